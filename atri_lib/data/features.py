@@ -1,0 +1,104 @@
+"""What a frozen tower says of a dataset, computed once, kept by content, memory-mapped."""
+
+import json
+import pathlib
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from atri_lib import storage
+from atri_lib.languages import CODES
+from atri_lib.progress import progress
+
+
+class FeatureError(ValueError):
+    """A cached feature file that does not fit its description."""
+
+
+class Dataset(Protocol):
+    """What features are computed from (data.manifest and data.scenes provide it)."""
+
+    ids: tuple[str, ...]
+    checksum: str
+    owner: np.ndarray
+
+    def __len__(self) -> int: ...
+    def waveform(self, index: int) -> np.ndarray: ...
+    def sentences(self, code: str) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class Features:
+    """audio: [N, parts, F] float32; text: [K, M, D] float32, English first; owner: [M] clip of each caption."""
+
+    audio: np.ndarray
+    text: np.ndarray
+    owner: np.ndarray
+    ids: tuple[str, ...]
+    checksum: str
+
+
+def cached_features(dataset: Dataset, audio_encoder, text_encoder, *, batch_size: int = 32, parts: int = 9) -> Features:
+    """Features of a dataset under two frozen encoders, from the cache when their content was seen before.
+
+    The keys are the dataset's checksum and the encoder's fingerprint, so audio is not encoded again for another text
+    encoder. A clip's patches are averaged into `parts` equal stretches of time (9: the patches of YAMNet in 5 s), so
+    clips of any length fit one array. Files are memory-mapped; one that fails its checksum is computed anew.
+    """
+    audio_key = storage.checksum("audio", dataset.checksum, audio_encoder.fingerprint, parts)
+    text_key = storage.checksum("text", dataset.checksum, text_encoder.fingerprint, list(CODES))
+    audio = _load_or_compute(audio_key, lambda: _audio_features(dataset, audio_encoder, batch_size, parts))
+    text = _load_or_compute(text_key, lambda: _text_features(dataset, text_encoder))
+    return Features(audio, text, np.asarray(dataset.owner), dataset.ids, storage.checksum(audio_key, text_key))
+
+
+def _load_or_compute(key: str, compute) -> np.ndarray:
+    folder = storage.cache_dir("features") / key
+    try:
+        return read_array(folder)
+    except (FeatureError, OSError):
+        pass
+    values = compute()
+    with storage.atomic_path(folder, folder=True, replace=True) as partial:
+        np.save(partial / "values.npy", values, allow_pickle=False)
+        note = {"shape": list(values.shape), "dtype": values.dtype.str}
+        storage.write_json(partial / "about.json", note | {"sha256": storage.sha256_file(partial / "values.npy")})
+    return read_array(folder)
+
+
+def read_array(folder: pathlib.Path) -> np.ndarray:
+    """Memory-map a cached array after checking its checksum. Raises FeatureError, or OSError when it is not there."""
+    path = folder / "values.npy"
+    try:
+        about = json.loads((folder / "about.json").read_text())
+        if storage.sha256_file(path) != about["sha256"]:
+            raise FeatureError(f"{path}: content does not match its checksum; delete {folder} to compute it again")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (KeyError, json.JSONDecodeError) as error:
+        raise FeatureError(f"{folder / 'about.json'}: unreadable ({error}); delete {folder}") from error
+
+
+@torch.no_grad()
+def _audio_features(dataset: Dataset, encoder, batch_size: int, parts: int) -> np.ndarray:
+    encoder.eval()
+    values = None
+    for start in progress(range(0, len(dataset), batch_size), "audio features", unit="batch"):
+        clips = [dataset.waveform(i) for i in range(start, min(start + batch_size, len(dataset)))]
+        lengths = np.array([len(clip) for clip in clips])
+        for length in np.unique(lengths):  # clips of one length together: no padding, so no batch changes a clip
+            rows = np.flatnonzero(lengths == length)
+            patches = encoder(torch.from_numpy(np.stack([clips[row] for row in rows])))  # [n, P, F]
+            pooled = nn.functional.adaptive_avg_pool1d(patches.float().transpose(1, 2), parts).transpose(1, 2)
+            if values is None:
+                values = np.empty((len(dataset), parts, pooled.shape[-1]), np.float32)
+            values[start + rows] = pooled.numpy()
+    return values
+
+
+def _text_features(dataset: Dataset, encoder) -> np.ndarray:
+    encoder.eval()
+    rows = [encoder.embed(dataset.sentences(code), language=code) for code in progress(CODES, "text features")]
+    return torch.stack(rows).float().numpy()

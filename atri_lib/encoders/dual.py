@@ -1,0 +1,100 @@
+"""Two towers, two projections, one space."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class TimePooling(nn.Module):
+    """Average patch embeddings within equal parts of the clip and join the parts, so that order survives.
+
+    in: [N, P, F]; out: [N, parts * F]. A plain mean (parts = 1) cannot tell "a dog, then a horn" from the reverse.
+    """
+
+    def __init__(self, parts: int) -> None:
+        super().__init__()
+        self.parts = parts
+
+    def forward(self, patches: Tensor) -> Tensor:
+        pooled = nn.functional.adaptive_avg_pool1d(patches.transpose(1, 2), self.parts)  # [N, F, parts]
+        return pooled.transpose(1, 2).flatten(1)
+
+
+def projection(width_in: int, hidden: int, width_out: int, dropout: float) -> nn.Sequential:
+    """Two layers from a tower's features to the shared space; GELU keeps the loss twice differentiable (bounds)."""
+    return nn.Sequential(
+        nn.LayerNorm(width_in),
+        nn.Linear(width_in, hidden),
+        nn.GELU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, width_out),
+    )
+
+
+class DualEncoder(nn.Module):
+    """Audio and text projected into one space of unit vectors.
+
+    Without towers it reads their cached features (audio [N, P, audio_width], text [..., text_width]); with a tower it
+    reads waveforms [N, samples] or tokens. `unfreeze` opens a tower's last blocks: {"audio": 2} or {"text": "all"}.
+    The temperature is a fixed number unless learn_temperature is set; then its logarithm is a parameter.
+    """
+
+    def __init__(
+        self,
+        audio_width: int,
+        text_width: int,
+        *,
+        width: int = 256,
+        hidden: int = 512,
+        parts: int = 3,
+        dropout: float = 0.1,
+        temperature: float = 0.07,
+        learn_temperature: bool = False,
+        audio_tower: nn.Module | None = None,
+        text_tower: nn.Module | None = None,
+        unfreeze: dict[str, int | str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.pooling = TimePooling(parts)
+        self.audio_projection = projection(audio_width * parts, hidden, width, dropout)
+        self.text_projection = projection(text_width, hidden, width, dropout)
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)), requires_grad=learn_temperature)
+        self.audio_tower, self.text_tower = audio_tower, text_tower
+        for name, tower in (("audio", audio_tower), ("text", text_tower)):
+            if tower is not None:
+                open_blocks(tower, (unfreeze or {}).get(name, 0))
+
+    @property
+    def temperature(self) -> Tensor:
+        """The softmax temperature, a positive scalar."""
+        return self.log_temperature.exp()
+
+    def encode_audio(self, audio: Tensor) -> Tensor:
+        """Waveforms [N, samples] (with a tower) or patch features [N, P, F] -> unit vectors [N, d]."""
+        patches = audio if self.audio_tower is None else self.audio_tower(audio)
+        return nn.functional.normalize(self.audio_projection(self.pooling(patches)), dim=-1)
+
+    def encode_text(self, text: Tensor | dict[str, Tensor]) -> Tensor:
+        """Tokens of N captions (with a tower) or sentence features [..., F] -> unit vectors [..., d]."""
+        features = text if self.text_tower is None else self.text_tower(**text)
+        return nn.functional.normalize(self.text_projection(features), dim=-1)
+
+    def forward(self, audio: Tensor, text: Tensor | dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Both encodings at once."""
+        return self.encode_audio(audio), self.encode_text(text)
+
+
+def open_blocks(tower: nn.Module, last: int | str) -> None:
+    """Freeze a tower, then make its last `last` blocks trainable; "all" opens every parameter.
+
+    Raises ValueError when there are fewer blocks, or `last` is neither a count nor "all".
+    """
+    tower.requires_grad_(last == "all")
+    if last == "all":
+        return
+    blocks = list(tower.blocks)
+    if not isinstance(last, int) or not 0 <= last <= len(blocks):
+        raise ValueError(f"unfreeze: {type(tower).__name__} has {len(blocks)} blocks; give 0 to {len(blocks)} or 'all'")
+    for block in blocks[len(blocks) - last :]:
+        block.requires_grad_(True)

@@ -1,0 +1,64 @@
+"""Checkpoints: safetensors only, written atomically, exact enough to resume bit for bit."""
+
+import json
+import pathlib
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from atri_lib import storage
+from atri_lib.encoders.dual import DualEncoder
+
+
+def write_checkpoint(
+    path: pathlib.Path, model: DualEncoder, optimizer: torch.optim.Optimizer, history: list
+) -> None:
+    """Write weights, optimizer state and history to one safetensors file, atomically."""
+    tensors = {f"model.{name}": value for name, value in trained_state(model).items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    with storage.atomic_path(path) as partial:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, {"history": json.dumps(history)})
+
+
+def read_checkpoint(
+    path: pathlib.Path, model: DualEncoder, optimizer: torch.optim.Optimizer
+) -> tuple[list, int]:
+    """Restore what write_checkpoint wrote and return (history, epochs done); ([], 0) when there is no file."""
+    if not path.exists():
+        return [], 0
+    with safe_open(path, "pt") as stored:
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}
+        history = json.loads(stored.metadata()["history"])
+    load_state(model, {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}, str(path))
+    state = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, entry = name.split(".", 2)
+            state.setdefault(int(index), {})[entry] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return history, len(history)
+
+
+def trained_state(model: DualEncoder) -> dict[str, Tensor]:
+    """The tensors a run changes: trainable parameters, projections, and the buffers of opened towers."""
+    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    frozen = {name for name, _ in model.named_parameters()} - trainable
+    keep = lambda name: name not in frozen or not name.startswith(("audio_tower", "text_tower"))  # noqa: E731
+    return {name: value for name, value in model.state_dict().items() if keep(name)}
+
+
+def load_state(model: DualEncoder, tensors: dict[str, Tensor], origin: str) -> None:
+    """Load a run's tensors; raises ValueError listing the keys that are missing, unexpected or of another shape."""
+    expected = trained_state(model)
+    wrong = [f"missing {name}" for name in expected.keys() - tensors.keys()]
+    wrong += [f"unexpected {name}" for name in tensors.keys() - expected.keys()]
+    wrong += [
+        f"{name}: {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in expected.keys() & tensors.keys() if tensors[name].shape != expected[name].shape
+    ]  # fmt: skip
+    if wrong:
+        raise ValueError(f"{origin} is a checkpoint of another architecture: {'; '.join(sorted(wrong))}")
+    model.load_state_dict(tensors, strict=False)

@@ -1,0 +1,102 @@
+"""The training loop: the same for projections on cached features and for whole towers on many GPUs."""
+
+import math
+import pathlib
+import time
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from atri_lib.encoders.dual import DualEncoder
+from atri_lib.progress import progress
+from atri_lib.sampling import SCHEMES
+from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
+from atri_lib.training.config import TrainConfig
+from atri_lib.training.scoring import score
+from atri_lib.training.sources import Source, TrainingData
+from atri_lib.training.step import average_gradients, backward
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss or a weight became NaN or infinite; the last good checkpoint is kept."""
+
+
+def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoint: pathlib.Path) -> list[dict]:
+    """Train `model` in place and return the history: one row an epoch (loss, seconds, validation summary).
+
+    Goes on from `checkpoint` if it exists and writes it every config.checkpoint_every epochs, atomically. Every step
+    seeds the generators from (seed, step), and data order from (seed, epoch), so a resumed run repeats the
+    uninterrupted one bit for bit on one process. Raises TrainingDiverged at the first NaN.
+    """
+    accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no")
+    model.to(accelerator.device)
+    source = data.splits["train"]
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = _optimizer(config, parameters)
+    options = {"m": config.m} if config.m is not None else {}
+    scheme = SCHEMES[config.scheme](clips=len(source), languages=len(config.languages), seed=config.seed, **options)
+    history, begin = read_checkpoint(checkpoint, model, optimizer)
+    batch = min(config.batch_size, len(source)) // accelerator.num_processes
+    steps = len(source) // (batch * accelerator.num_processes)
+    bar = progress(range(begin, config.epochs), f"{config.scheme} seed {config.seed}", unit="epoch")
+    for epoch in bar:
+        started, losses = time.perf_counter(), []
+        order, captions = _epoch_order(config.seed, epoch, source)
+        languages = torch.from_numpy(np.asarray(scheme.languages(epoch)))  # [N, m]
+        model.train()
+        for step in range(steps):
+            number = epoch * steps + step
+            torch.manual_seed(config.seed * 1_000_003 + number * accelerator.num_processes + accelerator.process_index)
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * _schedule(config.schedule, number / (config.epochs * steps))
+            first = (step * accelerator.num_processes + accelerator.process_index) * batch
+            rows = order[first : first + batch]
+            texts = [source.captions(captions[rows], column) for column in languages[rows].T]
+            optimizer.zero_grad(set_to_none=True)
+            with accelerator.autocast():
+                losses.append(backward(model, config.scheme, source.clips(rows), texts, config.text_chunk))
+            average_gradients(model)
+            if not math.isfinite(losses[-1]):
+                raise _diverged(f"the loss is {losses[-1]}", epoch, step, checkpoint)
+            optimizer.step()
+        if not all(parameter.isfinite().all() for parameter in parameters):
+            raise _diverged("a weight is not finite", epoch, steps, checkpoint)
+        row = {"epoch": epoch + 1, "loss": float(np.mean(losses)), "seconds": time.perf_counter() - started}
+        last = epoch + 1 == config.epochs
+        if last or (epoch + 1) % config.evaluate_every == 0:
+            row |= {f"val_{name}": value for name, value in score(model, data.splits["val"]).summary.items()}
+        history.append(row)
+        bar.set_postfix(loss=f"{row['loss']:.3f}")
+        if accelerator.is_main_process and not last and (epoch + 1) % config.checkpoint_every == 0:
+            write_checkpoint(checkpoint, model, optimizer, history)
+    return history
+
+
+def _diverged(what: str, epoch: int, step: int, checkpoint: pathlib.Path) -> TrainingDiverged:
+    kept = f"the last good checkpoint is {checkpoint}" if checkpoint.exists() else "no checkpoint was written yet"
+    return TrainingDiverged(f"{what} in epoch {epoch + 1}, step {step + 1}; {kept}. Try a smaller learning rate.")
+
+
+def _optimizer(config: TrainConfig, parameters: list) -> torch.optim.Optimizer:
+    if not parameters:
+        raise ValueError("nothing to train: every parameter is frozen; give unfreeze or keep the projections")
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=config.learning_rate)
+    return torch.optim.Adam(parameters, lr=config.learning_rate)
+
+
+def _schedule(name: str, done: float) -> float:
+    return 1.0 if name == "constant" else 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _epoch_order(seed: int, epoch: int, source: Source) -> tuple[Tensor, Tensor]:
+    """A permutation of the clips, and for every clip one of its captions; both from (seed, epoch)."""
+    generator = np.random.default_rng((seed, epoch))
+    owner = source.owner.cpu().numpy()
+    first = np.searchsorted(owner, np.arange(len(source)))
+    count = np.bincount(owner, minlength=len(source))
+    order = generator.permutation(len(source))
+    captions = first + generator.integers(0, count)
+    return torch.from_numpy(order), torch.from_numpy(captions)

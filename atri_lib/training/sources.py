@@ -1,0 +1,126 @@
+"""Where batches come from: cached features of frozen towers, or waveforms and tokens of open ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from atri_lib import storage
+from atri_lib.data.features import cached_features
+from atri_lib.data.manifest import load_manifest
+from atri_lib.data.scenes import make_scenes
+from atri_lib.data.sounds import default_bank
+from atri_lib.encoders.dual import DualEncoder
+from atri_lib.encoders.presets import build_encoders
+from atri_lib.languages import CODES
+from atri_lib.training.config import TrainConfig
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One split, ready to be batched: each side is an array of features, or None where the tower is open.
+
+    audio [N, P, F], text [K, M, D] on one device; owner [M]: the clip of each caption.
+    """
+
+    dataset: object
+    audio: Tensor | None
+    text: Tensor | None
+    languages: tuple[str, ...]
+    owner: Tensor
+    text_encoder: nn.Module | None
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def clips(self, index: Tensor) -> Tensor:
+        """Model input of some clips [n]: features [n, P, F] or waveforms [n, samples], zero-padded to the longest."""
+        if self.audio is not None:
+            return self.audio[index]
+        waves = [torch.from_numpy(self.dataset.waveform(int(i))) for i in index]
+        return nn.utils.rnn.pad_sequence(waves, batch_first=True).to(self.device)
+
+    def captions(self, index: Tensor, language: Tensor) -> Tensor | dict[str, Tensor]:
+        """Model input of some captions [n], each in its own language [n]: features [n, D] or tokens."""
+        if self.text is not None:
+            return self.text[language, index]
+        rows, order = [], []
+        for k in language.unique().tolist():  # tokenised a language at a time, then put back in order
+            where = (language == k).nonzero().flatten()
+            sentences = self.dataset.sentences(self.languages[k])
+            rows.append(self.text_encoder.tokenize([sentences[int(i)] for i in index[where]], self.languages[k]))
+            order.append(where)
+        order = torch.cat(order).argsort()
+        longest = {name: max(part[name].shape[1] for part in rows) for name in rows[0]}
+        return {
+            name: torch.cat([nn.functional.pad(part[name], (0, width - part[name].shape[1])) for part in rows])[order]
+            .to(self.device)
+            for name, width in longest.items()
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The three splits, the encoders behind them, and a checksum of everything they hold."""
+
+    splits: dict[str, Source]
+    audio_encoder: nn.Module
+    text_encoder: nn.Module
+    checksum: str
+
+
+def load_datasets(config: TrainConfig) -> dict:
+    """The datasets a config names, by split: a manifest's, or scenes composed from the sounds at hand."""
+    if config.data is None:
+        return make_scenes(default_bank(), sizes=dict(zip(SPLITS, config.scenes, strict=True)), seed=config.data_seed)
+    datasets = load_manifest(config.data)
+    missing = [split for split in SPLITS if split not in datasets]
+    if missing:
+        raise ValueError(f"{config.data}: no lines with split {', '.join(missing)}; training needs {', '.join(SPLITS)}")
+    return datasets
+
+
+def load_data(config: TrainConfig, device: str | torch.device = "cpu") -> TrainingData:
+    """Datasets, encoders and features for a config; what is frozen is computed once and read from the cache."""
+    datasets = load_datasets(config)
+    audio_encoder, text_encoder = build_encoders(config.preset, config.audio_encoder, config.text_encoder)
+    device = torch.device(device)
+    columns = [CODES.index(code) for code in config.languages]
+    splits, sums = {}, []
+    for split, dataset in datasets.items():
+        frozen = [not config.unfreeze.get(side) for side in ("audio", "text")]
+        features = cached_features(dataset, audio_encoder, text_encoder) if any(frozen) else None
+        splits[split] = Source(
+            dataset=dataset,
+            audio=_tensor(features.audio, device) if frozen[0] else None,
+            text=_tensor(features.text[columns], device) if frozen[1] else None,
+            languages=config.languages,
+            owner=torch.from_numpy(np.array(dataset.owner)).to(device),
+            text_encoder=text_encoder,
+            device=device,
+        )
+        sums.append(dataset.checksum)
+    checksum = storage.checksum(sums, audio_encoder.fingerprint, text_encoder.fingerprint)
+    return TrainingData(splits, audio_encoder, text_encoder, checksum)
+
+
+def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(values)).to(device)
+
+
+def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:
+    """A DualEncoder with freshly initialised projections (from config.seed) and towers where they are open."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        return DualEncoder(
+            data.audio_encoder.dim, data.text_encoder.dim,
+            width=config.width, hidden=config.hidden, parts=config.parts, dropout=config.dropout,
+            temperature=config.temperature, learn_temperature=config.learn_temperature,
+            audio_tower=data.audio_encoder if config.unfreeze.get("audio") else None,
+            text_tower=data.text_encoder if config.unfreeze.get("text") else None,
+            unfreeze=config.unfreeze,
+        )  # fmt: skip

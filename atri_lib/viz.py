@@ -1,0 +1,116 @@
+"""The look of every figure, table and sound player in one place; it draws what it is given and knows nothing else."""
+
+import base64
+import html
+import io
+import os
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+SCHEME_COLOURS = {  # Okabe and Ito's palette: told apart by colour-blind readers
+    "ml_clap": "#D55E00", "m_of_k": "#E69F00", "latin": "#CC79A7", "cacl": "#0072B2", "kcl": "#009E73",
+    "english": "#555555",
+}  # fmt: skip
+SCHEME_NAMES = {
+    "ml_clap": "ML-CLAP", "m_of_k": "m-of-K", "latin": "Latin", "cacl": "CACL", "kcl": "KCL", "english": "English only",
+}  # fmt: skip
+MARKERS = {"ml_clap": "o", "m_of_k": "s", "latin": "D", "cacl": "^", "kcl": "v", "english": "x"}
+
+
+def theme() -> None:
+    """Set the book's style: white grid on an opaque light ground (legible on dark pages), Okabe-Ito colours."""
+    sns.set_theme(context="notebook", style="whitegrid", palette=list(SCHEME_COLOURS.values()))
+    plt.rcParams.update({
+        "figure.facecolor": "white", "savefig.facecolor": "white", "figure.figsize": (7.2, 4.0), "figure.dpi": 100,
+        "savefig.dpi": 100, "axes.titlesize": 12, "axes.labelsize": 11, "legend.frameon": False,
+        "figure.constrained_layout.use": True, "svg.hashsalt": "atri", "mathtext.fontset": "cm",
+    })  # fmt: skip
+
+
+def curves(
+    table: pd.DataFrame, x: str, y: str, *, by: str = "scheme", label: str | None = None, ax: plt.Axes | None = None
+) -> plt.Axes:
+    """Mean over repeated rows (seeds) of y against x, one line per `by`, with the range over seeds as a band."""
+    ax = ax or plt.subplots()[1]
+    for name, rows in table.groupby(by, sort=False):
+        stats = rows.groupby(x)[y].agg(["mean", "min", "max"])
+        style = {"color": SCHEME_COLOURS.get(name), "marker": MARKERS.get(name, "o"), "markersize": 4}
+        (line,) = ax.plot(stats.index, stats["mean"], label=SCHEME_NAMES.get(name, str(name)), **style)
+        ax.fill_between(stats.index, stats["min"], stats["max"], color=line.get_color(), alpha=0.2, linewidth=0)
+    ax.set(xlabel=x, ylabel=label or y)
+    ax.legend()
+    return ax
+
+
+def player(waveform: np.ndarray, label: str = "", rate: int = 16000) -> "Player":
+    """A sound that a reader can play: mono OGG of at most 30 kB, embedded in the page.
+
+    The audio is embedded only where ATRI_PLAYERS=1 (as `make book` sets) so that notebooks stay small and free of
+    recordings; elsewhere a line of text stands in its place.
+    """
+    return Player([(label, waveform)], rate)
+
+
+def players(sounds: Mapping[str, np.ndarray] | Sequence[tuple[str, np.ndarray]], rate: int = 16000) -> "Player":
+    """Several labelled sounds below each other."""
+    return Player(list(sounds.items()) if isinstance(sounds, Mapping) else list(sounds), rate)
+
+
+def encode_ogg(waveform: np.ndarray, rate: int = 16000, limit: int = 30_000) -> bytes:
+    """Ogg Vorbis bytes of a mono waveform [samples] at the best quality that stays within `limit` bytes.
+
+    Raises ValueError for an empty waveform or one too long for the limit (about 15 s).
+    """
+    import soundfile
+
+    if waveform.size == 0:
+        raise ValueError("cannot play an empty waveform")
+    for compression in (0.5, 0.7, 0.85, 1.0):
+        stream = io.BytesIO()
+        soundfile.write(stream, waveform, rate, format="OGG", subtype="VORBIS", compression_level=compression)
+        if stream.tell() <= limit:
+            return stream.getvalue()
+    raise ValueError(f"{len(waveform) / rate:.1f} s of sound do not fit {limit} bytes: play a shorter clip")
+
+
+class Player:
+    """Shows itself as HTML audio elements in a notebook."""
+
+    def __init__(self, sounds: Sequence[tuple[str, np.ndarray]], rate: int) -> None:
+        self.sounds, self.rate = list(sounds), rate
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for label, waveform in self.sounds:
+            if os.environ.get("ATRI_PLAYERS") == "1":
+                data = base64.b64encode(encode_ogg(waveform, self.rate)).decode()
+                sound = f'<audio controls preload="none" src="data:audio/ogg;base64,{data}"></audio>'
+            else:
+                sound = f"<em>sound of {len(waveform) / self.rate:.1f} s: run <code>make book</code> to hear it</em>"
+            rows.append(f'<div class="atri-player">{sound} <span>{html.escape(label)}</span></div>')
+        return "\n".join(rows)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"[sound of {len(wave) / self.rate:.1f} s] {label}" for label, wave in self.sounds)
+
+
+class Interactive:
+    """A plotly figure that probes in JupyterLab and in the built page, without a network."""
+
+    def __init__(self, figure, alt: str) -> None:
+        self.figure, self.alt = figure, alt
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        page = self.figure.to_html(full_html=False, include_plotlyjs=False, div_id=None)
+        return {"text/html": f'<div role="img" aria-label="{html.escape(self.alt)}">{page}</div>',
+                "text/plain": f"[interactive figure] {self.alt}"}  # fmt: skip
+
+
+def interactive(figure, alt: str) -> Interactive:
+    """Wrap a plotly figure for display; alt: what it shows, for readers who cannot see it."""
+    figure.update_layout(template="plotly_white", margin={"l": 60, "r": 20, "t": 40, "b": 50}, height=420)
+    return Interactive(figure, alt)

@@ -1,0 +1,63 @@
+"""What the tests share: tiny datasets with features that can be learned, and a cache of their own."""
+
+import numpy as np
+import pytest
+import torch
+
+from atri_lib.languages import CODES
+from atri_lib.training import Source, TrainingData
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """No progress bars among the test results."""
+    monkeypatch.setenv("ATRI_PROGRESS", "0")
+
+
+@pytest.fixture
+def toy():
+    """The functions below, for tests that choose their own sizes."""
+    return toy_data
+
+
+def toy_source(clips: int, seed: int, languages: int = 8, captions_per_clip: int = 1) -> Source:
+    """Clips whose audio [N, 6, 12] and captions [K, M, 10] are noisy linear views of the same latent vectors."""
+    shared = np.random.default_rng(0)
+    to_audio, to_text = shared.normal(size=(5, 72)), shared.normal(size=(languages, 5, 10))
+    generator = np.random.default_rng((seed, clips))
+    latent = generator.normal(size=(clips, 5))
+    owner = np.repeat(np.arange(clips), captions_per_clip)
+    audio = (latent @ to_audio + 0.1 * generator.normal(size=(clips, 72))).reshape(clips, 6, 12)
+    text = latent[owner] @ to_text + 0.1 * generator.normal(size=(languages, len(owner), 10))
+    return Source(
+        dataset=_Sized(clips),
+        audio=torch.from_numpy(audio).float(),
+        text=torch.from_numpy(text).float(),
+        languages=CODES[:languages],
+        owner=torch.from_numpy(owner),
+        text_encoder=None,
+        device=torch.device("cpu"),
+    )
+
+
+class _Sized:
+    def __init__(self, clips: int) -> None:
+        self._clips = clips
+
+    def __len__(self) -> int:
+        return self._clips
+
+
+def toy_data(clips: int = 60, languages: int = 8, captions_per_clip: int = 1) -> TrainingData:
+    """Three splits of toy_source with encoders that only have a width."""
+    splits = {
+        split: toy_source(count, seed, languages, captions_per_clip)
+        for seed, (split, count) in enumerate({"train": clips, "val": 20, "test": 30}.items())
+    }
+    return TrainingData(splits, _Width(12), _Width(10), f"toy-{clips}-{languages}")
+
+
+class _Width(torch.nn.Module):
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim

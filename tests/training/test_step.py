@@ -1,0 +1,181 @@
+"""The step against plain autograd: any chunk, any scheme, two processes; same loss, same gradients."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from atri_lib.encoders.dual import DualEncoder
+from atri_lib.losses import cacl_loss, kcl_loss, ml_clap_loss
+from atri_lib.training.step import backward
+
+
+class TokenTower(nn.Module):
+    """Mean of embedded tokens under a mask, then a layer with dropout: the smallest thing shaped like a text tower."""
+
+    def __init__(self, dim: int = 10) -> None:
+        super().__init__()
+        self.table, self.layer, self.dropout = nn.Embedding(50, dim), nn.Linear(dim, dim), nn.Dropout(0.3)
+        self.blocks = [self.table, self.layer]
+
+    def forward(self, input_ids, attention_mask):
+        mask = attention_mask[..., None].to(self.table.weight.dtype)
+        return self.dropout(torch.tanh(self.layer((self.table(input_ids) * mask).sum(1) / mask.sum(1))))
+
+
+class WaveTower(nn.Module):
+    """Frames of 8 samples through a layer: [N, S] -> [N, S // 8, 12]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 12)
+        self.blocks = [self.layer]
+
+    def forward(self, waveform):
+        return torch.tanh(self.layer(waveform.unflatten(1, (-1, 8))))
+
+
+def model_and_batch(clips: int = 6, languages: int = 5, dropout: float = 0.2):
+    torch.manual_seed(0)
+    towers = {"audio_tower": WaveTower(), "text_tower": TokenTower(), "unfreeze": {"audio": "all", "text": "all"}}
+    model = DualEncoder(12, 10, width=7, hidden=9, dropout=dropout, learn_temperature=True, **towers).double()
+    audio = torch.randn(clips, 48, dtype=torch.float64)
+    texts = [
+        {"input_ids": torch.randint(50, (clips, 4 + k % 2)), "attention_mask": torch.ones(clips, 4 + k % 2)}
+        for k in range(languages)
+    ]
+    return model, audio, texts
+
+
+def gradients(model) -> dict[str, torch.Tensor]:
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def plain(model, audio_input, text_inputs, seed: int):
+    """The textbook step: every graph alive at once, one loss, one backward."""
+    model.zero_grad()
+    torch.manual_seed(seed)
+    audio = model.encode_audio(audio_input)
+    texts = torch.stack([model.encode_text(tokens) for tokens in text_inputs], dim=1)
+    loss = kcl_loss(audio, texts, model.temperature)
+    loss.backward()
+    return loss.item(), gradients(model)
+
+
+def chunked(model, audio_input, text_inputs, seed: int, chunk: int):
+    model.zero_grad()
+    torch.manual_seed(seed)
+    return backward(model, "kcl", audio_input, text_inputs, chunk), gradients(model)
+
+
+@pytest.mark.parametrize("languages", [1, 2, 5, 16])
+def test_cached_kcl_has_the_gradients_of_plain_kcl_with_dropout_on(languages):
+    model, audio, texts = model_and_batch(languages=languages)
+    loss, expected = plain(model, audio, texts, seed=3)
+    cached_loss, found = chunked(model, audio, texts, seed=3, chunk=len(audio))
+    assert cached_loss == pytest.approx(loss, rel=1e-12)
+    assert set(found) == set(expected) == {name for name, _ in model.named_parameters()}
+    for name, gradient in expected.items():
+        assert (found[name] - gradient).norm() <= 1e-10 * gradient.norm(), name
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 4, 5, 100])
+def test_any_chunk_size_gives_the_same_gradients(chunk):
+    model, audio, texts = model_and_batch(dropout=0.0)
+    model.text_tower.dropout.p = 0.0
+    loss, expected = plain(model, audio, texts, seed=0)
+    cached_loss, found = chunked(model, audio, texts, seed=0, chunk=chunk)
+    assert cached_loss == pytest.approx(loss, rel=1e-12)
+    for name, gradient in expected.items():
+        assert (found[name] - gradient).norm() <= 1e-10 * gradient.norm(), name
+
+
+def test_uneven_chunks_replay_their_dropout_masks():
+    """Without the replay of the generator the second pass draws other masks, and this gradient check fails."""
+    model, audio, texts = model_and_batch()
+    model.zero_grad()
+    torch.manual_seed(5)
+    chunks = [slice(0, 4), slice(4, 6)]
+    leaf_audio = model.encode_audio(audio)
+    rows = []
+    for tokens in texts:
+        parts = [model.encode_text({name: values[part] for name, values in tokens.items()}) for part in chunks]
+        rows.append(torch.cat(parts))
+    kcl_loss(leaf_audio, torch.stack(rows, dim=1), model.temperature).backward()
+    expected = gradients(model)
+    _, found = chunked(model, audio, texts, seed=5, chunk=4)
+    for name, gradient in expected.items():
+        assert (found[name] - gradient).norm() <= 1e-10 * gradient.norm(), name
+
+
+def test_gradients_of_other_dropout_masks_differ():
+    """The negative control: the comparison above can fail."""
+    model, audio, texts = model_and_batch()
+    _, expected = plain(model, audio, texts, seed=3)
+    _, found = chunked(model, audio, texts, seed=4, chunk=len(audio))
+    assert any((found[name] - gradient).norm() > 1e-3 * gradient.norm() for name, gradient in expected.items())
+
+
+@pytest.mark.parametrize("scheme", ["ml_clap", "latin", "cacl", "m_of_k", "kcl"])
+def test_every_scheme_steps_along_the_gradient_of_its_loss(scheme):
+    model, audio_input, texts = model_and_batch(dropout=0.0)
+    model.text_tower.dropout.p = 0.0
+    texts = texts[: {"ml_clap": 1, "latin": 1, "cacl": 2, "m_of_k": 3, "kcl": 5}[scheme]]
+    audio = model.encode_audio(audio_input)
+    rows = [model.encode_text(tokens) for tokens in texts]
+    loss = {
+        "ml_clap": lambda: ml_clap_loss(audio, rows[0], model.temperature),
+        "latin": lambda: ml_clap_loss(audio, rows[0], model.temperature),
+        "cacl": lambda: cacl_loss(audio, rows[0], rows[1], model.temperature),
+        "m_of_k": lambda: kcl_loss(audio, torch.stack(rows, 1), model.temperature),
+        "kcl": lambda: kcl_loss(audio, torch.stack(rows, 1), model.temperature),
+    }[scheme]()
+    loss.backward()
+    expected = gradients(model)
+    model.zero_grad()
+    assert backward(model, scheme, audio_input, texts) == pytest.approx(loss.item(), rel=1e-12)
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-9, atol=1e-12)
+
+
+CASES = (("kcl", 0), ("kcl", 2), ("cacl", 0))
+WORKER = textwrap.dedent("""
+    import sys, torch, torch.distributed as dist
+    from safetensors.torch import save_file
+    sys.path.insert(0, sys.argv[1])
+    from test_step import CASES, gradients, model_and_batch
+    from atri_lib.training.step import average_gradients, backward
+    rank, folder = int(sys.argv[2]), sys.argv[3]
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    mine = slice(3 * rank, 3 * rank + 3)
+    for scheme, chunk in CASES:
+        model, audio, texts = model_and_batch(dropout=0.0)
+        model.text_tower.dropout.p = 0.0
+        tokens = [{name: values[mine] for name, values in text.items()} for text in texts[:2]]
+        loss = backward(model, scheme, audio[mine], tokens, chunk)
+        average_gradients(model)
+        if rank == 0:
+            result = gradients(model) | {"loss": torch.tensor(loss, dtype=torch.float64)}
+            save_file(result, f"{folder}/{scheme}-{chunk}")
+    dist.destroy_process_group()
+""")
+
+
+def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path):
+    command = [sys.executable, "-c", WORKER, os.path.dirname(__file__)]
+    workers = [subprocess.Popen([*command, str(rank), str(tmp_path)]) for rank in range(2)]
+    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    for scheme, chunk in CASES:
+        found = load_file(tmp_path / f"{scheme}-{chunk}")
+        model, audio, texts = model_and_batch(dropout=0.0)
+        model.text_tower.dropout.p = 0.0
+        assert found.pop("loss").item() == pytest.approx(backward(model, scheme, audio, texts[:2], 0), rel=1e-9)
+        expected = gradients(model)
+        assert set(found) == set(expected)
+        for name, gradient in expected.items():
+            assert (found[name] - gradient).norm() <= 1e-9 * gradient.norm(), (scheme, chunk, name)
