@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import json
 import os
 from collections.abc import Mapping, Sequence
 
@@ -104,9 +105,10 @@ class Interactive:
     def __init__(self, figure, alt: str) -> None:
         self.figure, self.alt = figure, alt
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         page = self.figure.to_html(full_html=False, include_plotlyjs=False, div_id=None)
         return {"text/html": f'<div role="img" aria-label="{html.escape(self.alt)}">{page}</div>',
+                "application/vnd.plotly.v1+json": json.loads(self.figure.to_json()),
                 "text/plain": f"[interactive figure] {self.alt}"}  # fmt: skip
 
 

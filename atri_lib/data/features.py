@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,23 +82,28 @@ def read_array(folder: pathlib.Path) -> np.ndarray:
         raise FeatureError(f"{folder / 'about.json'}: unreadable ({error}); delete {folder}") from error
 
 
-@torch.no_grad()
 def _audio_features(dataset: Dataset, encoder, batch_size: int, parts: int) -> np.ndarray:
-    encoder.eval()
-    values = None
+    batches = []
     for start in progress(range(0, len(dataset), batch_size), "audio features", unit="batch"):
         clips = [dataset.waveform(i) for i in range(start, min(start + batch_size, len(dataset)))]
-        lengths = np.array([len(clip) for clip in clips])
-        for length in np.unique(lengths):  # clips of one length together: no padding, so no batch changes a clip
-            rows = np.flatnonzero(lengths == length)
-            patches = encoder(torch.from_numpy(np.stack([clips[row] for row in rows])))  # [n, P, F]
-            pooled = nn.functional.adaptive_avg_pool1d(patches.float().transpose(1, 2), parts).transpose(1, 2)
-            if values is None:
-                values = np.empty((len(dataset), parts, pooled.shape[-1]), np.float32)
-            values[start + rows] = pooled.numpy()
-    return values
+        batches.append(encode_clips(clips, encoder, parts))
+    return np.concatenate(batches)
 
 
+@torch.no_grad()
+def encode_clips(clips: Sequence[np.ndarray], encoder, parts: int = 9) -> np.ndarray:
+    """Patch features of waveforms of any lengths, averaged into equal stretches of time: float32 [N, parts, F]."""
+    encoder.eval()
+    lengths, values = np.array([len(clip) for clip in clips]), {}
+    for length in np.unique(lengths):  # clips of one length together: no padding, so no batch changes a clip
+        rows = np.flatnonzero(lengths == length)
+        patches = encoder(torch.from_numpy(np.stack([clips[row] for row in rows])))  # [n, P, F]
+        pooled = nn.functional.adaptive_avg_pool1d(patches.float().transpose(1, 2), parts).transpose(1, 2)
+        values |= dict(zip(rows.tolist(), pooled.numpy(), strict=True))
+    return np.stack([values[row] for row in range(len(clips))]).astype(np.float32)
+
+
+@torch.no_grad()
 def _text_features(dataset: Dataset, encoder) -> np.ndarray:
     encoder.eval()
     rows = [encoder.embed(dataset.sentences(code), language=code) for code in progress(CODES, "text features")]

@@ -20,7 +20,8 @@ def write_checkpoint(
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     with storage.atomic_path(path) as partial:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, {"history": json.dumps(history)})
+        contiguous = {name: value.contiguous() for name, value in tensors.items()}
+        save_file(contiguous, partial, {"history": json.dumps(history)})
 
 
 def read_checkpoint(

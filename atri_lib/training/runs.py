@@ -160,6 +160,7 @@ def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> 
     with storage.atomic_path(path / "ranks.safetensors") as partial:
         save_file({"t2a": np.ascontiguousarray(result.t2a), "a2t": np.ascontiguousarray(result.a2t)}, partial)
     storage.write_text(path / "history.csv", history.to_csv(index=False))
+    storage.write_text(path / "retrieval.csv", result.table.to_csv())
     storage.write_json(path / "metrics.json", metrics)  # last: its presence says that the run is complete
     checkpoint.unlink(missing_ok=True)
     return _read(path, loaded=False)
@@ -170,9 +171,11 @@ def _read(path: pathlib.Path, loaded: bool) -> Run:
         metrics = json.loads((path / "metrics.json").read_text())
         config = TrainConfig.from_dict(json.loads((path / "config.json").read_text()))
         history, ranks = pd.read_csv(path / "history.csv"), load_file(path / "ranks.safetensors")
+        table = pd.read_csv(path / "retrieval.csv", index_col="language")
     except (OSError, ValueError, SafetensorError) as error:
         raise RunError(f"{path}: not a complete run ({error}); train it with load_or_train or Run.resume") from error
-    return Run(path, config, history, metrics, Scores(ranks["t2a"], ranks["a2t"], metrics["test"]), loaded)
+    scores = Scores(ranks["t2a"], ranks["a2t"], table, metrics["test"])
+    return Run(path, config, history, metrics, scores, loaded)
 
 
 def _accelerator() -> str:

@@ -1,8 +1,10 @@
 """How well a model retrieves, and how much its ranks depend on the language of the query."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -15,11 +17,13 @@ from atri_lib.training.sources import Source
 class Scores:
     """t2a: ranks [M, K] of each caption's clip; a2t: [N, K] best rank among a clip's captions; both 1-based.
 
-    table: recall and mAP@10 per language (percent) with their mean; summary: the averages and consistency measures.
+    table: evaluation.retrieval_table, recall and mAP@10 per language in percent; summary: its mean row, mean rank
+    variance "mrv", "rank_std", and the text space's "gap" and "distance".
     """
 
     t2a: np.ndarray
     a2t: np.ndarray
+    table: pd.DataFrame
     summary: dict[str, float]
 
 
@@ -44,21 +48,16 @@ def encode(model: DualEncoder, source: Source, batch_size: int = 256) -> tuple[T
 def score(model: DualEncoder, source: Source) -> Scores:
     """Ranks, recall, mAP@10, mean rank variance and the geometry of the text space on one split."""
     audio, texts = encode(model, source)
-    return score_embeddings(audio, texts, source.owner.cpu())
+    return score_embeddings(audio, texts, source.owner.cpu(), source.languages)
 
 
-def score_embeddings(audio: Tensor, texts: Tensor, owner: Tensor) -> Scores:
-    """The same for embeddings audio [N, d], texts [M, K, d] and owner [M]."""
-    columns = range(texts.shape[1])
-    t2a = np.stack([np.asarray(evaluation.retrieval_ranks(texts[:, k], audio, owner)) for k in columns], axis=1)
-    a2t = np.stack([np.asarray(evaluation.audio_to_text_ranks(audio, texts[:, k], owner)) for k in columns], axis=1)
-    summary = {}
-    for name, ranks in (("t2a", t2a), ("a2t", a2t)):
-        for k in (1, 5, 10):
-            summary[f"{name}_r{k}"] = 100 * float(np.mean(ranks <= k))
-        summary[f"{name}_map10"] = 100 * float(np.mean(np.where(ranks <= 10, 1 / ranks, 0)))
-    summary["mrv"] = float(evaluation.mean_rank_variance(t2a))
-    summary["rank_std"] = float(evaluation.mean_rank_std(t2a))
-    summary["gap"] = float(evaluation.language_gap(texts))
-    summary["distance"] = float(evaluation.parallel_distance(texts))
-    return Scores(t2a, a2t, summary)
+def score_embeddings(audio: Tensor, texts: Tensor, owner: Tensor, codes: Sequence[str]) -> Scores:
+    """The same for embeddings audio [N, d], texts [M, K, d], owner [M] and the K language codes."""
+    by_code = {code: texts[:, k] for k, code in enumerate(codes)}
+    t2a = evaluation.rank_matrix(audio, by_code, owner)
+    a2t = np.stack([evaluation.audio_to_text_ranks(audio, text, owner) for text in by_code.values()], axis=1)
+    table = evaluation.retrieval_table(audio, by_code, owner)
+    summary = {"mrv": evaluation.mean_rank_variance(t2a), "rank_std": evaluation.mean_rank_std(t2a)}
+    if len(by_code) > 1:
+        summary |= {"gap": evaluation.language_gap(texts), "distance": evaluation.parallel_distance(texts)}
+    return Scores(t2a, a2t, table, table.loc["mean"].to_dict() | summary)

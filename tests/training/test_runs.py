@@ -27,7 +27,7 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
 def test_training_learns_what_chance_cannot(scheme, toy, tmp_path):
     config = TrainConfig(scheme=scheme, **SMALL | {"epochs": 25, "learning_rate": 3e-3, "width": 32, "hidden": 64})
     run = load_or_train(config, toy(200), folder=tmp_path)
-    assert run.metrics["test"]["t2a_r10"] > 55  # chance is 10 of 30 clips, 33 %
+    assert run.metrics["test"]["T2A R@10"] > 55  # chance is 10 of 30 clips, 33 %
     assert run.history["loss"].iloc[-1] < run.history["loss"].iloc[0]
 
 

@@ -1,0 +1,228 @@
+"""AudioCaps and Clotho: read in their published layouts, completed in eight languages, converted once to a manifest.
+
+Sources: Kim et al., "AudioCaps", 2019; Drossos et al., "Clotho", 2020 (v2.1); Japanese AudioCaps captions by people:
+the ML-AudioCaps corpus. The order of work: read_*, translate, with_translations, with_human_japanese, write_corpus.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from atri_lib import storage
+from atri_lib.data.translation import CsvError, Translation, csv_rows
+from atri_lib.languages import CODES
+from atri_lib.progress import progress
+
+SAMPLE_RATE = 16000
+CAPTIONS = 5  # of each validation and test clip in both corpora, and of each training clip of Clotho
+AUDIO = (".wav", ".flac", ".ogg", ".mp3")
+SPLITS = {"train": "development", "val": "validation", "test": "evaluation"}
+AUDIOCAPS_COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
+
+
+class CorpusError(ValueError):
+    """A local copy that is not laid out as published, or a corpus that is not complete."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """captions: by language code, the same number in each; numbers: the corpus' own id of each caption, or ""."""
+
+    id: str
+    split: str
+    audio: pathlib.Path | None
+    captions: Mapping[str, tuple[str, ...]]
+    numbers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """missing: "split/id" of clips that have captions and no audio file; they are not among `clips`."""
+
+    name: str
+    clips: tuple[Clip, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The distinct English captions, in order."""
+        return list(dict.fromkeys(caption for clip in self.clips for caption in clip.captions["eng"]))
+
+
+def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
+    """Fetch "audiocaps" or "clotho", captions and audio, with aac-datasets, and return `folder` for read_*.
+
+    AudioCaps comes from YouTube and needs yt-dlp and ffmpeg; videos that are gone become `Corpus.missing`.
+    Raises CorpusError with the command to run when aac-datasets is not installed.
+    """
+    if name not in ("audiocaps", "clotho"):
+        raise CorpusError(f"no corpus {name!r}: use audiocaps or clotho")
+    try:
+        from aac_datasets.datasets import functional
+    except ImportError as error:
+        raise CorpusError(
+            f"downloading {name} needs aac-datasets ({error}): pip install 'atri_lib[corpora]'; "
+            f"a local copy needs nothing, give its folder to read_{name}"
+        ) from error
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if name == "clotho":
+        for subset in ("dev", "val", "eval"):
+            functional.download_clotho_dataset(root=str(folder), subset=subset, verbose=1)
+    else:
+        for subset in ("train", "val", "test"):
+            functional.download_audiocaps_dataset(root=str(folder), subset=subset, sr=SAMPLE_RATE, verbose=1)
+    return folder
+
+
+def read_clotho(folder: str | os.PathLike) -> Corpus:
+    """Clotho from a folder, at any depth: clotho_captions_SPLIT.csv, and the audio in folders named SPLIT.
+
+    SPLIT: development (train), validation (val), evaluation (test); those present are read. Raises CorpusError when
+    there is none, CsvError naming file and line for a faulty table.
+    """
+    folder, clips = pathlib.Path(folder), []
+    audio = {(path.parent.name, path.name): path for path in _audio_files(folder)}
+    names = [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
+    for split, subset in SPLITS.items():
+        for row in _table(folder, f"clotho_captions_{subset}.csv", ["file_name", *names]):
+            captions = {"eng": tuple(row[name] for name in names)}
+            name = pathlib.PurePath(row["file_name"])
+            clips.append(Clip(name.stem, split, audio.get((subset, name.name)), captions, ("",) * CAPTIONS))
+    return _corpus("clotho", folder, clips)
+
+
+def read_audiocaps(folder: str | os.PathLike) -> Corpus:
+    """AudioCaps from a folder, at any depth: train.csv, val.csv, test.csv as published, and audio files.
+
+    An audio file is known by its name, as the usual downloaders choose it: YOUTUBE_START (aac-datasets), YYOUTUBE,
+    YOUTUBE, or the audiocap_id. Raises CorpusError when there is none, when a table is there twice, or when a
+    validation or test clip has not five captions; CsvError naming file and line for a faulty table.
+    """
+    folder, clips = pathlib.Path(folder), []
+    audio = {path.stem: path for path in _audio_files(folder)}
+    for split in SPLITS:
+        rows: dict[tuple[str, str], list[dict[str, str]]] = {}
+        for row in _table(folder, f"{split}.csv", AUDIOCAPS_COLUMNS):
+            rows.setdefault((row["youtube_id"], row["start_time"]), []).append(row)
+        for (video, start), group in rows.items():
+            name = f"{video}_{start}"
+            if split != "train" and len(group) != CAPTIONS:
+                raise CorpusError(f"{folder}: {split}.csv has {len(group)} captions of {name}, expected {CAPTIONS}")
+            numbers = tuple(row["audiocap_id"] for row in group)
+            path = next((audio[n] for n in (name, f"Y{video}", video, numbers[0]) if n in audio), None)
+            clips.append(Clip(name, split, path, {"eng": tuple(row["caption"] for row in group)}, numbers))
+    return _corpus("audiocaps", folder, clips)
+
+
+def _audio_files(folder: pathlib.Path) -> Iterable[pathlib.Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO)
+
+
+def _table(folder: pathlib.Path, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of the one file of that name below a folder, stripped, none of `columns` empty; [] without the file."""
+    found = sorted(folder.rglob(name))
+    if len(found) > 1:
+        listed = ", ".join(str(path) for path in found)
+        raise CorpusError(f"{folder} holds {name} {len(found)} times ({listed}): give the folder of one version")
+    rows = []
+    for line, row in csv_rows(found[0], columns) if found else ():
+        rows.append({column: row[column].strip() for column in columns})
+        if empty := [column for column, cell in rows[-1].items() if not cell]:
+            raise CsvError(f"{found[0]}:{line}: {empty[0]} is empty")
+    return rows
+
+
+def _corpus(name: str, folder: pathlib.Path, clips: list[Clip]) -> Corpus:
+    missing = tuple(f"{clip.split}/{clip.id}" for clip in clips if clip.audio is None)
+    if len(missing) == len(clips):
+        what = "its captions, but none of the audio" if clips else "none of its caption tables"
+        raise CorpusError(f"{folder} is no local copy of {name}: it holds {what}")
+    return Corpus(name, tuple(clip for clip in clips if clip.audio is not None), missing)
+
+
+def with_translations(corpus: Corpus, translations: Mapping[str, Sequence[Translation]]) -> Corpus:
+    """Add languages: `translations` is what `translate` or `read_translations` return for `corpus.sentences`.
+
+    Raises CorpusError for a caption without a translation, or with an empty one.
+    """
+    tables = {code: {entry.sentence: entry.text for entry in entries} for code, entries in translations.items()}
+    clips = []
+    for clip in corpus.clips:
+        captions = dict(clip.captions)
+        for code, texts in tables.items():
+            for english in captions["eng"]:
+                if not texts.get(english, "").strip():
+                    raise CorpusError(f"{corpus.name}: no {code} translation of {english!r} ({clip.split}/{clip.id})")
+            captions[code] = tuple(texts[english] for english in captions["eng"])
+        clips.append(replace(clip, captions=captions))
+    return replace(corpus, clips=tuple(clips))
+
+
+def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corpus, int]:
+    """Put people's Japanese captions in place of translated ones: (corpus, captions that remain translated).
+
+    folder: the captions/ja folder of ML-AudioCaps: train.csv (people; else train_auto.csv, by ChatGPT), val.csv and
+    test.csv with the columns of AudioCaps, matched by audiocap_id. Some captions are missing there; they keep their
+    translation. Raises CorpusError when there is no table, or a caption would have no Japanese at all.
+    """
+    texts: dict[str, str] = {}
+    for split in SPLITS:
+        tables = [pathlib.Path(folder, name) for name in (f"{split}.csv", f"{split}_auto.csv")]
+        table = next((path for path in tables if path.is_file()), None)
+        if table is not None:
+            texts |= {row["audiocap_id"]: row["caption"].strip() for _, row in csv_rows(table, AUDIOCAPS_COLUMNS)}
+    if not texts:
+        raise CorpusError(f"{folder}: no train.csv, val.csv or test.csv of ML-AudioCaps here")
+    clips, rest = [], 0
+    for clip in corpus.clips:
+        translated = clip.captions.get("jpn", ("",) * len(clip.numbers))
+        japanese = tuple(texts.get(n) or before for n, before in zip(clip.numbers, translated, strict=True))
+        if not all(japanese):
+            number = clip.numbers[japanese.index("")]
+            raise CorpusError(f"{folder}: no Japanese for audiocap_id {number}; add translations to jpn first")
+        rest += sum(not texts.get(number) for number in clip.numbers)
+        clips.append(replace(clip, captions=dict(clip.captions) | {"jpn": japanese}))
+    return replace(corpus, clips=tuple(clips)), rest
+
+
+def write_corpus(corpus: Corpus, folder: str | os.PathLike) -> tuple[pathlib.Path, list[str]]:
+    """Convert to a folder with manifest.jsonl and audio/SPLIT/ID.flac (mono, 16 kHz): (manifest, clips left out).
+
+    What is converted already is kept, so a killed conversion resumes. Left out, as "split/id: reason", are clips
+    without audio and files that cannot be read or are empty. Raises CorpusError when a language is not complete.
+    """
+    for clip in corpus.clips:
+        for code in CODES:
+            if len(clip.captions.get(code, ())) != len(clip.captions["eng"]):
+                raise CorpusError(f"{corpus.name}: {clip.split}/{clip.id} lacks {code} captions: translate them first")
+    folder, lines = pathlib.Path(folder), []
+    left_out = [f"{name}: no audio file" for name in corpus.missing]
+    for clip in progress(corpus.clips, f"converting {corpus.name}", unit="clip"):
+        target = pathlib.PurePosixPath("audio", clip.split, f"{clip.id}.flac")
+        try:
+            if not (folder / target).exists():
+                _convert(clip.audio, folder / target)
+        except (RuntimeError, ValueError) as error:  # soundfile's errors are RuntimeErrors
+            left_out.append(f"{clip.split}/{clip.id}: {error}")
+            continue
+        captions = {code: list(clip.captions[code]) for code in CODES}
+        lines.append({"id": clip.id, "audio": str(target), "split": clip.split, "captions": captions})
+    manifest = folder / "manifest.jsonl"
+    storage.write_text(manifest, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return manifest, left_out
+
+
+def _convert(source: pathlib.Path, target: pathlib.Path) -> None:
+    import soundfile
+    import torch
+    from torchaudio.functional import resample
+
+    samples, rate = soundfile.read(source, dtype="float32", always_2d=True)  # [frames, channels]
+    if not len(samples):
+        raise ValueError("the audio file is empty")
+    mono = resample(torch.from_numpy(samples.mean(axis=1)), rate, SAMPLE_RATE).clamp(-1, 1)
+    with storage.atomic_path(target) as partial:
+        soundfile.write(partial, mono.numpy(), SAMPLE_RATE)

@@ -1,0 +1,273 @@
+"""Captions in other languages: machine translation that can be killed and resumed, or a table of your own."""
+
+import csv
+import json
+import os
+import pathlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from atri_lib import storage
+from atri_lib.hub import CheckpointError, model_path
+from atri_lib.languages import CODES, language
+from atri_lib.progress import progress
+
+MODEL = "facebook/nllb-200-distilled-600M"
+LOOP = re.compile(r"(.{2,80}?)\1{3,}", re.DOTALL)  # a stretch of text four times in a row
+
+
+class CsvError(ValueError):
+    """A CSV file that does not hold what it should; the message begins with file:line."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """sentence: as given; text: in `language` (ISO 639-3); truncated: the model stopped at its token limit."""
+
+    sentence: str
+    language: str
+    text: str
+    truncated: bool = False
+
+
+class TranslationCache:
+    """Finished translations in a JSONL file that only grows.
+
+    A batch is appended in one write of whole lines, so a kill loses at most the batch in work and several processes
+    may share the file. A line cut short by a kill, or a blank one, is skipped when reading.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = pathlib.Path(path)
+        self._texts: dict[tuple, tuple[str, bool]] = {}
+        if self.path.exists():
+            for line in self.path.read_bytes().splitlines():
+                try:
+                    self._keep(json.loads(line))
+                except (ValueError, KeyError, TypeError):
+                    continue  # blank, or cut short: translated again
+
+    def _keep(self, record: dict) -> tuple:
+        *key, text, truncated = (record[name] for name in FIELDS)
+        self._texts[tuple(key)] = (text, truncated)
+
+    def get(self, *key) -> tuple[str, bool] | None:
+        """(text, truncated) of a (model, beams, max_tokens, source, language, sentence), or None."""
+        return self._texts.get(key)
+
+    def add(self, records: Sequence[dict]) -> None:
+        """Append a batch of records with the keys FIELDS and make sure it is on disk."""
+        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "ab+", buffering=0) as stream:
+            if stream.seek(0, os.SEEK_END):
+                stream.seek(-1, os.SEEK_END)
+                lines = (b"" if stream.read(1) == b"\n" else b"\n") + lines  # never continue a line cut short
+            if stream.write(lines) != len(lines):
+                raise OSError(f"{self.path}: disk full? the last batch of translations was not written whole")
+            os.fsync(stream.fileno())
+        for record in records:
+            self._keep(record)
+
+
+FIELDS = ("model", "beams", "max_tokens", "source", "language", "sentence", "text", "truncated")
+
+
+def translate(
+    sentences: Sequence[str],
+    targets: Sequence[str] = CODES[1:],
+    *,
+    source: str = "eng",
+    model: str | os.PathLike = MODEL,
+    batch_size: int = 32,
+    beams: int = 4,
+    max_tokens: int = 200,
+    cache: str | os.PathLike | None = None,
+    device: str = "cpu",
+) -> dict[str, list[Translation]]:
+    """Translate sentences into each target language, in the order given.
+
+    model: hub id or folder of a sequence-to-sequence checkpoint of transformers: one with language tags (NLLB-200,
+    M2M-100, mBART-50, MADLAD-400, Marian groups) or of a single pair (Marian; one target). cache: JSONL file of what
+    is done; by default one for all in the library's cache. A sentence is known by its text, the model's name, the
+    languages, `beams` and `max_tokens`; each is translated once, longest first, and saved batch by batch, so a killed
+    call resumes where it was. With everything cached the model is not loaded.
+    Raises UnknownLanguage, ValueError for an empty sentence, ModelUnavailable, CheckpointError when the checkpoint
+    does not know a language.
+    """
+    if isinstance(sentences, str):
+        raise TypeError(f"expected a list of sentences, not one string: [{sentences[:40]!r}]")
+    if not all(sentence.strip() for sentence in sentences):
+        raise ValueError("an empty sentence among those to translate; remove it first")
+    source, targets = language(source).code, [language(code).code for code in targets]
+    known = TranslationCache(cache or storage.cache_dir("translations") / "translations.jsonl")
+    settings = {"model": str(model), "beams": beams, "max_tokens": max_tokens, "source": source}
+    key = tuple(settings.values())
+    missing = {
+        code: sorted({s for s in sentences if known.get(*key, code, s) is None}, key=lambda s: (-len(s), s))
+        for code in targets
+    }
+    if any(missing.values()):
+        generate = _load(model, source, [code for code in targets if missing[code]], beams, max_tokens, device)
+        for code, rest in missing.items():
+            for start in progress(range(0, len(rest), batch_size), f"translating to {code}", unit="batch"):
+                batch = rest[start : start + batch_size]
+                known.add([
+                    settings | {"language": code, "sentence": sentence, "text": text, "truncated": truncated}
+                    for sentence, (text, truncated) in zip(batch, generate(batch, code), strict=True)
+                ])  # fmt: skip
+    return {code: [Translation(s, code, *known.get(*key, code, s)) for s in sentences] for code in targets}
+
+
+def _load(model, source: str, targets: list[str], beams: int, max_tokens: int, device: str) -> Callable:
+    """The function (sentences, language code) -> [(text, truncated)] of a checkpoint, every language checked first."""
+    import torch
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    folder = model_path(model)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        network = AutoModelForSeq2SeqLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{model}: no sequence-to-sequence checkpoint: {str(error).splitlines()[0]}") from error
+    network.eval().to(device)
+    network.generation_config.max_length = None  # max_tokens decides
+    ends = network.generation_config.eos_token_id
+    ends = torch.tensor(ends if isinstance(ends, list) else [ends], device=device)
+    pair = _pair_of(tokenizer, model, source, targets)
+
+    @torch.inference_mode()
+    def generate(batch: Sequence[str], code: str) -> list[tuple[str, bool]]:
+        prefix, forced = pair[code]
+        tokens = tokenizer([prefix + sentence for sentence in batch], padding=True, return_tensors="pt").to(device)
+        options = {} if forced is None else {"forced_bos_token_id": forced}
+        ids = network.generate(**tokens, **options, num_beams=beams, max_new_tokens=max_tokens, do_sample=False)
+        ended = torch.isin(ids[:, 1:], ends).any(1)  # position 0 is the start token, which may be the end token too
+        texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return [(text.strip(), not done) for text, done in zip(texts, ended.tolist(), strict=True)]
+
+    return generate
+
+
+def _pair_of(tokenizer, model, source: str, targets: list[str]) -> dict[str, tuple[str, int | None]]:
+    """How the checkpoint is told each target: (text put before the sentence, first token forced)."""
+
+    def number(token: str) -> int | None:
+        found = tokenizer.convert_tokens_to_ids(token)
+        return None if found in (None, tokenizer.unk_token_id) else found
+
+    def tag(code: str) -> tuple[str, int]:
+        entry = language(code)
+        short = entry.locale.split("_")[0]
+        names = {entry.nllb: entry.nllb, f"__{short}__": short}  # NLLB-200, M2M-100
+        names |= {token: token for token in (f"{short}_XX", f"{short}_{short.upper()}", f"{short}_CN")}  # mBART-50
+        for token, name in names.items():
+            if (found := number(token)) is not None:
+                return name, found
+        raise CheckpointError(f"{model} has no language tag for {entry.name} ({code})")
+
+    if hasattr(tokenizer, "src_lang"):
+        tokenizer.src_lang = tag(source)[0]
+        return {code: ("", tag(code)[1]) for code in targets}
+    pairs = {}
+    for code in targets:
+        short = language(code).locale.split("_")[0]
+        token = next((t for t in (f">>{code}<<", f"<2{short}>") if number(t) is not None), None)
+        told = getattr(tokenizer, "target_lang", None)
+        if token is None and (len(targets) > 1 or told not in (None, short, code)):
+            raise CheckpointError(f"{model} translates into {told or 'one language'} and has no tag for {code}")
+        pairs[code] = ("" if token is None else f"{token} ", None)
+    return pairs
+
+
+def translate_to_csv(
+    sentences: Sequence[str], targets: Sequence[str], path: str | os.PathLike, model: str | None = None, **options
+) -> dict:
+    """Translate into a CSV file that `read_translations` accepts, and say what looks wrong in it.
+
+    options: of `translate`. Returns {"out", "sentences", "languages", "problems": {problem: count}} (see `report`).
+    """
+    sentences = list(dict.fromkeys(sentences))
+    translations = translate(sentences, targets, model=model or MODEL, **options)
+    texts = {code: [entry.text for entry in entries] for code, entries in translations.items()}
+    storage.write_text(path, pd.DataFrame({"sentence": sentences} | texts).to_csv(index=False))
+    problems = report(translations).problem.value_counts().to_dict()
+    return {"out": str(path), "sentences": len(sentences), "languages": list(translations), "problems": problems}
+
+
+def report(translations: Mapping[str, Sequence[Translation]]) -> pd.DataFrame:
+    """What looks wrong among translations, for a human to read: columns language, problem, sentence, text.
+
+    problem: "empty"; "untranslated" (equals the sentence); "truncated" (the model ran into its token limit);
+    "repeated" (a stretch of text four times in a row, and not so in the sentence). A distinct pair is listed once
+    per problem.
+    """
+    rows = {}
+    for code, entries in translations.items():
+        for entry in entries:
+            text, sentence = entry.text.strip(), entry.sentence.strip()
+            problems = {
+                "empty": not text,
+                "untranslated": bool(text) and text.casefold() == sentence.casefold(),
+                "truncated": entry.truncated,
+                "repeated": bool(LOOP.search(text)) and not LOOP.search(sentence),
+            }
+            rows |= {(code, problem, sentence, text): None for problem, found in problems.items() if found}
+    return pd.DataFrame(list(rows), columns=["language", "problem", "sentence", "text"])
+
+
+def csv_rows(path: str | os.PathLike, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """(line number, row) of a UTF-8 CSV file with a header that has at least `columns`.
+
+    Raises CsvError, beginning with file:line, for a missing column, a row of another length, or text that is not
+    UTF-8; FileNotFoundError when there is no such file.
+    """
+    path = pathlib.Path(path)
+    rows = []
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = next(reader, [])
+            if lacking := [name for name in columns if name not in header]:
+                raise CsvError(f"{path}:1: no column {', '.join(lacking)}; found {', '.join(header) or 'nothing'}")
+            for row in reader:
+                if len(row) not in (0, len(header)):
+                    raise CsvError(f"{path}:{reader.line_num}: {len(row)} fields, but the header has {len(header)}")
+                if row:
+                    rows.append((reader.line_num, dict(zip(header, row, strict=True))))
+    except UnicodeDecodeError as error:
+        raise CsvError(f"{path}:{len(rows) + 2}: not UTF-8 text ({error.reason}); save the table as UTF-8") from error
+    except csv.Error as error:
+        raise CsvError(f"{path}:{reader.line_num}: {error}") from error
+    return rows
+
+
+def read_translations(
+    path: str | os.PathLike, sentences: Sequence[str], targets: Sequence[str] = CODES[1:]
+) -> dict[str, list[Translation]]:
+    """Your own translations (people's, another service's) from a CSV file, in the form that `translate` returns.
+
+    Columns: `sentence`, as in the corpus, and one per target, named by its code (fra, deu, ...); `id` is ignored.
+    Raises CsvError naming file and line for a column that is no language, an empty cell, or a sentence translated in
+    two ways; and naming the file when a sentence has no row.
+    """
+    targets = [language(code).code for code in targets]
+    found: dict[str, tuple[int, dict[str, str]]] = {}
+    for line, row in csv_rows(path, ["sentence", *targets]):
+        for column in row:
+            if column not in ("id", "sentence", *CODES):
+                raise CsvError(f"{path}:1: column {column!r} is no language code; use {', '.join(CODES)}")
+        for column in ("sentence", *targets):
+            if not row[column].strip():
+                raise CsvError(f"{path}:{line}: {column} is empty")
+        texts = {code: row[code].strip() for code in targets}
+        first, before = found.setdefault(row["sentence"].strip(), (line, texts))
+        if before != texts:
+            raise CsvError(f"{path}:{line}: {row['sentence']!r} was translated differently in line {first}")
+    lacking = [sentence for sentence in dict.fromkeys(sentences) if sentence.strip() not in found]
+    if lacking:
+        raise CsvError(f"{path}: {len(lacking)} sentences have no row, the first is {lacking[0]!r}")
+    return {code: [Translation(s, code, found[s.strip()][1][code]) for s in sentences] for code in targets}

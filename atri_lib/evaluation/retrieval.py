@@ -1,0 +1,164 @@
+"""Ranks, recall and average precision in both directions; scores are inner products, ranks count from 1.
+
+A tie counts against the query: an embedding that collapses to a constant ranks last, not first. (ML-CLAP's released
+code breaks ties by an unstable sort.) Equal gallery items get equal scores whatever order the BLAS adds in; scores of
+float32 embeddings are summed in float64 and compared in float32, the precision they have.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from atri_lib.evaluation.checks import embeddings, indices
+
+Embeddings = ArrayLike | Tensor
+_CHUNK = 2**22  # scores held at once: 32 MB in float64
+
+
+def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike) -> np.ndarray:
+    """Rank of each query's one target: the number of gallery items that score at least as high, itself included.
+
+    queries: [Q, d]; gallery: [G, d]; targets: [Q] gallery indices. Returns int64 [Q], 1 = found first.
+    Raises ValueError for NaN embeddings, for shapes that do not fit and for targets outside the gallery.
+    """
+    queries, gallery = _pair(queries, gallery)
+    targets = indices(targets, "targets", len(gallery), (len(queries),))
+    ranks = np.empty(len(queries), dtype=np.int64)
+    for rows, scores in _scores(queries, gallery):
+        ranks[rows] = (scores >= np.take_along_axis(scores, targets[rows, None], axis=1)).sum(axis=1)
+    return ranks
+
+
+def relevant_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
+    """Audio-to-text ranks of all of a clip's captions, best first.
+
+    audio: [N, d]; texts: [M, d]; owner: [M], the clip each caption belongs to. A clip's j-th best caption has rank
+    j plus the number of other clips' captions that score at least as high. Returns int64 [N, R], R the most captions
+    of any clip; clips with fewer are padded with 0. Raises ValueError as `retrieval_ranks`, and for a clip without
+    a caption.
+    """
+    audio, texts = _pair(audio, texts)
+    owner = indices(owner, "owner", len(audio), (len(texts),))
+    counts = np.bincount(owner, minlength=len(audio))
+    if counts.min() == 0:
+        raise ValueError(f"clip {counts.argmin()} has no caption: every clip needs at least one")
+    filled = np.arange(counts.max()) < counts[:, None]  # [N, R]
+    own = np.zeros(filled.shape, dtype=np.int64)
+    own[filled] = np.argsort(owner, kind="stable")  # caption indices, clip by clip
+    ranks = np.zeros_like(own)
+    for rows, scores in _scores(audio, texts):
+        best = np.where(filled[rows], np.take_along_axis(scores, own[rows], axis=1), -np.inf)
+        best = -np.sort(-best, axis=1)  # [rows, R]
+        scores[owner == np.arange(len(audio))[rows, None]] = -np.inf  # leaves the other clips' captions
+        for j in range(best.shape[1]):
+            ranks[rows, j] = (scores >= best[:, j, None]).sum(axis=1) + j + 1
+    return np.where(filled, ranks, 0)
+
+
+def audio_to_text_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
+    """Audio-to-text rank of each clip: the best rank among its captions, as in ML-CLAP's evaluation.
+
+    audio: [N, d]; texts: [M, d]; owner: [M], the clip each caption belongs to. Returns int64 [N].
+    Errors as `relevant_ranks`.
+    """
+    return relevant_ranks(audio, texts, owner)[:, 0]
+
+
+def top_k(queries: Embeddings, gallery: Embeddings, k: int) -> np.ndarray:
+    """The k best gallery items of each query, best first; equal scores in gallery order.
+
+    queries: [Q, d]; gallery: [G, d]. Returns int64 [Q, min(k, G)]. Errors as `retrieval_ranks`.
+    """
+    queries, gallery = _pair(queries, gallery)
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    chunks = (np.argsort(-scores, axis=1, kind="stable")[:, :k] for _, scores in _scores(queries, gallery))
+    return np.concatenate(list(chunks))
+
+
+def recall_at(ranks: ArrayLike, k: int) -> float:
+    """Share of queries whose rank is k or better, between 0 and 1. ranks: [Q], counted from 1."""
+    ranks = np.asarray(ranks)
+    if ranks.ndim != 1 or len(ranks) == 0 or ranks.min() < 1:
+        raise ValueError(f"recall_at needs a non-empty [Q] array of ranks counted from 1, got shape {ranks.shape}")
+    return float((ranks <= k).mean())
+
+
+def map_at_10(ranks: ArrayLike, denominator: int | None = None) -> float:
+    """Mean average precision of the first 10 retrieved, between 0 and 1.
+
+    ranks: [Q], one relevant item per query: AP is 1 / rank, or 0 beyond 10. Or [Q, R], the sorted ranks of all
+    relevant items padded with 0 (`relevant_ranks`): AP sums j / rank_j over those within 10 and divides by
+    min(10, relevant items). denominator=5 divides by 5 always, as ML-CLAP's released code does; for clips with 5
+    captions each (AudioCaps, Clotho) the two agree.
+    """
+    ranks = np.asarray(ranks)
+    ranks = ranks[:, None] if ranks.ndim == 1 else ranks
+    if ranks.ndim != 2 or ranks.size == 0 or ranks[:, 0].min() < 1:
+        raise ValueError(f"map_at_10 needs [Q] or [Q, R] ranks counted from 1, padded with 0, got shape {ranks.shape}")
+    position = np.arange(1, ranks.shape[1] + 1)
+    hits = (ranks >= 1) & (ranks <= 10)
+    precision = np.where(hits, position / np.maximum(ranks, 1), 0).sum(axis=1)
+    return float((precision / (denominator or np.minimum(10, (ranks >= 1).sum(axis=1)))).mean())
+
+
+def rank_matrix(audio: Embeddings, texts: Mapping[str, Embeddings], owner: ArrayLike) -> np.ndarray:
+    """Text-to-audio rank of every caption in every language, the input of the consistency measures.
+
+    audio: [N, d]; texts: {code: [M, d]}, row j of all languages being translations of one caption; owner: [M].
+    Returns int64 [M, K]. A clip with several captions contributes one row for each: the instance whose ranks should
+    agree is the caption, not the clip.
+    """
+    _check_captions(texts, owner)
+    return np.stack([retrieval_ranks(text, audio, owner) for text in texts.values()], axis=1)
+
+
+def retrieval_table(audio: Embeddings, texts: Mapping[str, Embeddings], owner: ArrayLike) -> pd.DataFrame:
+    """Both directions' measures per language, and their mean over languages in the last row, "mean".
+
+    audio: [N, d]; texts: {code: [M, d]}; owner: [M]. Columns, T2A then A2T: R@1, R@5, R@10 and mAP@10 in percent, as
+    papers print them, and the median rank. A2T ranks a clip by the best of its captions. Errors as `relevant_ranks`.
+    """
+    _check_captions(texts, owner)
+    rows = {}
+    for code, text in texts.items():
+        to_audio, to_text = retrieval_ranks(text, audio, owner), relevant_ranks(audio, text, owner)
+        rows[code] = _measures("T2A", to_audio, to_audio) | _measures("A2T", to_text[:, 0], to_text)
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
+    table.loc["mean"] = table.mean()
+    return table
+
+
+def _measures(direction: str, first: np.ndarray, relevant: np.ndarray) -> dict[str, float]:
+    row = {f"{direction} R@{k}": 100 * recall_at(first, k) for k in (1, 5, 10)}
+    return row | {f"{direction} mAP@10": 100 * map_at_10(relevant), f"{direction} median rank": float(np.median(first))}
+
+
+def _check_captions(texts: Mapping[str, Embeddings], owner: ArrayLike) -> None:
+    if not texts:
+        raise ValueError("texts has no language: pass {code: embeddings [M, d]}")
+    for code, text in texts.items():
+        if len(text) != len(owner):
+            raise ValueError(f"{code} has {len(text)} captions, owner names {len(owner)}: translate them all")
+
+
+def _pair(queries: Embeddings, gallery: Embeddings) -> tuple[np.ndarray, np.ndarray]:
+    queries, gallery = embeddings(queries, "queries", "Q d"), embeddings(gallery, "gallery", "G d")
+    if queries.shape[1] != gallery.shape[1]:
+        raise ValueError(f"queries are {queries.shape[1]}-d, the gallery {gallery.shape[1]}-d: embed both by one model")
+    return queries, gallery
+
+
+def _scores(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield (rows, scores [rows, G]) chunk by chunk."""
+    compared = np.result_type(queries, gallery)
+    first: dict[bytes, int] = {}  # one column per distinct gallery item; + 0.0 turns -0.0 into 0.0
+    column = np.array([first.setdefault(item.tobytes(), len(first)) for item in gallery + 0.0])
+    distinct = np.frombuffer(b"".join(first), gallery.dtype).reshape(len(first), -1).astype(np.float64)
+    size = max(1, _CHUNK // len(gallery))
+    for start in range(0, len(queries), size):
+        rows = slice(start, start + size)
+        yield rows, (queries[rows].astype(np.float64) @ distinct.T).astype(compared)[:, column]

@@ -1,0 +1,124 @@
+"""Published checkpoints: found on disk or on the model hub, read without running code, loaded key by key."""
+
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+# A repository often holds the same weights twice: the first pattern that matches is used.
+WEIGHTS = ("model*.safetensors", "pytorch_model*.bin", "*.safetensors", "*.pt")
+SETTINGS = ("*.json", "*.model", "*.txt", "*.spm")  # configuration, tokenizer
+
+
+class ModelUnavailable(OSError):
+    """A model that is neither on disk nor in the hub's cache, while the hub cannot be asked."""
+
+
+class CheckpointError(ValueError):
+    """Weights of another architecture or size: the message lists the keys."""
+
+
+def model_path(model: str | os.PathLike) -> pathlib.Path:
+    """A model's folder or weights file: a path that exists, else a hub id, from the hub's cache first.
+
+    Raises FileNotFoundError for a path that is not there, ModelUnavailable for an id that cannot be had, naming the
+    cache and the variables that move it (HF_HOME) or forbid downloads (HF_HUB_OFFLINE).
+    """
+    path = pathlib.Path(model).expanduser()
+    if path.exists():
+        return path
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(model)) or path.suffix in (".pt", ".bin", ".safetensors"):
+        raise FileNotFoundError(f"{model}: no such file or folder (and not a hub id of the form owner/name)")
+    from huggingface_hub import constants, snapshot_download
+
+    offline = os.environ.get("HF_HUB_OFFLINE", "0").lower() not in ("", "0", "false", "no", "off")
+    reason: Exception | None = None
+    for local in (True,) if offline else (True, False):
+        for weights in WEIGHTS:
+            try:
+                folder = snapshot_download(str(model), allow_patterns=[*SETTINGS, weights], local_files_only=local)
+            except (OSError, ValueError, RuntimeError) as error:
+                reason = error
+                break
+            if any(pathlib.Path(folder).glob(weights)):
+                return pathlib.Path(folder)
+    why = "HF_HUB_OFFLINE is set" if offline else str(reason or "the repository holds no weights").splitlines()[0]
+    raise ModelUnavailable(
+        f"{model}: no such folder, not in the hub's cache {constants.HF_HUB_CACHE}, and no download: {why}. "
+        f"Run `hf download {model}` where the hub can be reached and copy its cache here (HF_HOME names the cache, "
+        "HF_HUB_OFFLINE forbids downloads), or give the path of a local copy."
+    )
+
+
+def read_state_dict(source: Mapping[str, Tensor] | str | os.PathLike) -> dict[str, Tensor]:
+    """Tensors by key, on the CPU: from a mapping, a .safetensors, .bin or .pt file, a folder of them, or a hub id.
+
+    Pickled files are read with weights_only=True; a mapping wrapped as {"model": ...} or {"state_dict": ...} is
+    unwrapped. Raises CheckpointError for anything that holds no tensors.
+    """
+    if isinstance(source, Mapping):
+        state = dict(source)
+    else:
+        path = model_path(source)
+        state = {}
+        for file in _weight_files(path):
+            state |= _read(file)
+    for wrapper in ("model", "state_dict"):
+        if isinstance(state.get(wrapper), Mapping):
+            state = dict(state[wrapper])
+    wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
+    if wrong or not state:
+        name = "the mapping" if isinstance(source, Mapping) else source
+        what = f"values that are no tensors: {_listed(wrong)}" if wrong else "it is empty"
+        raise CheckpointError(f"{name}: not a state dict, {what}")
+    return state
+
+
+def _weight_files(path: pathlib.Path) -> list[pathlib.Path]:
+    if path.is_file():
+        return [path]
+    for pattern in WEIGHTS:
+        if files := sorted(path.glob(pattern)):
+            return files
+    raise CheckpointError(f"{path}: no weights here; expected one of {', '.join(WEIGHTS)}")
+
+
+def _read(file: pathlib.Path) -> dict:
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # safetensors and the unpickler each have their own types
+        raise CheckpointError(f"{file}: cannot be read as plain tensors; it is damaged, or not weights") from error
+
+
+def load_exactly(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Copy a state dict into a module that has exactly its keys and shapes.
+
+    Raises CheckpointError listing missing keys, unexpected keys and shapes that differ; the module stays untouched.
+    """
+    own = module.state_dict()
+    missing = sorted(own.keys() - state.keys())
+    unexpected = sorted(state.keys() - own.keys())
+    shapes = [
+        f"{key} is {list(state[key].shape)}, expected {list(own[key].shape)}"
+        for key in sorted(own.keys() & state.keys())
+        if state[key].shape != own[key].shape
+    ]
+    if missing or unexpected or shapes:
+        parts = {"missing keys": missing, "unexpected keys": unexpected, "other shapes": shapes}
+        listed = "; ".join(f"{len(keys)} {label}: {_listed(keys)}" for label, keys in parts.items() if keys)
+        raise CheckpointError(f"these weights do not fit {name}: {listed}")
+    module.load_state_dict(state)
+
+
+def _listed(keys: list[str], most: int = 20) -> str:
+    more = f" and {len(keys) - most} more" if len(keys) > most else ""
+    return ", ".join(keys[:most]) + more

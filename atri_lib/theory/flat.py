@@ -1,0 +1,192 @@
+"""A model and its data as functions of one flat weight vector: losses, gradients, curvature, per pair and per run.
+
+Everything is linear in the number of weights D: Hessians appear only as products with a vector, and where many gradients
+of D numbers are needed at once they are made and reduced in chunks of at most WORKING_SET numbers.
+"""
+
+import copy
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, jvp, vjp, vmap
+
+from atri_lib.losses import info_nce, pair_losses
+
+WORKING_SET = 2**22  # numbers held at once per chunk of gradients: 32 MiB in float64, a few times that with temporaries
+
+Batch = tuple[Tensor, Tensor]  # audio features [B, ...], text features [B, K, ...]
+
+
+class Flat:
+    """A module as a function of the weights that may change, joined into one vector.
+
+    model: maps (audio features [B, ...], text features [B, K, ...]) to unit vectors (audio [B, d], texts [B, K, d]), each
+        language on its own. It is copied, converted to dtype and put in evaluation mode (no dropout, frozen buffers).
+    parameters: names as in `named_parameters`; None: those that require a gradient.
+    .start: their values, [D]. Raises ValueError for a name the model does not have, and if no parameter is left.
+    """
+
+    def __init__(self, model: nn.Module, parameters: Sequence[str] | None = None, dtype: torch.dtype = torch.float64):
+        self.model = copy.deepcopy(model).to(dtype).eval()
+        known = dict(self.model.named_parameters())
+        names = [n for n, p in known.items() if p.requires_grad] if parameters is None else list(parameters)
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(f"the model has no parameter {unknown[0]!r}: choose from {', '.join(known)}")
+        if not names:
+            raise ValueError("no weights to follow: no parameter requires a gradient, name some in parameters=")
+        self.names, self.shapes = names, [known[name].shape for name in names]
+        self.start = torch.cat([known[name].detach().reshape(-1) for name in names])
+
+    def split(self, weights: Tensor) -> tuple[Tensor, ...]:
+        """[D] to one tensor per parameter."""
+        pieces = weights.split([shape.numel() for shape in self.shapes])
+        return tuple(piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True))
+
+    def __call__(self, parts: tuple[Tensor, ...], audio: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+        """The model's two outputs with these parameters in place."""
+        return functional_call(self.model, dict(zip(self.names, parts, strict=True)), (audio, texts))
+
+
+@dataclass(frozen=True)
+class Task:
+    """Contrastive learning of a `Flat` model: `losses` and their derivatives at any weights on any mini-batch."""
+
+    flat: Flat
+    temperature: float
+
+    def losses(self, parts: tuple[Tensor, ...], batch: Batch) -> Tensor:
+        """Pair losses l_ik, nats, [B, K]; negatives in the same language."""
+        return pair_losses(*self.flat(parts, *batch), self.temperature)
+
+    def gradients(self, weights: Tensor, distribution: Tensor, batch: Batch) -> Tensor:
+        """grad L_p' of every run. weights: [S, D]; distribution: p' on the batch, [S, B, K]. Returns [S, D]."""
+
+        def loss(w: Tensor, p: Tensor) -> Tensor:
+            return (p * self.losses(self.flat.split(w), batch)).sum()
+
+        return self._over_runs(grad(loss))(weights, distribution)
+
+    def mixed_gradients(self, weights: Tensor, languages: Tensor, batch: Batch) -> Tensor:
+        """Gradients of practical ML-CLAP: `info_nce` with each clip's caption in its own language, so negatives mix.
+
+        weights: [S, D]; languages: int64 [S, B]. Returns [S, D].
+        """
+        audio, texts = batch
+
+        def loss(w: Tensor, chosen: Tensor) -> Tensor:
+            drawn = texts[torch.arange(len(texts)), chosen]  # [B, ...]
+            encoded, text = self.flat(self.flat.split(w), audio, drawn[:, None])
+            return info_nce(encoded, text[:, 0], self.temperature)
+
+        return self._over_runs(grad(loss))(weights, languages)
+
+    def hessian_products(self, weights: Tensor, vectors: Tensor, batch: Batch) -> Tensor:
+        """Hessian of the ideal L_p at weights [D] times each of vectors [S, D], forward over reverse. [S, D]."""
+        ideal = grad(lambda w: self.losses(self.flat.split(w), batch).mean())
+        return self._over_runs(lambda vector: jvp(ideal, (weights,), (vector,))[1])(vectors)
+
+    def pair_norms(self, weights: Tensor, batch: Batch) -> Tensor:
+        """||grad l_ik|| at weights [D], [B, K]."""
+        rows = self._pair_rows(weights, batch)
+        one_clip = vmap(lambda clip: torch.stack([_square(row(clip)) for row in rows]), chunk_size=self._clips(batch))
+        return one_clip(_one_hot(batch[0])).sqrt()
+
+    def pair_changes(self, weights: Tensor, anchor: Tensor, batch: Batch) -> Tensor:
+        """||grad l_ik(w') - grad l_ik(w)|| for every run w'. weights: [S, D]; anchor: w, [D]. Returns [S, B, K]."""
+        runs, clips = self._runs_and_clips(len(weights), batch)
+        there = self._pair_rows(anchor, batch)  # not mapped over: made once per chunk of clips, for all its runs
+
+        def one_run(w: Tensor) -> Tensor:
+            here = self._pair_rows(w, batch)
+
+            def one_clip(clip: Tensor) -> Tensor:
+                return torch.stack([_square(_minus(a(clip), b(clip))) for a, b in zip(here, there, strict=True)])
+
+            return vmap(one_clip, chunk_size=clips)(_one_hot(batch[0]))
+
+        return vmap(one_run, chunk_size=runs)(weights).sqrt()
+
+    def language_spread(self, weights: Tensor, batch: Batch, drawn: range) -> Tensor:
+        """sum_i Var_k(grad l_ik) over the languages k in `drawn` (population variance), exact. [S, D] to [S]."""
+        batch = batch[0], batch[1][:, list(drawn)]
+        runs, clips = self._runs_and_clips(len(weights), batch)
+
+        def one_run(w: Tensor) -> Tensor:
+            rows = self._pair_rows(w, batch)
+
+            def one_clip(clip: Tensor) -> Tensor:
+                pieces = [row(clip) for row in rows]
+                mean = tuple(sum(part) / len(rows) for part in zip(*pieces, strict=True))
+                return sum(_square(_minus(piece, mean)) for piece in pieces) / len(rows)
+
+            return vmap(one_clip, chunk_size=clips)(_one_hot(batch[0])).sum()
+
+        return vmap(one_run, chunk_size=runs)(weights)
+
+    def pair_curvature(self, weights: Tensor, batch: Batch, iterations: int) -> Tensor:
+        """Spectral norm of every pair's Hessian at weights [D], by power iteration from the pair's gradient. [B, K].
+
+        Converges from below: after any number of iterations it is at most the Lipschitz constant of grad l_ik.
+        """
+        audio, texts = batch
+        parts, clips = self.flat.split(weights), _one_hot(audio)
+
+        def one_language(text: Tensor) -> Tensor:
+            def one_clip(clip: Tensor) -> Tensor:
+                pair = grad(lambda p: (clip * self.losses(p, (audio, text[:, None]))[:, 0]).sum())
+                vector, size = pair(parts), torch.zeros_like(clip[0])
+                for _ in range(iterations):
+                    scale = _square(vector).sqrt().clamp_min(torch.finfo(size.dtype).tiny)
+                    vector = jvp(pair, (parts,), (tuple(piece / scale for piece in vector),))[1]
+                    size = torch.maximum(size, _square(vector).sqrt())
+                return size
+
+            return vmap(one_clip, chunk_size=_rows(4 * len(weights)))(clips)
+
+        return torch.stack([one_language(text) for text in texts.unbind(1)], dim=1)
+
+    def _pair_rows(self, weights: Tensor, batch: Batch) -> list[Callable]:
+        """One pull-back per language: a one-hot clip [B] to the gradient of that clip's pair loss, in parts.
+
+        Languages apart, because a pair's gradient never passes through another language's captions.
+        """
+        audio, texts = batch
+        parts = self.flat.split(weights)
+
+        def of_language(text: Tensor, *p: Tensor) -> Tensor:
+            return self.losses(p, (audio, text[:, None]))[:, 0]
+
+        return [vjp(functools.partial(of_language, text), *parts)[1] for text in texts.unbind(1)]
+
+    def _clips(self, batch: Batch) -> int:
+        """How many clips' gradients in all languages to hold at once."""
+        return _rows(batch[1].shape[1] * len(self.flat.start))
+
+    def _runs_and_clips(self, runs: int, batch: Batch) -> tuple[int, int]:
+        """Chunks of runs and of clips whose product of gradients fits the working set; runs first."""
+        at_once = min(runs, self._clips(batch))
+        return at_once, max(1, self._clips(batch) // at_once)
+
+    def _over_runs(self, function: Callable) -> Callable:
+        """vmap over the leading axis, a few runs at a time when D is large."""
+        return vmap(function, chunk_size=_rows(len(self.flat.start)))
+
+
+def _rows(numbers: int) -> int:
+    """How many rows of that many numbers fit the working set."""
+    return max(1, WORKING_SET // numbers)
+
+
+def _one_hot(audio: Tensor) -> Tensor:
+    return torch.eye(len(audio), dtype=audio.dtype, device=audio.device)
+
+
+def _square(parts: tuple[Tensor, ...]) -> Tensor:
+    return sum(part.square().sum() for part in parts)
+
+
+def _minus(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(x - y for x, y in zip(a, b, strict=True))

@@ -1,0 +1,1 @@
+"""Derivations in sympy: `distribution` (what schemes sample), `direction`, `bound` (published), `law` (mean square)."""

@@ -1,0 +1,206 @@
+"""The published weight-error bound, one justified step at a time.
+
+Vectors (weights, gradients) are symbols nothing is assumed about; scalars are declared real. Identities that are linear
+in the vectors then hold for vectors as they do for numbers, and norms are taken only by `norm` and `triangle`.
+"""
+
+from collections.abc import Callable
+
+import sympy as sp
+
+from atri_lib.theory.symbolic.distribution import K, N, clip, language
+
+T, j, s, t = sp.symbols("T j s t", integer=True, nonnegative=True)
+eta, a, b, lam, D, g = sp.symbols("eta a b lambda D g_max", positive=True)
+x0 = sp.Symbol("x_0", nonnegative=True)
+duration = sp.Symbol("s", positive=True)  # training time eta T
+# Braces make the primed names sort, and so print, after the plain ones.
+p, p_scheme = (sp.IndexedBase(name, nonnegative=True) for name in ("p", "{p'}"))
+lipschitz = sp.IndexedBase("lambda", nonnegative=True)
+w, w_scheme = sp.symbols("w_{t-1} {w'}_{t-1}")  # the two runs before the step: vectors, hence no assumptions
+
+Series = Callable[[sp.Expr | int], sp.Expr]
+
+
+class Norm(sp.Function):
+    """Euclidean norm of a vector expression; ||-v|| = ||v||."""
+
+    is_nonnegative = True
+
+    @classmethod
+    def eval(cls, vector):
+        if vector.is_Add and vector.as_ordered_terms()[0].could_extract_minus_sign():
+            return cls(-vector)
+
+    def _latex(self, printer, exp=None):
+        text = rf"\left\|{printer._print(self.args[0])}\right\|"
+        return f"{text}^{{{exp}}}" if exp else text
+
+
+class PairGradient(sp.Function):
+    """Gradient of the pair loss l_ik at some weights."""
+
+    def _latex(self, printer, exp=None):
+        i, k, at = map(printer._print, self.args)
+        return rf"\nabla \ell_{{{i},{k}}}\left({at}\right)"
+
+
+class LargestGradient(sp.Function):
+    """g_max(w): the largest norm of a pair's gradient at weights w."""
+
+    is_nonnegative = True
+
+    def _latex(self, printer, exp=None):
+        return rf"g_{{\max}}\left({printer._print(self.args[0])}\right)"
+
+
+def over_pairs(term: sp.Expr) -> sp.Sum:
+    """Sum over all clips and languages."""
+    return sp.Sum(term, (language, 1, K), (clip, 1, N))
+
+
+def loss_gradient(weights: sp.Expr, distribution: sp.IndexedBase) -> sp.Sum:
+    """grad L_p(w) = sum_ik p_ik grad l_ik(w): the assumption that a loss is a weighted sum of pair losses."""
+    return over_pairs(distribution[clip, language] * PairGradient(clip, language, weights))
+
+
+def step(weights: sp.Expr, distribution: sp.IndexedBase) -> sp.Expr:
+    """One SGD step."""
+    return weights - eta * loss_gradient(weights, distribution)
+
+
+def weight_error() -> sp.Expr:
+    """delta_t: the ideal run's step minus the scheme's step."""
+    return step(w, p) - step(w_scheme, p_scheme)
+
+
+def published_split() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+    """delta_t in three parts, by adding and subtracting the scheme's distribution at the ideal weights.
+
+    Start (delta_{t-1}), propagation (same distribution, two weights), discrepancy (same weights, two distributions).
+    """
+    between = loss_gradient(w, p_scheme)
+    propagation = -eta * _merge(between, loss_gradient(w_scheme, p_scheme))
+    return w - w_scheme, propagation, -eta * _merge(loss_gradient(w, p), between)
+
+
+def trajectory_split() -> tuple[sp.Expr, sp.Expr]:
+    """delta_t in two parts, by adding and subtracting the ideal distribution at the scheme's weights."""
+    between = loss_gradient(w_scheme, p)
+    drift = w - w_scheme - eta * _merge(loss_gradient(w, p), between)
+    return drift, -eta * _merge(between, loss_gradient(w_scheme, p_scheme))
+
+
+def _merge(left: sp.Sum, right: sp.Sum) -> sp.Sum:
+    shared = set(left.function.args) & set(right.function.args)
+    return sp.Sum(sp.collect(left.function - right.function, shared), *left.limits)
+
+
+def triangle(parts: tuple[sp.Expr, ...]) -> sp.Expr:
+    """Upper bound on the norm of a sum of vectors: the sum of their norms (inside sums over pairs as well)."""
+    return sp.Add(*map(norm, parts))
+
+
+def norm(vector: sp.Expr) -> sp.Expr:
+    """||s v|| = |s| ||v|| for real s; ||sum v|| <= sum ||v|| for a Sum; a difference of vectors is left whole."""
+    if isinstance(vector, sp.Sum):
+        return sp.Sum(norm(vector.function), *vector.limits)
+    if isinstance(vector, sp.Mul):
+        scalars, vectors = sp.sift(vector.args, lambda factor: bool(factor.is_real), binary=True)
+        return sp.Abs(sp.Mul(*scalars)) * norm(sp.Mul(*vectors)) if scalars else Norm(vector)
+    return Norm(vector)
+
+
+def assume_constants(bound: sp.Expr) -> sp.Expr:
+    """Lipschitz constants for gradient differences, g_max for gradients; factors free of i and k leave the sums."""
+
+    def replace(length: Norm) -> sp.Expr:
+        gradients = sorted(length.atoms(PairGradient), key=str)
+        if len(gradients) == 2:
+            return lipschitz[clip, language] * Norm(gradients[0].args[2] - gradients[1].args[2])
+        return LargestGradient(gradients[0].args[2]) if gradients else length
+
+    return bound.replace(Norm, lambda vector: replace(Norm(vector))).replace(sp.Sum, _pull_out)
+
+
+def _pull_out(term: sp.Expr, *limits: sp.Tuple) -> sp.Expr:
+    constant, rest = term.as_independent(clip, language)
+    return constant * sp.Sum(rest, *limits)
+
+
+def one_step() -> tuple[sp.Expr, sp.Expr]:
+    """(a, b) of ||delta_t|| <= a ||delta_{t-1}|| + b, read off the bound that the steps above produce."""
+    bound = sp.expand(assume_constants(triangle(published_split())))
+    distance = Norm(w - w_scheme)
+    return bound.coeff(distance), bound.coeff(distance, 0)
+
+
+def series(name: str) -> Series:
+    """A sequence of which nothing is known: series("b")(3) is the symbol b_3."""
+    return sp.IndexedBase(name).__getitem__
+
+
+def iterate(steps: int, factor: Series, source: Series) -> sp.Expr:
+    """x_t = factor(t) x_{t-1} + source(t), written out for t = 1 ... steps from x_0."""
+    x = x0
+    for index in range(1, steps + 1):
+        x = sp.expand(factor(index) * x + source(index))
+    return x
+
+
+def unrolled(steps: sp.Expr, factor: Series, source: Series) -> sp.Expr:
+    """The same for a symbolic number of steps: every source is multiplied by all later factors."""
+    later = sp.Product(factor(s), (s, t + 1, steps))
+    return sp.Product(factor(s), (s, 1, steps)) * x0 + sp.Sum(source(t) * later, (t, 1, steps))
+
+
+def induction_residual(candidate: Callable[[sp.Expr], sp.Expr], factor: Series, source: Series) -> sp.Expr:
+    """candidate(T+1) - (factor(T+1) candidate(T) + source(T+1)); zero is the induction step from T to T + 1.
+
+    The last term of every sum and product up to T + 1 is split off, and what the sum's index does not touch pulled out.
+    """
+
+    def split_last(term: sp.Sum | sp.Product) -> sp.Expr:
+        index, low, high = term.limits[0]
+        rest, last = term.func(term.function, (index, low, high - 1)), term.function.subs(index, high).doit()
+        return rest + last if isinstance(term, sp.Sum) else rest * last
+
+    def reaches_end(term: sp.Expr) -> bool:
+        return isinstance(term, sp.Sum | sp.Product) and term.limits[0][2] == T + 1
+
+    whole = candidate(T + 1).replace(reaches_end, split_last)
+    return sp.expand(sp.factor_terms(whole) - factor(T + 1) * candidate(T) - source(T + 1))
+
+
+def epoch_sum(source: Series, steps: sp.Symbol = T) -> sp.Sum:
+    """What T steps with one factor a accumulate, as a sum over j, the number of steps taken after each source.
+
+    It is `unrolled` under the change of index j = T - t: the limits follow, they are not chosen.
+    """
+    (total,) = unrolled(steps, lambda _: a, source).atoms(sp.Sum)
+    powers = total.replace(sp.Product, lambda factor, limits: sp.Product(factor, limits).doit())
+    return powers.change_index(t, steps - t, j)
+
+
+def closed_form(factor: sp.Expr = a, source: sp.Expr = b, steps: sp.Expr = T, start: sp.Expr | int = x0) -> sp.Expr:
+    """Solution of x_T = factor x_{T-1} + source from x_0 = start, all three constant (factor != 1)."""
+    x = sp.Function("x")
+    solution = sp.rsolve(x(T + 1) - a * x(T) - b, x(T), {x(0): x0})
+    return sp.factor(solution.subs(x0, start)).subs({a: factor, b: source, T: steps})
+
+
+def published_bound(steps: sp.Expr = T) -> sp.Expr:
+    """The bound for one lambda and one g_max in all steps, from equal starts; a = 1 + eta lambda as p' sums to one."""
+    return closed_form(1 + eta * lam, eta * D * g, steps, start=0)
+
+
+def special_cases() -> dict[str, sp.Expr]:
+    """Limits of `published_bound`."""
+    bound = published_bound()
+    return {
+        "no data distribution error": bound.subs(D, 0),
+        "step size to zero, T fixed": sp.limit(bound, eta, 0),
+        "step size to zero, eta T fixed": sp.limit(published_bound(duration / eta), eta, 0),
+        "lambda to zero": sp.limit(bound, lam, 0),
+        "growth per step": sp.limit(bound.subs(T, T + 1) / bound, T, sp.oo),
+    }

@@ -1,0 +1,110 @@
+"""The mean-square law: how large weight error is on average when the scheme's draws are unbiased, and with momentum."""
+
+import sympy as sp
+
+from atri_lib.theory.symbolic.bound import T, closed_form, eta
+from atri_lib.theory.symbolic.distribution import IDEAL, K, N, expected_row, inclusion_probability, m
+
+rho, sigma, h, beta, mu_1, mu_2 = sp.symbols("rho sigma h beta mu_1 mu_2", positive=True)
+draw, draws = sp.symbols("s S", integer=True, positive=True)
+lag = sp.Symbol("j", integer=True, nonnegative=True)
+
+
+def square_expanded() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+    """E (u - eta n)^2 over draws s = 1 ... S with chance pi_s and noise n_s, by powers of the noise: three terms.
+
+    One coordinate; squared norms add over coordinates. u is what is known before the draw.
+    """
+    known, chance, noise = sp.Symbol("u"), sp.IndexedBase("pi"), sp.IndexedBase("n")
+    square = sp.Poly((known - eta * noise[draw]) ** 2, noise[draw])
+    moments = (sp.Sum(chance[draw] * noise[draw] ** power, (draw, 1, draws)) for power in range(3))
+    return tuple(square.nth(power) * moment for power, moment in enumerate(moments))
+
+
+def sampling_variance(chosen: sp.Expr | int = m, languages: sp.Expr = K) -> sp.Expr:
+    """Mean of `chosen` of `languages` values drawn without replacement: its variance / the values' population variance.
+
+    Var sum_k z_k x_k / m with indicators z_k and, without loss of generality, sum_k x_k = 0, so that
+    sum_{k != l} x_k x_l = -sum_k x_k^2 and the variance is (Var z - Cov z) sum_k x_k^2 / m^2.
+    """
+    one = inclusion_probability(chosen, languages)
+    variance = one - one**2
+    covariance = inclusion_probability(chosen, languages, named=2) - one**2
+    return sp.simplify((variance - covariance) * languages / chosen**2)
+
+
+def cacl_variance() -> sp.Expr:
+    """Variance of CACL's gradient of one clip / population variance of the K - 1 other languages' gradients."""
+    other_weight = sp.Rational(1, 2)  # English has the other half and is never random
+    return other_weight**2 * sampling_variance(1, K - 1)
+
+
+def cacl_bias() -> sp.Expr:
+    """B in E[grad] - grad L_p = B (g_English - mean of the other g), per clip: how far English is over-weighted."""
+    (_, english), (others, other) = expected_row("cacl")
+    surplus = sp.simplify(N * (english - IDEAL))
+    missing = sp.simplify(N * others * (other - IDEAL))  # the other languages lose what English gains
+    return sp.simplify((surplus - missing) / 2)
+
+
+def latin_growth(epochs: sp.Expr = m) -> sp.Expr:
+    """E ||noise summed over `epochs` <= K epochs||^2 / population variance; gradients fixed, languages in random order.
+
+    Latin shows `epochs` distinct languages: their sum is `epochs` times a mean drawn without replacement.
+    """
+    return epochs**2 * sampling_variance(epochs, K)
+
+
+def mean_square(steps: sp.Expr = T) -> sp.Expr:
+    """E ||delta_T||^2 for constant rho != 1 and sigma from equal starts: x_T = rho^2 x_{T-1} + eta^2 sigma^2."""
+    return closed_form(rho**2, eta**2 * sigma**2, steps, start=0)
+
+
+def momentum_maps() -> tuple[sp.Matrix, sp.Matrix]:
+    """(M, b) of heavy ball's error in the joint state (delta, eta delta_v): z_t = M z_{t-1} + b xi_t.
+
+    v_t = beta v_{t-1} + gradient, w_t = w_{t-1} - eta v_t; the two runs' gradients differ by h delta + xi, h the
+    curvature between them. M and b are the Jacobians of that step.
+    """
+    delta, move, noise = sp.symbols("delta u xi")
+    next_move = beta * move + eta * (h * delta + noise)
+    state = sp.Matrix([delta - next_move, next_move])
+    return state.jacobian([delta, move]), state.jacobian([noise])
+
+
+def momentum_response() -> sp.Expr:
+    """What noise of size one leaves in the weights `lag` steps later, in the eigenvalues mu_1, mu_2 of M.
+
+    (M^lag b)_1, using trace and determinant: mu_1 + mu_2 = 1 + beta - eta h and mu_1 mu_2 = beta.
+    """
+    matrix, source = momentum_maps()
+    roots = sp.Poly(sp.expand((sp.Symbol("x") - mu_1) * (sp.Symbol("x") - mu_2)), sp.Symbol("x"))
+    in_roots = sp.solve([matrix.trace() + roots.nth(1), matrix.det() - roots.nth(0)], [h, beta], dict=True)[0]
+    vectors, diagonal = matrix.subs(in_roots).diagonalize()
+    return sp.powsimp(sp.factor(sp.simplify((vectors * diagonal**lag * vectors.inv() * source.subs(in_roots))[0])))
+
+
+def momentum_mean_square(steps: sp.Expr = T) -> sp.Expr:
+    """E ||delta_T||^2 / sigma^2 of heavy ball on a flat loss (h = 0, so mu = 1 and beta): squared responses add."""
+    response = momentum_response().subs({mu_1: 1, mu_2: beta})
+    total = sp.Sum(sp.expand(response**2), (lag, 0, T - 1)).doit()
+    generic = total.replace(sp.Piecewise, lambda *branches: branches[-1][0])  # the branch for 0 < beta < 1
+    return sp.factor(generic).subs(T, steps)
+
+
+def momentum_stationary() -> sp.Expr:
+    """Limit of E delta_T^2 / sigma^2 for constant curvature h > 0: the fixed point of P = M P M' + b b'."""
+    matrix, source = momentum_maps()
+    entries = sp.symbols("P_11 P_12 P_22")
+    state = sp.Matrix([[entries[0], entries[1]], [entries[1], entries[2]]])
+    balance = matrix * state * matrix.T + source * source.T - state
+    return sp.factor(sp.solve(list(balance), entries)[entries[0]])
+
+
+def momentum_shadow() -> tuple[sp.Expr, sp.Expr]:
+    """(kappa, eta_effective): w + kappa v moves like plain SGD, w + kappa v -> w + kappa v - eta_effective gradient."""
+    kappa, buffer, gradient = sp.symbols("kappa v g")
+    next_buffer = beta * buffer + gradient
+    move = sp.expand(-eta * next_buffer + kappa * (next_buffer - buffer))
+    solution = sp.solve(move.coeff(buffer), kappa)[0]
+    return sp.simplify(solution), sp.simplify(-move.coeff(gradient).subs(kappa, solution))

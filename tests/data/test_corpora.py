@@ -1,0 +1,237 @@
+"""AudioCaps and Clotho in their published layouts, completed and converted; everything that can be missing."""
+
+import csv
+import json
+import sys
+import types
+
+import numpy as np
+import pytest
+import soundfile
+
+from atri_lib.data.corpora import (
+    CorpusError,
+    download,
+    read_audiocaps,
+    read_clotho,
+    with_human_japanese,
+    with_translations,
+    write_corpus,
+)
+from atri_lib.data.translation import CsvError, Translation
+from atri_lib.languages import CODES
+
+
+def write_audio(path, rate=44100, seconds=0.2, channels=1, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = 0.3 * np.random.default_rng(seed).standard_normal((int(rate * seconds), channels))
+    soundfile.write(path, samples.clip(-1, 1), rate)
+
+
+def write_table(path, header, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([header, *rows])
+
+
+def make_clotho(root):
+    """The layout of aac-datasets and of the published archives; "Rain.wav" is another sound in each split."""
+    for subset in ("development", "validation", "evaluation"):
+        files = ["Rain.wav", f"Bird, {subset}.wav"]
+        rows = [[file, *(f"{file[:4]} in {subset}, number {n}" for n in range(1, 6))] for file in files]
+        header = ["file_name", *(f"caption_{n}" for n in range(1, 6))]
+        write_table(root / "CLOTHO_v2.1/clotho_csv_files" / f"clotho_captions_{subset}.csv", header, rows)
+        for seed, file in enumerate(files):
+            write_audio(root / "CLOTHO_v2.1/clotho_audio_files" / subset / file, seed=seed)
+    return root
+
+
+AUDIOCAPS = ["audiocap_id", "youtube_id", "start_time", "caption"]
+
+
+def audiocaps_rows(split, videos, captions):
+    number = {"train": 1000, "val": 2000, "test": 3000}[split]
+    return [[number + 10 * v + c, video, 30, f"{video} sounds, take {c}"] for c in range(captions)
+            for v, video in enumerate(videos)]  # fmt: skip
+
+
+def make_audiocaps(root):
+    """The layout of aac-datasets: rows of a clip are scattered over the table, as in the published one."""
+    base = root / "AUDIOCAPS"
+    for split, videos, captions in (("train", "ab", 1), ("val", "cd", 5), ("test", "ef", 5)):
+        write_table(base / "csv_files_v1" / f"{split}.csv", AUDIOCAPS, audiocaps_rows(split, videos, captions))
+        for seed, video in enumerate(videos):
+            write_audio(base / "audio_32000Hz" / split / f"{video}_30.flac", rate=32000, channels=2, seed=seed)
+    return root
+
+
+def translated(corpus, codes=CODES[1:]):
+    return {code: [Translation(s, code, f"{code}: {s}") for s in corpus.sentences] for code in codes}
+
+
+def complete(corpus):
+    return with_translations(corpus, translated(corpus))
+
+
+def test_clotho_has_five_captions_a_clip_and_keeps_equal_names_apart(tmp_path):
+    corpus = read_clotho(make_clotho(tmp_path))
+    assert [(clip.split, clip.id) for clip in corpus.clips[:3]] == [
+        ("train", "Rain"), ("train", "Bird, development"), ("val", "Rain")]  # fmt: skip
+    assert corpus.missing == () and len(corpus.sentences) == 30
+    for clip in corpus.clips:
+        assert len(clip.captions["eng"]) == 5
+        subset = {"train": "development", "val": "validation", "test": "evaluation"}[clip.split]
+        assert clip.audio.parent.name == subset and subset in clip.captions["eng"][0]
+
+
+def test_audiocaps_gathers_five_captions_in_validation_and_test(tmp_path):
+    corpus = read_audiocaps(make_audiocaps(tmp_path))
+    assert [(c.split, c.id, len(c.captions["eng"])) for c in corpus.clips] == [
+        ("train", "a_30", 1), ("train", "b_30", 1), ("val", "c_30", 5), ("val", "d_30", 5), ("test", "e_30", 5),
+        ("test", "f_30", 5)]  # fmt: skip
+    d = corpus.clips[3]
+    assert d.captions["eng"] == tuple(f"d sounds, take {c}" for c in range(5))
+    assert d.numbers == ("2010", "2011", "2012", "2013", "2014") and d.audio.name == "d_30.flac"
+
+
+@pytest.mark.parametrize("name", ["vfY_TJq7n_U_130.flac", "YvfY_TJq7n_U.wav", "vfY_TJq7n_U.ogg", "97151.wav"])
+def test_audiocaps_audio_is_found_under_every_downloaders_name(tmp_path, name):
+    write_table(tmp_path / "train.csv", AUDIOCAPS, [[97151, "vfY_TJq7n_U", 130, "ducks quack"]])
+    write_audio(tmp_path / "train" / name, rate=16000)
+    assert read_audiocaps(tmp_path).clips[0].audio.name == name
+
+
+def test_missing_clips_are_reported_and_left_out(tmp_path):
+    make_audiocaps(tmp_path)
+    (tmp_path / "AUDIOCAPS/audio_32000Hz/test/e_30.flac").unlink()
+    corpus = read_audiocaps(tmp_path)
+    assert corpus.missing == ("test/e_30",) and "e_30" not in [clip.id for clip in corpus.clips]
+
+
+def test_a_test_clip_without_five_captions_is_refused(tmp_path):
+    make_audiocaps(tmp_path)
+    write_table(tmp_path / "AUDIOCAPS/csv_files_v1/val.csv", AUDIOCAPS, audiocaps_rows("val", "cd", 4))
+    with pytest.raises(CorpusError, match=r"val\.csv has 4 captions of c_30, expected 5"):
+        read_audiocaps(tmp_path)
+
+
+@pytest.mark.parametrize("columns, row, message", [
+    (0, ["Rain.wav"], r"development\.csv:1: no column caption_1, .*caption_5"),
+    (5, ["Rain.wav", *"abc", " ", "e"], r"development\.csv:2: caption_4 is empty"),
+    (5, ["Rain.wav", *"abc"], r"development\.csv:2: 4 fields, but the header has 6"),
+])  # fmt: skip
+def test_a_faulty_table_is_named_with_its_line(tmp_path, columns, row, message):
+    make_clotho(tmp_path)
+    header = ["file_name", *(f"caption_{n}" for n in range(1, columns + 1))]
+    write_table(tmp_path / "CLOTHO_v2.1/clotho_csv_files/clotho_captions_development.csv", header, [row])
+    with pytest.raises(CsvError, match=message):
+        read_clotho(tmp_path)
+
+
+def test_a_folder_that_is_no_corpus_is_refused(tmp_path):
+    for read in (read_audiocaps, read_clotho):
+        with pytest.raises(CorpusError, match="none of its caption tables"):
+            read(tmp_path)
+    write_table(tmp_path / "train.csv", AUDIOCAPS, [[1, "a", 30, "a dog"]])
+    with pytest.raises(CorpusError, match="none of the audio"):
+        read_audiocaps(tmp_path)
+    write_table(tmp_path / "v2" / "train.csv", AUDIOCAPS, [[1, "a", 30, "a dog"]])
+    with pytest.raises(CorpusError, match="train.csv 2 times"):
+        read_audiocaps(tmp_path)
+
+
+def test_the_manifest_holds_every_language_and_audio_at_16_khz(tmp_path):
+    corpus = complete(read_audiocaps(make_audiocaps(tmp_path / "source")))
+    manifest, left_out = write_corpus(corpus, tmp_path / "out")
+    lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    assert left_out == [] and [line["id"] for line in lines] == [clip.id for clip in corpus.clips]
+    for line, clip in zip(lines, corpus.clips, strict=True):
+        assert set(line) == {"id", "audio", "split", "captions"} and line["split"] == clip.split
+        assert tuple(line["captions"]) == CODES
+        assert line["captions"]["cat"] == [f"cat: {caption}" for caption in clip.captions["eng"]]
+        samples, rate = soundfile.read(tmp_path / "out" / line["audio"])
+        assert rate == 16000 and samples.shape == (3200,) and 0.01 < np.abs(samples).max() <= 1
+
+
+def test_the_manifest_reads_back(tmp_path):
+    manifest_module = pytest.importorskip("atri_lib.data.manifest")
+    corpus = complete(read_clotho(make_clotho(tmp_path / "source")))
+    splits = manifest_module.load_manifest(write_corpus(corpus, tmp_path / "out")[0])
+    assert {name: len(split) for name, split in splits.items()} == {"train": 2, "val": 2, "test": 2}
+    assert splits["test"].sentences("jpn")[5] == "jpn: Bird in evaluation, number 1"
+    assert splits["test"].owner.tolist() == [0] * 5 + [1] * 5 and splits["val"].waveform(0).shape == (3200,)
+
+
+def test_conversion_reports_unreadable_audio_and_resumes(tmp_path):
+    make_clotho(tmp_path / "source")
+    audio = tmp_path / "source/CLOTHO_v2.1/clotho_audio_files"
+    (audio / "validation" / "Rain.wav").write_bytes(b"not audio")
+    soundfile.write(audio / "evaluation" / "Rain.wav", np.zeros(0), 44100)
+    (audio / "development" / "Rain.wav").unlink()
+    corpus = complete(read_clotho(tmp_path / "source"))
+    manifest, left_out = write_corpus(corpus, tmp_path / "out")
+    reasons = dict(line.split(": ", 1) for line in left_out)
+    assert list(reasons) == ["train/Rain", "val/Rain", "test/Rain"]
+    assert reasons["train/Rain"] == "no audio file" and reasons["test/Rain"] == "the audio file is empty"
+    assert len(manifest.read_text().splitlines()) == 3
+    kept = next((tmp_path / "out/audio/train").iterdir())
+    before = kept.stat().st_mtime_ns
+    write_audio(audio / "validation" / "Rain.wav")
+    assert len(write_corpus(corpus, tmp_path / "out")[1]) == 2
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_a_corpus_that_lacks_a_language_is_not_converted(tmp_path):
+    corpus = read_clotho(make_clotho(tmp_path))
+    with pytest.raises(CorpusError, match="train/Rain lacks fra captions"):
+        write_corpus(corpus, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    tables = translated(corpus)
+    tables["zho"] = [entry for entry in tables["zho"] if entry.sentence != corpus.sentences[7]]
+    with pytest.raises(CorpusError, match="no zho translation of 'Bird in development, number 3'"):
+        with_translations(corpus, tables)
+
+
+def test_human_japanese_takes_the_place_of_translations_where_it_exists(tmp_path):
+    corpus = complete(read_audiocaps(make_audiocaps(tmp_path / "source")))
+    folder = tmp_path / "captions" / "ja"
+    for split, videos, captions in (("train_auto", "ab", 1), ("val", "cd", 5), ("test", "ef", 5)):
+        rows = [[*row[:3], f"人の{row[3]}"] for row in audiocaps_rows(split.split("_")[0], videos, captions)]
+        write_table(folder / f"{split}.csv", AUDIOCAPS, rows[1:] if split == "test" else rows[::-1])
+    human, rest = with_human_japanese(corpus, folder)
+    assert rest == 1
+    for clip in human.clips:
+        expected = [f"人の{caption}" for caption in clip.captions["eng"]]
+        if clip.id == "e_30":
+            expected[0] = f"jpn: {clip.captions['eng'][0]}"
+        assert list(clip.captions["jpn"]) == expected
+        assert clip.captions["fra"][0].startswith("fra: ")
+    english = read_audiocaps(tmp_path / "source")
+    with pytest.raises(CorpusError, match="no Japanese for audiocap_id 3000"):
+        with_human_japanese(english, folder)
+    with pytest.raises(CorpusError, match="no train.csv"):
+        with_human_japanese(corpus, tmp_path)
+
+
+def test_download_without_aac_datasets_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "aac_datasets", None)
+    with pytest.raises(CorpusError, match=r"pip install 'atri_lib\[corpora\]'.*read_clotho"):
+        download("clotho", tmp_path)
+    with pytest.raises(CorpusError, match="use audiocaps or clotho"):
+        download("macs", tmp_path)
+
+
+def test_download_asks_aac_datasets_for_every_split(monkeypatch, tmp_path):
+    calls = []
+    functional = types.ModuleType("aac_datasets.datasets.functional")
+    functional.download_clotho_dataset = lambda **options: calls.append(options)
+    functional.download_audiocaps_dataset = lambda **options: calls.append(options)
+    datasets = types.ModuleType("aac_datasets.datasets")
+    datasets.functional = functional
+    for module in (types.ModuleType("aac_datasets"), datasets, functional):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert download("clotho", tmp_path / "clotho").is_dir()
+    assert [call["subset"] for call in calls] == ["dev", "val", "eval"]
+    download("audiocaps", tmp_path / "audiocaps")
+    assert [call["subset"] for call in calls[3:]] == ["train", "val", "test"]
+    assert all(call["sr"] == 16000 for call in calls[3:])

@@ -1,0 +1,314 @@
+"""RecordedBank on small invented stamps: names, what is left out, bad files, and fetching with stand-in Debian tools."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from atri_lib.data import recorded
+from atri_lib.data.recorded import RecordedBank, decode, fetch_stamps, find_stamps, noun_phrase, unpack
+from atri_lib.data.sounds import SAMPLE_RATE, SoundsUnavailable, UnreadableSound
+from atri_lib.languages import CODES
+
+FROG = """A frog.
+de.utf8=Ein Frosch.
+fr.utf8=Une grenouille.
+es.utf8=Una rana.
+nl.utf8=Een kikker (groen).
+ca.utf8=Una granota.
+ja.utf8=みどりの カエル
+zh_CN.utf8=一只青蛙。
+zh_TW.utf8=青蛙
+"""
+STAMPS = "./usr/share/tuxpaint/stamps/"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(recorded, "INSTALLED", tmp_path / "not installed")
+
+
+def ogg(frequency: float, rate: int = 22_050, channels: int = 1, seconds: float = 0.5) -> bytes:
+    tone = 0.3 * np.sin(2 * np.pi * frequency * np.arange(int(seconds * rate)) / rate)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.stack([tone] * channels, axis=1), rate, format="OGG", subtype="VORBIS")
+    return buffer.getvalue()
+
+
+def captions(name: str) -> str:
+    return FROG.replace("frog", name).replace("Frosch", name.title()).replace("grenouille", name).replace("rana", name) \
+        .replace("kikker", name).replace("granota", name).replace("カエル", name).replace("青蛙", name)
+
+
+@pytest.fixture
+def stamps(tmp_path):
+    folder = tmp_path / "stamps"
+    files = {
+        "animals/frog.ogg": ogg(500),
+        "animals/frog.txt": FROG.encode(),
+        "animals/frog_desc.ogg": ogg(100),
+        "animals/frog_desc_de.ogg": ogg(100),
+        "animals/newt.ogg": ogg(900, rate=11_127, channels=2),
+        "animals/newt.txt": captions("newt").encode(),
+        "symbols/math/7.ogg": ogg(100),
+        "seasonal/dreydl-nun.ogg": ogg(100),
+        "copyright": b"GPL-2",
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def ids(bank) -> list[str]:
+    return [sound.id for sound in bank.sounds]
+
+
+@pytest.mark.parametrize(
+    ("code", "caption", "name"),
+    [
+        ("eng", "A  frog .", "a frog"),
+        ("fra", "Un bébé mouton (un agneau).", "un bébé mouton"),
+        ("deu", "Ein bunter Hahn.", "ein bunter Hahn"),
+        ("deu", "Großes Feuerwerk!", "Großes Feuerwerk"),
+        ("deu", "Einsiedlerkrebs.", "Einsiedlerkrebs"),
+        ("nld", "Een woerd (mannetjeseend).", "een woerd"),
+        ("cat", "Un goril·la.", "un goril·la"),
+        ("jpn", "ドラム　セット", "ドラムセット"),
+        ("jpn", "カザリキヌバネドリ（ケツァール）", "カザリキヌバネドリ"),
+        ("zho", "乌鸦！", "乌鸦"),
+        ("zho", "一只企鹅。", "企鹅"),
+        ("zho", "一杯水。", "一杯水"),
+        ("eng", " . ", ""),
+    ],
+)
+def test_a_caption_becomes_a_noun_phrase(code, caption, name):
+    assert noun_phrase(caption, code) == name
+
+
+def test_effects_with_eight_captions_become_sounds_and_nothing_else_does(stamps):
+    bank = RecordedBank(stamps, {})
+    assert ids(bank) == ["frog", "newt"] and not bank.left_out
+    frog = bank.sounds[0]
+    assert list(frog.names) == list(CODES)
+    assert " ".join(frog.names.values()) == (
+        "a frog une grenouille ein Frosch una rana een kikker una granota みどりのカエル 青蛙"
+    )
+    assert frog.source == "animals/frog.ogg" and frog.licence.startswith("GPL-2")
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (11_127, 2), (22_254, 1), (44_100, 2)])
+def test_a_tone_keeps_its_pitch_and_length_at_any_rate(tmp_path, rate, channels):
+    (tmp_path / "tone.ogg").write_bytes(ogg(440, rate, channels, seconds=1.0))
+    wave = decode(tmp_path / "tone.ogg")
+    assert wave.dtype == np.float32 and abs(len(wave) / SAMPLE_RATE - 1) < 0.05
+    spectrum = np.abs(np.fft.rfft(wave, 4 * SAMPLE_RATE))
+    assert spectrum.argmax() / 4 == pytest.approx(440, abs=2)
+
+
+def test_a_sound_without_a_caption_in_one_language_is_left_out_and_listed(stamps):
+    text = stamps / "animals/newt.txt"
+    text.write_text("\n".join(line for line in text.read_text().splitlines() if not line.startswith("nl")))
+    bank = RecordedBank(stamps, {})
+    assert ids(bank) == ["frog"] and bank.left_out == {"newt": "no caption in nld"}
+    corrected = RecordedBank(stamps, {"newt": {"why": "no Dutch caption", "nld": "een salamander"}})
+    assert corrected.sounds[1].names["nld"] == "een salamander"
+
+
+def test_a_sound_without_a_caption_file_can_be_named_by_the_corrections(stamps):
+    (stamps / "animals/newt.txt").unlink()
+    assert RecordedBank(stamps, {}).left_out == {"newt": f"no caption in {', '.join(CODES)}"}
+    names = {code: f"newt in {code}" for code in CODES}
+    assert RecordedBank(stamps, {"newt": {"why": "", **names}}).sounds[1].names == names
+
+
+def test_a_name_that_is_taken_in_one_language_leaves_the_second_sound_out(stamps):
+    bank = RecordedBank(stamps, {"newt": {"why": "", "spa": "una rana"}})
+    assert ids(bank) == ["frog"] and "una rana" in bank.left_out["newt"]
+
+
+def test_silent_and_dropped_sounds_are_left_out_with_the_reason(stamps):
+    (stamps / "animals/newt.ogg").write_bytes(ogg(0))
+    assert RecordedBank(stamps, {}).left_out == {"newt": "silent"}
+    assert RecordedBank(stamps, {"newt": {"why": "not a newt", "drop": True}}).left_out == {"newt": "not a newt"}
+
+
+@pytest.mark.parametrize("content", [b"", b"not audio", ogg(300)[:40]])
+def test_a_bad_file_is_named(stamps, content):
+    (stamps / "animals/newt.ogg").write_bytes(content)
+    with pytest.raises(UnreadableSound, match=r"newt\.ogg"):
+        RecordedBank(stamps, {})
+
+
+def test_a_folder_without_sounds_is_refused(tmp_path):
+    with pytest.raises(SoundsUnavailable, match="no sound effects"):
+        RecordedBank(tmp_path, {})
+
+
+def test_a_second_load_decodes_nothing_and_equals_the_first(stamps, monkeypatch):
+    first = RecordedBank(stamps, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(recorded, "decode", None)
+        again = RecordedBank(stamps, {})
+    assert first.checksum == again.checksum
+    assert all(a.waveform.tobytes() == b.waveform.tobytes() for a, b in zip(first.sounds, again.sounds, strict=True))
+    (stamps / "animals/frog.ogg").write_bytes(ogg(600))
+    assert RecordedBank(stamps, {}).checksum != first.checksum
+
+
+def test_a_damaged_cache_is_decoded_again(stamps, tmp_path):
+    first = RecordedBank(stamps, {})
+    (cached,) = (tmp_path / "cache/tuxpaint").glob("decoded-*.npz")
+    for damage in (b"", b"PK\x03\x04 not a zip", cached.read_bytes()[:-100]):
+        cached.write_bytes(damage)
+        assert RecordedBank(stamps, {}).checksum == first.checksum
+
+
+def test_the_documented_corrections_have_a_reason_and_only_known_keys():
+    corrections = json.loads(recorded.CORRECTIONS.read_text(encoding="utf-8"))
+    assert isinstance(corrections.pop("_about"), str)
+    for key, correction in corrections.items():
+        assert correction["why"] and set(correction) - {"why"}, key
+        assert set(correction) <= {"why", "drop", *CODES} and ("drop" not in correction or len(correction) == 2), key
+
+
+# Fetching, with stand-ins for apt-get (copies a prepared archive) and dpkg-deb (prints it).
+
+
+def archive_of(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+GOOD = {
+    STAMPS + "animals/frog.ogg": b"ogg",
+    STAMPS + "animals/frog.txt": FROG.encode(),
+    STAMPS + "animals/frog.png": b"picture",
+    STAMPS + "animals/frog_desc_fr.ogg": b"speech",
+    STAMPS + "animals/newt.txt": b"without a sound",
+    "./usr/share/doc/tuxpaint-stamps-default/copyright": b"GPL-2",
+    "./etc/other.ogg": b"elsewhere",
+}
+TAKEN = ["animals/frog.ogg", "animals/frog.txt", "copyright"]
+
+
+def files_in(folder) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """A folder on PATH with the stand-ins; package.tar in it is what the archive server has."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    download = f'case "$*" in *download*) {{before}} cp {folder}/package.tar tuxpaint-stamps-default_1_all.deb;; esac'
+    scripts = {"apt-get": download.format(before=""), "dpkg-deb": 'cat "$2"', "slow": download.format(before="sleep 30;")}
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    (folder / "package.tar").write_bytes(archive_of(GOOD))
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def test_fetching_takes_only_effects_their_captions_and_the_copyright_and_leaves_no_package(tools, tmp_path, capsys):
+    assert files_in(find_stamps()) == TAKEN
+    assert sorted(os.listdir(tmp_path / "cache/tuxpaint")) == ["stamps", "stamps.lock"]
+    assert "161 MB" in capsys.readouterr().err
+    (tools / "apt-get").unlink()
+    assert files_in(find_stamps()) == TAKEN  # from the cache, without tools
+
+
+def test_an_installed_package_is_used_before_the_cache(stamps, monkeypatch):
+    monkeypatch.setattr(recorded, "INSTALLED", stamps)
+    assert find_stamps() == stamps
+
+
+@pytest.mark.parametrize("name", ["../outside.ogg", "/etc/outside.ogg", STAMPS + "../../../../outside.ogg"])
+def test_an_archive_that_leaves_its_folder_is_refused(tmp_path, name):
+    archive = tarfile.open(fileobj=io.BytesIO(archive_of({name: b"x", **GOOD})))
+    (tmp_path / "a/b").mkdir(parents=True)
+    with pytest.raises(SoundsUnavailable, match="unsafe path"):
+        unpack(archive, tmp_path / "a/b")
+    assert files_in(tmp_path) == []
+
+
+def test_links_in_the_archive_are_not_followed(tmp_path):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        link = tarfile.TarInfo(STAMPS + "animals/frog.ogg")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    buffer.seek(0)
+    unpack(tarfile.open(fileobj=buffer), tmp_path)
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "script", "message"),
+    [
+        ("apt-get", "echo E: Unable to locate package; exit 100", "Unable to locate package"),
+        ("apt-get", "exit 0", "could not fetch"),
+        ("dpkg-deb", "echo not an archive", "damaged"),
+        ("dpkg-deb", 'cat "$2"; exit 2', "damaged"),
+        ("dpkg-deb", 'head -c 1300 "$2"', "damaged"),
+    ],
+)
+def test_a_failed_fetch_says_what_to_do_and_leaves_nothing(tools, tmp_path, tool, script, message):
+    (tools / tool).write_text(f"#!/bin/sh\n{script}\n")
+    with pytest.raises(SoundsUnavailable, match=f"(?s){message}.*sudo apt-get install"):
+        find_stamps()
+    assert os.listdir(tmp_path / "cache/tuxpaint") == ["stamps.lock"]
+
+
+def test_without_debian_tools_the_message_names_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SoundsUnavailable, match="no apt-get or dpkg-deb.*copy Tux Paint's stamps to"):
+        find_stamps()
+
+
+FETCH = "from atri_lib.data.recorded import find_stamps; print(find_stamps())"
+
+
+def test_a_killed_fetch_is_ignored_and_cleaned_up_by_the_next(tools, tmp_path):
+    fast = (tools / "apt-get").read_text()
+    (tools / "apt-get").write_text((tools / "slow").read_text())
+    process = subprocess.Popen([sys.executable, "-c", FETCH], start_new_session=True, stderr=subprocess.DEVNULL)
+    cache = tmp_path / "cache/tuxpaint"
+    deadline = time.monotonic() + 30
+    while not list(cache.glob(".stamps.*/stamps/download/log.txt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list(cache.glob(".stamps.*")) and not (cache / "stamps").exists()
+    (tools / "apt-get").write_text(fast)
+    assert files_in(find_stamps()) == TAKEN
+    assert sorted(os.listdir(cache)) == ["stamps", "stamps.lock"]
+
+
+def test_two_processes_at_once_fetch_one_copy(tools, tmp_path):
+    (tools / "apt-get").write_text((tools / "slow").read_text().replace("sleep 30", "echo x >> $0.calls; sleep 1"))
+    pair = [subprocess.Popen([sys.executable, "-c", FETCH], stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(60) for process in pair] == [0, 0]
+    assert files_in(tmp_path / "cache/tuxpaint/stamps") == TAKEN
+    assert (tools / "apt-get.calls").read_text() == "x\n"
+
+
+def test_a_fetch_keeps_what_another_process_has_put_in_place(tools, stamps):
+    before = files_in(stamps)
+    fetch_stamps(stamps)
+    assert files_in(stamps) == before

@@ -1,0 +1,40 @@
+"""The synthetic bank is a function of its seed and has a sound for each name."""
+
+import json
+
+import numpy as np
+import pytest
+
+from atri_lib.data import synthetic
+from atri_lib.data.sounds import SAMPLE_RATE
+from atri_lib.data.synthetic import SyntheticBank
+
+
+def test_a_seed_gives_the_same_bytes_and_another_seed_gives_others():
+    first, again, other = SyntheticBank(3), SyntheticBank(3), SyntheticBank(4)
+    assert first.checksum == again.checksum != other.checksum and first.name != other.name
+    for a, b, c in zip(first.sounds, again.sounds, other.sounds, strict=True):
+        assert a.waveform.tobytes() == b.waveform.tobytes() != c.waveform.tobytes()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sounds_last_between_0_8_and_2_seconds_and_have_no_offset(seed):
+    for sound in SyntheticBank(seed).sounds:
+        assert 0.8 <= len(sound.waveform) / SAMPLE_RATE <= 2.0
+        assert abs(sound.waveform.mean()) < 0.01, sound.id
+
+
+def test_there_are_at_least_24_sounds_and_each_has_its_names():
+    ids = [sound.id for sound in SyntheticBank().sounds]
+    assert len(ids) >= 24 and ids == list(json.loads(synthetic.NAMES.read_text(encoding="utf-8")))
+
+
+def test_sounds_differ_more_between_names_than_between_seeds():
+    def spectrum(wave):  # mean log magnitude in 40 bands
+        frames = np.abs(np.fft.rfft(np.lib.stride_tricks.sliding_window_view(wave, 1024)[::512] * np.hanning(1024)))
+        bands = np.log(np.array_split(frames.mean(axis=0)[1:], 40, axis=0)[0].mean() + 1e-3)
+        return np.append([np.log(part.mean() + 1e-3) for part in np.array_split(frames.mean(axis=0)[1:], 40)], bands)
+
+    a, b = (np.stack([spectrum(s.waveform) for s in SyntheticBank(seed).sounds]) for seed in (0, 1))
+    distance = np.linalg.norm(a[:, None] - b[None], axis=-1)  # [sounds, sounds]
+    assert (distance.argmin(axis=1) == np.arange(len(a))).mean() > 0.9

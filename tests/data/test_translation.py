@@ -1,0 +1,290 @@
+"""Translation: every sentence once, whatever kills the process; a report of what looks wrong; tables of one's own."""
+
+import json
+import multiprocessing
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_nllb import SENTENCES, write_translator
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, M2M100ForConditionalGeneration
+
+from atri_lib.data.translation import (
+    CsvError,
+    Translation,
+    TranslationCache,
+    read_translations,
+    report,
+    translate,
+    translate_to_csv,
+)
+from atri_lib.hub import CheckpointError, ModelUnavailable
+from atri_lib.languages import CODES, UnknownLanguage
+
+ENGLISH = [f"{start} {end}" for start in ("a dog", "rain", "a bird") for end in ("barks", "falls on a roof", "sings")]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nllb")
+    write_translator(folder)
+    return folder
+
+
+def count_calls(patch):
+    """Record every batch the model is given as (forced tag, rows); `stop`: die instead of the call of that number."""
+    generate = M2M100ForConditionalGeneration.generate
+
+    def counted(self, *args, forced_bos_token_id=None, **options):
+        if len(counted.seen) == counted.stop:
+            raise KeyboardInterrupt
+        counted.seen.append((forced_bos_token_id, [tuple(row[row != 1].tolist()) for row in options["input_ids"]]))
+        return generate(self, *args, forced_bos_token_id=forced_bos_token_id, **options)
+
+    counted.stop, counted.seen = None, []
+    patch.setattr(M2M100ForConditionalGeneration, "generate", counted)
+    return counted
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    return count_calls(monkeypatch)
+
+
+def run(model, path, targets=("fra", "deu"), sentences=ENGLISH, **changes):
+    options = {"batch_size": 2, "beams": 2, "max_tokens": 6, "cache": path} | changes
+    return translate(sentences, targets, model=model, **options)
+
+
+def test_translations_are_the_models_one_sentence_at_a_time(model, tmp_path):
+    found = run(model, tmp_path / "cache.jsonl", ("jpn",))["jpn"]
+    tokenizer = AutoTokenizer.from_pretrained(model, src_lang="eng_Latn")
+    network = AutoModelForSeq2SeqLM.from_pretrained(model).eval()
+    for sentence, translation in zip(ENGLISH, found, strict=True):
+        tokens = tokenizer(sentence, return_tensors="pt")
+        tag = tokenizer.convert_tokens_to_ids("jpn_Jpan")
+        ids = network.generate(**tokens, forced_bos_token_id=tag, num_beams=2, max_new_tokens=6)[0]
+        text = tokenizer.decode(ids, skip_special_tokens=True).strip()
+        assert translation == Translation(sentence, "jpn", text, truncated=2 not in ids[1:])
+
+
+def test_each_distinct_sentence_is_translated_once_longest_first(model, tmp_path, calls):
+    found = run(model, tmp_path / "cache.jsonl", sentences=ENGLISH + ENGLISH[::-1])
+    assert {code: len(entries) for code, entries in found.items()} == {"fra": 18, "deu": 18}
+    assert all(found[code][i] == found[code][17 - i] for code in found for i in range(9))
+    rows = [(tag, row) for tag, batch in calls.seen for row in batch]
+    assert len(rows) == len(set(rows)) == 2 * 9 and len(calls.seen) == 2 * 5
+    run(model, tmp_path / "cache.jsonl")
+    assert len(calls.seen) == 2 * 5
+
+
+@settings(max_examples=10, deadline=None)
+@given(stop=st.integers(0, 9))
+def test_a_killed_call_resumes_without_repeating_a_saved_sentence(model, tmp_path_factory, stop):
+    with pytest.MonkeyPatch.context() as patch:
+        calls = count_calls(patch)
+        path = tmp_path_factory.mktemp("killed") / "cache.jsonl"
+        calls.stop = stop
+        with pytest.raises(KeyboardInterrupt):
+            run(model, path)
+        saved = path.read_text().splitlines() if path.exists() else []
+        assert len(saved) == sum(len(batch) for _, batch in calls.seen)  # nothing but the batch in work is lost
+        calls.stop = None
+        run(model, path)
+        rows = [(tag, row) for tag, batch in calls.seen for row in batch]
+        assert len(rows) == len(set(rows)) == 18
+
+
+def test_a_process_killed_outright_resumes(model, tmp_path, calls):
+    path = tmp_path / "cache.jsonl"
+    script = f"""
+import os
+from transformers import M2M100ForConditionalGeneration as Model
+from atri_lib.data.translation import translate
+generate, count = Model.generate, [0]
+def killed(self, *args, **options):
+    count[0] += 1
+    if count[0] == 4:
+        os.kill(os.getpid(), 9)
+    return generate(self, *args, **options)
+Model.generate = killed
+translate({ENGLISH!r}, ["fra", "deu"], model={str(model)!r}, batch_size=2, beams=2, max_tokens=6, cache={str(path)!r})
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True)
+    assert done.returncode == -9 and len(path.read_text().splitlines()) == 6
+    run(model, path)
+    assert sum(len(batch) for _, batch in calls.seen) == 18 - 6
+
+
+def test_a_line_cut_short_is_translated_again_and_hurts_no_other(model, tmp_path, calls):
+    path = tmp_path / "cache.jsonl"
+    before = run(model, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - 20])
+    calls.seen.clear()
+    assert run(model, path) == before
+    assert [len(batch) for _, batch in calls.seen] == [1]
+    records = [json.loads(line) for line in path.read_bytes().splitlines() if not line.endswith(whole[-60:-20])]
+    assert len(records) == 18  # every line but the torn one is whole JSON
+
+
+def _append(path, name, count):
+    cache = TranslationCache(path)
+    for batch in range(count):
+        cache.add([record(f"{name}-{batch}-{row}" * 200) for row in range(4)])
+
+
+def record(sentence: str) -> dict:
+    key = {"model": "m", "beams": 1, "max_tokens": 9, "source": "eng", "language": "fra"}
+    return key | {"sentence": sentence, "text": "é", "truncated": False}
+
+
+def test_processes_share_a_cache_file(tmp_path):
+    path = tmp_path / "cache.jsonl"
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_append, args=(path, name, 25)) for name in "abc"]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    assert len(lines) == 3 * 25 * 4 == len({line["sentence"] for line in lines})
+    assert TranslationCache(path).get("m", 1, 9, "eng", "fra", "c-24-3" * 200) == ("é", False)
+
+
+def test_the_cache_is_keyed_by_model_language_and_settings(model, tmp_path, calls):
+    path = tmp_path / "cache.jsonl"
+    run(model, path, ("fra",))
+    for changes in ({"targets": ("cat",)}, {"beams": 1}, {"max_tokens": 7}, {"source": "deu"}):
+        calls.seen.clear()
+        run(model, path, **{"targets": ("fra",)} | changes)
+        assert len(calls.seen) == 5, changes
+    with pytest.raises(FileNotFoundError):
+        run(tmp_path / "other", path, ("fra",))
+
+
+def test_cached_sentences_need_no_model(model, tmp_path, monkeypatch):
+    before = run(model, tmp_path / "cache.jsonl")
+    monkeypatch.setattr("atri_lib.data.translation._load", lambda *_: pytest.fail("loaded a model"))
+    assert run(model, tmp_path / "cache.jsonl") == before
+
+
+def test_wrong_input_is_refused_before_anything_is_loaded(model, tmp_path, monkeypatch):
+    with pytest.raises(UnknownLanguage):
+        run(model, tmp_path / "cache.jsonl", ("fre",))
+    with pytest.raises(TypeError, match="list of sentences"):
+        run(model, tmp_path / "cache.jsonl", sentences="a dog")
+    with pytest.raises(ValueError, match="empty sentence"):
+        run(model, tmp_path / "cache.jsonl", sentences=["a dog", " "])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelUnavailable, match="nllb-200.*HF_HOME"):
+        translate(["a dog"], ["fra"], cache=tmp_path / "cache.jsonl")
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(CheckpointError, match="no sequence-to-sequence checkpoint"):
+        run(tmp_path, tmp_path / "cache.jsonl")
+
+
+class FakeTokenizer:
+    """Only what decides how a checkpoint is told a language."""
+
+    unk_token_id = 0
+
+    def __init__(self, vocabulary, **attributes):
+        self.vocabulary = vocabulary
+        self.__dict__ |= attributes
+
+    def convert_tokens_to_ids(self, token):
+        return self.vocabulary.index(token) if token in self.vocabulary else 0
+
+
+def test_checkpoints_are_told_the_language_their_own_way():
+    from atri_lib.data.translation import _pair_of
+
+    m2m = FakeTokenizer(["<unk>", "fr", "en", "__en__", "__fr__", "__zh__"], src_lang=None)
+    assert _pair_of(m2m, "m2m", "eng", ["fra", "zho"]) == {"fra": ("", 4), "zho": ("", 5)} and m2m.src_lang == "en"
+    mbart = FakeTokenizer(["<unk>", "de", "en_XX", "de_DE", "zh_CN", "fr_XX"], src_lang=None)
+    assert _pair_of(mbart, "mbart", "eng", ["deu", "zho"]) == {"deu": ("", 3), "zho": ("", 4)}
+    with pytest.raises(CheckpointError, match=r"mbart has no language tag for Catalan \(cat\)"):
+        _pair_of(mbart, "mbart", "eng", ["cat"])
+    group = FakeTokenizer(["<unk>", ">>fra<<", ">>cat<<"])
+    assert _pair_of(group, "opus", "eng", ["fra", "cat"]) == {"fra": (">>fra<< ", None), "cat": (">>cat<< ", None)}
+    assert _pair_of(FakeTokenizer(["<unk>", "<2ja>"]), "madlad", "eng", ["jpn"]) == {"jpn": ("<2ja> ", None)}
+    single = FakeTokenizer(["<unk>"], target_lang="fr")
+    assert _pair_of(single, "opus", "eng", ["fra"]) == {"fra": ("", None)}
+    for targets in (["deu"], ["fra", "deu"]):
+        with pytest.raises(CheckpointError, match="opus translates into fr and has no tag"):
+            _pair_of(single, "opus", "eng", targets)
+
+
+def test_report_lists_each_kind_of_problem_and_nothing_else():
+    good = Translation("a dog barks", "fra", "un chien aboie")
+    bad = {
+        "empty": Translation("a dog", "fra", " "),
+        "untranslated": Translation("a Cat", "fra", "A cat"),
+        "truncated": Translation("rain", "fra", "la pluie et", truncated=True),
+        "repeated": Translation("a bird", "jpn", "鳥が鳴く鳥が鳴く鳥が鳴く鳥が鳴く"),
+    }
+    same = Translation("tick tock tick tock tick tock tick tock", "fra", "tic tac tic tac tic tac tic tac")
+    table = report({"fra": [good, *list(bad.values())[:3], same, good, bad["empty"]], "jpn": [bad["repeated"]]})
+    assert list(table.columns) == ["language", "problem", "sentence", "text"]
+    assert table.problem.tolist() == list(bad) and table.language.tolist() == ["fra"] * 3 + ["jpn"]
+    assert report({"fra": [good]}).empty
+
+
+def write(path, text, encoding="utf-8"):
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_a_table_of_ones_own_takes_the_place_of_translate(tmp_path):
+    text = 'id,sentence,fra,jpn\n1,a dog,un chien,犬\n2,"rain, falling","la pluie, qui tombe",雨\n1,a dog,un chien,犬\n'
+    path = write(tmp_path / "own.csv", text, "utf-8-sig")
+    found = read_translations(path, ["rain, falling", "a dog", "a dog"], ["fra", "jpn"])
+    assert [entry.text for entry in found["fra"]] == ["la pluie, qui tombe", "un chien", "un chien"]
+    assert found["jpn"][0] == Translation("rain, falling", "jpn", "雨")
+
+
+@pytest.mark.parametrize("text, message", [
+    ("sentence,deu\na dog,ein Hund\n", r"own\.csv:1: no column fra; found sentence, deu"),
+    ("", r"own\.csv:1: no column sentence, fra; found nothing"),
+    ("sentence,fra,fre\na dog,un chien,un chien\n", r"own\.csv:1: column 'fre' is no language code"),
+    ("sentence,fra\na dog,un chien\nrain,\n", r"own\.csv:3: fra is empty"),
+    ("sentence,fra\na dog,un chien,ein Hund\n", r"own\.csv:2: 3 fields, but the header has 2"),
+    ("sentence,fra\na dog,un chien\na dog,le chien\n", r"own\.csv:3: 'a dog' was translated differently in line 2"),
+    ("sentence,fra\nrain,la pluie\n", r"own\.csv: 1 sentences have no row, the first is 'a dog'"),
+    ('sentence,fra\n"a\ndog",un chien\nrain,\n', r"own\.csv:4: fra is empty"),
+    ('sentence,fra\n"a dog,un chien\n', r"own\.csv:2: unexpected end of data"),
+])  # fmt: skip
+def test_a_faulty_table_is_refused_with_file_and_line(tmp_path, text, message):
+    with pytest.raises(CsvError, match=message):
+        read_translations(write(tmp_path / "own.csv", text), ["a dog"], ["fra"])
+
+
+def test_a_table_in_another_encoding_is_refused(tmp_path):
+    path = write(tmp_path / "own.csv", "sentence,fra\na dog,un chien\nsnow,la neige tombée\n", "latin-1")
+    with pytest.raises(CsvError, match=r"own\.csv.*not UTF-8"):
+        read_translations(path, ["a dog"], ["fra"])
+
+
+def test_a_written_table_reads_back_with_its_problems_counted(tmp_path, monkeypatch):
+    def loaded(*_):
+        return lambda batch, code: [("" if s == "rain" else f'{code}: "{s}", \nyes', s == "snow") for s in batch]
+
+    monkeypatch.setattr("atri_lib.data.translation._load", loaded)
+    sentences, cache = ['a "dog"', "snow, wind", "snow", "snow"], tmp_path / "cache.jsonl"
+    summary = translate_to_csv(sentences, ["fra", "jpn"], tmp_path / "out.csv", cache=cache)
+    assert summary["problems"] == {"truncated": 2} and summary["sentences"] == 3
+    expected = translate(sentences, ["fra", "jpn"], cache=cache)
+    found = read_translations(tmp_path / "out.csv", sentences, ["fra", "jpn"])
+    assert [t.text for t in found["fra"]] == [t.text for t in expected["fra"]]
+    assert translate_to_csv(["rain"], ["fra"], tmp_path / "empty.csv", cache=cache)["problems"] == {"empty": 1}
+    with pytest.raises(CsvError, match=r"empty\.csv:2: fra is empty"):
+        read_translations(tmp_path / "empty.csv", ["rain"], ["fra"])
+
+
+def test_defaults_cover_the_seven_other_languages(model, tmp_path):
+    found = translate(SENTENCES[:1], model=model, beams=1, max_tokens=2, cache=tmp_path / "cache.jsonl")
+    assert tuple(found) == CODES[1:] and all(len(entries) == 1 for entries in found.values())

@@ -1,0 +1,165 @@
+"""SONAR: the published keys in both forms, the tokenizer's format, mean pooling, errors."""
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_nllb import SENTENCES, write_sentencepiece_tokenizer, write_tokenizer
+from transformers import M2M100Config
+
+from atri_lib.encoders.sonar import ARCHITECTURE, SonarText, nllb_tokenizer
+from atri_lib.hub import CheckpointError, ModelUnavailable
+from atri_lib.languages import CODES, LANGUAGES, UnknownLanguage
+
+SMALL = {"vocab_size": 326, "d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 32}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A random model in the published layout: config.json, model.safetensors, tokenizer files."""
+    path = tmp_path_factory.mktemp("sonar")
+    tokenizer = write_tokenizer(path)
+    torch.manual_seed(0)
+    SonarText.from_config(tokenizer, **SMALL).encoder.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sonar(folder) -> SonarText:
+    return SonarText.pretrained(folder)
+
+
+def published_shapes(layers: int = 24, width: int = 1024, ffn: int = 8192, vocabulary: int = 256206) -> dict:
+    """Keys and shapes of the port to transformers."""
+    shapes = {"embed_tokens.weight": (vocabulary, width), "layer_norm.weight": (width,), "layer_norm.bias": (width,)}
+    for layer in range(layers):
+        square = [f"self_attn.{name}_proj" for name in "kvq"] + ["self_attn.out_proj"]
+        linear = {name: (width, width) for name in square} | {"fc1": (ffn, width), "fc2": (width, ffn)}
+        for name, shape in linear.items():
+            shapes |= {f"layers.{layer}.{name}.weight": shape, f"layers.{layer}.{name}.bias": shape[:1]}
+        for name in ("self_attn_layer_norm", "final_layer_norm"):
+            shapes |= {f"layers.{layer}.{name}.{part}": (width,) for part in ("weight", "bias")}
+    return shapes
+
+
+def authors_form(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same weights as the authors' file holds them: fairseq2's names, control tokens in fairseq2's order."""
+    layer_names = {"out_proj": "output_proj", "fc1": "ffn.inner_proj", "fc2": "ffn.output_proj"}
+    layer_names["final_layer_norm"] = "ffn_layer_norm"
+    renamed = {}
+    for key, value in state.items():
+        if key.startswith("layers."):
+            for ours, theirs in layer_names.items():
+                key = key.replace(f".{ours}.", f".{theirs}.")
+            key = "encoder." + key
+        renamed[key.replace("embed_tokens", "encoder_frontend.embed")] = value
+    rows = state["embed_tokens.weight"]
+    by_name = dict(zip(["<s>", "<pad>", "</s>", "<unk>"], rows[:4], strict=True))
+    control = torch.stack([by_name[name] for name in ("<pad>", "<unk>", "<s>", "</s>")])
+    return renamed | {"encoder_frontend.embed.weight": torch.cat([control, rows[4:]])}
+
+
+def test_the_published_architecture_is_built_without_a_download():
+    with torch.device("meta"):  # shapes without memory
+        encoder = SonarText.from_config()
+    shapes = {key: tuple(value.shape) for key, value in encoder.encoder.state_dict().items()}
+    assert shapes == published_shapes()
+    assert (encoder.dim, len(encoder.blocks)) == (1024, 24)
+    assert sum(math.prod(shape) for shape in shapes.values()) == 766_091_264
+
+
+def test_published_folder_loads_and_both_released_forms_agree(folder, sonar, tmp_path):
+    state = load_file(folder / "model.safetensors")
+    assert {key: tuple(value.shape) for key, value in state.items()} == published_shapes(2, 16, 32, 326)
+    torch.save({"model": authors_form(state)}, tmp_path / "sonar_text_encoder.pt")
+    theirs = SonarText.from_config(**SMALL).load_published(tmp_path / "sonar_text_encoder.pt")
+    assert theirs.fingerprint == sonar.fingerprint
+    unordered = authors_form(state) | {"encoder_frontend.embed.weight": state["embed_tokens.weight"]}
+    assert SonarText.from_config(**SMALL).load_published(unordered).fingerprint != sonar.fingerprint
+
+
+def test_missing_and_unexpected_keys_are_listed(folder):
+    state = load_file(folder / "model.safetensors")
+    del state["layers.1.fc2.bias"]
+    state["decoder.layer_norm.weight"] = torch.zeros(16)
+    expected = r"1 missing keys: layers\.1\.fc2\.bias; 1 unexpected keys: decoder\.layer_norm\.weight"
+    with pytest.raises(CheckpointError, match=expected):
+        SonarText.from_config(**SMALL).load_published(state)
+
+
+@pytest.mark.parametrize("entry", LANGUAGES, ids=CODES)
+def test_a_sentence_is_tag_pieces_end(sonar, entry):
+    tokens = sonar.tokenize(["a dog barks"], entry.code)
+    row = sonar.tokenizer.convert_ids_to_tokens(tokens["ids"][0])
+    assert row == [entry.nllb, "▁a", "▁dog", "▁barks", "</s>"]
+    assert tokens["ids"][0, -1] == 2 and tokens["ids"].dtype == torch.int64
+
+
+def test_both_tokenizer_files_give_the_published_numbers(folder, tmp_path):
+    write_sentencepiece_tokenizer(tmp_path / "published")
+    for tokenizer in (nllb_tokenizer(folder), nllb_tokenizer(tmp_path / "published")):
+        # 120 pieces and <pad>, then 202 tags in NLLB's order, then <mask>: English is number 46 of the tags
+        numbers = tokenizer.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>", "ace_Arab", "eng_Latn", "<mask>"])
+        assert numbers == [0, 1, 2, 3, 121, 121 + 46, 121 + 202]
+
+
+def test_a_tokenizer_without_language_tags_is_refused(tmp_path):
+    write_sentencepiece_tokenizer(tmp_path / "bare", listed=False)
+    with pytest.raises(CheckpointError, match="no language tag eng_Latn"):
+        nllb_tokenizer(tmp_path / "bare")
+    with pytest.raises(CheckpointError, match=r"expected tokenizer\.json or sentencepiece\.bpe\.model"):
+        nllb_tokenizer(tmp_path)
+
+
+def test_language_changes_the_vector_and_unknown_languages_are_refused(sonar):
+    english, french = sonar.embed(["a dog barks"], "eng"), sonar.embed(["a dog barks"], "fra")
+    assert (english - french).abs().max() > 1e-3
+    with pytest.raises(UnknownLanguage, match="jpn"):
+        sonar.tokenize(["a dog barks"], "jp")
+
+
+def test_the_vector_is_the_mean_of_the_token_states(sonar):
+    tokens = sonar.tokenize(SENTENCES[:3])
+    states = sonar.encoder(input_ids=tokens["ids"], attention_mask=tokens["mask"]).last_hidden_state
+    lengths = tokens["mask"].sum(1).tolist()
+    expected = torch.stack([states[i, :length].mean(0) for i, length in enumerate(lengths)])
+    assert len(set(lengths)) > 1
+    torch.testing.assert_close(sonar(**tokens), expected)
+
+
+def test_padding_and_batches_do_not_change_a_sentence(sonar):
+    tokens = sonar.tokenize(SENTENCES)
+    padded = {name: torch.nn.functional.pad(value, (0, 3)) for name, value in tokens.items()}  # with <s>, masked
+    torch.testing.assert_close(sonar(**padded), sonar(**tokens))
+    torch.testing.assert_close(sonar.embed(SENTENCES, batch_size=3), sonar(**tokens).detach())
+    alone = torch.cat([sonar.embed([sentence]) for sentence in SENTENCES])
+    torch.testing.assert_close(sonar.embed(SENTENCES, batch_size=4), alone)
+    assert sonar.embed([]).shape == (0, 16)
+
+
+def test_embed_has_no_dropout_and_leaves_training_on(folder):
+    encoder = SonarText.pretrained(folder).train()
+    assert torch.equal(encoder.embed(SENTENCES), encoder.embed(SENTENCES)) and encoder.training
+    tokens = encoder.tokenize(SENTENCES)
+    assert not torch.equal(encoder(**tokens), encoder(**tokens))
+
+
+def test_every_parameter_trains(folder):
+    encoder = SonarText.pretrained(folder)
+    encoder(**encoder.tokenize(SENTENCES)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in encoder.parameters())
+
+
+def test_without_tokenizer_or_model_the_error_says_what_to_do(monkeypatch, tmp_path):
+    with pytest.raises(CheckpointError, match="no tokenizer"):
+        SonarText.from_config(**SMALL).tokenize(["a dog"])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelUnavailable, match=r"cointegrated/SONAR_200_text_encoder.*HF_HOME"):
+        SonarText.pretrained()
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        SonarText.pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="no tokenizer here"):
+        M2M100Config(**ARCHITECTURE | SMALL).save_pretrained(tmp_path)
+        SonarText.pretrained(tmp_path)

@@ -1,0 +1,232 @@
+"""Ranks, recall and average precision against plain loops; ties, chunks, invariants; what must be refused."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import atri_lib.evaluation.retrieval as retrieval
+from atri_lib.evaluation import (
+    audio_to_text_ranks,
+    map_at_10,
+    mean_rank_variance,
+    rank_matrix,
+    recall_at,
+    relevant_ranks,
+    retrieval_ranks,
+    retrieval_table,
+    top_k,
+)
+
+
+def unit(*shape, seed=0):
+    values = np.random.default_rng(seed).normal(size=shape)
+    return values / np.linalg.norm(values, axis=-1, keepdims=True)
+
+
+def small_integers(*shape, seed=0):
+    """Embeddings whose scores are exact in any order of summation, with many ties."""
+    return np.random.default_rng(seed).integers(-2, 3, size=shape).astype(np.float64)
+
+
+def loop_ranks(queries, gallery, targets):
+    ranks = []
+    for query, target in zip(queries, targets, strict=True):
+        scores = [sum(q * g for q, g in zip(query, item, strict=True)) for item in gallery]
+        better_or_equal = [j for j in range(len(gallery)) if j != target and scores[j] >= scores[target]]
+        ranks.append(len(better_or_equal) + 1)
+    return np.array(ranks)
+
+
+def loop_relevant_ranks(audio, texts, owner, clip):
+    """Sorted ranks of a clip's captions: walk down the list, other clips' captions first among equals."""
+    scores = [sum(a * t for a, t in zip(audio[clip], text, strict=True)) for text in texts]
+    order = sorted(range(len(texts)), key=lambda j: (-scores[j], owner[j] == clip))
+    return [place + 1 for place, j in enumerate(order) if owner[j] == clip]
+
+
+def loop_average_precision(ranks, relevant):
+    found = [rank for rank in ranks if rank <= 10]
+    return sum(j / rank for j, rank in enumerate(found, start=1)) / min(10, relevant)
+
+
+sizes = {"clips": st.integers(1, 12), "dim": st.integers(1, 4), "seed": st.integers(0, 2**16)}
+
+
+@settings(deadline=None, max_examples=60)
+@given(draw=st.sampled_from([unit, small_integers]), queries=st.integers(1, 12), **sizes)
+def test_ranks_equal_plain_loops(draw, queries, clips, dim, seed):
+    asked, gallery = draw(queries, dim, seed=seed), draw(clips, dim, seed=seed + 1)
+    targets = np.random.default_rng(seed).integers(clips, size=queries)
+    ranks = retrieval_ranks(asked, gallery, targets)
+    assert ranks.dtype == np.int64
+    np.testing.assert_array_equal(ranks, loop_ranks(asked, gallery, targets))
+
+
+@settings(deadline=None, max_examples=60)
+@given(draw=st.sampled_from([unit, small_integers]), extra=st.integers(0, 15), **sizes)
+def test_audio_to_text_ranks_and_precision_equal_plain_loops(draw, extra, clips, dim, seed):
+    rng = np.random.default_rng(seed)
+    owner = rng.permutation(np.concatenate([np.arange(clips), rng.integers(clips, size=extra)]))
+    audio, texts = draw(clips, dim, seed=seed), draw(len(owner), dim, seed=seed + 1)
+    expected = [loop_relevant_ranks(audio, texts, owner, clip) for clip in range(clips)]
+    relevant = relevant_ranks(audio, texts, owner)
+    assert [list(row[row > 0]) for row in relevant] == expected
+    np.testing.assert_array_equal(audio_to_text_ranks(audio, texts, owner), [min(ranks) for ranks in expected])
+    precision = np.mean([loop_average_precision(ranks, len(ranks)) for ranks in expected])
+    assert map_at_10(relevant) == pytest.approx(precision, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(scale=st.sampled_from([2.0**-20, 0.5, 3.0, 1e6]), **sizes)
+def test_order_and_scale_do_not_matter(scale, clips, dim, seed):
+    queries, gallery = unit(clips, dim, seed=seed), small_integers(clips, dim, seed=seed + 1)
+    targets = np.arange(clips)
+    ranks = retrieval_ranks(queries, gallery, targets)
+    order = np.random.default_rng(seed).permutation(clips)
+    place = np.argsort(order)  # where item i went
+    np.testing.assert_array_equal(retrieval_ranks(queries, gallery[order], place[targets]), ranks)
+    np.testing.assert_array_equal(retrieval_ranks(queries[order], gallery, targets[order]), ranks[order])
+    np.testing.assert_array_equal(retrieval_ranks(scale * queries, gallery, targets), ranks)
+
+
+@settings(deadline=None, max_examples=30)
+@given(**sizes)
+def test_one_caption_per_clip_makes_the_directions_mirror_images(clips, dim, seed):
+    audio, text = unit(clips, dim, seed=seed), unit(clips, dim, seed=seed + 1)
+    owner = np.arange(clips)
+    np.testing.assert_array_equal(audio_to_text_ranks(audio, text, owner), retrieval_ranks(audio, text, owner))
+    np.testing.assert_array_equal(relevant_ranks(audio, text, owner)[:, 0], retrieval_ranks(audio, text, owner))
+
+
+def test_collapsed_embeddings_rank_last():
+    same = np.ones((50, 3))
+    assert (retrieval_ranks(same, same, np.arange(50)) == 50).all()
+    assert (audio_to_text_ranks(same, np.ones((100, 3)), np.repeat(np.arange(50), 2)) == 99).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_repeated_gallery_item_always_ties(dtype):
+    """Copies of the target, scattered so that a BLAS kernel would sum some of them in another order."""
+    gallery = unit(301, 257, seed=1).astype(dtype)
+    copies = np.arange(0, 301, 7)
+    gallery[copies] = gallery[0]
+    queries = (gallery[:1] + 0.1 * unit(64, 257, seed=2)).astype(dtype)
+    ranks = retrieval_ranks(queries, gallery, np.full(64, 140))
+    assert (ranks == len(copies)).all()
+
+
+def test_float32_embeddings_are_compared_in_float32():
+    """The same caption embedded in two batches may differ in a last bit; that bit does not decide."""
+    item = unit(1, 64, seed=1).astype(np.float32)
+    nudged = item.copy()
+    nudged[0, 0] = np.nextafter(nudged[0, 0], np.float32(2))
+    gallery = np.concatenate([item, nudged])
+    assert [retrieval_ranks(item, gallery, [target])[0] for target in (0, 1)] == [2, 2]
+    wide = gallery.astype(np.float64)  # the same numbers, declared exact
+    assert sorted(retrieval_ranks(wide[:1], wide, [target])[0] for target in (0, 1)) == [1, 2]
+
+
+def test_chunks_do_not_change_ranks(monkeypatch):
+    queries, gallery, targets = unit(37, 5), unit(23, 5, seed=1), np.arange(37) % 23
+    texts, owner = unit(46, 5, seed=2), np.repeat(np.arange(23), 2)
+
+    def measured():
+        captions = relevant_ranks(gallery, texts, owner)
+        return retrieval_ranks(queries, gallery, targets), captions, top_k(queries, gallery, 3)
+
+    whole = measured()
+    for chunk in (1, 50, 23 * 36):
+        monkeypatch.setattr(retrieval, "_CHUNK", chunk)
+        for one, other in zip(whole, measured(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_tensors_of_every_precision_and_those_with_gradients_are_accepted():
+    queries, gallery = torch.eye(4), torch.eye(4).requires_grad_()
+    for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.float64):
+        assert list(retrieval_ranks(queries.to(dtype), gallery.to(dtype), torch.arange(4))) == [1, 1, 1, 1]
+
+
+def test_top_k_is_sorted_by_score_and_stable():
+    queries, gallery = np.eye(3), np.array([[0.0, 1, 5], [1, 0, 5], [2, 0, 5], [1, 0, 5]])
+    np.testing.assert_array_equal(top_k(queries, gallery, 3), [[2, 1, 3], [0, 1, 2], [0, 1, 2]])
+    assert top_k(queries, gallery, 10).shape == (3, 4)
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        top_k(queries, gallery, 0)
+
+
+def test_recall_counts_ranks_up_to_k():
+    assert [recall_at([1, 2, 5, 11], k) for k in (1, 2, 10, 11)] == [0.25, 0.5, 0.75, 1.0]
+    assert recall_at([2], 1) == 0  # counting from 0 would give 1
+
+
+def test_map_at_10_by_hand():
+    assert map_at_10([1, 2, 10, 11]) == pytest.approx((1 + 1 / 2 + 1 / 10 + 0) / 4)
+    # two captions at 1 and 4: (1/1 + 2/4) / 2; one caption at 3: 1/3; three at 2, 12, 30: (1/2) / 3
+    padded = np.array([[1, 4, 0], [3, 0, 0], [2, 12, 30]])
+    assert map_at_10(padded) == pytest.approx((0.75 + 1 / 3 + 1 / 6) / 3)
+    # more than ten relevant items: ten good places are perfect
+    assert map_at_10(np.arange(1, 13)[None]) == 1
+
+
+def test_ml_clap_precision_differs_unless_clips_have_five_captions():
+    five, two = np.array([[1, 2, 3, 9, 20]]), np.array([[1, 2]])
+    assert map_at_10(five) == map_at_10(five, denominator=5)
+    assert map_at_10(two) == 1 and map_at_10(two, denominator=5) == pytest.approx(2 / 5)
+
+
+def test_rank_matrix_and_table_are_the_single_measures_side_by_side():
+    audio, owner = unit(20, 6), np.repeat(np.arange(20), 2)
+    near = audio[owner] + 0.2 * unit(40, 6, seed=1)
+    texts = {"eng": near, "fra": near + 0.3 * unit(40, 6, seed=2), "jpn": unit(40, 6, seed=3)}
+    ranks = rank_matrix(audio, texts, owner)
+    table = retrieval_table(audio, texts, owner)
+    assert ranks.shape == (40, 3) and list(table.index) == ["eng", "fra", "jpn", "mean"]
+    assert list(table.columns) == [
+        f"{way} {measure}" for way in ("T2A", "A2T") for measure in ("R@1", "R@5", "R@10", "mAP@10", "median rank")
+    ]
+    for k, (code, text) in enumerate(texts.items()):
+        np.testing.assert_array_equal(ranks[:, k], retrieval_ranks(text, audio, owner))
+        row, relevant = table.loc[code], relevant_ranks(audio, text, owner)
+        assert row["T2A R@5"] == 100 * recall_at(ranks[:, k], 5)
+        assert row["T2A mAP@10"] == 100 * map_at_10(ranks[:, k])
+        assert row["A2T R@1"] == 100 * recall_at(relevant[:, 0], 1)
+        assert row["A2T mAP@10"] == 100 * map_at_10(relevant)
+        assert row["A2T median rank"] == np.median(relevant[:, 0])
+    np.testing.assert_allclose(table.loc["mean"], table.iloc[:3].mean())
+    assert table.loc["eng", "T2A R@1"] > table.loc["jpn", "T2A R@1"]
+    assert mean_rank_variance(rank_matrix(audio, {"eng": near}, owner)) == 0
+
+
+def test_nan_embeddings_are_named():
+    good, bad = unit(5, 3), unit(5, 3)
+    bad[3, 1] = np.nan
+    with pytest.raises(ValueError, match="queries has NaN or infinity, first in row 3 of 5"):
+        retrieval_ranks(bad, good, np.arange(5))
+    with pytest.raises(ValueError, match="gallery has NaN"):
+        audio_to_text_ranks(good, bad, np.arange(5))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, 1, 2, 4]), "targets holds 4, expected indices from 0 to"),
+        (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, -1, 2, 3]), "targets holds -1"),
+        (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, 1]), r"integers of shape \(4,\)"),
+        (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0.0, 1.0, 2.0, 3.0]), "targets must be integers"),
+        (lambda: retrieval_ranks(unit(4, 3), unit(4, 2), np.arange(4)), "queries are 3-d, the gallery 2-d"),
+        (lambda: retrieval_ranks(unit(4), unit(4, 3), np.arange(4)), r"non-empty \[Q, d\]"),
+        (lambda: retrieval_ranks(unit(4, 3), np.empty((0, 3)), np.arange(4)), "gallery must be a non-empty"),
+        (lambda: audio_to_text_ranks(unit(3, 2), unit(3, 2), [0, 2, 2]), "clip 1 has no caption"),
+        (lambda: recall_at([0, 1], 1), "counted from 1"),
+        (lambda: recall_at([], 1), "non-empty"),
+        (lambda: map_at_10([0, 1]), "counted from 1"),
+        (lambda: rank_matrix(unit(3, 2), {}, [0, 1, 2]), "texts has no language"),
+        (lambda: retrieval_table(unit(2, 2), {"fra": unit(3, 2)}, [0, 1]), "fra has 3 captions, owner names 2"),
+    ],
+)
+def test_bad_input_says_what_is_wrong(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

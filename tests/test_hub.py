@@ -1,0 +1,82 @@
+"""The hub: folders first, then the cache; one copy of the weights; errors that say what to set."""
+
+import pathlib
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from atri_lib.hub import CheckpointError, ModelUnavailable, load_exactly, model_path, read_state_dict
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path) -> pathlib.Path:
+    """An empty hub cache, offline."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+def snapshot(cache: pathlib.Path, owner: str, name: str) -> pathlib.Path:
+    """The folder of a cached model, in the hub's layout."""
+    base = cache / f"models--{owner}--{name}"
+    (base / "refs").mkdir(parents=True)
+    (base / "refs" / "main").write_text("0" * 40)
+    folder = base / "snapshots" / ("0" * 40)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_path_that_exists_is_itself(tmp_path):
+    assert model_path(tmp_path) == tmp_path and model_path(str(tmp_path)) == tmp_path
+
+
+def test_a_cached_model_is_found_without_network(cache):
+    folder = snapshot(cache, "owner", "model")
+    save_file({"w": torch.ones(2)}, folder / "model.safetensors")
+    assert model_path("owner/model") == folder
+    assert read_state_dict("owner/model")["w"].tolist() == [1, 1]
+
+
+def test_a_cached_model_without_weights_counts_as_missing(cache):
+    (snapshot(cache, "owner", "model") / "config.json").write_text("{}")
+    with pytest.raises(ModelUnavailable, match=r"owner/model.*HF_HUB_OFFLINE is set.*hf download owner/model.*HF_HOME"):
+        model_path("owner/model")
+
+
+@pytest.mark.parametrize("name", ["missing.pt", "./owner/model", "a/b/c", "folder/model.safetensors"])
+def test_what_looks_like_a_path_is_not_searched_on_the_hub(name, cache):
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        model_path(name)
+
+
+def test_shards_are_joined_and_safetensors_win(tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "model-00001-of-00002.safetensors")
+    save_file({"b": torch.zeros(1)}, tmp_path / "model-00002-of-00002.safetensors")
+    torch.save({"c": torch.zeros(1)}, tmp_path / "pytorch_model.bin")
+    assert sorted(read_state_dict(tmp_path)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("state", [{}, {"w": "text"}, {"model": {"w": [1.0]}}])
+def test_a_mapping_without_tensors_is_refused(state):
+    with pytest.raises(CheckpointError, match="not a state dict"):
+        read_state_dict(state)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    for name in ("model.safetensors", "model.pt"):
+        (tmp_path / name).write_bytes(b"not tensors")
+        with pytest.raises(CheckpointError, match=f"{name}: cannot be read"):
+            read_state_dict(tmp_path / name)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match="no weights here"):
+        read_state_dict(tmp_path / "empty")
+
+
+def test_loading_is_all_or_nothing():
+    module = torch.nn.Linear(2, 1)
+    before = module.weight.detach().clone()
+    expected = r"m: 1 missing keys: bias; 1 other shapes: weight is \[1, 3\], expected \[1, 2\]"
+    with pytest.raises(CheckpointError, match=expected):
+        load_exactly(module, {"weight": torch.zeros(1, 3)}, "m")
+    assert torch.equal(module.weight, before)
