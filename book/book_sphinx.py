@@ -1,4 +1,7 @@
-"""Sphinx: docstrings are read as plain text, and plotly.js is given, from a file, to the pages that draw with it."""
+"""Sphinx: docstrings are read as plain text, plotly.js is given, from a file, to the pages that draw with it.
+
+Live kernels (thebe) are taken out: their script would come from a network.
+"""
 
 import pathlib
 import re
@@ -47,7 +50,9 @@ def plain_docstrings(app, what, name, obj, options, lines) -> None:
     lines[:] = as_rst(lines)
 
 
-def plotly_where_needed(app, pagename, templatename, context, doctree) -> None:
+def scripts(app, pagename, templatename, context, doctree) -> None:
+    for kind in ("script_files", "css_files"):
+        context[kind] = [file for file in context.get(kind, []) if "thebe" not in f"{file} {vars(file)}".lower()]
     if "Plotly.newPlot" in context.get("body", ""):
         app.add_js_file("plotly.min.js")
 
@@ -61,5 +66,5 @@ def copy_plotly(app) -> None:
 def setup(app) -> dict:
     app.connect("builder-inited", copy_plotly)
     app.connect("autodoc-process-docstring", plain_docstrings)
-    app.connect("html-page-context", plotly_where_needed)
+    app.connect("html-page-context", scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -119,7 +119,7 @@ def decoded(paths: list[pathlib.Path]) -> dict[pathlib.Path, np.ndarray]:
     """The waveforms of audio files as in Sound (silence: empty), from the cache if these bytes were decoded before."""
     key = checksum(*(path.read_bytes() for path in paths), code_hash(__name__, "atri_lib.data.sounds"))
     cached = cache_dir("tuxpaint") / f"decoded-{key}.npz"
-    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged: decode again
+    with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged: decode again
         with np.load(cached, allow_pickle=False) as arrays:
             flat, ends = arrays["samples"].astype(np.float32) / 2**15, arrays["ends"]
         return dict(zip(paths, np.split(flat, ends[:-1]), strict=True))

@@ -89,7 +89,8 @@ class Output(nn.Module):
 class MultilingualUSE(nn.Module):
     """Sentences to unit vectors [N, 512]: embedding, n-grams of 2, 3 and 5 tokens, sum over tokens, output network.
 
-    `blocks`, from input to output: the embedding (66 million of the 69 million parameters), the three n-gram branches, the output.
+    `blocks`, from input to output: the embedding (66 of the 69 million parameters), the n-gram branches, the output.
+    As in the wheel, the branches share one layer normalisation over their 768 channels.
     """
 
     dim = WIDTH
@@ -125,7 +126,8 @@ class MultilingualUSE(nn.Module):
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
         """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces + [end].
 
-        The language changes nothing; a code that is none of the eight raises UnknownLanguage. An empty sentence raises ValueError.
+        The language changes nothing, but UnknownLanguage is raised for a code that is none of the eight. Raises
+        ValueError for an empty sentence.
         """
         find_language(language)
         rows = self.tokenizer.encode(checked(sentences))
@@ -157,7 +159,7 @@ def published_state(archive) -> dict[str, Tensor]:
 
     table = torch.empty(VOCABULARY, WIDTH)
     for i, (scale, low) in enumerate(zip(vector("scale"), vector("lo"), strict=True)):
-        table[i::TABLES] = vector(f"q{i + 1}") * scale + low
+        table[i::TABLES].copy_(vector(f"q{i + 1}")).mul_(scale).add_(low)  # stored as integers
     state = {
         "embedding.weight": table,
         "branches.project.weight": torch.cat(joined("proj"), 1).T.contiguous(),

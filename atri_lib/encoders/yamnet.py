@@ -63,9 +63,9 @@ def convolution(width_in: int, width_out: int, kernel: int, stride: int = 1, gro
 class YAMNet(nn.Module):
     """Waveforms to patch embeddings: [N, samples] float32 at 16 kHz, in [-1, 1] -> [N, P, 1024].
 
-    A patch is 0.96 s and starts 0.48 s after the one before it; P = 1 + floor((samples - 15600) / 7680). Clips shorter than a patch are
-    filled up with silence. (The TensorFlow original also fills up the end of longer clips; here a rest shorter than half a patch is
-    not heard.) `blocks` lists the 14 layers from input to output; the classifier is a fixed buffer, never trained.
+    A patch is 0.96 s and starts 0.48 s after the one before it: P = 1 + floor((samples - 15600) / 7680). A clip shorter
+    than a patch is filled up with silence. The TensorFlow original does so at the end of every clip; here a rest of
+    less than 0.48 s is not heard. `blocks` lists the 14 layers from input to output. The classifier is a fixed buffer.
     """
 
     sample_rate = SAMPLE_RATE

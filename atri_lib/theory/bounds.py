@@ -39,7 +39,9 @@ def published(lipschitz: ArrayLike, error: ArrayLike, gradient_max: ArrayLike, r
     return unroll(1 + rate * np.asarray(lipschitz), rate * np.asarray(error) * np.asarray(gradient_max))
 
 
-def published_constant(lipschitz: float, error: float, gradient_max: float, rate: float, steps: ArrayLike) -> np.ndarray:
+def published_constant(
+    lipschitz: float, error: float, gradient_max: float, rate: float, steps: ArrayLike
+) -> np.ndarray:
     """The published bound for constant lambda, D and g: eta D g (a^T - 1) / (a - 1), with limit eta D g T at a = 1.
 
     steps: T, any shape. Returns float64 of that shape.

@@ -1,7 +1,7 @@
 """A model and its data as functions of one flat weight vector: losses, gradients, curvature, per pair and per run.
 
-Everything is linear in the number of weights D: Hessians appear only as products with a vector, and where many gradients
-of D numbers are needed at once they are made and reduced in chunks of at most WORKING_SET numbers.
+Memory is linear in the number of weights D: Hessians appear only as products with a vector, and where many gradients
+of D numbers are needed they are made and reduced in chunks of at most WORKING_SET numbers.
 """
 
 import copy
@@ -23,8 +23,8 @@ Batch = tuple[Tensor, Tensor]  # audio features [B, ...], text features [B, K, .
 class Flat:
     """A module as a function of the weights that may change, joined into one vector.
 
-    model: maps (audio features [B, ...], text features [B, K, ...]) to unit vectors (audio [B, d], texts [B, K, d]), each
-        language on its own. It is copied, converted to dtype and put in evaluation mode (no dropout, frozen buffers).
+    model: maps (audio features [B, ...], text features [B, K, ...]) to unit vectors (audio [B, d], texts [B, K, d]),
+        each language on its own. It is copied, converted to dtype, put in evaluation mode (no dropout, frozen buffers).
     parameters: names as in `named_parameters`; None: those that require a gradient.
     .start: their values, [D]. Raises ValueError for a name the model does not have, and if no parameter is left.
     """
@@ -94,21 +94,6 @@ class Task:
         one_clip = vmap(lambda clip: torch.stack([_square(row(clip)) for row in rows]), chunk_size=self._clips(batch))
         return one_clip(_one_hot(batch[0])).sqrt()
 
-    def pair_changes(self, weights: Tensor, anchor: Tensor, batch: Batch) -> Tensor:
-        """||grad l_ik(w') - grad l_ik(w)|| for every run w'. weights: [S, D]; anchor: w, [D]. Returns [S, B, K]."""
-        runs, clips = self._runs_and_clips(len(weights), batch)
-        there = self._pair_rows(anchor, batch)  # not mapped over: made once per chunk of clips, for all its runs
-
-        def one_run(w: Tensor) -> Tensor:
-            here = self._pair_rows(w, batch)
-
-            def one_clip(clip: Tensor) -> Tensor:
-                return torch.stack([_square(_minus(a(clip), b(clip))) for a, b in zip(here, there, strict=True)])
-
-            return vmap(one_clip, chunk_size=clips)(_one_hot(batch[0]))
-
-        return vmap(one_run, chunk_size=runs)(weights).sqrt()
-
     def language_spread(self, weights: Tensor, batch: Batch, drawn: range) -> Tensor:
         """sum_i Var_k(grad l_ik) over the languages k in `drawn` (population variance), exact. [S, D] to [S]."""
         batch = batch[0], batch[1][:, list(drawn)]
@@ -120,9 +105,9 @@ class Task:
             def one_clip(clip: Tensor) -> Tensor:
                 pieces = [row(clip) for row in rows]
                 mean = tuple(sum(part) / len(rows) for part in zip(*pieces, strict=True))
-                return sum(_square(_minus(piece, mean)) for piece in pieces) / len(rows)
+                return sum(map(_square, pieces)) / len(rows) - _square(mean)
 
-            return vmap(one_clip, chunk_size=clips)(_one_hot(batch[0])).sum()
+            return vmap(one_clip, chunk_size=clips)(_one_hot(batch[0])).clamp_min(0).sum()
 
         return vmap(one_run, chunk_size=runs)(weights)
 
@@ -185,8 +170,5 @@ def _one_hot(audio: Tensor) -> Tensor:
 
 
 def _square(parts: tuple[Tensor, ...]) -> Tensor:
-    return sum(part.square().sum() for part in parts)
-
-
-def _minus(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(x - y for x, y in zip(a, b, strict=True))
+    # A dot product leaves no temporary of D numbers behind; square().sum() would.
+    return sum(part.flatten() @ part.flatten() for part in parts)

@@ -1,8 +1,9 @@
-"""RecordedBank on small invented stamps: names, what is left out, bad files, and fetching with stand-in Debian tools."""
+"""RecordedBank on small invented stamps: names, what is left out, bad files, fetching with stand-in tools."""
 
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -45,8 +46,7 @@ def ogg(frequency: float, rate: int = 22_050, channels: int = 1, seconds: float 
 
 
 def captions(name: str) -> str:
-    return FROG.replace("frog", name).replace("Frosch", name.title()).replace("grenouille", name).replace("rana", name) \
-        .replace("kikker", name).replace("granota", name).replace("カエル", name).replace("青蛙", name)
+    return re.sub("frog|Frosch|grenouille|rana|kikker|granota|カエル|青蛙", name, FROG)
 
 
 @pytest.fixture
@@ -215,8 +215,9 @@ def tools(tmp_path, monkeypatch):
     """A folder on PATH with the stand-ins; package.tar in it is what the archive server has."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    download = f'case "$*" in *download*) {{before}} cp {folder}/package.tar tuxpaint-stamps-default_1_all.deb;; esac'
-    scripts = {"apt-get": download.format(before=""), "dpkg-deb": 'cat "$2"', "slow": download.format(before="sleep 30;")}
+    download = f'case "$*" in *" download "*) {{before}} cp {folder}/package.tar tuxpaint-stamps-default_1_all.deb;; esac'
+    fast, slow = (download.format(before=before) for before in ("", "sleep 30;"))
+    scripts = {"apt-get": fast, "slow": slow, "dpkg-deb": 'cat "$2"'}
     for name, script in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)
@@ -265,7 +266,8 @@ def test_links_in_the_archive_are_not_followed(tmp_path):
         ("apt-get", "exit 0", "could not fetch"),
         ("dpkg-deb", "echo not an archive", "damaged"),
         ("dpkg-deb", 'cat "$2"; exit 2', "damaged"),
-        ("dpkg-deb", 'head -c 1300 "$2"', "damaged"),
+        ("dpkg-deb", 'head -c 1300 "$2"; exit 1', "damaged"),
+        ("dpkg-deb", 'head -c 514 "$2"', "damaged"),
     ],
 )
 def test_a_failed_fetch_says_what_to_do_and_leaves_nothing(tools, tmp_path, tool, script, message):

@@ -274,13 +274,13 @@ def test_special_cases_of_the_published_bound():
     cases = bound.special_cases()
     small, values = 1e-7, {bound.lam: 3.0, bound.D: 1.5, bound.g: 2.0}
     exact = lambda eta, steps: float(bound.published_bound().subs(values | {bound.eta: eta, bound.T: steps}))  # noqa: E731
-    assert cases["no data distribution error"] == cases["step size to zero, T fixed"] == 0
+    assert cases["no distribution error"] == cases["small steps, their number fixed"] == 0
     assert exact(small, 5) < 1e-5
-    at_time_one = float(cases["step size to zero, eta T fixed"].subs(values | {bound.duration: 1}))
+    at_time_one = float(cases["small steps, training time fixed"].subs(values | {bound.duration: 1}))
     assert at_time_one == pytest.approx(exact(1e-5, 10**5), rel=1e-3) and at_time_one > 1
     flat = bound.published_bound().subs({bound.lam: small, bound.D: 1, bound.g: 1, bound.eta: 1, bound.T: 9})
     assert float(flat) == pytest.approx(9, rel=1e-5)
-    assert cases["lambda to zero"].subs({bound.D: 1, bound.g: 1, bound.eta: 1, bound.T: 9}) == 9
+    assert cases["flat loss"].subs({bound.D: 1, bound.g: 1, bound.eta: 1, bound.T: 9}) == 9
     growth = float(cases["growth per step"].subs(values | {bound.eta: 0.1}))
     assert growth == pytest.approx(exact(0.1, 201) / exact(0.1, 200))
 

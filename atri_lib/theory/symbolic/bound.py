@@ -11,7 +11,7 @@ import sympy as sp
 from atri_lib.theory.symbolic.distribution import K, N, clip, language
 
 T, j, s, t = sp.symbols("T j s t", integer=True, nonnegative=True)
-eta, a, b, lam, D, g = sp.symbols("eta a b lambda D g_max", positive=True)
+eta, a, b, lam, D, g = sp.symbols(r"eta a b lambda D g_{\max}", positive=True)
 x0 = sp.Symbol("x_0", nonnegative=True)
 duration = sp.Symbol("s", positive=True)  # training time eta T
 # Braces make the primed names sort, and so print, after the plain ones.
@@ -186,7 +186,8 @@ def closed_form(factor: sp.Expr = a, source: sp.Expr = b, steps: sp.Expr = T, st
     """Solution of x_T = factor x_{T-1} + source from x_0 = start, all three constant (factor != 1)."""
     x = sp.Function("x")
     solution = sp.rsolve(x(T + 1) - a * x(T) - b, x(T), {x(0): x0})
-    return sp.factor(solution.subs(x0, start)).subs({a: factor, b: source, T: steps})
+    from_start, from_sources = (sp.factor(sp.expand(solution).coeff(x0, power)) for power in (1, 0))
+    return (from_start * start + from_sources).subs({a: factor, b: source, T: steps})
 
 
 def published_bound(steps: sp.Expr = T) -> sp.Expr:
@@ -198,9 +199,9 @@ def special_cases() -> dict[str, sp.Expr]:
     """Limits of `published_bound`."""
     bound = published_bound()
     return {
-        "no data distribution error": bound.subs(D, 0),
-        "step size to zero, T fixed": sp.limit(bound, eta, 0),
-        "step size to zero, eta T fixed": sp.limit(published_bound(duration / eta), eta, 0),
-        "lambda to zero": sp.limit(bound, lam, 0),
+        "no distribution error": bound.subs(D, 0),
+        "small steps, their number fixed": sp.limit(bound, eta, 0),
+        "small steps, training time fixed": sp.limit(published_bound(duration / eta), eta, 0),
+        "flat loss": sp.limit(bound, lam, 0),
         "growth per step": sp.limit(bound.subs(T, T + 1) / bound, T, sp.oo),
     }
