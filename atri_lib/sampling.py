@@ -92,6 +92,16 @@ class Cacl(Scheme):
         return mean
 
 
+class English(Scheme):
+    """English only, the baseline that trusts the text encoder alone. Error 2 (K - 1) / K in every epoch: pure bias."""
+
+    def languages(self, epoch: int) -> np.ndarray:
+        return np.zeros((self.clips, 1), dtype=np.int64)
+
+    def mean_distribution(self) -> np.ndarray:
+        return self.distribution(0)
+
+
 def ideal_distribution(clips: int, languages: int) -> np.ndarray:
     """The ideal pair distribution p_ik = 1 / (N K): float64 [N, K]."""
     return np.full((clips, languages), 1 / (clips * languages))
@@ -141,5 +151,6 @@ SCHEMES = _Schemes(
         ("latin", Latin, lambda languages: 1),
         ("cacl", Cacl, lambda languages: 2),
         ("kcl", MofK, lambda languages: languages),
+        ("english", English, lambda languages: 1),
     )
 )

@@ -13,36 +13,52 @@ import plotly
 def as_rst(lines: list[str]) -> list[str]:
     """Plain text as reStructuredText: `code` becomes literal, every other special character stands for itself.
 
-    Indented lines become a literal block, so that tables and formulas keep their shape; lists stay lists.
+    Blank lines part paragraphs; lines that begin with a dash or a number are items of a list, and indented lines go on
+    with their item; other indented lines become a literal block, so that tables and formulas keep their shape.
     """
     result: list[str] = []
-    literal = False
+    paragraph: list[str] = []
+    item, literal = "", False
+
+    def close() -> None:
+        if paragraph:
+            text = "\\ " + escaped(" ".join(line.strip() for line in paragraph))
+            result.extend([f"* {text}" if item == "dash" else text, ""])
+        paragraph.clear()
+
     for line in lines:
-        indented = line.startswith((" ", "\t"))
-        item = re.match(r"\s*([-*]|\d+[.)]) ", line)
-        if indented and not literal and not (result and result[-1].startswith(("- ", "* ")) or item):
-            result += ["", "::", ""]
-            literal = True
-        elif line.strip() and not indented:
-            if literal:
-                result.append("")
-            literal = False
-        if literal or not line.strip():
-            result.append(line)
-            continue
-        if item and result and result[-1].strip() and not re.match(r"\s*([-*]|\d+[.)]) ", result[-1]) and not indented:
+        indented = line[:1].isspace()
+        if not line.strip():
+            if not literal:
+                close()
             result.append("")
-        head = item[0] if item else ""
-        result.append(head + escaped(line[len(head) :]))
+        elif indented and paragraph and item:
+            paragraph.append(line)
+        elif indented:
+            close()
+            if not literal:
+                result.extend(["", "::", ""])
+            literal, item = True, ""
+            result.append(f"    {line}")
+        else:
+            begins = re.match(r"(?:[-*]|(\d+[.)])) +(?=\S)", line)
+            if literal or begins or (item and not paragraph):
+                close()
+                result.append("")
+            if begins or not paragraph:
+                item = ("number" if begins[1] else "dash") if begins else ""
+            literal = False
+            paragraph.append(line[begins.end() :] if begins and not begins[1] else line)
+    close()
     return result
 
 
 def escaped(text: str) -> str:
-    """One line with `code` made literal and the rest escaped."""
-    pieces = re.split(r"(`+[^`]+`+)", text)
+    """One line with `code` made literal and every character that means something in reStructuredText escaped."""
+    pieces = re.split(r"`+([^`]*[^`\s][^`]*)`+", text)
     return "".join(
-        f"``{piece.strip('`')}``" if piece.startswith("`") else re.sub(r"([\\*`|_])", r"\\\1", piece)
-        for piece in pieces
+        rf"\ ``{piece.strip()}``\ " if number % 2 else re.sub(r"([\\*`|_:])", r"\\\1", piece)
+        for number, piece in enumerate(pieces)
     )
 
 

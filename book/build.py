@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import time
@@ -98,6 +99,8 @@ def executed_chapters(names: list[str], profile: str, data: str) -> dict:
     parameters = {} if profile == "book" else {"profile": profile}
     environment = chapters.environment_key(ROOT)
     folder, result = BUILD / "executed", {}
+    for leftover in folder.glob(".*"):  # of a build that was killed: we hold the lock, nobody writes there
+        shutil.rmtree(leftover, ignore_errors=True)
     for number, name in enumerate(names, 1):
         source = ROOT / "notebooks" / f"{name}.ipynb"
         key = chapters.chapter_key(chapters.read(source), parameters, environment, data)

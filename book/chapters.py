@@ -2,6 +2,7 @@
 
 import copy
 import pathlib
+import re
 import sys
 import time
 
@@ -37,7 +38,7 @@ def environment_key(root: pathlib.Path) -> str:
 def chapter_key(notebook: NotebookNode, parameters: dict, environment: str, data: str) -> str:
     """Checksum of what the outputs of a chapter follow from; outputs, counts and ids do not enter."""
     cells = [
-        [cell.cell_type, cell.source, {k: cell.metadata[k] for k in CELL_METADATA if k in cell.metadata}]
+        [cell.cell_type, cell.source, {k: cell.metadata[k] for k in CELL_METADATA if cell.metadata.get(k)}]
         for cell in notebook.cells
     ]
     return checksum(cells, parameters, environment, data)
@@ -60,7 +61,7 @@ def execute(source: pathlib.Path, target: pathlib.Path, parameters: dict, failed
                 cwd=source.parent,
                 progress_bar=bar,
                 start_timeout=120,
-                extra_arguments=["--log-level=ERROR"],
+                extra_arguments=["--log-level=CRITICAL"],
             )
         except papermill.PapermillExecutionError as error:
             kept = failed / source.name
@@ -87,8 +88,7 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     )
     count = 0
     for cell in result.cells:
-        cell.metadata = NotebookNode({key: cell.metadata[key] for key in CELL_METADATA if key in cell.metadata})
-        cell.pop("attachments", None)
+        cell.metadata = NotebookNode({key: cell.metadata[key] for key in CELL_METADATA if cell.metadata.get(key)})
         if cell.cell_type != "code":
             continue
         count += bool(cell.source.strip())
@@ -97,9 +97,18 @@ def clean(notebook: NotebookNode) -> NotebookNode:
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = cell.execution_count
+            if "text/html" in output.get("data", {}):
+                output.data["text/html"] = stable_ids(output.data["text/html"], cell.id)
             if "data" in output:
                 output.data = NotebookNode({kind: data for kind, data in output.data.items() if "widget" not in kind})
     return result
+
+
+def stable_ids(page: str, cell: str) -> str:
+    """HTML with the random element ids of plotly's figures named after their cell."""
+    for number, name in enumerate(dict.fromkeys(re.findall(r'id="([\da-f-]{36})" class="plotly', page))):
+        page = page.replace(name, f"plotly-{cell}-{number}")
+    return page
 
 
 def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:

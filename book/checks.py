@@ -1,15 +1,15 @@
 """What a committed chapter must look like: pure functions from a notebook to the list of what is wrong with it."""
 
+import json
 import re
 
-from chapters import written
 from nbformat import NotebookNode
 
 IGNORED = "nbval-ignore-output"
 LARGEST = 1_500_000
 # An absolute path of someone's machine; a word, a URL or a closing tag before the slash is something else.
 ABSOLUTE_PATH = re.compile(
-    r"(?<![\w./<>~)-])(?:/(?:home|root|tmp|Users|usr|var|opt|mnt|private|work|srv|data)/\w|[A-Z]:\\\\?\w)"
+    r"(?<![\w./<>~)-])(?:/(?:home|root|tmp|Users|usr|var|opt|mnt|private|work|srv|data)/[\w.]|[A-Z]:\\\\?\w)"
 )
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 PARTS = {  # what each chapter holds, besides its argument: name -> pattern in its prose
@@ -22,11 +22,10 @@ PARTS = {  # what each chapter holds, besides its argument: name -> pattern in i
 
 def problems(notebook: NotebookNode) -> list[str]:
     """What keeps a notebook from being a committed chapter; empty when nothing does. Cells are counted from 1."""
-    found = [
-        f"a file of {size:,} bytes (at most {LARGEST:,})"
-        for size in [len(written(notebook).encode())]
-        if size > LARGEST
-    ]
+    found = []
+    size = len(json.dumps(notebook, ensure_ascii=False, indent=1).encode())
+    if size > LARGEST:
+        found.append(f"a file of {size:,} bytes (at most {LARGEST:,})")
     if "widgets" in notebook.metadata or "papermill" in notebook.metadata:
         found.append("run-time metadata (papermill, widgets)")
     ids = [cell.get("id") for cell in notebook.cells]

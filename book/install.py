@@ -80,7 +80,17 @@ class Progress:
 
 def run_pip(python: pathlib.Path, arguments: list[str], progress: Progress) -> None:
     """Run pip and show its progress. Raises SystemExit with its last lines when it fails."""
-    command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", *arguments]
+    command = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--progress-bar",
+        "off",
+        "--no-compile",
+        *arguments,
+    ]
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -88,6 +98,7 @@ def run_pip(python: pathlib.Path, arguments: list[str], progress: Progress) -> N
         text=True,
         errors="replace",
         stdin=subprocess.DEVNULL,
+        close_fds=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -175,6 +186,7 @@ def main() -> None:
         except BlockingIOError:
             print("Another installation into this folder is running: waiting for it.", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        os.set_inheritable(lock.fileno(), True)  # should this process be killed, the lock lasts as long as its pip
         try:
             install(ROOT, arguments.venv.absolute())
         except KeyboardInterrupt:

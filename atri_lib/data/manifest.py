@@ -78,8 +78,8 @@ def load_manifest(path: str | os.PathLike) -> dict[str, AudioCaptions]:
 
     A line is {"audio": "relative/path.wav", "split": "train", "captions": {"eng": "..." or ["...", ...], ...}} with an
     optional "id" (default: the audio path). Raises ManifestError with file and line for a line that is not JSON, a
-    missing or empty audio file, a path outside the folder, an unknown language or split, a caption missing in one of the eight
-    languages, unequal numbers of captions, or an id that occurs twice.
+    missing or empty audio file, a path outside the folder, an unknown language or split, a caption missing in one of
+    the eight languages, unequal numbers of captions, or an id that occurs twice.
     """
     path = pathlib.Path(path)
     path = path / "manifest.jsonl" if path.is_dir() else path
@@ -162,5 +162,5 @@ def _captions(given: object, where: str) -> Iterator[tuple[str, tuple[str, ...]]
             raise ManifestError(f"{where}: no caption in {code}; every clip needs all of {', '.join(CODES)}")
         counts.add(len(texts))
         if len(counts) > 1:
-            raise ManifestError(f"{where}: {code} has {len(texts)} captions, another language {min(counts - {len(texts)})}")
+            raise ManifestError(f"{where}: {code} has {len(texts)} captions; every language needs the same number")
         yield code, texts

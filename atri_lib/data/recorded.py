@@ -119,7 +119,7 @@ def decoded(paths: list[pathlib.Path]) -> dict[pathlib.Path, np.ndarray]:
     """The waveforms of audio files as in Sound (silence: empty), from the cache if these bytes were decoded before."""
     key = checksum(*(path.read_bytes() for path in paths), code_hash(__name__, "atri_lib.data.sounds"))
     cached = cache_dir("tuxpaint") / f"decoded-{key}.npz"
-    with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged: decode again
+    with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged
         with np.load(cached, allow_pickle=False) as arrays:
             flat, ends = arrays["samples"].astype(np.float32) / 2**15, arrays["ends"]
         return dict(zip(paths, np.split(flat, ends[:-1]), strict=True))
@@ -138,16 +138,17 @@ def decode(path: pathlib.Path) -> np.ndarray:
     from torchaudio import functional
 
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)  # [frames, channels]
+        samples, rate = soundfile.read(path, always_2d=True)  # [frames, channels], float64: equal bytes on every CPU
     except soundfile.LibsndfileError as reason:
         advice = "remove the stamps folder it is in to have it fetched again"
         raise UnreadableSound(f"{path} cannot be decoded ({reason}): {advice}") from None
     rate = round(rate / 25) * 25  # an odd rate such as 22,254 Hz would need a kernel of gigabytes; inaudible (4 cents)
     mono = functional.resample(torch.from_numpy(samples.mean(axis=1)), rate, SAMPLE_RATE)
     if not mono.numel():
-        return mono.numpy()
-    waveform = trimmed(functional.highpass_biquad(mono / mono.abs().max().clamp(1.0), SAMPLE_RATE, 60.0).numpy())
-    return levelled(waveform) if waveform.size else waveform
+        return np.zeros(0, np.float32)
+    mono /= mono.abs().max().clamp(1.0)  # the filter clips what exceeds 1
+    waveform = trimmed(functional.highpass_biquad(mono, SAMPLE_RATE, 60.0).numpy())
+    return levelled(waveform) if waveform.size else np.zeros(0, np.float32)
 
 
 def find_stamps() -> pathlib.Path:
@@ -268,12 +269,17 @@ def _alone(lock: pathlib.Path) -> Iterator[None]:
 
 def _megabytes(process: subprocess.Popen, folder: pathlib.Path) -> Iterator[None]:
     """One item per megabyte that arrives in `folder` while the process runs."""
-    seen = 0
+    seen = _size(folder)
     while process.poll() is None:
         time.sleep(0.2)
-        arrived = 0
-        with contextlib.suppress(FileNotFoundError):  # apt renames files when they are complete
-            arrived = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) // 10**6
-        while seen < arrived:
-            seen += 1
-            yield
+        arrived = _size(folder)
+        yield from [None] * (arrived - seen)
+        seen = max(seen, arrived)
+
+
+def _size(folder: pathlib.Path) -> int:
+    total = 0
+    with contextlib.suppress(FileNotFoundError):  # apt renames files when they are complete
+        for path in folder.rglob("*"):
+            total += path.stat().st_size
+    return total // 10**6

@@ -23,10 +23,13 @@ def embed_sentences(encoder: nn.Module, sentences: Sequence[str], language: str,
     lengths = tokens["mask"].sum(1)
     training = encoder.training
     encoder.eval()
-    for rows in progress(lengths.argsort(stable=True).split(batch_size), f"embedding {language}", unit="batch"):
-        longest = int(lengths[rows[-1]])
-        vectors[rows] = encoder(**{name: value[rows, :longest].to(device) for name, value in tokens.items()})
-    encoder.train(training)
+    try:
+        for rows in progress(lengths.argsort(stable=True).split(batch_size), f"embedding {language}", unit="batch"):
+            longest = int(lengths[rows[-1]])
+            batch = {name: value[rows, :longest].to(device) for name, value in tokens.items()}
+            vectors[rows] = encoder(**batch).to(vectors.dtype)
+    finally:
+        encoder.train(training)
     return vectors
 
 

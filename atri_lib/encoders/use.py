@@ -111,7 +111,7 @@ class MultilingualUSE(nn.Module):
             model = cls(sentencepiece.SentencePieceProcessor(model_file=str(pieces)))
         with np.load(path, allow_pickle=False) as archive:
             model.load_state_dict(published_state(archive), assign=True)
-        return model.eval().requires_grad_()
+        return model.eval()
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -126,8 +126,8 @@ class MultilingualUSE(nn.Module):
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
         """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces + [end].
 
-        The language changes nothing, but UnknownLanguage is raised for a code that is none of the eight. Raises
-        ValueError for an empty sentence.
+        A run of unknown characters is one piece. The language changes nothing, but UnknownLanguage is raised for a
+        code that is none of the eight. Raises ValueError for an empty sentence.
         """
         find_language(language)
         rows = self.tokenizer.encode(checked(sentences))

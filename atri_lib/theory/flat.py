@@ -121,11 +121,13 @@ class Task:
 
         def one_language(text: Tensor) -> Tensor:
             def one_clip(clip: Tensor) -> Tensor:
+                # A Hessian is symmetric: pulling back through the gradient is the product, at half the cost of forward
+                # mode, because what lies below is kept between iterations.
                 pair = grad(lambda p: (clip * self.losses(p, (audio, text[:, None]))[:, 0]).sum())
-                vector, size = pair(parts), torch.zeros_like(clip[0])
+                (vector, pull), size = vjp(pair, parts), torch.zeros_like(clip[0])
                 for _ in range(iterations):
                     scale = _square(vector).sqrt().clamp_min(torch.finfo(size.dtype).tiny)
-                    vector = jvp(pair, (parts,), (tuple(piece / scale for piece in vector),))[1]
+                    (vector,) = pull(tuple(piece / scale for piece in vector))
                     size = torch.maximum(size, _square(vector).sqrt())
                 return size
 

@@ -2,11 +2,13 @@
 
 `step` works elementwise on weights of any leading shape ([D], or [S, D] for a stack of runs) and returns new tensors.
 `coordinates` puts the joint state into the units of the weights: the norm in which joint errors are measured.
+`gain`: how far a gradient's noise of length 1 moves the weights in the same step; None where that is not linear.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +17,7 @@ State = tuple
 
 class Optimizer(Protocol):
     rate: float
+    gain: float | None
 
     def start(self, weights: Tensor) -> State: ...
 
@@ -28,6 +31,10 @@ class SGD:
     """w <- w - eta g. No state. rate: eta."""
 
     rate: float
+
+    @property
+    def gain(self) -> float:
+        return self.rate
 
     def start(self, weights: Tensor) -> State:
         return ()
@@ -46,6 +53,10 @@ class Momentum:
 
     rate: float
     beta: float = 0.9
+
+    @property
+    def gain(self) -> float:
+        return self.rate
 
     def start(self, weights: Tensor) -> State:
         return (torch.zeros_like(weights),)
@@ -67,6 +78,7 @@ class Adam:
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
+    gain: ClassVar[None] = None
 
     def start(self, weights: Tensor) -> State:
         return torch.zeros_like(weights), torch.zeros_like(weights), 0
@@ -91,3 +103,36 @@ class Adam:
         first, second, steps = state
         steps = max(steps, 1)  # before the first step both moments are 0, whatever divides them
         return first / (1 - self.beta1**steps), (second / (1 - self.beta2**steps)).sqrt() + self.eps
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A stack of S runs under one optimiser: weights [S, D] and its state."""
+
+    optimizer: Optimizer
+    weights: Tensor
+    state: State
+
+    @classmethod
+    def begin(cls, optimizer: Optimizer, weights: Tensor, runs: int = 1) -> "Runs":
+        """Equal runs that start at weights [D]."""
+        stack = weights.repeat(runs, 1)
+        return cls(optimizer, stack, optimizer.start(stack))
+
+    def after(self, gradients: Tensor) -> "Runs":
+        """The same runs one step later. gradients: [S, D]."""
+        return Runs(self.optimizer, *self.optimizer.step(self.weights, self.state, gradients))
+
+    def error(self, other: "Runs") -> np.ndarray:
+        """How far the weights are apart, [S]."""
+        return distance(self.weights, other.weights)
+
+    def joint_error(self, other: "Runs") -> np.ndarray:
+        """How far the joint states are apart, in the optimiser's coordinates, [S]."""
+        mine, theirs = (runs.optimizer.coordinates(runs.weights, runs.state) for runs in (self, other))
+        return distance(mine, theirs)
+
+
+def distance(a: Tensor, b: Tensor) -> np.ndarray:
+    """||a - b|| along the last axis."""
+    return torch.linalg.vector_norm(a - b, dim=-1).numpy()

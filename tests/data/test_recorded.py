@@ -215,7 +215,7 @@ def tools(tmp_path, monkeypatch):
     """A folder on PATH with the stand-ins; package.tar in it is what the archive server has."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    download = f'case "$*" in *" download "*) {{before}} cp {folder}/package.tar tuxpaint-stamps-default_1_all.deb;; esac'
+    download = f'case "$*" in *" download "*) {{before}} cp {folder}/package.tar tuxpaint-stamps_1_all.deb;; esac'
     fast, slow = (download.format(before=before) for before in ("", "sleep 30;"))
     scripts = {"apt-get": fast, "slow": slow, "dpkg-deb": 'cat "$2"'}
     for name, script in scripts.items():

@@ -54,12 +54,20 @@ class LargestGradient(sp.Function):
         return rf"g_{{\max}}\left({printer._print(self.args[0])}\right)"
 
 
-def over_pairs(term: sp.Expr) -> sp.Sum:
+class PairSum(sp.Sum):
+    """Sum over all clips i = 1 ... N and languages k = 1 ... K."""
+
+    def _latex(self, printer):
+        term = printer._print(self.function)
+        return rf"\sum_{{i,k}} \left({term}\right)" if self.function.is_Add else rf"\sum_{{i,k}} {term}"
+
+
+def over_pairs(term: sp.Expr) -> PairSum:
     """Sum over all clips and languages."""
-    return sp.Sum(term, (language, 1, K), (clip, 1, N))
+    return PairSum(term, (language, 1, K), (clip, 1, N))
 
 
-def loss_gradient(weights: sp.Expr, distribution: sp.IndexedBase) -> sp.Sum:
+def loss_gradient(weights: sp.Expr, distribution: sp.IndexedBase) -> PairSum:
     """grad L_p(w) = sum_ik p_ik grad l_ik(w): the assumption that a loss is a weighted sum of pair losses."""
     return over_pairs(distribution[clip, language] * PairGradient(clip, language, weights))
 
@@ -91,9 +99,9 @@ def trajectory_split() -> tuple[sp.Expr, sp.Expr]:
     return drift, -eta * _merge(between, loss_gradient(w_scheme, p_scheme))
 
 
-def _merge(left: sp.Sum, right: sp.Sum) -> sp.Sum:
+def _merge(left: PairSum, right: PairSum) -> PairSum:
     shared = set(left.function.args) & set(right.function.args)
-    return sp.Sum(sp.collect(left.function - right.function, shared), *left.limits)
+    return over_pairs(sp.collect(left.function - right.function, shared))
 
 
 def triangle(parts: tuple[sp.Expr, ...]) -> sp.Expr:
@@ -102,9 +110,9 @@ def triangle(parts: tuple[sp.Expr, ...]) -> sp.Expr:
 
 
 def norm(vector: sp.Expr) -> sp.Expr:
-    """||s v|| = |s| ||v|| for real s; ||sum v|| <= sum ||v|| for a Sum; a difference of vectors is left whole."""
-    if isinstance(vector, sp.Sum):
-        return sp.Sum(norm(vector.function), *vector.limits)
+    """||s v|| = |s| ||v|| for real s; ||sum v|| <= sum ||v|| over pairs; a difference of vectors is left whole."""
+    if isinstance(vector, PairSum):
+        return over_pairs(norm(vector.function))
     if isinstance(vector, sp.Mul):
         scalars, vectors = sp.sift(vector.args, lambda factor: bool(factor.is_real), binary=True)
         return sp.Abs(sp.Mul(*scalars)) * norm(sp.Mul(*vectors)) if scalars else Norm(vector)
@@ -120,12 +128,12 @@ def assume_constants(bound: sp.Expr) -> sp.Expr:
             return lipschitz[clip, language] * Norm(gradients[0].args[2] - gradients[1].args[2])
         return LargestGradient(gradients[0].args[2]) if gradients else length
 
-    return bound.replace(Norm, lambda vector: replace(Norm(vector))).replace(sp.Sum, _pull_out)
+    return bound.replace(Norm, lambda vector: replace(Norm(vector))).replace(PairSum, _pull_out)
 
 
-def _pull_out(term: sp.Expr, *limits: sp.Tuple) -> sp.Expr:
+def _pull_out(term: sp.Expr, *_limits: sp.Tuple) -> sp.Expr:
     constant, rest = term.as_independent(clip, language)
-    return constant * sp.Sum(rest, *limits)
+    return constant * over_pairs(rest)
 
 
 def one_step() -> tuple[sp.Expr, sp.Expr]:

