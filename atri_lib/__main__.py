@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("run_folder", type=pathlib.Path, help="folder of a finished run")
     evaluate.add_argument("--data", help="manifest whose test split is scored instead")
 
-    search = command("search", _search, "Find the sounds of a folder that fit a text, or the captions that fit a sound.")
+    search = command("search", _search, "Find the sounds of a folder for a text, or the captions for a sound.")
     search.add_argument("query", nargs="?", help="text in any of the eight languages")
     search.add_argument("--language", default="eng", choices=CODES, help="language of the text (%(default)s)")
     search.add_argument("--audio", type=pathlib.Path, help="search with this sound instead of a text")

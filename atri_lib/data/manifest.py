@@ -79,7 +79,7 @@ def load_manifest(path: str | os.PathLike) -> dict[str, AudioCaptions]:
     A line is {"audio": "relative/path.wav", "split": "train", "captions": {"eng": "..." or ["...", ...], ...}} with an
     optional "id" (default: the audio path). Raises ManifestError with file and line for a line that is not JSON, a
     missing or empty audio file, a path outside the folder, an unknown language or split, a caption missing in one of
-    the eight languages, unequal numbers of captions, or an id that occurs twice.
+    the eight languages, unequal numbers of captions, or an id that occurs twice in a split.
     """
     path = pathlib.Path(path)
     path = path / "manifest.jsonl" if path.is_dir() else path
@@ -87,14 +87,14 @@ def load_manifest(path: str | os.PathLike) -> dict[str, AudioCaptions]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror}); give a .jsonl file or its folder") from error
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str, str], int] = {}
     found: dict[str, list[tuple]] = {}
     for number, line in enumerate(lines, 1):
         if line.strip():
             clip = _parse(line, f"{path}:{number}", path.parent)
-            if clip[1] in seen:
-                raise ManifestError(f"{path}:{number}: id {clip[1]!r} is already that of line {seen[clip[1]]}")
-            seen[clip[1]] = number
+            if clip[:2] in seen:
+                raise ManifestError(f"{path}:{number}: id {clip[1]!r} is already that of line {seen[clip[:2]]}")
+            seen[clip[:2]] = number
             found.setdefault(clip[0], []).append(clip[1:])
     if not found:
         raise ManifestError(f"{path}: holds no clips; write one JSON object per line")

@@ -33,9 +33,9 @@ class SceneStyle:
 
     layouts: tuple[float, float, float, float] = (0.06, 0.09, 0.55, 0.30)
     far: float = 0.3
-    far_level: float = -12.0
-    noise: tuple[float, float] = (18.0, 32.0)
-    three: float = 0.35
+    far_level: float = -9.0
+    noise: tuple[float, float] = (22.0, 36.0)
+    three: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,9 @@ def make_scenes(
 ) -> dict[str, SceneSet]:
     """Draw scenes for each split from a bank; byte for byte the same for the same bank, sizes, seed and style.
 
-    sizes: scenes per split, default {"train": 2000, "val": 250, "test": 500}. The smallest split is drawn first. Raises SceneError, with the number that is
-    possible, when the sounds do not give enough combinations, and ValueError for a negative size.
+    sizes: scenes per split, default {"train": 2000, "val": 250, "test": 500}; the smallest split is drawn first.
+    Raises SceneError, with the number that was found, when the sounds do not give enough combinations, and ValueError
+    for an empty split or a length below 1 s or above 60 s.
     """
     sizes = {"train": 2000, "val": 250, "test": 500} if sizes is None else sizes
     style = style or SceneStyle()

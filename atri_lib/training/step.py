@@ -18,8 +18,8 @@ from atri_lib.losses import cacl_loss, info_nce, kcl_loss, ml_clap_loss
 def batch_loss(scheme: str, audio: Tensor, texts: Tensor, temperature: Tensor | float) -> Tensor:
     """The scheme's objective for audio [N, d] and the texts it drew [N, m, d]; nats.
 
-    ml_clap, latin and english contrast the one text of each clip, cacl audio, English and the other language in a triangle,
-    kcl and m_of_k average the contrast over the m texts.
+    ml_clap, latin and english contrast the one text of each clip, cacl audio, English and the other language in a
+    triangle, kcl and m_of_k average the contrast over the m texts.
     """
     if scheme in ("ml_clap", "latin", "english"):
         return ml_clap_loss(audio, texts[:, 0], temperature)

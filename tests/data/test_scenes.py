@@ -1,0 +1,89 @@
+"""Scenes: one seed decides all, splits do not leak, audio is what the recipe says, impossible wishes are refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from atri_lib.data.scenes import Recipe, SceneError, make_scenes
+from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.languages import CODES
+
+SIZES = {"train": 400, "val": 50, "test": 100}
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return SyntheticBank()
+
+
+@pytest.fixture(scope="module")
+def scenes(bank):
+    return make_scenes(bank, SIZES)
+
+
+def test_sizes_and_order_of_splits_are_as_asked(scenes):
+    assert {split: len(dataset) for split, dataset in scenes.items()} == SIZES
+
+
+def test_one_seed_gives_the_same_bytes_and_another_does_not(bank, scenes):
+    again, other = make_scenes(bank, SIZES), make_scenes(bank, SIZES, seed=1)
+    for split in SIZES:
+        assert again[split].checksum == scenes[split].checksum != other[split].checksum
+        assert again[split].captions == scenes[split].captions
+        for index in (7, 3):  # in another order than below
+            assert again[split].waveform(index).tobytes() == scenes[split].waveform(index).tobytes()
+    assert scenes["train"].waveform(3).tobytes() != other["train"].waveform(3).tobytes()
+
+
+def test_no_combination_is_in_two_splits(scenes):
+    seen = {split: {recipe.combination for recipe in dataset.recipes} for split, dataset in scenes.items()}
+    assert not seen["train"] & seen["test"] and not seen["train"] & seen["val"] and not seen["val"] & seen["test"]
+
+
+def test_every_scene_of_a_split_is_said_differently_in_every_language(scenes):
+    for dataset in scenes.values():
+        assert len({recipe.said for recipe in dataset.recipes}) == len(dataset)
+        for code in CODES:
+            assert len(set(dataset.sentences(code))) == len(dataset)
+
+
+def test_waveforms_are_five_seconds_of_unclipped_sound(scenes):
+    for index in range(40):
+        wave = scenes["test"].waveform(index)
+        assert wave.dtype == np.float32 and wave.shape == (80_000,)
+        assert np.isfinite(wave).all() and 0.01 < np.abs(wave).max() <= 0.99
+
+
+def rendered(dataset, recipe):
+    style = dataclasses.replace(dataset.style, noise=(80.0, 80.0))
+    return dataclasses.replace(dataset, recipes=(recipe,), style=style).waveform(0)
+
+
+def test_far_is_quieter_and_duller_than_near(scenes):
+    dataset = scenes["test"]
+    for sound in range(8):
+        near, far = (rendered(dataset, Recipe("single", (sound,), (away,), 0)) for away in (False, True))
+        assert np.sqrt(np.mean(far**2)) < 0.6 * np.sqrt(np.mean(near**2))
+
+
+def test_a_sequence_has_its_sounds_in_order(scenes):
+    dataset = scenes["test"]
+    forward, backward = (rendered(dataset, Recipe("sequence", order, (False, False), 0)) for order in ((0, 9), (9, 0)))
+    alone = rendered(dataset, Recipe("single", (0,), (False,), 0))[:8000]
+
+    def likeness(wave):
+        return np.abs(np.correlate(wave, alone[2000:6000], "valid")).max()
+
+    assert likeness(forward[:40_000]) > 2 * likeness(forward[40_000:])
+    assert likeness(backward[40_000:]) > 2 * likeness(backward[:40_000])
+
+
+def test_too_many_scenes_are_refused_with_the_number_possible(bank):
+    small = dataclasses.make_dataclass("Few", ["name", "sounds", "checksum"])("few", bank.sounds[:3], "few")
+    with pytest.raises(SceneError, match=r"3 sounds gave only \d+"):
+        make_scenes(small, {"train": 100, "test": 10})
+    with pytest.raises(ValueError, match="every split needs a scene"):
+        make_scenes(bank, {"train": 0})
+    with pytest.raises(ValueError, match="1 to 60 s"):
+        make_scenes(bank, SIZES, seconds=0.1)
