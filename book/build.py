@@ -73,23 +73,16 @@ def locked(name: str, what: str) -> Iterator[None]:
 
 def prepare(profile: str) -> str:
     """Have data, features and training runs of a profile in the cache; returns the checksum of the data they are of."""
-    try:
-        from atri_lib.training import prepare_book_runs
-    except ImportError as error:
-        say(f"nothing to prepare ({error})")
-        return ""
+    from atri_lib.training import prepare_book_runs  # imports torch: only when something is to be built
+
     return prepare_book_runs(profile)
 
 
 def sounds_table() -> str:
-    """A Markdown table of every recording: name, file or generator, licence."""
-    try:
-        from atri_lib.data.sounds import default_bank
+    """A Markdown table of every sound in the scenes: name, file or generator, licence."""
+    from atri_lib.data.sounds import default_bank
 
-        bank = default_bank()
-    except ImportError:
-        return "*(no recordings in this build)*"
-    rows = [f"| {sound.names['eng']} | `{sound.source}` | {sound.licence} |" for sound in bank.sounds]
+    rows = [f"| {sound.names['eng']} | `{sound.source}` | {sound.licence} |" for sound in default_bank().sounds]
     return "\n".join(["| Sound | Source | Licence |", "|---|---|---|", *sorted(rows)])
 
 

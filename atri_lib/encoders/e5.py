@@ -173,8 +173,9 @@ def dequantised(content: bytes, size: int, start: int) -> np.ndarray:
     groups = np.frombuffer(content, GROUP, size // 32, start)
     scale, digits = groups["scale"].astype(np.float32)[:, None], groups["digits"]
     weights = np.empty((size // 32, 32), np.float32)
-    np.multiply((digits & 15).view(np.int8) - np.int8(8), scale, out=weights[:, :16])
-    np.multiply((digits >> 4).view(np.int8) - np.int8(8), scale, out=weights[:, 16:])
+    weights[:, :16], weights[:, 16:] = digits & 15, digits >> 4
+    weights -= 8
+    weights *= scale
     return weights.reshape(-1)
 
 
