@@ -17,16 +17,19 @@ def unroll(factor: ArrayLike, forcing: ArrayLike, start: ArrayLike = 0.0) -> np.
     factor, forcing = (np.array(x, dtype=np.float64) for x in np.broadcast_arrays(factor, forcing))
     if factor.ndim == 0 or factor.shape[-1] == 0:
         raise ValueError(f"a recursion needs at least one step on the last axis, got shape {factor.shape}")
-    start = np.asarray(start, dtype=np.float64)
-    forcing[..., 0] += factor[..., 0] * start
     shift = 1
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        forcing[..., 0] += _times(factor[..., 0], np.asarray(start, dtype=np.float64))
         while shift < factor.shape[-1]:
-            # inf * 0 = nan would say that an overflowed bound forgets nothing; it only meets factors of 0.
-            forcing[..., shift:] += np.where(factor[..., shift:] == 0, 0, factor[..., shift:] * forcing[..., :-shift])
-            factor[..., shift:] *= factor[..., :-shift].copy()
+            forcing[..., shift:] += _times(factor[..., shift:], forcing[..., :-shift])
+            factor[..., shift:] = _times(factor[..., shift:], factor[..., :-shift])
             shift *= 2
     return forcing
+
+
+def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a b with 0 inf = 0: a factor of 0 forgets even what overflowed."""
+    return np.where((a == 0) | (b == 0), 0, a * b)
 
 
 def published(lipschitz: ArrayLike, error: ArrayLike, gradient_max: ArrayLike, rate: float) -> np.ndarray:
@@ -61,23 +64,14 @@ def trajectory(rho: ArrayLike, forcing: ArrayLike) -> np.ndarray:
     return unroll(rho, forcing)
 
 
-def mean_square(amplification: ArrayLike, variance: ArrayLike, correlation: ArrayLike | None = None) -> np.ndarray:
-    """The mean-square law: RMS weight error from M_t = amplification_t M_(t-1) + variance_t.
+def mean_square(amplification: ArrayLike, variance: ArrayLike) -> np.ndarray:
+    """The mean-square law: RMS weight error from M_t = amplification_t M_(t-1) + variance_t, equal starts.
 
-    amplification: E[rho_t^2 ||delta||^2] / E||delta||^2; variance: E||noise of step t||^2 (SGD: eta^2 sigma_t^2); [T].
-    correlation: [T, T] of the noise of step s with that of step t; None: independent draws, the identity. With it the
-    noise of step s is carried to step t by the scalar product of sqrt(amplification): exact where that is a scalar,
-    an approximation elsewhere. Returns sqrt(M_t), [T].
+    amplification: E[rho_t^2 ||delta||^2] / E||delta||^2; variance: E||noise of step t||^2 (SGD: eta^2 sigma_t^2), plus
+    twice its mean product with the error carried along where draws remember earlier ones; both [..., T].
+    Returns sqrt(M_t), [..., T].
     """
-    if correlation is None:
-        return np.sqrt(unroll(amplification, variance))
-    amplification, variance = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (amplification, variance)))
-    carried, result = np.zeros(len(variance)), np.zeros(len(variance))
-    for step, (factor, noise) in enumerate(zip(amplification, variance, strict=True)):
-        carried *= np.sqrt(factor)
-        carried[step] = np.sqrt(noise)
-        result[step] = carried @ np.asarray(correlation) @ carried
-    return np.sqrt(result.clip(0))
+    return np.sqrt(unroll(amplification, variance).clip(0))
 
 
 def sampling_factor(languages: int, m: int) -> float:
@@ -89,23 +83,6 @@ def sampling_factor(languages: int, m: int) -> float:
     if not 1 <= m <= languages:
         raise ValueError(f"m of K languages needs 1 <= m <= K, got m={m}, K={languages}")
     return 0.0 if m == languages else (languages - m) / (m * (languages - 1))
-
-
-def latin_correlation(batches: list[np.ndarray], epochs: ArrayLike, languages: int) -> np.ndarray:
-    """How the Latin schedule's noise in step s correlates with that in step t, float64 [T, T].
-
-    batches: the clips of each step; epochs: the epoch of each step, [T]; languages: K. A clip's language is unrelated
-    to another clip's; its own in epochs e and f are equal if e = f mod K, else two different ones out of K, whose
-    deviations from their mean correlate by -1 / (K - 1) (languages taken as exchangeable). So the correlation is
-    that number times the share of clips two steps have in common.
-    """
-    if languages == 1:
-        return np.eye(len(batches))
-    member = np.zeros((len(batches), 1 + max(int(np.max(clips)) for clips in batches)))  # [T, N]
-    for step, clips in enumerate(batches):
-        member[step, clips] = 1 / np.sqrt(len(clips))
-    same = np.subtract.outer(np.asarray(epochs), np.asarray(epochs)) % languages == 0
-    return member @ member.T * np.where(same, 1, -1 / (languages - 1))
 
 
 def share_held(bound: ArrayLike, measured: ArrayLike, slack: float = 1e-9) -> float:

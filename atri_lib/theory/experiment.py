@@ -67,7 +67,7 @@ class Step:
     even: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Experiment:
     """A model, its features and the order of mini-batches: everything two twin runs have in common.
 
@@ -121,3 +121,32 @@ class Experiment:
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.audio))
             batches += [(epoch, order[first : first + self.batch]) for first in range(0, len(order), self.batch)]
         return [(epoch, clips) for epoch, clips in batches if len(clips) > 1]
+
+
+class Draws:
+    """Several independent draws of one arm, and the gradients they prescribe."""
+
+    def __init__(self, experiment: Experiment, arm: Arm, seeds: Sequence[int]):
+        clips, languages = experiment.texts.shape[:2]
+        self.experiment, self.task, self.arm = experiment, experiment.task, arm
+        self.loss = self.task.mixed_loss if arm.mixed else self.task.weighted_loss
+        self.schemes = [arm.draw(clips, languages, seed) for seed in seeds]
+        self._epoch, self._realised = -1, np.empty(0)
+
+    def __len__(self) -> int:
+        return len(self.schemes)
+
+    def distribution(self, step: Step) -> Tensor:
+        """p' of every draw on the batch, [S, B, K]."""
+        if step.epoch != self._epoch:
+            self._epoch = step.epoch
+            self._realised = np.stack([scheme.distribution(step.epoch) for scheme in self.schemes])
+        return self.experiment.on_batch(self._realised, step.clips)
+
+    def drawn(self, distribution: Tensor) -> Tensor:
+        """What the loss takes: p' itself, or each clip's language where negatives mix."""
+        return distribution.argmax(-1) if self.arm.mixed else distribution
+
+    def gradients(self, weights: Tensor, distribution: Tensor, step: Step) -> Tensor:
+        """Every draw's gradient at its own weights, [S, D] to [S, D]."""
+        return self.task.gradients(weights, self.drawn(distribution), step.data, self.loss)

@@ -18,6 +18,7 @@ from atri_lib.losses import info_nce, pair_losses
 WORKING_SET = 2**22  # numbers held at once per chunk of gradients: 32 MiB in float64, a few times that with temporaries
 
 Batch = tuple[Tensor, Tensor]  # audio features [B, ...], text features [B, K, ...]
+Loss = Callable[[Tensor, Tensor, Batch], Tensor]  # weights [D], what was drawn, batch; to a scalar
 
 
 class Flat:
@@ -61,32 +62,36 @@ class Task:
         """Pair losses l_ik, nats, [B, K]; negatives in the same language."""
         return pair_losses(*self.flat(parts, *batch), self.temperature)
 
-    def gradients(self, weights: Tensor, distribution: Tensor, batch: Batch) -> Tensor:
-        """grad L_p' of every run. weights: [S, D]; distribution: p' on the batch, [S, B, K]. Returns [S, D]."""
+    def weighted_loss(self, weights: Tensor, distribution: Tensor, batch: Batch) -> Tensor:
+        """L_p' at weights [D] for p' on the batch, [B, K]."""
+        return (distribution * self.losses(self.flat.split(weights), batch)).sum()
 
-        def loss(w: Tensor, p: Tensor) -> Tensor:
-            return (p * self.losses(self.flat.split(w), batch)).sum()
-
-        return self._over_runs(grad(loss))(weights, distribution)
-
-    def mixed_gradients(self, weights: Tensor, languages: Tensor, batch: Batch) -> Tensor:
-        """Gradients of practical ML-CLAP: `info_nce` with each clip's caption in its own language, so negatives mix.
-
-        weights: [S, D]; languages: int64 [S, B]. Returns [S, D].
-        """
+    def mixed_loss(self, weights: Tensor, languages: Tensor, batch: Batch) -> Tensor:
+        """Practical ML-CLAP's loss at weights [D]: one caption per clip, its language int64 [B]; negatives mix."""
         audio, texts = batch
+        drawn = texts[torch.arange(len(texts)), languages]  # [B, ...]
+        encoded, text = self.flat(self.flat.split(weights), audio, drawn[:, None])
+        return info_nce(encoded, text[:, 0], self.temperature)
 
-        def loss(w: Tensor, chosen: Tensor) -> Tensor:
-            drawn = texts[torch.arange(len(texts)), chosen]  # [B, ...]
-            encoded, text = self.flat(self.flat.split(w), audio, drawn[:, None])
-            return info_nce(encoded, text[:, 0], self.temperature)
+    def gradients(self, weights: Tensor, drawn: Tensor, batch: Batch, loss: Loss | None = None) -> Tensor:
+        """Gradient of every run's loss, [S, D], at weights [S, D].
 
-        return self._over_runs(grad(loss))(weights, languages)
+        drawn: what the loss takes beside weights and batch, [S, ...]; loss: `weighted_loss` unless given.
+        """
+        loss = loss or self.weighted_loss
+        return self._over_runs(grad(lambda w, use: loss(w, use, batch)))(weights, drawn)
 
-    def hessian_products(self, weights: Tensor, vectors: Tensor, batch: Batch) -> Tensor:
-        """Hessian of the ideal L_p at weights [D] times each of vectors [S, D], forward over reverse. [S, D]."""
-        ideal = grad(lambda w: self.losses(self.flat.split(w), batch).mean())
-        return self._over_runs(lambda vector: jvp(ideal, (weights,), (vector,))[1])(vectors)
+    def linear_gradients(
+        self, anchor: Tensor, weights: Tensor, drawn: Tensor, batch: Batch, loss: Loss | None = None
+    ) -> Tensor:
+        """`gradients` at weights [S, D] as seen from anchor [D]: its gradient there plus its Hessian times the way."""
+        loss = loss or self.weighted_loss
+
+        def expansion(w: Tensor, use: Tensor) -> Tensor:
+            value, slope = jvp(grad(lambda u: loss(u, use, batch)), (anchor,), (w - anchor,))
+            return value + slope
+
+        return self._over_runs(expansion)(weights, drawn)
 
     def pair_norms(self, weights: Tensor, batch: Batch) -> Tensor:
         """||grad l_ik|| at weights [D], [B, K]."""

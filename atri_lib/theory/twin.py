@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from atri_lib.theory import bounds
-from atri_lib.theory.experiment import ARMS, Arm, Experiment, Step
+from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, Step
 from atri_lib.theory.optimizers import SGD, Optimizer, Runs, distance
 
 PILOT_SEEDS = 10_000  # pilots draw from seeds that no measured draw uses
@@ -45,8 +45,9 @@ def run(
       ||grad L_p(w') - gradient used||, so that forcing = eta xi for SGD.
     - mean_square: RMS over draws by sqrt(bias^2 + law). bias: ||w_t - v_t||. amplification: E||one ideal step on the
       error||^2 / E||error||^2 of w' - v, and sigma: root of sigma_t^2 at w', from every language's gradients, both
-      averages over the pilots. Latin adds the correlation of its draws (`bounds.latin_correlation`). Adam is not linear
-      in the gradient: its noise is measured on the pilots, and taken as unbiased. Mixed negatives are ignored.
+      averages over the pilots. memory: twice the mean product of the error carried along and the new noise: 0 for
+      independent draws by theory, for Latin measured on the pilots. Adam is not linear in the gradient: its noise is
+      measured on the pilots, and taken as unbiased. What mixed negatives add is ignored.
 
     Raises FloatingPointError if a run diverges, ValueError for arms that do not fit the data.
     """
@@ -55,7 +56,7 @@ def run(
     certify = isinstance(optimizer, SGD)
     ideal = Runs.begin(optimizer, experiment.task.flat.start)
     ensembles = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms]
-    schedule: list[tuple[int, np.ndarray]] = []
+    epochs: list[int] = []
     for step in experiment.steps("twin runs"):
         gradient = experiment.task.gradients(ideal.weights, step.even, step.data)
         after = ideal.after(gradient)
@@ -63,8 +64,8 @@ def run(
         for ensemble in ensembles:
             ensemble.advance(step, ideal, after, constants)
         ideal = after
-        schedule.append((step.epoch, step.clips))
-    return pd.concat([ensemble.table(schedule) for ensemble in ensembles], ignore_index=True)
+        epochs.append(step.epoch)
+    return pd.concat([ensemble.table(epochs) for ensemble in ensembles], ignore_index=True)
 
 
 def _pair_constants(experiment: Experiment, weights: Tensor, step: Step, iterations: int) -> tuple[float, Tensor]:
@@ -80,34 +81,28 @@ class _Ensemble:
         self, experiment: Experiment, optimizer: Optimizer, arm: Arm, draws: int, pilots: int, seed: int
     ) -> None:
         self.experiment, self.task, self.arm = experiment, experiment.task, arm
-        clips, languages = experiment.texts.shape[:2]
-        self.noise_share = arm.noise_share(languages)
+        self.noise_share = arm.noise_share(experiment.languages)
         if self.noise_share == 0:  # nothing is random: one run says it all
             draws, pilots = 1, 0
         seeds = [*range(seed, seed + draws), *range(seed + PILOT_SEEDS, seed + PILOT_SEEDS + pilots)]
-        self.schemes = [arm.draw(clips, languages, seed) for seed in seeds]
-        self.draws = draws
-        self.mean = self.schemes[0].mean_distribution()
+        self.draws, self.measured = Draws(experiment, arm, seeds), draws
+        self.mean = self.draws.schemes[0].mean_distribution()
         self.biased = bool(np.ptp(self.mean) > 0)
         self.runs = Runs.begin(optimizer, self.task.flat.start, len(seeds))
         self.reference = Runs.begin(optimizer, self.task.flat.start) if self.biased else None
-        self.epoch, self.drawn = -1, np.empty(0)  # this epoch's draws, [S, N, K]
         self.per_draw: list[dict[str, np.ndarray]] = []
         self.per_step: list[dict[str, float]] = []
 
     def advance(self, step: Step, ideal: Runs, ideal_after: Runs, constants: tuple[float, Tensor] | None) -> None:
         """Take one step with every run and record what it measured."""
-        runs, size = self.runs, len(self.schemes)
-        if step.epoch != self.epoch:
-            self.epoch, self.drawn = step.epoch, np.stack([scheme.distribution(step.epoch) for scheme in self.schemes])
-        realised = self.experiment.on_batch(self.drawn, step.clips)
-        used = self._gradients(runs.weights, realised, step)
-        full = self.task.gradients(runs.weights, step.even.expand(size, -1, -1), step.data)
+        runs, realised = self.runs, self.draws.distribution(step)
+        used = self.draws.gradients(runs.weights, realised, step)
+        full = self.task.gradients(runs.weights, step.even.expand(len(self.draws), -1, -1), step.data)
         after, after_full = runs.after(used), runs.after(full)
         if not torch.isfinite(after.weights).all():
             raise FloatingPointError(f"{self.arm.name} diverged in step {step.index}: lower the rate")
 
-        measured = slice(self.draws)
+        measured = slice(self.measured)
         record = {
             "measured": after.error(ideal_after),
             "joint": after.joint_error(ideal_after),
@@ -122,18 +117,13 @@ class _Ensemble:
         self.per_step.append(self._law(step, ideal, ideal_after, full, after))
         self.runs = after
 
-    def _gradients(self, weights: Tensor, realised: Tensor, step: Step) -> Tensor:
-        if not self.arm.mixed:
-            return self.task.gradients(weights, realised, step.data)
-        return self.task.mixed_gradients(weights, realised.argmax(dim=2), step.data)
-
     def _published(
         self, step: Step, ideal: Runs, realised: Tensor, used: Tensor, constants: tuple[float, Tensor]
     ) -> dict[str, np.ndarray]:
         """The published bound's constants for the measured draws, each [draws]."""
         gradient_max, curvature = constants
         at_ideal = ideal.weights.expand(len(realised), -1)
-        anchored = self._gradients(at_ideal, realised, step)
+        anchored = self.draws.gradients(at_ideal, realised, step)
         delta = distance(at_ideal, self.runs.weights[: len(realised)])
         quotient = _ratio(distance(anchored, used), delta, default=0.0)
         extra = distance(anchored, self.task.gradients(at_ideal, realised, step.data)) if self.arm.mixed else 0 * delta
@@ -151,15 +141,19 @@ class _Ensemble:
             mean = self.experiment.on_batch(self.mean, step.clips)[None]
             reference = self.reference
             reference_after = reference.after(self.task.gradients(reference.weights, mean, step.data))
-            everywhere = mean.expand(len(self.schemes), -1, -1)
+            everywhere = mean.expand(len(self.draws), -1, -1)
             expected = self.task.gradients(self.runs.weights, everywhere, step.data)
             self.reference = reference_after
         bias = reference_after.error(ideal_after)[0] if self.biased else 0.0
-        pilots = slice(self.draws, None)
+        pilots = slice(self.measured, None)
         if self.noise_share == 0:
-            return {"bias": bias, "amplification": 1.0, "sigma": 0.0, "variance": 0.0}
+            return {"bias": bias, "amplification": 1.0, "sigma": 0.0, "variance": 0.0, "memory": 0.0}
         after_expected = self.runs.after(expected)
         carried, before = after_expected.error(reference_after)[pilots], self.runs.error(reference)[pilots]
+        memory = 0.0  # what a draw knows of earlier ones: nothing, but for the Latin schedule
+        if self.arm.scheme == "latin":
+            kept, noise = reference_after.weights - after_expected.weights, after_expected.weights - after.weights
+            memory = 2 * (kept * noise).sum(1)[pilots].mean().item()
         drawn = self.arm.drawn(self.experiment.languages)
         gain = self.runs.optimizer.gain
         if gain is None:
@@ -169,9 +163,10 @@ class _Ensemble:
             sigma = np.sqrt(self.noise_share * spread) / len(step.clips)
             variance = (gain * sigma) ** 2
         amplification = _ratio(np.square(carried).sum(), np.square(before).sum())
-        return {"bias": bias, "amplification": float(amplification), "sigma": sigma, "variance": variance}
+        law = {"amplification": float(amplification), "sigma": sigma, "variance": variance, "memory": memory}
+        return law | {"bias": bias}
 
-    def table(self, schedule: list[tuple[int, np.ndarray]]) -> pd.DataFrame:
+    def table(self, epochs: list[int]) -> pd.DataFrame:
         """All steps and draws of this arm, with the bounds and the law worked out."""
         columns = {name: np.stack([r[name] for r in self.per_draw], axis=1) for name in self.per_draw[0]}  # [draws, T]
         shared = {name: np.array([r[name] for r in self.per_step]) for name in self.per_step[0]}  # [T]
@@ -182,10 +177,7 @@ class _Ensemble:
             excess = columns["mixed_negatives"] / columns["gradient_max"]
             error, rate = columns["distribution_error"] + excess, self.runs.optimizer.rate
             columns["published"] = bounds.published(columns["lipschitz"], error, columns["gradient_max"], rate)
-        (epochs, clips), correlation = zip(*schedule, strict=True), None
-        if self.arm.scheme == "latin" and self.noise_share > 0:
-            correlation = bounds.latin_correlation(clips, epochs, self.experiment.languages)
-        law = bounds.mean_square(shared["amplification"], shared.pop("variance"), correlation)
+        law = bounds.mean_square(shared["amplification"], shared.pop("variance") + shared["memory"])
         shared |= {"mean_square": np.hypot(shared["bias"], law), "step": np.arange(1, shape[1] + 1), "epoch": epochs}
         columns |= {name: np.broadcast_to(values, shape) for name, values in shared.items()}
         columns["draw"] = np.broadcast_to(np.arange(shape[0])[:, None], shape)

@@ -211,6 +211,17 @@ def test_splits_add_up_to_the_weight_error_and_every_step_of_the_bound_is_an_ine
     assert final == numbers(bound.assume_constants(after_triangle), **problem) >= numbers(after_triangle, **problem)
 
 
+@settings(max_examples=5, deadline=None)
+@given(problems)
+def test_one_step_weighs_lipschitz_constants_with_the_scheme_and_gradients_at_the_ideal_run(problem):
+    a, b = (numbers(term, **problem) for term in bound.one_step())
+    pairs = list(itertools.product(range(2), range(2)))
+    slopes = {(i, k): problem["gradient"][i][k] for i, k in pairs}
+    assert a == 1 + problem["eta"] * sum(problem["q"][i][k] * abs(slopes[i, k][0]) for i, k in pairs)
+    error = sum(abs(problem["p"][i][k] - problem["q"][i][k]) for i, k in pairs)
+    assert b == problem["eta"] * error * max(abs(h * problem["weights"] + offset) for h, offset in slopes.values())
+
+
 def test_the_bound_is_broken_by_a_halved_lipschitz_constant_or_a_halved_distribution_error():
     even = [[F(1, 4)] * 2] * 2
     expanding = {"p": even, "q": even, "gradient": [[(F(-1), F(0))] * 2] * 2, "weights": F(1),
