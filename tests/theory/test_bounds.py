@@ -23,7 +23,8 @@ def loop(factor, forcing, start=0.0):
 def test_unroll_is_the_loop_over_steps(steps, draws, start, seed):
     generator = np.random.default_rng(seed)
     factor, forcing = generator.uniform(0, 2, (draws, steps)), generator.uniform(-1, 1, steps)
-    np.testing.assert_allclose(bounds.unroll(factor, forcing, start), loop(factor, forcing, start), rtol=1e-9, atol=1e-9)
+    expected = loop(factor, forcing, start)
+    np.testing.assert_allclose(bounds.unroll(factor, forcing, start), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_unroll_forgets_at_factor_zero_even_after_an_overflow():

@@ -1,0 +1,180 @@
+import dataclasses
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toy_heads import features, heads
+
+from atri_lib.sampling import UnknownScheme
+from atri_lib.theory import bounds, response, twin
+from atri_lib.theory.experiment import ARMS, Arm, Experiment
+from atri_lib.theory.optimizers import SGD, Adam, Momentum
+
+OPTIMIZERS = [SGD(0.1), Momentum(0.02), Adam(0.01)]
+ARMS_OF_THREE = (*ARMS[:3], *ARMS[4:])  # K = 3 has no 4 of K
+
+
+def experiment(clips=12, languages=3, batch=6, epochs=2, seed=0):
+    audio, texts = features(clips, languages, seed=seed)
+    return Experiment(heads(seed), audio, texts, temperature=0.2, batch=batch, epochs=epochs, seed=seed)
+
+
+def rms(table, column="measured"):
+    """[steps] per scheme."""
+    return table.assign(square=table[column] ** 2).groupby(["scheme", "step"]).square.mean().pow(0.5)
+
+
+@pytest.fixture(scope="module", params=OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
+def table(request):
+    return twin.run(experiment(), request.param, ARMS_OF_THREE, draws=3, pilots=2)
+
+
+def test_every_bound_holds_in_every_step_of_every_arm(table):
+    assert bounds.share_held(table.trajectory, table.joint) == 1
+    assert bounds.share_held(table.joint, table.measured) == 1
+    if table.published.notna().any():
+        assert bounds.share_held(table.published, table.measured) == 1
+
+
+def test_a_contraction_taken_too_small_breaks_the_trajectory_bound(table):
+    one = table[(table.scheme == "ML-CLAP") & (table.draw == 0)]
+    assert bounds.share_held(bounds.trajectory(0.7 * one.rho, one.forcing), one.joint) < 1
+
+
+def test_kcl_has_no_error_at_all(table):
+    kcl = table[table.scheme == "KCL"]
+    assert len(kcl) == 4  # one draw, four steps
+    assert not kcl[["measured", "trajectory", "mean_square", "bias", "xi"]].to_numpy().any()
+
+
+def test_table_has_one_row_per_scheme_step_and_draw(table):
+    assert not table.duplicated(["scheme", "step", "draw"]).any()
+    sizes = table.groupby("scheme").size()
+    assert sizes.pop("KCL") == 4 and (sizes == 12).all()
+    assert table.columns[:8].tolist() == [
+        "scheme", "step", "epoch", "draw", "measured", "published", "trajectory", "mean_square",
+    ]  # fmt: skip
+
+
+def test_trajectory_bound_is_tight_after_one_step(table):
+    """Both runs leave the same point: there is nothing to be pessimistic about."""
+    first = table[(table.step == 1) & (table.scheme != "KCL")]
+    np.testing.assert_allclose(first.trajectory, first.joint, rtol=1e-9)
+
+
+def test_published_bound_is_for_sgd_alone():
+    table = twin.run(experiment(epochs=1), Momentum(0.01), ARMS[:1], draws=1, pilots=1)
+    assert table.published.isna().all()
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(1, 4), st.data(), st.sampled_from([4, 5, 9]), st.floats(1e-3, 0.5), st.integers(0, 9))
+def test_bounds_hold_whatever_the_sizes(languages, data, clips, rate, seed):
+    arms = [Arm("m", "m_of_k", data.draw(st.integers(1, languages))), Arm("mixed", "ml_clap", mixed=True)]
+    arms += [Arm("cacl", "cacl")] if languages > 1 else []
+    table = twin.run(experiment(clips, languages, 4, 1, seed), SGD(rate), arms, 1, 1, power_iterations=1, seed=seed)
+    assert bounds.share_held(table.published, table.measured) == 1
+    assert bounds.share_held(table.trajectory, table.measured) == 1
+
+
+@pytest.mark.parametrize("arm", [ARMS[0], ARMS[2], ARMS[4], ARMS[5]], ids=lambda arm: arm.name)
+def test_first_step_of_the_law_is_the_average_over_every_possible_draw(arm):
+    """K = 3, N = 2: all draws can be written down."""
+    setup = experiment(clips=2, batch=2, epochs=1)
+    law = twin.run(setup, SGD(0.1), [arm], draws=1, pilots=1)
+    task, step = setup.task, next(iter(setup.steps("")))
+    choices = {"2 of K": [(0, 1), (0, 2), (1, 2)], "CACL": [(0, 1), (0, 2)]}.get(arm.name, [(0,), (1,), (2,)])
+    draws = torch.zeros(len(choices) ** 2, 2, 3, dtype=torch.float64)
+    for row, pair in enumerate(itertools.product(choices, repeat=2)):
+        for clip, languages in enumerate(pair):
+            draws[row, clip, list(languages)] = 1 / (2 * len(languages))
+    start = task.flat.start.expand(len(draws), -1)
+    with torch.no_grad():
+        used, full = (task.gradients(start, p, step.data) for p in (draws, step.even.expand(len(draws), -1, -1)))
+    exact = 0.1 * (used - full).square().sum(1).mean().sqrt().item()
+    assert law.mean_square[0] == pytest.approx(exact, rel=1e-9)
+    assert (law.bias[0] > 0) == (arm.scheme == "cacl")
+
+
+def test_law_predicts_runs_it_has_not_seen():
+    table = twin.run(experiment(clips=24, batch=12, epochs=4), SGD(0.05), ARMS_OF_THREE[:1], draws=48, pilots=8)
+    ratio = table[table.draw == 0].mean_square.to_numpy() / rms(table).to_numpy()
+    assert np.abs(ratio - 1).max() < 0.15
+
+
+@pytest.mark.parametrize("optimizer", [SGD(1e-3), Momentum(1e-4), Adam(1e-5)], ids=lambda o: type(o).__name__)
+def test_response_is_the_measurement_when_steps_are_small(optimizer):
+    setup = experiment()
+    measured = twin.run(setup, optimizer, ARMS_OF_THREE, draws=2, pilots=1).set_index(["scheme", "step", "draw"])
+    seen = response.respond(setup, optimizer, ARMS_OF_THREE, draws=2, seed=0).set_index(["scheme", "step", "draw"])
+    np.testing.assert_allclose(seen.response, measured.measured[seen.index], rtol=0.01, atol=1e-15)
+
+
+def test_sampling_noise_averages_out_and_mixed_negatives_do_not():
+    parts = response.decompose(experiment(clips=24, batch=12), draws=256)
+    few, many = (parts[parts.draws == count].mean() for count in (1, 256))
+    assert many.sampling < 0.15 * few.sampling
+    assert many.mixed > 2 * many.sampling
+
+
+def test_reordered_float32_differs_by_rounding_only():
+    table = response.reordered(experiment(), SGD(0.05))
+    last = table.iloc[-1]
+    assert 0 < last.measured < 1e-5 * last.travelled
+
+
+def test_seeds_decide_and_nothing_else():
+    def go(seed):
+        return twin.run(experiment(), SGD(0.1), ARMS[:1], draws=2, pilots=1, power_iterations=1, seed=seed)
+
+    again, other = go(0), go(1)
+    assert go(0).equals(again)
+    one, two = again[again.draw == 1], other[other.draw == 0]  # the same seed, in another place of the stack
+    np.testing.assert_allclose(one.measured, two.measured, rtol=1e-9)
+
+
+def test_what_cannot_be_run_is_refused():
+    setup = experiment()
+    with pytest.raises(ValueError, match="one language per clip"):
+        twin.run(setup, arms=[Arm("x", "m_of_k", 2, mixed=True)])
+    with pytest.raises(UnknownScheme):
+        twin.run(setup, arms=[Arm("x", "nothing")])
+    with pytest.raises(ValueError, match="one measured draw and one pilot"):
+        twin.run(setup, draws=0)
+    with pytest.raises(ValueError, match="same N clips"):
+        dataclasses.replace(setup, audio=setup.audio[1:])
+    with pytest.raises(ValueError, match="at least 2 clips"):
+        dataclasses.replace(setup, batch=1)
+    with pytest.raises(FloatingPointError, match="diverged in step"):
+        twin.run(setup, SGD(float("inf")), ARMS[:1], draws=1, pilots=1, power_iterations=0)
+
+
+MEMORY = """
+import resource, sys
+sys.path.insert(0, {folder!r})
+from toy_heads import features, heads
+from atri_lib.theory import flat, twin
+from atri_lib.theory.experiment import ARMS, Experiment
+flat.WORKING_SET = 2**20
+def peak(hidden):
+    audio, texts = features(16, 4, 64)
+    setup = Experiment(heads(width=64, hidden=hidden, out=64), audio, texts, batch=16, epochs=1)
+    twin.run(setup, arms=ARMS[:1], draws=1, pilots=1, power_iterations=1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(setup.task.flat.start)
+small, _ = peak(16)
+large, weights = peak(1024)
+print(large - small, weights * 8 / 2**20)
+"""
+
+
+def test_memory_grows_with_the_weights_not_with_weights_times_pairs():
+    """263 k weights, 64 pairs: the gradients of all pairs would be 64 copies of the weights, the Hessian 263 k."""
+    script = MEMORY.format(folder=str(__file__).rsplit("/", 1)[0])
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    grown, copy = map(float, result.stdout.split())
+    assert grown < 40 * copy

@@ -1,0 +1,30 @@
+"""A pair of projection heads small enough for exact oracles, and features to go with it."""
+
+import torch
+from torch import nn
+
+
+class Heads(nn.Module):
+    """Two layers per side to unit vectors; tanh is twice differentiable."""
+
+    def __init__(self, width: int = 3, hidden: int = 4, out: int = 3):
+        super().__init__()
+        self.audio = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, out))
+        self.text = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, out))
+
+    def forward(self, audio, texts):
+        return nn.functional.normalize(self.audio(audio), dim=-1), nn.functional.normalize(self.text(texts), dim=-1)
+
+
+def heads(seed=0, **sizes) -> Heads:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Heads(**sizes)
+
+
+def features(clips=6, languages=3, width=3, seed=0):
+    """audio [N, F]; texts [N, K, F]: what clip and caption share, plus each language's own way of saying it."""
+    generator = torch.Generator().manual_seed(seed)
+    shared = torch.randn(clips, 1, width, generator=generator)
+    audio = shared[:, 0] + 0.3 * torch.randn(clips, width, generator=generator)
+    return audio, shared + 0.7 * torch.randn(clips, languages, width, generator=generator)
