@@ -107,18 +107,18 @@ def test_law_predicts_runs_it_has_not_seen():
     assert np.abs(ratio - 1).max() < 0.15
 
 
-@pytest.mark.parametrize("optimizer", [SGD(1e-3), Momentum(1e-4), Adam(1e-5)], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize("optimizer", [SGD(1e-4), Momentum(1e-5), Adam(1e-6)], ids=lambda o: type(o).__name__)
 def test_response_is_the_measurement_when_steps_are_small(optimizer):
     setup = experiment()
     measured = twin.run(setup, optimizer, ARMS_OF_THREE, draws=2, pilots=1).set_index(["scheme", "step", "draw"])
     seen = response.respond(setup, optimizer, ARMS_OF_THREE, draws=2, seed=0).set_index(["scheme", "step", "draw"])
-    np.testing.assert_allclose(seen.response, measured.measured[seen.index], rtol=0.01, atol=1e-15)
+    np.testing.assert_allclose(seen.response, measured.measured[seen.index], rtol=0.02, atol=1e-15)
 
 
 def test_sampling_noise_averages_out_and_mixed_negatives_do_not():
-    parts = response.decompose(experiment(clips=24, batch=12), draws=256)
-    few, many = (parts[parts.draws == count].mean() for count in (1, 256))
-    assert many.sampling < 0.15 * few.sampling
+    parts = response.decompose(experiment(clips=24, batch=12), draws=2048)
+    few, many = (parts[parts.draws == count].mean() for count in (1, 2048))
+    assert many.sampling < 0.1 * few.sampling
     assert many.mixed > 2 * many.sampling
 
 
