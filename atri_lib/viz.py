@@ -64,17 +64,23 @@ def players(sounds: Mapping[str, np.ndarray] | Sequence[tuple[str, np.ndarray]],
 def encode_ogg(waveform: np.ndarray, rate: int = 16000, limit: int = 30_000) -> bytes:
     """Ogg Vorbis bytes of a mono waveform [samples] at the best quality that stays within `limit` bytes.
 
-    Raises ValueError for an empty waveform or one too long for the limit (about 15 s).
+    A sound too long for that is halved in sample rate once. Raises ValueError for an empty waveform or one that does
+    not fit even then.
     """
     import soundfile
+    from scipy.signal import resample_poly
 
     if waveform.size == 0:
         raise ValueError("cannot play an empty waveform")
-    for compression in (0.5, 0.7, 0.85, 1.0):
-        stream = io.BytesIO()
-        soundfile.write(stream, waveform, rate, format="OGG", subtype="VORBIS", compression_level=compression)
-        if stream.tell() <= limit:
-            return stream.getvalue()
+    for divisor in (1, 2):
+        sound = waveform if divisor == 1 else resample_poly(waveform, 1, 2)
+        for compression in (0.5, 0.7, 0.85, 1.0):
+            stream = io.BytesIO()
+            soundfile.write(
+                stream, sound, rate // divisor, format="OGG", subtype="VORBIS", compression_level=compression
+            )
+            if stream.tell() <= limit:
+                return stream.getvalue()
     raise ValueError(f"{len(waveform) / rate:.1f} s of sound do not fit {limit} bytes: play a shorter clip")
 
 
