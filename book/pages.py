@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 
 PAGES = ("*.md", "*.bib", "*.py")
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # the script's shebang breaks when a folder moves
+GLUED = "application/papermill.record/text/plain"
 PROGRESS = re.compile(r"(reading sources|writing output)\.\.\. ?\[\s*(\d+)%\] ?(\S*)")
 FETCHED = {
     "script": "src",
@@ -59,11 +60,15 @@ def load_toc(root: pathlib.Path) -> list[str]:
 def staged_chapter(notebook: NotebookNode) -> NotebookNode:
     """An executed chapter as published: the cell that papermill injects parameters with is run but not shown.
 
-    Interactive figures keep their HTML; their second form, for JupyterLab only, is dropped.
+    Interactive figures keep their HTML; their second form, for JupyterLab only, is dropped. Glued numpy numbers are
+    written as plain ones, which {glue:text}`name:.1f` can format: `np.float64(60.0)` becomes `60.0`.
     """
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            output.get("data", {}).pop("application/vnd.plotly.v1+json", None)
+            data = output.get("data", {})
+            data.pop("application/vnd.plotly.v1+json", None)
+            for kind in [kind for kind in data if kind.startswith(GLUED)]:
+                data[kind] = re.sub(r"\Anp\.(?:float|int|uint|bool)\d*\((.*)\)\Z", r"\1", str(data[kind]))
         tags = cell.metadata.get("tags", [])
         if "injected-parameters" in tags and "remove-cell" not in tags:
             cell.metadata["tags"] = [*tags, "remove-cell"]

@@ -295,6 +295,15 @@ def test_stage_fills_the_tables_and_leaves_the_sources_alone(project):
     assert (target / "_static" / "atri.css").exists()
 
 
+@pytest.mark.parametrize(
+    "value, shown", [("np.float64(60.5)", "60.5"), ("np.int64(-3)", "-3"), ("2.5", "2.5"), ("'np.f(1)'", "'np.f(1)'")]
+)
+def test_glued_numpy_numbers_can_be_formatted(value, shown):
+    output = v4.new_output("display_data", data={"application/papermill.record/text/plain": value})
+    notebook = pages.staged_chapter(v4.new_notebook(cells=[code("glue('x', x)", outputs=[output])]))
+    assert notebook.cells[0].outputs[0].data["application/papermill.record/text/plain"] == shown
+
+
 def test_api_lists_documented_modules_and_skips_empty_packages(project):
     text = pages.api_sections(project)
     assert ".. automodule:: atri_lib.losses" in text
