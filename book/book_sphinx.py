@@ -68,7 +68,7 @@ def plain_docstrings(app, what, name, obj, options, lines) -> None:
 
 def scripts(app, pagename, templatename, context, doctree) -> None:
     for kind in ("script_files", "css_files"):
-        context[kind] = [file for file in context.get(kind, []) if "thebe" not in f"{file} {vars(file)}".lower()]
+        context[kind][:] = [file for file in context[kind] if "thebe" not in f"{file} {vars(file)}".lower()]
     if "Plotly.newPlot" in context.get("body", ""):
         app.add_js_file("plotly.min.js")
 

@@ -177,6 +177,8 @@ def site_problems(html: pathlib.Path, pages: list[str]) -> list[str]:
                 if tag == "link" and LINKED_ONLY & set(element.get("rel") or []):
                     continue
                 found += [f"{name}: {problem}" for problem in address_problems(address, path)]
+        if "Plotly.newPlot" in str(soup) and not soup.find("script", src=re.compile(r"plotly\.min\.js")):
+            found.append(f"{name}: draws with plotly but does not load it")
         found += [f"{name}: shows a Sphinx error" for _ in soup.select(".system-message, .problematic")[:1]]
     for path in sorted(html.rglob("*.css")):
         for address in re.findall(r"url\(['\"]?(https?:[^)'\"]+)|@import ['\"](https?:[^'\"]+)", path.read_text()):

@@ -17,7 +17,8 @@ def test_every_command_has_help_with_an_example(command, capsys):
 
 
 def test_options_become_a_typed_config():
-    line = "train --scheme m_of_k --m 3 --epochs 2 --learning-rate 0.1 --learn-temperature --scenes 9 8 7 --unfreeze audio=2 text=all"
+    line = "train --scheme m_of_k --m 3 --epochs 2 --learning-rate 0.1 --learn-temperature"
+    line += " --scenes 9 8 7 --unfreeze audio=2 text=all"
     config = _config(parser().parse_args(line.split()))
     assert config == TrainConfig(
         scheme="m_of_k", m=3, epochs=2, learning_rate=0.1, learn_temperature=True, scenes=(9, 8, 7),
