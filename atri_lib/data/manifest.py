@@ -1,166 +1,236 @@
-"""Any audio-caption set on disk: audio files and a JSONL of captions per language, as one dataset type."""
+"""Sounds with captions in eight languages: the dataset every chapter runs on, and how one is kept in a folder."""
 
-import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
+import soundfile
+import torch
+import torchaudio
 
 from atri_lib import storage
-from atri_lib.languages import CODES, UnknownLanguage, language
+from atri_lib.languages import CODES, language
 from atri_lib.progress import progress
 
 SAMPLE_RATE = 16_000
 SPLITS = ("train", "val", "test")
+AUDIO_FORMATS = ("flac", "wav")
+MIN_SECONDS = 0.1
+_SHOWN = 10  # faults listed in one error
 
 
 class ManifestError(ValueError):
-    """A manifest line or audio file that cannot be used; the message names file, line and value."""
+    """Captions or audio that do not make a dataset; the message names file and line, and what to change."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AudioCaptions:
-    """A dataset of clips with parallel captions.
+    """Clips and their captions; ids and captions in memory, audio read when asked for.
 
-    ids: one per clip; captions: per clip {code: (caption, ...)}, all eight languages, the same number in each;
-    files: the audio file of each clip; checksum: of captions and audio bytes.
+    captions: per clip {language code: sentences}, all eight languages, equally many sentences in each. checksum:
+    changes with the captions and with the audio. read: clip index -> float32 [samples], 16 kHz mono. Raises
+    ManifestError when ids repeat or a clip's captions are not complete.
     """
 
     name: str
     ids: tuple[str, ...]
     captions: tuple[dict[str, tuple[str, ...]], ...]
-    files: tuple[pathlib.Path, ...]
     checksum: str
-    sample_rate: int = SAMPLE_RATE
+    read: Callable[[int], np.ndarray] = field(repr=False)
+
+    sample_rate = SAMPLE_RATE
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.captions) or len(set(self.ids)) != len(self.ids):
+            raise ManifestError(f"{self.name}: {len(self.captions)} clips need as many ids, each different")
+        for name, captions in zip(self.ids, self.captions, strict=True):
+            if fault := _caption_fault(captions):
+                raise ManifestError(f"{self.name}, clip {name}: {fault}")
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def waveform(self, index: int) -> np.ndarray:
-        """Clip `index` as float32 [samples], mono, 16 kHz. Raises ManifestError naming an unreadable file."""
-        return read_audio(self.files[index])
+        """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError, and ManifestError for a broken file."""
+        return self.read(range(len(self))[index])
 
     def sentences(self, code: str) -> list[str]:
-        """All captions in one language, clip by clip (M = N for one caption a clip)."""
-        language(code)
-        return [sentence for clip in self.captions for sentence in clip[code]]
+        """All captions in one language, clip by clip. Raises UnknownLanguage."""
+        code = language(code).code
+        return [sentence for captions in self.captions for sentence in captions[code]]
 
     @property
     def owner(self) -> np.ndarray:
-        """int64 [M]: the clip of each caption."""
-        return np.repeat(np.arange(len(self)), [len(clip["eng"]) for clip in self.captions])
+        """int64 [captions]: the clip that each of `sentences(code)` belongs to."""
+        return np.repeat(np.arange(len(self)), [len(captions[CODES[0]]) for captions in self.captions])
+
+
+@dataclass(frozen=True)
+class AudioFiles:
+    """Reads clip `index` from the file of that number."""
+
+    paths: tuple[pathlib.Path, ...]
+
+    def __call__(self, index: int) -> np.ndarray:
+        return read_audio(self.paths[index])
 
 
 def read_audio(path: str | os.PathLike) -> np.ndarray:
-    """An audio file as float32 [samples], mono, 16 kHz. Raises ManifestError for a missing, unreadable or empty one."""
-    import soundfile
+    """An audio file as float32 [samples], mixed to mono and resampled to 16 kHz.
 
+    Raises ManifestError when the file is missing, no audio, shorter than 0.1 s, or holds values that are not finite.
+    """
+    _check_header(path)
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        raise ManifestError(f"{path}: cannot be read as audio ({error})") from error
-    if len(samples) == 0:
-        raise ManifestError(f"{path}: holds no samples; remove it from the manifest or replace it")
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)  # [frames, channels]
+    except soundfile.SoundFileError as error:
+        raise ManifestError(f"{path}: broken audio ({error}); replace the file") from error
     mono = samples.mean(axis=1)
-    if rate != SAMPLE_RATE:
-        import torch
-        from torchaudio.functional import resample
-
-        mono = resample(torch.from_numpy(mono), rate, SAMPLE_RATE).numpy()
-    return np.ascontiguousarray(mono, dtype=np.float32)
+    if len(mono) < MIN_SECONDS * rate or not np.isfinite(mono).all():
+        raise ManifestError(f"{path}: cut short, or values that are not finite; replace the file")
+    return torchaudio.functional.resample(torch.from_numpy(mono), rate, SAMPLE_RATE).numpy()
 
 
-def load_manifest(path: str | os.PathLike) -> dict[str, AudioCaptions]:
-    """Read a .jsonl manifest, or the manifest.jsonl of a folder; one dataset per split, in file order.
+def _check_header(path: str | os.PathLike) -> None:
+    if not pathlib.Path(path).is_file():
+        raise ManifestError(f"{path}: no such audio file")
+    try:
+        header = soundfile.info(path)
+    except soundfile.SoundFileError as error:
+        raise ManifestError(f"{path}: cannot be read as audio ({error}); convert it to WAV or FLAC") from error
+    if header.frames < MIN_SECONDS * header.samplerate:
+        raise ManifestError(f"{path}: {header.frames / header.samplerate:.3f} s of audio, {MIN_SECONDS} s is the least")
 
-    A line is {"audio": "relative/path.wav", "split": "train", "captions": {"eng": "..." or ["...", ...], ...}} with an
-    optional "id" (default: the audio path). Raises ManifestError with file and line for a line that is not JSON, a
-    missing or empty audio file, a path outside the folder, an unknown language or split, a caption missing in one of
-    the eight languages, unequal numbers of captions, or an id that occurs twice in a split.
+
+@dataclass(frozen=True)
+class _Line:
+    split: str
+    id: str
+    audio: pathlib.PurePosixPath
+    captions: dict[str, tuple[str, ...]]
+
+
+def load_manifest(path: str | os.PathLike, *, check_audio: bool = True) -> dict[str, AudioCaptions]:
+    """The datasets of a manifest by split, those of train, val and test that it has.
+
+    path: a .jsonl file, or a folder with manifest.jsonl. One clip a line, audio relative to the manifest:
+    {"audio": "dog.wav", "split": "train", "captions": {"eng": "A dog." or ["A dog.", ...], ... all eight}}; an "id",
+    different for each clip of a split, may be given (else the audio path). Every audio file is read once for the
+    checksum; check_audio=False leaves its header unread until the clip is used. Raises ManifestError listing
+    file:line of what is wrong: at most ten faults at once.
     """
     path = pathlib.Path(path)
     path = path / "manifest.jsonl" if path.is_dir() else path
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read ({error.strerror}); give a .jsonl file or its folder") from error
-    seen: dict[tuple[str, str], int] = {}
-    found: dict[str, list[tuple]] = {}
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            clip = _parse(line, f"{path}:{number}", path.parent)
-            if clip[:2] in seen:
-                raise ManifestError(f"{path}:{number}: id {clip[1]!r} is already that of line {seen[clip[:2]]}")
-            seen[clip[:2]] = number
-            found.setdefault(clip[0], []).append(clip[1:])
-    if not found:
-        raise ManifestError(f"{path}: holds no clips; write one JSON object per line")
-    return {split: _dataset(f"{path.parent.name}/{split}", found[split]) for split in SPLITS if split in found}
-
-
-def write_manifest(splits: Mapping[str, AudioCaptions], folder: str | os.PathLike, audio_format: str = "flac") -> None:
-    """Write datasets as audio files (16-bit, in a folder per split) and manifest.jsonl; the manifest comes last.
-
-    So a folder without a manifest is one whose writing was interrupted; writing again replaces what is there.
-    """
-    import soundfile
-
-    folder, lines = pathlib.Path(folder), []
-    for split, dataset in splits.items():
-        for index in progress(range(len(dataset)), f"writing {split} clips", unit="clip"):
-            relative = pathlib.PurePosixPath(split) / f"{index:05d}.{audio_format}"
-            with storage.atomic_path(folder / relative) as partial:
-                soundfile.write(partial, dataset.waveform(index), dataset.sample_rate, subtype="PCM_16")
-            captions = {code: list(dataset.captions[index][code]) for code in CODES}
-            entry = {"id": dataset.ids[index], "audio": str(relative), "split": split, "captions": captions}
-            lines.append(json.dumps(entry, ensure_ascii=False) + "\n")
-    storage.write_text(folder / "manifest.jsonl", "".join(lines))
-
-
-def _dataset(name: str, clips: list[tuple]) -> AudioCaptions:
-    ids, captions, files = zip(*clips, strict=True)
-    digest = hashlib.sha256()
-    for path in progress(files, f"checking {name}", unit="file"):
-        digest.update(storage.sha256_file(path).encode())
-    return AudioCaptions(name, ids, captions, files, storage.checksum(digest.hexdigest(), list(captions), list(ids)))
-
-
-def _parse(line: str, where: str, folder: pathlib.Path) -> tuple:
-    """(split, id, captions, file) of one line."""
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ManifestError(f"{where}: not JSON ({error}); each line is one object") from error
-    if not isinstance(entry, dict) or not {"audio", "split", "captions"} <= entry.keys():
-        raise ManifestError(f'{where}: needs the keys "audio", "split" and "captions"')
-    if entry["split"] not in SPLITS:
-        raise ManifestError(f"{where}: split {entry['split']!r} is unknown; use {', '.join(SPLITS)}")
-    file = (folder / str(entry["audio"])).resolve()
-    if not file.is_relative_to(folder.resolve()):
-        raise ManifestError(f"{where}: audio {entry['audio']!r} lies outside {folder}; use a path inside the folder")
-    if not file.is_file() or file.stat().st_size == 0:
-        raise ManifestError(f"{where}: audio file {entry['audio']!r} is missing or empty")
-    return entry["split"], str(entry.get("id", entry["audio"])), dict(_captions(entry["captions"], where)), file
-
-
-def _captions(given: object, where: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    if not isinstance(given, dict):
-        raise ManifestError(f'{where}: "captions" is an object {{"eng": ..., ...}} with all eight languages')
-    for code in given:
+    if not path.is_file():
+        raise ManifestError(f"{path}: no such manifest; give a .jsonl file or a folder that holds manifest.jsonl")
+    lines: dict[int, _Line] = {}
+    sums: dict[int, str] = {}
+    faults, seen = [], {}
+    for number, raw in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         try:
-            language(code)
-        except UnknownLanguage as error:
-            raise ManifestError(f"{where}: {error}") from error
-    counts = set()
-    for code in CODES:
-        value = given.get(code)
-        texts = (value,) if isinstance(value, str) else tuple(value or ())
-        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-            raise ManifestError(f"{where}: no caption in {code}; every clip needs all of {', '.join(CODES)}")
-        counts.add(len(texts))
-        if len(counts) > 1:
-            raise ManifestError(f"{where}: {code} has {len(texts)} captions; every language needs the same number")
-        yield code, texts
+            if raw.strip():
+                line = lines[number] = _parse(raw)
+                for what in (f"audio {line.audio}", f"id {line.id!r} of {line.split}"):
+                    if seen.setdefault(what, number) != number:
+                        raise ManifestError(f"{what} is on line {seen[what]} already; keep a clip's captions together")
+        except ManifestError as error:
+            faults.append(f"{path}:{number}: {error}")
+    for number in progress([] if faults else list(lines), "reading audio files", unit="file"):
+        audio = path.parent / lines[number].audio
+        try:
+            if check_audio:
+                _check_header(audio)
+            sums[number] = storage.sha256_file(audio)
+        except (ManifestError, OSError) as error:
+            faults.append(f"{path}:{number}: {error}")
+    if faults:
+        more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
+        raise ManifestError("\n".join(faults[:_SHOWN] + more))
+    if not lines:
+        raise ManifestError(f"{path}: empty; write one JSON object per clip and line")
+    datasets = {split: [n for n, line in lines.items() if line.split == split] for split in SPLITS}
+    return {split: _dataset(path, [(lines[n], sums[n]) for n in rows]) for split, rows in datasets.items() if rows}
+
+
+def _dataset(path: pathlib.Path, rows: list[tuple[_Line, str]]) -> AudioCaptions:
+    return AudioCaptions(
+        name=f"{path.resolve().parent.name}-{rows[0][0].split}",
+        ids=tuple(line.id for line, _ in rows),
+        captions=tuple(line.captions for line, _ in rows),
+        checksum=storage.checksum(*([line.id, line.captions, audio] for line, audio in rows)),
+        read=AudioFiles(tuple(path.parent / line.audio for line, _ in rows)),
+    )
+
+
+def _parse(raw: bytes) -> _Line:
+    """One line of a manifest. Raises ManifestError without file and line."""
+    try:
+        entry = json.loads(raw.decode("utf-8"))
+    except ValueError as error:  # also UnicodeDecodeError
+        raise ManifestError(f"not JSON in UTF-8 ({error})") from error
+    if not isinstance(entry, dict):
+        raise ManifestError('expected an object {"audio": ..., "split": ..., "captions": {...}}')
+    if not isinstance(entry.get("audio"), str) or not entry["audio"]:
+        raise ManifestError('"audio" must be the path of an audio file, relative to the manifest')
+    audio = pathlib.PurePosixPath(os.path.normpath(entry["audio"]))
+    if audio.is_absolute() or ".." in audio.parts or pathlib.PureWindowsPath(entry["audio"]).drive:
+        raise ManifestError(f"audio {entry['audio']!r} is outside the manifest's folder; move the file into it")
+    if entry.get("split") not in SPLITS:
+        raise ManifestError(f"unknown split {entry.get('split')!r}: use {', '.join(SPLITS)}")
+    name = entry.get("id", str(audio))
+    if not isinstance(name, str) or not name:
+        raise ManifestError(f'"id" must be a text that is not empty, not {name!r}')
+    if not isinstance(entry.get("captions"), dict):
+        raise ManifestError('"captions" must be an object: a caption, or a list of them, per language code')
+    captions = {}
+    for code, sentences in entry["captions"].items():
+        sentences = [sentences] if isinstance(sentences, str) else sentences
+        if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
+            raise ManifestError(f"captions in {code!r} must be a text or a list of texts")
+        captions[code] = tuple(sentence.strip() for sentence in sentences)
+    if fault := _caption_fault(captions):
+        raise ManifestError(fault)
+    return _Line(entry["split"], name, audio, {code: captions[code] for code in CODES})
+
+
+def _caption_fault(captions: Mapping[str, tuple[str, ...]]) -> str | None:
+    """What is wrong with a clip's captions, or None."""
+    if unknown := [code for code in captions if code not in CODES]:
+        return f"unknown language code {unknown[0]!r}: use {', '.join(CODES)} (ISO 639-3)"
+    if lacking := [code for code in CODES if not captions.get(code) or not all(captions[code])]:
+        return f"caption missing or empty in {', '.join(lacking)}"
+    counts = {code: len(captions[code]) for code in CODES}
+    if len(set(counts.values())) > 1:
+        return f"every language needs as many captions as the others, not {counts}"
+    return None
+
+
+def write_manifest(
+    splits: Mapping[str, AudioCaptions], folder: str | os.PathLike, audio_format: str = "flac"
+) -> pathlib.Path:
+    """Write datasets as a folder with manifest.jsonl and 16-bit audio files, and return the path of the manifest.
+
+    audio_format: "flac" or "wav". The folder appears when it is complete. Raises ManifestError when something is there
+    already, and for a split or a format that load_manifest would not read.
+    """
+    folder = pathlib.Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ManifestError(f"{folder} exists and is not an empty folder; remove it or choose another")
+    if unknown := [split for split in splits if split not in SPLITS]:
+        raise ManifestError(f"unknown split {unknown[0]!r}: use {', '.join(SPLITS)}")
+    if audio_format not in AUDIO_FORMATS:
+        raise ManifestError(f"unknown audio format {audio_format!r}: use {' or '.join(AUDIO_FORMATS)}")
+    lines = []
+    with storage.atomic_path(folder, folder=True, replace=True) as partial:
+        for split, dataset in splits.items():
+            (partial / "audio" / split).mkdir(parents=True)
+            for i in progress(range(len(dataset)), f"writing {split}", unit="clip"):
+                audio = f"audio/{split}/{i:05d}.{audio_format}"
+                soundfile.write(partial / audio, dataset.waveform(i), SAMPLE_RATE, subtype="PCM_16")
+                entry = {"id": dataset.ids[i], "audio": audio, "split": split, "captions": dataset.captions[i]}
+                lines.append(json.dumps(entry, ensure_ascii=False) + "\n")
+        storage.write_text(partial / "manifest.jsonl", "".join(lines))
+    return folder / "manifest.jsonl"

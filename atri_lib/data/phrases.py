@@ -5,7 +5,10 @@ article, so no template puts a preposition or a definite article before them. Ev
 language; phrasing j of one language is the translation of phrasing j of the others.
 """
 
+import re
 from collections.abc import Sequence
+
+from atri_lib.languages import language
 
 FAR = {
     "eng": "{} in the distance", "fra": "{} au loin", "deu": "{} in der Ferne", "spa": "{} a lo lejos",
@@ -18,14 +21,14 @@ NEAR = {
 # layout -> language -> three phrasings; "sequence2" and "sequence3" by the number of sounds
 TEMPLATES = {
     "single": {
-        "eng": ("{0}.", "The sound of {0}.", "You can hear {0}."),
+        "eng": ("{0}.", "A single sound: {0}.", "You can hear {0}."),
         "fra": ("{0}.", "Un seul son : {0}.", "On entend {0}."),
-        "deu": ("{0}.", "Ein Geräusch: {0}.", "Zu hören ist {0}."),
+        "deu": ("{0}.", "Ein einziges Geräusch: {0}.", "Zu hören ist {0}."),
         "spa": ("{0}.", "Un solo sonido: {0}.", "Se oye {0}."),
         "nld": ("{0}.", "Eén geluid: {0}.", "Je hoort {0}."),
         "cat": ("{0}.", "Un sol so: {0}.", "Se sent {0}."),
-        "jpn": ("{0}。", "{0}の音。", "{0}が聞こえる。"),
-        "zho": ("{0}。", "{0}的声音。", "可以听到{0}。"),
+        "jpn": ("{0}。", "音は一つ：{0}。", "{0}が聞こえる。"),
+        "zho": ("{0}。", "只有一个声音：{0}。", "可以听到{0}。"),
     },
     "repeated": {
         "eng": ("{0}, again and again.", "Several times: {0}.", "You can hear {0} over and over."),
@@ -67,14 +70,15 @@ TEMPLATES = {
     },
     "together": {
         "eng": ("{0} and {1} at the same time.", "At once: {0} and {1}.", "You can hear {0} while {1} is heard too."),
-        "fra": ("{0} et {1} en même temps.", "À la fois : {0} et {1}.", "On entend {0} pendant que résonne {1}."),
+        "fra": ("{0} et {1} en même temps.", "À la fois : {0} et {1}.", "On entend {0} et, simultanément, {1}."),
         "deu": ("{0} und {1} gleichzeitig.", "Zur selben Zeit: {0} und {1}.",
-                "Zu hören ist {0}, während {1} erklingt."),
-        "spa": ("{0} y {1} al mismo tiempo.", "A la vez: {0} y {1}.", "Se oye {0} mientras suena {1}."),
-        "nld": ("{0} en {1} tegelijk.", "Op hetzelfde moment: {0} en {1}.", "Je hoort {0} terwijl {1} klinkt."),
-        "cat": ("{0} i {1} al mateix temps.", "Alhora: {0} i {1}.", "Se sent {0} mentre sona {1}."),
+                "Zu hören ist {0}, während auch {1} zu hören ist."),
+        "spa": ("{0} y {1} al mismo tiempo.", "A la vez: {0} y {1}.", "Se oye {0} y, simultáneamente, {1}."),
+        "nld": ("{0} en {1} tegelijk.", "Op hetzelfde moment: {0} en {1}.",
+                "Je hoort {0} terwijl ook {1} te horen is."),
+        "cat": ("{0} i {1} al mateix temps.", "Alhora: {0} i {1}.", "Se sent {0} i, simultàniament, {1}."),
         "jpn": ("{0}と{1}が同時に。", "同時に：{0}と{1}。", "{0}が聞こえる間、{1}も聞こえる。"),
-        "zho": ("{0}和{1}同时响起。", "同时：{0}和{1}。", "听到{0}的同时还有{1}。"),
+        "zho": ("{0}和{1}同时出现。", "同时：{0}和{1}。", "听到{0}的同时，也能听到{1}。"),
     },
 }  # fmt: skip
 PHRASINGS = 3
@@ -85,8 +89,9 @@ def caption(layout: str, names: Sequence[str], far: Sequence[bool], phrasing: in
 
     layout: "single", "repeated", "sequence" or "together"; names: noun phrases in the language `code`, in the order
     of the scene; far: which of them are in the distance. Distance is always said; nearness where a scene has both, so
-    that "a dog nearby, then a horn in the distance" is told from two distant sounds.
+    that "a dog nearby, then a horn in the distance" is told from two distant sounds. Raises UnknownLanguage.
     """
+    language(code)
     key = f"sequence{len(names)}" if layout == "sequence" else layout
     mixed = any(far) and not all(far)
     placed = [
@@ -94,6 +99,6 @@ def caption(layout: str, names: Sequence[str], far: Sequence[bool], phrasing: in
         for name, away in zip(names, far, strict=True)
     ]
     sentence = TEMPLATES[key][code][phrasing].format(*placed)
-    if code == "spa":  # "y" becomes "e" before the sound i
-        sentence = sentence.replace(" y i", " e i").replace(" y hi", " e hi")
+    if code == "spa":  # "y" becomes "e" before the sound i, which "hie" is not
+        sentence = re.sub(r"\by (?=i|hi(?!e))", "e ", sentence)
     return sentence[:1].upper() + sentence[1:]

@@ -1,15 +1,17 @@
 """Scenes: five seconds composed of one to three sounds, near or far, over quiet noise, said in eight languages.
 
-What a caption says is a *recipe*: layout, sounds in order, and which of them are far. Splits share no combination of
-layout and set of sounds, and no recipe occurs twice in a split, so retrieval is well-defined. A single sound is the
-exception to the first rule when there are fewer sounds than scenes: it is told apart by its recipe.
+What a caption says is a *recipe*: layout, sounds in order, and which of them are far. No recipe occurs twice, so
+retrieval is well-defined. Every pair of sounds belongs to one split, and two sounds heard in one scene are never heard
+together in a scene of another split, not even among three; a sound heard alone, near or far, is alone in no other.
 """
 
 from dataclasses import dataclass
+from itertools import combinations, permutations
 
 import numpy as np
 from scipy.signal import butter, fftconvolve, sosfilt
 
+from atri_lib.data.manifest import SPLITS
 from atri_lib.data.phrases import PHRASINGS, caption
 from atri_lib.data.sounds import SAMPLE_RATE, Bank
 from atri_lib.languages import CODES, language
@@ -17,6 +19,8 @@ from atri_lib.storage import checksum
 
 FORMAT = 1  # raise it when the same recipe is rendered differently
 LAYOUTS = ("single", "repeated", "sequence", "together")
+KINDS = (("single", 1), ("repeated", 1), ("sequence", 2), ("sequence", 3), ("together", 2))  # layout, sounds
+SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of the pairs of sounds, and of the sounds heard alone
 
 
 class SceneError(ValueError):
@@ -31,11 +35,17 @@ class SceneStyle:
     sequences with three sounds.
     """
 
-    layouts: tuple[float, float, float, float] = (0.06, 0.09, 0.55, 0.30)
+    layouts: tuple[float, float, float, float] = (0.06, 0.06, 0.58, 0.30)
     far: float = 0.3
     far_level: float = -9.0
     noise: tuple[float, float] = (22.0, 36.0)
     three: float = 0.2
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Relative frequency of each of KINDS."""
+        single, repeated, sequence, together = self.layouts
+        return np.array([single, repeated, sequence * (1 - self.three), sequence * self.three, together])
 
 
 @dataclass(frozen=True)
@@ -54,9 +64,13 @@ class Recipe:
         return self.layout, tuple(sorted(parts)) if self.layout == "together" else parts
 
     @property
-    def combination(self) -> tuple:
-        """What splits must not share: the set of sounds and, for one sound, what is said of it."""
-        return self.said if len(self.sounds) == 1 else tuple(sorted(self.sounds))
+    def combinations(self) -> frozenset:
+        """What splits must not share: every pair of sounds heard in the scene, or the sound alone and whether it is far.
+
+        Pairs are sorted indices, a sound alone is (index, far).
+        """
+        alone = frozenset(zip(self.sounds, self.far, strict=True))
+        return frozenset(combinations(sorted(self.sounds), 2)) or alone
 
 
 @dataclass(frozen=True)
@@ -114,21 +128,24 @@ def make_scenes(
     seconds: float = 5.0,
     style: SceneStyle | None = None,
 ) -> dict[str, SceneSet]:
-    """Draw scenes for each split from a bank; byte for byte the same for the same bank, sizes, seed and style.
+    """Compose scenes for each split from a bank; byte for byte the same for the same bank, sizes, seed and style.
 
-    sizes: scenes per split, default {"train": 2000, "val": 250, "test": 500}; the smallest split is drawn first.
-    Raises SceneError, with the number that was found, when the sounds do not give enough combinations, and ValueError
-    for an empty split or a length below 1 s or above 60 s.
+    sizes: scenes per split, of "train", "val", "test"; default 2000, 250, 500. A split begins with the same scenes
+    whatever its size and that of the others. Raises SceneError, with the number that is possible, when the sounds do
+    not give enough different scenes, and ValueError for an empty or unknown split or a length below 1 s or above 60 s.
     """
     sizes = {"train": 2000, "val": 250, "test": 500} if sizes is None else sizes
     style = style or SceneStyle()
-    if not sizes or min(sizes.values()) < 1 or not 1 <= seconds <= 60:
-        raise ValueError(f"sizes={sizes}, seconds={seconds}: every split needs a scene, scenes last 1 to 60 s")
+    if not sizes or not set(sizes) <= set(SPLITS) or min(sizes.values()) < 1 or not 1 <= seconds <= 60:
+        raise ValueError(
+            f"sizes={sizes}, seconds={seconds}: every split needs a scene, splits are {', '.join(SPLITS)}, "
+            "scenes last 1 to 60 s"
+        )
     variants = tuple((sound.waveform, _distant(sound.waveform, style.far_level)) for sound in bank.sounds)
-    taken: dict[tuple, str] = {}
-    splits = {}
-    for number, split in enumerate(sorted(sizes, key=sizes.get)):
-        recipes = _draw(len(bank.sounds), sizes[split], style, np.random.default_rng((seed, 1, number)), split, taken)
+    home, splits = _shared_out(len(bank.sounds), seed), {}
+    for split, size in sizes.items():
+        number = SPLITS.index(split)
+        recipes = _draw(home == number, size, style, np.random.default_rng((seed, 1, number)), split)
         captions = tuple(
             {
                 code: (caption(r.layout, [bank.sounds[i].names[code] for i in r.sounds], r.far, r.phrasing, code),)
@@ -142,39 +159,65 @@ def make_scenes(
             f"scenes/{split}", recipes, captions, ids, checksum(*about), bank, variants, style,
             (seed, 2 + number), seconds,
         )  # fmt: skip
-    return {split: splits[split] for split in sizes}
+    return splits
+
+
+def _shared_out(sounds: int, seed: int) -> np.ndarray:
+    """The split of each pair of sounds and, on the diagonal, of (sound, near or far) heard alone.
+
+    Returns int [2 n, n]: rows below n for pairs (symmetric; diagonal: near), the diagonal of the rest for far.
+    """
+    generator = np.random.default_rng((seed, 3))
+    home = np.full((2 * sounds, sounds), -1)
+    alone, pairs = np.arange(2 * sounds), np.triu_indices(sounds, 1)
+    for rows, columns in ((alone, alone % sounds), pairs):
+        ends = np.round(np.cumsum(list(SHARES.values())) * len(rows))
+        home[rows, columns] = generator.permutation(np.searchsorted(ends, np.arange(len(rows)), side="right"))
+    home[pairs[::-1]] = home[pairs]
+    return home
+
+
+def _choices(member: np.ndarray) -> dict[int, np.ndarray]:
+    """Sets of sounds open to a split by their number, each int [sets, n]; alone: near sounds, then far ones + n."""
+    sounds = member.shape[1]
+    pairs = np.triu(member[:sounds], 1)
+    # b, c beside a such that ab, ac and bc all belong
+    triples = [np.insert(np.argwhere(pairs & np.outer(row, row)), 0, a, axis=1) for a, row in enumerate(pairs)]
+    alone = np.flatnonzero(member[np.arange(2 * sounds), np.arange(2 * sounds) % sounds])
+    return {1: alone[:, None], 2: np.argwhere(pairs), 3: np.concatenate(triples)}
 
 
 def _draw(
-    sounds: int, count: int, style: SceneStyle, generator: np.random.Generator, split: str, taken: dict[tuple, str]
+    member: np.ndarray, count: int, style: SceneStyle, generator: np.random.Generator, split: str
 ) -> tuple[Recipe, ...]:
-    recipes, said, misses = [], set(), 0
+    """`count` different recipes of one split: the kind first, then one of the scenes it has left."""
+    choices, sounds = _choices(member), member.shape[1]
+    orders = [list(permutations(range(n))) if layout == "sequence" else [tuple(range(n))] for layout, n in KINDS]
+    sizes = [len(choices[n]) * len(o) * (2**n if n > 1 else 1) for (_, n), o in zip(KINDS, orders, strict=True)]
+    capacity = np.where(style.weights > 0, sizes, 0)
+    if count > capacity.sum():
+        raise SceneError(
+            f"{split}: {count} scenes wanted, but {sounds} sounds give only {capacity.sum()} that no other split "
+            "uses; ask for fewer scenes or use a bank with more sounds"
+        )
+    recipes, said = [], [set() for _ in KINDS]
     while len(recipes) < count:
-        recipe = _recipe(sounds, style, generator)
-        if recipe.said in said or taken.get(recipe.combination, split) != split:
-            misses += 1
-            if misses > 5000:  # in a row: what is left is too rare to be drawn
-                raise SceneError(
-                    f"{split}: {count} scenes wanted, but {sounds} sounds gave only {len(recipes)} that no other split "
-                    "uses; ask for fewer scenes or use a bank with more sounds"
-                )
-            continue
-        taken[recipe.combination] = split
-        said.add(recipe.said)
-        misses = 0
+        left = style.weights * (capacity > [len(taken) for taken in said])
+        kind = generator.choice(len(KINDS), p=left / left.sum())
+        layout, n = KINDS[kind]
+        recipe, tries = None, 0
+        while recipe is None or recipe.said in said[kind]:
+            chosen, order = generator.choice(choices[n]), orders[kind][generator.integers(len(orders[kind]))]
+            chance = style.far if tries < 50 else 0.5  # the last ones left may be the unlikely ones
+            far = generator.random(n) < chance if n > 1 else chosen >= sounds
+            if layout == "together" and generator.random() < 0.5:
+                order = order[::-1]  # either may be named first
+            heard = [(int(chosen[place] % sounds), bool(far[place])) for place in order]
+            recipe = Recipe(layout, *zip(*heard, strict=True), int(generator.integers(PHRASINGS)))
+            tries += 1
+        said[kind].add(recipe.said)
         recipes.append(recipe)
     return tuple(recipes)
-
-
-def _recipe(sounds: int, style: SceneStyle, generator: np.random.Generator) -> Recipe:
-    layout = LAYOUTS[generator.choice(len(LAYOUTS), p=style.layouts)]
-    count = 1 if layout in ("single", "repeated") else 2
-    if layout == "sequence" and generator.random() < style.three:
-        count = 3
-    chosen = generator.choice(sounds, size=count, replace=False)
-    far = generator.random(count) < style.far
-    phrasing = int(generator.integers(PHRASINGS))
-    return Recipe(layout, tuple(int(i) for i in chosen), tuple(bool(f) for f in far), phrasing)
 
 
 def _slots(recipe: Recipe, length: int, generator: np.random.Generator, variants) -> list[tuple[int, bool, int, int]]:

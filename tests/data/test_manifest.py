@@ -1,93 +1,214 @@
-"""Manifests: a written set reads back; every kind of broken line is named with its file and line number."""
-
 import json
 
 import numpy as np
 import pytest
 import soundfile
 
-from atri_lib.data.manifest import ManifestError, load_manifest, read_audio, write_manifest
-from atri_lib.data.scenes import make_scenes
-from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.data.manifest import AudioCaptions, ManifestError, load_manifest, read_audio, write_manifest
 from atri_lib.languages import CODES
 
-CAPTIONS = {code: f"caption in {code}" for code in CODES}
+RATE = 16_000
 
 
-def folder_with(tmp_path, *changes):
-    """A manifest of valid lines, each updated with one of `changes`."""
-    soundfile.write(tmp_path / "a.wav", np.zeros((800, 2)), 8000)
-    valid = {"audio": "a.wav", "split": "train", "captions": CAPTIONS}
-    lines = [{"id": str(number)} | valid | change for number, change in enumerate(changes)]
-    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+def captions(text="dog", count=1):
+    return {code: [f"{text} {i} {code}" for i in range(count)] for code in CODES}
+
+
+def clip(audio="dog.wav", split="train", **changes):
+    return {"audio": audio, "split": split, "captions": captions(audio)} | changes
+
+
+def tone(seconds=0.5, rate=RATE, hertz=440.0):
+    return 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """dog.wav, horn.wav and bell.wav, which manifests below may name."""
+    for i, name in enumerate(("dog", "horn", "bell")):
+        soundfile.write(tmp_path / f"{name}.wav", tone(hertz=300 + 100 * i), RATE)
     return tmp_path
 
 
-def test_scenes_written_as_a_manifest_read_back(tmp_path):
-    scenes = make_scenes(SyntheticBank(), {"train": 6, "val": 3, "test": 4})
-    write_manifest(scenes, tmp_path)
-    read = load_manifest(tmp_path)
-    for split, dataset in scenes.items():
-        assert read[split].captions == dataset.captions and read[split].ids == dataset.ids
-        assert read[split].sentences("jpn") == dataset.sentences("jpn")
-        np.testing.assert_allclose(read[split].waveform(2), dataset.waveform(2), atol=2**-15)
-    assert load_manifest(tmp_path / "manifest.jsonl")["test"].checksum == read["test"].checksum
+def write(folder, *lines):
+    text = "\n".join(line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines)
+    (folder / "manifest.jsonl").write_text(text + "\n", encoding="utf-8")
+    return folder / "manifest.jsonl"
 
 
-def test_audio_becomes_mono_at_16_khz(tmp_path):
-    dataset = load_manifest(folder_with(tmp_path, {}))["train"]
-    assert dataset.waveform(0).shape == (1600,) and dataset.waveform(0).dtype == np.float32
+def made(count=3, text="made", **changes):
+    """A dataset in memory whose samples fit 16 bits."""
+    waves = [(np.round(tone(0.3, hertz=200 + 50 * i + len(text)) * 2**15) / 2**15).astype(np.float32) for i in range(count)]
+    fields = {
+        "name": "made", "ids": tuple(f"{text}/{i}" for i in range(count)), "checksum": "x", "read": waves.__getitem__,
+        "captions": tuple({c: (f"{text} {i} {c} « é »", f"また {i} {c}") for c in CODES} for i in range(count)),
+    }  # fmt: skip
+    return AudioCaptions(**fields | changes)
 
 
-def test_several_captions_a_clip_know_their_owner(tmp_path):
-    five = {code: [f"{code} {i}" for i in range(5)] for code in CODES}
-    dataset = load_manifest(folder_with(tmp_path, {"captions": five}, {"captions": five}))["train"]
-    assert dataset.owner.tolist() == [0] * 5 + [1] * 5 and dataset.sentences("fra")[6] == "fra 1"
+def test_a_manifest_gives_its_splits_with_captions_and_audio(folder):
+    five = captions("horn", 5)
+    path = write(folder, clip("horn.wav", "test", captions=five), "", clip("dog.wav"), clip("bell.wav", "test", id="b"))
+    splits = load_manifest(path)
+    assert list(splits) == ["train", "test"] and [len(split) for split in splits.values()] == [1, 2]
+    test = splits["test"]
+    assert test.ids == ("horn.wav", "b") and test.owner.tolist() == [0] * 5 + [1] and test.owner.dtype == np.int64
+    assert test.sentences("jpn") == [*five["jpn"], "bell.wav 0 jpn"]
+    assert test.captions[0]["fra"] == tuple(five["fra"])
+    assert test.waveform(0).dtype == np.float32 and test.waveform(0).shape == (RATE // 2,)
+    assert np.array_equal(test.waveform(-1), test.waveform(1)) and test.sample_rate == RATE
+    assert load_manifest(folder)["test"].checksum == test.checksum
 
 
-def test_the_checksum_sees_audio_and_captions(tmp_path):
-    first = load_manifest(folder_with(tmp_path, {}))["train"].checksum
-    soundfile.write(tmp_path / "a.wav", np.ones(800) / 2, 8000)
-    second = load_manifest(tmp_path)["train"].checksum
-    third = load_manifest(folder_with(tmp_path, {"captions": CAPTIONS | {"zho": "x"}}))["train"].checksum
-    assert len({first, second, third}) == 3
+def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(folder):
+    line = clip(captions={code: f"  une école, {code} " for code in CODES})
+    path = write(folder, "\ufeff" + json.dumps(line))
+    assert load_manifest(path)["train"].sentences("fra") == ["une école, fra"]
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("line", "message"),
     [
-        ({"captions": {**CAPTIONS, "xyz": "?"}}, "unknown language code 'xyz'"),
-        ({"captions": {code: CAPTIONS[code] for code in CODES[:7]}}, "no caption in zho"),
-        ({"captions": {**CAPTIONS, "fra": "  "}}, "no caption in fra"),
-        ({"captions": {**CAPTIONS, "deu": ["one", "two"]}}, "same number"),
-        ({"captions": "a dog"}, "all eight languages"),
-        ({"audio": "b.wav"}, "'b.wav' is missing"),
-        ({"audio": "../a.wav"}, "lies outside"),
-        ({"split": "dev"}, "split 'dev' is unknown"),
-        ({"id": "0"}, "id '0' is already that of line 1"),
+        ('{"audio": ', "not JSON"),
+        ('["dog.wav"]', "expected an object"),
+        (clip(audio=7, captions=captions()), '"audio" must be the path'),
+        (clip("none.wav"), "none.wav: no such audio file"),
+        (clip("../dog.wav"), "outside the manifest's folder"),
+        (clip("a/../../dog.wav"), "outside the manifest's folder"),
+        (clip("/etc/dog.wav"), "outside the manifest's folder"),
+        (clip("C:\\dog.wav"), "outside the manifest's folder"),
+        (clip(split="dev"), "unknown split 'dev': use train, val, test"),
+        ({"audio": "dog.wav", "captions": captions()}, "unknown split None"),
+        (clip(id=""), '"id" must be'),
+        (clip(captions="a dog"), '"captions" must be an object'),
+        (clip(captions=captions() | {"ita": ["un cane"]}), "unknown language code 'ita': use eng, fra"),
+        (clip(captions={c: v for c, v in captions().items() if c != "nld"}), "caption missing or empty in nld"),
+        (clip(captions=captions() | {"spa": "  "}), "caption missing or empty in spa"),
+        (clip(captions=captions() | {"cat": []}), "caption missing or empty in cat"),
+        (clip(captions=captions() | {"zho": [None]}), "captions in 'zho' must be a text or a list of texts"),
+        (clip(captions=captions() | {"deu": ["ein Hund", "ein Köter"]}), "as many captions as the others.*'deu': 2"),
+        (clip("bell.wav"), "audio bell.wav is on line 1 already"),
+        (clip("./bell.wav"), "audio bell.wav is on line 1 already"),
+        (clip(id="one"), "id 'one' of train is on line 1 already"),
+        (clip("text.wav"), "text.wav: cannot be read as audio"),
+        (clip("empty.wav"), "empty.wav: 0.000 s of audio"),
+        (clip("short.wav"), "short.wav: 0.050 s of audio, 0.1 s is the least"),
     ],
 )
-def test_a_broken_line_is_named_with_file_and_number(tmp_path, change, message):
-    with pytest.raises(ManifestError, match=message) as error:
-        load_manifest(folder_with(tmp_path, {}, change))
-    assert "manifest.jsonl:2" in str(error.value)
+def test_a_wrong_line_is_named_with_file_and_number(folder, line, message):
+    (folder / "text.wav").write_text("this is not audio")
+    soundfile.write(folder / "empty.wav", np.zeros(0), RATE)
+    soundfile.write(folder / "short.wav", tone(0.05), RATE)
+    path = write(folder, clip("bell.wav", id="one"), "", line)
+    with pytest.raises(ManifestError, match=rf"manifest\.jsonl:3: .*{message}"):
+        load_manifest(path)
 
 
-def test_text_that_is_no_manifest_is_refused(tmp_path):
-    (tmp_path / "manifest.jsonl").write_text("{not json\n")
-    with pytest.raises(ManifestError, match="manifest.jsonl:1: not JSON"):
-        load_manifest(tmp_path)
-    (tmp_path / "manifest.jsonl").write_text("\n")
-    with pytest.raises(ManifestError, match="holds no clips"):
-        load_manifest(tmp_path)
-    with pytest.raises(ManifestError, match="cannot be read"):
-        load_manifest(tmp_path / "absent.jsonl")
+def test_several_wrong_lines_are_reported_at_once_but_not_more_than_ten(folder):
+    path = write(folder, clip(), *[clip(f"none-{i}.wav") for i in range(14)])
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+    message = str(caught.value).splitlines()
+    assert len(message) == 11 and message[0].startswith(f"{path}:2:") and message[-1] == "and 4 more"
 
 
-def test_unreadable_and_empty_audio_is_named(tmp_path):
-    (tmp_path / "noise.wav").write_bytes(b"RIFF nothing")
-    with pytest.raises(ManifestError, match="noise.wav: cannot be read as audio"):
-        read_audio(tmp_path / "noise.wav")
-    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
-    with pytest.raises(ManifestError, match="empty.wav: holds no samples"):
-        read_audio(tmp_path / "empty.wav")
+def test_a_line_that_is_not_utf8_and_a_manifest_without_lines_raise(folder):
+    path = write(folder, clip())
+    path.write_bytes(path.read_bytes() + b'{"audio": "\xff.wav"}\n')
+    with pytest.raises(ManifestError, match=r"manifest\.jsonl:2: not JSON in UTF-8"):
+        load_manifest(path)
+    path.write_text("\n\n")
+    with pytest.raises(ManifestError, match="empty; write one JSON object"):
+        load_manifest(path)
+    with pytest.raises(ManifestError, match="no such manifest"):
+        load_manifest(folder / "none.jsonl")
+
+
+def test_the_same_id_may_occur_in_two_splits(folder):
+    splits = load_manifest(write(folder, clip(id="Rain"), clip("bell.wav", "test", id="Rain")))
+    assert splits["train"].ids == splits["test"].ids == ("Rain",)
+
+
+def test_audio_is_mixed_to_mono_and_resampled(tmp_path):
+    left = tone(1.0, rate=44_100)
+    soundfile.write(tmp_path / "stereo.flac", np.stack([left, 0 * left], axis=1), 44_100)
+    mono = read_audio(tmp_path / "stereo.flac")
+    assert mono.shape == (RATE,) and mono.dtype == np.float32
+    assert np.abs(mono - tone(1.0) / 2)[100:-100].max() < 0.01
+
+
+def test_audio_that_breaks_after_its_header_raises_when_it_is_read(folder):
+    lines = [clip(f"{name}.wav", id=name) for name in ("dog", "horn", "bell")]
+    path = write(folder, *lines)
+    broken = tone()
+    broken[5] = np.nan
+    soundfile.write(folder / "dog.wav", broken, RATE, subtype="FLOAT")
+    (folder / "horn.wav").write_text("not audio any more")
+    with pytest.raises(ManifestError, match="horn.wav: cannot be read as audio"):
+        load_manifest(path)
+    dataset = load_manifest(path, check_audio=False)["train"]
+    with pytest.raises(ManifestError, match="dog.wav: .*not finite"):
+        dataset.waveform(0)
+    with pytest.raises(ManifestError, match="horn.wav: cannot be read as audio"):
+        dataset.waveform(1)
+    assert dataset.waveform(2).shape == (RATE // 2,)
+
+
+def test_the_checksum_follows_captions_and_audio_not_the_place(folder, tmp_path_factory):
+    first = load_manifest(write(folder, clip()))["train"].checksum
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    soundfile.write(elsewhere / "dog.wav", tone(hertz=300), RATE)
+    assert load_manifest(write(elsewhere, clip()))["train"].checksum == first
+    assert load_manifest(write(elsewhere, clip(captions=captions("cat"))))["train"].checksum != first
+    soundfile.write(elsewhere / "dog.wav", tone(hertz=301), RATE)
+    assert load_manifest(write(elsewhere, clip()))["train"].checksum != first
+
+
+@pytest.mark.parametrize("audio_format", ["flac", "wav"])
+def test_what_is_written_reads_back_sample_by_sample(tmp_path, audio_format):
+    splits = {"train": made(3), "test": made(2, "other")}
+    path = write_manifest(splits, tmp_path / "set", audio_format)
+    assert path == tmp_path / "set" / "manifest.jsonl"
+    back = load_manifest(path)
+    assert list(back) == ["train", "test"]
+    for split, dataset in splits.items():
+        assert back[split].ids == dataset.ids and back[split].captions == dataset.captions
+        for i in range(len(dataset)):
+            assert np.array_equal(back[split].waveform(i), dataset.waveform(i))
+    files = sorted(file.name for file in (tmp_path / "set/audio/test").iterdir())
+    assert files == [f"00000.{audio_format}", f"00001.{audio_format}"]
+
+
+def test_writing_replaces_nothing_and_leaves_nothing_half_done(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "precious.txt").write_text("keep")
+    with pytest.raises(ManifestError, match="not an empty folder"):
+        write_manifest({"train": made()}, tmp_path / "full")
+    with pytest.raises(ManifestError, match="unknown split 'dev'"):
+        write_manifest({"dev": made()}, tmp_path / "new")
+    with pytest.raises(ManifestError, match="unknown audio format 'mp3'"):
+        write_manifest({"train": made()}, tmp_path / "new", "mp3")
+
+    def interrupted(index):
+        if index == 1:
+            raise KeyboardInterrupt
+        return made().waveform(index)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_manifest({"train": made(read=interrupted)}, tmp_path / "new")
+    assert [p.name for p in tmp_path.rglob("*")] == ["full", "precious.txt"]
+    (tmp_path / "new").mkdir()
+    assert len(load_manifest(write_manifest({"train": made()}, tmp_path / "new"))["train"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ids": ("a", "b", "a")}, "ids, each different"),
+        ({"ids": ("a", "b")}, "3 clips need as many ids"),
+        ({"captions": ({"eng": ("only English",)},) * 3}, "made, clip made/0: caption missing or empty in fra, deu"),
+    ],
+)
+def test_a_dataset_that_is_not_complete_raises(changes, message):
+    with pytest.raises(ManifestError, match=message):
+        made(**changes)

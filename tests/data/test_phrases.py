@@ -6,7 +6,7 @@ import re
 import pytest
 
 from atri_lib.data.phrases import PHRASINGS, TEMPLATES, caption
-from atri_lib.languages import CODES
+from atri_lib.languages import CODES, UnknownLanguage
 
 NAMES = {
     "eng": ("a dog", "a rooster", "an owl"), "fra": ("un chien", "un coq", "un hibou"),
@@ -59,3 +59,22 @@ def test_what_differs_in_the_recipe_differs_in_the_caption(code):
 def test_an_unknown_layout_is_refused():
     with pytest.raises(KeyError):
         caption("backwards", NAMES["eng"][:1], (False,), 0, "eng")
+
+
+def test_an_unknown_language_is_refused_with_the_codes_that_are_known():
+    with pytest.raises(UnknownLanguage, match="eng, fra"):
+        caption("single", NAMES["eng"][:1], (False,), 0, "en")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("hielo", " y hielo"), ("hierba", " y hierba"), ("hilo", " e hilo"), ("insectos", " e insectos")]
+)
+def test_spanish_y_becomes_e_before_the_sound_i_alone(name, said):
+    assert said in caption("together", ("un rey", name), (False, False), 0, "spa")
+
+
+@pytest.mark.parametrize(("code", "word"), [("eng", "sound"), ("jpn", "音"), ("zho", "的声音")])
+def test_no_template_hangs_the_word_sound_on_a_name(code, word):
+    """A name may itself be one ("a rising tone"): the Chinese for "the sound of the sound of rain" is not a caption."""
+    templates = [text for by_code in TEMPLATES.values() for text in by_code[code]]
+    assert not any(re.search(rf"{word} of \{{|\}}の?{word}", text) for text in templates)

@@ -1,6 +1,8 @@
 """Scenes: one seed decides all, splits do not leak, audio is what the recipe says, impossible wishes are refused."""
 
 import dataclasses
+import itertools
+import re
 
 import numpy as np
 import pytest
@@ -36,9 +38,40 @@ def test_one_seed_gives_the_same_bytes_and_another_does_not(bank, scenes):
     assert scenes["train"].waveform(3).tobytes() != other["train"].waveform(3).tobytes()
 
 
-def test_no_combination_is_in_two_splits(scenes):
-    seen = {split: {recipe.combination for recipe in dataset.recipes} for split, dataset in scenes.items()}
-    assert not seen["train"] & seen["test"] and not seen["train"] & seen["val"] and not seen["val"] & seen["test"]
+def heard(dataset):
+    """Every pair of sounds of every scene by brute force, and what is said of sounds alone."""
+    pairs = {(min(a, b), max(a, b)) for recipe in dataset.recipes for a, b in itertools.product(recipe.sounds, repeat=2)}
+    return {pair for pair in pairs if pair[0] != pair[1]}, {
+        (recipe.sounds, recipe.far) for recipe in dataset.recipes if len(recipe.sounds) == 1
+    }
+
+
+def test_no_two_sounds_are_heard_together_in_two_splits(scenes):
+    for first, second in itertools.combinations(scenes.values(), 2):
+        pairs, alone = (mine & theirs for mine, theirs in zip(heard(first), heard(second), strict=True))
+        assert not pairs and not alone
+        stated = [frozenset.union(*(recipe.combinations for recipe in split.recipes)) for split in (first, second)]
+        assert not stated[0] & stated[1]
+    assert any(len(recipe.sounds) == 3 for recipe in scenes["test"].recipes)
+
+
+def test_kinds_of_scenes_are_as_frequent_in_every_split(scenes):
+    for dataset in scenes.values():
+        together = np.mean([recipe.layout == "together" for recipe in dataset.recipes])
+        assert abs(together - dataset.style.layouts[3]) < 3 * np.sqrt(0.21 / len(dataset))
+
+
+def test_a_split_does_not_depend_on_the_others(bank, scenes):
+    alone = make_scenes(bank, {"test": 30})["test"]
+    assert alone.recipes == scenes["test"].recipes[:30]
+    assert alone.waveform(5).tobytes() == scenes["test"].waveform(5).tobytes()
+
+
+def test_every_possible_scene_can_be_drawn(bank):
+    with pytest.raises(SceneError, match="sounds give only") as error:
+        make_scenes(bank, {"val": 10**6})
+    possible = int(re.search(r"only (\d+)", str(error.value))[1])
+    assert len({recipe.said for recipe in make_scenes(bank, {"val": possible})["val"].recipes}) == possible
 
 
 def test_every_scene_of_a_split_is_said_differently_in_every_language(scenes):
@@ -81,9 +114,11 @@ def test_a_sequence_has_its_sounds_in_order(scenes):
 
 def test_too_many_scenes_are_refused_with_the_number_possible(bank):
     small = dataclasses.make_dataclass("Few", ["name", "sounds", "checksum"])("few", bank.sounds[:3], "few")
-    with pytest.raises(SceneError, match=r"3 sounds gave only \d+"):
+    with pytest.raises(SceneError, match=r"3 sounds give only \d+"):
         make_scenes(small, {"train": 100, "test": 10})
     with pytest.raises(ValueError, match="every split needs a scene"):
         make_scenes(bank, {"train": 0})
+    with pytest.raises(ValueError, match="train, val, test"):
+        make_scenes(bank, {"dev": 3})
     with pytest.raises(ValueError, match="1 to 60 s"):
         make_scenes(bank, SIZES, seconds=0.1)
