@@ -42,7 +42,7 @@ class TrainConfig:
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     schedule: str = "cosine"
-    temperature: float = 0.07
+    temperature: float = 0.1
     learn_temperature: bool = False
     width: int = 256
     hidden: int = 512
