@@ -11,7 +11,7 @@ PROFILES = {
     "smoke": {"scenes": (240, 40, 60), "epochs": 2, "batch_size": 60},
     "paper": {
         "preset": "paper", "epochs": 10, "batch_size": 24, "learning_rate": 5e-6, "schedule": "constant",
-        "unfreeze": {"audio": "all", "text": "all"}, "text_chunk": 24, "precision": "bf16",
+        "temperature": 0.07, "unfreeze": {"audio": "all", "text": "all"}, "text_chunk": 24, "precision": "bf16",
     },
 }  # fmt: skip
 

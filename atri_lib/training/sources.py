@@ -1,5 +1,6 @@
 """Where batches come from: cached features of frozen towers, or waveforms and tokens of open ones."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,14 +114,14 @@ def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
 
 
 def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:
-    """A DualEncoder with freshly initialised projections (from config.seed) and towers where they are open."""
+    """A DualEncoder with freshly initialised projections (from config.seed) and copies of the towers that are open."""
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         return DualEncoder(
             data.audio_encoder.dim, data.text_encoder.dim,
             width=config.width, hidden=config.hidden, parts=config.parts, dropout=config.dropout,
             temperature=config.temperature, learn_temperature=config.learn_temperature,
-            audio_tower=data.audio_encoder if config.unfreeze.get("audio") else None,
-            text_tower=data.text_encoder if config.unfreeze.get("text") else None,
+            audio_tower=copy.deepcopy(data.audio_encoder) if config.unfreeze.get("audio") else None,
+            text_tower=copy.deepcopy(data.text_encoder) if config.unfreeze.get("text") else None,
             unfreeze=config.unfreeze,
         )  # fmt: skip
