@@ -65,7 +65,7 @@ class Recipe:
 
     @property
     def combinations(self) -> frozenset:
-        """What splits must not share: every pair of sounds heard in the scene, or the sound alone and whether it is far.
+        """What splits must not share: every pair of sounds in the scene, or the sound alone and whether it is far.
 
         Pairs are sorted indices, a sound alone is (index, far).
         """

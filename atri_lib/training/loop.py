@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import PartialState
 from torch import Tensor
 
 from atri_lib.encoders.dual import DualEncoder
@@ -30,16 +30,21 @@ def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoin
     seeds the generators from (seed, step), and data order from (seed, epoch), so a resumed run repeats the
     uninterrupted one bit for bit on one process. Raises TrainingDiverged at the first NaN.
     """
-    accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no")
-    model.to(accelerator.device)
+    launch = PartialState()
     source = data.splits["train"]
+    model.to(source.device)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = _optimizer(config, parameters)
     options = {"m": config.m} if config.m is not None else {}
     scheme = SCHEMES[config.scheme](clips=len(source), languages=len(config.languages), seed=config.seed, **options)
     history, begin = read_checkpoint(checkpoint, model, optimizer)
-    batch = min(config.batch_size, len(source)) // accelerator.num_processes
-    steps = len(source) // (batch * accelerator.num_processes)
+    batch = min(config.batch_size, len(source)) // launch.num_processes
+    if batch == 0:
+        raise ValueError(
+            f"{launch.num_processes} processes share a batch of {min(config.batch_size, len(source))} clips: "
+            "start fewer processes, or make batch_size larger"
+        )
+    steps = len(source) // (batch * launch.num_processes)
     bar = progress(range(begin, config.epochs), f"{config.scheme} seed {config.seed}", unit="epoch")
     for epoch in bar:
         started, losses = time.perf_counter(), []
@@ -48,14 +53,14 @@ def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoin
         model.train()
         for step in range(steps):
             number = epoch * steps + step
-            torch.manual_seed(config.seed * 1_000_003 + number * accelerator.num_processes + accelerator.process_index)
+            torch.manual_seed(config.seed * 1_000_003 + number * launch.num_processes + launch.process_index)
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * _schedule(config.schedule, number / (config.epochs * steps))
-            first = (step * accelerator.num_processes + accelerator.process_index) * batch
+            first = (step * launch.num_processes + launch.process_index) * batch
             rows = order[first : first + batch]
             texts = [source.captions(captions[rows], column) for column in languages[rows].T]
             optimizer.zero_grad(set_to_none=True)
-            with accelerator.autocast():
+            with torch.autocast(source.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                 losses.append(backward(model, config.scheme, source.clips(rows), texts, config.text_chunk))
             average_gradients(model)
             if not math.isfinite(losses[-1]):
@@ -69,7 +74,7 @@ def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoin
             row |= {f"val_{name}": value for name, value in score(model, data.splits["val"]).summary.items()}
         history.append(row)
         bar.set_postfix(loss=f"{row['loss']:.3f}")
-        if accelerator.is_main_process and not last and (epoch + 1) % config.checkpoint_every == 0:
+        if launch.is_main_process and not last and (epoch + 1) % config.checkpoint_every == 0:
             write_checkpoint(checkpoint, model, optimizer, history)
     return history
 

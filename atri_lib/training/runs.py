@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from accelerate import PartialState
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_tensors
@@ -58,7 +59,8 @@ class Run:
         """The trained model, in evaluation mode. data: load_data(run.config)."""
         model = build_model(self.config, data)
         load_state(model, load_tensors(self.path / "weights.safetensors"), str(self.path / "weights.safetensors"))
-        return model.eval()
+        device = next((source.device for source in data.splits.values()), torch.device("cpu"))
+        return model.to(device).eval()
 
     def __str__(self) -> str:
         verb = "loaded" if self.loaded else "trained"
@@ -78,9 +80,9 @@ class Run:
             return cls.load(path)
         try:
             config = TrainConfig.from_dict(json.loads((path / "config.json").read_text()))
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, json.JSONDecodeError, TypeError) as error:
             raise RunError(f"{path}: not a run folder, config.json cannot be read ({error})") from error
-        data = load_data(config)
+        data = load_data(config, PartialState().device)
         if path.name != run_name(config, data):
             raise RunError(f"{path}: code or data changed since it was started; train it anew with load_or_train")
         return load_or_train(config, data, folder=path.parent)
@@ -114,21 +116,27 @@ def load_or_train(
 ) -> Run:
     """The run of a config: loaded if its key (config, data, code) is in `folder`, else trained and kept there.
 
-    An interrupted run goes on from its last checkpoint. A second process that wants the same run waits for the first.
+    An interrupted run goes on from its last checkpoint. A second program that wants the same run waits for the first;
+    the processes of one launch (accelerate) train it together, and the first of them writes.
     folder: the cache's runs by default. again=True trains even if a finished run exists and replaces it.
     """
-    data = data or load_data(config)
+    launch = PartialState()
+    data = data or load_data(config, launch.device)
     parent = pathlib.Path(folder) if folder else storage.cache_dir("runs")
     path = parent / run_name(config, data)
     parent.mkdir(parents=True, exist_ok=True)
-    with _locked(parent / f".{path.name}.lock"):
+    with _locked(parent / f".{path.name}.lock") if launch.is_main_process else contextlib.nullcontext():
+        launch.wait_for_everyone()  # the first process holds the lock: nothing changes until all have looked
         if not again:
             with contextlib.suppress(RunError):
                 return _read(path, loaded=True)
-        elif (path / "metrics.json").exists():
-            shutil.rmtree(path)
-        path.mkdir(exist_ok=True)
-        storage.write_json(path / "config.json", config.as_dict())
+        launch.wait_for_everyone()
+        if launch.is_main_process:
+            if again and (path / "metrics.json").exists():
+                shutil.rmtree(path)
+            path.mkdir(exist_ok=True)
+            storage.write_json(path / "config.json", config.as_dict())
+        launch.wait_for_everyone()
         return _train_into(path, config, data)
 
 
@@ -151,6 +159,9 @@ def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> 
         load_state(model, load_tensors(origin), str(origin))
     history = pd.DataFrame(train(config, data, model, checkpoint))
     result = score(model, data.splits["test"])
+    if not PartialState().is_main_process:
+        PartialState().wait_for_everyone()  # until the first process has written the run
+        return _read(path, loaded=False)
     metrics = {
         "scheme": config.scheme,
         "seed": config.seed,
@@ -174,6 +185,7 @@ def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> 
     storage.write_text(path / "retrieval.csv", result.table.to_csv())
     storage.write_json(path / "metrics.json", metrics)  # last: its presence says that the run is complete
     checkpoint.unlink(missing_ok=True)
+    PartialState().wait_for_everyone()
     return _read(path, loaded=False)
 
 
@@ -183,9 +195,9 @@ def _read(path: pathlib.Path, loaded: bool) -> Run:
         config = TrainConfig.from_dict(json.loads((path / "config.json").read_text()))
         history, ranks = pd.read_csv(path / "history.csv"), load_file(path / "ranks.safetensors")
         table = pd.read_csv(path / "retrieval.csv", index_col="language")
-    except (OSError, ValueError, SafetensorError) as error:
+        scores = Scores(ranks["t2a"], ranks["a2t"], table, metrics["test"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise RunError(f"{path}: not a complete run ({error}); train it with load_or_train or Run.resume") from error
-    scores = Scores(ranks["t2a"], ranks["a2t"], table, metrics["test"])
     return Run(path, config, history, metrics, scores, loaded)
 
 

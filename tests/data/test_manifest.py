@@ -38,7 +38,8 @@ def write(folder, *lines):
 
 def made(count=3, text="made", **changes):
     """A dataset in memory whose samples fit 16 bits."""
-    waves = [(np.round(tone(0.3, hertz=200 + 50 * i + len(text)) * 2**15) / 2**15).astype(np.float32) for i in range(count)]
+    tones = (tone(0.3, hertz=200 + 50 * i) for i in range(count))
+    waves = [(np.round(wave * 2**15) / 2**15).astype(np.float32) for wave in tones]
     fields = {
         "name": "made", "ids": tuple(f"{text}/{i}" for i in range(count)), "checksum": "x", "read": waves.__getitem__,
         "captions": tuple({c: (f"{text} {i} {c} « é »", f"また {i} {c}") for c in CODES} for i in range(count)),
