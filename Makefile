@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
 PY ?= .venv/bin/python
 CHAPTERS ?=
 UNIT = $(PY) -m pytest tests
-NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=120
+NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=1200 --nbval-kernel-startup-timeout=120
 VALIDATE = $(PY) book/build.py prepare && ATRI_PROGRESS=0 ATRI_PLAYERS=0 $(PY) -m pytest $(NBVAL) notebooks/
 
 .PHONY: help env book prepare test unit notebooks refresh lint clean distclean

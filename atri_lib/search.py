@@ -30,7 +30,7 @@ class Searcher:
 
     def __init__(self, run: Run) -> None:
         config = run.config
-        self.name = run.path.name
+        self.name = run.path.resolve().name
         self.audio_encoder, self.text_encoder = build_encoders(config.preset, config.audio_encoder, config.text_encoder)
         self.model = run.model(TrainingData({}, self.audio_encoder, self.text_encoder, ""))
 

@@ -38,6 +38,16 @@ def test_options_become_a_typed_config():
         ("search x --run nowhere --language xx", 2, "invalid choice"),
         ("translate nowhere.txt --out x.csv", 1, "nowhere.txt"),
         ("fly", 2, "invalid choice"),
+        ("features --profile paper", 1, "frozen encoders"),
+        ("train --unfreeze audio", 1, "--unfreeze audio="),
+        ("train --unfreeze text=some", 1, "number of blocks or all"),
+        ("train --preset large", 1, "preset='large': use one of mini, paper"),
+        ("train --text-encoder bert", 1, "unknown encoder 'bert': use one of use, e5, sonar"),
+        ("train --data nowhere.jsonl", 1, "nowhere.jsonl: "),
+        ("search rain --run nowhere --captions c.txt", 1, "give --audio FILE instead"),
+        ("search rain --run nowhere -k 0", 1, "at least 1 result"),
+        ("scenes --out x --train 0", 2, "'0' is not a positive number"),
+        ("translate nowhere.txt --to eng --out x.csv", 2, "invalid choice"),
     ],
 )
 def test_what_cannot_be_done_ends_with_a_message_and_a_code(line, code, message, capsys):
@@ -55,8 +65,30 @@ def test_evaluate_prints_a_run_as_json(toy, tmp_path, capsys):
     assert result["test"]["mrv"] == run.metrics["test"]["mrv"] and "jpn" in result["languages"]
 
 
+def test_captions_that_are_not_text_are_named(tmp_path, capsys):
+    (tmp_path / "latin1.txt").write_bytes("Küche".encode("latin-1"))
+    (tmp_path / "empty.txt").write_text("\n")
+    for name, message in (("latin1.txt", "latin1.txt: not UTF-8"), ("empty.txt", "no captions")):
+        assert main(["translate", str(tmp_path / name), "--out", str(tmp_path / "x.csv")]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_of_several_processes_one_speaks(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    assert main(["doctor", "--json"]) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_doctor_says_what_is_missing_and_how_to_mend_it(capsys):
     assert main(["doctor", "--json"]) == 0
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert any(entry["what"] == "torch" and entry["ok"] for entry in findings)
     assert all(entry["ok"] or entry["fix"] for entry in findings)
+
+
+def test_doctor_names_the_models_that_are_missing(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    (tmp_path / "models--mispeech--ced-base").mkdir()
+    main(["doctor", "--json"])
+    (hub,) = [f for f in json.loads(capsys.readouterr().out)["findings"] if f["what"].startswith("models")]
+    assert not hub["ok"] and "SONAR" in hub["fix"] and "ced-base" not in hub["fix"]

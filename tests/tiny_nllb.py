@@ -1,61 +1,9 @@
-"""Tiny checkpoints in the published file formats of NLLB-200: a tokenizer, and models on top of it."""
+"""The tiny checkpoints of the library, under the name by which tests import them."""
 
-import functools
-import io
-import json
-import pathlib
-
-import sentencepiece
-import torch
-from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
-from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES
-
-SENTENCES = [
-    "a dog barks", "a dog barks, then a horn blows", "rain falls on a roof while a bird sings", "un chien aboie",
-    "ein Hund bellt, dann ertönt eine Hupe", "un perro ladra", "een hond blaft", "un gos borda", "犬が吠える", "狗在叫",
-]  # fmt: skip
-
-
-@functools.cache
-def sentencepiece_model() -> bytes:
-    """A BPE model of 120 pieces, as trained by SentencePiece."""
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES * 3), model_writer=model, vocab_size=120, model_type="bpe",
-        character_coverage=1.0, minloglevel=2,
-    )  # fmt: skip
-    return model.getvalue()
-
-
-def write_sentencepiece_tokenizer(folder: pathlib.Path, listed: bool = True) -> None:
-    """sentencepiece.bpe.model and tokenizer_config.json; `listed`: with the table of added tokens, as published."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sentencepiece.bpe.model").write_bytes(sentencepiece_model())
-    config: dict = {"tokenizer_class": "NllbTokenizer", "legacy_behaviour": False, "model_max_length": 1024}
-    if listed:
-        first = 120 + 1  # pieces, plus <pad>, which SentencePiece does not have
-        tokens = dict(enumerate(["<s>", "<pad>", "</s>", "<unk>"])) | dict(enumerate(FAIRSEQ_LANGUAGE_CODES, first))
-        tokens[first + len(FAIRSEQ_LANGUAGE_CODES)] = "<mask>"
-        flags = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
-        config["added_tokens_decoder"] = {str(number): {"content": token} | flags for number, token in tokens.items()}
-        config["additional_special_tokens"] = FAIRSEQ_LANGUAGE_CODES
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
-
-
-def write_tokenizer(folder: pathlib.Path) -> NllbTokenizer:
-    """tokenizer.json and tokenizer_config.json; returns the tokenizer."""
-    write_sentencepiece_tokenizer(folder)
-    tokenizer = NllbTokenizer.from_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    (folder / "sentencepiece.bpe.model").unlink()
-    return tokenizer
-
-
-def write_translator(folder: pathlib.Path, seed: int = 0) -> None:
-    """A random seq2seq model (configuration, weights, tokenizer) of the architecture of NLLB-200."""
-    tokenizer = write_tokenizer(folder)
-    torch.manual_seed(seed)
-    sizes = {f"{side}_{name}": value for side in ("encoder", "decoder")
-             for name, value in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 32))}  # fmt: skip
-    config = M2M100Config(vocab_size=len(tokenizer), d_model=16, max_position_embeddings=64, **sizes)
-    M2M100ForConditionalGeneration(config).save_pretrained(folder)
+from atri_lib.encoders.tiny import (  # noqa: F401
+    SENTENCES,
+    sentencepiece_model,
+    write_sentencepiece_tokenizer,
+    write_tokenizer,
+    write_translator,
+)

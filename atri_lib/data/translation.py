@@ -131,7 +131,7 @@ def _load(model, source: str, targets: list[str], beams: int, max_tokens: int, d
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         network = AutoModelForSeq2SeqLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{model}: no sequence-to-sequence checkpoint: {str(error).splitlines()[0]}") from error
     network.eval().to(device)
     network.generation_config.max_length = None  # max_tokens decides

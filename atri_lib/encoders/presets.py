@@ -1,6 +1,7 @@
 """The encoders of each preset, by name."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -24,17 +25,17 @@ def _e5() -> nn.Module:
     return E5.pretrained()
 
 
-def _sonar() -> nn.Module:
-    from atri_lib.encoders.sonar import SonarText
+def _sonar(source: str | None = None) -> nn.Module:
+    from atri_lib.encoders.sonar import PUBLISHED, SonarText
 
-    return SonarText.pretrained()
+    return SonarText.pretrained(source or PUBLISHED)
 
 
-def _ced(size: str) -> Callable[[], nn.Module]:
-    def build() -> nn.Module:
+def _ced(size: str) -> Callable[..., nn.Module]:
+    def build(source: str | None = None) -> nn.Module:
         from atri_lib.encoders.ced import CED
 
-        return CED.pretrained(size)
+        return CED.pretrained(size, source)
 
     return build
 
@@ -57,12 +58,26 @@ PRESETS = {"mini": Preset("yamnet", "use"), "paper": Preset("ced-base", "sonar")
 def build_encoders(preset: str, audio: str | None = None, text: str | None = None) -> tuple[nn.Module, nn.Module]:
     """The pretrained (audio, text) encoders of a preset, either one replaced by name.
 
-    Raises ValueError naming the choices; each encoder raises its own error when its weights cannot be had.
+    A name is one of AUDIO_ENCODERS or TEXT_ENCODERS; ced-SIZE and sonar take their checkpoint from the hub, or from
+    where "ced-tiny=PATH" says: a file, a folder or another hub id. Raises ValueError naming the choices; each encoder
+    raises its own error when its weights cannot be had.
     """
+    audio_builder, text_builder = encoder_builders(preset, audio, text)
+    return audio_builder(), text_builder()
+
+
+def encoder_builders(preset: str, audio: str | None = None, text: str | None = None) -> list[Callable[[], nn.Module]]:
+    """What build_encoders calls: the names are checked, no weights are read. Raises ValueError naming the choices."""
     if preset not in PRESETS:
         raise ValueError(f"preset={preset!r}: use one of {', '.join(PRESETS)}")
-    audio, text = audio or PRESETS[preset].audio, text or PRESETS[preset].text
-    for name, known in ((audio, AUDIO_ENCODERS), (text, TEXT_ENCODERS)):
-        if name not in known:
-            raise ValueError(f"unknown encoder {name!r}: use one of {', '.join(known)}")
-    return AUDIO_ENCODERS[audio](), TEXT_ENCODERS[text]()
+    chosen = ((audio or PRESETS[preset].audio, AUDIO_ENCODERS), (text or PRESETS[preset].text, TEXT_ENCODERS))
+    return [_builder(name, known) for name, known in chosen]
+
+
+def _builder(given: str, known: Mapping[str, Callable[..., nn.Module]]) -> Callable[[], nn.Module]:
+    name, equals, source = given.partition("=")
+    if name not in known:
+        raise ValueError(f"unknown encoder {name!r}: use one of {', '.join(known)}")
+    if equals and (not source or not name.startswith(("ced", "sonar"))):
+        raise ValueError(f"encoder {given!r}: only ced-SIZE=PATH and sonar=PATH name a checkpoint")
+    return functools.partial(known[name], source) if source else known[name]

@@ -82,7 +82,10 @@ class SonarText(nn.Module):
         folder = model_path(model)
         if not (folder / "config.json").is_file():
             raise CheckpointError(f"{folder}: no config.json; expected a model folder of transformers")
-        config = M2M100Config.from_pretrained(folder, local_files_only=True)
+        try:
+            config = M2M100Config.from_pretrained(folder, local_files_only=True)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"{folder / 'config.json'}: not a model's configuration ({error})") from error
         return cls(config, nllb_tokenizer(folder)).load_published(folder).eval()
 
     def load_published(self, source: Mapping[str, Tensor] | str | os.PathLike) -> "SonarText":

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import torch
 from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from torch import Tensor
 
 from atri_lib.encoders.dual import DualEncoder
@@ -23,6 +24,11 @@ class TrainingDiverged(RuntimeError):
     """The loss or a weight became NaN or infinite; the last good checkpoint is kept."""
 
 
+def processes() -> PartialState:
+    """The processes of this launch and this one's place and device among them; ACCELERATE_USE_CPU keeps off the GPU."""
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+
+
 def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoint: pathlib.Path) -> list[dict]:
     """Train `model` in place and return the history: one row an epoch (loss, seconds, validation summary).
 
@@ -30,7 +36,7 @@ def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoin
     seeds the generators from (seed, step), and data order from (seed, epoch), so a resumed run repeats the
     uninterrupted one bit for bit on one process. Raises TrainingDiverged at the first NaN.
     """
-    launch = PartialState()
+    launch = processes()
     source = data.splits["train"]
     model.to(source.device)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import PartialState
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_tensors
@@ -25,7 +24,7 @@ from atri_lib import __version__, storage
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.training.checkpoints import load_state, trained_state
 from atri_lib.training.config import TrainConfig
-from atri_lib.training.loop import train
+from atri_lib.training.loop import processes, train
 from atri_lib.training.scoring import Scores, score
 from atri_lib.training.sources import TrainingData, build_model, load_data
 
@@ -82,7 +81,7 @@ class Run:
             config = TrainConfig.from_dict(json.loads((path / "config.json").read_text()))
         except (OSError, json.JSONDecodeError, TypeError) as error:
             raise RunError(f"{path}: not a run folder, config.json cannot be read ({error})") from error
-        data = load_data(config, PartialState().device)
+        data = load_data(config, processes().device)
         if path.name != run_name(config, data):
             raise RunError(f"{path}: code or data changed since it was started; train it anew with load_or_train")
         return load_or_train(config, data, folder=path.parent)
@@ -120,7 +119,7 @@ def load_or_train(
     the processes of one launch (accelerate) train it together, and the first of them writes.
     folder: the cache's runs by default. again=True trains even if a finished run exists and replaces it.
     """
-    launch = PartialState()
+    launch = processes()
     data = data or load_data(config, launch.device)
     parent = pathlib.Path(folder) if folder else storage.cache_dir("runs")
     path = parent / run_name(config, data)
@@ -159,8 +158,8 @@ def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> 
         load_state(model, load_tensors(origin), str(origin))
     history = pd.DataFrame(train(config, data, model, checkpoint))
     result = score(model, data.splits["test"])
-    if not PartialState().is_main_process:
-        PartialState().wait_for_everyone()  # until the first process has written the run
+    if not processes().is_main_process:
+        processes().wait_for_everyone()  # until the first process has written the run
         return _read(path, loaded=False)
     metrics = {
         "scheme": config.scheme,
@@ -185,7 +184,7 @@ def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> 
     storage.write_text(path / "retrieval.csv", result.table.to_csv())
     storage.write_json(path / "metrics.json", metrics)  # last: its presence says that the run is complete
     checkpoint.unlink(missing_ok=True)
-    PartialState().wait_for_everyone()
+    processes().wait_for_everyone()
     return _read(path, loaded=False)
 
 

