@@ -37,7 +37,7 @@ def published(lipschitz: ArrayLike, error: ArrayLike, gradient_max: ArrayLike, r
 
     lipschitz: lambda_t = sum p' lambda_(a,t); error: D_t = sum |p - p'|; gradient_max: g_max at the ideal run's
     weights before step t; all [..., T]. rate: eta. Returns a bound on ||w_t - w'_t||, [..., T].
-    Source: Eq. 3 of the bound chapter; Yin et al. 2025, after Zhao et al. 2018, arXiv 1806.00582.
+    Source: eq-bound-one-step of the bound chapter; Yin et al. 2025, after Zhao et al. 2018, arXiv 1806.00582.
     """
     return unroll(1 + rate * np.asarray(lipschitz), rate * np.asarray(error) * np.asarray(gradient_max))
 

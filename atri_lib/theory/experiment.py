@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from atri_lib.encoders.dual import DualEncoder, TimePooling
 from atri_lib.progress import progress
 from atri_lib.sampling import SCHEMES, Scheme, ideal_distribution
 from atri_lib.theory.bounds import sampling_factor
@@ -121,6 +122,30 @@ class Experiment:
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.audio))
             batches += [(epoch, order[first : first + self.batch]) for first in range(0, len(order), self.batch)]
         return [(epoch, clips) for epoch, clips in batches if len(clips) > 1]
+
+
+def on_features(
+    audio: Tensor, texts: Tensor, *, components: int = 64, hidden: int = 32, width: int = 32, seed: int = 0, **options
+) -> Experiment:
+    """The presets' projections, made small, on the principal components of cached features.
+
+    audio: patch embeddings [N, P, F], averaged within thirds of the clip; texts: [N, K, D]. components: how many are
+    kept on either side, scaled to mean square 1; hidden, width: units of a projection. No dropout: twin runs share
+    everything but the languages. seed: of the initial weights and of the order of clips; options: of `Experiment`.
+    """
+    audio, texts = principal(TimePooling(3)(audio), components), principal(texts, components)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = DualEncoder(audio.shape[-1], texts.shape[-1], width=width, hidden=hidden, parts=1, dropout=0.0)
+    return Experiment(model, audio[:, None], texts, seed=seed, **options)
+
+
+def principal(features: Tensor, components: int) -> Tensor:
+    """The leading principal components of features [..., F], float64, scaled to mean square 1: [..., components]."""
+    rows = features.double().flatten(0, -2)
+    rows = rows - rows.mean(0)
+    rows = rows @ torch.linalg.svd(rows, full_matrices=False)[2][:components].T
+    return (rows / rows.square().mean().sqrt()).unflatten(0, features.shape[:-1])
 
 
 class Draws:

@@ -25,13 +25,14 @@ def run(
     arms: Sequence[Arm] = ARMS,
     draws: int = 8,
     pilots: int = 3,
-    power_iterations: int = 3,
+    power_iterations: int | None = 3,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Run every arm beside the ideal run; measure the weight error and everything the bounds and the law need.
 
     draws: measured runs per arm, seeds seed ... seed + draws - 1 (one run if the arm has no randomness). pilots:
-    further runs on seeds of their own, from which alone the mean-square law's constants come. Values are float64.
+    further runs on seeds of their own, from which alone the mean-square law's constants come. power_iterations: for
+    lambda; None leaves the published bound out (nan), and with it much of the cost. Values are float64.
 
     Returns one row per (scheme, step, draw), step from 1 (the error after that step):
     - measured: ||w_t - w'_t||; joint: the same in the optimiser's coordinates (equal for SGD).
@@ -46,14 +47,15 @@ def run(
     - mean_square: RMS over draws by sqrt(bias^2 + law). bias: ||w_t - v_t||. amplification: E||one ideal step on the
       error||^2 / E||error||^2 of w' - v, and sigma: root of sigma_t^2 at w', from every language's gradients, both
       averages over the pilots. memory: twice the mean product of the error carried along and the new noise: 0 for
-      independent draws by theory, for Latin measured on the pilots. Adam is not linear in the gradient: its noise is
-      measured on the pilots, and taken as unbiased. What mixed negatives add is ignored.
+      independent draws by theory, for Latin measured on the pilots. Latin's noise after its first epoch is measured on
+      them too (sigma: nan), as w' knows which languages are to come, and so is Adam's, which is not linear in the
+      gradient; it is taken as unbiased. What mixed negatives add is ignored.
 
     Raises FloatingPointError if a run diverges, ValueError for arms that do not fit the data.
     """
     if draws < 1 or pilots < 1:
         raise ValueError(f"need at least one measured draw and one pilot, got draws={draws}, pilots={pilots}")
-    certify = isinstance(optimizer, SGD)
+    certify = isinstance(optimizer, SGD) and power_iterations is not None
     ideal = Runs.begin(optimizer, experiment.task.flat.start)
     ensembles = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms]
     epochs: list[int] = []
@@ -150,13 +152,13 @@ class _Ensemble:
             return {"bias": bias, "amplification": 1.0, "sigma": 0.0, "variance": 0.0, "memory": 0.0}
         after_expected = self.runs.after(expected)
         carried, before = after_expected.error(reference_after)[pilots], self.runs.error(reference)[pilots]
-        memory = 0.0  # what a draw knows of earlier ones: nothing, but for the Latin schedule
-        if self.arm.scheme == "latin":
+        memory, remembers = 0.0, self.arm.scheme == "latin" and step.epoch > 0
+        if remembers:  # the language of this epoch follows from the last one's: u and n are not independent
             kept, noise = reference_after.weights - after_expected.weights, after_expected.weights - after.weights
             memory = 2 * (kept * noise).sum(1)[pilots].mean().item()
         drawn = self.arm.drawn(self.experiment.languages)
         gain = self.runs.optimizer.gain
-        if gain is None:
+        if gain is None or remembers:
             sigma, variance = np.nan, np.square(after.error(after_expected)[pilots]).mean()
         else:
             spread = self.task.language_spread(self.runs.weights[pilots], step.data, drawn).mean().item()

@@ -45,6 +45,12 @@ class Source:
         waves = [torch.from_numpy(self.dataset.waveform(int(i))) for i in index]
         return nn.utils.rnn.pad_sequence(waves, batch_first=True).to(self.device)
 
+    def paired(self, count: int) -> tuple[Tensor, Tensor]:
+        """Features of the first `count` clips and of the first caption of each: audio [n, P, F], texts [n, K, D]."""
+        count = min(count, len(self))
+        first = torch.searchsorted(self.owner, torch.arange(count, device=self.device))
+        return self.audio[:count], self.text[:, first].transpose(0, 1)
+
     def captions(self, index: Tensor, language: Tensor) -> Tensor | dict[str, Tensor]:
         """Model input of some captions [n], each in its own language [n]: features [n, D] or tokens."""
         if self.text is not None:

@@ -12,7 +12,7 @@ from toy_heads import features, heads
 
 from atri_lib.sampling import UnknownScheme
 from atri_lib.theory import bounds, response, twin
-from atri_lib.theory.experiment import ARMS, Arm, Experiment
+from atri_lib.theory.experiment import ARMS, Arm, Experiment, on_features, principal
 from atri_lib.theory.optimizers import SGD, Adam, Momentum
 
 OPTIMIZERS = [SGD(0.1), Momentum(0.02), Adam(0.01)]
@@ -178,3 +178,50 @@ def test_memory_grows_with_the_weights_not_with_weights_times_pairs():
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     grown, copy = map(float, result.stdout.split())
     assert grown < 40 * copy
+
+
+def test_without_power_iteration_the_published_bound_is_left_out_and_nothing_else_changes():
+    with_bound = twin.run(experiment(), arms=ARMS[:1], draws=2, pilots=1, power_iterations=0)
+    without = twin.run(experiment(), arms=ARMS[:1], draws=2, pilots=1, power_iterations=None)
+    assert without.published.isna().all() and with_bound.published.notna().all()
+    assert without.drop(columns="published").equals(with_bound[without.columns].drop(columns="published"))
+
+
+def test_principal_components_are_a_rotation_of_the_centred_features():
+    features_ = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+    centred = features_.double().flatten(0, 1) - features_.double().mean((0, 1))
+    kept = principal(features_, 4).flatten(0, 1)
+    torch.testing.assert_close(kept @ kept.T, centred @ centred.T / centred.square().mean())
+    assert principal(features_, 2).square().mean() == pytest.approx(1)
+    one = principal(features_, 1).flatten()
+    assert (one @ kept[:, 0]).abs() == pytest.approx((one.norm() * kept[:, 0].norm()).item())  # the leading one
+
+
+def test_on_features_shares_everything_but_the_languages():
+    audio, texts = torch.randn(8, 6, 5), torch.randn(8, 3, 7)
+    one, other = (on_features(audio, texts, components=3, hidden=4, width=4, batch=4, epochs=1) for _ in range(2))
+    assert torch.equal(one.task.flat.start, other.task.flat.start) and torch.equal(one.audio, other.audio)
+    table = twin.run(one, arms=[ARMS[0]], draws=1, pilots=1, power_iterations=1)
+    assert bounds.share_held(table.published, table.measured) == 1
+
+
+MILLION = """
+import resource, sys
+sys.path.insert(0, {folder!r})
+from toy_heads import features, heads
+from atri_lib.theory import bounds, twin
+from atri_lib.theory.experiment import ARMS, Experiment
+audio, texts = features(32, 8, 512)
+setup = Experiment(heads(width=512, hidden=700, out=256), audio, texts, batch=32, epochs=1)
+table = twin.run(setup, draws=5, pilots=1, power_iterations=1)
+assert bounds.share_held(table.published, table.measured) == bounds.share_held(table.trajectory, table.measured) == 1
+print(len(setup.task.flat.start), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+@pytest.mark.slow
+def test_every_arm_runs_with_a_million_weights():
+    script = MILLION.format(folder=str(__file__).rsplit("/", 1)[0])
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    weights, gigabytes = map(float, result.stdout.split())
+    assert weights > 1e6 and gigabytes < 24
