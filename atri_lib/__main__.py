@@ -9,9 +9,15 @@ import sys
 import types
 import typing
 
-from atri_lib.encoders.presets import encoder_builders
 from atri_lib.languages import CODES
-from atri_lib.training.config import PROFILES, TrainConfig
+
+try:
+    from atri_lib.encoders.presets import encoder_builders
+    from atri_lib.training.config import PROFILES, TrainConfig
+except ImportError as error:  # the doctor works without them, and says what is missing
+    PROFILES, TrainConfig, MISSING = {}, None, error
+else:
+    MISSING = None
 
 EXAMPLES = {
     "scenes": "python -m atri_lib scenes --out my_scenes --train 200 --val 40 --test 60",
@@ -36,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
+    command("doctor", _doctor, "What this machine can run, what is missing, and the command that fixes it.")
+    if MISSING:
+        return top
     scenes = command("scenes", _scenes, "Compose scenes of recorded sounds and write them as audio files + manifest.")
     scenes.add_argument("--out", type=pathlib.Path, required=True, help="folder to write (audio and manifest.jsonl)")
     for split, count in (("train", 2000), ("val", 250), ("test", 500)):
@@ -71,7 +80,6 @@ def parser() -> argparse.ArgumentParser:
     translate.add_argument("--model", help="seq2seq checkpoint of transformers: a path, or an id on a hub")
     translate.add_argument("--out", type=pathlib.Path, required=True, help="CSV to write, one column a language")
 
-    command("doctor", _doctor, "What this machine can run, what is missing, and the command that fixes it.")
     return top
 
 
@@ -142,16 +150,8 @@ def _train(options: argparse.Namespace) -> dict:
         run = Run.resume(options.resume)
     else:
         config = _config(options)
-        run = load_or_train(config, load_data(config, _device()), folder=options.folder)
+        run = load_or_train(config, load_data(config), folder=options.folder)
     return {"run": str(run.path), "what": str(run)} | run.metrics
-
-
-def _device():
-    """Where this process trains: its GPU, if accelerate sees one."""
-    from accelerate import PartialState
-    from accelerate.utils import parse_flag_from_env
-
-    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
 
 
 def _evaluate(options: argparse.Namespace) -> dict:
@@ -160,7 +160,7 @@ def _evaluate(options: argparse.Namespace) -> dict:
     run = Run.load(options.run_folder)
     scores = run.scores
     if options.data:
-        data = load_data(run.config.replace(data=options.data))
+        data = load_data(run.config.replace(data=options.data), splits=("test",))
         scores = score(run.model(data), data.splits["test"])
     if not options.json:
         print(scores.table.round(2).to_string(), end="\n\n")
@@ -241,6 +241,9 @@ def _show(result: dict, indent: str = "") -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 on success, 1 with a message on standard error when it cannot be done, 2 for wrong usage."""
+    if MISSING and (arguments or sys.argv[1:])[:1] != ["doctor"]:
+        print(f"atri_lib: {MISSING}; `python -m atri_lib doctor` says what is missing", file=sys.stderr)
+        return 1
     options = parser().parse_args(arguments)
     try:
         result = options.run(options)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-CAPTIONS = {"ml_clap": 1, "cacl": 2}  # a clip's captions in one step; kcl: all K
+CAPTIONS = {"ml_clap": 1, "latin": 1, "english": 1, "cacl": 2}  # a clip's captions in one step; kcl: all K
 
 
 @dataclass(frozen=True)

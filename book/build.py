@@ -75,7 +75,10 @@ def prepare(profile: str) -> str:
     """Have data, features and training runs of a profile in the cache; returns the checksum of the data they are of."""
     from atri_lib.training import prepare_book_runs  # imports torch: only when something is to be built
 
-    return prepare_book_runs(profile)
+    try:
+        return prepare_book_runs(profile)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise SystemExit(f"\nThe data or a training run could not be had: {error}") from error
 
 
 def sounds_table() -> str:

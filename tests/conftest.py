@@ -1,5 +1,9 @@
 """What the tests share: tiny datasets with features that can be learned, and a cache of their own."""
 
+import os
+
+os.environ["ACCELERATE_USE_CPU"] = "true"  # bit for bit, on any machine
+
 import numpy as np
 import pytest
 import torch

@@ -1,6 +1,8 @@
 """The command line: help that teaches, exit codes that scripts can trust, JSON where it is wanted."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -84,6 +86,15 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(capsys):
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert any(entry["what"] == "torch" and entry["ok"] for entry in findings)
     assert all(entry["ok"] or entry["fix"] for entry in findings)
+
+
+def test_doctor_runs_where_packages_are_missing():
+    hide = "import sys; sys.modules['torch'] = sys.modules['accelerate'] = None; "
+    call = "from atri_lib.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    for command, code in (("doctor", 0), ("train", 1)):
+        done = subprocess.run([sys.executable, "-c", hide + call, command], capture_output=True, text=True)
+        assert done.returncode == code and "Traceback" not in done.stderr
+    assert "atri_lib doctor" in done.stderr
 
 
 def test_doctor_names_the_models_that_are_missing(monkeypatch, tmp_path, capsys):

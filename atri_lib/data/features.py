@@ -45,15 +45,20 @@ class Features:
 def cached_features(dataset: Dataset, audio_encoder, text_encoder, *, batch_size: int = 32, parts: int = 9) -> Features:
     """Features of a dataset under two frozen encoders, from the cache when their content was seen before.
 
-    The keys are the dataset's checksum and the encoder's fingerprint, so audio is not encoded again for another text
-    encoder. A clip's patches are averaged into `parts` equal stretches of time (9: the patches of YAMNet in 5 s), so
-    clips of any length fit one array. Files are memory-mapped; one that fails its checksum is computed anew.
+    The keys are the dataset's checksum, the encoder's fingerprint and its code, so audio is not encoded again for
+    another text encoder. A clip's patches are averaged into `parts` equal stretches of time (9: the patches of YAMNet
+    in 5 s), so clips of any length fit one array. Files are memory-mapped; one that fails its checksum is computed
+    anew.
     """
-    audio_key = storage.checksum("audio", dataset.checksum, audio_encoder.fingerprint, parts)
-    text_key = storage.checksum("text", dataset.checksum, text_encoder.fingerprint, list(CODES))
+    audio_key = storage.checksum("audio", dataset.checksum, audio_encoder.fingerprint, _code(audio_encoder), parts)
+    text_key = storage.checksum("text", dataset.checksum, text_encoder.fingerprint, _code(text_encoder), list(CODES))
     audio = _load_or_compute(audio_key, lambda: _audio_features(dataset, audio_encoder, batch_size, parts))
     text = _load_or_compute(text_key, lambda: _text_features(dataset, text_encoder))
     return Features(audio, text, np.asarray(dataset.owner), dataset.ids, storage.checksum(audio_key, text_key))
+
+
+def _code(encoder) -> str:
+    return storage.code_hash(type(encoder).__module__, "atri_lib.encoders.text", __name__)
 
 
 def _load_or_compute(key: str, compute) -> np.ndarray:
@@ -94,12 +99,13 @@ def _audio_features(dataset: Dataset, encoder, batch_size: int, parts: int) -> n
 def encode_clips(clips: Sequence[np.ndarray], encoder, parts: int = 9) -> np.ndarray:
     """Patch features of waveforms of any lengths, averaged into equal stretches of time: float32 [N, parts, F]."""
     encoder.eval()
+    device = next((parameter.device for parameter in encoder.parameters()), "cpu")
     lengths, values = np.array([len(clip) for clip in clips]), {}
     for length in np.unique(lengths):  # clips of one length together: no padding, so no batch changes a clip
         rows = np.flatnonzero(lengths == length)
-        patches = encoder(torch.from_numpy(np.stack([clips[row] for row in rows])))  # [n, P, F]
+        patches = encoder(torch.from_numpy(np.stack([clips[row] for row in rows])).to(device))  # [n, P, F]
         pooled = nn.functional.adaptive_avg_pool1d(patches.float().transpose(1, 2), parts).transpose(1, 2)
-        values |= dict(zip(rows.tolist(), pooled.numpy(), strict=True))
+        values |= dict(zip(rows.tolist(), pooled.cpu().numpy(), strict=True))
     return np.stack([values[row] for row in range(len(clips))]).astype(np.float32)
 
 
@@ -107,4 +113,4 @@ def encode_clips(clips: Sequence[np.ndarray], encoder, parts: int = 9) -> np.nda
 def _text_features(dataset: Dataset, encoder) -> np.ndarray:
     encoder.eval()
     rows = [encoder.embed(dataset.sentences(code), language=code) for code in CODES]
-    return torch.stack(rows).float().numpy()
+    return torch.stack(rows).float().cpu().numpy()

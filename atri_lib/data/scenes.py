@@ -29,7 +29,8 @@ class SceneError(ValueError):
 
 @dataclass(frozen=True)
 class SceneStyle:
-    """How hard the scenes are. layouts: probabilities in the order of LAYOUTS; far: probability of a distant sound.
+    """How hard the scenes are. layouts: probabilities in the order of LAYOUTS; far: probability of a distant sound in
+    company; alone, near and far are equally frequent.
 
     far_level: of distant sounds in dB; noise: signal-to-noise ratio in dB, drawn from this range; three: share of
     sequences with three sounds.

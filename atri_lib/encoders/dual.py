@@ -22,9 +22,12 @@ class TimePooling(nn.Module):
 
 
 def projection(width_in: int, hidden: int, width_out: int, dropout: float) -> nn.Sequential:
-    """Two layers from a tower's features to the shared space; GELU keeps the loss twice differentiable (bounds)."""
+    """Two layers from a tower's features to the shared space; GELU keeps the loss twice differentiable (bounds).
+
+    The norm has no scale and shift: the linear layer after it has both, and frozen features then need no gradient.
+    """
     return nn.Sequential(
-        nn.LayerNorm(width_in),
+        nn.LayerNorm(width_in, elementwise_affine=False),
         nn.Linear(width_in, hidden),
         nn.GELU(),
         nn.Dropout(dropout),
@@ -70,10 +73,20 @@ class DualEncoder(nn.Module):
         """The softmax temperature, a positive scalar."""
         return self.log_temperature.exp()
 
-    def encode_audio(self, audio: Tensor) -> Tensor:
-        """Waveforms [N, samples] (with a tower) or patch features [N, P, F] -> unit vectors [N, d]."""
-        patches = audio if self.audio_tower is None else self.audio_tower(audio)
-        return nn.functional.normalize(self.audio_projection(self.pooling(patches)), dim=-1)
+    def encode_audio(self, audio: Tensor | list[Tensor]) -> Tensor:
+        """Patch features [N, P, F], or with a tower N waveforms, stacked or a list -> unit vectors [N, d]."""
+        pooled = self._pool_by_length(audio) if isinstance(audio, list) else self._pool(audio)
+        return nn.functional.normalize(self.audio_projection(pooled), dim=-1)
+
+    def _pool(self, audio: Tensor) -> Tensor:
+        return self.pooling(audio if self.audio_tower is None else self.audio_tower(audio))
+
+    def _pool_by_length(self, clips: list[Tensor]) -> Tensor:
+        """Clips of one length at a time: none is padded, so its embedding does not depend on its batch."""
+        lengths = torch.tensor([len(clip) for clip in clips])
+        rows = [(lengths == length).nonzero().flatten() for length in lengths.unique()]
+        pooled = torch.cat([self._pool(torch.stack([clips[i] for i in group])) for group in rows])
+        return pooled[torch.cat(rows).argsort().to(pooled.device)]
 
     def encode_text(self, text: Tensor | dict[str, Tensor]) -> Tensor:
         """Tokens of N captions (with a tower) or sentence features [..., F] -> unit vectors [..., d]."""

@@ -41,6 +41,8 @@ class Arm:
 
     def noise_share(self, languages: int) -> float:
         """Variance of the arm's gradient of one clip / population variance over the languages in `drawn`."""
+        if self.scheme == "english":
+            return 0.0
         if self.scheme == "cacl":
             return sampling_factor(languages - 1, 1) / 4  # the random language has half of the clip's weight
         return sampling_factor(languages, self.draw(1, languages, 0).m)

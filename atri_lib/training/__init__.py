@@ -2,12 +2,12 @@
 
 from atri_lib.training.config import PROFILES, TrainConfig
 from atri_lib.training.loop import TrainingDiverged
-from atri_lib.training.runs import Run, RunError, fit, load_or_train, prepare_book_runs, run_name
+from atri_lib.training.runs import Run, RunError, fit, load_or_train, prepare_book_runs, run_name, two_stages
 from atri_lib.training.scoring import Scores, encode, score, score_embeddings
 from atri_lib.training.sources import Source, TrainingData, build_model, load_data, load_datasets
 
 __all__ = [
     "PROFILES", "Run", "RunError", "Scores", "Source", "TrainConfig", "TrainingData", "TrainingDiverged",
     "build_model", "encode", "fit", "load_data", "load_datasets", "load_or_train", "prepare_book_runs", "run_name",
-    "score", "score_embeddings",
+    "score", "score_embeddings", "two_stages",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ import json
 import pathlib
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -27,12 +27,18 @@ def write_checkpoint(
 def read_checkpoint(
     path: pathlib.Path, model: DualEncoder, optimizer: torch.optim.Optimizer
 ) -> tuple[list, int]:
-    """Restore what write_checkpoint wrote and return (history, epochs done); ([], 0) when there is no file."""
+    """Restore what write_checkpoint wrote and return (history, epochs done); ([], 0) when there is no file.
+
+    Raises ValueError for a file that is damaged or of another architecture.
+    """
     if not path.exists():
         return [], 0
-    with safe_open(path, "pt") as stored:
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}
-        history = json.loads(stored.metadata()["history"])
+    try:
+        with safe_open(path, "pt") as stored:
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}
+            history = json.loads(stored.metadata()["history"])
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: damaged checkpoint ({error}); delete it to begin this run anew") from error
     load_state(model, {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}, str(path))
     state = {}
     for name, value in tensors.items():

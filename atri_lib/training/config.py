@@ -58,6 +58,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for code in self.languages:
             language(code)
+        if not self.languages or len(set(self.languages)) < len(self.languages):
+            raise ValueError(f"languages={self.languages}: at least English, and none twice")
         choices = {
             "scheme": tuple(SCHEMES), "optimizer": ("adam", "sgd"), "schedule": ("cosine", "constant"),
             "precision": ("fp32", "bf16"),
@@ -72,9 +74,19 @@ class TrainConfig:
         for name in ("epochs", "evaluate_every", "checkpoint_every", "learning_rate", "temperature"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be positive")
-        for side in self.unfreeze:
+        if len(self.scenes) != 3:
+            raise ValueError(f"scenes={self.scenes}: three sizes, of train, val and test")
+        if self.text_chunk < 0 or not 0 <= self.dropout < 1 or min(self.width, self.hidden, self.parts) < 1:
+            raise ValueError(
+                f"text_chunk={self.text_chunk}, dropout={self.dropout}, width={self.width}, hidden={self.hidden}, "
+                f"parts={self.parts}: a chunk is not negative, dropout below 1, the others at least 1"
+            )
+        for side, blocks in self.unfreeze.items():
             if side not in ("audio", "text"):
                 raise ValueError(f"unfreeze names {side!r}: use 'audio' or 'text'")
+            if blocks != "all" and not (isinstance(blocks, int) and blocks >= 0):
+                raise ValueError(f"unfreeze {side}={blocks!r}: a number of blocks, or 'all'")
+        SCHEMES[self.scheme](clips=2, languages=len(self.languages), seed=self.seed, m=self.m)  # refuses what cannot be
 
     @classmethod
     def for_profile(cls, profile: str = "book", **changes) -> "TrainConfig":

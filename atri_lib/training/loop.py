@@ -6,8 +6,6 @@ import time
 
 import numpy as np
 import torch
-from accelerate import PartialState
-from accelerate.utils import parse_flag_from_env
 from torch import Tensor
 
 from atri_lib.encoders.dual import DualEncoder
@@ -15,6 +13,7 @@ from atri_lib.progress import progress
 from atri_lib.sampling import SCHEMES
 from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
 from atri_lib.training.config import TrainConfig
+from atri_lib.training.launch import agreed, processes
 from atri_lib.training.scoring import score
 from atri_lib.training.sources import Source, TrainingData
 from atri_lib.training.step import average_gradients, backward
@@ -24,17 +23,13 @@ class TrainingDiverged(RuntimeError):
     """The loss or a weight became NaN or infinite; the last good checkpoint is kept."""
 
 
-def processes() -> PartialState:
-    """The processes of this launch and this one's place and device among them; ACCELERATE_USE_CPU keeps off the GPU."""
-    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
-
-
 def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoint: pathlib.Path) -> list[dict]:
     """Train `model` in place and return the history: one row an epoch (loss, seconds, validation summary).
 
     Goes on from `checkpoint` if it exists and writes it every config.checkpoint_every epochs, atomically. Every step
     seeds the generators from (seed, step), and data order from (seed, epoch), so a resumed run repeats the
-    uninterrupted one bit for bit on one process. Raises TrainingDiverged at the first NaN.
+    uninterrupted one bit for bit on one process and the CPU. Raises TrainingDiverged at the first NaN, and ValueError
+    for a batch that the processes cannot share evenly, or processes that do not share the run's folder.
     """
     launch = processes()
     source = data.splits["train"]
@@ -44,12 +39,14 @@ def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoin
     options = {"m": config.m} if config.m is not None else {}
     scheme = SCHEMES[config.scheme](clips=len(source), languages=len(config.languages), seed=config.seed, **options)
     history, begin = read_checkpoint(checkpoint, model, optimizer)
-    batch = min(config.batch_size, len(source)) // launch.num_processes
-    if batch == 0:
+    if begin != agreed(begin):
+        raise ValueError(f"{checkpoint.parent} is not the same folder for all processes: give one that they share")
+    together = min(config.batch_size, len(source))
+    if together % launch.num_processes:
         raise ValueError(
-            f"{launch.num_processes} processes share a batch of {min(config.batch_size, len(source))} clips: "
-            "start fewer processes, or make batch_size larger"
+            f"{launch.num_processes} processes cannot share a batch of {together} clips evenly: change batch_size"
         )
+    batch = together // launch.num_processes
     steps = len(source) // (batch * launch.num_processes)
     bar = progress(range(begin, config.epochs), f"{config.scheme} seed {config.seed}", unit="epoch")
     for epoch in bar:
@@ -66,7 +63,9 @@ def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoin
             rows = order[first : first + batch]
             texts = [source.captions(captions[rows], column) for column in languages[rows].T]
             optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(source.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            # Chunks encode twice, first without gradient: autocast must not reuse the weights it cast then.
+            cast = {"enabled": config.precision == "bf16", "cache_enabled": not config.text_chunk}
+            with torch.autocast(source.device.type, torch.bfloat16, **cast):
                 losses.append(backward(model, config.scheme, source.clips(rows), texts, config.text_chunk))
             average_gradients(model)
             if not math.isfinite(losses[-1]):

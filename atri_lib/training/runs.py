@@ -9,13 +9,13 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
@@ -24,7 +24,8 @@ from atri_lib import __version__, storage
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.training.checkpoints import load_state, trained_state
 from atri_lib.training.config import TrainConfig
-from atri_lib.training.loop import processes, train
+from atri_lib.training.launch import agreed, processes
+from atri_lib.training.loop import train
 from atri_lib.training.scoring import Scores, score
 from atri_lib.training.sources import TrainingData, build_model, load_data
 
@@ -74,14 +75,14 @@ class Run:
     @classmethod
     def resume(cls, path: str | os.PathLike) -> "Run":
         """Finish the run of a folder that was interrupted (it holds config.json, perhaps a checkpoint)."""
-        path = pathlib.Path(path)
+        path = pathlib.Path(path).resolve()
         if (path / "metrics.json").exists():
             return cls.load(path)
         try:
             config = TrainConfig.from_dict(json.loads((path / "config.json").read_text()))
         except (OSError, json.JSONDecodeError, TypeError) as error:
             raise RunError(f"{path}: not a run folder, config.json cannot be read ({error})") from error
-        data = load_data(config, processes().device)
+        data = load_data(config)
         if path.name != run_name(config, data):
             raise RunError(f"{path}: code or data changed since it was started; train it anew with load_or_train")
         return load_or_train(config, data, folder=path.parent)
@@ -115,21 +116,24 @@ def load_or_train(
 ) -> Run:
     """The run of a config: loaded if its key (config, data, code) is in `folder`, else trained and kept there.
 
-    An interrupted run goes on from its last checkpoint. A second program that wants the same run waits for the first;
-    the processes of one launch (accelerate) train it together, and the first of them writes.
+    An interrupted run goes on from its last checkpoint. A second program that wants the same run waits for the first.
+    The processes of one launch (accelerate) train it together and the first of them writes; they do not wait for
+    another program, but raise RunError.
     folder: the cache's runs by default. again=True trains even if a finished run exists and replaces it.
     """
     launch = processes()
-    data = data or load_data(config, launch.device)
+    data = data or load_data(config)
     parent = pathlib.Path(folder) if folder else storage.cache_dir("runs")
     path = parent / run_name(config, data)
     parent.mkdir(parents=True, exist_ok=True)
-    with _locked(parent / f".{path.name}.lock") if launch.is_main_process else contextlib.nullcontext():
-        launch.wait_for_everyone()  # the first process holds the lock: nothing changes until all have looked
-        if not again:
+    lock = parent / f".{path.name}.lock"
+    with _locked(lock, wait=launch.num_processes == 1) if launch.is_main_process else contextlib.nullcontext():
+        found = None
+        if launch.is_main_process and not again:
             with contextlib.suppress(RunError):
-                return _read(path, loaded=True)
-        launch.wait_for_everyone()
+                found = _read(path, loaded=True)
+        if agreed(found is not None):
+            return found or _read(path, loaded=True)
         if launch.is_main_process:
             if again and (path / "metrics.json").exists():
                 shutil.rmtree(path)
@@ -148,6 +152,17 @@ def prepare_book_runs(profile: str) -> str:
             run = load_or_train(base.replace(scheme=scheme, seed=seed), data)
             print(f"    {run}: T2A R@1 {run.metrics['test']['T2A R@1']:.1f} %, MRV {run.metrics['test']['mrv']:.0f}")
     return data.checksum
+
+
+def two_stages(config: TrainConfig, schemes: Sequence[str], data: TrainingData | None = None, folder=None) -> dict:
+    """The paper's recipe: an ML-CLAP run, then from its weights one run of each scheme; returns {scheme: Run}.
+
+    Both stages take config.epochs epochs. The first run's folder is each result's `config.init`.
+    """
+    data = data or load_data(config)
+    first = load_or_train(config.replace(scheme="ml_clap"), data, folder=folder)
+    second = config.replace(init=str(first.path))
+    return {scheme: load_or_train(second.replace(scheme=scheme), data, folder=folder) for scheme in schemes}
 
 
 def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run:
@@ -195,6 +210,8 @@ def _read(path: pathlib.Path, loaded: bool) -> Run:
         history, ranks = pd.read_csv(path / "history.csv"), load_file(path / "ranks.safetensors")
         table = pd.read_csv(path / "retrieval.csv", index_col="language")
         scores = Scores(ranks["t2a"], ranks["a2t"], table, metrics["test"])
+        with safe_open(path / "weights.safetensors", "pt"):  # whole, though not read
+            pass
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise RunError(f"{path}: not a complete run ({error}); train it with load_or_train or Run.resume") from error
     return Run(path, config, history, metrics, scores, loaded)
@@ -205,11 +222,13 @@ def _accelerator() -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: pathlib.Path) -> Iterator[None]:
+def _locked(path: pathlib.Path, wait: bool = True) -> Iterator[None]:
     with open(path, "w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if not wait:
+                raise RunError(f"{path}: another program trains this run; start again when it is done") from None
             print(f"another process is training this run; waiting for {path.name}", file=sys.stderr)
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield

@@ -1,6 +1,7 @@
 """Where batches come from: cached features of frozen towers, or waveforms and tokens of open ones."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.languages import CODES
 from atri_lib.training.config import TrainConfig
+from atri_lib.training.launch import processes
 
 SPLITS = ("train", "val", "test")
 
@@ -38,18 +40,17 @@ class Source:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def clips(self, index: Tensor) -> Tensor:
-        """Model input of some clips [n]: features [n, P, F] or waveforms [n, samples], zero-padded to the longest."""
+    def clips(self, index: Tensor) -> Tensor | list[Tensor]:
+        """Model input of some clips [n]: features [n, P, F], or n waveforms [samples] as long as they are."""
         if self.audio is not None:
             return self.audio[index]
-        waves = [torch.from_numpy(self.dataset.waveform(int(i))) for i in index]
-        return nn.utils.rnn.pad_sequence(waves, batch_first=True).to(self.device)
+        return [torch.from_numpy(self.dataset.waveform(int(i))).to(self.device) for i in index]
 
     def paired(self, count: int) -> tuple[Tensor, Tensor]:
-        """Features of the first `count` clips and of the first caption of each: audio [n, P, F], texts [n, K, D]."""
+        """Features of the first `count` clips and of each one's first caption, on the CPU: [n, P, F], [n, K, D]."""
         count = min(count, len(self))
         first = torch.searchsorted(self.owner, torch.arange(count, device=self.device))
-        return self.audio[:count], self.text[:, first].transpose(0, 1)
+        return self.audio[:count].cpu(), self.text[:, first].transpose(0, 1).cpu()
 
     def captions(self, index: Tensor, language: Tensor) -> Tensor | dict[str, Tensor]:
         """Model input of some captions [n], each in its own language [n]: features [n, D] or tokens."""
@@ -80,28 +81,41 @@ class TrainingData:
     checksum: str
 
 
-def load_datasets(config: TrainConfig) -> dict:
+def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict:
     """The datasets a config names, by split: a manifest's, or scenes composed from the sounds at hand."""
     if config.data is None:
-        return make_scenes(default_bank(), sizes=dict(zip(SPLITS, config.scenes, strict=True)), seed=config.data_seed)
+        made = make_scenes(default_bank(), sizes=dict(zip(SPLITS, config.scenes, strict=True)), seed=config.data_seed)
+        return {split: made[split] for split in splits}
     datasets = load_manifest(config.data)
-    missing = [split for split in SPLITS if split not in datasets]
+    missing = [split for split in splits if split not in datasets]
     if missing:
-        raise ValueError(f"{config.data}: no lines with split {', '.join(missing)}; training needs {', '.join(SPLITS)}")
-    return datasets
+        raise ValueError(f"{config.data}: no lines with split {', '.join(missing)}, but {', '.join(splits)} are needed")
+    return {split: datasets[split] for split in splits}
 
 
-def load_data(config: TrainConfig, device: str | torch.device = "cpu") -> TrainingData:
-    """Datasets, encoders and features for a config; what is frozen is computed once and read from the cache."""
-    datasets = load_datasets(config)
-    audio_encoder, text_encoder = build_encoders(config.preset, config.audio_encoder, config.text_encoder)
-    device = torch.device(device)
+def load_data(
+    config: TrainConfig, device: str | torch.device | None = None, splits: Sequence[str] = SPLITS
+) -> TrainingData:
+    """Datasets, encoders and features for a config; what is frozen is computed once and read from the cache.
+
+    device: where to train and encode, by default this process's GPU or the CPU. In a launch of several processes the
+    first one computes what is missing.
+    """
+    device = torch.device(device or processes().device)
+    with processes().main_process_first():
+        return _load(config, device, splits)
+
+
+def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> TrainingData:
+    datasets = load_datasets(config, splits)
+    built = build_encoders(config.preset, config.audio_encoder, config.text_encoder)
+    audio_encoder, text_encoder = (encoder.to(device) for encoder in built)
     columns = [CODES.index(code) for code in config.languages]
-    splits, sums = {}, []
+    sources, sums = {}, []
     for split, dataset in datasets.items():
         frozen = [not config.unfreeze.get(side) for side in ("audio", "text")]
         features = cached_features(dataset, audio_encoder, text_encoder) if any(frozen) else None
-        splits[split] = Source(
+        sources[split] = Source(
             dataset=dataset,
             audio=_tensor(features.audio, device) if frozen[0] else None,
             text=_tensor(features.text[columns], device) if frozen[1] else None,
@@ -110,9 +124,9 @@ def load_data(config: TrainConfig, device: str | torch.device = "cpu") -> Traini
             text_encoder=text_encoder,
             device=device,
         )
-        sums.append(dataset.checksum)
+        sums.append(features.checksum if features else dataset.checksum)
     checksum = storage.checksum(sums, audio_encoder.fingerprint, text_encoder.fingerprint)
-    return TrainingData(splits, audio_encoder, text_encoder, checksum)
+    return TrainingData(sources, audio_encoder, text_encoder, checksum)
 
 
 def _tensor(values: np.ndarray, device: torch.device) -> Tensor:

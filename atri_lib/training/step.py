@@ -25,11 +25,13 @@ def batch_loss(scheme: str, audio: Tensor, texts: Tensor, temperature: Tensor | 
         return ml_clap_loss(audio, texts[:, 0], temperature)
     if scheme == "cacl":
         return cacl_loss(audio, texts[:, 0], texts[:, 1], temperature)
-    return kcl_loss(audio, texts, temperature)
+    if scheme in ("kcl", "m_of_k"):
+        return kcl_loss(audio, texts, temperature)
+    raise ValueError(f"no loss for scheme {scheme!r}")
 
 
 def backward(
-    model: nn.Module, scheme: str, audio_input: Tensor, text_inputs: Sequence, text_chunk: int = 0
+    model: nn.Module, scheme: str, audio_input: Tensor | list, text_inputs: Sequence, text_chunk: int = 0
 ) -> float:
     """Add the gradient of the global batch's loss to `.grad` of every parameter; return the loss in nats.
 

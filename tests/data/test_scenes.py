@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import re
+import time
 
 import numpy as np
 import pytest
@@ -108,6 +109,13 @@ def test_a_sequence_has_its_sounds_in_order(scenes):
 
     assert likeness(forward[:40_000]) > 2 * likeness(forward[40_000:])
     assert likeness(backward[40_000:]) > 2 * likeness(backward[:40_000])
+
+
+def test_rendering_is_a_hundred_times_faster_than_real_time(scenes):
+    started = time.perf_counter()
+    for index in range(30):
+        scenes["test"].waveform(index)
+    assert time.perf_counter() - started < 30 * scenes["test"].seconds / 100
 
 
 def test_too_many_scenes_are_refused_with_the_number_possible(bank):

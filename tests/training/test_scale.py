@@ -20,7 +20,7 @@ from atri_lib.encoders.presets import build_encoders
 from atri_lib.encoders.sonar import SonarText
 from atri_lib.encoders.tiny import write_ced, write_sonar
 from atri_lib.languages import CODES
-from atri_lib.training import Run, TrainConfig, load_data, load_or_train
+from atri_lib.training import Run, TrainConfig, build_model, load_data, load_or_train, two_stages
 from atri_lib.training.step import backward
 
 SPLITS = {"train": 12, "val": 4, "test": 4}
@@ -113,6 +113,38 @@ def test_bf16_trains_near_the_full_precision_loss(published, tmp_path):
     assert all(value.dtype == torch.float32 for value in weights(runs["bf16", 0]).values() if value.is_floating_point())
 
 
+def test_bf16_chunks_give_the_gradients_of_the_whole(published):
+    config = TrainConfig(**settings(published))
+    data, gradients = load_data(config), []
+    source = data.splits["train"]
+    rows = torch.arange(6)
+    for chunk in (0, 4):
+        model = build_model(config, data)
+        texts = [source.captions(rows, torch.full_like(rows, k)) for k in range(len(CODES))]
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=not chunk):
+            backward(model, "kcl", source.clips(rows), texts, chunk)
+        gradients.append(dict(model.named_parameters())["text_tower.encoder.layers.0.fc1.weight"].grad.flatten())
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
+
+
+def test_a_clip_is_embedded_alike_whatever_lies_beside_it(published):
+    config = TrainConfig(**settings(published))
+    model = build_model(config, load_data(config)).eval()
+    generator = torch.Generator().manual_seed(0)
+    clips = [torch.randn(length, generator=generator) for length in (16_000, 4_000, 9_000, 4_000)]
+    with torch.no_grad():
+        together = model.encode_audio(clips)
+        alone = torch.cat([model.encode_audio(clip[None]) for clip in clips])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+
+
+def test_two_stages_start_every_scheme_from_the_same_weights(published, tmp_path):
+    runs = two_stages(TrainConfig(**settings(published)), ("cacl", "kcl"), folder=tmp_path)
+    (start,) = {run.config.init for run in runs.values()}
+    assert Run.load(start).config.scheme == "ml_clap"
+    assert {scheme: run.config.scheme for scheme, run in runs.items()} == {"cacl": "cacl", "kcl": "kcl"}
+
+
 def test_a_killed_command_taken_up_again_ends_with_the_same_weights(published, tmp_path):
     environment = os.environ | {"ATRI_PROGRESS": "0"}
     whole = load_or_train(TrainConfig(**settings(published, epochs=15)), folder=tmp_path / "whole")
@@ -120,6 +152,7 @@ def test_a_killed_command_taken_up_again_ends_with_the_same_weights(published, t
     worker = subprocess.Popen(line, env=environment, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
     while not list((tmp_path / "killed").glob("*/checkpoint.safetensors")) and time.monotonic() < deadline:
+        assert worker.poll() is None, "the command ended before its first checkpoint"
         time.sleep(0.02)
     worker.send_signal(signal.SIGKILL)
     worker.wait()
