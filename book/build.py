@@ -6,6 +6,7 @@ Everything is keyed by content: what did not change is not done again, and a bui
 import argparse
 import contextlib
 import fcntl
+import json
 import os
 import pathlib
 import shutil
@@ -16,9 +17,10 @@ from collections.abc import Iterator
 
 import chapters
 import checks
+import kernels
 import pages
 
-from atri_lib.storage import checksum, write_text
+from atri_lib.storage import checksum, write_json, write_text
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -89,30 +91,68 @@ def sounds_table() -> str:
     return "\n".join(["| Sound | Source | Licence |", "|---|---|---|", *sorted(rows)])
 
 
-def executed_chapters(names: list[str], profile: str, data: str) -> dict:
-    """Every chapter executed, from _build/executed where its key is there; returns (key, notebook) by name."""
+def sounds_at_hand() -> list | None:
+    """Path, size and time of every file of the recordings, fetched if need be; None where they cannot be had."""
+    from atri_lib.data.recorded import find_stamps
+    from atri_lib.data.sounds import SoundsUnavailable
+
+    try:
+        folder = find_stamps()
+    except SoundsUnavailable:
+        return None
+    files = sorted((path, path.stat()) for path in folder.rglob("*") if path.is_file())
+    return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in files]
+
+
+def planned(names: list[str], profile: str, data: str, environment: str) -> dict[str, tuple[str, kernels.Job]]:
+    """Key of every chapter and the job that puts it into _build/executed, by name."""
+    result = {}
+    for name in names:
+        source = ROOT / "notebooks" / f"{name}.ipynb"
+        notebook = chapters.read(source)
+        key = chapters.chapter_key(notebook, parameters_of(profile), environment, data)
+        target = BUILD / "executed" / f"{name}-{key}.ipynb"
+        result[name] = key, kernels.Job(source, target, chapters.measures_time(notebook))
+    return result
+
+
+def parameters_of(profile: str) -> dict:
+    return {} if profile == "book" else {"profile": profile}
+
+
+def data_and_plan(names: list[str], profile: str) -> tuple[str, dict]:
+    """Checksum of the data and the plan; data and runs are looked at only when there is a chapter to execute."""
+    environment, memory = chapters.environment_key(ROOT), BUILD / "data.json"
+    sounds = sounds_at_hand()
+    key = checksum(environment, sounds)
+    known = json.loads(memory.read_text()) if memory.exists() else {}
+    if sounds and known.get(profile, {}).get("key") == key:
+        data = known[profile]["data"]
+        plan = planned(names, profile, data, environment)
+        if all(job.target.exists() for _, job in plan.values()):
+            say("unchanged, and no chapter needs them")
+            return data, plan
+    data = prepare(profile)
+    write_json(memory, known | {profile: {"key": key, "data": data}})
+    return data, planned(names, profile, data, environment)
+
+
+def execute_missing(plan: dict[str, tuple[str, kernels.Job]], profile: str) -> None:
+    """Execute what is not in _build/executed yet, and forget all but a few versions of each chapter."""
     os.environ.update(QUIET, ATRI_PLAYERS="1")
-    parameters = {} if profile == "book" else {"profile": profile}
-    environment = chapters.environment_key(ROOT)
-    folder, result = BUILD / "executed", {}
+    folder = BUILD / "executed"
     for leftover in folder.glob(".*"):  # of a build that was killed: we hold the lock, nobody writes there
         shutil.rmtree(leftover, ignore_errors=True)
-    for number, name in enumerate(names, 1):
-        source = ROOT / "notebooks" / f"{name}.ipynb"
-        key = chapters.chapter_key(chapters.read(source), parameters, environment, data)
-        target = folder / f"{name}-{key}.ipynb"
-        if target.exists():
-            os.utime(target)
-            say(f"{number:2}/{len(names)} {name}: unchanged")
-        else:
-            say(f"{number:2}/{len(names)} {name}: executing")
-            seconds = chapters.execute(source, target, parameters, failed=BUILD / "failed")
-            say(f"      {seconds:.1f} s")
+    jobs = [job for _, job in plan.values()]
+    missing = [job for job in jobs if not job.target.exists()]
+    if len(missing) < len(jobs):
+        say(f"{len(jobs) - len(missing)} unchanged")
+    kernels.execute(missing, parameters_of(profile), BUILD / "failed", say, show)
+    for name, (_, job) in plan.items():
+        os.utime(job.target)
         versions = sorted(folder.glob(f"{name}-*.ipynb"), key=lambda path: path.stat().st_mtime)
         for old in versions[:-KEPT]:
             old.unlink()
-        result[name] = (key, chapters.read(target))
-    return result
 
 
 def build_book(profile: str) -> None:
@@ -126,10 +166,10 @@ def build_book(profile: str) -> None:
             say(f"note: notebooks/{path.name} is not in _toc.yml and stays out of the book")
 
     steps.next("Recordings, features and training runs")
-    data = prepare(profile)
+    data, plan = data_and_plan(names, profile)
 
     steps.next(f"Chapters: {len(names)}, profile {profile}")
-    executed = executed_chapters(names, profile, data)
+    execute_missing(plan, profile)
 
     steps.next("Site")
     sources = [
@@ -137,11 +177,11 @@ def build_book(profile: str) -> None:
     ]
     sources += [ROOT / "_config.yml", ROOT / "_toc.yml", ROOT / "requirements.txt"]
     library = sorted((ROOT / "atri_lib").rglob("*.py"))
-    key = checksum(profile, data, [k for k, _ in executed.values()], *[path.read_bytes() for path in sources + library])
+    key = checksum(profile, data, [k for k, _ in plan.values()], *[path.read_bytes() for path in sources + library])
     if pages.published_key(HTML) == key:
         say("up to date")
     else:
-        notebooks = {name: notebook for name, (_, notebook) in executed.items()}
+        notebooks = {name: chapters.read(job.target) for name, (_, job) in plan.items()}
         tables = {
             "status": lambda: pages.status_table(notebooks),
             "profile": lambda: profile,

@@ -5,6 +5,7 @@ import pathlib
 import re
 import sys
 import time
+from collections.abc import Callable
 
 import nbformat
 import papermill
@@ -44,14 +45,42 @@ def chapter_key(notebook: NotebookNode, parameters: dict, environment: str, data
     return checksum(cells, parameters, environment, data)
 
 
-def execute(source: pathlib.Path, target: pathlib.Path, parameters: dict, failed: pathlib.Path) -> float:
+def measures_time(notebook: NotebookNode) -> bool:
+    """Whether a cell has the tag `measures-time`: nothing may be executed beside such a chapter."""
+    return any("measures-time" in cell.metadata.get("tags", ()) for cell in notebook.cells)
+
+
+class Reported:
+    """A stream that hands each text written to it to a function."""
+
+    def __init__(self, report: Callable[[str], None]):
+        self.report = report
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            self.report(text.strip())
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def execute(
+    source: pathlib.Path,
+    target: pathlib.Path,
+    parameters: dict,
+    failed: pathlib.Path,
+    report: Callable[[str], None] | None = None,
+) -> float:
     """Execute a chapter with papermill into `target`, atomically; returns seconds.
 
+    Shows a bar, or hands "cells done/all cells" to `report` after each cell.
     Raises ChapterFailed with chapter, cell and traceback; what ran until then is kept in the folder `failed`.
     """
     start = time.monotonic()
     shape = "{desc} |{bar:24}| cell {n}/{total} [{elapsed}<{remaining}]"
     bar = {"desc": f"    {source.stem}", "leave": False, "bar_format": shape}
+    if report:
+        bar = {"file": Reported(report), "leave": False, "bar_format": "{n}/{total}", "mininterval": 0}
     with atomic_path(target) as partial:
         try:
             papermill.execute_notebook(
