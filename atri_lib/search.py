@@ -77,19 +77,9 @@ class Index:
             raise SearchError(f"{path}: not an index ({error}); build it with `search --folder ... --index`") from error
 
     def nearest(self, query: np.ndarray, k: int) -> list[tuple[str, float]]:
-        """The k best entries for a unit vector [d], best first, with cosine similarity; by FAISS where installed."""
-        k = min(k, len(self.names))
-        try:
-            import faiss
-
-            index = faiss.IndexFlatIP(self.embeddings.shape[1])
-            index.add(self.embeddings)
-            scores, rows = (values[0] for values in index.search(query[None].astype(np.float32), k))
-        except ImportError:
-            similarity = self.embeddings @ query
-            rows = np.argsort(-similarity, kind="stable")[:k]
-            scores = similarity[rows]
-        return [(self.names[row], float(score)) for row, score in zip(rows, scores, strict=True)]
+        """The k best entries for a unit vector [d], best first, with cosine similarity; equal ones keep their order."""
+        similarity = self.embeddings @ query
+        return [(self.names[row], float(similarity[row])) for row in np.argsort(-similarity, kind="stable")[:k]]
 
 
 def index_folder(searcher: Searcher, folder: str | os.PathLike) -> Index:

@@ -1,6 +1,8 @@
 """Files that survive a kill: one cache folder, atomic writes, checksums of content and of code."""
 
+import ast
 import contextlib
+import functools
 import hashlib
 import importlib.util
 import json
@@ -24,21 +26,19 @@ def cache_dir(*parts: str) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def atomic_path(
-    target: str | os.PathLike, *, folder: bool = False, replace: bool = False
-) -> Iterator[pathlib.Path]:
+def atomic_path(target: str | os.PathLike, *, folder: bool = False, replace: bool = False) -> Iterator[pathlib.Path]:
     """Yield a temporary path beside `target`; on success it replaces `target`, on any error it is removed.
 
     With folder=True the temporary path is an existing empty folder. A folder that another process put in place
     meanwhile is kept (its content has the same key) and ours is dropped, unless replace=True: then the old one goes.
     """
-    target = pathlib.Path(target)
+    target = pathlib.Path(os.path.abspath(target))  # so that "." and "a/.." have a name
     target.parent.mkdir(parents=True, exist_ok=True)
     holder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     partial = holder / target.name
-    if folder:
-        partial.mkdir()
     try:
+        if folder:
+            partial.mkdir()
         yield partial
         if folder and target.exists():
             if not replace:
@@ -87,7 +87,11 @@ def checksum(*values) -> str:
 
 
 def code_hash(*modules: str) -> str:
-    """Checksum of the source of the named modules; a package counts with every module below it."""
+    """Checksum of the named modules' code; a package counts with every module below it.
+
+    It is taken of the syntax tree: comments, docstrings and layout do not change it, another version of Python may.
+    Raises ModuleNotFoundError.
+    """
     sources = []
     for name in sorted(modules):
         spec = importlib.util.find_spec(name)
@@ -95,5 +99,15 @@ def code_hash(*modules: str) -> str:
             raise ModuleNotFoundError(f"code_hash: no module named {name!r}")
         origin = pathlib.Path(spec.origin)
         files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
-        sources += [file.read_bytes() for file in files]
+        sources += [_syntax(file.read_bytes()) for file in files]
     return checksum(*sources)
+
+
+@functools.cache
+def _syntax(source: bytes) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

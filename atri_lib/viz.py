@@ -5,7 +5,7 @@ import html
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,6 +20,7 @@ SCHEME_NAMES = {
     "ml_clap": "ML-CLAP", "m_of_k": "m-of-K", "latin": "Latin", "cacl": "CACL", "kcl": "KCL", "english": "English only",
 }  # fmt: skip
 MARKERS = {"ml_clap": "o", "m_of_k": "s", "latin": "D", "cacl": "^", "kcl": "v", "english": "x"}
+RATE, LIMIT = 16_000, 30_000  # of sounds: samples a second, bytes in a page
 
 
 def theme() -> None:
@@ -32,12 +33,10 @@ def theme() -> None:
     })  # fmt: skip
 
 
-def curves(
-    table: pd.DataFrame, x: str, y: str, *, by: str = "scheme", label: str | None = None, ax: plt.Axes | None = None
-) -> plt.Axes:
-    """Mean over repeated rows (seeds) of y against x, one line per `by`, with the range over seeds as a band."""
+def curves(table: pd.DataFrame, x: str, y: str, *, label: str | None = None, ax: plt.Axes | None = None) -> plt.Axes:
+    """Mean over repeated rows (seeds) of y against x, one line a scheme, with the range over seeds as a band."""
     ax = ax or plt.subplots()[1]
-    for name, rows in table.groupby(by, sort=False):
+    for name, rows in table.groupby("scheme", sort=False):
         stats = rows.groupby(x)[y].agg(["mean", "min", "max"])
         style = {"color": SCHEME_COLOURS.get(name), "marker": MARKERS.get(name, "o"), "markersize": 4}
         (line,) = ax.plot(stats.index, stats["mean"], label=SCHEME_NAMES.get(name, str(name)), **style)
@@ -47,22 +46,22 @@ def curves(
     return ax
 
 
-def player(waveform: np.ndarray, label: str = "", rate: int = 16000) -> "Player":
-    """A sound that a reader can play: mono OGG of at most 30 kB, embedded in the page.
+def player(waveform: np.ndarray, label: str = "") -> "Player":
+    """A sound at 16 kHz that a reader can play: mono OGG of at most 30 kB, embedded in the page.
 
     The audio is embedded only where ATRI_PLAYERS=1 (as `make book` sets) so that notebooks stay small and free of
     recordings; elsewhere a line of text stands in its place.
     """
-    return Player([(label, waveform)], rate)
+    return Player([(label, waveform)])
 
 
-def players(sounds: Mapping[str, np.ndarray] | Sequence[tuple[str, np.ndarray]], rate: int = 16000) -> "Player":
-    """Several labelled sounds below each other."""
-    return Player(list(sounds.items()) if isinstance(sounds, Mapping) else list(sounds), rate)
+def players(sounds: Sequence[tuple[str, np.ndarray]]) -> "Player":
+    """Several sounds, (label, waveform) each, below each other."""
+    return Player(sounds)
 
 
-def encode_ogg(waveform: np.ndarray, rate: int = 16000, limit: int = 30_000) -> bytes:
-    """Ogg Vorbis bytes of a mono waveform [samples] at the best quality that stays within `limit` bytes.
+def encode_ogg(waveform: np.ndarray) -> bytes:
+    """Ogg Vorbis bytes of a 16 kHz mono waveform [samples] at the best quality that stays within 30 kB.
 
     A sound too long for that is halved in sample rate once. Raises ValueError for an empty waveform or one that does
     not fit even then.
@@ -77,32 +76,32 @@ def encode_ogg(waveform: np.ndarray, rate: int = 16000, limit: int = 30_000) -> 
         for compression in (0.5, 0.7, 0.85, 1.0):
             stream = io.BytesIO()
             soundfile.write(
-                stream, sound, rate // divisor, format="OGG", subtype="VORBIS", compression_level=compression
+                stream, sound, RATE // divisor, format="OGG", subtype="VORBIS", compression_level=compression
             )
-            if stream.tell() <= limit:
+            if stream.tell() <= LIMIT:
                 return stream.getvalue()
-    raise ValueError(f"{len(waveform) / rate:.1f} s of sound do not fit {limit} bytes: play a shorter clip")
+    raise ValueError(f"{len(waveform) / RATE:.1f} s of sound do not fit {LIMIT} bytes: play a shorter clip")
 
 
 class Player:
     """Shows itself as HTML audio elements in a notebook."""
 
-    def __init__(self, sounds: Sequence[tuple[str, np.ndarray]], rate: int) -> None:
-        self.sounds, self.rate = list(sounds), rate
+    def __init__(self, sounds: Sequence[tuple[str, np.ndarray]]) -> None:
+        self.sounds = sounds
 
     def _repr_html_(self) -> str:
         rows = []
         for label, waveform in self.sounds:
             if os.environ.get("ATRI_PLAYERS") == "1":
-                data = base64.b64encode(encode_ogg(waveform, self.rate)).decode()
+                data = base64.b64encode(encode_ogg(waveform)).decode()
                 sound = f'<audio controls preload="none" src="data:audio/ogg;base64,{data}"></audio>'
             else:
-                sound = f"<em>sound of {len(waveform) / self.rate:.1f} s: run <code>make book</code> to hear it</em>"
+                sound = f"<em>sound of {len(waveform) / RATE:.1f} s: run <code>make book</code> to hear it</em>"
             rows.append(f'<div class="atri-player">{sound} <span>{html.escape(label)}</span></div>')
         return "\n".join(rows)
 
     def __repr__(self) -> str:
-        return "\n".join(f"[sound of {len(wave) / self.rate:.1f} s] {label}" for label, wave in self.sounds)
+        return "\n".join(f"[sound of {len(wave) / RATE:.1f} s] {label}" for label, wave in self.sounds)
 
 
 class Interactive:

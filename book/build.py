@@ -52,7 +52,7 @@ def say(text: str) -> None:
 def show(text: str) -> None:
     """A status line that the next one overwrites; nothing where the output is no terminal."""
     if sys.stdout.isatty():
-        print(f"\r\x1b[K    {text[:110]}", end="", flush=True)
+        print(f"\r\x1b[K    {text[: shutil.get_terminal_size().columns - 5]}", end="", flush=True)
 
 
 @contextlib.contextmanager
@@ -79,7 +79,7 @@ def prepare(profile: str) -> str:
 
     try:
         return prepare_book_runs(profile)
-    except (ValueError, OSError, RuntimeError) as error:
+    except RuntimeError as error:
         raise SystemExit(f"\nThe data or a training run could not be had: {error}") from error
 
 
@@ -248,6 +248,10 @@ def main() -> None:
         raise SystemExit("\nInterrupted. What was finished is kept: the same command goes on from there.") from None
     except (chapters.ChapterFailed, pages.SiteFailed) as error:
         raise SystemExit(f"\n{error}") from None
+    except (ValueError, OSError) as error:  # a notebook with merge markers, a full disk
+        raise SystemExit(
+            f"\n{error}\nWhat was finished is kept: once this is mended, the same command goes on from there."
+        ) from None
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ CELL_METADATA = ("tags", "mystnb", "slideshow", "editable")
 
 
 class ChapterFailed(Exception):
-    """A cell of a chapter raised; the message names chapter and cell and holds the traceback."""
+    """A cell of a chapter raised, or its kernel died; the message names the chapter and says what is known."""
 
 
 def read(path: pathlib.Path) -> NotebookNode:
@@ -74,7 +74,8 @@ def execute(
     """Execute a chapter with papermill into `target`, atomically; returns seconds.
 
     Shows a bar, or hands "cells done/all cells" to `report` after each cell.
-    Raises ChapterFailed with chapter, cell and traceback; what ran until then is kept in the folder `failed`.
+    Raises ChapterFailed with chapter, cell and traceback, or when the kernel dies or does not start; what ran until
+    then is kept in the folder `failed`.
     """
     start = time.monotonic()
     shape = "{desc} |{bar:24}| cell {n}/{total} [{elapsed}<{remaining}]"
@@ -93,14 +94,26 @@ def execute(
                 extra_arguments=["--log-level=CRITICAL"],
             )
         except papermill.PapermillExecutionError as error:
-            kept = failed / source.name
-            write_text(kept, partial.read_text(encoding="utf-8"))
             traceback = papermill.exceptions.strip_color("\n".join(error.traceback)) or f"{error.ename}: {error.evalue}"
             raise ChapterFailed(
                 f"{source.name}, cell {error.cell_index + 1} (In [{error.exec_count}]) failed:\n\n"
-                f"{indent(error.source)}\n\n{traceback}\n\nThe chapter as far as it came: {kept}"
+                f"{indent(error.source)}\n\n{traceback}\n\n{keep(partial, failed / source.name)}"
+            ) from error
+        except RuntimeError as error:  # nbclient's DeadKernelError, and what it raises when a kernel does not start
+            raise ChapterFailed(
+                f"{source.name}: its kernel died or did not answer ({error}), most likely for lack of memory.\n"
+                "Close other programs, then give the same command again: finished chapters are kept.\n\n"
+                f"{keep(partial, failed / source.name)}"
             ) from error
     return time.monotonic() - start
+
+
+def keep(partial: pathlib.Path, kept: pathlib.Path) -> str:
+    """Copy what a failed chapter has saved so far, if anything; returns a line that says where it is."""
+    if not partial.exists():
+        return "Nothing of the chapter was executed."
+    write_text(kept, partial.read_text(encoding="utf-8"))
+    return f"The chapter as far as it came: {kept}"
 
 
 def indent(text: str) -> str:

@@ -132,6 +132,19 @@ def run_pip(python: pathlib.Path, arguments: list[str], progress: Progress) -> N
         raise SystemExit(NO_PIP.format(code=process.returncode, tail="\n".join(tail)))
 
 
+def empty(venv: pathlib.Path, started: pathlib.Path) -> None:
+    """Make `venv` a folder that holds only the marker `started`. Raises SystemExit where it is no environment."""
+    if venv.exists() and not started.exists() and not (venv / "pyvenv.cfg").exists():
+        raise SystemExit(f"{venv} is no virtual environment and was left as it is: move it away, then run make again.")
+    venv.mkdir(parents=True, exist_ok=True)
+    started.touch()  # and there throughout: an interruption of this is found out, too
+    for path in set(venv.iterdir()) - {started}:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def install(root: pathlib.Path, venv: pathlib.Path) -> None:
     """Bring `venv` to the pins of `root`; returns at once when it is there already."""
     stamp, started = venv / ".atri-installed", venv / ".atri-installing"
@@ -141,12 +154,10 @@ def install(root: pathlib.Path, venv: pathlib.Path) -> None:
     begin = time.monotonic()
     if started.exists():
         print("The last installation was interrupted: starting it again (pip kept finished downloads).", flush=True)
-        shutil.rmtree(venv)
+        empty(venv, started)
     if not python.exists() or subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode:
         print(f"Creating {venv.name} with Python {sys.version.split()[0]}", flush=True)
-        shutil.rmtree(venv, ignore_errors=True)
-        venv.mkdir(parents=True)
-        started.touch()
+        empty(venv, started)
         if subprocess.run([sys.executable, "-m", "venv", venv]).returncode:
             raise SystemExit(NO_VENV.format(version=sys.version.split()[0]))
     started.touch()
@@ -171,9 +182,7 @@ def install(root: pathlib.Path, venv: pathlib.Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--venv", type=pathlib.Path, default=ROOT / ".venv")
-    arguments = parser.parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args()
     if sys.version_info[:2] != (3, 11):
         raise SystemExit(
             f"This is Python {sys.version.split()[0]}, the pins are for 3.11: make PYTHON=/path/to/python3.11"
@@ -188,7 +197,7 @@ def main() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)
         os.set_inheritable(lock.fileno(), True)  # should this process be killed, the lock lasts as long as its pip
         try:
-            install(ROOT, arguments.venv.absolute())
+            install(ROOT, ROOT / ".venv")
         except KeyboardInterrupt:
             raise SystemExit("\nInterrupted. Run make again to continue.") from None
 

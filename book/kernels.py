@@ -7,6 +7,7 @@ ends when its stdin does, so that no kernel outlives the build, however that end
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import pathlib
 import signal
@@ -48,7 +49,7 @@ def execute(
     """
     try:
         asyncio.run(_execute(jobs, parameters, failed, say, show))
-    except* chapters.ChapterFailed as group:
+    except* (chapters.ChapterFailed, OSError) as group:
         raise group.exceptions[0] from None
 
 
@@ -111,8 +112,8 @@ async def _in_process(job: Job, parameters: dict, failed: pathlib.Path, starting
         async for line in process.stdout:
             job.cells = line.decode().strip()
     if process.returncode:
-        message = (await errors).decode(errors="replace").strip()
-        raise chapters.ChapterFailed(message or f"{job.name}: its process ended with code {process.returncode}")
+        message = (await errors).decode(errors="replace").strip() or f"its process ended with code {process.returncode}"
+        raise chapters.ChapterFailed(message if job.name in message else f"{job.name}: {message}")
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
@@ -122,13 +123,23 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 def _end_with_stdin() -> None:
     os.read(0, 1)  # returns at its end, as nothing is written to it
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+
+
+def _keep_streams() -> None:
+    """Take stdout and stderr for this process alone: a kernel inherits descriptors 1 and 2, now of os.devnull."""
+    sys.stdout, sys.stderr = (open(os.dup(fd), "w", encoding="utf-8", errors="replace") for fd in (1, 2))
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
 
 
 def main() -> None:
     source, target, failed = (pathlib.Path(argument) for argument in sys.argv[1:4])
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    _keep_streams()
+    logging.disable()  # what papermill logs of a failure would come before our message
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         chapters.execute(source, target, json.loads(sys.argv[4]), failed, lambda cells: print(cells, flush=True))
     except chapters.ChapterFailed as error:

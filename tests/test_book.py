@@ -252,6 +252,46 @@ def test_a_failing_cell_names_chapter_and_cell_and_keeps_what_ran(tmp_path):
     assert any(output.get("text") == "before\n" for cell in kept.cells for output in cell.get("outputs", []))
 
 
+def test_a_chapter_whose_kernel_dies_is_named_and_what_ran_is_kept(tmp_path):
+    source = tmp_path / "04_greedy.ipynb"
+    cells = [code("print('before')"), code("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")]
+    source.write_text(chapters.written(v4.new_notebook(cells=cells, metadata=chapter().metadata)))
+    with pytest.raises(chapters.ChapterFailed, match=r"(?s)04_greedy.ipynb: its kernel died .*memory.*as far as"):
+        chapters.execute(source, tmp_path / "out" / "x.ipynb", {}, failed=tmp_path / "failed")
+    assert list((tmp_path / "out").iterdir()) == []
+    assert chapters.read(tmp_path / "failed" / source.name).cells[0].outputs[0].text == "before\n"
+
+
+def test_a_chapter_whose_kernel_does_not_start_is_named(tmp_path, monkeypatch):
+    def dead(*_, **__):
+        raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr(chapters.papermill, "execute_notebook", dead)
+    with pytest.raises(chapters.ChapterFailed, match=r"(?s)^a.ipynb: .*before replying.*memory.*Nothing of the"):
+        chapters.execute(tmp_path / "a.ipynb", tmp_path / "x.ipynb", {}, failed=tmp_path / "failed")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("a.ipynb: not a notebook")])
+def test_a_full_disk_and_a_broken_notebook_end_the_build_with_a_message(tmp_path, monkeypatch, error):
+    def fail(profile):
+        raise error
+
+    monkeypatch.setattr(build, "BUILD", tmp_path)
+    monkeypatch.setattr(build, "build_book", fail)
+    monkeypatch.setattr(build.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["build.py", "book"])
+    with pytest.raises(SystemExit, match=re.escape(str(error)) + r"\n.*the same command goes on"):
+        build.main()
+
+
+def test_the_status_line_fits_the_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    build.show("x" * 200)
+    assert len(capsys.readouterr().out.removeprefix("\r\x1b[K")) == 79
+
+
 def test_what_is_no_notebook_is_named(tmp_path):
     (tmp_path / "a.ipynb").write_text("not json")
     with pytest.raises(ValueError, match="a.ipynb: not a Jupyter notebook"):
@@ -465,3 +505,31 @@ def test_an_environment_that_pip_has_not_touched_is_kept(project, monkeypatch):
     pip.stop = None
     install.install(project, venv)
     assert (venv / "kept").exists()
+
+
+def test_a_folder_that_is_no_environment_is_left_alone(project, monkeypatch):
+    venv = project / ".venv"
+    FakePip(monkeypatch, venv)
+    venv.mkdir()
+    (venv / "thesis.txt").touch()
+    with pytest.raises(SystemExit, match="no virtual environment .*: move it away, then run make again"):
+        install.install(project, venv)
+    assert [path.name for path in venv.iterdir()] == ["thesis.txt"]
+
+
+def test_an_interrupted_removal_of_an_environment_is_taken_up_again(project, monkeypatch):
+    venv = project / ".venv"
+    FakePip(monkeypatch, venv)
+    (venv / "lib" / "old").mkdir(parents=True)
+    (venv / "lib64").symlink_to("lib")
+    (venv / "pyvenv.cfg").touch()
+
+    def interrupt(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(install.shutil, "rmtree", interrupt)
+        install.install(project, venv)
+    (venv / "pyvenv.cfg").unlink(missing_ok=True)
+    install.install(project, venv)
+    assert not (venv / "lib" / "old").exists() and (venv / ".atri-installed").exists()

@@ -1,12 +1,12 @@
 """Chapters executed side by side: who shares the machine, what a failure ends, what a kill leaves."""
 
-import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from nbformat import v4
 
@@ -17,10 +17,14 @@ import build  # noqa: E402
 import chapters  # noqa: E402
 import kernels  # noqa: E402
 
-SPAN = """import pathlib, time
+WAIT = """import pathlib, time
 start = time.time()
-time.sleep(2)
-pathlib.Path({stem!r} + ".txt").write_text(f"{{start}} {{time.time()}}")"""
+pathlib.Path({mine!r}).touch()
+while not pathlib.Path({awaited!r}).exists():
+    assert time.time() < start + 60, "nobody came"
+    time.sleep(0.05)
+"""
+SPAN = WAIT + """pathlib.Path({mine!r}).write_text(f"{{start}} {{time.time()}}")"""
 ENDLESS = """import os, pathlib, time
 pathlib.Path("pid.tmp").write_text(str(os.getpid()))
 os.replace("pid.tmp", "pid.txt")
@@ -50,10 +54,11 @@ def execute(folder, *jobs, shown=None):
 
 def test_two_chapters_overlap_and_one_that_measures_time_overlaps_with_none(tmp_path):
     shown = []
-    jobs = [job(tmp_path, stem, SPAN.format(stem=stem), alone=stem == "b") for stem in "abc"]
+    awaited = {"a": "c.txt", "b": "b.txt", "c": "a.txt"}  # a and c end only when both have begun
+    spans = {stem: SPAN.format(mine=f"{stem}.txt", awaited=awaited[stem]) for stem in "abc"}
+    jobs = [job(tmp_path, stem, spans[stem], alone=stem == "b") for stem in "abc"]
     said = execute(tmp_path, *jobs, shown=shown)
-    (a0, a1), (b0, b1), (c0, c1) = (map(float, (tmp_path / f"{stem}.txt").read_text().split()) for stem in "abc")
-    assert max(a0, c0) < min(a1, c1)
+    (_, a1), (b0, _), (_, c1) = (map(float, (tmp_path / f"{stem}.txt").read_text().split()) for stem in "abc")
     assert b0 > max(a1, c1)
     assert all(one.target.exists() for one in jobs)
     assert [line.split(":")[0] for line in said if line.endswith(" s")][-1] == "b"
@@ -63,13 +68,39 @@ def test_two_chapters_overlap_and_one_that_measures_time_overlaps_with_none(tmp_
 
 def test_a_failing_chapter_is_named_ends_the_one_beside_it_and_keeps_what_was_finished(tmp_path):
     quick = job(tmp_path, "quick", "1")
-    endless, failing = job(tmp_path, "endless", ENDLESS), job(tmp_path, "failing", "import time; time.sleep(3); 1 / 0")
+    endless = job(tmp_path, "endless", ENDLESS)
+    failing = job(tmp_path, "failing", WAIT.format(mine="failing.txt", awaited="pid.txt") + "1 / 0")
     start = time.monotonic()
     with pytest.raises(chapters.ChapterFailed, match=r"(?s)failing.ipynb, cell 2 .*ZeroDivisionError"):
         execute(tmp_path, quick, failing, endless)
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 300  # endless would take 600
     assert quick.target.exists() and not failing.target.exists() and not endless.target.exists()
     assert gone(int((tmp_path / "pid.txt").read_text()))
+    assert [path.name for path in (tmp_path / "failed").iterdir()] == ["failing.ipynb"]
+
+
+def test_what_a_kernel_writes_past_its_notebook_is_neither_progress_nor_error(tmp_path):
+    shown = []  # PYTEST_CURRENT_TEST makes ipykernel leave descriptors 1 and 2 as they were inherited
+    lines = [f"os.write({fd}, b'stray ' * 20_000 + b'\\n')" for fd in (1, 2)]
+    noisy = job(tmp_path, "noisy", "\n".join(["import os, time", *lines, "time.sleep(1)", "1 / 0"]))
+    with pytest.raises(chapters.ChapterFailed, match="(?s)^noisy.ipynb, cell 2 .*ZeroDivisionError") as failure:
+        execute(tmp_path, noisy, shown=shown)
+    assert "stray stray" not in str(failure.value) + "".join(shown)
+
+
+@pytest.mark.parametrize(
+    "program, message",
+    [
+        ("import sys; sys.exit('disk full')", "quick: disk full"),
+        ("import sys; sys.exit('quick.ipynb: disk full')", "quick.ipynb: disk full"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "quick: its process ended with code -9"),
+    ],
+)
+def test_a_process_that_fails_is_named_whatever_it_says(tmp_path, monkeypatch, program, message):
+    (tmp_path / "program.py").write_text(program)
+    monkeypatch.setattr(kernels, "__file__", str(tmp_path / "program.py"))
+    with pytest.raises(chapters.ChapterFailed, match=f"^{message}$"):
+        execute(tmp_path, job(tmp_path, "quick", "1"))
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -130,9 +161,8 @@ def gone(pid):
 
     def ended():
         try:
-            os.kill(pid, 0)
-            return "Z" in pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except (ProcessLookupError, FileNotFoundError):
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
             return True
 
     return within(20, ended)

@@ -22,7 +22,7 @@ def test_sound_is_embedded_only_where_the_book_is_built(monkeypatch):
 
 
 def test_labels_are_escaped():
-    page = viz.players({"<script>": TONE})._repr_html_()
+    page = viz.players([("<script>", TONE)])._repr_html_()
     assert "&lt;script&gt;" in page and "<script>" not in page
 
 

@@ -10,12 +10,14 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import soundfile
+
 from atri_lib import storage
+from atri_lib.data.manifest import SAMPLE_RATE, ManifestError, check_header, read_audio
 from atri_lib.data.translation import CsvError, Translation, csv_rows
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
 
-SAMPLE_RATE = 16000
 CAPTIONS = 5  # of each validation and test clip in both corpora, and of each training clip of Clotho
 AUDIO = (".wav", ".flac", ".ogg", ".mp3")
 SPLITS = {"train": "development", "val": "validation", "test": "evaluation"}
@@ -192,7 +194,8 @@ def write_corpus(corpus: Corpus, folder: str | os.PathLike) -> tuple[pathlib.Pat
     """Convert to a folder with manifest.jsonl and audio/SPLIT/ID.flac (mono, 16 kHz): (manifest, clips left out).
 
     What is converted already is kept, so a killed conversion resumes. Left out, as "split/id: reason", are clips
-    without audio and files that cannot be read or are empty. Raises CorpusError when a language is not complete.
+    without audio and files that load_manifest would refuse. Raises CorpusError when a language is not complete, and
+    OSError or soundfile.SoundFileError when a file cannot be written: run it again when there is space.
     """
     for clip in corpus.clips:
         for code in CODES:
@@ -205,7 +208,8 @@ def write_corpus(corpus: Corpus, folder: str | os.PathLike) -> tuple[pathlib.Pat
         try:
             if not (folder / target).exists():
                 _convert(clip.audio, folder / target)
-        except (RuntimeError, ValueError) as error:  # soundfile's errors are RuntimeErrors
+            check_header(folder / target)  # an earlier version converted clips that load_manifest refuses
+        except ManifestError as error:  # of reading; what fails in writing ends the conversion
             left_out.append(f"{clip.split}/{clip.id}: {error}")
             continue
         captions = {code: list(clip.captions[code]) for code in CODES}
@@ -216,13 +220,6 @@ def write_corpus(corpus: Corpus, folder: str | os.PathLike) -> tuple[pathlib.Pat
 
 
 def _convert(source: pathlib.Path, target: pathlib.Path) -> None:
-    import soundfile
-    import torch
-    from torchaudio.functional import resample
-
-    samples, rate = soundfile.read(source, dtype="float32", always_2d=True)  # [frames, channels]
-    if not len(samples):
-        raise ValueError("the audio file is empty")
-    mono = resample(torch.from_numpy(samples.mean(axis=1)), rate, SAMPLE_RATE).clamp(-1, 1)
+    mono = read_audio(source)
     with storage.atomic_path(target) as partial:
-        soundfile.write(partial, mono.numpy(), SAMPLE_RATE)
+        soundfile.write(partial, mono, SAMPLE_RATE)

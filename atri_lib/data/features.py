@@ -3,7 +3,6 @@
 import json
 import pathlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -22,42 +21,32 @@ class FeatureError(ValueError):
 class Dataset(Protocol):
     """What features are computed from (data.manifest and data.scenes provide it)."""
 
-    ids: tuple[str, ...]
     checksum: str
-    owner: np.ndarray
 
     def __len__(self) -> int: ...
     def waveform(self, index: int) -> np.ndarray: ...
     def sentences(self, code: str) -> list[str]: ...
 
 
-@dataclass(frozen=True)
-class Features:
-    """audio: [N, parts, F] float32; text: [K, M, D] float32, English first; owner: [M] clip of each caption."""
+def audio_features(dataset: Dataset, encoder, *, batch_size: int = 32, parts: int = 9) -> np.ndarray:
+    """What a frozen audio encoder makes of a dataset's clips: float32 [N, parts, F], from the cache if it was there.
 
-    audio: np.ndarray
-    text: np.ndarray
-    owner: np.ndarray
-    ids: tuple[str, ...]
-    checksum: str
-
-
-def cached_features(dataset: Dataset, audio_encoder, text_encoder, *, batch_size: int = 32, parts: int = 9) -> Features:
-    """Features of a dataset under two frozen encoders, from the cache when their content was seen before.
-
-    The keys are the dataset's checksum, the encoder's fingerprint and its code, so audio is not encoded again for
-    another text encoder. A clip's patches are averaged into `parts` equal stretches of time (9: the patches of YAMNet
-    in 5 s), so clips of any length fit one array. Files are memory-mapped; one that fails its checksum is computed
-    anew.
+    The key is the dataset's checksum, the encoder's fingerprint and its code. A clip's patches are averaged into
+    `parts` equal stretches of time (9: the patches of YAMNet in 5 s), so clips of any length fit one array, which is
+    memory-mapped; a file that fails its checksum is computed anew.
     """
-    audio_key = storage.checksum("audio", dataset.checksum, audio_encoder.fingerprint, _code(audio_encoder), parts)
-    text_key = storage.checksum("text", dataset.checksum, text_encoder.fingerprint, _code(text_encoder), list(CODES))
-    audio = _load_or_compute(audio_key, lambda: _audio_features(dataset, audio_encoder, batch_size, parts))
-    text = _load_or_compute(text_key, lambda: _text_features(dataset, text_encoder))
-    return Features(audio, text, np.asarray(dataset.owner), dataset.ids, storage.checksum(audio_key, text_key))
+    key = storage.checksum("audio", dataset.checksum, encoder.fingerprint, encoder_code(encoder), parts)
+    return _load_or_compute(key, lambda: _encode_audio(dataset, encoder, batch_size, parts))
 
 
-def _code(encoder) -> str:
+def text_features(dataset: Dataset, encoder) -> np.ndarray:
+    """The same of its captions under a frozen text encoder: float32 [K, M, D], all eight languages, English first."""
+    key = storage.checksum("text", dataset.checksum, encoder.fingerprint, encoder_code(encoder), list(CODES))
+    return _load_or_compute(key, lambda: _encode_text(dataset, encoder))
+
+
+def encoder_code(encoder) -> str:
+    """Checksum of the code that features of an encoder come from."""
     return storage.code_hash(type(encoder).__module__, "atri_lib.encoders.text", __name__)
 
 
@@ -87,7 +76,7 @@ def read_array(folder: pathlib.Path) -> np.ndarray:
         raise FeatureError(f"{folder / 'about.json'}: unreadable ({error}); delete {folder}") from error
 
 
-def _audio_features(dataset: Dataset, encoder, batch_size: int, parts: int) -> np.ndarray:
+def _encode_audio(dataset: Dataset, encoder, batch_size: int, parts: int) -> np.ndarray:
     batches = []
     for start in progress(range(0, len(dataset), batch_size), "audio features", unit="batch"):
         clips = [dataset.waveform(i) for i in range(start, min(start + batch_size, len(dataset)))]
@@ -110,7 +99,7 @@ def encode_clips(clips: Sequence[np.ndarray], encoder, parts: int = 9) -> np.nda
 
 
 @torch.no_grad()
-def _text_features(dataset: Dataset, encoder) -> np.ndarray:
+def _encode_text(dataset: Dataset, encoder) -> np.ndarray:
     encoder.eval()
     rows = [encoder.embed(dataset.sentences(code), language=code) for code in CODES]
     return torch.stack(rows).float().cpu().numpy()

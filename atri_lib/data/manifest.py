@@ -19,6 +19,7 @@ SAMPLE_RATE = 16_000
 SPLITS = ("train", "val", "test")
 AUDIO_FORMATS = ("flac", "wav")
 MIN_SECONDS = 0.1
+FORMAT = 1  # raise it when the same files are decoded to other samples: features of the old ones are not used again
 _SHOWN = 10  # faults listed in one error
 
 
@@ -83,18 +84,28 @@ def read_audio(path: str | os.PathLike) -> np.ndarray:
 
     Raises ManifestError when the file is missing, no audio, shorter than 0.1 s, or holds values that are not finite.
     """
-    _check_header(path)
+    check_header(path)
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)  # [frames, channels]
     except soundfile.SoundFileError as error:
         raise ManifestError(f"{path}: broken audio ({error}); replace the file") from error
-    mono = samples.mean(axis=1)
-    if len(mono) < MIN_SECONDS * rate or not np.isfinite(mono).all():
+    if len(samples) < MIN_SECONDS * rate or not np.isfinite(samples).all():
         raise ManifestError(f"{path}: cut short, or values that are not finite; replace the file")
-    return torchaudio.functional.resample(torch.from_numpy(mono), rate, SAMPLE_RATE).numpy()
+    return mono_16k(samples, rate)
 
 
-def _check_header(path: str | os.PathLike) -> None:
+def mono_16k(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Float [frames, channels] at `rate` Hz, mixed to mono and resampled to 16 kHz: [samples], of the same dtype.
+
+    The rate is taken to the nearest 25 Hz (inaudible: 4 cents at 5.4 kHz, less above), because the resampling kernel
+    of an odd one such as 44,101 Hz would need gigabytes.
+    """
+    mono = torch.from_numpy(samples.mean(axis=1))
+    return torchaudio.functional.resample(mono, max(25, round(rate / 25) * 25), SAMPLE_RATE).numpy()
+
+
+def check_header(path: str | os.PathLike) -> None:
+    """Raises ManifestError when an audio file is missing, no audio, or shorter than 0.1 s by its header."""
     if not pathlib.Path(path).is_file():
         raise ManifestError(f"{path}: no such audio file")
     try:
@@ -142,7 +153,7 @@ def load_manifest(path: str | os.PathLike, *, check_audio: bool = True) -> dict[
         audio = path.parent / lines[number].audio
         try:
             if check_audio:
-                _check_header(audio)
+                check_header(audio)
             sums[number] = storage.sha256_file(audio)
         except (ManifestError, OSError) as error:
             faults.append(f"{path}:{number}: {error}")
@@ -160,7 +171,7 @@ def _dataset(path: pathlib.Path, rows: list[tuple[_Line, str]]) -> AudioCaptions
         name=f"{path.resolve().parent.name}-{rows[0][0].split}",
         ids=tuple(line.id for line, _ in rows),
         captions=tuple(line.captions for line, _ in rows),
-        checksum=storage.checksum(*([line.id, line.captions, audio] for line, audio in rows)),
+        checksum=storage.checksum(FORMAT, *([line.id, line.captions, audio] for line, audio in rows)),
         read=AudioFiles(tuple(path.parent / line.audio for line, _ in rows)),
     )
 
@@ -214,9 +225,11 @@ def write_manifest(
     """Write datasets as a folder with manifest.jsonl and 16-bit audio files, and return the path of the manifest.
 
     audio_format: "flac" or "wav". The folder appears when it is complete. Raises ManifestError when something is there
-    already, and for a split or a format that load_manifest would not read.
+    already, when the folder is the current directory, and for a split or a format that load_manifest would not read.
     """
     folder = pathlib.Path(folder)
+    if os.path.abspath(folder) == os.getcwd():
+        raise ManifestError(f"{folder} is the current directory, which cannot be replaced; name a folder in it")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ManifestError(f"{folder} exists and is not an empty folder; remove it or choose another")
     if unknown := [split for split in splits if split not in SPLITS]:

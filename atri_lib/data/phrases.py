@@ -1,8 +1,9 @@
 """How a scene is said in each of the eight languages.
 
-A template has the sounds' noun phrases at {0}, {1}, {2}; they stand in the nominative and keep their indefinite
-article, so no template puts a preposition or a definite article before them. Every layout has three phrasings per
-language; phrasing j of one language is the translation of phrasing j of the others.
+A template has the sounds' noun phrases at {0}, {1}, {2}, unchanged, with their indefinite article where the language
+has one. So no German template asks for another case than the nominative, and no French, Spanish or Catalan one puts a
+preposition before them, with which the article could contract. Every layout has three phrasings per language; phrasing
+j of one language is the translation of phrasing j of the others.
 """
 
 import re

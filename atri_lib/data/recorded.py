@@ -117,7 +117,8 @@ def noun_phrase(caption: str, code: str) -> str:
 
 def decoded(paths: list[pathlib.Path]) -> dict[pathlib.Path, np.ndarray]:
     """The waveforms of audio files as in Sound (silence: empty), from the cache if these bytes were decoded before."""
-    key = checksum(*(path.read_bytes() for path in paths), code_hash(__name__, "atri_lib.data.sounds"))
+    code = code_hash(__name__, "atri_lib.data.manifest", "atri_lib.data.sounds")
+    key = checksum(*(path.read_bytes() for path in paths), code)
     cached = cache_dir("tuxpaint") / f"decoded-{key}.npz"
     with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged
         with np.load(cached, allow_pickle=False) as arrays:
@@ -133,17 +134,18 @@ def decoded(paths: list[pathlib.Path]) -> dict[pathlib.Path, np.ndarray]:
 
 def decode(path: pathlib.Path) -> np.ndarray:
     """One audio file as mono 16 kHz, without rumble below 60 Hz, trimmed and levelled. Raises UnreadableSound."""
-    import soundfile  # these three here: a decoded bank loads in a fraction of their import time
+    import soundfile  # these four here: a decoded bank loads in a fraction of their import time
     import torch
     from torchaudio import functional
+
+    from atri_lib.data.manifest import mono_16k
 
     try:
         samples, rate = soundfile.read(path, always_2d=True)  # [frames, channels], float64: equal bytes on every CPU
     except soundfile.LibsndfileError as reason:
         advice = "remove the stamps folder it is in to have it fetched again"
         raise UnreadableSound(f"{path} cannot be decoded ({reason}): {advice}") from None
-    rate = round(rate / 25) * 25  # an odd rate such as 22,254 Hz would need a kernel of gigabytes; inaudible (4 cents)
-    mono = functional.resample(torch.from_numpy(samples.mean(axis=1)), rate, SAMPLE_RATE)
+    mono = torch.from_numpy(mono_16k(samples, rate))
     if not mono.numel():
         return np.zeros(0, np.float32)
     mono /= mono.abs().max().clamp(1.0)  # the filter clips what exceeds 1

@@ -78,7 +78,6 @@ class Recipe:
 class SceneSet:
     """A dataset of scenes (the interface of manifest.AudioCaptions); audio is rendered when asked for."""
 
-    name: str
     recipes: tuple[Recipe, ...]
     captions: tuple[dict[str, tuple[str, ...]], ...]
     ids: tuple[str, ...]
@@ -88,7 +87,6 @@ class SceneSet:
     style: SceneStyle
     entropy: tuple[int, int]
     seconds: float
-    sample_rate: int = SAMPLE_RATE
 
     def __len__(self) -> int:
         return len(self.recipes)
@@ -157,8 +155,7 @@ def make_scenes(
         about = [FORMAT, seed, number, seconds, bank.checksum, str(style), [str(r) for r in recipes], list(captions)]
         ids = tuple(f"{split}-{i:05d}" for i in range(len(recipes)))
         splits[split] = SceneSet(
-            f"scenes/{split}", recipes, captions, ids, checksum(*about), bank, variants, style,
-            (seed, 2 + number), seconds,
+            recipes, captions, ids, checksum(*about), bank, variants, style, (seed, 2 + number), seconds,
         )  # fmt: skip
     return splits
 

@@ -82,8 +82,6 @@ class CED(nn.Module):
     clip's features never depend on its batch, so chunked and distributed steps equal the plain one.
     """
 
-    sample_rate = SAMPLE_RATE
-
     def __init__(self, size: str = "base") -> None:
         super().__init__()
         if size not in SIZES:
@@ -133,10 +131,6 @@ class CED(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens).unflatten(1, (MELS // PATCH, -1)).mean(1)
-
-    def pooled(self, waveform: Tensor) -> Tensor:
-        """One vector a clip [N, dim]: the mean of the tokens, then of the chunks, as the published tagger pools."""
-        return self(waveform).mean(1)
 
     @property
     def fingerprint(self) -> str:

@@ -45,8 +45,10 @@ def write_translator(folder: pathlib.Path, seed: int = 0) -> None:
     sizes = {f"{side}_{name}": value for side in ("encoder", "decoder")
              for name, value in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 32))}  # fmt: skip
     config = M2M100Config(vocab_size=len(tokenizer), d_model=16, max_position_embeddings=64, **sizes)
-    torch.manual_seed(seed)
-    M2M100ForConditionalGeneration(config).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = M2M100ForConditionalGeneration(config)
+    network.save_pretrained(folder)
 
 
 @functools.cache

@@ -68,7 +68,6 @@ class YAMNet(nn.Module):
     less than 0.48 s is not heard. `blocks` lists the 14 layers from input to output. The classifier is a fixed buffer.
     """
 
-    sample_rate = SAMPLE_RATE
     dim = 1024
 
     def __init__(self) -> None:

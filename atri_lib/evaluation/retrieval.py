@@ -87,13 +87,13 @@ def recall_at(ranks: ArrayLike, k: int) -> float:
     return float((ranks <= k).mean())
 
 
-def map_at_10(ranks: ArrayLike, denominator: int | None = None) -> float:
+def map_at_10(ranks: ArrayLike) -> float:
     """Mean average precision of the first 10 retrieved, between 0 and 1.
 
     ranks: [Q], one relevant item per query: AP is 1 / rank, or 0 beyond 10. Or [Q, R], the sorted ranks of all
     relevant items padded with 0 (`relevant_ranks`): AP sums j / rank_j over those within 10 and divides by
-    min(10, relevant items). denominator=5 divides by 5 always, as ML-CLAP's released code does; for clips with 5
-    captions each (AudioCaps, Clotho) the two agree.
+    min(10, relevant items). ML-CLAP's released code divides by 5 always; for clips with 5 captions each (AudioCaps,
+    Clotho) the two agree.
     """
     ranks = np.asarray(ranks)
     ranks = ranks[:, None] if ranks.ndim == 1 else ranks
@@ -102,7 +102,7 @@ def map_at_10(ranks: ArrayLike, denominator: int | None = None) -> float:
     position = np.arange(1, ranks.shape[1] + 1)
     hits = (ranks >= 1) & (ranks <= 10)
     precision = np.where(hits, position / np.maximum(ranks, 1), 0).sum(axis=1)
-    return float((precision / (denominator or np.minimum(10, (ranks >= 1).sum(axis=1)))).mean())
+    return float((precision / np.minimum(10, (ranks >= 1).sum(axis=1))).mean())
 
 
 def rank_matrix(audio: Embeddings, texts: Mapping[str, Embeddings], owner: ArrayLike) -> np.ndarray:
@@ -116,17 +116,17 @@ def rank_matrix(audio: Embeddings, texts: Mapping[str, Embeddings], owner: Array
     return np.stack([retrieval_ranks(text, audio, owner) for text in texts.values()], axis=1)
 
 
-def retrieval_table(audio: Embeddings, texts: Mapping[str, Embeddings], owner: ArrayLike) -> pd.DataFrame:
+def retrieval_table(t2a: Mapping[str, np.ndarray], relevant: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Both directions' measures per language, and their mean over languages in the last row, "mean".
 
-    audio: [N, d]; texts: {code: [M, d]}; owner: [M]. Columns, T2A then A2T: R@1, R@5, R@10 and mAP@10 in percent, as
-    papers print them, and the median rank. A2T ranks a clip by the best of its captions. Errors as `relevant_ranks`.
+    t2a: {code: `retrieval_ranks` [M]}; relevant: {code: `relevant_ranks` [N, R]}, whose first column is the A2T rank,
+    that of the best of a clip's captions. Columns, T2A then A2T: R@1, R@5, R@10 and mAP@10 in percent, as papers print
+    them, and the median rank.
     """
-    _check_captions(texts, owner)
-    rows = {}
-    for code, text in texts.items():
-        to_audio, to_text = retrieval_ranks(text, audio, owner), relevant_ranks(audio, text, owner)
-        rows[code] = _measures("T2A", to_audio, to_audio) | _measures("A2T", to_text[:, 0], to_text)
+    rows = {
+        code: _measures("T2A", ranks, ranks) | _measures("A2T", relevant[code][:, 0], relevant[code])
+        for code, ranks in t2a.items()
+    }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
     table.loc["mean"] = table.mean()
     return table

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 
-def unroll(factor: ArrayLike, forcing: ArrayLike, start: ArrayLike = 0.0) -> np.ndarray:
-    """Solve x_t = factor_t x_(t-1) + forcing_t for t = 1 ... T, all steps at once.
+def unroll(factor: ArrayLike, forcing: ArrayLike) -> np.ndarray:
+    """Solve x_t = factor_t x_(t-1) + forcing_t for t = 1 ... T from x_0 = 0, all steps at once.
 
-    factor, forcing: [..., T], broadcast together; start: x_0, [...]. Returns x_1 ... x_T, float64 [..., T].
+    factor, forcing: [..., T], broadcast together. Returns x_1 ... x_T, float64 [..., T].
     Affine maps compose to affine maps, so a prefix scan needs log2(T) vectorised passes; it divides by nothing, so a
     factor may be 0, and a bound that overflows is inf. Raises ValueError if T is 0.
     """
@@ -19,7 +19,6 @@ def unroll(factor: ArrayLike, forcing: ArrayLike, start: ArrayLike = 0.0) -> np.
         raise ValueError(f"a recursion needs at least one step on the last axis, got shape {factor.shape}")
     shift = 1
     with np.errstate(over="ignore", invalid="ignore"):
-        forcing[..., 0] += _times(factor[..., 0], np.asarray(start, dtype=np.float64))
         while shift < factor.shape[-1]:
             forcing[..., shift:] += _times(factor[..., shift:], forcing[..., :-shift])
             factor[..., shift:] = _times(factor[..., shift:], factor[..., :-shift])
@@ -40,19 +39,6 @@ def published(lipschitz: ArrayLike, error: ArrayLike, gradient_max: ArrayLike, r
     Source: eq-bound-one-step of the bound chapter; Yin et al. 2025, after Zhao et al. 2018, arXiv 1806.00582.
     """
     return unroll(1 + rate * np.asarray(lipschitz), rate * np.asarray(error) * np.asarray(gradient_max))
-
-
-def published_constant(
-    lipschitz: float, error: float, gradient_max: float, rate: float, steps: ArrayLike
-) -> np.ndarray:
-    """The published bound for constant lambda, D and g: eta D g (a^T - 1) / (a - 1), with limit eta D g T at a = 1.
-
-    steps: T, any shape. Returns float64 of that shape.
-    """
-    growth, steps = rate * lipschitz, np.asarray(steps, dtype=np.float64)
-    # (a^T - 1) / (a - 1) loses every digit when a is near 1; expm1 and log1p keep them.
-    total = steps if growth == 0 else np.expm1(steps * np.log1p(growth)) / growth
-    return rate * error * gradient_max * total
 
 
 def trajectory(rho: ArrayLike, forcing: ArrayLike) -> np.ndarray:

@@ -88,7 +88,6 @@ class Experiment:
     batch: int = 32
     epochs: int = 4
     seed: int = 0
-    parameters: Sequence[str] | None = None
     dtype: torch.dtype = torch.float64
 
     def __post_init__(self) -> None:
@@ -101,7 +100,7 @@ class Experiment:
     @cached_property
     def task(self) -> Task:
         """The losses as functions of flat weights, in `dtype`."""
-        return Task(Flat(self.model, self.parameters, self.dtype), self.temperature)
+        return Task(Flat(self.model, self.dtype), self.temperature)
 
     @property
     def languages(self) -> int:

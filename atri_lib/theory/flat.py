@@ -6,7 +6,7 @@ of D numbers are needed they are made and reduced in chunks of at most WORKING_S
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -26,20 +26,16 @@ class Flat:
 
     model: maps (audio features [B, ...], text features [B, K, ...]) to unit vectors (audio [B, d], texts [B, K, d]),
         each language on its own. It is copied, converted to dtype, put in evaluation mode (no dropout, frozen buffers).
-    parameters: names as in `named_parameters`; None: those that require a gradient.
-    .start: their values, [D]. Raises ValueError for a name the model does not have, and if no parameter is left.
+    .start: the values of the parameters that require a gradient, [D]. Raises ValueError if there is none.
     """
 
-    def __init__(self, model: nn.Module, parameters: Sequence[str] | None = None, dtype: torch.dtype = torch.float64):
+    def __init__(self, model: nn.Module, dtype: torch.dtype = torch.float64):
         self.model = copy.deepcopy(model).to(dtype).eval()
-        known = dict(self.model.named_parameters())
-        names = [n for n, p in known.items() if p.requires_grad] if parameters is None else list(parameters)
-        if unknown := [name for name in names if name not in known]:
-            raise ValueError(f"the model has no parameter {unknown[0]!r}: choose from {', '.join(known)}")
-        if not names:
-            raise ValueError("no weights to follow: no parameter requires a gradient, name some in parameters=")
-        self.names, self.shapes = names, [known[name].shape for name in names]
-        self.start = torch.cat([known[name].detach().reshape(-1) for name in names])
+        followed = {name: value.detach() for name, value in self.model.named_parameters() if value.requires_grad}
+        if not followed:
+            raise ValueError("no weights to follow: no parameter requires a gradient")
+        self.names, self.shapes = list(followed), [value.shape for value in followed.values()]
+        self.start = torch.cat([value.reshape(-1) for value in followed.values()])
 
     def split(self, weights: Tensor) -> tuple[Tensor, ...]:
         """[D] to one tensor per parameter."""

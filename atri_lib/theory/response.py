@@ -81,14 +81,13 @@ def decompose(
 def reordered(
     experiment: Experiment,
     optimizer: Optimizer = SGD(0.05),  # noqa: B008 (frozen)
-    dtype: torch.dtype = torch.float32,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """KCL against itself with clips and languages summed in another order, in `dtype`: rounding, and how it grows.
+    """KCL against itself with clips and languages summed in another order, in float32: rounding, and how it grows.
 
     Returns one row per step: measured = ||w_t - w'_t||, travelled = ||w_t - w_0||.
     """
-    experiment = dataclasses.replace(experiment, dtype=dtype)
+    experiment = dataclasses.replace(experiment, dtype=torch.float32)
     generator, start = np.random.default_rng(seed), experiment.task.flat.start
     run = other = Runs.begin(optimizer, start)
     rows = []

@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import platform
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -76,7 +75,7 @@ class Run:
     def resume(cls, path: str | os.PathLike) -> "Run":
         """Finish the run of a folder that was interrupted (it holds config.json, perhaps a checkpoint)."""
         path = pathlib.Path(path).resolve()
-        if (path / "metrics.json").exists():
+        with contextlib.suppress(RunError):
             return cls.load(path)
         try:
             config = TrainConfig.from_dict(json.loads((path / "config.json").read_text()))
@@ -91,7 +90,7 @@ class Run:
 def run_name(config: TrainConfig, data: TrainingData) -> str:
     """Folder name of a run: scheme, seed and a checksum of config, start, data and the code that trains and scores."""
     start = storage.sha256_file(_weights(config.init)) if config.init else ""
-    values = config.as_dict() | {"init": start}
+    values = config.as_dict() | {"init": start, "data": None}  # what data and start hold counts, not where they are
     return f"{config.scheme}-{config.seed}-{storage.checksum(values, data.checksum, storage.code_hash(*CODE))}"
 
 
@@ -119,7 +118,7 @@ def load_or_train(
     An interrupted run goes on from its last checkpoint. A second program that wants the same run waits for the first.
     The processes of one launch (accelerate) train it together and the first of them writes; they do not wait for
     another program, but raise RunError.
-    folder: the cache's runs by default. again=True trains even if a finished run exists and replaces it.
+    folder: the cache's runs by default. again=True trains even if a finished run exists, which it replaces at the end.
     """
     launch = processes()
     data = data or load_data(config)
@@ -135,10 +134,9 @@ def load_or_train(
         if agreed(found is not None):
             return found or _read(path, loaded=True)
         if launch.is_main_process:
-            if again and (path / "metrics.json").exists():
-                shutil.rmtree(path)
             path.mkdir(exist_ok=True)
-            storage.write_json(path / "config.json", config.as_dict())
+            data_path = config.data and os.path.abspath(config.data)
+            storage.write_json(path / "config.json", config.replace(data=data_path).as_dict())
         launch.wait_for_everyone()
         return _train_into(path, config, data)
 
@@ -171,7 +169,8 @@ def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> 
     if config.init:
         origin = _weights(config.init)
         load_state(model, load_tensors(origin), str(origin))
-    history = pd.DataFrame(train(config, data, model, checkpoint))
+    with torch.random.fork_rng():  # the caller's generator is the same whether the run is loaded or trained
+        history = pd.DataFrame(train(config, data, model, checkpoint))
     result = score(model, data.splits["test"])
     if not processes().is_main_process:
         processes().wait_for_everyone()  # until the first process has written the run
@@ -191,6 +190,7 @@ def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> 
         "test": result.summary,
     }
     tensors = {name: value.contiguous().cpu() for name, value in trained_state(model).items()}
+    (path / "metrics.json").unlink(missing_ok=True)  # of a run that this one replaces
     with storage.atomic_path(path / "weights.safetensors") as partial:
         save_tensors(tensors, partial)
     with storage.atomic_path(path / "ranks.safetensors") as partial:

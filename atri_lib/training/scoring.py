@@ -1,6 +1,5 @@
 """How well a model retrieves, and how much its ranks depend on the language of the query."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,15 +47,12 @@ def encode(model: DualEncoder, source: Source, batch_size: int = 256) -> tuple[T
 def score(model: DualEncoder, source: Source) -> Scores:
     """Ranks, recall, mAP@10, mean rank variance and the geometry of the text space on one split."""
     audio, texts = encode(model, source)
-    return score_embeddings(audio, texts, source.owner.cpu(), source.languages)
-
-
-def score_embeddings(audio: Tensor, texts: Tensor, owner: Tensor, codes: Sequence[str]) -> Scores:
-    """The same for embeddings audio [N, d], texts [M, K, d], owner [M] and the K language codes."""
-    by_code = {code: texts[:, k] for k, code in enumerate(codes)}
+    owner = source.owner.cpu()
+    by_code = {code: texts[:, k] for k, code in enumerate(source.languages)}
     t2a = evaluation.rank_matrix(audio, by_code, owner)
-    a2t = np.stack([evaluation.audio_to_text_ranks(audio, text, owner) for text in by_code.values()], axis=1)
-    table = evaluation.retrieval_table(audio, by_code, owner)
+    relevant = {code: evaluation.relevant_ranks(audio, text, owner) for code, text in by_code.items()}
+    a2t = np.stack([ranks[:, 0] for ranks in relevant.values()], axis=1)
+    table = evaluation.retrieval_table(dict(zip(by_code, t2a.T, strict=True)), relevant)
     summary = {"mrv": evaluation.mean_rank_variance(t2a), "rank_std": evaluation.mean_rank_std(t2a)}
     if len(by_code) > 1:
         summary |= {"gap": evaluation.language_gap(texts), "distance": evaluation.parallel_distance(texts)}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from atri_lib import storage
-from atri_lib.data.features import cached_features
+from atri_lib.data.features import audio_features, encoder_code, text_features
 from atri_lib.data.manifest import load_manifest
 from atri_lib.data.scenes import make_scenes
 from atri_lib.data.sounds import default_bank
@@ -111,22 +111,22 @@ def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> T
     built = build_encoders(config.preset, config.audio_encoder, config.text_encoder)
     audio_encoder, text_encoder = (encoder.to(device) for encoder in built)
     columns = [CODES.index(code) for code in config.languages]
-    sources, sums = {}, []
-    for split, dataset in datasets.items():
-        frozen = [not config.unfreeze.get(side) for side in ("audio", "text")]
-        features = cached_features(dataset, audio_encoder, text_encoder) if any(frozen) else None
-        sources[split] = Source(
+    audio_open, text_open = (bool(config.unfreeze.get(side)) for side in ("audio", "text"))
+    sources = {
+        split: Source(
             dataset=dataset,
-            audio=_tensor(features.audio, device) if frozen[0] else None,
-            text=_tensor(features.text[columns], device) if frozen[1] else None,
+            audio=None if audio_open else _tensor(audio_features(dataset, audio_encoder), device),
+            text=None if text_open else _tensor(text_features(dataset, text_encoder)[columns], device),
             languages=config.languages,
             owner=torch.from_numpy(np.array(dataset.owner)).to(device),
             text_encoder=text_encoder,
             device=device,
         )
-        sums.append(features.checksum if features else dataset.checksum)
-    checksum = storage.checksum(sums, audio_encoder.fingerprint, text_encoder.fingerprint)
-    return TrainingData(sources, audio_encoder, text_encoder, checksum)
+        for split, dataset in datasets.items()
+    }
+    checksums = [dataset.checksum for dataset in datasets.values()]
+    encoders = [[encoder.fingerprint, encoder_code(encoder)] for encoder in (audio_encoder, text_encoder)]
+    return TrainingData(sources, audio_encoder, text_encoder, storage.checksum(checksums, encoders))
 
 
 def _tensor(values: np.ndarray, device: torch.device) -> Tensor:

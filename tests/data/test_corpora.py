@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from atri_lib.data import corpora, manifest
 from atri_lib.data.corpora import (
     CorpusError,
     download,
@@ -154,9 +155,8 @@ def test_the_manifest_holds_every_language_and_audio_at_16_khz(tmp_path):
 
 
 def test_the_manifest_reads_back(tmp_path):
-    manifest_module = pytest.importorskip("atri_lib.data.manifest")
     corpus = complete(read_clotho(make_clotho(tmp_path / "source")))
-    splits = manifest_module.load_manifest(write_corpus(corpus, tmp_path / "out")[0])
+    splits = manifest.load_manifest(write_corpus(corpus, tmp_path / "out")[0])
     assert {name: len(split) for name, split in splits.items()} == {"train": 2, "val": 2, "test": 2}
     assert splits["test"].sentences("jpn")[5] == "jpn: Bird in evaluation, number 1"
     assert splits["test"].owner.tolist() == [0] * 5 + [1] * 5 and splits["val"].waveform(0).shape == (3200,)
@@ -172,13 +172,49 @@ def test_conversion_reports_unreadable_audio_and_resumes(tmp_path):
     manifest, left_out = write_corpus(corpus, tmp_path / "out")
     reasons = dict(line.split(": ", 1) for line in left_out)
     assert list(reasons) == ["train/Rain", "val/Rain", "test/Rain"]
-    assert reasons["train/Rain"] == "no audio file" and reasons["test/Rain"] == "the audio file is empty"
+    assert reasons["train/Rain"] == "no audio file" and "0.000 s of audio" in reasons["test/Rain"]
     assert len(manifest.read_text().splitlines()) == 3
     kept = next((tmp_path / "out/audio/train").iterdir())
     before = kept.stat().st_mtime_ns
     write_audio(audio / "validation" / "Rain.wav")
     assert len(write_corpus(corpus, tmp_path / "out")[1]) == 2
     assert kept.stat().st_mtime_ns == before
+
+
+def test_clips_that_a_manifest_may_not_hold_are_left_out_with_the_reason(tmp_path):
+    make_clotho(tmp_path / "source")
+    audio = tmp_path / "source/CLOTHO_v2.1/clotho_audio_files"
+    write_audio(audio / "validation/Rain.wav", seconds=0.05)
+    write_audio(audio / "evaluation/Rain.wav", rate=1013, seconds=102 / 1013)  # 0.1 s, rounded down in resampling
+    soundfile.write(audio / "development/Rain.wav", np.full(9000, np.nan), 44100, subtype="FLOAT")
+    write_audio(tmp_path / "out/audio/train/Bird, development.flac", rate=16000, seconds=0.05)  # converted before
+    path, left_out = write_corpus(complete(read_clotho(tmp_path / "source")), tmp_path / "out")
+    reasons = dict(line.split(": ", 1) for line in left_out)
+    assert list(reasons) == ["train/Rain", "train/Bird, development", "val/Rain", "test/Rain"]
+    assert "not finite" in reasons.pop("train/Rain") and all("s of audio" in why for why in reasons.values())
+    assert {name: len(split) for name, split in manifest.load_manifest(path).items()} == {"val": 1, "test": 1}
+
+
+def test_a_conversion_that_cannot_write_stops_and_leaves_no_clip_out(tmp_path, monkeypatch):
+    corpus = complete(read_clotho(make_clotho(tmp_path / "source")))
+
+    def full(*arguments, **options):
+        raise soundfile.LibsndfileError(2, "no space left: ")
+
+    with monkeypatch.context() as patch, pytest.raises(soundfile.LibsndfileError, match="no space left"):
+        patch.setattr(soundfile, "write", full)
+        write_corpus(corpus, tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert write_corpus(corpus, tmp_path / "out")[1] == []
+
+
+def test_conversion_reads_audio_as_manifests_do(tmp_path, monkeypatch):
+    corpus = complete(read_clotho(make_clotho(tmp_path / "source")))
+    read = []
+    monkeypatch.setattr(corpora, "read_audio", lambda path: read.append(path) or np.full(3200, 1.5, np.float32))
+    path, _ = write_corpus(corpus, tmp_path / "out")
+    assert read == [clip.audio for clip in corpus.clips]
+    assert manifest.load_manifest(path)["val"].waveform(0).min() > 0.99  # what exceeds 1 is clipped, not wrapped
 
 
 def test_a_corpus_that_lacks_a_language_is_not_converted(tmp_path):

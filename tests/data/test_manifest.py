@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from atri_lib.data import manifest
 from atri_lib.data.manifest import AudioCaptions, ManifestError, load_manifest, read_audio, write_manifest
 from atri_lib.languages import CODES
 
@@ -138,6 +139,20 @@ def test_audio_is_mixed_to_mono_and_resampled(tmp_path):
     assert np.abs(mono - tone(1.0) / 2)[100:-100].max() < 0.01
 
 
+@pytest.mark.parametrize(("rate", "used"), [(44_101, 44_100), (22_254, 22_250), (16_000, 16_000), (3, 25)])
+def test_an_odd_rate_is_rounded_before_resampling(tmp_path, monkeypatch, rate, used):
+    rates, samples = [], np.zeros(rate)
+    resample = manifest.torchaudio.functional.resample
+
+    def recorded(mono, *pair):
+        rates.append(pair)
+        return resample(mono, used, RATE)  # not with the odd rate, which takes gigabytes
+
+    monkeypatch.setattr(manifest.torchaudio.functional, "resample", recorded)
+    soundfile.write(tmp_path / "odd.wav", samples, rate)
+    assert read_audio(tmp_path / "odd.wav").dtype == np.float32 and rates == [(used, RATE)]
+
+
 def test_audio_that_breaks_after_its_header_raises_when_it_is_read(folder):
     lines = [clip(f"{name}.wav", id=name) for name in ("dog", "horn", "bell")]
     path = write(folder, *lines)
@@ -163,6 +178,12 @@ def test_the_checksum_follows_captions_and_audio_not_the_place(folder, tmp_path_
     assert load_manifest(write(elsewhere, clip(captions=captions("cat"))))["train"].checksum != first
     soundfile.write(elsewhere / "dog.wav", tone(hertz=301), RATE)
     assert load_manifest(write(elsewhere, clip()))["train"].checksum != first
+
+
+def test_the_checksum_changes_with_the_way_audio_is_decoded(folder, monkeypatch):
+    first = load_manifest(write(folder, clip()))["train"].checksum
+    monkeypatch.setattr(manifest, "FORMAT", manifest.FORMAT + 1)
+    assert load_manifest(folder)["train"].checksum != first
 
 
 @pytest.mark.parametrize("audio_format", ["flac", "wav"])
@@ -200,6 +221,16 @@ def test_writing_replaces_nothing_and_leaves_nothing_half_done(tmp_path):
     assert [p.name for p in tmp_path.rglob("*")] == ["full", "precious.txt"]
     (tmp_path / "new").mkdir()
     assert len(load_manifest(write_manifest({"train": made()}, tmp_path / "new"))["train"]) == 3
+
+
+@pytest.mark.parametrize("name", [".", "", "absent/.."])
+def test_the_current_directory_is_not_replaced(tmp_path, monkeypatch, name):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ManifestError, match="current directory, which cannot be replaced; name a folder in it"):
+        write_manifest({"train": made()}, name)
+    assert [path.name for path in tmp_path.rglob("*")] == ["here"]
+    assert len(load_manifest(write_manifest({"train": made()}, "set"))["train"]) == 3
 
 
 @pytest.mark.parametrize(

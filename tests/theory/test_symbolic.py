@@ -405,18 +405,6 @@ def test_momentum_maps_and_response_equal_the_loop(eta=F(1, 5)):
         assert at(law.momentum_response(), mu_1=mu_1, mu_2=mu_2, eta=eta, j=lag) == impulse[0]
 
 
-def test_momentum_mean_square_equals_the_mean_over_all_noises(eta=F(1, 3), beta=F(1, 2)):
-    derived = law.momentum_mean_square()
-    for steps in range(1, 5):
-        signs = itertools.product((F(1), F(-1)), repeat=steps)
-        runs = [heavy_ball(noises, eta, beta, F(0))[0] ** 2 for noises in signs]
-        assert at(derived, eta=eta, beta=beta, T=steps) == mean(runs)
-        if steps > 1:
-            assert mean(runs) > eta**2 * steps  # more than without momentum
-    growth = sp.expand(derived).coeff(law.T)  # per step once beta^T has died out
-    assert sp.cancel(growth - (law.eta / (1 - law.beta)) ** 2) == 0
-
-
 def test_momentum_stationary_value_is_where_the_recursion_settles(eta=0.1, beta=0.8, curvature=2.0):
     values = {law.eta: eta, law.beta: beta, law.h: curvature}
     matrix, source = (np.array(part.subs(values)).astype(float) for part in law.momentum_maps())

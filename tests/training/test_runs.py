@@ -14,7 +14,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from atri_lib.training import Run, RunError, TrainConfig, TrainingDiverged, fit, load_or_train
+from atri_lib.data.manifest import write_manifest
+from atri_lib.data.scenes import make_scenes
+from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.training import (
+    Run,
+    RunError,
+    TrainConfig,
+    TrainingDiverged,
+    fit,
+    load_data,
+    load_or_train,
+    run_name,
+    train_all,
+)
 
 SMALL = {"epochs": 6, "batch_size": 20, "evaluate_every": 2, "checkpoint_every": 1, "width": 8, "hidden": 16}
 
@@ -146,3 +159,64 @@ def test_config_survives_json_and_rejects_unknown_fields():
     assert TrainConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
     with pytest.raises(ValueError, match="depth"):
         TrainConfig.from_dict({"depth": 3})
+
+
+def test_a_damaged_run_can_be_resumed_and_a_replaced_one_is_whole_until_the_end(toy, tmp_path):
+    config = TrainConfig(**SMALL)
+    run = fit(config, toy(), folder=tmp_path)
+    with pytest.raises(TrainingDiverged):
+        fit(config.replace(learning_rate=1e30), toy(), folder=tmp_path)
+    (run.path / "history.csv").unlink()
+    with pytest.raises(RunError, match="not a complete run"):
+        Run.load(run.path)
+    assert not load_or_train(config, toy(), folder=tmp_path).loaded
+    assert Run.load(run.path).metrics["test"] == run.metrics["test"]
+
+
+def test_the_caller_s_random_numbers_do_not_depend_on_whether_a_run_was_trained_or_loaded(toy, tmp_path):
+    drawn = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        load_or_train(TrainConfig(**SMALL), toy(), folder=tmp_path)
+        drawn.append(torch.rand(3))
+    assert torch.equal(*drawn)
+
+
+def test_a_run_is_known_by_what_its_data_hold_not_by_where_they_are(toy, tmp_path):
+    here, there = (TrainConfig(data=str(tmp_path / name), **SMALL) for name in ("here", "there"))
+    assert run_name(here, toy()) == run_name(there, toy()) != run_name(here, toy(61))
+    assert json.loads((fit(here.replace(data="x.jsonl"), toy(), folder=tmp_path).path / "config.json").read_text())[
+        "data"
+    ] == os.path.abspath("x.jsonl")
+
+
+@pytest.fixture
+def small_data(tmp_path, monkeypatch):
+    """A config for a few synthetic scenes as a manifest, with a cache of its own, and its data."""
+    monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
+    write_manifest(make_scenes(SyntheticBank(), {"train": 24, "val": 6, "test": 8}, seed=0), tmp_path / "scenes")
+    config = TrainConfig(data=str(tmp_path / "scenes"), **SMALL | {"epochs": 2, "batch_size": 12})
+    return config, load_data(config)
+
+
+def test_runs_trained_side_by_side_are_those_trained_alone(small_data, tmp_path):
+    config, data = small_data
+    configs = [config.replace(scheme=scheme, seed=seed) for seed in (0, 1) for scheme in ("ml_clap", "kcl")]
+    runs = train_all(configs, data, workers=2)
+    assert [(run.config.scheme, run.config.seed) for run in runs] == [(c.scheme, c.seed) for c in configs]
+    assert all(run.loaded for run in runs) and all("1 CPU threads" in run.metrics["hardware"] for run in runs)
+    for config, run in zip(configs, runs, strict=True):
+        alone = weights(load_or_train(config, data, folder=tmp_path / "alone"))
+        for name, value in weights(run).items():
+            torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=1e-4)
+    before = time.monotonic()
+    assert [run.path for run in train_all(configs, data)] == [run.path for run in runs]
+    assert time.monotonic() - before < 2  # no process is started for what is there
+
+
+def test_a_run_that_fails_beside_others_is_named_and_the_others_are_kept(small_data):
+    config, data = small_data
+    configs = [config, config.replace(learning_rate=1e30), *(config.replace(seed=seed) for seed in range(1, 9))]
+    with pytest.raises(RunError, match=r"(?s)training kcl with seed 0 failed:.*TrainingDiverged"):
+        train_all(configs, data, workers=2)
+    assert load_or_train(config, data).loaded

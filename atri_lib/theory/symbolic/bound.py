@@ -180,14 +180,14 @@ def induction_residual(candidate: Callable[[sp.Expr], sp.Expr], factor: Series, 
     return sp.expand(sp.factor_terms(whole) - factor(T + 1) * candidate(T) - source(T + 1))
 
 
-def epoch_sum(source: Series, steps: sp.Symbol = T) -> sp.Sum:
+def epoch_sum(source: Series) -> sp.Sum:
     """What T steps with one factor a accumulate, as a sum over j, the number of steps taken after each source.
 
     It is `unrolled` under the change of index j = T - t: the limits follow, they are not chosen.
     """
-    (total,) = unrolled(steps, lambda _: a, source).atoms(sp.Sum)
+    (total,) = unrolled(T, lambda _: a, source).atoms(sp.Sum)
     powers = total.replace(sp.Product, lambda factor, limits: sp.Product(factor, limits).doit())
-    return powers.change_index(t, steps - t, j)
+    return powers.change_index(t, T - t, j)
 
 
 def closed_form(factor: sp.Expr = a, source: sp.Expr = b, steps: sp.Expr = T, start: sp.Expr | int = x0) -> sp.Expr:

@@ -24,9 +24,9 @@ def direction_cosine(used: sp.Expr | int = m) -> sp.Expr:
     return sp.sqrt(sp.cancel(squared).factor())
 
 
-def direction_slope(used: sp.Symbol = m) -> sp.Expr:
+def direction_slope() -> sp.Expr:
     """d cos^2(theta_m) / dm, factored; not negative for -1/(K-1) <= c <= 1, the range in which such texts exist."""
-    return sp.factor(sp.diff(direction_cosine(used) ** 2, used))
+    return sp.factor(sp.diff(direction_cosine() ** 2, m))
 
 
 def row_concentration(segments: Row) -> sp.Expr:

@@ -84,14 +84,6 @@ def momentum_response() -> sp.Expr:
     return sp.powsimp(sp.factor(sp.simplify((vectors * diagonal**lag * vectors.inv() * source.subs(in_roots))[0])))
 
 
-def momentum_mean_square(steps: sp.Expr = T) -> sp.Expr:
-    """E ||delta_T||^2 / sigma^2 of heavy ball on a flat loss (h = 0, so mu = 1 and beta): squared responses add."""
-    response = momentum_response().subs({mu_1: 1, mu_2: beta})
-    total = sp.Sum(sp.expand(response**2), (lag, 0, T - 1)).doit()
-    generic = total.replace(sp.Piecewise, lambda *branches: branches[-1][0])  # the branch for 0 < beta < 1
-    return sp.factor(generic).subs(T, steps)
-
-
 def momentum_stationary() -> sp.Expr:
     """Limit of E delta_T^2 / sigma^2 for constant curvature h > 0: the fixed point of P = M P M' + b b'."""
     matrix, source = momentum_maps()
