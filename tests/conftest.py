@@ -1,8 +1,11 @@
 """What the tests share: tiny datasets with features that can be learned, and a cache of their own."""
 
 import os
+import pathlib
+import sys
 
 os.environ["ACCELERATE_USE_CPU"] = "true"  # bit for bit, on any machine
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "book"))  # the build's scripts
 
 import numpy as np
 import pytest
@@ -65,3 +68,16 @@ class _Width(torch.nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder that looks like this project to the book's build."""
+    (tmp_path / "atri_lib" / "data").mkdir(parents=True)
+    (tmp_path / "atri_lib" / "losses.py").write_text('"""Losses."""\n')
+    (tmp_path / "atri_lib" / "__init__.py").write_text('"""The library."""\n')
+    (tmp_path / "atri_lib" / "data" / "__init__.py").write_text("\n")
+    (tmp_path / "atri_lib" / "data" / "names.json").write_text("{}")
+    (tmp_path / "requirements.txt").write_text("# pins\nnumpy==2.4.6\n")
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    return tmp_path

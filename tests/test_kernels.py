@@ -6,16 +6,14 @@ import subprocess
 import sys
 import time
 
+import build
+import chapters
+import kernels
 import psutil
 import pytest
 from nbformat import v4
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "book"))
-
-import build  # noqa: E402
-import chapters  # noqa: E402
-import kernels  # noqa: E402
 
 WAIT = """import pathlib, time
 start = time.time()
