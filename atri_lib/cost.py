@@ -52,7 +52,7 @@ def step_cost(setting: Setting) -> dict:
 
     from atri_lib.encoders.dual import DualEncoder
     from atri_lib.encoders.sonar import SonarText
-    from atri_lib.sampling import SCHEMES
+    from atri_lib.schemes import SCHEMES
     from atri_lib.training.step import backward
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -64,13 +64,13 @@ def step_cost(setting: Setting) -> dict:
     model = DualEncoder(64, setting.width, parts=1, text_tower=tower, unfreeze={"text": "all"}).train()
     shape = (setting.batch, setting.length)
     audio = torch.randn(setting.batch, 1, 64)
-    captions = SCHEMES[setting.scheme](clips=setting.batch, languages=setting.languages, seed=0, m=setting.m).m
+    scheme = SCHEMES[setting.scheme](clips=setting.batch, languages=setting.languages, m=setting.m)
     texts = [{"ids": torch.randint(4, 1000, shape), "mask": torch.ones(shape, dtype=torch.bool)}
-             for _ in range(captions)]  # fmt: skip
+             for _ in range(scheme.m)]  # fmt: skip
 
     def step() -> None:
         model.zero_grad(set_to_none=True)
-        backward(model, setting.scheme, audio, texts, setting.text_chunk)
+        backward(model, scheme, audio, texts, setting.text_chunk)
 
     seconds = []
     for _ in range(setting.repeats):

@@ -17,9 +17,9 @@ def pair_losses(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Te
        to caption (i, k)? The negatives of clip i in language k are the other clips in language k.
     3. l_ik is the mean of the two negative log-probabilities.
 
-    audio: [N, d]; texts: [N, K, d]; both floating point. temperature: positive, a float or a scalar tensor.
+    audio: [N, d]; texts: [N, K, d]; both floating point. temperature: positive, a float or a scalar tensor (whose value is not checked).
     Returns nats, [N, K], float32 (float64 if an input is).
-    Raises ValueError for a batch of one, no language, shapes that do not fit, or temperature <= 0.
+    Raises ValueError for a batch of one, no language, shapes that do not fit, or a float temperature <= 0.
     Source: the pair loss of the bound chapter; Yin et al. 2025, arXiv 2502.14627.
     """
     _check(audio, texts, temperature)
@@ -45,26 +45,32 @@ def info_nce(a: Tensor, b: Tensor, temperature: float | Tensor) -> Tensor:
 def ml_clap_loss(audio: Tensor, text: Tensor, temperature: float | Tensor) -> Tensor:
     """Contrast audio with one caption per clip, each in its own randomly drawn language (ML-CLAP).
 
-    audio, text: [N, d]. Which language row i is in is the sampling scheme's business (`sampling.SCHEMES["ml_clap"]`);
+    audio, text: [N, d]. Which language row i is in is the sampling scheme's business (`schemes.SCHEMES["ml_clap"]`);
     the negatives of a clip are therefore captions in mixed languages. Returns nats, a scalar: `info_nce(audio, text)`.
     Source: Yan et al. 2024, arXiv 2406.07012. Their code adds a small embedding regulariser, which is left out here.
     """
     return info_nce(audio, text, temperature)
 
 
-def cacl_loss(audio: Tensor, english: Tensor, other: Tensor, temperature: float | Tensor) -> Tensor:
+def cacl_loss(
+    audio: Tensor,
+    english: Tensor,
+    other: Tensor,
+    temperature: float | Tensor,
+    weights: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3),
+) -> Tensor:
     """Tie audio, its English caption and one caption in another language to each other (co-anchor contrast).
 
     1. Sum both directions over the N clips for each side of the triangle: L_ae (audio, English), L_at (audio, other),
        L_et (English, other).
-    2. Return (L_ae + L_at + L_et) / (6 N): the mean of three `info_nce`.
+    2. Return (L_ae + L_at + L_et) / (6 N): the mean of three `info_nce`, or with `weights` their weighted sum.
 
     audio, english, other: [N, d]. Returns nats, a scalar. Errors as `pair_losses`.
     Relation: with other == english it is (2 info_nce(audio, english) + info_nce(english, english)) / 3.
     Source: Yin et al. 2025, arXiv 2502.14627 (CACL).
     """
     sides = ((audio, english), (audio, other), (english, other))
-    return sum(info_nce(a, b, temperature) for a, b in sides) / 3
+    return sum(weight * info_nce(a, b, temperature) for weight, (a, b) in zip(weights, sides, strict=True))
 
 
 def kcl_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
@@ -121,6 +127,6 @@ def _check(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> None:
         raise ValueError(f"a contrastive loss needs at least 2 clips, {given}: use larger batches, drop the rest")
     if texts.shape[1] == 0:
         raise ValueError(f"texts has no language (K = 0), {given}")
-    positive = torch.as_tensor(temperature) > 0
-    if positive.numel() != 1 or not positive:
+    # The value of a tensor is not looked at: that would wait for the device in every call.
+    if temperature.numel() != 1 if isinstance(temperature, Tensor) else not temperature > 0:
         raise ValueError(f"temperature must be one positive number, got {temperature}: the usual value is 0.07")

@@ -12,14 +12,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-SCHEME_COLOURS = {  # Okabe and Ito's palette: told apart by colour-blind readers
-    "ml_clap": "#D55E00", "m_of_k": "#E69F00", "latin": "#CC79A7", "cacl": "#0072B2", "kcl": "#009E73",
-    "english": "#555555",
-}  # fmt: skip
-SCHEME_NAMES = {
-    "ml_clap": "ML-CLAP", "m_of_k": "m-of-K", "latin": "Latin", "cacl": "CACL", "kcl": "KCL", "english": "English only",
-}  # fmt: skip
-MARKERS = {"ml_clap": "o", "m_of_k": "s", "latin": "D", "cacl": "^", "kcl": "v", "english": "x"}
+from atri_lib.schemes import SCHEMES
+
+SCHEME_COLOURS = {name: scheme.colour for name, scheme in SCHEMES.items()}
+SCHEME_NAMES = {name: scheme.label for name, scheme in SCHEMES.items()}
+MARKERS = {name: scheme.marker for name, scheme in SCHEMES.items()}
 RATE, LIMIT = 16_000, 30_000  # of sounds: samples a second, bytes in a page
 
 

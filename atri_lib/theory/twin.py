@@ -47,33 +47,26 @@ def run(
     - mean_square: RMS over draws by sqrt(bias^2 + law). bias: ||w_t - v_t||. amplification: E||one ideal step on the
       error||^2 / E||error||^2 of w' - v, and sigma: root of sigma_t^2 at w', from every language's gradients, both
       averages over the pilots. memory: twice the mean product of the error carried along and the new noise: 0 for
-      independent draws by theory, for Latin measured on the pilots. Latin's noise after its first epoch is measured on
-      them too (sigma: nan), as w' knows which languages are to come, and so is Adam's, which is not linear in the
-      gradient; it is taken as unbiased. What mixed negatives add is ignored.
+      independent draws by theory, measured on the pilots where a scheme remembers earlier epochs (Latin). The noise of
+      those epochs is measured on them too (sigma: nan), as w' knows which languages are to come, and so is Adam's,
+      which is not linear in the gradient; it is taken as unbiased. What mixed negatives add is ignored.
 
     Raises FloatingPointError if a run diverges, ValueError for arms that do not fit the data.
     """
     if draws < 1 or pilots < 1:
         raise ValueError(f"need at least one measured draw and one pilot, got draws={draws}, pilots={pilots}")
     certify = isinstance(optimizer, SGD) and power_iterations is not None
-    ideal = Runs.begin(optimizer, experiment.task.flat.start)
-    ensembles = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms]
-    epochs: list[int] = []
-    for step in experiment.steps("twin runs"):
-        gradient = experiment.task.gradients(ideal.weights, step.even, step.data)
-        after = ideal.after(gradient)
-        constants = _pair_constants(experiment, ideal.weights[0], step, power_iterations) if certify else None
+    ensembles, epochs = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms], []
+    for step, ideal, _, after in experiment.ideal_run(optimizer, "twin runs"):
+        constants = None
+        if certify:  # g_max, and lambda of every pair, at the ideal run's weights
+            task, weights = experiment.task, ideal.weights[0]
+            largest = task.pair_norms(weights, step.data).max().item()
+            constants = largest, task.pair_curvature(weights, step.data, power_iterations)
         for ensemble in ensembles:
             ensemble.advance(step, ideal, after, constants)
-        ideal = after
         epochs.append(step.epoch)
     return pd.concat([ensemble.table(epochs) for ensemble in ensembles], ignore_index=True)
-
-
-def _pair_constants(experiment: Experiment, weights: Tensor, step: Step, iterations: int) -> tuple[float, Tensor]:
-    """g_max and lambda of every pair, [B, K], at the ideal run's weights."""
-    norms = experiment.task.pair_norms(weights, step.data)
-    return norms.max().item(), experiment.task.pair_curvature(weights, step.data, iterations)
 
 
 class _Ensemble:
@@ -83,15 +76,13 @@ class _Ensemble:
         self, experiment: Experiment, optimizer: Optimizer, arm: Arm, draws: int, pilots: int, seed: int
     ) -> None:
         self.experiment, self.task, self.arm = experiment, experiment.task, arm
-        self.noise_share = arm.noise_share(experiment.languages)
-        if self.noise_share == 0:  # nothing is random: one run says it all
+        self.scheme = arm.draw(*experiment.texts.shape[:2], seed)
+        if self.scheme.noise_share == 0:  # nothing is random: one run says it all
             draws, pilots = 1, 0
         seeds = [*range(seed, seed + draws), *range(seed + PILOT_SEEDS, seed + PILOT_SEEDS + pilots)]
         self.draws, self.measured = Draws(experiment, arm, seeds), draws
-        self.mean = self.draws.schemes[0].mean_distribution()
-        self.biased = bool(np.ptp(self.mean) > 0)
-        self.runs = Runs.begin(optimizer, self.task.flat.start, len(seeds))
-        self.reference = Runs.begin(optimizer, self.task.flat.start) if self.biased else None
+        self.runs = experiment.begin(optimizer, len(seeds))
+        self.reference = experiment.begin(optimizer)
         self.per_draw: list[dict[str, np.ndarray]] = []
         self.per_step: list[dict[str, float]] = []
 
@@ -139,30 +130,29 @@ class _Ensemble:
     def _law(self, step: Step, ideal: Runs, ideal_after: Runs, full: Tensor, after: Runs) -> dict[str, float]:
         """The mean-square law's constants from the pilots, and the reference run's step."""
         reference, reference_after, expected = ideal, ideal_after, full
-        if self.biased:
-            mean = self.experiment.on_batch(self.mean, step.clips)[None]
+        if self.scheme.biased:
+            mean = self.experiment.on_batch(self.scheme.mean_distribution(), step.clips)[None]
             reference = self.reference
             reference_after = reference.after(self.task.gradients(reference.weights, mean, step.data))
             everywhere = mean.expand(len(self.draws), -1, -1)
             expected = self.task.gradients(self.runs.weights, everywhere, step.data)
             self.reference = reference_after
-        bias = reference_after.error(ideal_after)[0] if self.biased else 0.0
+        bias = reference_after.error(ideal_after)[0]
         pilots = slice(self.measured, None)
-        if self.noise_share == 0:
+        if self.scheme.noise_share == 0:
             return {"bias": bias, "amplification": 1.0, "sigma": 0.0, "variance": 0.0, "memory": 0.0}
         after_expected = self.runs.after(expected)
         carried, before = after_expected.error(reference_after)[pilots], self.runs.error(reference)[pilots]
-        memory, remembers = 0.0, self.arm.scheme == "latin" and step.epoch > 0
-        if remembers:  # the language of this epoch follows from the last one's: u and n are not independent
+        memory, remembers = 0.0, self.scheme.remembers(step.epoch)
+        if remembers:  # the languages of this epoch depend on earlier ones': u and n are not independent
             kept, noise = reference_after.weights - after_expected.weights, after_expected.weights - after.weights
             memory = 2 * (kept * noise).sum(1)[pilots].mean().item()
-        drawn = self.arm.drawn(self.experiment.languages)
         gain = self.runs.optimizer.gain
         if gain is None or remembers:
             sigma, variance = np.nan, np.square(after.error(after_expected)[pilots]).mean()
         else:
-            spread = self.task.language_spread(self.runs.weights[pilots], step.data, drawn).mean().item()
-            sigma = np.sqrt(self.noise_share * spread) / len(step.clips)
+            spread = self.task.language_spread(self.runs.weights[pilots], step.data, self.scheme.chance).mean().item()
+            sigma = np.sqrt(self.scheme.noise_share * spread) / len(step.clips)
             variance = (gain * sigma) ** 2
         amplification = _ratio(np.square(carried).sum(), np.square(before).sum())
         law = {"amplification": float(amplification), "sigma": sigma, "variance": variance, "memory": memory}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_heads import features, heads
 
-from atri_lib.sampling import UnknownScheme
+from atri_lib.schemes import UnknownScheme
 from atri_lib.theory import bounds, response, twin
 from atri_lib.theory.experiment import ARMS, Arm, Experiment, on_features, principal
 from atri_lib.theory.optimizers import SGD, Adam, Momentum
@@ -75,7 +75,7 @@ def test_published_bound_is_for_sgd_alone():
 @settings(max_examples=8, deadline=None)
 @given(st.integers(1, 4), st.data(), st.sampled_from([4, 5, 9]), st.floats(1e-3, 0.5), st.integers(0, 9))
 def test_bounds_hold_whatever_the_sizes(languages, data, clips, rate, seed):
-    arms = [Arm("m", "m_of_k", data.draw(st.integers(1, languages))), Arm("mixed", "ml_clap", mixed=True)]
+    arms = [Arm("m", "m_of_k", m=data.draw(st.integers(1, languages))), Arm("mixed", "ml_clap", mixed=True)]
     arms += [Arm("cacl", "cacl")] if languages > 1 else []
     table = twin.run(experiment(clips, languages, 4, 1, seed), SGD(rate), arms, 1, 1, power_iterations=1, seed=seed)
     assert bounds.share_held(table.published, table.measured) == 1
@@ -141,7 +141,7 @@ def test_seeds_decide_and_nothing_else():
 def test_what_cannot_be_run_is_refused():
     setup = experiment()
     with pytest.raises(ValueError, match="one language per clip"):
-        twin.run(setup, arms=[Arm("x", "m_of_k", 2, mixed=True)])
+        twin.run(setup, arms=[Arm("x", "m_of_k", m=2, mixed=True)])
     with pytest.raises(UnknownScheme):
         twin.run(setup, arms=[Arm("x", "nothing")])
     with pytest.raises(ValueError, match="one measured draw and one pilot"):
