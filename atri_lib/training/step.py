@@ -6,12 +6,12 @@ processes with exact gradients and no communication in the backward pass, and te
 activations are computed again when their gradient is known (gradient caching: Gao et al. 2021).
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from atri_lib.schemes import Scheme
 
@@ -33,24 +33,55 @@ def backward(
     apart = text_chunk and not scheme.together  # then a language is encoded, contrasted and freed before the next
     losses = []
     for columns in [slice(j, j + 1) for j in range(len(text_inputs))] if apart else [slice(None)]:
-        texts = _encode_texts(model, text_inputs[columns], len(audio), text_chunk)  # [n, m, d]
-        text_leaf = _leaf(texts)
+        parts, again = _encode_texts(model, text_inputs[columns], len(audio), text_chunk)
+        text_leaf = _leaf(torch.cat(parts).unflatten(0, (-1, len(audio))).transpose(0, 1))  # [n, m, d]
         loss = scheme.loss(leaf, text_leaf, model.temperature, columns)
         loss.backward()
-        _push(texts, text_leaf)
+        gradient = _own_gradient(text_leaf, len(audio)).transpose(0, 1).flatten(0, 1)  # [m n, d], as encoded
+        for encode, own in zip(again, gradient.split([len(part) for part in parts]), strict=True):
+            _push(encode(), own)
         losses.append(loss.detach())
-    _push(audio, leaf)
+    _push(audio, _own_gradient(leaf, len(audio)))
     return torch.stack(losses).sum()
 
 
-def _encode_texts(model: nn.Module, inputs: Sequence[Captions], rows: int, chunk: int) -> Tensor:
-    """m languages' captions of `rows` clips -> [rows, m, d]; chunks, if several, keep no activations until `_push`."""
+def _encode_texts(
+    model: nn.Module, inputs: Sequence[Captions], rows: int, chunk: int
+) -> tuple[list[Tensor], list[Callable[[], Tensor]]]:
+    """m languages' captions of `rows` clips by chunk: the embeddings, and what gives them again with a graph."""
     if not chunk or chunk >= rows * len(inputs):
         encoded = model.encode_text(_join(inputs))
-    else:
-        pieces = [piece for captions in inputs for piece in _pieces(captions, chunk)]
-        encoded = torch.cat([checkpoint(model.encode_text, piece, use_reentrant=False) for piece in pieces])
-    return encoded.unflatten(0, (len(inputs), rows)).transpose(0, 1)
+        return [encoded.detach()], [lambda: encoded]
+    parts, again = [], []
+    for piece in (piece for captions in inputs for piece in _pieces(captions, chunk)):
+        again.append(functools.partial(_replay, model, piece, _random_state()))
+        with torch.no_grad():
+            parts.append(model.encode_text(piece))
+    return parts, again
+
+
+def _replay(model: nn.Module, captions: Captions, state: tuple[Tensor, list[Tensor]]) -> Tensor:
+    """Encode with the dropout masks of a generator's earlier state; the generators go on where they are."""
+    now = _random_state()
+    _set_random_state(state)
+    encoded = model.encode_text(captions)
+    _set_random_state(now)
+    return encoded
+
+
+def _random_state() -> tuple[Tensor, list[Tensor]]:
+    return torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+
+
+def _set_random_state(state: tuple[Tensor, list[Tensor]]) -> None:
+    torch.set_rng_state(state[0])
+    if state[1]:
+        torch.cuda.set_rng_state_all(state[1])
+
+
+def _push(encoded: Tensor, gradient: Tensor) -> None:
+    if encoded.requires_grad:
+        encoded.backward(gradient)
 
 
 def _processes() -> tuple[int, int]:
@@ -68,12 +99,10 @@ def _leaf(embeddings: Tensor) -> Tensor:
     return rows.clone().requires_grad_(True)
 
 
-def _push(embeddings: Tensor, leaf: Tensor) -> None:
-    """Send this process's part of a leaf's gradient into the encoder."""
+def _own_gradient(leaf: Tensor, rows: int) -> Tensor:
+    """This process's part, times the number of processes, since gradients are averaged afterwards."""
     rank, world = _processes()
-    if embeddings.requires_grad:
-        own = leaf.grad[rank * len(embeddings) : (rank + 1) * len(embeddings)]
-        embeddings.backward(own * world)  # times the number of processes, since gradients are averaged afterwards
+    return leaf.grad[rank * rows : (rank + 1) * rows] * world
 
 
 def average_gradients(model: nn.Module) -> None:
