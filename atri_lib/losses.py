@@ -5,6 +5,8 @@ scaling both sides by s is the same as dividing the temperature by s**2, and an 
 embeddings changes nothing. Similarities are computed in float32 or wider, whatever the input or autocast says.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -17,7 +19,7 @@ def pair_losses(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Te
        to caption (i, k)? The negatives of clip i in language k are the other clips in language k.
     3. l_ik is the mean of the two negative log-probabilities.
 
-    audio: [N, d]; texts: [N, K, d]; both floating point. temperature: positive, a float or a scalar tensor (whose value is not checked).
+    audio: [N, d]; texts: [N, K, d]; both floating point. temperature: positive, a float or a scalar tensor.
     Returns nats, [N, K], float32 (float64 if an input is).
     Raises ValueError for a batch of one, no language, shapes that do not fit, or a float temperature <= 0.
     Source: the pair loss of the bound chapter; Yin et al. 2025, arXiv 2502.14627.
@@ -53,11 +55,7 @@ def ml_clap_loss(audio: Tensor, text: Tensor, temperature: float | Tensor) -> Te
 
 
 def cacl_loss(
-    audio: Tensor,
-    english: Tensor,
-    other: Tensor,
-    temperature: float | Tensor,
-    weights: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3),
+    audio: Tensor, english: Tensor, other: Tensor, temperature: float | Tensor, weights: Sequence[float] = (1 / 3,) * 3
 ) -> Tensor:
     """Tie audio, its English caption and one caption in another language to each other (co-anchor contrast).
 

@@ -7,8 +7,7 @@
     scheme.covariance(e, f)      # float64 [K, K]: how a clip's row of N p' in epoch e varies with its row in epoch f
     scheme.loss(audio, texts, temperature)  # nats: the objective for the drawn texts [N, m, d]
 
-A new scheme is a class in this file, listed in SCHEMES. What it says of itself (`pools`, how it draws, how epochs are
-correlated) is all that training, theory and figures ask; `theory.symbolic` derives the closed forms from `pools`.
+A new scheme is a class in this file, listed in SCHEMES: training, theory and figures ask only what it says of itself.
 Draws depend on (seed, epoch) alone, not on the order of calls.
 """
 
@@ -82,17 +81,15 @@ class Scheme(abc.ABC):
             object.__setattr__(self, name, value)
 
     def _drawn(self, k: int, m: int | None) -> int:
-        if m is not None:
-            _integer("m", m)
-        elif self.chooses_m:
+        if self.chooses_m and m is None:
             raise ValueError(f"{self.name} needs m, the languages a clip sees in an epoch: m=1 ... m={k}")
-        pools = self.pools(k, m)
+        pools = self.pools(k, m if m is None else _integer("m", m))
         drawn = sum(pool.drawn for pool in pools)
         if m not in (None, drawn):
             raise ValueError(f"{self.name} over {k} languages has m={drawn}, got m={m}: m_of_k lets you choose")
         if any(pool.drawn > pool.size for pool in pools):
-            raise ValueError(f"{self.name} cannot draw {drawn} different languages out of {k}: give it more, or ask for fewer")
-        return int(drawn)
+            raise ValueError(f"{self.name} cannot draw {drawn} different languages out of {k}: give more languages")
+        return drawn
 
     def languages(self, epoch: int) -> np.ndarray:
         """Which languages each clip sees in an epoch: int64 [N, m], indices into the K languages, English = 0."""
@@ -157,7 +154,7 @@ class Scheme(abc.ABC):
 
     @property
     def noise_share(self) -> float:
-        """Variance of the gradient of one clip / population variance of its gradients over the languages in `chance`."""
+        """Variance of a clip's gradient / population variance of its gradients over the languages in `chance`."""
         size = len(self.chance)
         return float(np.trace(self.covariance(0, 0))) * size / (size - 1) if size else 0.0
 
@@ -168,8 +165,8 @@ class Scheme(abc.ABC):
     def loss(self, audio: Tensor, texts: Tensor, temperature: float | Tensor, columns: slice = slice(None)) -> Tensor:
         """The objective for the drawn texts: the weighted mean of their pair losses; nats, a scalar.
 
-        audio: [N, d]; texts: [N, m, d]; the negatives of a caption are the batch's captions in its column. columns: which
-        of the m are given; losses of parts add up to the whole, except where `together`.
+        audio: [N, d]; texts: [N, m, d]; the negatives of a caption are the batch's captions in its column.
+        columns: which of the m are given; losses of parts add up to the whole, except where `together`.
         """
         losses = pair_losses(audio, texts, temperature).mean(0)
         return losses @ losses.new_tensor(self.weights[columns])
@@ -267,7 +264,7 @@ class Balanced(Scheme):
     def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
         k, m = self.k, self.m
         lag = (f - e) * m % k
-        shared = np.maximum(m - lag, 0) + np.maximum(m + lag - k, 0)  # places that both epochs use: two arcs of a circle
+        shared = np.maximum(m - lag, 0) + np.maximum(m + lag - k, 0)  # places of the order that both epochs use
         return (e // self.cycle == f // self.cycle) * (shared * k - m**2) / max(m * (k - m), 1)
 
 
@@ -348,7 +345,6 @@ class _Schemes(dict):
         raise UnknownScheme(f"unknown scheme {name!r}: use one of {', '.join(self)}")
 
 
-SCHEMES = _Schemes(
-    (kind.name, kind) for kind in (MlClap, MofK, Latin, Balanced, Hold, Cacl, CaclUnbiased, Kcl, English)
-)
+_KINDS = (MlClap, MofK, Latin, Balanced, Hold, Cacl, CaclUnbiased, Kcl, English)
+SCHEMES = _Schemes((kind.name, kind) for kind in _KINDS)
 SETTINGS = ("m", *dict.fromkeys(field.name for kind in SCHEMES.values() for field in dataclasses.fields(kind)[4:]))

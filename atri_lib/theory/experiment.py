@@ -20,8 +20,8 @@ from atri_lib.theory.optimizers import Optimizer, Runs
 class Arm:
     """One way of training that is compared with the ideal run: Arm("4 of K", "m_of_k", m=4).
 
-    scheme: a key of `schemes.SCHEMES`; settings: its own, as m, hold. mixed: practical ML-CLAP, where the negatives of a
-    clip are the captions the batch drew, in their languages; only with one language per clip.
+    scheme: a key of `schemes.SCHEMES`; settings: its own. mixed: practical ML-CLAP, where the negatives of a clip are
+    the captions the batch drew, in their languages; only with one language per clip.
     """
 
     name: str

@@ -61,8 +61,8 @@ class Momentum(Optimizer):
 class Adam(Optimizer):
     """Adam with bias correction (as torch.optim.Adam, no weight decay). State: (m, v, t), t counts the steps.
 
-    Coordinates: (w, eta m / scale, eta log scale) with m, v bias-corrected and scale = sqrt(v) + eps. The second block is
-    the step the moments prescribe; the third changes by eta x when v alone would stretch that step by exp(-x).
+    Coordinates: (w, eta m / scale, eta log scale) with m, v bias-corrected and scale = sqrt(v) + eps. The second block
+    is the step the moments prescribe; the third changes by eta x when v alone would stretch that step by exp(-x).
     """
 
     beta1: float = 0.9

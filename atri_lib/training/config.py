@@ -22,8 +22,9 @@ class TrainConfig:
 
     data: path of a manifest, or None for scenes of sizes (train, val, test) composed with data_seed.
     m, hold, text_text: settings of the schemes that have them (languages a step sees; epochs a clip keeps its language;
-    weight of the text-text part of cacl and cacl_unbiased, 1/3 as in the paper); None is the scheme's own. text_chunk: captions per forward pass of the text side (0: all at once);
-    a chunk keeps memory independent of K with the same gradients. init: a run folder whose weights are the start.
+    weight of the text-text part of cacl and cacl_unbiased, 1/3 in the paper); None is the scheme's own.
+    text_chunk: captions per forward pass of the text side (0: all at once); a chunk keeps memory independent of K with
+    the same gradients. init: a run folder whose weights are the start.
     unfreeze: blocks of each tower to train, {"audio": 2, "text": "all"}; empty trains projections on cached features.
     Raises ValueError naming the field for a value that cannot work.
     """

@@ -38,9 +38,10 @@ def draws(scheme, languages, used):
 
 def weights(scheme, languages, seen):
     """A clip's share of every language when it sees these."""
-    english = F(1, languages) if scheme == "cacl_unbiased" else F(1, len(seen))
-    share = {0: english} | {k: (1 - english) / (len(seen) - 1) for k in seen if k} if 0 in seen and len(seen) > 1 else {}
-    return [share.get(k, F(1, len(seen))) if k in seen else F(0) for k in range(languages)]
+    english = F(1, languages)
+    each = [english, 1 - english] if scheme == "cacl_unbiased" else [F(1, len(seen))] * len(seen)
+    share = dict(zip(seen, each, strict=True))
+    return [share.get(k, F(0)) for k in range(languages)]
 
 
 def l1(rows, ideal):

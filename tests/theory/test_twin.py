@@ -107,6 +107,18 @@ def test_law_predicts_runs_it_has_not_seen():
     assert np.abs(ratio - 1).max() < 0.15
 
 
+def test_any_scheme_can_be_an_arm_and_says_itself_what_its_draws_remember():
+    arms = [Arm("held", "hold", hold=2), Arm("balanced", "balanced", m=1), Arm("unbiased", "cacl_unbiased")]
+    table = twin.run(experiment(epochs=3), SGD(0.05), arms, draws=4, pilots=4, power_iterations=1)
+    assert bounds.share_held(table.published, table.measured) == 1
+    assert bounds.share_held(table.trajectory, table.measured) == 1
+    memory = table[table.draw == 0].groupby(["scheme", "epoch"]).memory.sum().unstack("epoch")
+    assert memory.loc["held", 1] > 0 and memory.loc["held", 2] == 0  # a block of two epochs, then a new one
+    assert memory.loc["balanced", 0] == 0 > memory.loc["balanced", 1]
+    unbiased = table[table.scheme == "unbiased"]
+    assert not unbiased[["bias", "memory"]].to_numpy().any() and (unbiased.sigma > 0).all()
+
+
 @pytest.mark.parametrize("optimizer", [SGD(1e-4), Momentum(1e-5), Adam(1e-6)], ids=lambda o: type(o).__name__)
 def test_response_is_the_measurement_when_steps_are_small(optimizer):
     setup = experiment()
