@@ -98,3 +98,8 @@ def test_a_loss_that_is_not_finite_names_its_epoch_and_step(toy, tmp_path):
     data.splits["train"].audio[order[25]] = math.nan  # a clip of the second batch
     with pytest.raises(TrainingDiverged, match="the loss is nan in epoch 1, step 2; no checkpoint"):
         trained(TrainConfig(epochs=3, **PLAIN), data, tmp_path)
+
+
+def test_a_large_seed_is_a_seed(toy, tmp_path):
+    _, history = trained(TrainConfig(seed=2**60, epochs=1, **PLAIN), toy(), tmp_path)
+    assert math.isfinite(history[0]["loss"])
