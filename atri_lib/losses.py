@@ -24,9 +24,7 @@ def pair_losses(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Te
     Raises ValueError for a batch of one, no language, shapes that do not fit, or a float temperature <= 0.
     Source: the pair loss of the bound chapter; Yin et al. 2025, arXiv 2502.14627.
     """
-    _check(audio, texts, temperature)
-    logits = _similarities(audio, texts) / temperature  # [K, N clips, N captions]
-    matched = logits.diagonal(dim1=1, dim2=2)  # [K, N]
+    logits, matched = _logits(audio, texts, temperature)
     audio_to_text = logits.logsumexp(2) - matched
     text_to_audio = logits.logsumexp(1) - matched
     return (audio_to_text + text_to_audio).T / 2
@@ -96,20 +94,20 @@ def one_to_k_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> 
     audio: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`. K = 1 is `info_nce`.
     Source: Nie et al. 2024, arXiv 2406.18254, released code (`get_unialign_contrastive_loss`).
     """
-    _check(audio, texts, temperature)
-    logits = _similarities(audio, texts) / temperature  # [K, N clips, N captions]
-    matched = logits.diagonal(dim1=1, dim2=2)  # [K, N]
+    logits, matched = _logits(audio, texts, temperature)
     audio_to_text = (logits.logsumexp((0, 2)) - matched).mean()
     text_to_audio = (logits.logsumexp(1) - matched).mean() / len(matched)
     return (audio_to_text + text_to_audio) / 2
 
 
-def _similarities(audio: Tensor, texts: Tensor) -> Tensor:
-    """[N, d] and [N, K, d] to [K, N clips, N captions]."""
+def _logits(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Similarity / temperature, [K, N clips, N captions], and that of the matching pairs, [K, N]."""
+    _check(audio, texts, temperature)
     # A bfloat16 similarity is off by up to 0.004, and a temperature of 0.07 makes that 0.06 nats.
     dtype = torch.promote_types(torch.promote_types(audio.dtype, texts.dtype), torch.float32)
     with torch.autocast(audio.device.type, enabled=False):
-        return audio.to(dtype) @ texts.to(dtype).permute(1, 2, 0)  # [N, d] @ [K, d, N]
+        logits = audio.to(dtype) @ texts.to(dtype).permute(1, 2, 0) / temperature  # [N, d] @ [K, d, N]
+    return logits, logits.diagonal(dim1=1, dim2=2)
 
 
 def _check(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> None:
