@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from atri_lib.languages import CODES, language
-from atri_lib.sampling import SCHEMES
+from atri_lib.schemes import SCHEMES, SETTINGS, Scheme
 
 PROFILES = {
     "book": {},
@@ -21,14 +21,18 @@ class TrainConfig:
     """scheme, m, languages: who is contrasted; preset, data, scenes: with what; the rest: how it is optimised.
 
     data: path of a manifest, or None for scenes of sizes (train, val, test) composed with data_seed.
-    m: languages a step sees (m_of_k only). text_chunk: captions per forward pass of the text side (0: all at once);
-    a chunk keeps memory independent of K with the same gradients. init: a run folder whose weights are the start.
+    m, hold, text_text: settings of the schemes that have them (languages a step sees; epochs a clip keeps its language;
+    weight of the text-text part of cacl and cacl_unbiased, 1/3 in the paper); None is the scheme's own.
+    text_chunk: captions per forward pass of the text side (0: all at once); a chunk keeps memory independent of K with
+    the same gradients. init: a run folder whose weights are the start.
     unfreeze: blocks of each tower to train, {"audio": 2, "text": "all"}; empty trains projections on cached features.
     Raises ValueError naming the field for a value that cannot work.
     """
 
     scheme: str = "kcl"
     m: int | None = None
+    hold: int | None = None
+    text_text: float | None = None
     languages: tuple[str, ...] = CODES
     seed: int = 0
     preset: str = "mini"
@@ -86,7 +90,12 @@ class TrainConfig:
                 raise ValueError(f"unfreeze names {side!r}: use 'audio' or 'text'")
             if blocks != "all" and not (isinstance(blocks, int) and blocks >= 0):
                 raise ValueError(f"unfreeze {side}={blocks!r}: a number of blocks, or 'all'")
-        SCHEMES[self.scheme](clips=2, languages=len(self.languages), seed=self.seed, m=self.m)  # refuses what cannot be
+        self.build_scheme(clips=2)  # refuses what cannot be
+
+    def build_scheme(self, clips: int) -> Scheme:
+        """The scheme over that many clips, with the settings given."""
+        settings = {name: getattr(self, name) for name in SETTINGS}
+        return SCHEMES[self.scheme](clips=clips, languages=len(self.languages), seed=self.seed, **settings)
 
     @classmethod
     def for_profile(cls, profile: str = "book", **changes) -> "TrainConfig":

@@ -28,7 +28,7 @@ from atri_lib.training.loop import train
 from atri_lib.training.scoring import Scores, score
 from atri_lib.training.sources import TrainingData, build_model, load_data
 
-CODE = ("atri_lib.losses", "atri_lib.sampling", "atri_lib.evaluation", "atri_lib.encoders.dual", "atri_lib.training")
+CODE = ("atri_lib.losses", "atri_lib.schemes", "atri_lib.evaluation", "atri_lib.encoders.dual", "atri_lib.training")
 
 
 class RunError(ValueError):
