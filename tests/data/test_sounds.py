@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atri_lib.data import recorded, sounds
+from atri_lib.audio import SAMPLE_RATE
+from atri_lib.data import recorded, sounds, stamps
+from atri_lib.data.banks import default_bank
 from atri_lib.data.recorded import RecordedBank
-from atri_lib.data.sounds import SAMPLE_RATE, SoundsUnavailable, bank_checksum, default_bank, levelled, trimmed
+from atri_lib.data.sounds import SoundsUnavailable, bank_checksum, levelled, trimmed
 from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.languages import CODES
 from atri_lib.storage import cache_dir
@@ -23,7 +25,7 @@ ARTICLES = {
     "cat": ("un", "una"),
 }
 # The recordings are checked where they already are; nothing is fetched for the tests.
-STAMPS = [folder for folder in (recorded.INSTALLED, cache_dir("tuxpaint") / "stamps") if folder.is_dir()][:1]
+STAMPS = [folder for folder in (stamps.INSTALLED, cache_dir("tuxpaint") / "stamps") if folder.is_dir()][:1]
 
 
 @pytest.fixture(scope="module", params=["synthetic"] + ["tuxpaint"] * len(STAMPS))
