@@ -43,11 +43,14 @@ def check_header(path: str | os.PathLike) -> None:
 def read_mono(path: str | os.PathLike, dtype: str = "float32") -> tuple[np.ndarray, int]:
     """An audio file of any length up to ten minutes as [frames], channels averaged, and its own sample rate."""
     header = _header(path)
+    parts = [np.zeros(0, dtype)]
     try:
-        blocks = [block.mean(axis=1) for block in soundfile.blocks(path, 2**16, dtype=dtype, always_2d=True)]
+        with soundfile.SoundFile(path) as stream:
+            while len(block := stream.read(2**16, dtype, always_2d=True)):  # [frames, channels]
+                parts.append(block.mean(axis=1))
     except soundfile.SoundFileError as error:
         raise UnreadableSound(f"{path}: broken audio ({error}); replace the file") from error
-    mono = np.concatenate([np.zeros(0, dtype), *blocks])
+    mono = np.concatenate(parts)
     if len(mono) < 0.98 * header.frames:
         raise UnreadableSound(f"{path}: cut short, {len(mono)} of {header.frames} samples are there; replace the file")
     if not np.abs(mono).max(initial=0) <= LOUDEST:  # also false for NaN

@@ -109,6 +109,14 @@ def test_missing_clips_are_reported_and_left_out(tmp_path):
     assert corpus.missing == ("test/e_30",) and "e_30" not in [clip.id for clip in corpus.clips]
 
 
+def test_what_macos_leaves_beside_a_file_is_no_audio(tmp_path):
+    make_audiocaps(tmp_path)
+    flac = tmp_path / "AUDIOCAPS/audio_32000Hz/test/e_30.flac"
+    flac.rename(flac.with_name("._e_30.flac"))
+    flac.with_name(".e_30.flac").write_bytes(b"")
+    assert read_audiocaps(tmp_path).missing == ("test/e_30",)
+
+
 def test_a_test_clip_without_five_captions_is_refused(tmp_path):
     make_audiocaps(tmp_path)
     write_table(tmp_path / "AUDIOCAPS/csv_files_v1/val.csv", AUDIOCAPS, audiocaps_rows("val", "cd", 4))

@@ -52,6 +52,7 @@ def stamps(tmp_path):
         "animals/frog_desc_de.ogg": ogg(100),
         "animals/newt.ogg": ogg(900, rate=11_127, channels=2),
         "animals/newt.txt": captions("newt").encode(),
+        "animals/._frog.ogg": b"what macOS leaves beside a file",
         "symbols/math/7.ogg": ogg(100),
         "seasonal/dreydl-nun.ogg": ogg(100),
         "copyright": b"GPL-2",
@@ -164,6 +165,33 @@ def test_a_damaged_cache_is_decoded_again(stamps, tmp_path):
     for damage in (b"", b"PK\x03\x04 not a zip", cached.read_bytes()[:-100]):
         cached.write_bytes(damage)
         assert RecordedBank(stamps, {}).checksum == first.checksum
+
+
+def test_altered_samples_in_the_cache_are_decoded_again(stamps, tmp_path):
+    first = RecordedBank(stamps, {})
+    (cached,) = (tmp_path / "cache/tuxpaint").glob("decoded-*.npz")
+    with np.load(cached) as arrays:
+        content = dict(arrays)
+    content["samples"][100] += 1
+    np.savez(cached, **content)
+    assert RecordedBank(stamps, {}).checksum == first.checksum
+
+
+def test_recordings_that_are_not_the_books_are_named(stamps, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(recorded, "CORRECTIONS", tmp_path / "names.json")
+    monkeypatch.setattr(recorded, "BOOK", tmp_path / "book.json")
+    recorded.CORRECTIONS.write_text("{}")
+    recorded.BOOK.write_text(json.dumps(RecordedBank(stamps, {}).file_sums()))
+    assert RecordedBank(stamps).name == "tuxpaint" and not capsys.readouterr().err
+    (stamps / "animals/frog.txt").write_text(captions("toad"))
+    (stamps / "animals/newt.ogg").unlink()
+    (stamps / "animals/eft.ogg").write_bytes(ogg(300))
+    (stamps / "animals/eft.txt").write_text(captions("eft"))
+    bank, said = RecordedBank(stamps), capsys.readouterr().err
+    assert bank.name == f"tuxpaint, not the book's ({bank.checksum})"
+    for fault in ("frog.ogg is altered", "newt.ogg is missing", "eft.ogg is new", "Remove that folder"):
+        assert fault in said
+    assert said.count("\n") == 1
 
 
 def test_the_documented_corrections_have_a_reason_and_only_known_keys():

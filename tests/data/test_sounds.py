@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data import recorded, sounds, stamps
-from atri_lib.data.banks import default_bank
+from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.data.recorded import RecordedBank
 from atri_lib.data.sounds import SoundsUnavailable, bank_checksum, levelled, trimmed
 from atri_lib.data.synthetic import SyntheticBank
@@ -126,3 +126,10 @@ def test_without_recordings_the_default_bank_is_synthetic_and_says_so_once(monke
         default_bank.cache_clear()
     printed = capsys.readouterr()
     assert printed.err.count("no recordings: do this") == 1 and "synthetic" in printed.err and not printed.out
+
+
+@pytest.mark.skipif(not STAMPS, reason="no recordings here")
+def test_the_recordings_here_are_the_books():
+    """After a name was changed: write RecordedBank(...).file_sums() to tuxpaint_sounds.json."""
+    bank = RecordedBank(STAMPS[0])
+    assert not bank.unlike_the_book() and bank.name == BOOK

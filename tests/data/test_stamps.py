@@ -154,6 +154,28 @@ def test_a_killed_fetch_is_ignored_and_cleaned_up_by_the_next(tools, tmp_path):
     assert sorted(os.listdir(cache)) == ["stamps", "stamps.lock"]
 
 
+def running(pid: int) -> bool:
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(")")[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_killed_fetch_leaves_no_child(tools, tmp_path):
+    say = f"echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/child"
+    (tools / "apt-get").write_text(f"#!/bin/sh\n{say}\nexec sleep 60\n")
+    process = subprocess.Popen([sys.executable, "-c", FETCH], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "child").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = int((tmp_path / "child").read_text())
+    assert running(child)
+    process.kill()  # nothing of ours can run after this
+    process.wait()
+    time.sleep(0.2)
+    assert not running(child)
+
+
 def test_two_processes_at_once_fetch_one_copy(tools, tmp_path):
     (tools / "apt-get").write_text((tools / "slow").read_text().replace("sleep 30", "echo x >> $0.calls; sleep 1"))
     pair = [subprocess.Popen([sys.executable, "-c", FETCH], stderr=subprocess.DEVNULL) for _ in range(2)]

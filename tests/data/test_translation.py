@@ -286,7 +286,8 @@ def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, m
     expected = translate(sentences, ["fra", "jpn"], cache=cache, model=model)
     found = read_translations(tmp_path / "out.csv", sentences, ["fra", "jpn"])
     assert [t.text for t in found["fra"]] == [t.text for t in expected["fra"]]
-    assert translate_to_csv(["rain"], ["fra"], tmp_path / "empty.csv", cache=cache, model=model)["problems"] == {"empty": 1}
+    empty = translate_to_csv(["rain"], ["fra"], tmp_path / "empty.csv", cache=cache, model=model)
+    assert empty["problems"] == {"empty": 1}
     with pytest.raises(CsvError, match=r"empty\.csv:2: fra is empty"):
         read_translations(tmp_path / "empty.csv", ["rain"], ["fra"])
 
