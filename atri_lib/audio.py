@@ -1,8 +1,10 @@
 """Sound files as the library hears them: one channel, 16 kHz, at most ten minutes, read in blocks."""
 
+import errno
 import os
 import pathlib
 import re
+import shutil
 
 import numpy as np
 import soundfile
@@ -56,6 +58,15 @@ def read_mono(path: str | os.PathLike, dtype: str = "float32") -> tuple[np.ndarr
     if not np.abs(mono).max(initial=0) <= LOUDEST:  # also false for NaN
         raise UnreadableSound(f"{path}: values that are not finite or above {LOUDEST:.0f}; full scale is 1")
     return mono, header.samplerate
+
+
+def write_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
+    """Write float [samples] as 16 bits at 16 kHz, in the format of the path's suffix. Raises OSError."""
+    try:
+        soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
+    except (soundfile.SoundFileError, AssertionError) as error:  # the assertion: fewer samples were written than given
+        full = shutil.disk_usage(pathlib.Path(path).parent).free < 4 * len(samples)
+        raise OSError(errno.ENOSPC if full else errno.EIO, "disk full" if full else str(error), str(path)) from error
 
 
 def mono_16k(mono: np.ndarray, rate: int) -> np.ndarray:

@@ -10,10 +10,8 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import soundfile
-
 from atri_lib import storage
-from atri_lib.audio import SAMPLE_RATE, UnreadableSound, check_header, read_audio
+from atri_lib.audio import SAMPLE_RATE, UnreadableSound, check_header, read_audio, write_audio
 from atri_lib.data.stamps import offline
 from atri_lib.data.translation import CsvError, Translation, csv_rows
 from atri_lib.languages import CODES
@@ -198,7 +196,7 @@ def write_corpus(corpus: Corpus, folder: str | os.PathLike) -> tuple[pathlib.Pat
 
     What is converted already is kept, so a killed conversion resumes. Left out, as "split/id: reason", are clips
     without audio and files that load_manifest would refuse. Raises CorpusError when a language is not complete, and
-    OSError or soundfile.SoundFileError when a file cannot be written: run it again when there is space.
+    OSError when a file cannot be written: run it again when there is space.
     """
     for clip in corpus.clips:
         for code in CODES:
@@ -210,7 +208,9 @@ def write_corpus(corpus: Corpus, folder: str | os.PathLike) -> tuple[pathlib.Pat
         target = pathlib.PurePosixPath("audio", clip.split, f"{clip.id}.flac")
         try:
             if not (folder / target).exists():
-                _convert(clip.audio, folder / target)
+                mono = read_audio(clip.audio)
+                with storage.atomic_path(folder / target) as partial:
+                    write_audio(partial, mono)
             check_header(folder / target)  # an earlier version converted clips that load_manifest refuses
         except UnreadableSound as error:  # of reading; what fails in writing ends the conversion
             left_out.append(f"{clip.split}/{clip.id}: {error}")
@@ -220,9 +220,3 @@ def write_corpus(corpus: Corpus, folder: str | os.PathLike) -> tuple[pathlib.Pat
     manifest = folder / "manifest.jsonl"
     storage.write_text(manifest, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     return manifest, left_out
-
-
-def _convert(source: pathlib.Path, target: pathlib.Path) -> None:
-    mono = read_audio(source)
-    with storage.atomic_path(target) as partial:
-        soundfile.write(partial, mono, SAMPLE_RATE)

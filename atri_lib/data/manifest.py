@@ -12,10 +12,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pydantic
-import soundfile
 
 from atri_lib import storage
-from atri_lib.audio import SAMPLE_RATE, UnreadableSound, check_header, read_audio
+from atri_lib.audio import UnreadableSound, check_header, read_audio, write_audio
 from atri_lib.data.dataset import SPLITS, Dataset, captions_fault
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
@@ -184,7 +183,7 @@ def write_manifest(
             (partial / "audio" / split).mkdir(parents=True)
             for i in progress(range(len(dataset)), f"writing {split}", unit="clip"):
                 audio = f"audio/{split}/{i:05d}.{audio_format}"
-                soundfile.write(partial / audio, dataset.waveform(i), SAMPLE_RATE, subtype="PCM_16")
+                write_audio(partial / audio, dataset.waveform(i))
                 entry = {"id": dataset.ids[i], "audio": audio, "split": split, "captions": dataset.captions[i]}
                 lines.append(json.dumps(entry, ensure_ascii=False) + "\n")
         storage.write_text(partial / "manifest.jsonl", "".join(lines))
