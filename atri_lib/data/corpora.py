@@ -71,12 +71,10 @@ def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
         ) from error
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if name == "clotho":
-        for subset in ("dev", "val", "eval"):
-            functional.download_clotho_dataset(root=str(folder), subset=subset, verbose=1)
-    else:
-        for subset in ("train", "val", "test"):
-            functional.download_audiocaps_dataset(root=str(folder), subset=subset, sr=SAMPLE_RATE, verbose=1)
+    subsets = {"clotho": ("dev", "val", "eval"), "audiocaps": ("train", "val", "test")}[name]
+    options = {"sr": SAMPLE_RATE} if name == "audiocaps" else {}
+    for subset in subsets:
+        getattr(functional, f"download_{name}_dataset")(root=str(folder), subset=subset, verbose=1, **options)
     return folder
 
 
