@@ -122,9 +122,9 @@ def _config(options: argparse.Namespace) -> TrainConfig:
 
 
 def _scenes(options: argparse.Namespace) -> dict:
+    from atri_lib.data.banks import default_bank
     from atri_lib.data.manifest import write_manifest
     from atri_lib.data.scenes import make_scenes
-    from atri_lib.data.sounds import default_bank
 
     sizes = {split: getattr(options, split) for split in ("train", "val", "test")}
     splits = make_scenes(default_bank(), sizes=sizes, seed=options.seed)

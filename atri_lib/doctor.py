@@ -43,7 +43,7 @@ def _package(name: str, fix: str, use: str = "") -> Finding:
 
 def _sounds() -> Finding:
     from atri_lib import storage
-    from atri_lib.data.recorded import INSTALLED, PACKAGE
+    from atri_lib.data.stamps import INSTALLED, PACKAGE
 
     kept = storage.cache_dir("tuxpaint") / "stamps"
     where = next((folder for folder in (INSTALLED, kept) if folder.is_dir()), None)

@@ -85,7 +85,7 @@ def prepare(profile: str) -> str:
 
 def sounds_table() -> str:
     """A Markdown table of every sound in the scenes: name, file or generator, licence."""
-    from atri_lib.data.sounds import default_bank
+    from atri_lib.data.banks import default_bank
 
     rows = [f"| {sound.names['eng']} | `{sound.source}` | {sound.licence} |" for sound in default_bank().sounds]
     return "\n".join(["| Sound | Source | Licence |", "|---|---|---|", *sorted(rows)])
@@ -93,8 +93,8 @@ def sounds_table() -> str:
 
 def sounds_at_hand() -> list | None:
     """Path, size and time of every file of the recordings, fetched if need be; None where they cannot be had."""
-    from atri_lib.data.recorded import find_stamps
     from atri_lib.data.sounds import SoundsUnavailable
+    from atri_lib.data.stamps import find_stamps
 
     try:
         folder = find_stamps()

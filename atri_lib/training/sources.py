@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from atri_lib import storage
+from atri_lib.data.banks import default_bank
 from atri_lib.data.features import audio_features, encoder_code, text_features
 from atri_lib.data.manifest import load_manifest
 from atri_lib.data.scenes import make_scenes
-from atri_lib.data.sounds import default_bank
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.languages import CODES
