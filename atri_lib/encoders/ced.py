@@ -12,16 +12,18 @@ import torch
 import torchaudio.functional as audio
 from torch import Tensor, nn
 
+from atri_lib.audio import SAMPLE_RATE
 from atri_lib.encoders.weights import fingerprint
 from atri_lib.hub import CheckpointError, load_exactly, read_state_dict
 
 SIZES = {"tiny": (192, 3), "mini": (256, 4), "small": (384, 6), "base": (768, 12)}  # width, heads
 DEPTH = 12
-SAMPLE_RATE = 16000
 FFT, HOP, MELS, MEL_HIGH, TOP_DB = 512, 160, 64, 8000.0, 120.0
 PATCH = 16  # mels and frames
 CHUNK = 1012  # frames: 10.12 s, 63 patches; the last 4 frames of a full chunk fill no patch
 SHORTEST = (PATCH - 1) * HOP  # samples that give one patch of frames
+STRETCH = 8 * CHUNK  # frames whose spectrum is taken at once: memory does not grow with the clip
+TOGETHER = 32  # chunks that pass the blocks at once, or one of each clip of a larger batch
 
 
 class LogMel(nn.Module):
@@ -35,12 +37,18 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         with torch.autocast(waveform.device.type, enabled=False):  # a Fourier transform needs full precision
-            waveform = waveform.to(self.window.dtype)
-            power = audio.spectrogram(waveform, 0, self.window, FFT, HOP, FFT, power=2.0, normalized=False)
-            energy = power.transpose(1, 2) @ self.mels  # [N, frames, mels]
+            edge = (FFT // 2, FFT // 2)
+            wide = nn.functional.pad(waveform.to(self.window.dtype)[:, None], edge, mode="reflect")[:, 0]
+            starts = range(0, 1 + waveform.shape[1] // HOP, STRETCH)
+            parts = [wide[:, start * HOP : (start + STRETCH - 1) * HOP + FFT] for start in starts]
             # The channel axis makes the floor a clip's own; without it the loudest clip of a batch would set it.
-            energy = energy.transpose(1, 2)[:, None]
+            energy = torch.cat([self._energy(part) for part in parts], -1)[:, None]  # [N, 1, mels, frames]
             return audio.amplitude_to_DB(energy, 10.0, 1e-10, 0.0, TOP_DB)[:, 0]
+
+    def _energy(self, waveform: Tensor) -> Tensor:
+        """Mel energies [N, mels, frames] of waveforms whose edges are there already."""
+        power = audio.spectrogram(waveform, 0, self.window, FFT, HOP, FFT, power=2.0, normalized=False, center=False)
+        return (power.transpose(1, 2) @ self.mels).transpose(1, 2)
 
 
 class Attention(nn.Module):
@@ -82,11 +90,13 @@ class CED(nn.Module):
     clip's features never depend on its batch, so chunked and distributed steps equal the plain one.
     """
 
+    fingerprint = property(fingerprint)
+
     def __init__(self, size: str = "base") -> None:
         super().__init__()
         if size not in SIZES:
             raise ValueError(f"CED size {size!r}: use one of {', '.join(SIZES)}")
-        self.size = size
+        self.size, self.name = size, f"ced-{size}"
         self.dim, heads = SIZES[size]
         self.front_end = LogMel()
         self.init_bn = nn.BatchNorm2d(MELS)
@@ -120,8 +130,8 @@ class CED(nn.Module):
         if mels.shape[-1] > CHUNK:
             mels = nn.functional.pad(mels, (0, -mels.shape[-1] % CHUNK))
             mels = mels.unflatten(-1, (-1, CHUNK)).movedim(3, 1).flatten(0, 1)  # [N * chunks, mels, 1, CHUNK]
-        rows = self.encode(mels.transpose(1, 2))
-        return rows.reshape(waveform.shape[0], -1, self.dim)
+        parts = mels.transpose(1, 2).split(max(TOGETHER, len(waveform)))
+        return torch.cat([self.encode(part) for part in parts]).reshape(len(waveform), -1, self.dim)
 
     def encode(self, mels: Tensor) -> Tensor:
         """Normalised mels of one chunk each [M, 1, 64, frames] -> [M, frames // 16, dim], averaged over frequency."""
@@ -131,11 +141,6 @@ class CED(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens).unflatten(1, (MELS // PATCH, -1)).mean(1)
-
-    @property
-    def fingerprint(self) -> str:
-        """Size and checksum of the weights."""
-        return fingerprint(f"ced-{self.size}", self)
 
     def load_published(self, source: Mapping[str, Tensor] | str | os.PathLike) -> "CED":
         """Load a published checkpoint, in place: a state dict, a .pt or .safetensors file, a folder, or a hub id.

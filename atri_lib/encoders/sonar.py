@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import M2M100Config, NllbTokenizer
 from transformers.models.m2m_100.modeling_m2m_100 import M2M100Encoder
 
-from atri_lib.encoders.text import checked, embed_sentences
+from atri_lib.encoders.text import checked, embed, padded
 from atri_lib.encoders.weights import fingerprint
 from atri_lib.hub import CheckpointError, load_exactly, model_path, read_state_dict
 from atri_lib.languages import language as find_language
@@ -32,7 +32,6 @@ ARCHITECTURE = {
     "activation_dropout": 0.1,
     "encoder_layerdrop": 0.0,
 }
-LONGEST = 512  # tokens; SONAR was trained on no longer sentences
 # The authors' files (fairseq2) and the port to transformers name the same layers differently.
 RENAMED = {
     "encoder_frontend.embed.": "embed_tokens.",
@@ -48,6 +47,10 @@ CONTROL_ROWS = [2, 0, 3, 1]  # rows of <s> <pad> </s> <unk> (0 to 3 in NLLB's to
 class SonarText(nn.Module):
     """Text encoder: sentences in any of the eight languages to one vector each, the mean of the token states."""
 
+    name = "sonar"
+    fingerprint = property(fingerprint)
+    embed = embed
+
     def __init__(self, config: M2M100Config, tokenizer: NllbTokenizer | None = None) -> None:
         super().__init__()
         self.encoder = M2M100Encoder(config)
@@ -58,11 +61,6 @@ class SonarText(nn.Module):
     def blocks(self) -> nn.ModuleList:
         """The transformer layers, first to last."""
         return self.encoder.layers
-
-    @property
-    def fingerprint(self) -> str:
-        """Name and checksum of the weights."""
-        return fingerprint("sonar", self)
 
     @classmethod
     def from_config(cls, tokenizer: NllbTokenizer | None = None, **changes) -> "SonarText":
@@ -101,26 +99,33 @@ class SonarText(nn.Module):
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
         """Sentences of one language -> ids int64 and mask bool, [N, longest], padded on the right.
 
-        A row is [language tag] + pieces + [</s>], at most 512 tokens. Raises UnknownLanguage for a code that is none
-        of the eight, ValueError for an empty sentence, CheckpointError when there is no tokenizer or it lacks the
-        language.
+        A row is [language tag] + pieces + [</s>]. Raises UnknownLanguage for a code that is none of the eight,
+        ValueError for a sentence that is empty or has more than 512 tokens (SONAR was trained on no longer ones),
+        CheckpointError when there is no tokenizer or it lacks the language.
         """
-        sentences = checked(sentences)
+        return padded(self._tokens(sentences, language)["input_ids"], self.tokenizer.pad_token_id)
+
+    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
+        """The characters of each sentence that the vocabulary does not know: they all become one and the same token."""
+        tokens = self._tokens(sentences, language, return_offsets_mapping=True)
+        rows = zip(sentences, tokens["input_ids"], tokens["offset_mapping"], strict=True)
+        unknown = self.tokenizer.unk_token_id
+        return [
+            [sentence[start:end] for number, (start, end) in zip(ids, places, strict=True) if number == unknown]
+            for sentence, ids, places in rows
+        ]
+
+    def _tokens(self, sentences: Sequence[str], language: str, **options) -> Mapping[str, list]:
         if self.tokenizer is None:
             raise CheckpointError("this SonarText has no tokenizer: use pretrained, or from_config(tokenizer)")
         self.tokenizer.src_lang = _tag(self.tokenizer, language)
-        rows = self.tokenizer(sentences, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
-        return {"ids": rows["input_ids"], "mask": rows["attention_mask"].bool()}
+        return self.tokenizer(checked(sentences), verbose=False, **options)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> sentence vectors [N, dim], not normalised."""
         states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [N, L, dim]
         keep = mask[..., None].to(states.dtype)
         return (states * keep).sum(1) / keep.sum(1)
-
-    def embed(self, sentences: Sequence[str], language: str = "eng", batch_size: int = 32) -> Tensor:
-        """Vectors [N, dim] of any number of sentences, without gradient or dropout."""
-        return embed_sentences(self, sentences, language, batch_size)
 
 
 def nllb_tokenizer(folder: str | os.PathLike) -> NllbTokenizer:

