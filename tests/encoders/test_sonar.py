@@ -163,3 +163,18 @@ def test_without_tokenizer_or_model_the_error_says_what_to_do(monkeypatch, tmp_p
     with pytest.raises(CheckpointError, match="no tokenizer here"):
         M2M100Config(**ARCHITECTURE | SMALL).save_pretrained(tmp_path)
         SonarText.pretrained(tmp_path)
+
+
+def test_a_caption_of_more_than_512_tokens_is_refused(sonar):
+    assert sonar.tokenize([("dog " * 510).strip()])["ids"].shape == (1, 512)
+    with pytest.raises(ValueError, match="sentence 1 has 100,002 tokens, at most 512 can be read: shorten it"):
+        sonar.embed(["a dog barks", ("dog " * 100_000).strip()])
+
+
+def test_unknown_characters_are_those_that_become_the_unknown_token(sonar):
+    sentences = ["a dog barks", "a ☃ barks ☃☃", "狗在叫 兀"]
+    assert sonar.unknown_pieces(sentences, "zho") == [[], ["☃", "☃☃"], ["兀"]]
+    ids = sonar.tokenize(sentences, "zho")["ids"]
+    assert (ids == sonar.tokenizer.unk_token_id).sum(1).tolist() == [0, 2, 1]
+    with pytest.raises(UnknownLanguage, match="jpn"):
+        sonar.unknown_pieces(["a dog barks"], "jp")
