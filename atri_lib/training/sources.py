@@ -21,6 +21,11 @@ from atri_lib.languages import CODES
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.launch import processes
 
+try:
+    from atri_lib.data.unknown import report_unknown
+except ImportError:  # TODO: plain import once atri_lib.data.unknown is there
+    report_unknown = None
+
 
 @dataclass(frozen=True)
 class Source:
@@ -125,6 +130,8 @@ def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> T
     datasets = load_datasets(config, splits)
     built = build_encoders(config.preset, config.audio_encoder, config.text_encoder)
     audio_encoder, text_encoder = (encoder.to(device) for encoder in built)
+    if config.data is not None and report_unknown and processes().is_main_process:
+        report_unknown(datasets, text_encoder)
     audio_key, text_key = encoder_key(audio_encoder), encoder_key(text_encoder)
     every = config.languages == CODES
     columns = slice(None) if every else [CODES.index(code) for code in config.languages]  # a slice copies nothing

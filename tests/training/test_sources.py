@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from atri_lib.data.features import audio_features
+from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.tiny import write_ced, write_sonar
 from atri_lib.languages import CODES
 from atri_lib.pooling import TimePooling, encode_parts, equal_parts
-from atri_lib.training import Source, TrainConfig, build_model, load_data, load_or_train, score
+from atri_lib.training import Source, TrainConfig, build_model, load_data, load_or_train, score, sources
 
 PATCHES = (9, 10, 20, 31, 62)
 
@@ -167,3 +168,14 @@ def test_a_frozen_model_scores_alike_on_features_and_on_waveforms(published):
     np.testing.assert_array_equal(results[0].t2a, results[1].t2a)
     assert results[0].summary == pytest.approx(results[1].summary, rel=1e-4)
     assert on_waveforms.splits["test"].audio is None and on_features.splits["test"].audio.shape == (4, 3, 192)
+
+
+def test_what_the_text_encoder_does_not_know_is_reported_for_a_users_data(published, monkeypatch):
+    told = []
+    monkeypatch.setattr(sources, "report_unknown", lambda *given: told.append(given))
+    data = load_data(settings(published))
+    ((splits, encoder),) = told
+    assert list(splits) == ["train", "val", "test"] and encoder is data.text_encoder
+    monkeypatch.setattr(sources, "default_bank", SyntheticBank)
+    load_data(settings(published, data=None, scenes=(4, 2, 2)))
+    assert len(told) == 1
