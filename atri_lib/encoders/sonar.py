@@ -4,10 +4,12 @@ Source: Duquenne, Schwenk, Sagot, "SONAR: Sentence-Level Multimodal and Language
 2308.11466). The encoder is transformers' M2M100 encoder (24 pre-norm layers), the tokenizer NLLB-200's.
 """
 
+import functools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 from transformers import M2M100Config, NllbTokenizer
 from transformers.models.m2m_100.modeling_m2m_100 import M2M100Encoder
@@ -19,28 +21,15 @@ from atri_lib.languages import language as find_language
 
 PUBLISHED = "cointegrated/SONAR_200_text_encoder"
 ARCHITECTURE = {
-    "vocab_size": 256206,
-    "d_model": 1024,
-    "encoder_layers": 24,
-    "encoder_attention_heads": 16,
-    "encoder_ffn_dim": 8192,
-    "max_position_embeddings": 1024,
-    "activation_function": "relu",
-    "scale_embedding": True,
-    "dropout": 0.1,
-    "attention_dropout": 0.1,
-    "activation_dropout": 0.1,
-    "encoder_layerdrop": 0.0,
-}
+    "vocab_size": 256206, "d_model": 1024, "encoder_layers": 24, "encoder_attention_heads": 16, "encoder_ffn_dim": 8192,
+    "max_position_embeddings": 1024, "activation_function": "relu", "scale_embedding": True,
+    "dropout": 0.1, "attention_dropout": 0.1, "activation_dropout": 0.1, "encoder_layerdrop": 0.0,
+}  # fmt: skip
 # The authors' files (fairseq2) and the port to transformers name the same layers differently.
 RENAMED = {
-    "encoder_frontend.embed.": "embed_tokens.",
-    "encoder.layers.": "layers.",
-    ".self_attn.output_proj.": ".self_attn.out_proj.",
-    ".ffn.inner_proj.": ".fc1.",
-    ".ffn.output_proj.": ".fc2.",
-    ".ffn_layer_norm.": ".final_layer_norm.",
-}
+    "encoder_frontend.embed.": "embed_tokens.", "encoder.layers.": "layers.", ".output_proj.": ".out_proj.",
+    ".ffn.inner_proj.": ".fc1.", ".ffn.out_proj.": ".fc2.", ".ffn_layer_norm.": ".final_layer_norm.",
+}  # fmt: skip
 CONTROL_ROWS = [2, 0, 3, 1]  # rows of <s> <pad> </s> <unk> (0 to 3 in NLLB's tokenizer) in a fairseq2 embedding
 
 
@@ -161,9 +150,6 @@ def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {key: value for key, value in state.items() if key != "embed_positions.weights"}  # a constant
     renamed = {}
     for key, value in state.items():
-        for theirs, ours in RENAMED.items():
-            key = key.replace(theirs, ours)
-        renamed[key] = value
-    embedding = renamed["embed_tokens.weight"].clone()
-    embedding[:4] = embedding[CONTROL_ROWS]
-    return renamed | {"embed_tokens.weight": embedding}
+        renamed[functools.reduce(lambda name, pair: name.replace(*pair), RENAMED.items(), key)] = value
+    rows = renamed["embed_tokens.weight"]
+    return renamed | {"embed_tokens.weight": torch.cat([rows[CONTROL_ROWS], rows[4:]])}

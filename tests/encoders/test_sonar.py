@@ -1,5 +1,6 @@
 """SONAR: the published keys in both forms, the tokenizer's format, mean pooling, errors."""
 
+import json
 import math
 
 import pytest
@@ -105,7 +106,10 @@ def test_both_tokenizer_files_give_the_published_numbers(folder, tmp_path):
 
 
 def test_a_tokenizer_without_language_tags_is_refused(tmp_path):
-    write_sentencepiece_tokenizer(tmp_path / "bare", listed=False)
+    write_sentencepiece_tokenizer(tmp_path / "bare")
+    (tmp_path / "bare" / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "NllbTokenizer", "legacy_behaviour": False, "model_max_length": 1024})
+    )
     with pytest.raises(CheckpointError, match="no language tag eng_Latn"):
         nllb_tokenizer(tmp_path / "bare")
     with pytest.raises(CheckpointError, match=r"expected tokenizer\.json or sentencepiece\.bpe\.model"):
