@@ -71,10 +71,9 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
         self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        layers = [("fc1", nn.Linear(width, 4 * width)), ("act", nn.GELU()), ("fc2", nn.Linear(4 * width, width))]
+        layers = {"fc1": nn.Linear(width, 4 * width), "act": nn.GELU(), "fc2": nn.Linear(4 * width, width)}
         self.mlp = nn.Sequential(OrderedDict(layers))
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -85,9 +84,9 @@ class Block(nn.Module):
 class CED(nn.Module):
     """Audio encoder: waveforms at 16 kHz to one vector per 160 ms.
 
-    size: tiny, mini, small or base (5.5, 9.6, 22, 86 million parameters; width 192, 256, 384, 768). Weights are random
-    until `load_published`. The mel statistics of the batch norm stay those of the checkpoint, also in training: a
-    clip's features never depend on its batch, so chunked and distributed steps equal the plain one.
+    size: tiny, mini, small or base (5.5, 9.6, 22, 86 million parameters). Weights are random until `load_published`.
+    The mel statistics of the batch norm stay those of the checkpoint, also in training: a clip's features never depend
+    on its batch, so chunked and distributed steps equal the plain one.
     """
 
     fingerprint = property(fingerprint)
@@ -149,11 +148,8 @@ class CED(nn.Module):
         or of another shape; OSError naming the path, or the cache and variables of the hub, when it cannot be had.
         """
         state = published_keys(read_state_dict(source))
-        name = f"CED({self.size!r})"
-        widths = {width: size for size, (width, _) in SIZES.items()}
-        found = widths.get(state["norm.weight"].shape[0]) if "norm.weight" in state else None
-        if found and found != self.size:
-            name += f" (they look like CED({found!r}))"
+        looks = {width: size for size, (width, _) in SIZES.items()}.get(len(state.get("norm.weight", ())), self.size)
+        name = f"CED({self.size!r})" + (f" (they look like CED({looks!r}))" if looks != self.size else "")
         load_exactly(self, state, name)
         return self
 
@@ -170,16 +166,15 @@ def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     `front_end.0.*`; the hub's hold it under `encoder.*` with `init_bn.*`. Both add the 527-class tagging head
     `outputlayer.*`, which is left out. Raises CheckpointError when the front end's mel filters are others than ours.
     """
-    filters = state.get("front_end.0.mel_scale.fb")
     expected = LogMel().mels
-    if filters is not None and (filters.shape != expected.shape or not torch.allclose(filters, expected, atol=1e-4)):
+    filters = state.get("front_end.0.mel_scale.fb", expected)
+    if filters.shape != expected.shape or not torch.allclose(filters, expected, atol=1e-4):
         raise CheckpointError(
             f"front_end.0.mel_scale.fb {list(filters.shape)} differs from {MELS} mels, 0-8000 Hz, at 16 kHz: "
             "this checkpoint was trained with another front end"
         )
-    kept = {}
+    kept = {"init_bn.num_batches_tracked": torch.tensor(0)}  # a counter nobody reads; old files lack it
     for key, value in state.items():
         if not key.startswith(("front_end.", "outputlayer.")):
             kept[key.removeprefix("encoder.").replace("init_bn.1.", "init_bn.")] = value
-    kept.setdefault("init_bn.num_batches_tracked", torch.tensor(0))  # a counter nobody reads; old files lack it
     return kept

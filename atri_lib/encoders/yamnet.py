@@ -57,9 +57,9 @@ class SamePad(nn.ZeroPad2d):
 
 def convolution(width_in: int, width_out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
     """Convolution and ReLU, padded as TensorFlow pads."""
-    padding = kernel // 2 if stride == 1 else 0
-    conv = nn.Conv2d(width_in, width_out, kernel, stride, padding, groups=groups)
-    return [*([SamePad()] if stride == 2 else []), conv, nn.ReLU(inplace=True)]
+    padding = [SamePad()] if stride == 2 else []
+    conv = nn.Conv2d(width_in, width_out, kernel, stride, 0 if padding else kernel // 2, groups=groups)
+    return [*padding, conv, nn.ReLU(inplace=True)]
 
 
 class YAMNet(nn.Module):
