@@ -3,7 +3,14 @@
 from atri_lib.evaluation.consistency import mean_rank_std, mean_rank_variance
 from atri_lib.evaluation.geometry import direction_error, language_gap, parallel_distance
 from atri_lib.evaluation.retrieval import (
-    audio_to_text_ranks, map_at_10, rank_matrix, recall_at, relevant_ranks, retrieval_ranks, retrieval_table, top_k,
+    audio_to_text_ranks,
+    map_at_10,
+    rank_matrix,
+    recall_at,
+    relevant_ranks,
+    retrieval_ranks,
+    retrieval_table,
+    top_k,
 )
 from atri_lib.evaluation.significance import Correlation, Difference, clip_means, paired_bootstrap, spearman
 
