@@ -39,7 +39,8 @@ class Searcher:
         """A 16 kHz mono waveform [samples] -> unit vector [d]."""
         if self.model.audio_tower is not None:
             return self.model.encode_audio(torch.from_numpy(waveform)[None])[0].numpy()
-        return self.model.encode_audio(torch.from_numpy(encode_clips([waveform], self.audio_encoder)))[0].numpy()
+        parts = encode_clips([waveform], self.audio_encoder, self.model.pooling.parts)
+        return self.model.encode_audio(torch.from_numpy(parts))[0].numpy()
 
     @torch.no_grad()
     def embed_texts(self, sentences: list[str], code: str) -> np.ndarray:

@@ -60,12 +60,15 @@ def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoin
                 group["lr"] = config.learning_rate * _schedule(config.schedule, number / (config.epochs * steps))
             first = (step * launch.num_processes + launch.process_index) * batch
             rows = order[first : first + batch]
+            clips = source.clips(rows)
+            if step + 1 < steps:
+                source.prefetch(order[first + together : first + together + batch])
             texts = [source.captions(captions[rows], column) for column in languages[rows].T]
             optimizer.zero_grad(set_to_none=True)
             # Chunks encode twice, first without gradient: autocast must not reuse the weights it cast then.
             cast = {"enabled": config.precision == "bf16", "cache_enabled": not config.text_chunk}
             with torch.autocast(source.device.type, torch.bfloat16, **cast):
-                losses.append(backward(model, scheme, source.clips(rows), texts, config.text_chunk))
+                losses.append(backward(model, scheme, clips, texts, config.text_chunk))
             average_gradients(model)
             optimizer.step()
         losses = torch.stack(losses).double().cpu()  # once an epoch, so that no step waits for the device

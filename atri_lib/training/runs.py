@@ -168,7 +168,8 @@ def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> 
     model = build_model(config, data)
     if config.init:
         origin = _weights(config.init)
-        load_state(model, load_tensors(origin), str(origin))
+        towers = {name: value for name, value in trained_state(model).items() if "_tower." in name}
+        load_state(model, towers | load_tensors(origin), str(origin))  # a tower that was frozen begins as published
     with torch.random.fork_rng():  # the caller's generator is the same whether the run is loaded or trained
         history = pd.DataFrame(train(config, data, model, checkpoint))
     result = score(model, data.splits["test"])

@@ -182,3 +182,14 @@ def test_loading_leaves_the_random_generator_alone():
     torch.manual_seed(0)
     YAMNet.pretrained()
     assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize("samples", [20_000, PATCH_SAMPLES + 4 * 7680 - 1, PATCH_SAMPLES + 4 * 7680, 150_000])
+def test_a_long_clip_is_heard_in_stretches_of_bounded_memory_with_the_same_result(model, monkeypatch, samples):
+    waveform, heard = noise(2, samples), []
+    whole = model(waveform)
+    monkeypatch.setattr(yamnet, "STRETCH", 4)
+    monkeypatch.setattr(model, "patches", lambda part: (heard.append(part.shape[1]), YAMNet.patches(model, part))[1])
+    torch.testing.assert_close(model(waveform), whole, atol=1e-5, rtol=1e-4)
+    assert whole.shape[1] == 1 + (samples - PATCH_SAMPLES) // 7680
+    assert len(heard) == -(-whole.shape[1] // 4) and max(heard) <= PATCH_SAMPLES + 3 * 7680
