@@ -48,7 +48,7 @@ def _found(what: str, look: Callable[[], tuple]) -> Finding:
     except ImportError as error:
         return Finding(what, False, f"cannot be asked ({error})", REQUIREMENTS)
     except OSError as error:
-        return Finding(what, False, str(error), "set ATRI_CACHE to a folder that can be written")
+        return Finding(what, False, str(error), "allow access, or set ATRI_CACHE or HF_HOME to another folder")
 
 
 def _sounds() -> tuple:

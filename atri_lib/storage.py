@@ -97,7 +97,8 @@ def atomic_path(target: str | os.PathLike, *, folder: bool = False, replace: boo
 
 def _write_error(error: Exception, target: pathlib.Path) -> Exception:
     """The error itself, or DiskFull: other libraries say it in words of their own, or not at all."""
-    said = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+    said = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    said = said or any(words in str(error) for words in ("No space left", "File too large"))
     if said or (isinstance(error, (OSError, RuntimeError)) and shutil.disk_usage(target.parent).free < ROOM):
         advice = "free some space, write elsewhere, or move the cache with ATRI_CACHE"
         return DiskFull(f"{target}: the disk is full, nothing was written; {advice}")
