@@ -182,17 +182,6 @@ def load_or_train(
         raise RunError(f"{path}: another program trains this run; start again when it is done") from None
 
 
-def prepare_book_runs(profile: str) -> str:
-    """Have the runs that several chapters read in the cache (three schemes, three seeds); return the data's key."""
-    base = TrainConfig.for_profile(profile)
-    data = load_data(base)
-    for scheme in ("ml_clap", "cacl", "kcl"):
-        for seed in range(1 if profile == "smoke" else 3):
-            run = load_or_train(base.replace(scheme=scheme, seed=seed), data)
-            print(f"    {run}: T2A R@1 {run.metrics['test']['T2A R@1']:.1f} %, MRV {run.metrics['test']['mrv']:.0f}")
-    return data.checksum
-
-
 def two_stages(config: TrainConfig, schemes: Sequence[str], data: TrainingData | None = None, folder=None) -> dict:
     """The paper's recipe: an ML-CLAP run, then from its weights one run of each scheme; returns {scheme: Run}.
 
@@ -224,7 +213,8 @@ def _trained(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run
     model = build_model(config, data)
     if config.init:
         origin = _weights(config.init)
-        load_state(model, _tensors(origin), str(origin))
+        towers = {name: value for name, value in trained_state(model).items() if "_tower." in name}
+        load_state(model, towers | _tensors(origin), str(origin))  # a tower that was frozen begins as published
     with torch.random.fork_rng():  # the caller's generator is the same whether the run is loaded or trained
         history = pd.DataFrame(train(config, data, model, checkpoint))
     result = score(model, data.splits["test"])
