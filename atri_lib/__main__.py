@@ -6,29 +6,31 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable
 
 from atri_lib.languages import CODES
 
-EXITS = (
-    "Exit codes: 0 done; 1 it cannot be done, a message says why; 2 wrong usage; 130 interrupted; "
-    "141 the reader of the output has gone."
+NOTES = (
+    "Exit codes: 0 done; 1 it cannot be done, a message says why; 2 wrong usage; 130 interrupted; 141 the reader of "
+    "the output has gone. Environment: ATRI_CACHE=FOLDER keeps runs and features there; ATRI_OFFLINE=1 forbids the "
+    "network; ATRI_HUB=1 lets models be downloaded, at a named commit; ATRI_PROGRESS=0 hides progress bars."
 )
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "exclusiveMaximum": "below"}
 MEMORY = "not enough memory; give smaller audio or captions, a smaller --batch-size, or --text-chunk"
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
-    """All commands by name and summary; the options of `command`, whose modules alone are imported."""
-    top = argparse.ArgumentParser(prog="python -m atri_lib", description=__doc__, epilog=EXITS)
+    """All commands by name and summary; the options of `command`, whose settings alone are looked up."""
+    top = argparse.ArgumentParser(prog="python -m atri_lib", description=__doc__, epilog=NOTES)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (summary, example, options, run) in COMMANDS.items():
         epilog = f"Example: python -m atri_lib {name} {example}"
         sub = commands.add_parser(name, help=summary, description=summary, epilog=epilog, formatter_class=_wide)
         sub.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
         sub.set_defaults(run=run)
-        if name == command:
-            options(sub)
+        for flag, about in options.items():
+            sub.add_argument(flag, **about)
+        if name == command and name in ("features", "train"):
+            _config_options(sub)
     return top
 
 
@@ -37,20 +39,10 @@ def _wide(prog: str) -> argparse.HelpFormatter:
     return argparse.HelpFormatter(prog, max_help_position=32, width=max(shutil.get_terminal_size().columns, 150) - 2)
 
 
-def _whole(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not least <= int(text) < 2**32:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {2**32 - 1}")
-        return int(text)
-
-    return number
-
-
-def _scenes_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--out", type=pathlib.Path, required=True, help="folder to write (audio and manifest.jsonl)")
-    for split, count in (("train", 2000), ("val", 250), ("test", 500)):
-        sub.add_argument(f"--{split}", type=_whole(1), default=count, help=f"number of {split} scenes (%(default)s)")
-    sub.add_argument("--seed", type=_whole(0), default=0, help="everything follows from it (%(default)s)")
+def _whole(text: str, least: int = 1) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) < 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {2**32 - 1}")
+    return int(text)
 
 
 def _config_options(sub: argparse.ArgumentParser) -> None:
@@ -58,12 +50,12 @@ def _config_options(sub: argparse.ArgumentParser) -> None:
     from atri_lib.training.config import PROFILES, settings
 
     sub.add_argument("--profile", choices=tuple(PROFILES), default="book", help="start from these settings (book)")
+    for profile in ("smoke", "paper"):
+        changes = " ".join(_as_typed(*change) for change in PROFILES[profile].items())
+        sub.add_argument_group(f"profile {profile}", changes)
+    group = sub.add_argument_group("settings (their defaults are the profile book's)")
     many = {"scenes": (3, ("TRAIN", "VAL", "TEST")), "languages": ("+", "CODE"), "unfreeze": ("+", "SIDE=BLOCKS")}
     kinds = {"integer": (int, "INT"), "number": (float, "FLOAT"), "string": (str, "TEXT")}
-    changes = {name: " ".join(_as_typed(*item) for item in values.items()) for name, values in PROFILES.items()}
-    for profile in ("smoke", "paper"):
-        sub.add_argument_group(f"profile {profile}", changes[profile])
-    group = sub.add_argument_group("settings (their defaults are the profile book's)")
     for name, about in settings().items():
         notes = [" | ".join(about["enum"])] if "enum" in about else []
         notes += [f"{word} {about[bound]}" for bound, word in BOUNDS.items() if bound in about]
@@ -84,36 +76,6 @@ def _as_typed(name: str, value: object) -> str:
         value = [f"{side}={blocks}" for side, blocks in value.items()]
     words = value if isinstance(value, (list, tuple)) else [] if value is None else [value]
     return " ".join(map(str, [f"--{name.replace('_', '-')}", *words] if name else words))
-
-
-def _train_options(sub: argparse.ArgumentParser) -> None:
-    _config_options(sub)
-    sub.add_argument("--folder", type=pathlib.Path, help="where runs are kept (default: the cache)")
-    sub.add_argument("--resume", type=pathlib.Path, metavar="RUN", help="finish an interrupted run folder instead")
-
-
-def _evaluate_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("run_folder", type=pathlib.Path, help="folder of a finished run")
-    sub.add_argument("--data", help="manifest whose test split is scored instead")
-
-
-def _search_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("query", nargs="?", help="text in any of the eight languages")
-    sub.add_argument("--language", default="eng", choices=CODES, help="language of the text (%(default)s)")
-    sub.add_argument("--audio", type=pathlib.Path, help="search with this sound instead of a text")
-    sub.add_argument("--run", dest="run_folder", type=pathlib.Path, required=True, help="folder of a finished run")
-    sub.add_argument("--folder", type=pathlib.Path, help="audio files to search in")
-    sub.add_argument("--captions", type=pathlib.Path, help="text file, one caption a line, to search with --audio")
-    sub.add_argument("--index", type=pathlib.Path, help="index file: written with --folder, else read")
-    sub.add_argument("-k", type=_whole(1), default=5, help="how many results (%(default)s)")
-
-
-def _translate_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("captions", type=pathlib.Path, help="text file, one English caption a line")
-    sub.add_argument("--to", nargs="+", default=list(CODES[1:]), choices=CODES[1:], metavar="CODE",
-                     help="target languages (default: the seven others)")  # fmt: skip
-    sub.add_argument("--model", help="seq2seq checkpoint of transformers: a path, or owner/name@COMMIT on a hub")
-    sub.add_argument("--out", type=pathlib.Path, required=True, help="CSV to write, one column a language")
 
 
 def _config(options: argparse.Namespace):
@@ -258,22 +220,49 @@ def _show(result: dict, indent: str = "") -> None:
             print(f"{indent}{name}: {value:.4g}" if isinstance(value, float) else f"{indent}{name}: {plain(value)}")
 
 
-# name -> summary, example, what adds its options, what runs it
+FILE = {"type": pathlib.Path}
+RUN = FILE | {"help": "folder of a finished run"}
+NUMBER = {"type": _whole}
+# name -> summary, example, options (train and features have those of TrainConfig, too), what runs it
 COMMANDS = {
     "scenes": ("Compose scenes of recorded sounds and write them as audio files + manifest.",
-               "--out my_scenes --train 200 --val 40 --test 60", _scenes_options, _scenes),
-    "features": ("Compute and cache what the frozen encoders say of a dataset.",
-                 "--profile book", _config_options, _features),
+        "--out my_scenes --train 200 --val 40 --test 60", {
+            "--out": FILE | {"required": True, "help": "folder to write (audio and manifest.jsonl)"},
+            "--train": NUMBER | {"default": 2000, "help": "number of train scenes (%(default)s)"},
+            "--val": NUMBER | {"default": 250, "help": "number of val scenes (%(default)s)"},
+            "--test": NUMBER | {"default": 500, "help": "number of test scenes (%(default)s)"},
+            "--seed": {"type": lambda text: _whole(text, 0), "default": 0, "help": "all follows from it (%(default)s)"},
+        }, _scenes),
+    "features": ("Compute and cache what the frozen encoders say of a dataset.", "--profile book", {}, _features),
     "train": ("Train one scheme; a finished run with the same key is loaded instead.",
-              "--scheme kcl --epochs 30 --seed 0", _train_options, _train),
-    "evaluate": ("Recall and consistency of a run, on its test split or on other data.",
-                 "RUN_FOLDER --json", _evaluate_options, _evaluate),
+        "--scheme kcl --epochs 30 --seed 0", {
+            "--folder": FILE | {"help": "where runs are kept (default: the cache)"},
+            "--resume": FILE | {"metavar": "RUN", "help": "finish an interrupted run folder instead"},
+        }, _train),
+    "evaluate": ("Recall and consistency of a run, on its test split or on other data.", "RUN_FOLDER --json", {
+            "run_folder": RUN,
+            "--data": {"help": "manifest whose test split is scored instead"},
+        }, _evaluate),
     "search": ("Find the sounds of a folder for a text, or the captions for a sound.",
-               "--run RUN_FOLDER --folder sounds 'un chien aboie' --language fra", _search_options, _search),
+        "--run RUN_FOLDER --folder sounds 'un chien aboie' --language fra", {
+            "query": {"nargs": "?", "help": "text in any of the eight languages"},
+            "--language": {"default": "eng", "choices": CODES, "help": "language of the text (%(default)s)"},
+            "--audio": FILE | {"help": "search with this sound instead of a text"},
+            "--run": RUN | {"dest": "run_folder", "required": True},
+            "--folder": FILE | {"help": "audio files to search in"},
+            "--captions": FILE | {"help": "text file, one caption a line, to search with --audio"},
+            "--index": FILE | {"help": "index file: written with --folder, else read"},
+            "-k": NUMBER | {"default": 5, "help": "how many results (%(default)s)"},
+        }, _search),
     "translate": ("Translate captions by NLLB-200; interrupted work is taken up again.",
-                  "captions.txt --to fra deu --out captions.csv", _translate_options, _translate),
-    "doctor": ("What this machine can run, what is missing, and the command that fixes it.",
-               "", lambda sub: None, _doctor),
+        "captions.txt --to fra deu --out captions.csv", {
+            "captions": FILE | {"help": "text file, one English caption a line"},
+            "--to": {"nargs": "+", "default": list(CODES[1:]), "choices": CODES[1:], "metavar": "CODE",
+                     "help": "target languages (default: the seven others)"},
+            "--model": {"help": "seq2seq checkpoint of transformers: a path, or owner/name@COMMIT on a hub"},
+            "--out": FILE | {"required": True, "help": "CSV to write, one column a language"},
+        }, _translate),
+    "doctor": ("What this machine can run, what is missing, and the command that fixes it.", "", {}, _doctor),
 }  # fmt: skip
 
 
@@ -288,7 +277,7 @@ def main(arguments: list[str] | None = None) -> int:
         result = options.run(options)
         if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
             ascii_only = sys.stdout.encoding.lower().replace("-", "") != "utf8"
-            print(json.dumps(result, ensure_ascii=ascii_only)) if options.json else _show(result)
+            print(json.dumps(result, ensure_ascii=ascii_only, allow_nan=False)) if options.json else _show(result)
         sys.stdout.flush()
         return 0
     except BrokenPipeError:  # as in `evaluate RUN | head -1`

@@ -41,7 +41,7 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
     name, commit = match[1], match[2] or REVISIONS.get(match[1])
     from huggingface_hub import constants
 
-    if (folder := _snapshot(name, commit, local_files_only=True)) is not None:
+    if folder := _snapshot(name, commit, local_files_only=True):
         return folder
     if forbidden := [switch for switch in ("ATRI_OFFLINE", "HF_HUB_OFFLINE") if storage.switched_on(switch)]:
         why = f"{forbidden[0]} is set, which forbids the network"
@@ -51,7 +51,7 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
         why = f"no commit is pinned: give {name}@COMMIT (40 digits, from its page's history) or add it to hub.REVISIONS"
     else:
         try:
-            if (folder := _snapshot(name, commit)) is not None:
+            if folder := _snapshot(name, commit):
                 return folder
             why = "the repository holds no weights"
         except (OSError, ValueError, RuntimeError) as error:
@@ -69,9 +69,9 @@ def _snapshot(name: str, commit: str | None, local_files_only: bool = False) -> 
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     for weights in WEIGHTS:
-        options = {"allow_patterns": [*SETTINGS, weights], "local_files_only": local_files_only}
+        wanted = {"allow_patterns": [*SETTINGS, weights], "revision": commit, "local_files_only": local_files_only}
         try:
-            folder = pathlib.Path(snapshot_download(name, revision=commit, **options))
+            folder = pathlib.Path(snapshot_download(name, **wanted))
         except LocalEntryNotFoundError:
             if local_files_only:
                 return None
@@ -100,7 +100,7 @@ def read_state_dict(source: Mapping[str, Tensor] | str | os.PathLike) -> dict[st
     wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if wrong or not state:
         name = "the mapping" if isinstance(source, Mapping) else source
-        what = f"values that are no tensors: {_listed(wrong)}" if wrong else "it is empty"
+        what = f"values that are no tensors: {_listed(wrong)[1]}" if wrong else "it is empty"
         raise CheckpointError(f"{name}: not a state dict, {what}")
     return state
 
@@ -129,29 +129,27 @@ def _read(file: pathlib.Path) -> dict:
 
 
 def load_exactly(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    """Copy a state dict into a module that has exactly its keys and shapes.
-
-    Raises CheckpointError listing missing keys, unexpected keys and shapes that differ; the module stays untouched.
-    """
-    own = module.state_dict()
-    missing = sorted(own.keys() - state.keys())
-    unexpected = sorted(state.keys() - own.keys())
-    shapes = [
-        f"{key} is {list(state[key].shape)}, expected {list(own[key].shape)}"
-        for key in sorted(own.keys() & state.keys())
-        if state[key].shape != own[key].shape
-    ]
-    if missing or unexpected or shapes:
-        parts = {"missing keys": missing, "unexpected keys": unexpected, "other shapes": shapes}
-        # One wrong size changes every shape: a few are enough.
-        most = {"other shapes": 5}
-        listed = "; ".join(
-            f"{len(keys)} {label}: {_listed(keys, most.get(label, 20))}" for label, keys in parts.items() if keys
-        )
-        raise CheckpointError(f"these weights do not fit {name}: {listed}")
+    """Copy a state dict into a module that has exactly its keys and shapes; else check_fit raises, before any copy."""
+    check_fit(module.state_dict(), state, name)
     module.load_state_dict(state)
 
 
-def _listed(keys: list[str], most: int = 20) -> str:
-    more = f" and {len(keys) - most} more" if len(keys) > most else ""
-    return ", ".join(keys[:most]) + more
+def check_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], name: str) -> None:
+    """Raises CheckpointError listing missing keys, unexpected keys, and shapes that differ (a few are enough)."""
+    shapes = [
+        f"{key} is {list(state[key].shape)}, expected {list(expected[key].shape)}"
+        for key in sorted(expected.keys() & state.keys())
+        if state[key].shape != expected[key].shape
+    ]
+    parts = {
+        "missing keys": _listed(sorted(expected.keys() - state.keys())),
+        "unexpected keys": _listed(sorted(state.keys() - expected.keys())),
+        "other shapes": _listed(shapes, 5),
+    }
+    if wrong := "; ".join(f"{count} {label}: {keys}" for label, (count, keys) in parts.items() if count):
+        raise CheckpointError(f"these weights, of another architecture, do not fit {name}: {wrong}")
+
+
+def _listed(keys: list[str], most: int = 20) -> tuple[int, str]:
+    """How many there are, and the first of them."""
+    return len(keys), ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from filelock import FileLock, Timeout
+from pydantic_core import from_json
 
 LOCK = "lock"  # the file by which a writer that lives is told from one that was killed
 ROOM = 2**20  # bytes: a write that fails with less than this free has failed for want of room
@@ -88,29 +89,27 @@ def atomic_path(target: str | os.PathLike, *, folder: bool = False, replace: boo
                 if not (folder and target.exists()):
                     raise
     except Exception as error:
-        if (explained := _write_error(error, target)) is error:
-            raise
-        raise explained from error
+        raise _write_error(error, target) from error.__cause__
     finally:
         shutil.rmtree(holder, ignore_errors=True)
 
 
 def _write_error(error: Exception, target: pathlib.Path) -> Exception:
     """The error itself, or DiskFull: other libraries say it in words of their own, or not at all."""
-    said = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    said = said or any(words in str(error) for words in ("No space left", "File too large"))
-    if said or (isinstance(error, (OSError, RuntimeError)) and shutil.disk_usage(target.parent).free < ROOM):
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    full = full or any(words in str(error) for words in ("No space left", "File too large"))
+    if full or (isinstance(error, (OSError, RuntimeError)) and shutil.disk_usage(target.parent).free < ROOM):
         advice = "free some space, write elsewhere, or move the cache with ATRI_CACHE"
         return DiskFull(f"{target}: the disk is full, nothing was written; {advice}")
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return type(error)(f"{target}: cannot be written ({error.strerror}); choose another folder, or set ATRI_CACHE")
+        return OSError(f"{target}: cannot be written ({error.strerror}); choose another folder, or set ATRI_CACHE")
     return error
 
 
 def _remove_abandoned(holder: pathlib.Path) -> bool:
     """Remove the temporary folder of a writer that is no more; whether it was one. A new one may not be locked yet."""
     with contextlib.suppress(OSError):  # Timeout, too: its writer lives
-        if holder.is_dir() and not holder.is_symlink() and time.time() - holder.stat().st_mtime > 5:
+        if not holder.is_symlink() and holder.is_dir() and time.time() - holder.stat().st_mtime > 5:
             with FileLock(holder / LOCK, timeout=0):
                 shutil.rmtree(holder)
                 return True
@@ -122,11 +121,9 @@ def clean_leftovers(root: str | os.PathLike | None = None) -> list[pathlib.Path]
 
     That is: temporary folders and lock files that no living program holds, and run folders without a checkpoint.
     """
-    removed = []
     root = pathlib.Path(root) if root else cache_dir()
-    for path in sorted(root.rglob(".*.????????")):
-        removed += [path] if _remove_abandoned(path) else []
-    for path in sorted(root.rglob("*.lock")):
+    removed = [path for path in root.rglob(".*.????????") if _remove_abandoned(path)]
+    for path in list(root.rglob("*.lock")):
         run = path.with_name(path.name.removeprefix(".").removesuffix(".lock"))
         with contextlib.suppress(OSError), FileLock(path, timeout=0):
             if run.is_dir() and [entry.name for entry in run.iterdir()] == ["config.json"]:
@@ -142,16 +139,14 @@ def locked(path: str | os.PathLike, waiting: str, wait: bool = True) -> Iterator
     """Hold a lock file. While another program holds it, `waiting` is said on stderr; without `wait`: TimeoutError."""
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
         if not wait:
             raise
         print(waiting, file=sys.stderr)
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def write_text(target: str | os.PathLike, text: str) -> None:
@@ -168,16 +163,12 @@ def write_json(target: str | os.PathLike, value) -> None:
 def read_json(path: str | os.PathLike) -> dict:
     """An object from a JSON file. Raises ValueError naming the file for anything else, also for NaN and infinity."""
     try:
-        value = json.loads(regular(path).read_text(encoding="utf-8"), parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
+        value = from_json(regular(path).read_bytes(), allow_inf_nan=False)
+    except ValueError as error:
         raise ValueError(f"{path}: not JSON ({error})") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path}: a JSON object is expected, not {type(value).__name__}")
     return value
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
 
 
 def regular(path: str | os.PathLike) -> pathlib.Path:

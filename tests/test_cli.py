@@ -33,7 +33,7 @@ def test_options_become_a_typed_config():
 def test_the_help_of_train_teaches_every_setting_in_a_line(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
-    lines = capsys.readouterr().out.partition("settings (")[2].splitlines()
+    lines = capsys.readouterr().out.partition("profile book's")[2].splitlines()
     for name, about in settings().items():
         flag = "--" + name.replace("_", "-")
         at = next(i for i, line in enumerate(lines) if line.startswith(f"  {flag}"))

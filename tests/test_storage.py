@@ -126,7 +126,7 @@ def test_json_is_strict_both_ways(tmp_path):
         with pytest.raises(ValueError):
             write_json(tmp_path / "x.json", {"loss": value})
         (tmp_path / "read.json").write_text(json.dumps({"loss": value}))
-        with pytest.raises(ValueError, match="read.json: not JSON .* is no number"):
+        with pytest.raises(ValueError, match="read.json: not JSON"):
             read_json(tmp_path / "read.json")
     assert not (tmp_path / "x.json").exists()
     write_json(tmp_path / "x.json", {"é": 1.5})

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from atri_lib import storage
 from atri_lib.encoders.dual import DualEncoder
+from atri_lib.hub import check_fit
 
 
 def write_checkpoint(
@@ -54,9 +55,9 @@ def read_checkpoint(
 
 
 def _checksum(tensors: dict[str, Tensor], note: str) -> str:
-    parts = ([name, str(value.dtype), list(value.shape), value.reshape(-1).view(torch.uint8).numpy()]
-             for name, value in sorted(tensors.items()))  # fmt: skip
-    return storage.checksum(note, *(part for entry in parts for part in entry))
+    about = [[name, str(value.dtype), list(value.shape)] for name, value in sorted(tensors.items())]
+    values = (value.reshape(-1).view(torch.uint8).numpy() for _, value in sorted(tensors.items()))
+    return storage.checksum(note, about, *values)
 
 
 def trained_state(model: DualEncoder) -> dict[str, Tensor]:
@@ -69,15 +70,7 @@ def trained_state(model: DualEncoder) -> dict[str, Tensor]:
 
 def load_state(model: DualEncoder, tensors: dict[str, Tensor], origin: str) -> None:
     """Load a run's tensors; raises ValueError listing those that are missing, unexpected, misshapen or not finite."""
-    expected = trained_state(model)
+    check_fit(trained_state(model), tensors, origin)
     if wrong := [name for name, value in tensors.items() if not value.isfinite().all()]:
         raise ValueError(f"{origin}: values that are not finite in {', '.join(sorted(wrong))}; train this run anew")
-    wrong = [f"missing {name}" for name in expected.keys() - tensors.keys()]
-    wrong += [f"unexpected {name}" for name in tensors.keys() - expected.keys()]
-    wrong += [
-        f"{name}: {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in expected.keys() & tensors.keys() if tensors[name].shape != expected[name].shape
-    ]  # fmt: skip
-    if wrong:
-        raise ValueError(f"{origin} is a checkpoint of another architecture: {'; '.join(sorted(wrong))}")
     model.load_state_dict(tensors, strict=False)

@@ -12,19 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import FiniteFloat, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
-from typing_extensions import TypedDict  # pydantic wants it before Python 3.12
 
 import atri_lib.training
 from atri_lib import __version__, evaluation, losses, sampling, storage
 from atri_lib.encoders import dual
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.training.checkpoints import load_state, trained_state
-from atri_lib.training.config import TrainConfig, fault
+from atri_lib.training.config import TrainConfig
 from atri_lib.training.launch import agreed, processes
 from atri_lib.training.loop import train
 from atri_lib.training.scoring import Scores, score
@@ -32,34 +30,12 @@ from atri_lib.training.sources import TrainingData, build_model, load_data
 
 FILES = ("weights.safetensors", "ranks.safetensors", "history.csv", "retrieval.csv")  # beside config and metrics
 BOOK = "tuxpaint"  # the origin of the data that the book's numbers are of
+NEEDED = {"train_seconds": float, "test": dict, "sha256": dict}  # of metrics.json, to read a run
 NOT_THE_BOOKS = "not the data of the book: its numbers are of the recordings of Tux Paint"
 
 
 class RunError(ValueError):
     """A run folder that is incomplete, damaged or does not fit its description."""
-
-
-class Metrics(TypedDict):
-    """metrics.json: what was run, on what, what it cost, and the test scores; sha256 of each file of the run.
-
-    origin: what the data are of, if they say so; note: that they are not the book's.
-    """
-
-    scheme: str
-    seed: int
-    library: str
-    data: str
-    origin: str | None
-    note: str
-    code: str
-    python: str
-    torch: str
-    hardware: str
-    train_seconds: FiniteFloat
-    wall_seconds: FiniteFloat
-    parameters: int
-    test: dict[str, FiniteFloat]
-    sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -72,7 +48,7 @@ class Run:
     path: pathlib.Path
     config: TrainConfig
     history: pd.DataFrame
-    metrics: Metrics
+    metrics: dict
     scores: Scores
     loaded: bool
 
@@ -228,24 +204,23 @@ def _trained(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run
             save_file(ranks, partial)
         storage.write_text(path / FILES[2], history.to_csv(index=False))
         storage.write_text(path / FILES[3], result.table.to_csv())
-        origin = data_origin(data)
-        metrics = Metrics(
-            scheme=config.scheme,
-            seed=config.seed,
-            library=__version__,
-            data=data.checksum,
-            origin=origin,
-            note="" if origin == BOOK else NOT_THE_BOOKS,
-            code=_code(),
-            python=platform.python_version(),
-            torch=torch.__version__,
-            hardware=f"{platform.machine()}, {os.cpu_count()} cores, {_accelerator()}",
-            train_seconds=float(history["seconds"].sum()),
-            wall_seconds=time.perf_counter() - started,
-            parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
-            test=result.summary,
-            sha256={name: storage.sha256_file(path / name) for name in FILES},
-        )
+        metrics = {
+            "scheme": config.scheme,
+            "seed": config.seed,
+            "library": __version__,
+            "data": data.checksum,
+            "origin": data_origin(data),
+            "note": "" if data_origin(data) == BOOK else NOT_THE_BOOKS,
+            "code": _code(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {_accelerator()}",
+            "train_seconds": float(history["seconds"].sum()),
+            "wall_seconds": time.perf_counter() - started,
+            "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            "test": result.summary,
+            "sha256": {name: storage.sha256_file(path / name) for name in FILES},
+        }
         storage.write_json(path / "metrics.json", metrics)  # last: its presence says that the run is complete
         checkpoint.unlink(missing_ok=True)
     launch.wait_for_everyone()  # the others, until the first process has written the run
@@ -260,7 +235,9 @@ def data_origin(data: TrainingData) -> str | None:
 
 def _read(path: pathlib.Path, loaded: bool) -> Run:
     try:
-        metrics = TypeAdapter(Metrics).validate_python(storage.read_json(path / "metrics.json"))
+        metrics = storage.read_json(path / "metrics.json")
+        if wrong := [name for name, kind in NEEDED.items() if not isinstance(metrics.get(name), kind)]:
+            raise ValueError(f"metrics.json has no {', '.join(wrong)}")
         config = TrainConfig.from_dict(storage.read_json(path / "config.json"))
         for name in FILES:
             if storage.sha256_file(path / name) != metrics["sha256"].get(name):
@@ -269,8 +246,7 @@ def _read(path: pathlib.Path, loaded: bool) -> Run:
         table = pd.read_csv(path / FILES[3], index_col="language")
         scores = Scores(ranks["t2a"], ranks["a2t"], table, metrics["test"])
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        reason = f"metrics.json, {fault(error)}" if isinstance(error, ValidationError) else error
-        raise RunError(f"{path}: not a complete run ({reason}); train it with load_or_train or Run.resume") from error
+        raise RunError(f"{path}: not a complete run ({error}); train it with load_or_train or Run.resume") from error
     return Run(path, config, history, metrics, scores, loaded)
 
 
