@@ -1,55 +1,30 @@
-"""Sphinx: docstrings are read as plain text, plotly.js is given, from a file, to the pages that draw with it.
+"""Sphinx: chapters and tables as they are shown, docstrings as plain text, plotly.js from a file, no live kernels."""
 
-Live kernels (thebe) are taken out: their script would come from a network.
-"""
-
+import os
 import pathlib
 import re
 import shutil
 
+import chapters
+import nbformat
+import pages
 import plotly
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHAPED = re.compile(r"\s|[-*] |\d+[.)] ")  # how a line begins that belongs to a table, a formula or a list
 
 
 def as_rst(lines: list[str]) -> list[str]:
     """Plain text as reStructuredText: `code` becomes literal, every other special character stands for itself.
 
-    Blank lines part paragraphs; lines that begin with a dash or a number are items of a list, and indented lines go on
-    with their item; other indented lines become a literal block, so that tables and formulas keep their shape.
+    Blank lines part paragraphs; one with indented lines or items of a list keeps its shape, as a literal block.
     """
-    result: list[str] = []
-    paragraph: list[str] = []
-    item, literal = "", False
-
-    def close() -> None:
-        if paragraph:
-            text = "\\ " + escaped(" ".join(line.strip() for line in paragraph))
-            result.extend([f"* {text}" if item == "dash" else text, ""])
-        paragraph.clear()
-
-    for line in lines:
-        indented = line[:1].isspace()
-        if not line.strip():
-            if not literal:
-                close()
-            result.append("")
-        elif indented and paragraph and item:
-            paragraph.append(line)
-        elif indented:
-            close()
-            if not literal:
-                result.extend(["", "::", ""])
-            literal, item = True, ""
-            result.append(f"    {line}")
-        else:
-            begins = re.match(r"(?:[-*]|(\d+[.)])) +(?=\S)", line)
-            if literal or begins or (item and not paragraph):
-                close()
-                result.append("")
-            if begins or not paragraph:
-                item = ("number" if begins[1] else "dash") if begins else ""
-            literal = False
-            paragraph.append(line[begins.end() :] if begins and not begins[1] else line)
-    close()
+    result = []
+    for block in re.split(r"\n\s*\n", "\n".join(lines).strip()):
+        rows = block.splitlines()
+        shaped = any(SHAPED.match(row) for row in rows)
+        result += ["::", "", *(f"    {row}" for row in rows)] if shaped else ["\\ " + escaped(" ".join(rows))]
+        result.append("")
     return result
 
 
@@ -66,6 +41,18 @@ def plain_docstrings(app, what, name, obj, options, lines) -> None:
     lines[:] = as_rst(lines)
 
 
+def shown(app, docname: str, source: list[str]) -> None:
+    """A page's source as it is shown: a chapter as it was executed, a page with its tables filled in."""
+    executed = pathlib.Path(os.environ.get("ATRI_EXECUTED") or ROOT / "notebooks")
+    if docname.startswith("notebooks/"):
+        path = executed / f"{pathlib.PurePosixPath(docname).name}.ipynb"
+        source[0] = nbformat.writes(pages.published_chapter(chapters.read(path)))
+    elif "<!-- " in source[0]:
+        for name, table in pages.TABLES.items():
+            if f"<!-- {name} -->" in source[0]:
+                source[0] = source[0].replace(f"<!-- {name} -->", table(ROOT, executed))
+
+
 def scripts(app, pagename, templatename, context, doctree) -> None:
     for kind in ("script_files", "css_files"):
         context[kind][:] = [file for file in context[kind] if "thebe" not in f"{file} {vars(file)}".lower()]
@@ -73,14 +60,17 @@ def scripts(app, pagename, templatename, context, doctree) -> None:
         app.add_js_file("plotly.min.js")
 
 
-def copy_plotly(app) -> None:
+def prepare_output(app) -> None:
+    """plotly.js for the pages that draw with it; and the folder holds no longer what `make book` has put there."""
     static = pathlib.Path(app.outdir) / "_static"
     static.mkdir(parents=True, exist_ok=True)
     shutil.copy(pathlib.Path(plotly.__file__).parent / "package_data" / "plotly.min.js", static / "plotly.min.js")
+    (pathlib.Path(app.outdir) / pages.BUILT).unlink(missing_ok=True)
 
 
 def setup(app) -> dict:
-    app.connect("builder-inited", copy_plotly)
+    app.connect("builder-inited", prepare_output)
+    app.connect("source-read", shown)
     app.connect("autodoc-process-docstring", plain_docstrings)
     app.connect("html-page-context", scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

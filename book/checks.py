@@ -40,25 +40,24 @@ def problems(notebook: NotebookNode) -> list[str]:
     for number, cell in enumerate(notebook.cells, 1):
         check = code_cell_problems if cell.cell_type == "code" else prose_problems
         found += [f"cell {number}: {problem}" for problem in check(cell)]
-    return found + text_problems(notebook)
+    return found + text_problems("\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown"))
 
 
 def code_cell_problems(cell: NotebookNode) -> list[str]:
     """Errors, warnings, paths, audio and unmarked or undescribed pictures among the outputs of a code cell."""
     found, kinds = [], set()
     for output in cell.outputs:
+        data = output.get("data", {})
+        kinds |= set(data)
         if output.output_type == "error":
             found.append(f"raised {output.ename}")
         if output.get("name") == "stderr":
             found.append(f"wrote to stderr: {output.text.strip()[:80]!r}")
-        kinds |= set(output.get("data", {}))
-        text = str(output.get("text", "")) + "".join(
-            str(v) for k, v in output.get("data", {}).items() if k != "image/png"
-        )
+        text = "".join([str(output.get("text", "")), *(str(data[kind]) for kind in data if kind != "image/png")])
         for pattern, what in ((ABSOLUTE_PATH, "an absolute path"), (ADDRESS, "a memory address")):
             if match := pattern.search(text):
                 found.append(f"shows {what}: {text[max(0, match.start() - 10) : match.end() + 40]!r}")
-        if re.search(r"data:audio/|<audio\b", text) or any(kind.startswith("audio/") for kind in kinds):
+        if re.search(r"data:audio/|<audio\b", text) or any(kind.startswith("audio/") for kind in data):
             found.append("holds audio data (players belong to the built book)")
     pictures = {kind for kind in kinds if kind.startswith("image/")}
     if (pictures or "text/html" in kinds) and IGNORED not in cell.metadata.get("tags", []):
@@ -69,31 +68,23 @@ def code_cell_problems(cell: NotebookNode) -> list[str]:
 
 
 def prose_problems(cell: NotebookNode) -> list[str]:
-    """Pictures without alt text and absolute paths in a Markdown cell."""
+    """Pictures without alt text in a Markdown cell."""
+    figures = re.findall(r"[`:]{3,}\{(?:figure|image)\}(.*?)(?:^[`:]{3,}\s*$|\Z)", cell.source, re.S | re.M)
     found = ["a picture without alt text" for _ in re.findall(r"!\[\s*\]\(", cell.source)]
-    found += [
-        f"a {kind} directive without :alt:"
-        for kind, body in re.findall(r"[`:]{3,}\{(figure|image)\}(.*?)(?:^[`:]{3,}\s*$|\Z)", cell.source, re.S | re.M)
-        if ":alt:" not in body
-    ]
-    return found
+    return found + ["a figure or image directive without :alt:" for body in figures if ":alt:" not in body]
 
 
-def text_problems(notebook: NotebookNode) -> list[str]:
+def text_problems(prose: str) -> list[str]:
     """Missing parts of a chapter, and exercises without a solution (or the reverse)."""
-    prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     found = [f"no {part.removeprefix('a ')}" for part, pattern in PARTS.items() if not re.search(pattern, prose)]
     # Each exercise is followed by its label line; each solution names that label in its first line.
     exercises = re.findall(r"\{exercise(?:-start)?\}[^\n]*\n:label:\s*(\S+)", prose)
-    solutions = re.findall(r"\{solution(?:-start)?\}\s*(\S+)([^{]*)", prose)
+    solutions = dict(re.findall(r"\{solution(?:-start)?\}\s*(\S+)([^{]*)", prose))
     if not 2 <= len(exercises) <= 4:
         found.append(f"{len(exercises)} labelled exercises (2 to 4)")
-    labels = [label for label, _ in solutions]
-    found += [f"exercise {label} has no solution" for label in exercises if label not in labels]
-    found += [f"solution of unknown exercise {label}" for label in labels if label not in exercises]
-    found += [
-        f"solution {label} is not hidden (:class: dropdown)" for label, head in solutions if "dropdown" not in head
-    ]
-    if len(re.findall(r"\{solution-start\}", prose)) != len(re.findall(r"\{solution-end\}", prose)):
+    found += [f"exercise {label} has no solution" for label in exercises if label not in solutions]
+    found += [f"solution of unknown exercise {label}" for label in solutions if label not in exercises]
+    found += [f"solution {label} is not hidden (:class: dropdown)" for label in solutions if "dropdown" not in solutions[label]]
+    if prose.count("{solution-start}") != prose.count("{solution-end}"):
         found.append("a solution-start without its solution-end")
     return found
