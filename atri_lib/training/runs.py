@@ -141,17 +141,6 @@ def load_or_train(
         return _train_into(path, config, data)
 
 
-def prepare_book_runs(profile: str) -> str:
-    """Have the runs that several chapters read in the cache (three schemes, three seeds); return the data's key."""
-    base = TrainConfig.for_profile(profile)
-    data = load_data(base)
-    for scheme in ("ml_clap", "cacl", "kcl"):
-        for seed in range(1 if profile == "smoke" else 3):
-            run = load_or_train(base.replace(scheme=scheme, seed=seed), data)
-            print(f"    {run}: T2A R@1 {run.metrics['test']['T2A R@1']:.1f} %, MRV {run.metrics['test']['mrv']:.0f}")
-    return data.checksum
-
-
 def two_stages(config: TrainConfig, schemes: Sequence[str], data: TrainingData | None = None, folder=None) -> dict:
     """The paper's recipe: an ML-CLAP run, then from its weights one run of each scheme; returns {scheme: Run}.
 
