@@ -1,5 +1,6 @@
 """Sphinx: chapters and tables as they are shown, docstrings as plain text, plotly.js from a file, no live kernels."""
 
+import itertools
 import os
 import pathlib
 import re
@@ -17,14 +18,13 @@ SHAPED = re.compile(r"\s|[-*] |\d+[.)] ")  # how a line begins that belongs to a
 def as_rst(lines: list[str]) -> list[str]:
     """Plain text as reStructuredText: `code` becomes literal, every other special character stands for itself.
 
-    Blank lines part paragraphs; one with indented lines or items of a list keeps its shape, as a literal block.
+    Blank lines part paragraphs; indented lines and items of a list keep their shape, in literal blocks.
     """
     result = []
-    for block in re.split(r"\n\s*\n", "\n".join(lines).strip()):
-        rows = block.splitlines()
-        shaped = any(SHAPED.match(row) for row in rows)
-        result += ["::", "", *(f"    {row}" for row in rows)] if shaped else ["\\ " + escaped(" ".join(rows))]
-        result.append("")
+    for kind, rows in itertools.groupby(lines, lambda row: bool(SHAPED.match(row)) if row.strip() else None):
+        if kind is not None:
+            result += ["::", "", *(f"    {row}" for row in rows)] if kind else ["\\ " + escaped(" ".join(rows))]
+            result.append("")
     return result
 
 
