@@ -1,6 +1,7 @@
-"""The site: what its pages show, how the HTML is built, and what a finished site must hold."""
+"""The site: how it is built, what a finished one holds, and, as an extension of Sphinx, what its pages show."""
 
 import html
+import itertools
 import os
 import pathlib
 import re
@@ -11,29 +12,30 @@ from collections.abc import Iterator
 from urllib.parse import unquote, urlparse
 
 import chapters
+import nbformat
+import plotly
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 from sphinx_external_toc.parsing import parse_toc_yaml
+from tqdm import tqdm
 
-from atri_lib.progress import progress
 from atri_lib.storage import atomic_path
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHAPED = re.compile(r"\s|[-*] |\d+[.)] ")  # how a line begins that belongs to a table, a formula or a list
+SPECIAL = re.compile(r"`+([^`]*[^`\s][^`]*)`+|([\\*`|_:])")  # `code`, and what means something to docutils
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # the script's shebang breaks when a folder moves
 BUILT = ".built"  # in the site's folder, as long as it holds what `make book` has put there
 GLUED = "application/papermill.record/text/plain"
 LINKED_ONLY = {"canonical", "search", "next", "prev", "index", "author", "license"}  # <link> kinds no browser fetches
 
 
-class SiteFailed(Exception):
-    """The site could not be built, or what was built is not whole."""
-
-
 def load_toc(root: pathlib.Path) -> list[str]:
-    """The pages of root/_toc.yml. Raises SiteFailed naming those that have no file."""
+    """The pages of root/_toc.yml. Raises BuildFailed naming those that have no file."""
     found = list(parse_toc_yaml(root / "_toc.yml"))
     missing = [page for page in found if not any((root / f"{page}.{kind}").exists() for kind in ("md", "ipynb"))]
     if missing:
-        raise SiteFailed(f"_toc.yml lists pages without a file: {', '.join(missing)}. Write them or take them out.")
+        raise chapters.BuildFailed(f"_toc.yml lists pages without a file: {', '.join(missing)}. Write them or take them out.")
     return found
 
 
@@ -48,26 +50,24 @@ def published_chapter(notebook: NotebookNode) -> NotebookNode:
             data.pop("application/vnd.plotly.v1+json", None)
             for kind in [kind for kind in data if kind.startswith(GLUED)]:
                 data[kind] = re.sub(r"\Anp\.(?:float|int|uint|bool)\d*\((.*)\)\Z", r"\1", str(data[kind]))
-        tags = cell.metadata.get("tags", [])
-        if "injected-parameters" in tags:
-            cell.metadata["tags"] = [*tags, "remove-cell"]
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("remove-cell")
     return notebook
 
 
-def status_table(root: pathlib.Path, executed: pathlib.Path) -> str:
+def status_table(executed: pathlib.Path) -> str:
     """Executed chapters: code cells, seconds and time of execution, from papermill's record (committed: none)."""
-    rows, total = ["| Chapter | Code cells | Seconds | Executed (UTC) |", "|---|---:|---:|---|"], 0.0
+    rows = ["| Chapter | Code cells | Seconds | Executed (UTC) |", "|---|---:|---:|---|"]
     for path in sorted(executed.glob("*.ipynb")):
         notebook = chapters.read(path)
         record = notebook.metadata.get("papermill", {})
-        seconds, start = record.get("duration") or 0.0, record.get("start_time") or "as committed"
         count = sum(cell.cell_type == "code" for cell in notebook.cells)
-        rows.append(f"| {{doc}}`/notebooks/{path.stem}` | {count} | {seconds:.1f} | {start[:16].replace('T', ' ')} |")
-        total += seconds
-    return "\n".join([*rows, f"| *all* | | {total:.1f} | |"])
+        start = (record.get("start_time") or "as committed")[:16].replace("T", " ")
+        rows.append(f"| {{doc}}`/notebooks/{path.stem}` | {count} | {record.get('duration') or 0:.1f} | {start} |")
+    return "\n".join(rows)
 
 
-def api_sections(root: pathlib.Path, executed: pathlib.Path) -> str:
+def api_sections(root: pathlib.Path) -> str:
     """One section per module of the library, in Markdown, with an automodule directive for its documented members."""
     sections = {}
     for path in (root / "atri_lib").rglob("*.py"):
@@ -78,7 +78,7 @@ def api_sections(root: pathlib.Path, executed: pathlib.Path) -> str:
     return "\n".join(sections[module] for module in sorted(sections))
 
 
-def sounds_table(root: pathlib.Path, executed: pathlib.Path) -> str:
+def sounds_table() -> str:
     """Every sound in the scenes: name, file or generator, licence. Nothing is fetched for it."""
     from atri_lib.data.recorded import INSTALLED
     from atri_lib.data.sounds import default_bank
@@ -97,50 +97,27 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+!|~^$:%@-])", r"\\\1", html.escape(" ".join(visible.split()), quote=False))
 
 
-# What replaces the line `<!-- NAME -->` of a page, given the project's folder and the folder of executed chapters.
-TABLES = {
-    "status": status_table,
-    "profile": lambda root, executed: os.environ.get("PROFILE") or "book",
-    "api": api_sections,
-    "sounds": sounds_table,
-}
-
-
 def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pathlib.Path) -> None:
-    """Build the site from executed chapters (by name) and put it, when it is whole, in place of `target`.
-
-    Raises SiteFailed; the previous site is then left as it was.
-    """
+    """Have jupyter-book build executed chapters (by name); a site that is whole takes the place of `target`."""
     with atomic_path(target, folder=True, replace=True) as partial:
-        notebooks, site = partial.parent / "notebooks", partial.parent / "_build" / "html"
-        notebooks.mkdir()
+        output, site, lines = partial.parent, partial.parent / "_build" / "html", []
         for name, path in executed.items():
-            shutil.copy(path, notebooks / f"{name}.ipynb")
-        build_html(root, notebooks, partial.parent, target.parent / "sphinx.log")
+            shutil.copy(path, output / f"{name}.ipynb")
+        command = [sys.executable, "-c", JUPYTER_BOOK, "build", root, "--path-output", output, "--all", "-n", "-W"]
+        env = os.environ | {"ATRI_EXECUTED": str(output), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+        with subprocess.Popen([*command, "--keep-going"], env=env, **pipes) as process:
+            for line in tqdm(process.stdout, "    site", unit=" lines", leave=False, disable=None):
+                lines.append(line.rstrip().replace(f"{root}/", ""))
+        (target.parent / "sphinx.log").write_text("\n".join(lines), encoding="utf-8")
+        warnings = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
+        if process.returncode or warnings:
+            listed = "\n  ".join(warnings or lines[-25:])
+            raise chapters.BuildFailed(f"jupyter-book found something to mend (the whole log: _build/sphinx.log):\n  {listed}")
         if problems := [*site_problems(site, load_toc(root))]:
-            raise SiteFailed("The site is not whole:\n  " + "\n  ".join(problems))
+            raise chapters.BuildFailed("The site is not whole:\n  " + "\n  ".join(problems))
         (site / BUILT).touch()
         site.replace(partial)
-
-
-def build_html(root: pathlib.Path, executed: pathlib.Path, output: pathlib.Path, log: pathlib.Path) -> None:
-    """Run jupyter-book, warnings as errors, over the chapters in `executed`. Raises SiteFailed with the warnings."""
-    command = [sys.executable, "-c", JUPYTER_BOOK, "build", root, "--path-output", output, "--all", "-W", "--keep-going"]
-    env = os.environ | {"ATRI_EXECUTED": str(executed), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    lines = []
-    with (
-        subprocess.Popen([*command, "-n"], env=env, **pipes) as process,
-        progress([], "site", total=2 * len(load_toc(root)), unit="page") as bar,
-    ):
-        for line in process.stdout:
-            lines.append(line.rstrip().replace(f"{root}/", ""))
-            bar.update(bool(re.search(r"(reading sources|writing output)\.\.\. ?\[", line)))
-    log.write_text("\n".join(lines), encoding="utf-8")
-    warnings = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
-    if process.returncode or warnings:
-        listed = "\n  ".join(warnings or lines[-25:])
-        raise SiteFailed(f"jupyter-book found something to mend (the whole log: {log}):\n  {listed}")
 
 
 def site_problems(site: pathlib.Path, toc: list[str]) -> Iterator[str]:
@@ -166,3 +143,54 @@ def site_problems(site: pathlib.Path, toc: list[str]) -> Iterator[str]:
     for path in sorted(site.rglob("*.css")):
         for address in re.findall(r"url\(['\"]?(https?:[^)'\"]+)|@import ['\"](https?:[^'\"]+)", path.read_text()):
             yield f"{path.relative_to(site).as_posix()}: fetches {''.join(address)}"
+
+
+def plain_docstrings(app, what, name, obj, options, lines: list[str]) -> None:
+    """Plain text as reStructuredText: `code` and what is indented or a list become literal, the rest is escaped."""
+    rst = []
+    for kind, rows in itertools.groupby(lines, lambda row: bool(SHAPED.match(row)) if row.strip() else None):
+        if kind:
+            rst += ["::", "", *(f"    {row}" for row in rows), ""]
+        elif kind is not None:
+            escape = SPECIAL.sub(lambda m: rf"\ ``{m[1].strip()}``\ " if m[1] else f"\\{m[2]}", " ".join(rows))
+            rst += [f"\\ {escape}", ""]
+    lines[:] = rst
+
+
+def shown(app, docname: str, source: list[str]) -> None:
+    """A page's source as it is shown: a chapter as it was executed, a page with its tables filled in."""
+    executed = pathlib.Path(os.environ.get("ATRI_EXECUTED") or ROOT / "notebooks")
+    if docname.startswith("notebooks/"):
+        path = executed / f"{pathlib.PurePosixPath(docname).name}.ipynb"
+        source[0] = nbformat.writes(published_chapter(chapters.read(path)))
+    tables = {
+        "status": lambda: status_table(executed), "profile": lambda: os.environ.get("PROFILE") or "book",
+        "api": lambda: api_sections(ROOT), "sounds": sounds_table,
+    }  # fmt: skip
+    for name, table in tables.items():
+        if f"<!-- {name} -->" in source[0]:
+            source[0] = source[0].replace(f"<!-- {name} -->", table())
+
+
+def scripts(app, pagename, templatename, context, doctree) -> None:
+    """plotly.js, from a file, where it draws; no live kernels (thebe), whose script comes from a network."""
+    for kind in ("script_files", "css_files"):
+        context[kind][:] = [file for file in context[kind] if "thebe" not in f"{file} {vars(file)}".lower()]
+    if "Plotly.newPlot" in context.get("body", ""):
+        app.add_js_file("plotly.min.js")
+
+
+def prepare_output(app) -> None:
+    """plotly.js for the pages that draw with it; and the folder holds no longer what `make book` has put there."""
+    static = pathlib.Path(app.outdir) / "_static"
+    static.mkdir(parents=True, exist_ok=True)
+    shutil.copy(pathlib.Path(plotly.__file__).parent / "package_data" / "plotly.min.js", static / "plotly.min.js")
+    (pathlib.Path(app.outdir) / BUILT).unlink(missing_ok=True)
+
+
+def setup(app) -> dict:
+    app.connect("builder-inited", prepare_output)
+    app.connect("source-read", shown)
+    app.connect("autodoc-process-docstring", plain_docstrings)
+    app.connect("html-page-context", scripts)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

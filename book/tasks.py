@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 
 import chapters
-import checks
 import pages
 import psutil
 from doit.cmd_base import ModuleTaskLoader
@@ -25,18 +24,20 @@ from doit.reporter import ConsoleReporter
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from atri_lib.data.sounds import default_bank
 from atri_lib.storage import write_text
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
 AT_ONCE = 2  # most of a chapter is single-threaded: imports, figures, twin runs
 KEPT = 3  # executed versions kept of each chapter, so that switching between two profiles executes nothing
+PROFILES = ("book", "smoke", "paper")
 PROFILE = os.environ.get("PROFILE") or "book"
 GIVEN = {} if PROFILE == "book" else {"profile": PROFILE}
 # Kernels draw no bars: a page shows results, not how long they took to come. Their threads sleep while they wait.
 QUIET = {"ATRI_PROGRESS": "0", "OMP_WAIT_POLICY": "PASSIVE", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 KEPT_NOTE = "What was finished is kept: the same command goes on from there."
-EXPECTED = (chapters.ChapterFailed, pages.SiteFailed, RuntimeError, ValueError, OSError)  # said without a traceback
+EXPECTED = (chapters.BuildFailed, RuntimeError, ValueError, OSError)  # said without a traceback
 places, whole_machine = threading.Semaphore(AT_ONCE), threading.Lock()
 
 
@@ -55,18 +56,16 @@ class Lines(ConsoleReporter):
             self.write(f"+  {task.title()}\n")
 
 
-def action(function, *arguments) -> TaskFailed | None:
-    """Run a function; what can be expected to go wrong becomes a message instead of a traceback."""
-    try:
-        function(*arguments)
-    except EXPECTED as error:
-        return TaskFailed(f"{error}\n\n{KEPT_NOTE}")
-    return None
+def task(title: str, function, *arguments, **more) -> dict:
+    """A task in doit's form. What can be expected to go wrong becomes a message instead of a traceback."""
 
+    def action() -> TaskFailed | None:
+        try:
+            function(*arguments)
+        except EXPECTED as error:
+            return TaskFailed(f"{error}\n\n{KEPT_NOTE}")
 
-def task(title: str, *call, **more) -> dict:
-    """A task in doit's form. call: a function and its arguments."""
-    return {"title": lambda _: title, "actions": [(action, [*call])], "verbosity": 2} | more
+    return {"title": lambda _: title, "actions": [action], "verbosity": 2} | more
 
 
 def committed() -> list[pathlib.Path]:
@@ -78,22 +77,10 @@ def committed() -> list[pathlib.Path]:
 @functools.cache
 def planned() -> dict[pathlib.Path, pathlib.Path]:
     """Where each chapter of the book is kept once it is executed; the name holds the key of its content."""
-    sounds, toc = sounds_at_hand(), pages.load_toc(ROOT)
-    paths = [path for path in committed() if f"notebooks/{path.stem}" in toc]
-    keys = [chapters.chapter_key(chapters.read(path), GIVEN, ROOT, sounds) for path in paths]
-    return {path: BUILD / "executed" / f"{path.stem}-{key}.ipynb" for path, key in zip(paths, keys, strict=True)}
-
-
-def sounds_at_hand() -> list | None:
-    """Path, size and time of every file of the recordings, fetched if need be; None where they cannot be had."""
-    from atri_lib.data import recorded, sounds
-
-    try:
-        folder = recorded.find_stamps()
-    except sounds.SoundsUnavailable:
-        return None
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [[path.relative_to(folder).as_posix(), path.stat().st_size, int(path.stat().st_mtime)] for path in files]
+    sounds, toc = default_bank().checksum, pages.load_toc(ROOT)
+    keys = {path: chapters.chapter_key(chapters.read(path), GIVEN, ROOT, sounds) for path in committed()}
+    targets = {path: BUILD / "executed" / f"{path.stem}-{key}.ipynb" for path, key in keys.items()}
+    return {path: target for path, target in targets.items() if f"notebooks/{path.stem}" in toc}
 
 
 def task_prepare() -> dict:
@@ -125,6 +112,8 @@ def execute(source: pathlib.Path, target: pathlib.Path, given: dict) -> None:
             for _ in range(AT_ONCE if alone else 1):
                 held.enter_context(places)
         chapters.execute(source, target, given, BUILD / "failed")
+    for old in sorted(target.parent.glob(f"{source.stem}-*.ipynb"), key=os.path.getmtime)[:-KEPT]:
+        old.unlink()
 
 
 def task_refresh() -> Iterator[dict]:
@@ -134,15 +123,15 @@ def task_refresh() -> Iterator[dict]:
 
 
 def refresh(path: pathlib.Path) -> None:
-    """Execute a committed chapter in place, cleaned. Raises ChapterFailed, the file as it was, if it is not fit."""
+    """Execute a committed chapter in place, cleaned. Raises BuildFailed, the file as it was, if it is not fit."""
     target = BUILD / "refreshed" / path.name
     execute(path, target, {})
     notebook = chapters.clean(chapters.read(target))
-    problems = checks.problems(notebook)
+    problems = chapters.problems(notebook)
     write_text(BUILD / "failed" / path.name if problems else path, chapters.written(notebook))
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        raise chapters.ChapterFailed(f"{path.stem}: left as it was (see _build/failed/{path.name}):\n{listed}")
+        raise chapters.BuildFailed(f"{path.stem}: left as it was (see _build/failed/{path.name}):\n{listed}")
 
 
 def task_book() -> dict:
@@ -150,23 +139,15 @@ def task_book() -> dict:
     executed = {path.stem: target for path, target in planned().items()}
     files = [path for folder in ("book", "atri_lib") for path in (ROOT / folder).rglob("*.*") if path.suffix != ".pyc"]
     files += [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt")]
-    depends = {"file_dep": [*files, *executed.values()], "task_dep": ["chapters"], "targets": [BUILD / "html" / pages.BUILT]}
-    return task("Site: _build/html/index.html", publish, executed, **depends)
-
-
-def publish(executed: dict[str, pathlib.Path]) -> None:
-    """Build the site, then forget all but a few versions of each chapter."""
-    pages.build_site(ROOT, executed, BUILD / "html")
-    for name, path in executed.items():
-        os.utime(path)
-        for old in sorted(path.parent.glob(f"{name}-*.ipynb"), key=os.path.getmtime)[:-KEPT]:
-            old.unlink()
+    depends = {"file_dep": [*files, *executed.values()], "targets": [BUILD / "html" / pages.BUILT]}
+    depends["task_dep"] = ["chapters"]
+    return task("Site: _build/html/index.html", pages.build_site, ROOT, executed, BUILD / "html", **depends)
 
 
 def run(*selected: str) -> int:
     """Have doit do the selected tasks; its exit code."""
-    options = {"dep_file": str(BUILD / "doit.db"), "backend": "sqlite3", "reporter": Lines, "continue": selected != ("book",)}
-    options |= {"num_process": AT_ONCE, "par_type": "thread"}
+    options = {"dep_file": str(BUILD / "doit.db"), "backend": "sqlite3", "num_process": AT_ONCE, "par_type": "thread"}
+    options |= {"reporter": Lines, "continue": selected != ("book",)}
     tasks = {name: value for name, value in globals().items() if name.startswith("task_")}
     return DoitMain(ModuleTaskLoader(tasks | {"DOIT_CONFIG": options})).run(["run", *selected])
 
@@ -185,18 +166,18 @@ def main(goal: str, *names: str) -> int:
     known = sorted(path.stem for path in committed())
     if goal not in ("book", "prepare", "refresh") or not set(names) <= set(known):
         raise SystemExit(f"{goal} {' '.join(names)}: use book, prepare, or refresh with some of {', '.join(known)}")
-    if PROFILE not in ("book", "smoke", "paper"):
-        raise SystemExit(f"PROFILE={PROFILE!r}: use one of book, smoke, paper")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    if PROFILE not in PROFILES:
+        raise SystemExit(f"PROFILE={PROFILE!r}: use one of {', '.join(PROFILES)}")
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     BUILD.mkdir(exist_ok=True)
     os.chdir(ROOT / "notebooks")  # papermill changes to it for every chapter, and back to where it was
     try:
         with FileLock(BUILD / ".lock", timeout=0):
-            for leftover in (path for folder in (".", "executed", "refreshed") for path in (BUILD / folder).glob(".*.*")):
-                shutil.rmtree(leftover, ignore_errors=True)  # of a build that was killed
-            finished = goal == "book" and all(target.exists() for target in planned().values())
-            code = 0 if finished else run("prepare")
+            for leftover in [*BUILD.glob(".*.*"), *BUILD.glob("*/.*.*")]:  # of a build that was killed
+                shutil.rmtree(leftover, ignore_errors=True)
+            ready = goal == "book" and all(target.exists() for target in planned().values())
+            code = 0 if ready else run("prepare")
             os.environ.update(QUIET, ATRI_PLAYERS="1" if goal == "book" else "0")
             return code or (0 if goal == "prepare" else run(*[f"refresh:{name}" for name in names] or [goal]))
     except Timeout:

@@ -28,8 +28,9 @@ def test_pytest_nbval_without_a_path_collects_every_chapter_and_nothing_else():
 
 def test_nbval_gives_kernels_what_the_build_gives_them():
     source = "import os; print(*(os.environ[n] for n in ('OMP_WAIT_POLICY', 'ATRI_PROGRESS', 'ATRI_PLAYERS')))"
-    cells = [v4.new_code_cell(source, outputs=[v4.new_output("stream", name="stdout", text="PASSIVE 0 0\n")])]
-    cells.append(v4.new_code_cell("1 + 1", outputs=[v4.new_output("execute_result", data={"text/plain": "3"})]))
+    printed, wrong = v4.new_output("stream", text="PASSIVE 0 0\n"), v4.new_output("stream", text="3\n")
+    cells = [v4.new_code_cell(source, execution_count=1, outputs=[printed])]
+    cells.append(v4.new_code_cell("print(2)", execution_count=2, outputs=[wrong]))
     notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "absent", "display_name": "Absent"}})
     (ROOT / "_build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / "_build") as folder:

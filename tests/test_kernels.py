@@ -8,16 +8,17 @@ import sys
 import time
 
 import chapters
+import pages
 import psutil
 import pytest
 from nbformat import v4
 from small_chapters import ROOT, chapter
 
-DRIVER = """import sys
+DRIVER = """import sys, types
 sys.path.insert(0, "book")
 import tasks
 tasks.prepare = lambda: print("data and runs")
-tasks.sounds_at_hand = lambda: [["frog.ogg", 1, 2]]
+tasks.default_bank = lambda: types.SimpleNamespace(checksum="sounds")
 sys.exit(tasks.main(*sys.argv[1:]))"""
 MEET = """import pathlib, time
 mine, other = pathlib.Path("../{mine}.txt"), pathlib.Path("../{other}.txt")
@@ -103,7 +104,7 @@ def test_jupyter_book_builds_the_checkout_as_committed_and_make_book_puts_its_ow
     junk.mkdir(parents=True)
     (junk / "README.md").write_text("### Not ours {doc}`nowhere`\n")
     (junk / "bad.ipynb").write_text("not json")
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", "-W", "--keep-going", "."]
+    command = [sys.executable, "-c", pages.JUPYTER_BOOK, "build", "-W", "--keep-going", "."]
     run = subprocess.run(command, cwd=built, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert run.returncode == 0 and "WARNING" not in run.stderr, run.stdout + run.stderr
     html = built / "_build" / "html"
