@@ -1,17 +1,19 @@
 # make book | make test | make help. Everything runs in .venv, which the first target that needs it sets up.
 # To use an environment of your own (conda, a container): make book PY=python
 
-PROFILE ?= book
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 PY ?= .venv/bin/python
 CHAPTERS ?=
-UNIT = $(PY) -m pytest tests
-NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=1200 --nbval-kernel-startup-timeout=120
-VALIDATE = $(PY) book/build.py prepare && ATRI_PROGRESS=0 ATRI_PLAYERS=0 $(PY) -m pytest $(NBVAL) notebooks/
+UV ?= uv==0.13.9
+PROFILE ?= book
+OMP_WAIT_POLICY ?= PASSIVE
+export PROFILE OMP_WAIT_POLICY
+# The stamp's name says what is installed and where: the pins, the project and the folder.
+READY := .venv/.ready-$(shell (pwd; cat requirements.txt pyproject.toml) | cksum | tr ' ' '-')
 
-.PHONY: help env book prepare test unit notebooks refresh lint clean distclean
+.PHONY: help env book prepare test unit notebooks refresh benchmark lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -21,37 +23,69 @@ help:  ## this list
 	@echo "One chapter with other parameters:  .venv/bin/papermill notebooks/NAME.ipynb NAME_rerun.ipynb -p profile smoke -p seed 1"
 	@echo "One chapter against its outputs:    .venv/bin/pytest --nbval notebooks/NAME.ipynb"
 
-env:  ## set up .venv from requirements.txt (every other target does this by itself)
-ifeq ($(PY),.venv/bin/python)
-	@if [ -z "$(PYTHON)" ]; then \
-		echo "Python 3.11 was not found. Install it, then run make again:"; \
-		echo "  Debian, Ubuntu: apt-get install python3.11 python3.11-venv     macOS: brew install python@3.11"; \
-		echo "  conda: conda env create -f environment.yml, activate it, then make book PY=python"; \
-		echo "or say where it is: make book PYTHON=/path/to/python3.11"; exit 1; fi
-	@$(PYTHON) book/install.py
-endif
+env: $(if $(filter .venv/bin/python,$(PY)),$(READY))  ## set up .venv from requirements.txt (every other target does this by itself)
+
+# While it is written, _build/.installing says so: an environment that was interrupted then is made anew. A download that
+# fails leaves the previous one whole. uv is twice as fast; where it does not find the packages, pip does with its settings.
+define INSTALL
+set -euo pipefail
+if [ -z "$(PYTHON)" ]; then
+	echo "Python 3.11 was not found. Install it, then run make again:"
+	echo "  Debian, Ubuntu: apt-get install python3.11 python3.11-venv     macOS: brew install python@3.11"
+	echo "  conda: conda env create -f environment.yml, activate it, then make book PY=python"
+	echo "or say where it is: make book PYTHON=/path/to/python3.11"
+	exit 1
+fi
+version=$$($(PYTHON) -c 'import sys; print("{}.{}".format(*sys.version_info))')
+if [ "$$version" != 3.11 ]; then
+	echo "$(PYTHON) is Python $$version, the pins are for 3.11: make PYTHON=/path/to/python3.11"; exit 1
+fi
+mkdir -p _build
+clear=
+if [ -e _build/.installing ]; then
+	echo "The last installation was interrupted: starting it again."; clear=--clear
+elif [ -e .venv ] && [ ! -e .venv/pyvenv.cfg ]; then
+	echo ".venv is no virtual environment and was left as it is: move it away, then run make again."; exit 1
+fi
+touch _build/.installing
+$(PYTHON) -m venv $$clear .venv || { echo "This Python lacks the venv module. Debian, Ubuntu: apt-get install python3.11-venv"; exit 1; }
+echo "Installing the packages of requirements.txt into .venv (3 GB the first time)"
+pip() { .venv/bin/python -m pip --disable-pip-version-check install --no-compile "$$@"; }
+failed() { rm -f _build/.installing; echo "Nothing was lost: run make again once this is solved (a connection? disk space?)."; exit 1; }
+pip --quiet "$(UV)" && .venv/bin/uv pip install --python .venv --require-hashes --requirement requirements.txt \
+	|| pip --require-hashes --requirement requirements.txt || failed
+pip --quiet --no-deps --no-build-isolation --editable . || failed
+rm -f .venv/.ready-*
+touch $(READY)
+rm _build/.installing
+endef
+export INSTALL
+
+$(READY):
+	@bash -c "$$INSTALL"
 
 book: env  ## data, training, every chapter, the site in _build/html; repeats only what changed (PROFILE=smoke: a quick one)
-	@$(PY) book/build.py book --profile $(PROFILE)
+	@$(PY) book/tasks.py book
 
 prepare: env  ## only the data, the features and the training runs that the chapters read
-	@$(PY) book/build.py prepare --profile $(PROFILE)
+	@$(PY) book/tasks.py prepare
 
-test: env  ## the unit tests, then every chapter compared with its committed outputs
-	@$(UNIT)
-	@$(VALIDATE)
+test: unit notebooks  ## the unit tests, then every chapter compared with its committed outputs
 
 unit: env  ## only the unit tests
-	@$(UNIT)
+	@$(PY) -m pytest
 
-notebooks: env  ## only the chapters (nbval)
-	@$(VALIDATE)
+notebooks: env  ## only the chapters (pytest --nbval)
+	@$(PY) -m pytest --nbval
 
 refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound_eight_queries ..." for some)
-	@$(PY) book/build.py refresh $(CHAPTERS)
+	@$(PY) book/tasks.py refresh $(CHAPTERS)
+
+benchmark: env  ## what two torch processes at once cost each other, with and without OMP_WAIT_POLICY=PASSIVE
+	@$(PY) tests/benchmarks/cores.py
 
 lint: env  ## ruff over library, book and tests
-	@$(PY) -m ruff check atri_lib book tests
+	@$(PY) -m ruff check atri_lib book tests conftest.py
 
 clean:  ## remove _build and the caches of the test tools (data and training runs stay in the user's cache)
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis

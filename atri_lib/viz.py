@@ -1,6 +1,7 @@
 """The look of every figure, table and sound player in one place; it draws what it is given and knows nothing else."""
 
 import base64
+import hashlib
 import html
 import io
 import json
@@ -104,9 +105,11 @@ class Interactive:
         self.figure, self.alt = figure, alt
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        page = self.figure.to_html(full_html=False, include_plotlyjs=False, div_id=None)
+        figure = self.figure.to_json()
+        name = f"plotly-{hashlib.sha256(figure.encode()).hexdigest()[:12]}"  # the same in every run
+        page = self.figure.to_html(full_html=False, include_plotlyjs=False, div_id=name)
         return {"text/html": f'<div role="img" aria-label="{html.escape(self.alt)}">{page}</div>',
-                "application/vnd.plotly.v1+json": json.loads(self.figure.to_json()),
+                "application/vnd.plotly.v1+json": json.loads(figure),
                 "text/plain": f"[interactive figure] {self.alt}"}  # fmt: skip
 
 

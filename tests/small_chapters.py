@@ -6,6 +6,7 @@ import chapters
 from nbformat import v4
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+COMMITTED = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 PROSE = """# A chapter
 

@@ -1,150 +1,203 @@
-"""Chapters executed side by side: who shares the machine, what a failure ends, what a kill leaves."""
+"""The build as a process: who shares the machine, what a failure and a kill leave, what is done again."""
 
-import pathlib
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
-import build
 import chapters
-import kernels
+import pages
 import psutil
 import pytest
 from nbformat import v4
+from small_chapters import ROOT, chapter
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-WAIT = """import pathlib, time
+DRIVER = """import sys, types
+sys.path.insert(0, "book")
+import tasks
+tasks.prepare = lambda: print("data and runs")
+tasks.default_bank = lambda: types.SimpleNamespace(checksum="sounds")
+sys.exit(tasks.main(*sys.argv[1:]))"""
+MEET = """import pathlib, time
+mine, other = pathlib.Path("../{mine}.txt"), pathlib.Path("../{other}.txt")
 start = time.time()
-pathlib.Path({mine!r}).touch()
-while not pathlib.Path({awaited!r}).exists():
+mine.touch()
+while not other.exists():
     assert time.time() < start + 60, "nobody came"
     time.sleep(0.05)
+mine.write_text(f"{{start}} {{time.time()}}")
+print("met")
 """
-SPAN = WAIT + """pathlib.Path({mine!r}).write_text(f"{{start}} {{time.time()}}")"""
 ENDLESS = """import os, pathlib, time
-pathlib.Path("pid.tmp").write_text(str(os.getpid()))
-os.replace("pid.tmp", "pid.txt")
+pathlib.Path("../pid.tmp").write_text(str(os.getpid()))
+os.replace("../pid.tmp", "../pid.txt")
 time.sleep(600)"""
-DRIVER = """import pathlib, sys
-sys.path.insert(0, {book!r})
-import kernels
-folder = pathlib.Path({folder!r})
-job = kernels.Job(folder / "endless.ipynb", folder / "out" / "endless.ipynb", False)
-kernels.execute([job], {{}}, folder / "failed", print, lambda text: None)"""
+FIGURE = """import os
+import plotly.graph_objects as go
+from atri_lib import languages, viz
+print(os.environ["OMP_WAIT_POLICY"], len(languages.LANGUAGES))
+viz.interactive(go.Figure(go.Bar(y=[1, 2])), "two bars")"""
 
 
-def job(folder, stem, source, alone=False):
-    cells = [v4.new_markdown_cell("# A chapter"), v4.new_code_cell(source)]
-    cells[1].metadata["tags"] = ["measures-time"] if alone else []
-    spec = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-    path = folder / f"{stem}.ipynb"
-    path.write_text(chapters.written(v4.new_notebook(cells=cells, metadata=spec)))
-    return kernels.Job(path, folder / "out" / path.name, chapters.measures_time(chapters.read(path)))
+def save(folder, stem, source, tags=()):
+    cells = [
+        v4.new_markdown_cell(f"# Chapter {stem}", id="title"),
+        v4.new_code_cell('profile = "book"', metadata={"tags": ["parameters"]}, id="parameters"),
+        v4.new_code_cell(source, metadata={"tags": list(tags)}, id="work"),
+    ]
+    (folder / "notebooks" / f"{stem}.ipynb").write_text(chapters.written(chapters.clean(v4.new_notebook(cells=cells))))
 
 
-def execute(folder, *jobs, shown=None):
-    said = []
-    kernels.execute(list(jobs), {}, folder / "failed", said.append, (shown if shown is not None else []).append)
-    return said
+def small_book(folder, **sources):
+    """A project of its own with this one's build and library; a chapter's text after `alone:` measures time."""
+    (folder / "notebooks").mkdir(parents=True)
+    shutil.copytree(ROOT / "book", folder / "book", ignore=shutil.ignore_patterns("*.md", "__pycache__"))
+    for name in ("_config.yml", "requirements.txt"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "atri_lib").symlink_to(ROOT / "atri_lib")
+    (folder / "book" / "preface.md").write_text("# Preface\n\n<!-- status -->\n\nThe profile is <!-- profile -->.\n")
+    files = "".join(f"  - file: notebooks/{stem}\n" for stem in sources)
+    (folder / "_toc.yml").write_text(f"format: jb-book\nroot: book/preface\nchapters:\n{files}")
+    for stem, source in sources.items():
+        save(folder, stem, source.removeprefix("alone:"), ["measures-time"] * source.startswith("alone:"))
+    return folder
+
+
+def start(folder, *goal, **environment):
+    env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"} | environment
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([sys.executable, "-c", DRIVER, *goal], cwd=folder, env=env, **pipes)
+
+
+def build(folder, *goal, **environment):
+    """Exit code and what was said."""
+    process = start(folder, *(goal or ("book",)), **environment)
+    said, _ = process.communicate(timeout=300)
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A book of two chapters, built once."""
+    folder = small_book(tmp_path_factory.mktemp("built"), one=FIGURE, two="print(2)")
+    code, said = build(folder)
+    assert code == 0, said
+    return folder
+
+
+def test_a_small_book_is_built_whole_and_not_built_again(built):
+    page = (built / "_build" / "html" / "notebooks" / "one.html").read_text()
+    assert "PASSIVE 8" in page and "Plotly.newPlot" in page and "plotly.min.js" in page
+    preface = (built / "_build" / "html" / "book" / "preface.html").read_text()
+    assert "The profile is book." in preface and "Chapter two" in preface and "as committed" not in preface
+    assert "outputs" not in (built / "notebooks" / "one.ipynb").read_text().replace('"outputs": []', "")
+    before = (built / "_build" / "html" / "index.html").stat().st_mtime_ns
+    code, said = build(built)
+    assert code == 0 and said.count(" -- ") == 3 and "data and runs" not in said, said
+    assert (built / "_build" / "html" / "index.html").stat().st_mtime_ns == before
+
+
+def test_jupyter_book_builds_the_checkout_as_committed_and_make_book_puts_its_own_back(built):
+    junk = built / ".venv" / "lib" / "package"
+    junk.mkdir(parents=True)
+    (junk / "README.md").write_text("### Not ours {doc}`nowhere`\n")
+    (junk / "bad.ipynb").write_text("not json")
+    command = [sys.executable, "-c", pages.JUPYTER_BOOK, "build", "-W", "--keep-going", "."]
+    run = subprocess.run(command, cwd=built, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert run.returncode == 0 and "WARNING" not in run.stderr, run.stdout + run.stderr
+    html = built / "_build" / "html"
+    assert "as committed" in (html / "book" / "preface.html").read_text()
+    assert "PASSIVE 8" not in (html / "notebooks" / "one.html").read_text()  # nothing was executed
+    code, said = build(built)
+    assert code == 0 and said.count(" -- ") == 2 and "+  Site" in said, said
+    assert "PASSIVE 8" in (html / "notebooks" / "one.html").read_text()
+
+
+def test_another_profile_is_told_and_hidden_and_a_wrong_one_is_refused(built):
+    code, said = build(built, PROFILE="nonsense")
+    assert code == 1 and "PROFILE='nonsense': use one of book, smoke, paper" in said
+    code, said = build(built, PROFILE="smoke")
+    assert code == 0 and "data and runs" in said, said
+    assert "The profile is smoke." in (built / "_build" / "html" / "book" / "preface.html").read_text()
+    page = (built / "_build" / "html" / "notebooks" / "two.html").read_text()
+    assert "smoke" not in page and "profile" in page
+    assert len(list((built / "_build" / "executed").glob("two-*.ipynb"))) == 2  # one a profile
 
 
 def test_two_chapters_overlap_and_one_that_measures_time_overlaps_with_none(tmp_path):
-    shown = []
-    awaited = {"a": "c.txt", "b": "b.txt", "c": "a.txt"}  # a and c end only when both have begun
-    spans = {stem: SPAN.format(mine=f"{stem}.txt", awaited=awaited[stem]) for stem in "abc"}
-    jobs = [job(tmp_path, stem, spans[stem], alone=stem == "b") for stem in "abc"]
-    said = execute(tmp_path, *jobs, shown=shown)
-    (_, a1), (b0, _), (_, c1) = (map(float, (tmp_path / f"{stem}.txt").read_text().split()) for stem in "abc")
-    assert b0 > max(a1, c1)
-    assert all(one.target.exists() for one in jobs)
-    assert [line.split(":")[0] for line in said if line.endswith(" s")][-1] == "b"
-    assert any(text.startswith("|              | 0/3 chapters  a: cell 1/2") and "c: cell" in text for text in shown)
-    assert shown[-1] == ""
+    alone = "alone:" + MEET.format(mine="b", other="b")
+    folder = small_book(tmp_path / "x", a=MEET.format(mine="a", other="c"), b=alone, c=MEET.format(mine="c", other="a"))
+    code, said = build(folder)
+    assert code == 0, said
+    (a0, a1), (b0, b1), (c0, c1) = (map(float, (folder / f"{name}.txt").read_text().split()) for name in "abc")
+    assert max(a0, c0) < min(a1, c1)
+    assert b0 > max(a1, c1) or b1 < min(a0, c0)
 
 
-def test_a_failing_chapter_is_named_ends_the_one_beside_it_and_keeps_what_was_finished(tmp_path):
-    quick = job(tmp_path, "quick", "1")
-    endless = job(tmp_path, "endless", ENDLESS)
-    failing = job(tmp_path, "failing", WAIT.format(mine="failing.txt", awaited="pid.txt") + "1 / 0")
-    start = time.monotonic()
-    with pytest.raises(chapters.ChapterFailed, match=r"(?s)failing.ipynb, cell 2 .*ZeroDivisionError"):
-        execute(tmp_path, quick, failing, endless)
-    assert time.monotonic() - start < 300  # endless would take 600
-    assert quick.target.exists() and not failing.target.exists() and not endless.target.exists()
-    assert gone(int((tmp_path / "pid.txt").read_text()))
-    assert [path.name for path in (tmp_path / "failed").iterdir()] == ["failing.ipynb"]
+def test_a_failing_chapter_is_named_and_what_was_finished_is_kept(tmp_path):
+    folder = small_book(tmp_path / "x", quick="print(1)", bad="print('before')\n1 / 0")
+    code, said = build(folder)
+    assert code != 0 and "bad.ipynb: cell 3 failed" in said and "ZeroDivisionError" in said and "is kept" in said
+    assert not (folder / "_build" / "html").exists()
+    assert "before" in (folder / "_build" / "failed" / "bad.ipynb").read_text()
+    save(folder, "bad", "print(1)")
+    (folder / "book" / "preface.md").write_text("# Preface\n\n{doc}`nowhere`\n")
+    code, said = build(folder)
+    assert code != 0 and "-- quick" in said and "+  bad" in said, said
+    assert "book/preface.md:3: WARNING: unknown document: 'nowhere'" in said
+    assert not (folder / "_build" / "html").exists()
 
 
-def test_what_a_kernel_writes_past_its_notebook_is_neither_progress_nor_error(tmp_path):
-    shown = []  # PYTEST_CURRENT_TEST makes ipykernel leave descriptors 1 and 2 as they were inherited
-    lines = [f"os.write({fd}, b'stray ' * 20_000 + b'\\n')" for fd in (1, 2)]
-    noisy = job(tmp_path, "noisy", "\n".join(["import os, time", *lines, "time.sleep(1)", "1 / 0"]))
-    with pytest.raises(chapters.ChapterFailed, match="(?s)^noisy.ipynb, cell 2 .*ZeroDivisionError") as failure:
-        execute(tmp_path, noisy, shown=shown)
-    assert "stray stray" not in str(failure.value) + "".join(shown)
-
-
-@pytest.mark.parametrize(
-    "program, message",
-    [
-        ("import sys; sys.exit('disk full')", "quick: disk full"),
-        ("import sys; sys.exit('quick.ipynb: disk full')", "quick.ipynb: disk full"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "quick: its process ended with code -9"),
-    ],
-)
-def test_a_process_that_fails_is_named_whatever_it_says(tmp_path, monkeypatch, program, message):
-    (tmp_path / "program.py").write_text(program)
-    monkeypatch.setattr(kernels, "__file__", str(tmp_path / "program.py"))
-    with pytest.raises(chapters.ChapterFailed, match=f"^{message}$"):
-        execute(tmp_path, job(tmp_path, "quick", "1"))
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_no_kernel_outlives_a_build_however_that_ends(tmp_path, how):
-    job(tmp_path, "endless", ENDLESS)
-    driver = DRIVER.format(book=str(ROOT / "book"), folder=str(tmp_path))
-    process = subprocess.Popen([sys.executable, "-c", driver], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_no_kernel_outlives_a_build_however_that_ends_and_the_next_one_goes_on(tmp_path, how):
+    folder = small_book(tmp_path / "x", endless=ENDLESS)
+    process = start(folder, "book")
     try:
-        assert within(60, (tmp_path / "pid.txt").exists)
+        assert within(90, (folder / "pid.txt").exists)
+        if how == signal.SIGKILL:
+            code, said = build(folder)
+            assert code == 1 and "Another build of this book is running" in said
         process.send_signal(how)
-        process.wait(30)
-        assert gone(int((tmp_path / "pid.txt").read_text()))
-        assert not (tmp_path / "out" / "endless.ipynb").exists()
+        said, _ = process.communicate(timeout=30)
+        assert gone(int((folder / "pid.txt").read_text()))
+        assert list((folder / "_build" / "executed").glob("*.ipynb")) == []
+        assert how == signal.SIGKILL or "the same command goes on from there" in said
     finally:
         process.kill()
+    if how == signal.SIGKILL:
+        save(folder, "endless", "print('at last')")
+        code, said = build(folder)
+        assert code == 0, said
+        assert [path.name.split("-")[0] for path in (folder / "_build" / "executed").iterdir()] == ["endless"]
 
 
-def test_data_and_runs_are_looked_at_only_when_a_chapter_is_to_be_executed(tmp_path, monkeypatch):
-    notebooks, looked, sounds = tmp_path / "notebooks", [], [["frog.ogg", 1, 2]]
-    notebooks.mkdir()
-    job(notebooks, "one", "1")
-    monkeypatch.setattr(build, "ROOT", tmp_path)
-    monkeypatch.setattr(build, "BUILD", tmp_path / "_build")
-    monkeypatch.setattr(chapters, "environment_key", lambda root: "environment")
-    monkeypatch.setattr(build, "sounds_at_hand", lambda: sounds)
-    monkeypatch.setattr(build, "prepare", lambda profile: looked.append(profile) or "data")
+def test_refresh_executes_committed_chapters_in_place_and_leaves_unfit_ones_as_they_were(tmp_path):
+    folder = small_book(tmp_path / "x", fit="", unfit="import sys; print('oh', file=sys.stderr)")
+    good = chapter()
+    good.cells[2].source = "import os; print(os.environ['ATRI_PLAYERS'], end=''); print(1)"
+    (folder / "notebooks" / "fit.ipynb").write_text(chapters.written(good))
+    before = (folder / "notebooks" / "unfit.ipynb").read_text()
+    code, said = build(folder, "refresh", "nonsense")
+    assert code == 1 and "fit, unfit" in said
+    code, said = build(folder, "refresh")
+    assert code != 0 and "+  fit" in said and "unfit: left as it was" in said and "wrote to stderr" in said, said
+    assert (folder / "notebooks" / "unfit.ipynb").read_text() == before
+    kept = chapters.read(folder / "notebooks" / "fit.ipynb")
+    assert [output.text for output in kept.cells[2].outputs] == ["01\n"]
+    code, said = build(folder, "refresh", "fit")
+    assert code == 0 and "unfit" not in said, said
 
-    def look(profile="book"):
-        data, plan = build.data_and_plan(["one"], profile)
-        assert data == "data"
-        return plan["one"][1].target
 
-    target = look()
-    look()
-    assert looked == ["book", "book"]  # not executed yet
-    target.parent.mkdir(parents=True)
-    target.touch()
-    assert look() == target and len(looked) == 2
-    look("smoke")
-    assert looked[2:] == ["smoke"] and look() == target and len(looked) == 3
-    sounds[0][1] = 3
-    look()
-    monkeypatch.setattr(build, "sounds_at_hand", lambda: None)  # synthetic ones: the recordings may be there next time
-    look()
-    look()
-    assert len(looked) == 6
+def test_a_full_disk_ends_the_build_with_a_message(monkeypatch, tmp_path):
+    import tasks
+
+    def full():
+        raise OSError(28, "No space left on device")
+
+    failed = tasks.action(full)
+    assert "No space left" in failed.get_msg() and "the same command goes on" in failed.get_msg()
 
 
 def within(seconds, condition):

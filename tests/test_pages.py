@@ -1,6 +1,5 @@
 """The site: what is staged, what a finished one must hold, and docstrings that Sphinx can read."""
 
-import book_sphinx
 import chapters
 import docutils.core
 import docutils.nodes
@@ -9,35 +8,59 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.myst_role import myst_role_plugin
 from nbformat import v4
 from small_chapters import chapter, code
 
 
-def test_table_of_contents_is_read_in_order_and_missing_pages_are_named(tmp_path):
-    toc = {"root": "book/preface", "parts": [{"chapters": [{"file": "a", "sections": [{"file": "b"}]}, {"file": "c"}]}]}
-    assert pages.toc_pages(toc) == ["book/preface", "a", "b", "c"]
-    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc))
+def test_table_of_contents_is_read_and_missing_pages_are_named(tmp_path):
+    parts = [{"chapters": [{"file": "a", "sections": [{"file": "b"}]}, {"file": "c"}]}]
+    (tmp_path / "_toc.yml").write_text(yaml.safe_dump({"format": "jb-book", "root": "book/preface", "parts": parts}))
     (tmp_path / "a.md").write_text("# A")
-    with pytest.raises(pages.SiteFailed, match="book/preface, b, c"):
+    with pytest.raises(chapters.BuildFailed, match="book/preface, b, c"):
         pages.load_toc(tmp_path)
+    (tmp_path / "book").mkdir()
+    for name in ("book/preface", "b", "c"):
+        (tmp_path / f"{name}.ipynb").touch()
+    assert sorted(pages.load_toc(tmp_path)) == ["a", "b", "book/preface", "c"]
 
 
-def test_stage_fills_the_tables_and_leaves_the_sources_alone(project):
-    (project / "book" / "_static").mkdir(parents=True)
-    (project / "book" / "_static" / "atri.css").write_text("")
-    (project / "book" / "status.md").write_text("# Status\n\n<!-- status -->\n")
-    for name in ("_config.yml", "_toc.yml"):
-        (project / name).write_text("")
-    executed = chapter()
+def test_status_lists_executed_and_committed_chapters(tmp_path):
+    executed, committed = chapter(), chapter()
     executed.metadata["papermill"] = {"duration": 12.345, "start_time": "2030-01-02T03:04:05.6"}
-    executed.cells.insert(2, code("profile = 'smoke'", count=2, tags=["injected-parameters"]))
-    tables = {"status": lambda: pages.status_table({"01_a": executed}), "absent": lambda: 1 / 0}
-    target = project / "_build" / "stage"
-    pages.stage(project, target, {"01_a": executed}, tables)
-    assert "| {doc}`/notebooks/01_a` | 5 | 12.3 | 2030-01-02 03:04 |" in (target / "book" / "status.md").read_text()
-    assert "<!-- status -->" in (project / "book" / "status.md").read_text()
-    assert "remove-cell" in chapters.read(target / "notebooks" / "01_a.ipynb").cells[2].metadata.tags
-    assert (target / "_static" / "atri.css").exists()
+    for name, notebook in (("01_a", executed), ("02_b", committed)):
+        (tmp_path / f"{name}.ipynb").write_text(chapters.written(notebook))
+    lines = pages.status_table(tmp_path).splitlines()
+    assert lines[2:] == [
+        "| {doc}`/notebooks/01_a` | 4 | 12.3 | 2030-01-02 03:04 |",
+        "| {doc}`/notebooks/02_b` | 4 | 0.0 | as committed |",
+    ]
+
+
+def test_the_injected_parameters_are_not_shown_and_figures_have_one_form():
+    forms = {"application/vnd.plotly.v1+json": {}, "text/html": "<div></div>"}
+    cells = [code("profile = 'smoke'", tags=["injected-parameters"])]
+    cells.append(code("x", outputs=[v4.new_output("display_data", data=forms)]))
+    notebook = pages.published_chapter(v4.new_notebook(cells=cells))
+    assert "remove-cell" in notebook.cells[0].metadata.tags
+    assert list(notebook.cells[1].outputs[0].data) == ["text/html"]
+
+
+HOSTILE = ["a | b", "<script>alert(1)</script>", "[x](javascript:y)", "`{doc}`", "a\n\n# T", "a\u202eb", "**a** $x$ &"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_sound_cannot_bring_markup_into_the_credits(name):
+    table = f"| A | B |\n|---|---|\n| {pages.plain(name)} | b |\n"
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).use(dollarmath_plugin).use(myst_role_plugin).parse(table)
+    cells = [token for token in tokens if token.type == "inline"]
+    assert len(cells) == 4
+    kinds = {child.type for child in cells[2].children}
+    assert kinds <= {"text", "text_special"}, kinds
+    shown = "".join(child.content for child in cells[2].children)
+    assert shown.split() == name.replace("\u202e", " ").split()
 
 
 @pytest.mark.parametrize(
@@ -45,7 +68,7 @@ def test_stage_fills_the_tables_and_leaves_the_sources_alone(project):
 )
 def test_glued_numpy_numbers_can_be_formatted(value, shown):
     output = v4.new_output("display_data", data={"application/papermill.record/text/plain": value})
-    notebook = pages.staged_chapter(v4.new_notebook(cells=[code("glue('x', x)", outputs=[output])]))
+    notebook = pages.published_chapter(v4.new_notebook(cells=[code("glue('x', x)", outputs=[output])]))
     assert notebook.cells[0].outputs[0].data["application/papermill.record/text/plain"] == shown
 
 
@@ -72,30 +95,21 @@ def test_a_site_that_is_not_whole_is_found_out(tmp_path, body, problem):
     (tmp_path / "_static").mkdir()
     (tmp_path / "_static" / "a.js").write_text("")
     (tmp_path / "index.html").write_text(f"<html><body>{body}</body></html>")
-    found = pages.site_problems(tmp_path, ["index"])
+    found = list(pages.site_problems(tmp_path, ["index"]))
     assert len(found) == (problem is not None)
     assert all(problem in one for one in found)
-    assert pages.site_problems(tmp_path, ["index", "gone"])[0] == "page gone is missing"
+    assert next(pages.site_problems(tmp_path, ["index", "gone"])) == "page gone is missing"
 
 
 def test_a_style_sheet_that_fetches_is_found_out(tmp_path):
     (tmp_path / "a.css").write_text("@font-face { src: url('https://fonts.example/x') }")
-    assert pages.site_problems(tmp_path, []) == ["a.css: fetches https://fonts.example/x"]
+    assert list(pages.site_problems(tmp_path, [])) == ["a.css: fetches https://fonts.example/x"]
 
 
-def test_the_previous_site_survives_a_kill_between_the_two_renames(tmp_path):
-    html = tmp_path / "html"
-    (tmp_path / "new" / "_build" / "html").mkdir(parents=True)
-    assert pages.published_key(html) is None
-    pages.publish(tmp_path / "new", html, {"key": "one"})
-    assert pages.published_key(html) == "one"
-    html.rename(tmp_path / "html.previous")  # where a kill would leave it
-    pages.recover(html)
-    assert pages.published_key(html) == "one"
-    (tmp_path / "new" / "_build" / "html").mkdir(parents=True)
-    pages.publish(tmp_path / "new", html, {"key": "two"})
-    assert pages.published_key(html) == "two"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["html"]
+def as_rst(lines):
+    lines = list(lines)
+    pages.plain_docstrings(None, None, None, None, None, lines)
+    return lines
 
 
 def docutils_messages(lines):
@@ -119,13 +133,13 @@ Back again.
 
 
 def test_docstrings_are_plain_text_for_sphinx():
-    assert docutils_messages(book_sphinx.as_rst(DOCSTRING.splitlines())) == []
+    assert docutils_messages(as_rst(DOCSTRING.splitlines())) == []
     assert docutils_messages(DOCSTRING.splitlines()) != []  # without the translation there are warnings
-    tree = docutils.core.publish_doctree("\n".join(book_sphinx.as_rst(DOCSTRING.splitlines())))
+    tree = docutils.core.publish_doctree("\n".join(as_rst(DOCSTRING.splitlines())))
     assert "||w_t|| <= a*b, folder=True and **kwargs; see x_." in tree.astext()
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(alphabet="ab12 `*|_.:-)(>=#\t", max_size=20), max_size=8))
 def test_no_docstring_can_make_sphinx_warn(lines):
-    assert docutils_messages(book_sphinx.as_rst([line.expandtabs() for line in lines])) == []
+    assert docutils_messages(as_rst([line.expandtabs() for line in lines])) == []

@@ -227,10 +227,9 @@ def _trained(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run
     return _read(path, loaded=False)
 
 
-def data_origin(data: TrainingData) -> str | None:
-    """What the test split says that it is of ("tuxpaint": the recordings of the book), or None."""
-    dataset = data.splits["test"].dataset
-    return getattr(dataset, "origin", None) or getattr(getattr(dataset, "bank", None), "name", None)
+def data_origin(data: TrainingData) -> str:
+    """What the test split is of: a bank of sounds ("tuxpaint" is the book's) or a manifest's folder."""
+    return data.splits["test"].dataset.origin
 
 
 def _read(path: pathlib.Path, loaded: bool) -> Run:

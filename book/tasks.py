@@ -1,0 +1,190 @@
+"""Build the book, as tasks for doit: `tasks.py book`, `tasks.py prepare`, `tasks.py refresh [NAME ...]`; PROFILE=smoke.
+
+Everything is keyed by content: what did not change is not done again, and a build that was killed goes on where it was.
+"""
+
+import contextlib
+import functools
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import chapters
+import pages
+import psutil
+from doit.cmd_base import ModuleTaskLoader
+from doit.doit_cmd import DoitMain
+from doit.exceptions import TaskFailed
+from doit.reporter import ConsoleReporter
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from atri_lib.data.banks import default_bank
+from atri_lib.storage import write_text
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / "_build"
+AT_ONCE = 2  # most of a chapter is single-threaded: imports, figures, twin runs
+KEPT = 3  # executed versions kept of each chapter, so that switching between two profiles executes nothing
+PROFILES = ("book", "smoke", "paper")
+PROFILE = os.environ.get("PROFILE") or "book"
+GIVEN = {} if PROFILE == "book" else {"profile": PROFILE}
+# Kernels draw no bars: a page shows results, not how long they took to come. Their threads sleep while they wait.
+QUIET = {"ATRI_PROGRESS": "0", "OMP_WAIT_POLICY": "PASSIVE", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+KEPT_NOTE = "What was finished is kept: the same command goes on from there."
+EXPECTED = (chapters.BuildFailed, RuntimeError, ValueError, OSError)  # said without a traceback
+places, whole_machine = threading.Semaphore(AT_ONCE), threading.Lock()
+
+
+class Lines(ConsoleReporter):
+    """doit's lines with the time, between the bars of what is under way; one more when a task is done."""
+
+    start = time.monotonic()
+
+    def write(self, text: str) -> None:
+        minutes, seconds = divmod(round(time.monotonic() - self.start), 60)
+        tqdm.write(f"{minutes:3d}:{seconds:02d} {text.rstrip()}", file=sys.__stdout__)
+        sys.__stdout__.flush()
+
+    def add_success(self, task) -> None:
+        if task.actions:
+            self.write(f"+  {task.title()}\n")
+
+
+def task(title: str, function, *arguments, **more) -> dict:
+    """A task in doit's form. What can be expected to go wrong becomes a message instead of a traceback."""
+
+    def action() -> TaskFailed | None:
+        try:
+            function(*arguments)
+        except EXPECTED as error:
+            return TaskFailed(f"{error}\n\n{KEPT_NOTE}")
+
+    return {"title": lambda _: title, "actions": [action], "verbosity": 2} | more
+
+
+def committed() -> list[pathlib.Path]:
+    """The committed chapters, those that measure time last."""
+    paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    return sorted(paths, key=lambda path: chapters.measures_time(chapters.read(path)))
+
+
+@functools.cache
+def planned() -> dict[pathlib.Path, pathlib.Path]:
+    """Where each chapter of the book is kept once it is executed; the name holds the key of its content."""
+    sounds, toc = default_bank().checksum, pages.load_toc(ROOT)
+    keys = {path: chapters.chapter_key(chapters.read(path), GIVEN, ROOT, sounds) for path in committed()}
+    targets = {path: BUILD / "executed" / f"{path.stem}-{key}.ipynb" for path, key in keys.items()}
+    return {path: target for path, target in targets.items() if f"notebooks/{path.stem}" in toc}
+
+
+def task_prepare() -> dict:
+    """The data, the features and the training runs that several chapters read."""
+    return task("Recordings, features and training runs", prepare)
+
+
+def prepare() -> None:
+    """Have three schemes with three seeds in the cache, each run trained on a core of its own."""
+    from atri_lib.training import TrainConfig, load_data, train_all
+
+    base = TrainConfig.for_profile(PROFILE)
+    wanted = [(scheme, seed) for scheme in ("kcl", "cacl", "ml_clap") for seed in range(1 if GIVEN else 3)]
+    for run in train_all([base.replace(scheme=scheme, seed=seed) for scheme, seed in wanted], load_data(base)):
+        print(f"        {run}: T2A R@1 {run.metrics['test']['T2A R@1']:.1f} %, MRV {run.metrics['test']['mrv']:.0f}")
+
+
+def task_chapters() -> Iterator[dict]:
+    """Each chapter as it is published."""
+    for path, target in planned().items():
+        yield task(path.stem, execute, path, target, GIVEN, name=path.stem, targets=[target], uptodate=[True])
+
+
+def execute(source: pathlib.Path, target: pathlib.Path, given: dict) -> None:
+    """Execute a chapter beside at most one other, or alone if it measures time."""
+    alone = chapters.measures_time(chapters.read(source))
+    with contextlib.ExitStack() as held:
+        with whole_machine if alone else contextlib.nullcontext():
+            for _ in range(AT_ONCE if alone else 1):
+                held.enter_context(places)
+        chapters.execute(source, target, given, BUILD / "failed")
+    for old in sorted(target.parent.glob(f"{source.stem}-*.ipynb"), key=os.path.getmtime)[:-KEPT]:
+        old.unlink()
+
+
+def task_refresh() -> Iterator[dict]:
+    """Each committed chapter, executed in place."""
+    for path in committed():
+        yield task(path.stem, refresh, path, name=path.stem)
+
+
+def refresh(path: pathlib.Path) -> None:
+    """Execute a committed chapter in place, cleaned. Raises BuildFailed, the file as it was, if it is not fit."""
+    target = BUILD / "refreshed" / path.name
+    execute(path, target, {})
+    notebook = chapters.clean(chapters.read(target))
+    problems = chapters.problems(notebook)
+    write_text(BUILD / "failed" / path.name if problems else path, chapters.written(notebook))
+    if problems:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise chapters.BuildFailed(f"{path.stem}: left as it was (see _build/failed/{path.name}):\n{listed}")
+
+
+def task_book() -> dict:
+    """The site, of all chapters."""
+    executed = {path.stem: target for path, target in planned().items()}
+    files = [path for folder in ("book", "atri_lib") for path in (ROOT / folder).rglob("*.*") if path.suffix != ".pyc"]
+    files += [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt")]
+    depends = {"file_dep": [*files, *executed.values()], "targets": [BUILD / "html" / pages.BUILT]}
+    depends["task_dep"] = ["chapters"]
+    return task("Site: _build/html/index.html", pages.build_site, ROOT, executed, BUILD / "html", **depends)
+
+
+def run(*selected: str) -> int:
+    """Have doit do the selected tasks; its exit code."""
+    options = {"dep_file": str(BUILD / "doit.db"), "backend": "sqlite3", "num_process": AT_ONCE, "par_type": "thread"}
+    options |= {"reporter": Lines, "continue": selected != ("book",)}
+    tasks = {name: value for name, value in globals().items() if name.startswith("task_")}
+    return DoitMain(ModuleTaskLoader(tasks | {"DOIT_CONFIG": options})).run(["run", *selected])
+
+
+def stop(signum: int, frame) -> None:
+    """End at once, with every kernel; threads that wait for one would keep the process alive."""
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    print(f"\nStopped. {KEPT_NOTE}", file=sys.__stderr__, flush=True)
+    os._exit(128 + signum)
+
+
+def main(goal: str, *names: str) -> int:
+    """Do what was asked for; the exit code of doit. Raises SystemExit with the choices, or while another build runs."""
+    known = sorted(path.stem for path in committed())
+    if goal not in ("book", "prepare", "refresh") or not set(names) <= set(known):
+        raise SystemExit(f"{goal} {' '.join(names)}: use book, prepare, or refresh with some of {', '.join(known)}")
+    if PROFILE not in PROFILES:
+        raise SystemExit(f"PROFILE={PROFILE!r}: use one of {', '.join(PROFILES)}")
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    BUILD.mkdir(exist_ok=True)
+    os.chdir(ROOT / "notebooks")  # papermill changes to it for every chapter, and back to where it was
+    try:
+        with FileLock(BUILD / ".lock", timeout=0):
+            for leftover in [*BUILD.glob(".*.*"), *BUILD.glob("*/.*.*")]:  # of a build that was killed
+                shutil.rmtree(leftover, ignore_errors=True)
+            ready = goal == "book" and all(target.exists() for target in planned().values())
+            code = 0 if ready else run("prepare")
+            os.environ.update(QUIET, ATRI_PLAYERS="1" if goal == "book" else "0")
+            return code or (0 if goal == "prepare" else run(*[f"refresh:{name}" for name in names] or [goal]))
+    except Timeout:
+        raise SystemExit("Another build of this book is running: wait for it or stop it.") from None
+    except EXPECTED as error:
+        raise SystemExit(f"\n{error}\n{KEPT_NOTE}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:] or ["book"]))

@@ -1,0 +1,74 @@
+"""`pytest --nbval`, without a path, validates every chapter; `pytest` alone runs the unit tests.
+
+What the chapters' kernels need is set here, so that nothing has to be typed: the environment of the build, this Python,
+long timeouts, the data and training runs that chapters read, and two chapters side by side where pytest-xdist is there.
+"""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from filelock import FileLock
+
+ROOT = pathlib.Path(__file__).resolve().parent
+AT_ONCE = 2
+pytest_plugins = ["tests.margins"]  # numbers in chapters are compared up to a margin where a cell says so
+QUIET = {"ATRI_PROGRESS": "0", "ATRI_PLAYERS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+EVERY_CHAPTER = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads its options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """What `--nbval` means in this project; options that are given keep their meaning."""
+    option = config.option
+    if not getattr(option, "nbval", False):
+        return
+    os.environ.update(QUIET)
+    option.nbval_current_env = not option.nbval_kernel_name
+    option.nbval_kernel_startup_timeout = max(option.nbval_kernel_startup_timeout, 120)
+    config.stash[EVERY_CHAPTER] = config.args_source == pytest.Config.ArgsSource.TESTPATHS
+    if config.stash[EVERY_CHAPTER]:
+        config.args = [str(ROOT / "notebooks")]
+        if getattr(option, "numprocesses", 0) is None and not option.collectonly and not option.usepdb:
+            option.numprocesses, option.dist = AT_ONCE, "loadfile"
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Have data and training runs before the first of all chapters: it would train them unseen."""
+    config = session.config
+    if config.stash.get(EVERY_CHAPTER, False) and not config.option.collectonly and not hasattr(config, "workerinput"):
+        with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            subprocess.run([sys.executable, ROOT / "book" / "tasks.py", "prepare"], check=True)
+
+
+def _held(*names: str) -> contextlib.ExitStack:
+    """Hold files of _build for the processes of one pytest-xdist run; nothing where there is one process."""
+    stack = contextlib.ExitStack()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        (ROOT / "_build").mkdir(exist_ok=True)
+        for name in names:
+            stack.enter_context(FileLock(ROOT / "_build" / f".nbval-{name}.lock"))
+    return stack
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Two kernels that start at the same moment may choose the same port: one after the other."""
+    with _held("start") if hasattr(item, "cell") else contextlib.nullcontext():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A cell tagged `measures-time` runs while no other cell does."""
+    names = []
+    if hasattr(item, "cell"):
+        alone = "measures-time" in item.cell.metadata.get("tags", ())
+        mine = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+        names = [f"gw{number}" for number in range(AT_ONCE)] if alone else [mine]
+    with _held(*names):
+        return (yield)

@@ -1,0 +1,51 @@
+"""The commands as people type them: pytest --nbval, papermill from anywhere, what a kernel is given."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import pytest
+from nbformat import v4, write
+from small_chapters import COMMITTED, ROOT
+
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("ATRI_", "OMP_", "PYTEST_"))}
+ENVIRONMENT |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run(folder, *command):
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, command)], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
+    )
+
+
+def test_pytest_nbval_without_a_path_collects_every_chapter_and_nothing_else():
+    found = run(ROOT, "pytest", "--nbval", "--collect-only")
+    files = re.findall(r"(?m)^(\S+?)::", found.stdout)
+    assert set(files) == {f"notebooks/{path.name}" for path in COMMITTED}, found.stdout + found.stderr
+
+
+def test_nbval_gives_kernels_what_the_build_gives_them():
+    source = "import os; print(*(os.environ[n] for n in ('OMP_WAIT_POLICY', 'ATRI_PROGRESS', 'ATRI_PLAYERS')))"
+    printed, wrong = v4.new_output("stream", text="PASSIVE 0 0\n"), v4.new_output("stream", text="3\n")
+    cells = [v4.new_code_cell(source, execution_count=1, outputs=[printed])]
+    cells.append(v4.new_code_cell("print(2)", execution_count=2, outputs=[wrong]))
+    notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "absent", "display_name": "Absent"}})
+    (ROOT / "_build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ROOT / "_build") as folder:
+        write(notebook, f"{folder}/a.ipynb")
+        found = run(ROOT, "pytest", "--nbval", f"{folder}/a.ipynb", "-p", "no:cacheprovider")
+    assert "1 failed, 1 passed" in found.stdout and "Cell 1" in found.stdout, found.stdout
+
+
+@pytest.mark.parametrize("parameter", ["profile smoke", "profile nonsense"])
+def test_papermill_runs_a_chapter_from_another_folder_and_a_wrong_parameter_is_answered(tmp_path, parameter):
+    chapter = next(path for path in COMMITTED if path.stem.startswith("07"))
+    done = run(tmp_path, "papermill", chapter, "out.ipynb", "-p", *parameter.split(), "--no-progress-bar")
+    if parameter == "profile smoke":
+        assert done.returncode == 0, done.stderr[-2000:]
+    else:
+        assert done.returncode == 1
+        assert done.stderr.strip().splitlines()[-1] == "ValueError: profile='nonsense': use one of book, smoke, paper"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.ipynb"]
