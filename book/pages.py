@@ -35,7 +35,7 @@ def load_toc(root: pathlib.Path) -> list[str]:
     found = list(parse_toc_yaml(root / "_toc.yml"))
     missing = [page for page in found if not any((root / f"{page}.{kind}").exists() for kind in ("md", "ipynb"))]
     if missing:
-        raise chapters.BuildFailed(f"_toc.yml lists pages without a file: {', '.join(missing)}. Write them or take them out.")
+        raise chapters.BuildFailed(f"_toc.yml lists pages that are no file: {', '.join(missing)}. Write them.")
     return found
 
 
@@ -113,7 +113,7 @@ def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pa
         warnings = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
         if process.returncode or warnings:
             listed = "\n  ".join(warnings or lines[-25:])
-            raise chapters.BuildFailed(f"jupyter-book found something to mend (the whole log: _build/sphinx.log):\n  {listed}")
+            raise chapters.BuildFailed(f"jupyter-book found something to mend (log: _build/sphinx.log):\n  {listed}")
         if problems := [*site_problems(site, load_toc(root))]:
             raise chapters.BuildFailed("The site is not whole:\n  " + "\n  ".join(problems))
         (site / BUILT).touch()

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from atri_lib import storage
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound, check_header, read_audio, write_audio
-from atri_lib.data.stamps import offline
 from atri_lib.data.translation import CsvError, Translation, csv_rows
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
+from atri_lib.storage import offline
 
 CAPTIONS = 5  # of each validation and test clip in both corpora, and of each training clip of Clotho
 AUDIO = (".wav", ".flac", ".ogg", ".mp3")

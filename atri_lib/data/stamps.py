@@ -11,11 +11,9 @@ import tarfile
 import time
 from collections.abc import Iterator
 
-from filelock import FileLock, Timeout
-
 from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.progress import progress
-from atri_lib.storage import atomic_path, cache_dir
+from atri_lib.storage import atomic_path, cache_dir, locked, offline
 
 PACKAGE = "tuxpaint-stamps-default"
 MEGABYTES = 161  # of the package
@@ -51,7 +49,7 @@ def fetch_stamps(target: pathlib.Path) -> None:
     """
     if missing := [tool for tool in ("apt-get", "dpkg-deb", "setpriv") if shutil.which(tool) is None]:
         raise _unavailable(f"this machine has no {' or '.join(missing)}")
-    with _alone(target.with_suffix(".lock")):
+    with locked(target.with_suffix(".lock"), "Waiting: another process is fetching the recordings."):
         if target.is_dir():
             return
         for leftover in target.parent.glob(f".{target.name}.*"):
@@ -67,11 +65,6 @@ def fetch_stamps(target: pathlib.Path) -> None:
             with _tar_of(package) as archive:
                 unpack(archive, partial)
             shutil.rmtree(partial / "download")
-
-
-def offline() -> bool:
-    """Whether ATRI_OFFLINE forbids all network."""
-    return os.environ.get("ATRI_OFFLINE", "0").lower() not in ("", "0", "false", "no", "off")
 
 
 def download(folder: pathlib.Path) -> pathlib.Path:
@@ -162,16 +155,6 @@ def _tar_of(package: pathlib.Path) -> Iterator[tarfile.TarFile]:
                 raise tarfile.ReadError(f"dpkg-deb exits with {process.returncode}")
     except tarfile.TarError as reason:
         raise _unavailable(f"the downloaded package is damaged ({reason})") from None
-
-
-def _alone(path: pathlib.Path) -> contextlib.AbstractContextManager:
-    """Hold a lock file while in the block."""
-    lock = FileLock(path)
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        print("Waiting: another process is fetching the recordings.", file=sys.stderr)
-        return lock.acquire()
 
 
 def _megabytes(folder: pathlib.Path) -> int:
