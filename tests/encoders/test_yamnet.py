@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from atri_lib.data import recorded
+from atri_lib.data import stamps
 from atri_lib.data.recorded import RecordedBank
 from atri_lib.encoders import yamnet
 from atri_lib.encoders.weights import wheel_file
@@ -21,7 +21,7 @@ from atri_lib.encoders.yamnet import PATCH_SAMPLES, YAMNet, class_names
 from atri_lib.storage import cache_dir
 
 # The recordings are heard where they already are; nothing is fetched for the tests.
-STAMPS = [folder for folder in (recorded.INSTALLED, cache_dir("tuxpaint") / "stamps") if folder.is_dir()][:1]
+STAMPS = [folder for folder in (stamps.INSTALLED, cache_dir("tuxpaint") / "stamps") if folder.is_dir()][:1]
 
 
 @pytest.fixture(scope="module")
