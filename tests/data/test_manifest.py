@@ -62,6 +62,7 @@ def test_a_manifest_gives_its_splits_with_captions_and_audio(folder):
     assert test.waveform(0).dtype == np.float32 and test.waveform(0).shape == (RATE // 2,)
     assert np.array_equal(test.waveform(-1), test.waveform(1))
     assert load_manifest(folder)["test"].checksum == test.checksum
+    assert test.sentences("fra") is test.sentences("fra") and test.origin == folder.name
 
 
 def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(folder):
