@@ -55,7 +55,9 @@ class AudioCaptions(Dataset):
 
 
 _Text = Annotated[str, pydantic.StringConstraints(strip_whitespace=True)]
-_OneOrMore = pydantic.BeforeValidator(lambda given: tuple([given] if isinstance(given, str) else given))
+_OneOrMore = pydantic.BeforeValidator(  # a tuple of what may be one text, or anything that JSON holds
+    lambda given: tuple(given) if isinstance(given, list) else (given,)
+)
 
 
 class _Line(pydantic.BaseModel):

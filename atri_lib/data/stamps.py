@@ -106,9 +106,10 @@ def unpack(archive: tarfile.TarFile, folder: pathlib.Path) -> None:
         if path.is_absolute() or ".." in path.parts:
             raise _unavailable(f"the package holds the unsafe path {member.name!r}, so it was not unpacked")
         inner = path.relative_to(stamps) if path.is_relative_to(stamps) else None
-        if inner is None and path.parts[-2:] == (PACKAGE, "copyright"):
-            inner = pathlib.PurePath("copyright")
-        wanted = member.isfile() and inner is not None and (inner.suffix in ("", ".txt") or is_effect(inner))
+        wanted = inner is not None and (inner.suffix == ".txt" or is_effect(inner))
+        if path.parts[-2:] == (PACKAGE, "copyright"):
+            wanted, inner = True, pathlib.PurePath("copyright")
+        wanted = wanted and member.isfile()
         size, kept = size + member.size, kept + member.size * wanted
         if size > UNPACKED or kept > KEPT:
             raise _unavailable(f"the package unpacks to more than it should ({member.name}: {member.size} bytes)")

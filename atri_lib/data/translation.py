@@ -88,7 +88,8 @@ def translate(
 ) -> dict[str, list[Translation]]:
     """Translate sentences into each target language, in the order given.
 
-    model: hub id or folder of an NLLB-200 checkpoint in the format of transformers. cache: JSONL file of what
+    model: hub id or folder of a sequence-to-sequence checkpoint of transformers: one with language tags (NLLB-200,
+    M2M-100, mBART-50, MADLAD-400, Marian groups) or of a single pair (Marian; one target). cache: JSONL file of what
     is done; by default one for all in the library's cache. A sentence is known by its text, the bytes of the model's
     files, the languages, `beams` and `max_tokens`; each is translated once, longest first, and saved batch by batch,
     so a killed call resumes where it was. With everything cached the model is not loaded.
@@ -141,21 +142,50 @@ def _load(folder: pathlib.Path, source: str, targets: list[str], beams: int, max
     network.generation_config.max_length = None  # max_tokens decides
     ends = network.generation_config.eos_token_id
     ends = torch.tensor(ends if isinstance(ends, list) else [ends], device=device)
-    tags = {code: tokenizer.convert_tokens_to_ids(language(code).nllb) for code in (source, *targets)}
-    if unknown := [code for code, tag in tags.items() if tag in (None, tokenizer.unk_token_id)]:
-        raise CheckpointError(f"{folder} has no tag for {', '.join(unknown)}; give a checkpoint of NLLB-200")
-    tokenizer.src_lang = language(source).nllb
+    pair = _pair_of(tokenizer, folder, source, targets)
 
     @torch.inference_mode()
     def generate(batch: Sequence[str], code: str) -> list[tuple[str, bool]]:
-        tokens = tokenizer(list(batch), padding=True, return_tensors="pt").to(device)
-        options = {"num_beams": beams, "max_new_tokens": max_tokens, "do_sample": False}
-        ids = network.generate(**tokens, **options, forced_bos_token_id=tags[code])
+        prefix, forced = pair[code]
+        tokens = tokenizer([prefix + sentence for sentence in batch], padding=True, return_tensors="pt").to(device)
+        options = {} if forced is None else {"forced_bos_token_id": forced}
+        ids = network.generate(**tokens, **options, num_beams=beams, max_new_tokens=max_tokens, do_sample=False)
         ended = torch.isin(ids[:, 1:], ends).any(1)  # position 0 is the start token, which may be the end token too
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [(text.strip(), not done) for text, done in zip(texts, ended.tolist(), strict=True)]
 
     return generate
+
+
+def _pair_of(tokenizer, model, source: str, targets: list[str]) -> dict[str, tuple[str, int | None]]:
+    """How the checkpoint is told each target: (text put before the sentence, first token forced)."""
+
+    def number(token: str) -> int | None:
+        found = tokenizer.convert_tokens_to_ids(token)
+        return None if found in (None, tokenizer.unk_token_id) else found
+
+    def tag(code: str) -> tuple[str, int]:
+        entry = language(code)
+        short = entry.locale.split("_")[0]
+        names = {entry.nllb: entry.nllb, f"__{short}__": short}  # NLLB-200, M2M-100
+        names |= {token: token for token in (f"{short}_XX", f"{short}_{short.upper()}", f"{short}_CN")}  # mBART-50
+        for token, name in names.items():
+            if (found := number(token)) is not None:
+                return name, found
+        raise CheckpointError(f"{model} has no language tag for {entry.name} ({code})")
+
+    if hasattr(tokenizer, "src_lang"):
+        tokenizer.src_lang = tag(source)[0]
+        return {code: ("", tag(code)[1]) for code in targets}
+    pairs = {}
+    for code in targets:
+        short = language(code).locale.split("_")[0]
+        token = next((t for t in (f">>{code}<<", f"<2{short}>") if number(t) is not None), None)
+        told = getattr(tokenizer, "target_lang", None)
+        if token is None and (len(targets) > 1 or told not in (None, short, code)):
+            raise CheckpointError(f"{model} translates into {told or 'one language'} and has no tag for {code}")
+        pairs[code] = ("" if token is None else f"{token} ", None)
+    return pairs
 
 
 def translate_to_csv(

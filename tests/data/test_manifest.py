@@ -62,6 +62,7 @@ def test_a_manifest_gives_its_splits_with_captions_and_audio(folder):
     assert test.waveform(0).dtype == np.float32 and test.waveform(0).shape == (RATE // 2,)
     assert np.array_equal(test.waveform(-1), test.waveform(1))
     assert load_manifest(folder)["test"].checksum == test.checksum
+    assert test.sentences("fra") is test.sentences("fra") and test.origin == folder.name
 
 
 def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(folder):
@@ -91,6 +92,9 @@ def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(f
         (clip(captions=captions() | {"spa": "  "}), "caption in spa is empty"),
         (clip(captions=captions() | {"cat": []}), "caption missing in cat"),
         (clip(captions=captions() | {"zho": [None]}), "captions.zho.0: Input should be a valid string, not None"),
+        (clip(captions=captions() | {"zho": 3}), "captions.zho.0: Input should be a valid string, not 3"),
+        (clip(captions=captions() | {"zho": {"a": "b"}}), "captions.zho.0: .*string, not {'a': 'b'}"),
+        (clip(captions=captions() | {"zho": None}), "captions.zho.0: Input should be a valid string, not None"),
         (clip(captions=captions() | {"deu": ["ein Hund", "ein Köter"]}), "as many captions as the others.*'deu': 2"),
         (clip("bell.wav"), "audio bell.wav is on line 1 already"),
         (clip("./bell.wav"), "audio ./bell.wav is on line 1 already"),

@@ -29,6 +29,12 @@ def test_sizes_and_order_of_splits_are_as_asked(scenes):
     assert {split: len(dataset) for split, dataset in scenes.items()} == SIZES
 
 
+def test_sentences_are_listed_once_and_the_bank_is_named(scenes):
+    val = scenes["val"]
+    assert val.sentences("jpn") is val.sentences("jpn") and len(val.sentences("jpn")) == 50
+    assert val.owner.tolist() == list(range(50)) and val.origin == "synthetic-0"
+
+
 def test_one_seed_gives_the_same_bytes_and_another_does_not(bank, scenes):
     again, other = make_scenes(bank, SIZES), make_scenes(bank, SIZES, seed=1)
     for split in SIZES:

@@ -52,6 +52,7 @@ GOOD = {
     STAMPS + "animals/frog.png": b"picture",
     STAMPS + "animals/frog_desc_fr.ogg": b"speech",
     STAMPS + "animals/newt.txt": b"without a sound",
+    STAMPS + "animals/README": b"no sound",
     "./usr/share/doc/tuxpaint-stamps-default/copyright": b"GPL-2",
     "./etc/other.ogg": b"elsewhere",
 }

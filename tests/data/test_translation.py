@@ -1,6 +1,5 @@
 """Translation: every sentence once, whatever kills the process; a report of what looks wrong; tables of one's own."""
 
-import dataclasses
 import json
 import multiprocessing
 import subprocess
@@ -23,7 +22,7 @@ from atri_lib.data.translation import (
     translate_to_csv,
 )
 from atri_lib.hub import CheckpointError, ModelUnavailable
-from atri_lib.languages import CODES, UnknownLanguage, language
+from atri_lib.languages import CODES, UnknownLanguage
 
 ENGLISH = [f"{start} {end}" for start in ("a dog", "rain", "a bird") for end in ("barks", "falls on a roof", "sings")]
 
@@ -193,12 +192,36 @@ def test_wrong_input_is_refused_before_anything_is_loaded(model, tmp_path, monke
         run(tmp_path, tmp_path / "cache.jsonl")
 
 
-def test_a_checkpoint_that_does_not_know_a_language_is_refused(tmp_path, monkeypatch):
-    write_translator(tmp_path / "model")
-    strange = {code: dataclasses.replace(language(code), nllb="?") for code in CODES}
-    monkeypatch.setattr("atri_lib.data.translation.language", strange.get)
-    with pytest.raises(CheckpointError, match="has no tag for eng, fra; give a checkpoint of NLLB-200"):
-        run(tmp_path / "model", tmp_path / "cache.jsonl", ("fra",))
+class FakeTokenizer:
+    """Only what decides how a checkpoint is told a language."""
+
+    unk_token_id = 0
+
+    def __init__(self, vocabulary, **attributes):
+        self.vocabulary = vocabulary
+        self.__dict__ |= attributes
+
+    def convert_tokens_to_ids(self, token):
+        return self.vocabulary.index(token) if token in self.vocabulary else 0
+
+
+def test_checkpoints_are_told_the_language_their_own_way():
+    from atri_lib.data.translation import _pair_of
+
+    m2m = FakeTokenizer(["<unk>", "fr", "en", "__en__", "__fr__", "__zh__"], src_lang=None)
+    assert _pair_of(m2m, "m2m", "eng", ["fra", "zho"]) == {"fra": ("", 4), "zho": ("", 5)} and m2m.src_lang == "en"
+    mbart = FakeTokenizer(["<unk>", "de", "en_XX", "de_DE", "zh_CN", "fr_XX"], src_lang=None)
+    assert _pair_of(mbart, "mbart", "eng", ["deu", "zho"]) == {"deu": ("", 3), "zho": ("", 4)}
+    with pytest.raises(CheckpointError, match=r"mbart has no language tag for Catalan \(cat\)"):
+        _pair_of(mbart, "mbart", "eng", ["cat"])
+    group = FakeTokenizer(["<unk>", ">>fra<<", ">>cat<<"])
+    assert _pair_of(group, "opus", "eng", ["fra", "cat"]) == {"fra": (">>fra<< ", None), "cat": (">>cat<< ", None)}
+    assert _pair_of(FakeTokenizer(["<unk>", "<2ja>"]), "madlad", "eng", ["jpn"]) == {"jpn": ("<2ja> ", None)}
+    single = FakeTokenizer(["<unk>"], target_lang="fr")
+    assert _pair_of(single, "opus", "eng", ["fra"]) == {"fra": ("", None)}
+    for targets in (["deu"], ["fra", "deu"]):
+        with pytest.raises(CheckpointError, match="opus translates into fr and has no tag"):
+            _pair_of(single, "opus", "eng", targets)
 
 
 def test_report_lists_each_kind_of_problem_and_nothing_else():
