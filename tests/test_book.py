@@ -154,7 +154,7 @@ def test_a_chapter_is_executed_again_for_the_modules_that_it_uses(project, file,
         "atri_lib/losses.py": '"""Losses."""\nfrom atri_lib import ranks\nx = 1\n',
         "atri_lib/ranks.py": "y = 1\n",
         "atri_lib/unused.py": "x = 1\n",
-        "atri_lib/data/__init__.py": 'import importlib\n\nf = lambda n: importlib.import_module(f"atri_lib.data.{n}")\n',
+        "atri_lib/data/__init__.py": 'import importlib\nf = lambda n: importlib.import_module(f"atri_lib.data.{n}")\n',
         "atri_lib/data/chosen.py": "x = 1\n",
         "requirements.txt": "# pins\nnumpy==2.4.6 \\\n    --hash=sha256:00\n",
     }
@@ -172,7 +172,7 @@ def test_every_module_that_python_loads_for_a_chapter_is_among_those_it_is_keyed
     path = next(path for path in COMMITTED if path.stem.startswith("05"))
     code = "\n".join(cell.source for cell in chapters.read(path).cells if "from atri_lib" in cell.source)
     imports = "\n".join(line for line in code.splitlines() if re.match(r"(from|import) ", line))
-    report = "import sys\nfor n in list(sys.modules):\n    if n.split('.')[0] == 'atri_lib':\n        print(sys.modules[n].__file__)"
+    report = "import sys\nfor n, m in list(sys.modules.items()):\n    if 'atri_lib' in n: print(m.__file__)"
     run = subprocess.run([sys.executable, "-c", f"{imports}\n{report}"], capture_output=True, text=True, check=True)
     loaded = {pathlib.Path(line).resolve() for line in run.stdout.splitlines()}
     used = {file.resolve() for file in chapters.used_files(chapters.read(path), ROOT)}
