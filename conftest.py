@@ -16,6 +16,7 @@ from filelock import FileLock
 
 ROOT = pathlib.Path(__file__).resolve().parent
 AT_ONCE = 2
+pytest_plugins = ["tests.margins"]  # numbers in chapters are compared up to a margin where a cell says so
 QUIET = {"ATRI_PROGRESS": "0", "ATRI_PLAYERS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 EVERY_CHAPTER = pytest.StashKey[bool]()
 

@@ -1,146 +1,116 @@
 """`python -m atri_lib`: compose scenes, compute features, train, evaluate, search, translate, and see what can run."""
 
 import argparse
-import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import sys
-import types
-import typing
 
 from atri_lib.languages import CODES
 
-try:
-    from atri_lib.encoders.presets import encoder_builders
-    from atri_lib.training.config import PROFILES, TrainConfig
-except ImportError as error:  # the doctor works without them, and says what is missing
-    PROFILES, TrainConfig, MISSING = {}, None, error
-else:
-    MISSING = None
-
-EXAMPLES = {
-    "scenes": "python -m atri_lib scenes --out my_scenes --train 200 --val 40 --test 60",
-    "features": "python -m atri_lib features --profile book",
-    "train": "python -m atri_lib train --scheme kcl --epochs 30 --seed 0",
-    "evaluate": "python -m atri_lib evaluate RUN_FOLDER --json",
-    "search": "python -m atri_lib search --run RUN_FOLDER --folder sounds 'un chien aboie' --language fra",
-    "translate": "python -m atri_lib translate captions.txt --to fra deu --out captions.csv",
-    "doctor": "python -m atri_lib doctor",
-}
+NOTES = (
+    "Exit codes: 0 done; 1 it cannot be done, a message says why; 2 wrong usage; 130 interrupted; 141 the reader of "
+    "the output has gone. Environment: ATRI_CACHE=FOLDER keeps runs and features there; ATRI_OFFLINE=1 forbids the "
+    "network; ATRI_HUB=1 lets models be downloaded, at a named commit; ATRI_PROGRESS=0 hides progress bars."
+)
+BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "exclusiveMaximum": "below"}
+MEMORY = "not enough memory; give smaller audio or captions, a smaller --batch-size, or --text-chunk"
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and their typed options."""
-    codes = "Exit codes: 0 done; 1 it cannot be done, a message says why; 2 wrong usage; 130 interrupted."
-    top = argparse.ArgumentParser(prog="python -m atri_lib", description=__doc__, epilog=codes)
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """All commands by name and summary; the options of `command`, whose settings alone are looked up."""
+    top = argparse.ArgumentParser(prog="python -m atri_lib", description=__doc__, epilog=NOTES)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, run, summary: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=summary, description=summary, epilog=f"Example: {EXAMPLES[name]}")
+    for name, (summary, example, options, run) in COMMANDS.items():
+        epilog = f"Example: python -m atri_lib {name} {example}"
+        sub = commands.add_parser(name, help=summary, description=summary, epilog=epilog, formatter_class=_wide)
         sub.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
         sub.set_defaults(run=run)
-        return sub
-
-    command("doctor", _doctor, "What this machine can run, what is missing, and the command that fixes it.")
-    if MISSING:
-        return top
-    scenes = command("scenes", _scenes, "Compose scenes of recorded sounds and write them as audio files + manifest.")
-    scenes.add_argument("--out", type=pathlib.Path, required=True, help="folder to write (audio and manifest.jsonl)")
-    for split, count in (("train", 2000), ("val", 250), ("test", 500)):
-        scenes.add_argument(f"--{split}", type=_count, default=count, help=f"number of {split} scenes (%(default)s)")
-    scenes.add_argument("--seed", type=int, default=0, help="everything follows from it (%(default)s)")
-
-    features = command("features", _features, "Compute and cache what the frozen encoders say of a dataset.")
-    train = command("train", _train, "Train one scheme; a finished run with the same key is loaded instead.")
-    for sub in (features, train):
-        sub.add_argument("--profile", choices=tuple(PROFILES), default="book", help="start from these settings")
-        _config_options(sub)
-    train.add_argument("--folder", type=pathlib.Path, help="where runs are kept (default: the cache)")
-    train.add_argument("--resume", type=pathlib.Path, metavar="RUN", help="finish an interrupted run folder instead")
-
-    evaluate = command("evaluate", _evaluate, "Recall and consistency of a run, on its test split or on other data.")
-    evaluate.add_argument("run_folder", type=pathlib.Path, help="folder of a finished run")
-    evaluate.add_argument("--data", help="manifest whose test split is scored instead")
-
-    search = command("search", _search, "Find the sounds of a folder for a text, or the captions for a sound.")
-    search.add_argument("query", nargs="?", help="text in any of the eight languages")
-    search.add_argument("--language", default="eng", choices=CODES, help="language of the text (%(default)s)")
-    search.add_argument("--audio", type=pathlib.Path, help="search with this sound instead of a text")
-    search.add_argument("--run", dest="run_folder", type=pathlib.Path, required=True, help="folder of a finished run")
-    search.add_argument("--folder", type=pathlib.Path, help="audio files to search in")
-    search.add_argument("--captions", type=pathlib.Path, help="text file, one caption a line, to search with --audio")
-    search.add_argument("--index", type=pathlib.Path, help="index file: written with --folder, else read")
-    search.add_argument("-k", type=int, default=5, help="how many results (%(default)s)")
-
-    translate = command("translate", _translate, "Translate captions by NLLB-200; interrupted work is taken up again.")
-    translate.add_argument("captions", type=pathlib.Path, help="text file, one English caption a line")
-    translate.add_argument("--to", nargs="+", default=list(CODES[1:]), choices=CODES[1:], metavar="CODE",
-                           help="target languages (default: the seven others)")  # fmt: skip
-    translate.add_argument("--model", help="seq2seq checkpoint of transformers: a path, or an id on a hub")
-    translate.add_argument("--out", type=pathlib.Path, required=True, help="CSV to write, one column a language")
-
+        for flag, about in options.items():
+            sub.add_argument(flag, **about)
+        if name == command and name in ("features", "train"):
+            _config_options(sub)
     return top
 
 
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+def _wide(prog: str) -> argparse.HelpFormatter:
+    """One line an option, where the terminal is wide enough."""
+    return argparse.HelpFormatter(prog, max_help_position=32, width=max(shutil.get_terminal_size().columns, 150) - 2)
+
+
+def _whole(text: str, least: int = 1) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) < 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {2**32 - 1}")
     return int(text)
 
 
 def _config_options(sub: argparse.ArgumentParser) -> None:
-    """One typed option for every scalar field of TrainConfig."""
-    group = sub.add_argument_group("settings (default: those of the profile; see TrainConfig)")
-    for entry in dataclasses.fields(TrainConfig):
-        kind = entry.type
-        if isinstance(kind, types.UnionType):
-            kind = next(part for part in typing.get_args(kind) if part is not type(None))
-        flag = "--" + entry.name.replace("_", "-")
-        if kind is bool:
-            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None)
-        elif kind in (int, float, str):
-            group.add_argument(flag, type=kind, metavar=kind.__name__.upper())
-    group.add_argument("--scenes", type=int, nargs=3, metavar=("TRAIN", "VAL", "TEST"))
-    group.add_argument("--unfreeze", nargs="+", metavar="SIDE=BLOCKS", help="for example audio=2 text=all")
+    """One option for every field of TrainConfig: its meaning, limits and default are the field's."""
+    from atri_lib.training.config import PROFILES, settings
+
+    sub.add_argument("--profile", choices=tuple(PROFILES), default="book", help="start from these settings (book)")
+    for profile in ("smoke", "paper"):
+        changes = " ".join(_as_typed(*change) for change in PROFILES[profile].items())
+        sub.add_argument_group(f"profile {profile}", changes)
+    group = sub.add_argument_group("settings (their defaults are the profile book's)")
+    many = {"scenes": (3, ("TRAIN", "VAL", "TEST")), "languages": ("+", "CODE"), "unfreeze": ("+", "SIDE=BLOCKS")}
+    kinds = {"integer": (int, "INT"), "number": (float, "FLOAT"), "string": (str, "TEXT")}
+    for name, about in settings().items():
+        notes = [" | ".join(about["enum"])] if "enum" in about else []
+        notes += [f"{word} {about[bound]}" for bound, word in BOUNDS.items() if bound in about]
+        notes += [f"default {_as_typed('', about.get('default')) or 'none'}"]
+        options = {"help": f"{about['description']} ({'; '.join(notes)})"}
+        if about["type"] == "boolean":
+            options["action"] = argparse.BooleanOptionalAction
+        elif name in many:
+            options["nargs"], options["metavar"] = many[name]
+        else:
+            options["type"], options["metavar"] = kinds[about["type"]]
+        group.add_argument("--" + name.replace("_", "-"), default=None, **options)
 
 
-def _config(options: argparse.Namespace) -> TrainConfig:
-    names = {entry.name for entry in dataclasses.fields(TrainConfig)}
-    given = {name: value for name, value in vars(options).items() if name in names and value is not None}
-    if "scenes" in given:
-        given["scenes"] = tuple(given["scenes"])
+def _as_typed(name: str, value: object) -> str:
+    """A setting as it is typed: "--scenes 240 40 60"; the value alone without a name; nothing for none."""
+    if isinstance(value, dict):
+        value = [f"{side}={blocks}" for side, blocks in value.items()]
+    words = value if isinstance(value, (list, tuple)) else [] if value is None else [value]
+    return " ".join(map(str, [f"--{name.replace('_', '-')}", *words] if name else words))
+
+
+def _config(options: argparse.Namespace):
+    from atri_lib.encoders.presets import encoder_builders
+    from atri_lib.training.config import TrainConfig, settings
+
+    given = {name: value for name, value in vars(options).items() if name in settings() and value is not None}
     if "unfreeze" in given:
-        pairs = (part.partition("=") for part in given["unfreeze"])
-        given["unfreeze"] = {side: int(blocks) if blocks.isdigit() else blocks for side, _, blocks in pairs}
-        for side, blocks in given["unfreeze"].items():
-            if blocks != "all" and not isinstance(blocks, int):
-                raise ValueError(f"--unfreeze {side}={blocks}: give a number of blocks or all, as in {side}=2")
+        given["unfreeze"] = dict(pair.partition("=")[::2] for pair in given["unfreeze"])
     config = TrainConfig.for_profile(options.profile, **given)
     encoder_builders(config.preset, config.audio_encoder, config.text_encoder)  # a wrong name: now, not after the data
     return config
 
 
 def _scenes(options: argparse.Namespace) -> dict:
+    from atri_lib.data.banks import default_bank
     from atri_lib.data.manifest import write_manifest
     from atri_lib.data.scenes import make_scenes
-    from atri_lib.data.sounds import default_bank
 
     sizes = {split: getattr(options, split) for split in ("train", "val", "test")}
-    splits = make_scenes(default_bank(), sizes=sizes, seed=options.seed)
+    bank = default_bank()
+    splits = make_scenes(bank, sizes=sizes, seed=options.seed)
     write_manifest(splits, options.out)
-    return {"folder": str(options.out), **{split: len(dataset) for split, dataset in splits.items()}}
+    return {"folder": str(options.out), "sounds": bank.name} | {name: len(split) for name, split in splits.items()}
 
 
 def _features(options: argparse.Namespace) -> dict:
-    from atri_lib.training import load_data
+    from atri_lib.training import data_origin, load_data
 
     config = _config(options)
     if config.unfreeze:
         raise ValueError("features are computed of frozen encoders: leave out --unfreeze, and --profile paper")
     data = load_data(config)
     shapes = {split: [list(source.audio.shape), list(source.text.shape)] for split, source in data.splits.items()}
-    return {"data": data.checksum, "audio and text features": shapes}
+    return {"data": data.checksum, "origin": data_origin(data), "audio and text features": shapes}
 
 
 def _train(options: argparse.Namespace) -> dict:
@@ -155,29 +125,34 @@ def _train(options: argparse.Namespace) -> dict:
 
 
 def _evaluate(options: argparse.Namespace) -> dict:
-    from atri_lib.training import Run, load_data, score
+    from atri_lib.training import Run, data_origin, load_data, score
 
     run = Run.load(options.run_folder)
-    scores = run.scores
+    scores, about = run.scores, {name: run.metrics[name] for name in ("origin", "note") if run.metrics[name]}
     if options.data:
         data = load_data(run.config.replace(data=options.data), splits=("test",))
-        scores = score(run.model(data), data.splits["test"])
-    if not options.json:
-        print(scores.table.round(2).to_string(), end="\n\n")
-    return {"test": scores.summary, "languages": scores.table.to_dict("index")} if options.json else scores.summary
+        scores, about = score(run.model(data), data.splits["test"]), {"origin": data_origin(data) or options.data}
+    if options.json:
+        return {"test": scores.summary, "languages": scores.table.to_dict("index")} | about
+    print(scores.table.round(2).to_string(), end="\n\n")
+    return scores.summary | about
 
 
 def _search(options: argparse.Namespace) -> dict:
     from atri_lib.data.manifest import read_audio
-    from atri_lib.search import Index, Searcher, SearchError, index_folder, index_sentences
+    from atri_lib.search import Index, Searcher, SearchError, check_query, index_folder, index_sentences
     from atri_lib.training import Run
 
     if (options.query is None) == (options.audio is None):
         raise SearchError("give either a text or --audio FILE")
     if options.captions and options.query is not None:
         raise SearchError("--captions are searched with a sound: give --audio FILE instead of a text")
-    if options.k < 1:
-        raise SearchError(f"-k {options.k}: at least 1 result")
+    if not (options.captions or options.folder or options.index):
+        raise SearchError("say where to search: --folder with sounds, --index FILE, or --captions FILE with --audio")
+    if options.query is not None:
+        check_query(options.query)
+    if options.index and (not options.folder or options.index.exists()):
+        index = Index.load(options.index)  # before any work: the wrong file is not written over
     searcher = Searcher(Run.load(options.run_folder))
     if options.captions:
         index = index_sentences(searcher, _lines(options.captions), options.language)
@@ -185,12 +160,9 @@ def _search(options: argparse.Namespace) -> dict:
         index = index_folder(searcher, options.folder)
         if options.index:
             index.save(options.index)
-    elif options.index:
-        index = Index.load(options.index)
-    else:
-        raise SearchError("say where to search: --folder with sounds, --index FILE, or --captions FILE with --audio")
-    if index.run != searcher.name:
-        raise SearchError(f"{options.index} was built with run {index.run}, not {searcher.name}: build it again")
+    if index.weights != searcher.weights:
+        fix = "build it again with --folder FOLDER --index FILE"
+        raise SearchError(f"{options.index} was built with other weights than those of {options.run_folder}: {fix}")
     if options.audio:
         query = searcher.embed_audio(read_audio(options.audio))
     else:
@@ -199,8 +171,10 @@ def _search(options: argparse.Namespace) -> dict:
 
 
 def _lines(path: pathlib.Path) -> list[str]:
+    from atri_lib import storage
+
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return storage.regular(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8") from error
 
@@ -211,20 +185,27 @@ def _translate(options: argparse.Namespace) -> dict:
     sentences = [line.strip() for line in _lines(options.captions) if line.strip()]
     if not sentences:
         raise ValueError(f"{options.captions}: no captions; write one English caption a line")
+    if options.out.exists() and options.out.samefile(options.captions):
+        raise ValueError(f"--out {options.out} would replace the captions themselves; name another file")
     return translation.translate_to_csv(sentences, options.to, options.out, model=options.model)
 
 
 def _doctor(options: argparse.Namespace) -> dict:
     from atri_lib.doctor import examine
 
-    findings = examine()
+    findings = [vars(finding) for finding in examine()]
     if options.json:
-        return {"findings": [dataclasses.asdict(finding) for finding in findings]}
+        return {"findings": findings}
     for finding in findings:
-        print(f"{'ok     ' if finding.ok else 'missing'} {finding.what}: {finding.detail}")
-        if not finding.ok:
-            print(f"        fix: {finding.fix}")
+        print(f"{'ok     ' if finding['ok'] else 'missing'} {finding['what']}: {plain(finding['detail'])}")
+        if not finding["ok"]:
+            print(f"        fix: {plain(finding['fix'])}")
     return {}
+
+
+def plain(text: object) -> str:
+    """Text as it may go to a terminal: control and direction characters, and halves of characters, as escapes."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def _show(result: dict, indent: str = "") -> None:
@@ -234,28 +215,93 @@ def _show(result: dict, indent: str = "") -> None:
             _show(value, indent + "  ")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for entry in value:
-                print(indent + "  ".join(str(part) for part in entry.values()))
-        else:
-            print(f"{indent}{name}: {value:.4g}" if isinstance(value, float) else f"{indent}{name}: {value}")
+                print(indent + "  ".join(plain(part).replace("\n", "\\n") for part in entry.values()))
+        elif value != "":
+            print(f"{indent}{name}: {value:.4g}" if isinstance(value, float) else f"{indent}{name}: {plain(value)}")
+
+
+FILE = {"type": pathlib.Path}
+RUN = FILE | {"help": "folder of a finished run"}
+NUMBER = {"type": _whole}
+# name -> summary, example, options (train and features have those of TrainConfig, too), what runs it
+COMMANDS = {
+    "scenes": ("Compose scenes of recorded sounds and write them as audio files + manifest.",
+        "--out my_scenes --train 200 --val 40 --test 60", {
+            "--out": FILE | {"required": True, "help": "folder to write (audio and manifest.jsonl)"},
+            "--train": NUMBER | {"default": 2000, "help": "number of train scenes (%(default)s)"},
+            "--val": NUMBER | {"default": 250, "help": "number of val scenes (%(default)s)"},
+            "--test": NUMBER | {"default": 500, "help": "number of test scenes (%(default)s)"},
+            "--seed": {"type": lambda text: _whole(text, 0), "default": 0, "help": "all follows from it (%(default)s)"},
+        }, _scenes),
+    "features": ("Compute and cache what the frozen encoders say of a dataset.", "--profile book", {}, _features),
+    "train": ("Train one scheme; a finished run with the same key is loaded instead.",
+        "--scheme kcl --epochs 30 --seed 0", {
+            "--folder": FILE | {"help": "where runs are kept (default: the cache)"},
+            "--resume": FILE | {"metavar": "RUN", "help": "finish an interrupted run folder instead"},
+        }, _train),
+    "evaluate": ("Recall and consistency of a run, on its test split or on other data.", "RUN_FOLDER --json", {
+            "run_folder": RUN,
+            "--data": {"help": "manifest whose test split is scored instead"},
+        }, _evaluate),
+    "search": ("Find the sounds of a folder for a text, or the captions for a sound.",
+        "--run RUN_FOLDER --folder sounds 'un chien aboie' --language fra", {
+            "query": {"nargs": "?", "help": "text in any of the eight languages"},
+            "--language": {"default": "eng", "choices": CODES, "help": "language of the text (%(default)s)"},
+            "--audio": FILE | {"help": "search with this sound instead of a text"},
+            "--run": RUN | {"dest": "run_folder", "required": True},
+            "--folder": FILE | {"help": "audio files to search in"},
+            "--captions": FILE | {"help": "text file, one caption a line, to search with --audio"},
+            "--index": FILE | {"help": "index file: written with --folder, else read"},
+            "-k": NUMBER | {"default": 5, "help": "how many results (%(default)s)"},
+        }, _search),
+    "translate": ("Translate captions by NLLB-200; interrupted work is taken up again.",
+        "captions.txt --to fra deu --out captions.csv", {
+            "captions": FILE | {"help": "text file, one English caption a line"},
+            "--to": {"nargs": "+", "default": list(CODES[1:]), "choices": CODES[1:], "metavar": "CODE",
+                     "help": "target languages (default: the seven others)"},
+            "--model": {"help": "seq2seq checkpoint of transformers: a path, or owner/name@COMMIT on a hub"},
+            "--out": FILE | {"required": True, "help": "CSV to write, one column a language"},
+        }, _translate),
+    "doctor": ("What this machine can run, what is missing, and the command that fixes it.", "", {}, _doctor),
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 on success, 1 with a message on standard error when it cannot be done, 2 for wrong usage."""
-    if MISSING and (arguments or sys.argv[1:])[:1] != ["doctor"]:
-        print(f"atri_lib: {MISSING}; `python -m atri_lib doctor` says what is missing", file=sys.stderr)
-        return 1
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name = next((word for word in arguments if word in COMMANDS), "")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a terminal without Japanese
     try:
+        options = parser(name).parse_args(arguments)
         result = options.run(options)
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        print(f"atri_lib {options.command}: {error}", file=sys.stderr)
-        return 1
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+            ascii_only = sys.stdout.encoding.lower().replace("-", "") != "utf8"
+            print(json.dumps(result, ensure_ascii=ascii_only, allow_nan=False)) if options.json else _show(result)
+        sys.stdout.flush()
+        return 0
+    except BrokenPipeError:  # as in `evaluate RUN | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor does the flush at exit complain
+        return 141
     except KeyboardInterrupt:
-        print(f"\natri_lib {options.command}: interrupted; run it again to go on", file=sys.stderr)
+        print(f"\natri_lib {name}: interrupted; run it again to go on", file=sys.stderr)
         return 130
-    if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
-        print(json.dumps(result, ensure_ascii=False)) if options.json else _show(result)
-    return 0
+    except Exception as error:
+        if (message := explained(error)) is None:
+            raise
+        print(f"atri_lib {name}: {plain(message)}", file=sys.stderr)
+        return 1
+
+
+def explained(error: Exception) -> str | None:
+    """The message for an error that has a cause outside this program; None for what is our own fault."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error):
+        return MEMORY
+    if isinstance(error, ImportError):
+        return f"{error}; `python -m atri_lib doctor` says what is missing"
+    if isinstance(error, (ValueError, OSError, RuntimeError)) or type(error).__name__ == "SafetensorError":
+        return str(error)
+    return None
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def check_parameters(
         raise ValueError(f"seed={seed!r}: use a whole number from 0 to {LARGEST_SEED}")
     if preset not in tuple(PRESETS):
         raise ValueError(f"preset={preset!r}: use one of {', '.join(PRESETS)}")
-    path = pathlib.Path(data) if isinstance(data, (str, os.PathLike)) else None
-    if data is not None and not (path and (path.is_file() or (path / "manifest.jsonl").is_file())):
+    files = [pathlib.Path(data), pathlib.Path(data, "manifest.jsonl")] if isinstance(data, (str, os.PathLike)) else []
+    if data is not None and not any(path.is_file() for path in files):
         raise ValueError(f"data={data!r}: use None, or the path of a manifest that exists")
     return Parameters(profile, number, preset, None if data is None else os.fspath(data))

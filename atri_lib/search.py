@@ -22,7 +22,7 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 
 class SearchError(ValueError):
-    """Nothing to search in, or an index of another run."""
+    """A query that is none, nothing to search in, or a file that is no index."""
 
 
 class Searcher:
@@ -30,7 +30,7 @@ class Searcher:
 
     def __init__(self, run: Run) -> None:
         config = run.config
-        self.name = run.path.resolve().name
+        self.weights = run.metrics["sha256"]["weights.safetensors"]
         self.audio_encoder, self.text_encoder = build_encoders(config.preset, config.audio_encoder, config.text_encoder)
         self.model = run.model(TrainingData({}, self.audio_encoder, self.text_encoder, ""))
 
@@ -39,12 +39,15 @@ class Searcher:
         """A 16 kHz mono waveform [samples] -> unit vector [d]."""
         if self.model.audio_tower is not None:
             return self.model.encode_audio(torch.from_numpy(waveform)[None])[0].numpy()
-        return self.model.encode_audio(torch.from_numpy(encode_clips([waveform], self.audio_encoder)))[0].numpy()
+        parts = encode_clips([waveform], self.audio_encoder, self.model.pooling.parts)
+        return self.model.encode_audio(torch.from_numpy(parts))[0].numpy()
 
     @torch.no_grad()
     def embed_texts(self, sentences: list[str], code: str) -> np.ndarray:
-        """Sentences in one language -> unit vectors [N, d]. Raises UnknownLanguage."""
+        """Sentences in one language -> unit vectors [N, d]. Raises UnknownLanguage, SearchError (see check_query)."""
         language(code)
+        for sentence in sentences:
+            check_query(sentence)
         if self.model.text_tower is None:
             return self.model.encode_text(self.text_encoder.embed(sentences, language=code)).numpy()
         parts = [sentences[start : start + 64] for start in range(0, len(sentences), 64)]
@@ -52,29 +55,50 @@ class Searcher:
         return torch.cat(rows).numpy()
 
 
+def check_query(text: str) -> None:
+    """Raises SearchError for a text without a visible character, or with half of one (a lone surrogate)."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise SearchError(f"the text {text!r} holds half of a character; type it anew, or save it as UTF-8")
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        raise SearchError(f"the text {text!r} is empty; describe a sound")
+
+
 @dataclass(frozen=True)
 class Index:
-    """names: file paths or sentences [N]; embeddings: unit vectors float32 [N, d]; run: whose space they live in."""
+    """names: file paths or sentences [N]; embeddings: unit vectors float32 [N, d]; weights: SHA-256 of those of the run
+    whose space they live in. Raises SearchError when the parts do not fit each other.
+    """
 
     names: tuple[str, ...]
     embeddings: np.ndarray
-    run: str
+    weights: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.names, (list, tuple)) or not all(isinstance(name, str) for name in self.names):
+            raise SearchError("names that are no list of texts")
+        if self.embeddings.ndim != 2 or len(self.embeddings) != len(self.names):
+            raise SearchError(f"{len(self.names)} names for vectors of shape {self.embeddings.shape}")
+        if self.embeddings.dtype != np.float32 or not np.isfinite(self.embeddings).all():
+            raise SearchError("vectors that are not finite float32")
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write one safetensors file, atomically."""
+        """Write one safetensors file, atomically. Raises SearchError for an existing file that is no index."""
+        if os.path.lexists(path):
+            Index.load(path)
         with storage.atomic_path(path) as partial:
-            meta = {"names": json.dumps(self.names, ensure_ascii=False), "run": self.run}
+            meta = {"names": json.dumps(self.names, ensure_ascii=False), "weights": self.weights}
             save_file({"embeddings": self.embeddings}, partial, meta)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Index":
         """Read what save wrote. Raises SearchError for a file that is none."""
         try:
-            with safe_open(path, "numpy") as stored:
+            with safe_open(storage.regular(path), "numpy") as stored:
                 meta = stored.metadata()
-                return cls(tuple(json.loads(meta["names"])), stored.get_tensor("embeddings"), meta["run"])
-        except (OSError, SafetensorError, KeyError, TypeError) as error:
-            raise SearchError(f"{path}: not an index ({error}); build it with `search --folder ... --index`") from error
+                return cls(json.loads(meta["names"]), stored.get_tensor("embeddings"), meta["weights"])
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+            fix = "name another file, or build it with `search --folder FOLDER --index FILE`"
+            raise SearchError(f"{path}: not an index ({error}); {fix}") from error
 
     def nearest(self, query: np.ndarray, k: int) -> list[tuple[str, float]]:
         """The k best entries for a unit vector [d], best first, with cosine similarity; equal ones keep their order."""
@@ -83,9 +107,12 @@ class Index:
 
 
 def index_folder(searcher: Searcher, folder: str | os.PathLike) -> Index:
-    """Embed every audio file below a folder. Unreadable files are named in a SearchError."""
-    folder = pathlib.Path(folder)
+    """Embed every audio file below a folder (not macOS's `._*`). Unreadable files are named in a SearchError."""
+    folder = pathlib.Path(folder).expanduser()
+    if not folder.is_dir():
+        raise SearchError(f"{folder}: no such folder")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    files = [path for path in files if not path.name.startswith("._")]
     if not files:
         raise SearchError(f"{folder}: no audio files ({', '.join(AUDIO_SUFFIXES)}) to search in")
     rows, broken = [], []
@@ -96,7 +123,7 @@ def index_folder(searcher: Searcher, folder: str | os.PathLike) -> Index:
             broken.append(f"{path}: {error}")
     if broken:
         raise SearchError("cannot read:\n  " + "\n  ".join(broken) + "\nrepair or move these files")
-    return Index(tuple(str(path.relative_to(folder)) for path in files), np.stack(rows), searcher.name)
+    return Index(tuple(str(path.relative_to(folder)) for path in files), np.stack(rows), searcher.weights)
 
 
 def index_sentences(searcher: Searcher, sentences: list[str], code: str) -> Index:
@@ -104,4 +131,4 @@ def index_sentences(searcher: Searcher, sentences: list[str], code: str) -> Inde
     sentences = [sentence.strip() for sentence in sentences if sentence.strip()]
     if not sentences:
         raise SearchError("no captions to search in: give a text file with one caption a line")
-    return Index(tuple(sentences), searcher.embed_texts(sentences, code), searcher.name)
+    return Index(tuple(sentences), searcher.embed_texts(sentences, code), searcher.weights)

@@ -1,28 +1,59 @@
-"""Files that survive a kill: one cache folder, atomic writes, checksums of content and of code."""
+"""Files that survive a kill: one cache folder, atomic writes, locks, checksums of content and of code."""
 
 import ast
 import contextlib
+import errno
 import functools
+import glob
 import hashlib
-import importlib.util
+import importlib
 import json
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
+import time
+import types
 from collections.abc import Iterator
 
 import numpy as np
+from filelock import FileLock, Timeout
+from pydantic_core import from_json
+
+LOCK = "lock"  # the file by which a writer that lives is told from one that was killed
+ROOM = 2**20  # bytes: a write that fails with less than this free has failed for want of room
+
+
+class DiskFull(OSError):
+    """Nothing more can be written; the message names the disk and what to do."""
 
 
 def cache_dir(*parts: str) -> pathlib.Path:
-    """A folder below the cache root ($ATRI_CACHE, else $XDG_CACHE_HOME/atri_lib, else ~/.cache/atri_lib), made."""
+    """A folder below the cache root ($ATRI_CACHE, else $XDG_CACHE_HOME/atri_lib, else ~/.cache/atri_lib), made.
+
+    Raises OSError naming ATRI_CACHE when it is not there and cannot be made.
+    """
     root = os.environ.get("ATRI_CACHE")
     if not root:
         root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "atri_lib"
-    folder = pathlib.Path(root, *parts)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = pathlib.Path(root, *parts).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        advice = "set ATRI_CACHE to a folder that can be written"
+        raise OSError(f"{folder}: the cache cannot be made there ({error.strerror}); {advice}") from error
     return folder
+
+
+def offline() -> bool:
+    """Whether ATRI_OFFLINE forbids every use of the network."""
+    return switched_on("ATRI_OFFLINE")
+
+
+def switched_on(variable: str) -> bool:
+    """Whether an environment variable is set to something else than 0, false, no or off."""
+    return os.environ.get(variable, "").lower() not in ("", "0", "false", "no", "off")
 
 
 @contextlib.contextmanager
@@ -31,27 +62,91 @@ def atomic_path(target: str | os.PathLike, *, folder: bool = False, replace: boo
 
     With folder=True the temporary path is an existing empty folder. A folder that another process put in place
     meanwhile is kept (its content has the same key) and ours is dropped, unless replace=True: then the old one goes.
+    What a killed writer of the same target left behind is removed. Raises DiskFull.
     """
     target = pathlib.Path(os.path.abspath(target))  # so that "." and "a/.." have a name
     target.parent.mkdir(parents=True, exist_ok=True)
-    holder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        _remove_abandoned(leftover)
+    try:
+        holder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise _write_error(error, target) from error
     partial = holder / target.name
     try:
-        if folder:
-            partial.mkdir()
-        yield partial
-        if folder and target.exists():
-            if not replace:
-                return
-            with contextlib.suppress(FileNotFoundError):  # another process has moved it away just now
-                os.replace(target, holder / "replaced")
-        try:
-            os.replace(partial, target)
-        except OSError:
-            if not (folder and target.exists()):
-                raise
+        with FileLock(holder / LOCK):
+            if folder:
+                partial.mkdir()
+            yield partial
+            if folder and target.exists():
+                if not replace:
+                    return
+                with contextlib.suppress(FileNotFoundError):  # another process has moved it away just now
+                    os.replace(target, holder / "replaced")
+            try:
+                os.replace(partial, target)
+            except OSError:
+                if not (folder and target.exists()):
+                    raise
+    except Exception as error:
+        raise _write_error(error, target) from error.__cause__
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+
+
+def _write_error(error: Exception, target: pathlib.Path) -> Exception:
+    """The error itself, or DiskFull: other libraries say it in words of their own, or not at all."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    full = full or any(words in str(error) for words in ("No space left", "File too large"))
+    if full or (isinstance(error, (OSError, RuntimeError)) and shutil.disk_usage(target.parent).free < ROOM):
+        advice = "free some space, write elsewhere, or move the cache with ATRI_CACHE"
+        return DiskFull(f"{target}: the disk is full, nothing was written; {advice}")
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return OSError(f"{target}: cannot be written ({error.strerror}); choose another folder, or set ATRI_CACHE")
+    return error
+
+
+def _remove_abandoned(holder: pathlib.Path) -> bool:
+    """Remove the temporary folder of a writer that is no more; whether it was one. A new one may not be locked yet."""
+    with contextlib.suppress(OSError):  # Timeout, too: its writer lives
+        if not holder.is_symlink() and holder.is_dir() and time.time() - holder.stat().st_mtime > 5:
+            with FileLock(holder / LOCK, timeout=0):
+                shutil.rmtree(holder)
+                return True
+    return False
+
+
+def clean_leftovers(root: str | os.PathLike | None = None) -> list[pathlib.Path]:
+    """Remove what killed programs left below a folder (by default the cache), and return it.
+
+    That is: temporary folders and lock files that no living program holds, and run folders without a checkpoint.
+    """
+    root = pathlib.Path(root) if root else cache_dir()
+    removed = [path for path in root.rglob(".*.????????") if _remove_abandoned(path)]
+    for path in list(root.rglob("*.lock")):
+        run = path.with_name(path.name.removeprefix(".").removesuffix(".lock"))
+        with contextlib.suppress(OSError), FileLock(path, timeout=0):
+            if run.is_dir() and [entry.name for entry in run.iterdir()] == ["config.json"]:
+                shutil.rmtree(run)
+                removed.append(run)
+            path.unlink()
+            removed.append(path)
+    return removed
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike, waiting: str, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file. While another program holds it, `waiting` is said on stderr; without `wait`: TimeoutError."""
+    lock = FileLock(path)
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise
+        print(waiting, file=sys.stderr)
+        held = lock.acquire()
+    with held:
+        yield
 
 
 def write_text(target: str | os.PathLike, text: str) -> None:
@@ -61,13 +156,32 @@ def write_text(target: str | os.PathLike, text: str) -> None:
 
 
 def write_json(target: str | os.PathLike, value) -> None:
-    """Write JSON atomically, keys in the order given."""
-    write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write JSON atomically, keys in the order given. Raises ValueError for NaN and infinity."""
+    write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike) -> dict:
+    """An object from a JSON file. Raises ValueError naming the file for anything else, also for NaN and infinity."""
+    try:
+        value = from_json(regular(path).read_bytes(), allow_inf_nan=False)
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: a JSON object is expected, not {type(value).__name__}")
+    return value
+
+
+def regular(path: str | os.PathLike) -> pathlib.Path:
+    """The path of a file that can be read to its end. Raises OSError for a pipe, a device or a folder."""
+    path = pathlib.Path(path)
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path}: not a regular file")
+    return path
 
 
 def sha256_file(path: str | os.PathLike) -> str:
     """Hex SHA-256 of a file's bytes."""
-    with open(path, "rb") as stream:
+    with open(regular(path), "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -86,21 +200,18 @@ def checksum(*values) -> str:
     return digest.hexdigest()[:16]
 
 
-def code_hash(*modules: str) -> str:
-    """Checksum of the named modules' code; a package counts with every module below it.
+def code_hash(*modules: types.ModuleType | str) -> str:
+    """Checksum of the modules' code; a package counts with every module below it.
 
     It is taken of the syntax tree: comments, docstrings and layout do not change it, another version of Python may.
-    Raises ModuleNotFoundError.
     """
-    sources = []
-    for name in sorted(modules):
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(f"code_hash: no module named {name!r}")
-        origin = pathlib.Path(spec.origin)
-        files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
-        sources += [_syntax(file.read_bytes()) for file in files]
-    return checksum(*sources)
+    sources = {}
+    for module in modules:
+        module = importlib.import_module(module) if isinstance(module, str) else module
+        origin = pathlib.Path(module.__file__)
+        files = sorted(origin.parent.rglob("*.py")) if hasattr(module, "__path__") else [origin]
+        sources[module.__name__] = [_syntax(file.read_bytes()) for file in files]
+    return checksum(*(source for name in sorted(sources) for source in sources[name]))
 
 
 @functools.cache

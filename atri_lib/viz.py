@@ -13,14 +13,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-SCHEME_COLOURS = {  # Okabe and Ito's palette: told apart by colour-blind readers
-    "ml_clap": "#D55E00", "m_of_k": "#E69F00", "latin": "#CC79A7", "cacl": "#0072B2", "kcl": "#009E73",
-    "english": "#555555",
-}  # fmt: skip
-SCHEME_NAMES = {
-    "ml_clap": "ML-CLAP", "m_of_k": "m-of-K", "latin": "Latin", "cacl": "CACL", "kcl": "KCL", "english": "English only",
-}  # fmt: skip
-MARKERS = {"ml_clap": "o", "m_of_k": "s", "latin": "D", "cacl": "^", "kcl": "v", "english": "x"}
+from atri_lib.schemes import SCHEMES
+
+SCHEME_COLOURS = {name: scheme.colour for name, scheme in SCHEMES.items()}
+SCHEME_NAMES = {name: scheme.label for name, scheme in SCHEMES.items()}
+MARKERS = {name: scheme.marker for name, scheme in SCHEMES.items()}
 RATE, LIMIT = 16_000, 30_000  # of sounds: samples a second, bytes in a page
 
 
@@ -47,20 +44,6 @@ def curves(table: pd.DataFrame, x: str, y: str, *, label: str | None = None, ax:
     return ax
 
 
-def player(waveform: np.ndarray, label: str = "") -> "Player":
-    """A sound at 16 kHz that a reader can play: mono OGG of at most 30 kB, embedded in the page.
-
-    The audio is embedded only where ATRI_PLAYERS=1 (as `make book` sets) so that notebooks stay small and free of
-    recordings; elsewhere a line of text stands in its place.
-    """
-    return Player([(label, waveform)])
-
-
-def players(sounds: Sequence[tuple[str, np.ndarray]]) -> "Player":
-    """Several sounds, (label, waveform) each, below each other."""
-    return Player(sounds)
-
-
 def encode_ogg(waveform: np.ndarray) -> bytes:
     """Ogg Vorbis bytes of a 16 kHz mono waveform [samples] at the best quality that stays within 30 kB.
 
@@ -74,18 +57,20 @@ def encode_ogg(waveform: np.ndarray) -> bytes:
         raise ValueError("cannot play an empty waveform")
     for divisor in (1, 2):
         sound = waveform if divisor == 1 else resample_poly(waveform, 1, 2)
-        for compression in (0.5, 0.7, 0.85, 1.0):
+        for level in (0.5, 0.7, 0.85, 1.0):
             stream = io.BytesIO()
-            soundfile.write(
-                stream, sound, RATE // divisor, format="OGG", subtype="VORBIS", compression_level=compression
-            )
+            soundfile.write(stream, sound, RATE // divisor, "VORBIS", format="OGG", compression_level=level)
             if stream.tell() <= LIMIT:
                 return stream.getvalue()
     raise ValueError(f"{len(waveform) / RATE:.1f} s of sound do not fit {LIMIT} bytes: play a shorter clip")
 
 
 class Player:
-    """Shows itself as HTML audio elements in a notebook."""
+    """Sounds at 16 kHz, (label, waveform) each, that a reader can play below each other in a notebook.
+
+    The audio, mono OGG of at most 30 kB, is embedded only where ATRI_PLAYERS=1 (as `make book` sets) so that notebooks
+    stay small and free of recordings; elsewhere a line of text stands in its place.
+    """
 
     def __init__(self, sounds: Sequence[tuple[str, np.ndarray]]) -> None:
         self.sounds = sounds
@@ -103,6 +88,14 @@ class Player:
 
     def __repr__(self) -> str:
         return "\n".join(f"[sound of {len(wave) / RATE:.1f} s] {label}" for label, wave in self.sounds)
+
+
+players = Player
+
+
+def player(waveform: np.ndarray, label: str = "") -> Player:
+    """One sound that a reader can play."""
+    return Player([(label, waveform)])
 
 
 class Interactive:

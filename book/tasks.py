@@ -24,7 +24,7 @@ from doit.reporter import ConsoleReporter
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from atri_lib.data.sounds import default_bank
+from atri_lib.data.banks import default_bank
 from atri_lib.storage import write_text
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -172,7 +172,10 @@ def test_every_module_that_python_loads_for_a_chapter_is_among_those_it_is_keyed
     path = next(path for path in COMMITTED if path.stem.startswith("05"))
     code = "\n".join(cell.source for cell in chapters.read(path).cells if "from atri_lib" in cell.source)
     imports = "\n".join(line for line in code.splitlines() if re.match(r"(from|import) ", line))
-    report = "import sys\nfor n, m in list(sys.modules.items()):\n    if 'atri_lib' in n: print(m.__file__)"
+    report = (
+        "import sys\nfor n in list(sys.modules):\n"
+        "    if n.split('.')[0] == 'atri_lib':\n        print(sys.modules[n].__file__)"
+    )
     run = subprocess.run([sys.executable, "-c", f"{imports}\n{report}"], capture_output=True, text=True, check=True)
     loaded = {pathlib.Path(line).resolve() for line in run.stdout.splitlines()}
     used = {file.resolve() for file in chapters.used_files(chapters.read(path), ROOT)}

@@ -29,5 +29,5 @@ def test_bytes_of_tensors_are_the_same_every_time(peaks):
 
 
 def test_what_cannot_be_measured_says_why():
-    with pytest.raises(RuntimeError, match="at least 2 clips"):
+    with pytest.raises(ValueError, match="at least 2 clips"):
         measure([Setting("cacl", 2, batch=1)])

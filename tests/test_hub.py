@@ -4,15 +4,17 @@ import pathlib
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 
-from atri_lib.hub import CheckpointError, ModelUnavailable, load_exactly, model_path, read_state_dict
+from atri_lib.hub import REVISIONS, CheckpointError, ModelUnavailable, load_exactly, model_path, read_state_dict
 
 
 @pytest.fixture
 def cache(monkeypatch, tmp_path) -> pathlib.Path:
     """An empty hub cache, offline."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("ATRI_HUB", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
 
@@ -42,6 +44,55 @@ def test_a_cached_model_without_weights_counts_as_missing(cache):
     (snapshot(cache, "owner", "model") / "config.json").write_text("{}")
     with pytest.raises(ModelUnavailable, match=r"owner/model.*HF_HUB_OFFLINE is set.*hf download owner/model.*HF_HOME"):
         model_path("owner/model")
+
+
+@pytest.fixture
+def asked(cache, monkeypatch) -> list:
+    """The revisions that the hub is asked for, where it may be asked and holds one model."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.delenv("ATRI_OFFLINE", raising=False)
+    revisions = []
+
+    def download(name, revision, local_files_only, **options):
+        if local_files_only:
+            raise LocalEntryNotFoundError("not here")
+        revisions.append(revision)
+        folder = cache / "downloaded"
+        folder.mkdir(parents=True)
+        save_file({"w": torch.ones(2)}, folder / "model.safetensors")
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    return revisions
+
+
+COMMIT = "0123456789" * 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "model", "message"),
+    [
+        ({}, f"owner/model@{COMMIT}", "only when asked: set ATRI_HUB=1"),
+        ({"ATRI_HUB": "1"}, "owner/model", "no commit is pinned: give owner/model@COMMIT"),
+        ({"ATRI_HUB": "1", "ATRI_OFFLINE": "1"}, f"owner/model@{COMMIT}", "ATRI_OFFLINE is set, which forbids"),
+        ({"ATRI_HUB": "1", "HF_HUB_OFFLINE": "1"}, f"owner/model@{COMMIT}", "HF_HUB_OFFLINE is set"),
+        ({"ATRI_HUB": "0"}, "facebook/nllb-200-distilled-600M", f"--revision {'f8d333a0'}"),
+    ],
+)
+def test_the_hub_is_asked_only_when_told_to_and_only_for_a_commit(asked, monkeypatch, settings, model, message):
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ModelUnavailable, match=message):
+        model_path(model)
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("model", "commit"), [(f"owner/model@{COMMIT}", COMMIT), ("facebook/nllb-200-distilled-600M", None)]
+)
+def test_a_download_is_of_the_commit_that_was_named_or_pinned(asked, monkeypatch, model, commit):
+    monkeypatch.setenv("ATRI_HUB", "1")
+    assert model_path(model).name == "downloaded" and asked == [commit or REVISIONS[model]]
 
 
 @pytest.mark.parametrize("name", ["missing.pt", "./owner/model", "a/b/c", "folder/model.safetensors"])

@@ -169,10 +169,20 @@ def test_every_precision_gives_the_value_of_its_inputs_in_float64(dtype):
 
 def test_autocast_does_not_round_the_similarities():
     audio, texts = unit(16, 8, dtype=torch.float32), unit(16, 3, 8, seed=1, dtype=torch.float32)
+    outside = kcl_loss(audio, texts, TAU)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(kcl_loss(audio, texts, TAU), kcl_loss(audio, texts, TAU))
-        inside = kcl_loss(audio, texts, TAU)
-    assert torch.equal(inside, kcl_loss(audio, texts, TAU))
+        assert torch.equal(kcl_loss(audio, texts, TAU), outside)
+        rounded = torch.stack([(audio @ text.T).float() for text in texts.unbind(1)]) / TAU  # as autocast would have it
+    naive = ((rounded.logsumexp(1) + rounded.logsumexp(2)) / 2 - rounded.diagonal(dim1=1, dim2=2)).mean()
+    assert 1e-5 < (naive - outside).abs() < 0.1
+
+
+def test_weights_of_cacl_count_its_sides():
+    audio, english, other = unit(5, 4), unit(5, 4, seed=1), unit(5, 4, seed=2)
+    sides = [info_nce(a, b, TAU) for a, b in ((audio, english), (audio, other), (english, other))]
+    weighted = cacl_loss(audio, english, other, TAU, weights=(0.5, 0.25, 0.25))
+    torch.testing.assert_close(weighted, 0.5 * sides[0] + 0.25 * sides[1] + 0.25 * sides[2])
+    torch.testing.assert_close(cacl_loss(audio, english, other, TAU, weights=(0.0, 1.0, 0.0)), sides[1])
 
 
 def test_functional_transforms_pass_through():

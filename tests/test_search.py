@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+import soundfile
+import torch
+from conftest import toy_data
 
-from atri_lib.search import Index, SearchError
+from atri_lib.languages import UnknownLanguage
+from atri_lib.search import Index, Searcher, SearchError, index_folder, index_sentences
+from atri_lib.training import Run, TrainConfig, fit
 
-INDEX = Index(("a", "b", "c", "d"), np.array([[0, 1], [1, 0], [0.6, 0.8], [1, 0]], np.float32), "run")
+INDEX = Index(("a", "b", "c", "d"), np.array([[0, 1], [1, 0], [0.6, 0.8], [1, 0]], np.float32), "weights")
 
 
 def test_the_nearest_come_first_and_equal_ones_keep_their_order():
@@ -17,7 +22,127 @@ def test_the_nearest_come_first_and_equal_ones_keep_their_order():
 def test_an_index_is_read_as_it_was_written(tmp_path):
     INDEX.save(tmp_path / "index")
     read = Index.load(tmp_path / "index")
-    assert (read.names, read.run) == (INDEX.names, INDEX.run) and np.array_equal(read.embeddings, INDEX.embeddings)
+    assert (tuple(read.names), read.weights) == (INDEX.names, INDEX.weights)
+    assert np.array_equal(read.embeddings, INDEX.embeddings)
     (tmp_path / "other").write_bytes(b"no index")
     with pytest.raises(SearchError, match="not an index"):
         Index.load(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("names", "vectors", "message"),
+    [
+        (("a",), np.ones((2, 3), np.float32), r"1 names for vectors of shape \(2, 3\)"),
+        (("a", "b"), np.ones(2, np.float32), r"vectors of shape \(2,\)"),
+        ("ab", np.ones((2, 3), np.float32), "no list of texts"),
+        ((1, 2), np.ones((2, 3), np.float32), "no list of texts"),
+        (("a", "b"), np.full((2, 3), np.nan, np.float32), "not finite"),
+        (("a", "b"), np.ones((2, 3)), "not finite float32"),
+    ],
+)
+def test_parts_that_do_not_fit_make_no_index(names, vectors, message):
+    with pytest.raises(SearchError, match=message):
+        Index(names, vectors, "weights")
+
+
+def test_an_index_replaces_an_index_and_nothing_else(tmp_path):
+    INDEX.save(tmp_path / "index")
+    Index(("e",), np.ones((1, 2), np.float32), "other").save(tmp_path / "index")
+    assert list(Index.load(tmp_path / "index").names) == ["e"]
+    soundfile.write(tmp_path / "clip.flac", np.zeros(2000), 16000)
+    before = (tmp_path / "clip.flac").read_bytes()
+    with pytest.raises(SearchError, match="clip.flac: not an index .*; name another file"):
+        INDEX.save(tmp_path / "clip.flac")
+    assert (tmp_path / "clip.flac").read_bytes() == before
+
+
+class Ear(torch.nn.Module):
+    """Patches of 1,000 samples: 12 numbers each."""
+
+    dim = 12
+
+    def forward(self, clips):
+        patches = clips[:, : clips.shape[1] // 1000 * 1000].reshape(len(clips), -1, 1000)
+        return patches.unflatten(-1, (10, 100)).std(-1).repeat(1, 1, 2)[..., :12]
+
+
+class Reader(torch.nn.Module):
+    """How often each of ten letters occurs."""
+
+    dim = 10
+
+    def embed(self, sentences, language):
+        return torch.tensor([[sentence.count(letter) for letter in "abcdefghio"] for sentence in sentences]).float()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    config = TrainConfig(epochs=2, batch_size=20, width=8, hidden=8)
+    return fit(config, toy_data(), folder=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def searcher(run, monkeypatch):
+    monkeypatch.setattr("atri_lib.search.build_encoders", lambda *names: (Ear(), Reader()))
+    return Searcher(run)
+
+
+@pytest.fixture
+def sounds(tmp_path):
+    """Three sounds of different length and loudness, one in a folder of its own, and what macOS leaves beside them."""
+    (tmp_path / "more").mkdir()
+    noise = np.random.default_rng(0).normal(size=16000)
+    for i, name in enumerate(("b.wav", "a.flac", "more/c.WAV")):
+        samples = 0.1 * (i + 1) * noise[: 4000 * (i + 1)] / 4
+        soundfile.write(tmp_path / name, samples, 16000, format=name[-4:].strip("."))
+    (tmp_path / "more" / "._c.wav").write_bytes(b"macOS")
+    return tmp_path
+
+
+def test_sounds_and_sentences_become_unit_vectors_of_the_runs_space(searcher, run):
+    assert searcher.weights == run.metrics["sha256"]["weights.safetensors"]
+    assert not searcher.model.training
+    audio = searcher.embed_audio(np.random.default_rng(1).normal(size=5000).astype(np.float32))
+    texts = searcher.embed_texts(["a dog", "a bird", "a cat"], "eng")
+    assert audio.shape == (8,) and texts.shape == (3, 8)
+    np.testing.assert_allclose(np.linalg.norm([audio, *texts], axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(texts[1], searcher.embed_texts(["a bird"], "eng")[0], rtol=1e-5)
+
+
+def test_a_folder_is_searched_by_the_same_numbers_as_each_sound(searcher, sounds):
+    index = index_folder(searcher, sounds)
+    assert index.names == ("a.flac", "b.wav", "more/c.WAV") and index.weights == searcher.weights
+    query = searcher.embed_texts(["a big dog"], "eng")[0]
+    found = dict(index.nearest(query, 9))
+    for name in index.names:
+        wave, _ = soundfile.read(sounds / name, dtype="float32")
+        assert found[name] == pytest.approx(float(searcher.embed_audio(wave) @ query), abs=1e-5)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_sentences_are_found_by_a_sound(searcher):
+    index = index_sentences(searcher, ["a dog", " ", "a bird "], "eng")
+    assert index.names == ("a dog", "a bird")
+    np.testing.assert_allclose(index.embeddings, searcher.embed_texts(["a dog", "a bird"], "eng"), rtol=1e-5)
+    with pytest.raises(SearchError, match="no captions"):
+        index_sentences(searcher, [" "], "eng")
+
+
+@pytest.mark.parametrize("text", ["", " \t", "\u200b", "\0", "half \ud83d"])
+def test_what_is_no_text_is_refused(searcher, text):
+    with pytest.raises(SearchError, match="describe a sound|half of a character"):
+        searcher.embed_texts(["a dog", text], "eng")
+    with pytest.raises(UnknownLanguage):
+        searcher.embed_texts(["a dog"], "xx")
+
+
+def test_the_broken_sounds_of_a_folder_are_named(searcher, sounds):
+    (sounds / "d.wav").write_text("text")
+    (sounds / "e.mp3").write_bytes(b"")
+    with pytest.raises(SearchError, match=r"(?s)d\.wav: .*e\.mp3: .*repair or move"):
+        index_folder(searcher, sounds)
+    with pytest.raises(SearchError, match="nowhere: no such folder"):
+        index_folder(searcher, sounds / "nowhere")
+    (sounds / "empty").mkdir()
+    with pytest.raises(SearchError, match="empty: no audio files"):
+        index_folder(searcher, sounds / "empty")

@@ -10,17 +10,16 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import soundfile
-
 from atri_lib import storage
-from atri_lib.data.manifest import SAMPLE_RATE, ManifestError, check_header, read_audio
+from atri_lib.audio import SAMPLE_RATE, UnreadableSound, check_header, read_audio, write_audio
 from atri_lib.data.translation import CsvError, Translation, csv_rows
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
+from atri_lib.storage import offline
 
 CAPTIONS = 5  # of each validation and test clip in both corpora, and of each training clip of Clotho
 AUDIO = (".wav", ".flac", ".ogg", ".mp3")
-SPLITS = {"train": "development", "val": "validation", "test": "evaluation"}
+SUBSETS = {"train": "development", "val": "validation", "test": "evaluation"}
 AUDIOCAPS_COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
 
 
@@ -61,6 +60,8 @@ def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
     """
     if name not in ("audiocaps", "clotho"):
         raise CorpusError(f"no corpus {name!r}: use audiocaps or clotho")
+    if offline():
+        raise CorpusError(f"downloading {name}: ATRI_OFFLINE forbids all network; give a local copy to read_{name}")
     try:
         from aac_datasets.datasets import functional
     except ImportError as error:
@@ -70,12 +71,10 @@ def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
         ) from error
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if name == "clotho":
-        for subset in ("dev", "val", "eval"):
-            functional.download_clotho_dataset(root=str(folder), subset=subset, verbose=1)
-    else:
-        for subset in ("train", "val", "test"):
-            functional.download_audiocaps_dataset(root=str(folder), subset=subset, sr=SAMPLE_RATE, verbose=1)
+    subsets = {"clotho": ("dev", "val", "eval"), "audiocaps": ("train", "val", "test")}[name]
+    options = {"sr": SAMPLE_RATE} if name == "audiocaps" else {}
+    for subset in subsets:
+        getattr(functional, f"download_{name}_dataset")(root=str(folder), subset=subset, verbose=1, **options)
     return folder
 
 
@@ -88,7 +87,7 @@ def read_clotho(folder: str | os.PathLike) -> Corpus:
     folder, clips = pathlib.Path(folder), []
     audio = {(path.parent.name, path.name): path for path in _audio_files(folder)}
     names = [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
-    for split, subset in SPLITS.items():
+    for split, subset in SUBSETS.items():
         for row in _table(folder, f"clotho_captions_{subset}.csv", ["file_name", *names]):
             captions = {"eng": tuple(row[name] for name in names)}
             name = pathlib.PurePath(row["file_name"])
@@ -105,7 +104,7 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     """
     folder, clips = pathlib.Path(folder), []
     audio = {path.stem: path for path in _audio_files(folder)}
-    for split in SPLITS:
+    for split in SUBSETS:
         rows: dict[tuple[str, str], list[dict[str, str]]] = {}
         for row in _table(folder, f"{split}.csv", AUDIOCAPS_COLUMNS):
             rows.setdefault((row["youtube_id"], row["start_time"]), []).append(row)
@@ -120,21 +119,21 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
 
 
 def _audio_files(folder: pathlib.Path) -> Iterable[pathlib.Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO)
+    found = sorted(folder.rglob("*"))  # macOS leaves "._name" beside a file
+    return (path for path in found if path.suffix.lower() in AUDIO and not path.name.startswith("."))
 
 
 def _table(folder: pathlib.Path, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of the one file of that name below a folder, stripped, none of `columns` empty; [] without the file."""
+    """The rows of the one file of that name below a folder, none of `columns` empty; [] without the file."""
     found = sorted(folder.rglob(name))
     if len(found) > 1:
         listed = ", ".join(str(path) for path in found)
         raise CorpusError(f"{folder} holds {name} {len(found)} times ({listed}): give the folder of one version")
-    rows = []
-    for line, row in csv_rows(found[0], columns) if found else ():
-        rows.append({column: row[column].strip() for column in columns})
-        if empty := [column for column, cell in rows[-1].items() if not cell]:
+    rows = csv_rows(found[0], columns) if found else []
+    for line, row in rows:
+        if empty := [column for column in columns if not row[column]]:
             raise CsvError(f"{found[0]}:{line}: {empty[0]} is empty")
-    return rows
+    return [row for _, row in rows]
 
 
 def _corpus(name: str, folder: pathlib.Path, clips: list[Clip]) -> Corpus:
@@ -171,11 +170,11 @@ def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corp
     translation. Raises CorpusError when there is no table, or a caption would have no Japanese at all.
     """
     texts: dict[str, str] = {}
-    for split in SPLITS:
+    for split in SUBSETS:
         tables = [pathlib.Path(folder, name) for name in (f"{split}.csv", f"{split}_auto.csv")]
         table = next((path for path in tables if path.is_file()), None)
         if table is not None:
-            texts |= {row["audiocap_id"]: row["caption"].strip() for _, row in csv_rows(table, AUDIOCAPS_COLUMNS)}
+            texts |= {row["audiocap_id"]: row["caption"] for _, row in csv_rows(table, AUDIOCAPS_COLUMNS)}
     if not texts:
         raise CorpusError(f"{folder}: no train.csv, val.csv or test.csv of ML-AudioCaps here")
     clips, rest = [], 0
@@ -195,7 +194,7 @@ def write_corpus(corpus: Corpus, folder: str | os.PathLike) -> tuple[pathlib.Pat
 
     What is converted already is kept, so a killed conversion resumes. Left out, as "split/id: reason", are clips
     without audio and files that load_manifest would refuse. Raises CorpusError when a language is not complete, and
-    OSError or soundfile.SoundFileError when a file cannot be written: run it again when there is space.
+    OSError when a file cannot be written: run it again when there is space.
     """
     for clip in corpus.clips:
         for code in CODES:
@@ -207,9 +206,11 @@ def write_corpus(corpus: Corpus, folder: str | os.PathLike) -> tuple[pathlib.Pat
         target = pathlib.PurePosixPath("audio", clip.split, f"{clip.id}.flac")
         try:
             if not (folder / target).exists():
-                _convert(clip.audio, folder / target)
+                mono = read_audio(clip.audio)
+                with storage.atomic_path(folder / target) as partial:
+                    write_audio(partial, mono)
             check_header(folder / target)  # an earlier version converted clips that load_manifest refuses
-        except ManifestError as error:  # of reading; what fails in writing ends the conversion
+        except UnreadableSound as error:  # of reading; what fails in writing ends the conversion
             left_out.append(f"{clip.split}/{clip.id}: {error}")
             continue
         captions = {code: list(clip.captions[code]) for code in CODES}
@@ -217,9 +218,3 @@ def write_corpus(corpus: Corpus, folder: str | os.PathLike) -> tuple[pathlib.Pat
     manifest = folder / "manifest.jsonl"
     storage.write_text(manifest, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     return manifest, left_out
-
-
-def _convert(source: pathlib.Path, target: pathlib.Path) -> None:
-    mono = read_audio(source)
-    with storage.atomic_path(target) as partial:
-        soundfile.write(partial, mono, SAMPLE_RATE)

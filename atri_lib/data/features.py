@@ -1,105 +1,128 @@
 """What a frozen tower says of a dataset, computed once, kept by content, memory-mapped."""
 
+import contextlib
 import json
+import os
 import pathlib
-from collections.abc import Sequence
-from typing import Protocol
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from atri_lib import storage
+from atri_lib.data.dataset import Dataset
 from atri_lib.languages import CODES
+from atri_lib.pooling import encode_parts
 from atri_lib.progress import progress
+
+LOADERS = min(8, os.cpu_count() or 1)  # threads that decode or render sounds while the encoder computes
+MOST_SAMPLES = 2**24  # of a batch: 17 minutes
+SETTLED = 2 * 10**9  # nanoseconds after which a change of a file shows in its times for certain
 
 
 class FeatureError(ValueError):
     """A cached feature file that does not fit its description."""
 
 
-class Dataset(Protocol):
-    """What features are computed from (data.manifest and data.scenes provide it)."""
-
-    checksum: str
-
-    def __len__(self) -> int: ...
-    def waveform(self, index: int) -> np.ndarray: ...
-    def sentences(self, code: str) -> list[str]: ...
-
-
-def audio_features(dataset: Dataset, encoder, *, batch_size: int = 32, parts: int = 9) -> np.ndarray:
+def audio_features(dataset: Dataset, encoder: nn.Module, parts: int, key: str = "", batch_size: int = 32) -> np.ndarray:
     """What a frozen audio encoder makes of a dataset's clips: float32 [N, parts, F], from the cache if it was there.
 
-    The key is the dataset's checksum, the encoder's fingerprint and its code. A clip's patches are averaged into
-    `parts` equal stretches of time (9: the patches of YAMNet in 5 s), so clips of any length fit one array, which is
-    memory-mapped; a file that fails its checksum is computed anew.
+    The cache's key is the dataset's checksum, `parts` and `encoder_key` (key: where it is known already). The patches
+    are pooled as in a model with an open tower, so both give the projections the same. The number of threads is not
+    in the key, and with another one torch adds in another order: values then differ by up to 1e-5.
     """
-    key = storage.checksum("audio", dataset.checksum, encoder.fingerprint, encoder_code(encoder), parts)
-    return _load_or_compute(key, lambda: _encode_audio(dataset, encoder, batch_size, parts))
+    key = storage.checksum("audio", dataset.checksum, key or encoder_key(encoder), parts)
+    return _load_or_compute(key, (len(dataset), parts), lambda: _encode_audio(dataset, encoder, parts, batch_size))
 
 
-def text_features(dataset: Dataset, encoder) -> np.ndarray:
+def text_features(dataset: Dataset, encoder: nn.Module, key: str = "") -> np.ndarray:
     """The same of its captions under a frozen text encoder: float32 [K, M, D], all eight languages, English first."""
-    key = storage.checksum("text", dataset.checksum, encoder.fingerprint, encoder_code(encoder), list(CODES))
-    return _load_or_compute(key, lambda: _encode_text(dataset, encoder))
+    key = storage.checksum("text", dataset.checksum, key or encoder_key(encoder), list(CODES))
+    return _load_or_compute(key, (len(CODES),), lambda: _encode_text(dataset, encoder))
 
 
-def encoder_code(encoder) -> str:
-    """Checksum of the code that features of an encoder come from."""
-    return storage.code_hash(type(encoder).__module__, "atri_lib.encoders.text", __name__)
+def encoder_key(encoder: nn.Module) -> str:
+    """Checksum of an encoder's weights and of the code that features of it come from; hashes every weight."""
+    code = storage.code_hash(type(encoder).__module__, "atri_lib.encoders.text", "atri_lib.pooling", __name__)
+    return storage.checksum(encoder.fingerprint, code)
 
 
-def _load_or_compute(key: str, compute) -> np.ndarray:
+def load_ahead(dataset: Dataset, indices: Iterable[int]) -> Iterator[np.ndarray]:
+    """The clips of a dataset in the order given; a few are decoded in threads before they are taken."""
+    with ThreadPoolExecutor(LOADERS) as pool:
+        coming: deque = deque()
+        for index in indices:
+            coming.append(pool.submit(dataset.waveform, index))
+            if len(coming) > 2 * LOADERS:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+
+
+@torch.no_grad()
+def encode_clips(clips: Sequence[np.ndarray], encoder: nn.Module, parts: int) -> np.ndarray:
+    """Patch features of waveforms of any lengths, averaged in equal parts of each clip: float32 [N, parts, F]."""
+    encoder.eval()
+    device = next((parameter.device for parameter in encoder.parameters()), "cpu")
+    return encode_parts(encoder, [torch.from_numpy(clip).to(device) for clip in clips], parts).float().cpu().numpy()
+
+
+def _encode_audio(dataset: Dataset, encoder: nn.Module, parts: int, batch_size: int) -> np.ndarray:
+    rows: list[np.ndarray] = []
+    batch: list[np.ndarray] = []
+    for clip in progress(load_ahead(dataset, range(len(dataset))), "audio features", total=len(dataset), unit="clip"):
+        if batch and (len(batch) == batch_size or sum(map(len, batch)) + len(clip) > MOST_SAMPLES):
+            rows.append(encode_clips(batch, encoder, parts))
+            batch = []
+        batch.append(clip)
+    return np.concatenate([*rows, encode_clips(batch, encoder, parts)])
+
+
+@torch.no_grad()
+def _encode_text(dataset: Dataset, encoder: nn.Module) -> np.ndarray:
+    rows: list[Tensor] = [encoder.embed(dataset.sentences(code), language=code) for code in CODES]
+    return torch.stack(rows).float().cpu().numpy()
+
+
+def _load_or_compute(key: str, leading: tuple[int, ...], compute: Callable[[], np.ndarray]) -> np.ndarray:
     folder = storage.cache_dir("features") / key
     try:
-        return read_array(folder)
+        values = read_array(folder)
+        if values.shape[: len(leading)] == leading:
+            return values
     except (FeatureError, OSError):
-        pass
+        pass  # absent or damaged
     values = compute()
     with storage.atomic_path(folder, folder=True, replace=True) as partial:
         np.save(partial / "values.npy", values, allow_pickle=False)
-        note = {"shape": list(values.shape), "dtype": values.dtype.str}
-        storage.write_json(partial / "about.json", note | {"sha256": storage.sha256_file(partial / "values.npy")})
+        about = {"shape": list(values.shape), "dtype": values.dtype.str}
+        storage.write_json(partial / "about.json", about | {"sha256": storage.sha256_file(partial / "values.npy")})
     return read_array(folder)
 
 
 def read_array(folder: pathlib.Path) -> np.ndarray:
-    """Memory-map a cached array after checking its checksum. Raises FeatureError, or OSError when it is not there."""
-    path = folder / "values.npy"
+    """Memory-map a cached array (a page is copied when it is written to) after checking it against about.json.
+
+    Its SHA-256 is taken once for every state of the file, which size and times on disk tell apart. Raises FeatureError
+    when file and description do not fit, OSError when they are not there.
+    """
+    path, note = folder / "values.npy", folder / "about.json"
     try:
-        about = json.loads((folder / "about.json").read_text())
-        if storage.sha256_file(path) != about["sha256"]:
-            raise FeatureError(f"{path}: content does not match its checksum; delete {folder} to compute it again")
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (KeyError, json.JSONDecodeError) as error:
-        raise FeatureError(f"{folder / 'about.json'}: unreadable ({error}); delete {folder}") from error
-
-
-def _encode_audio(dataset: Dataset, encoder, batch_size: int, parts: int) -> np.ndarray:
-    batches = []
-    for start in progress(range(0, len(dataset), batch_size), "audio features", unit="batch"):
-        clips = [dataset.waveform(i) for i in range(start, min(start + batch_size, len(dataset)))]
-        batches.append(encode_clips(clips, encoder, parts))
-    return np.concatenate(batches)
-
-
-@torch.no_grad()
-def encode_clips(clips: Sequence[np.ndarray], encoder, parts: int = 9) -> np.ndarray:
-    """Patch features of waveforms of any lengths, averaged into equal stretches of time: float32 [N, parts, F]."""
-    encoder.eval()
-    device = next((parameter.device for parameter in encoder.parameters()), "cpu")
-    lengths, values = np.array([len(clip) for clip in clips]), {}
-    for length in np.unique(lengths):  # clips of one length together: no padding, so no batch changes a clip
-        rows = np.flatnonzero(lengths == length)
-        patches = encoder(torch.from_numpy(np.stack([clips[row] for row in rows])).to(device))  # [n, P, F]
-        pooled = nn.functional.adaptive_avg_pool1d(patches.float().transpose(1, 2), parts).transpose(1, 2)
-        values |= dict(zip(rows.tolist(), pooled.cpu().numpy(), strict=True))
-    return np.stack([values[row] for row in range(len(clips))]).astype(np.float32)
-
-
-@torch.no_grad()
-def _encode_text(dataset: Dataset, encoder) -> np.ndarray:
-    encoder.eval()
-    rows = [encoder.embed(dataset.sentences(code), language=code) for code in CODES]
-    return torch.stack(rows).float().cpu().numpy()
+        about, status = json.loads(note.read_text()), path.stat()
+        state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        known = about.get("checked") == state
+        whole = known or storage.sha256_file(path) == about["sha256"]
+        values = np.load(path, mmap_mode="c", allow_pickle=False) if whole else np.empty(0)
+        whole = whole and [list(values.shape), values.dtype.str] == [about["shape"], about["dtype"]]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise FeatureError(f"{note}: unreadable ({error}); delete {folder} to compute it again") from error
+    if not whole:
+        raise FeatureError(f"{path}: content does not match its checksum; delete {folder} to compute it again")
+    if not known and time.time_ns() - status.st_ctime_ns > SETTLED:
+        with contextlib.suppress(OSError):  # a cache that cannot be written to is hashed every time
+            storage.write_json(note, about | {"checked": state})
+    return values

@@ -11,10 +11,11 @@ from itertools import combinations, permutations
 import numpy as np
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from atri_lib.data.manifest import SPLITS
+from atri_lib.audio import SAMPLE_RATE
+from atri_lib.data.dataset import SPLITS, Dataset
 from atri_lib.data.phrases import PHRASINGS, caption
-from atri_lib.data.sounds import SAMPLE_RATE, Bank
-from atri_lib.languages import CODES, language
+from atri_lib.data.sounds import Bank
+from atri_lib.languages import CODES
 from atri_lib.storage import checksum
 
 FORMAT = 1  # raise it when the same recipe is rendered differently
@@ -75,8 +76,8 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class SceneSet:
-    """A dataset of scenes (the interface of manifest.AudioCaptions); audio is rendered when asked for."""
+class SceneSet(Dataset):
+    """A dataset of scenes; audio is rendered when asked for."""
 
     recipes: tuple[Recipe, ...]
     captions: tuple[dict[str, tuple[str, ...]], ...]
@@ -88,18 +89,9 @@ class SceneSet:
     entropy: tuple[int, int]
     seconds: float
 
-    def __len__(self) -> int:
-        return len(self.recipes)
-
-    def sentences(self, code: str) -> list[str]:
-        """All captions in one language, one per scene."""
-        language(code)
-        return [entry[code][0] for entry in self.captions]
-
     @property
-    def owner(self) -> np.ndarray:
-        """int64 [M]: the scene of each caption; here every scene has one."""
-        return np.arange(len(self))
+    def origin(self) -> str:
+        return self.bank.name
 
     def waveform(self, index: int) -> np.ndarray:
         """Scene `index` as float32 [samples]; depends on the seed and the index alone, not on earlier calls."""
@@ -121,11 +113,7 @@ class SceneSet:
 
 
 def make_scenes(
-    bank: Bank,
-    sizes: dict[str, int] | None = None,
-    seed: int = 0,
-    seconds: float = 5.0,
-    style: SceneStyle | None = None,
+    bank: Bank, sizes: dict[str, int] | None = None, seed: int = 0, seconds: float = 5, style: SceneStyle | None = None
 ) -> dict[str, SceneSet]:
     """Compose scenes for each split from a bank; byte for byte the same for the same bank, sizes, seed and style.
 

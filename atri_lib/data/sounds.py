@@ -1,15 +1,13 @@
 """Single sounds with a name in eight languages: what scenes are composed of."""
 
-import functools
-import sys
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from atri_lib.audio import SAMPLE_RATE
 from atri_lib.storage import checksum
 
-SAMPLE_RATE = 16_000
 LEVEL = 0.1  # root mean square of a sound's loudest 0.4 s
 PEAK = 0.95
 _FRAME = SAMPLE_RATE // 50
@@ -17,10 +15,6 @@ _FRAME = SAMPLE_RATE // 50
 
 class SoundsUnavailable(RuntimeError):
     """The recordings are not on this machine and cannot be fetched; the message says what to do."""
-
-
-class UnreadableSound(ValueError):
-    """An audio file that cannot be decoded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,16 +69,3 @@ def levelled(waveform: np.ndarray) -> np.ndarray:
     shaped[: len(fade)] *= fade
     shaped[-len(fade) :] *= fade[::-1]
     return np.round(shaped * 2**15).astype(np.int16).astype(np.float32) / 2**15
-
-
-@functools.cache
-def default_bank() -> Bank:
-    """The recordings, fetched if need be; where they cannot be had, synthetic sounds and one notice on stderr."""
-    from atri_lib.data.recorded import RecordedBank  # here, because both banks build on this module
-    from atri_lib.data.synthetic import SyntheticBank
-
-    try:
-        return RecordedBank()
-    except SoundsUnavailable as reason:
-        print(f"Notice: {reason}\nContinuing with synthetic sounds instead of recordings.", file=sys.stderr)
-        return SyntheticBank()

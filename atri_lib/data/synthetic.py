@@ -5,14 +5,15 @@ import pathlib
 
 import numpy as np
 
-from atri_lib.data.sounds import SAMPLE_RATE, Sound, bank_checksum, levelled
+from atri_lib.audio import SAMPLE_RATE
+from atri_lib.data.sounds import Sound, bank_checksum, levelled
 
 Rng = np.random.Generator
 NAMES = pathlib.Path(__file__).with_name("synthetic_names.json")
 
 
 class SyntheticBank:
-    """32 sounds of 0.8 to 2 s, a function of the seed alone (pitches, rates and noise vary by about 10 %)."""
+    """29 sounds of 0.8 to 2 s, a function of the seed alone (pitches, rates and noise vary by about 10 %)."""
 
     def __init__(self, seed: int = 0):
         names = json.loads(NAMES.read_text(encoding="utf-8"))
@@ -67,7 +68,7 @@ def _every(t: np.ndarray, period: float) -> np.ndarray:
 
 
 def _struck(t: np.ndarray, partials: dict[float, float]) -> np.ndarray:
-    """Partials f Hz -> decay in 1/s, each dying away from t = 0; the body of bells, gongs and drums."""
+    """Partials f Hz -> decay in 1/s, each dying away from t = 0; the body of bells."""
     return sum(np.sin(2 * np.pi * f * t) * np.exp(-decay * t) for f, decay in partials.items())
 
 
@@ -111,13 +112,6 @@ def clock(rng: Rng) -> np.ndarray:
 def church_bell(rng: Rng) -> np.ndarray:
     f = _vary(rng, 420)
     return _struck(_time(rng, 2.0), {0.5 * f: 1, f: 2, 1.2 * f: 2.5, 1.5 * f: 3, 2 * f: 3.5, 2.7 * f: 5})
-
-
-def gong(rng: Rng) -> np.ndarray:
-    t = _time(rng, 2.0)
-    f = _vary(rng, 90)
-    body = _struck(t, {f * k: 1 + 0.1 * k for k in (1, 1.5, 1.9, 2.6, 3.3, 4.7)})
-    return body + 0.3 * _noise(rng, t, 800, 3000) * t * np.exp(-2 * t)
 
 
 def drum(rng: Rng) -> np.ndarray:
@@ -180,16 +174,6 @@ def small_bird(rng: Rng) -> np.ndarray:
     note = _every(t, _vary(rng, 0.23))
     f = _vary(rng, 3600) + 1200 * np.sin(2 * np.pi * 9 * note)
     return _tone(t, f) * (note < 0.15) * np.sin(np.pi * note / 0.15)
-
-
-def cricket(rng: Rng) -> np.ndarray:
-    t = _time(rng, 1.5)
-    return _tone(t, _vary(rng, 4600)) * (np.sin(2 * np.pi * _vary(rng, 32) * t) > 0) * (t % 0.5 < 0.32)
-
-
-def woodpecker(rng: Rng) -> np.ndarray:
-    t = _time(rng, 1.2)
-    return _noise(rng, t, 500, 1800) * np.exp(-120 * _every(t, 1 / _vary(rng, 18))) * (t % 0.65 < 0.5)
 
 
 def drop_of_water(rng: Rng) -> np.ndarray:
@@ -261,8 +245,8 @@ def electronic_beep(rng: Rng) -> np.ndarray:
 
 
 _GENERATORS = (
-    alarm_clock, siren, telephone, beating_heart, clock, church_bell, gong, drum, rain_shower, strong_wind,
-    ocean_wave, clap_of_thunder, engine, helicopter, propeller_plane, steam_locomotive, foghorn, small_bird, cricket,
-    woodpecker, drop_of_water, buzzer, whistle, rising_tone, falling_tone, typewriter, geiger_counter, flute, organ,
+    alarm_clock, siren, telephone, beating_heart, clock, church_bell, drum, rain_shower, strong_wind,
+    ocean_wave, clap_of_thunder, engine, helicopter, propeller_plane, steam_locomotive, foghorn, small_bird,
+    drop_of_water, buzzer, whistle, rising_tone, falling_tone, typewriter, geiger_counter, flute, organ,
     car_horn, untuned_radio, electronic_beep,
 )

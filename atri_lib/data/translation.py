@@ -1,5 +1,6 @@
 """Captions in other languages: machine translation that can be killed and resumed, or a table of your own."""
 
+import contextlib
 import csv
 import json
 import os
@@ -9,13 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+from filelock import FileLock
 
 from atri_lib import storage
+from atri_lib.data.dataset import text_fault
 from atri_lib.hub import CheckpointError, model_path
 from atri_lib.languages import CODES, language
 from atri_lib.progress import progress
 
 MODEL = "facebook/nllb-200-distilled-600M"
+FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet executes, or one made harmless
 LOOP = re.compile(r"(.{2,80}?)\1{3,}", re.DOTALL)  # a stretch of text four times in a row
 
 
@@ -34,10 +38,9 @@ class Translation:
 
 
 class TranslationCache:
-    """Finished translations in a JSONL file that only grows.
+    """Finished translations in a JSONL file that only grows and that several processes may share.
 
-    A batch is appended in one write of whole lines, so a kill loses at most the batch in work and several processes
-    may share the file. A line cut short by a kill, or a blank one, is skipped when reading.
+    A kill loses at most the batch in work: a line cut short is skipped when reading, and translated again.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -45,12 +48,10 @@ class TranslationCache:
         self._texts: dict[tuple, tuple[str, bool]] = {}
         if self.path.exists():
             for line in self.path.read_bytes().splitlines():
-                try:
+                with contextlib.suppress(ValueError, KeyError, TypeError):
                     self._keep(json.loads(line))
-                except (ValueError, KeyError, TypeError):
-                    continue  # blank, or cut short: translated again
 
-    def _keep(self, record: dict) -> tuple:
+    def _keep(self, record: dict) -> None:
         *key, text, truncated = (record[name] for name in FIELDS)
         self._texts[tuple(key)] = (text, truncated)
 
@@ -62,12 +63,9 @@ class TranslationCache:
         """Append a batch of records with the keys FIELDS and make sure it is on disk."""
         lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, "ab+", buffering=0) as stream:
-            if stream.seek(0, os.SEEK_END):
-                stream.seek(-1, os.SEEK_END)
-                lines = (b"" if stream.read(1) == b"\n" else b"\n") + lines  # never continue a line cut short
-            if stream.write(lines) != len(lines):
-                raise OSError(f"{self.path}: disk full? the last batch of translations was not written whole")
+        with FileLock(f"{self.path}.lock"), open(self.path, "ab") as stream:
+            stream.write(b"\n" + lines)  # the first line end closes a line that was cut short
+            stream.flush()
             os.fsync(stream.fileno())
         for record in records:
             self._keep(record)
@@ -90,28 +88,31 @@ def translate(
 ) -> dict[str, list[Translation]]:
     """Translate sentences into each target language, in the order given.
 
-    model: hub id or folder of a sequence-to-sequence checkpoint of transformers: one with language tags (NLLB-200,
-    M2M-100, mBART-50, MADLAD-400, Marian groups) or of a single pair (Marian; one target). cache: JSONL file of what
-    is done; by default one for all in the library's cache. A sentence is known by its text, the model's name, the
-    languages, `beams` and `max_tokens`; each is translated once, longest first, and saved batch by batch, so a killed
-    call resumes where it was. With everything cached the model is not loaded.
-    Raises UnknownLanguage, ValueError for an empty sentence, ModelUnavailable, CheckpointError when the checkpoint
-    does not know a language.
+    model: hub id or folder of an NLLB-200 checkpoint in the format of transformers. cache: JSONL file of what
+    is done; by default one for all in the library's cache. A sentence is known by its text, the bytes of the model's
+    files, the languages, `beams` and `max_tokens`; each is translated once, longest first, and saved batch by batch,
+    so a killed call resumes where it was. With everything cached the model is not loaded.
+    Raises UnknownLanguage, ValueError for a sentence that is empty or too long, ModelUnavailable, CheckpointError when
+    the checkpoint is damaged, lacks weights or does not know a language.
     """
     if isinstance(sentences, str):
         raise TypeError(f"expected a list of sentences, not one string: [{sentences[:40]!r}]")
-    if not all(sentence.strip() for sentence in sentences):
-        raise ValueError("an empty sentence among those to translate; remove it first")
+    for number, sentence in enumerate(sentences, start=1):
+        if fault := text_fault(sentence):
+            raise ValueError(f"sentence {number} of those to translate {fault}: {sentence[:40]!r}")
     source, targets = language(source).code, [language(code).code for code in targets]
     known = TranslationCache(cache or storage.cache_dir("translations") / "translations.jsonl")
-    settings = {"model": str(model), "beams": beams, "max_tokens": max_tokens, "source": source}
+    folder = model_path(model)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    weights = storage.checksum(*([path.name, storage.sha256_file(path)] for path in files))
+    settings = {"model": weights, "beams": beams, "max_tokens": max_tokens, "source": source}
     key = tuple(settings.values())
     missing = {
         code: sorted({s for s in sentences if known.get(*key, code, s) is None}, key=lambda s: (-len(s), s))
         for code in targets
     }
     if any(missing.values()):
-        generate = _load(model, source, [code for code in targets if missing[code]], beams, max_tokens, device)
+        generate = _load(folder, source, [code for code in targets if missing[code]], beams, max_tokens, device)
         for code, rest in missing.items():
             for start in progress(range(0, len(rest), batch_size), f"translating to {code}", unit="batch"):
                 batch = rest[start : start + batch_size]
@@ -122,29 +123,34 @@ def translate(
     return {code: [Translation(s, code, *known.get(*key, code, s)) for s in sentences] for code in targets}
 
 
-def _load(model, source: str, targets: list[str], beams: int, max_tokens: int, device: str) -> Callable:
+def _load(folder: pathlib.Path, source: str, targets: list[str], beams: int, max_tokens: int, device: str) -> Callable:
     """The function (sentences, language code) -> [(text, truncated)] of a checkpoint, every language checked first."""
     import torch
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-    folder = model_path(model)
+    safe = {"local_files_only": True, "trust_remote_code": False, "weights_only": True}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        network = AutoModelForSeq2SeqLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{model}: no sequence-to-sequence checkpoint: {str(error).splitlines()[0]}") from error
+        network, loaded = AutoModelForSeq2SeqLM.from_pretrained(folder, output_loading_info=True, **safe)
+    except Exception as error:  # safetensors, the unpickler and transformers each have their own types
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CheckpointError(f"{folder}: no sequence-to-sequence checkpoint that can be read: {reason}") from error
+    if missing := sorted(loaded["missing_keys"]):
+        raise CheckpointError(f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}; get it again")
     network.eval().to(device)
     network.generation_config.max_length = None  # max_tokens decides
     ends = network.generation_config.eos_token_id
     ends = torch.tensor(ends if isinstance(ends, list) else [ends], device=device)
-    pair = _pair_of(tokenizer, model, source, targets)
+    tags = {code: tokenizer.convert_tokens_to_ids(language(code).nllb) for code in (source, *targets)}
+    if unknown := [code for code, tag in tags.items() if tag in (None, tokenizer.unk_token_id)]:
+        raise CheckpointError(f"{folder} has no tag for {', '.join(unknown)}; give a checkpoint of NLLB-200")
+    tokenizer.src_lang = language(source).nllb
 
     @torch.inference_mode()
     def generate(batch: Sequence[str], code: str) -> list[tuple[str, bool]]:
-        prefix, forced = pair[code]
-        tokens = tokenizer([prefix + sentence for sentence in batch], padding=True, return_tensors="pt").to(device)
-        options = {} if forced is None else {"forced_bos_token_id": forced}
-        ids = network.generate(**tokens, **options, num_beams=beams, max_new_tokens=max_tokens, do_sample=False)
+        tokens = tokenizer(list(batch), padding=True, return_tensors="pt").to(device)
+        options = {"num_beams": beams, "max_new_tokens": max_tokens, "do_sample": False}
+        ids = network.generate(**tokens, **options, forced_bos_token_id=tags[code])
         ended = torch.isin(ids[:, 1:], ends).any(1)  # position 0 is the start token, which may be the end token too
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [(text.strip(), not done) for text, done in zip(texts, ended.tolist(), strict=True)]
@@ -152,48 +158,23 @@ def _load(model, source: str, targets: list[str], beams: int, max_tokens: int, d
     return generate
 
 
-def _pair_of(tokenizer, model, source: str, targets: list[str]) -> dict[str, tuple[str, int | None]]:
-    """How the checkpoint is told each target: (text put before the sentence, first token forced)."""
-
-    def number(token: str) -> int | None:
-        found = tokenizer.convert_tokens_to_ids(token)
-        return None if found in (None, tokenizer.unk_token_id) else found
-
-    def tag(code: str) -> tuple[str, int]:
-        entry = language(code)
-        short = entry.locale.split("_")[0]
-        names = {entry.nllb: entry.nllb, f"__{short}__": short}  # NLLB-200, M2M-100
-        names |= {token: token for token in (f"{short}_XX", f"{short}_{short.upper()}", f"{short}_CN")}  # mBART-50
-        for token, name in names.items():
-            if (found := number(token)) is not None:
-                return name, found
-        raise CheckpointError(f"{model} has no language tag for {entry.name} ({code})")
-
-    if hasattr(tokenizer, "src_lang"):
-        tokenizer.src_lang = tag(source)[0]
-        return {code: ("", tag(code)[1]) for code in targets}
-    pairs = {}
-    for code in targets:
-        short = language(code).locale.split("_")[0]
-        token = next((t for t in (f">>{code}<<", f"<2{short}>") if number(t) is not None), None)
-        told = getattr(tokenizer, "target_lang", None)
-        if token is None and (len(targets) > 1 or told not in (None, short, code)):
-            raise CheckpointError(f"{model} translates into {told or 'one language'} and has no tag for {code}")
-        pairs[code] = ("" if token is None else f"{token} ", None)
-    return pairs
-
-
 def translate_to_csv(
     sentences: Sequence[str], targets: Sequence[str], path: str | os.PathLike, model: str | None = None, **options
 ) -> dict:
     """Translate into a CSV file that `read_translations` accepts, and say what looks wrong in it.
 
-    options: of `translate`. Returns {"out", "sentences", "languages", "problems": {problem: count}} (see `report`).
+    options: of `translate`. A cell that a spreadsheet would execute begins with an apostrophe, which csv_rows removes.
+    Returns {"out", "sentences", "languages", "problems": {problem: count}} (see `report`). Raises CsvError when
+    something else than an earlier table is at `path`.
     """
+    path = pathlib.Path(path)
+    if path.exists() and not (path.is_file() and path.read_bytes().startswith(b"sentence,")):
+        raise CsvError(f"{path} exists and is no table of translations, so it is not replaced; name another file")
     sentences = list(dict.fromkeys(sentences))
     translations = translate(sentences, targets, model=model or MODEL, **options)
     texts = {code: [entry.text for entry in entries] for code, entries in translations.items()}
-    storage.write_text(path, pd.DataFrame({"sentence": sentences} | texts).to_csv(index=False))
+    table = pd.DataFrame({"sentence": sentences} | texts).map(lambda text: ("'" if FORMULA.match(text) else "") + text)
+    storage.write_text(path, table.to_csv(index=False))
     problems = report(translations).problem.value_counts().to_dict()
     return {"out": str(path), "sentences": len(sentences), "languages": list(translations), "problems": problems}
 
@@ -220,10 +201,10 @@ def report(translations: Mapping[str, Sequence[Translation]]) -> pd.DataFrame:
 
 
 def csv_rows(path: str | os.PathLike, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """(line number, row) of a UTF-8 CSV file with a header that has at least `columns`.
+    """(line number, row) of a UTF-8 CSV file with a header that has at least `columns`; cells are stripped.
 
-    Raises CsvError, beginning with file:line, for a missing column, a row of another length, or text that is not
-    UTF-8; FileNotFoundError when there is no such file.
+    Raises CsvError, beginning with file:line, for a missing column, a row of another length, a cell that is too long,
+    or text that is not UTF-8; FileNotFoundError when there is no such file.
     """
     path = pathlib.Path(path)
     rows = []
@@ -233,11 +214,15 @@ def csv_rows(path: str | os.PathLike, columns: Sequence[str]) -> list[tuple[int,
             header = next(reader, [])
             if lacking := [name for name in columns if name not in header]:
                 raise CsvError(f"{path}:1: no column {', '.join(lacking)}; found {', '.join(header) or 'nothing'}")
-            for row in reader:
-                if len(row) not in (0, len(header)):
+            for row in filter(None, reader):
+                if len(row) != len(header):
                     raise CsvError(f"{path}:{reader.line_num}: {len(row)} fields, but the header has {len(header)}")
-                if row:
-                    rows.append((reader.line_num, dict(zip(header, row, strict=True))))
+                harmless = (cell[1:] if cell[:1] == "'" and FORMULA.match(cell) else cell for cell in row)
+                cells = {name: cell.strip() for name, cell in zip(header, harmless, strict=True)}
+                for name, cell in cells.items():
+                    if cell and (fault := text_fault(cell)):
+                        raise CsvError(f"{path}:{reader.line_num}: {name} {fault}")
+                rows.append((reader.line_num, cells))
     except UnicodeDecodeError as error:
         raise CsvError(f"{path}:{len(rows) + 2}: not UTF-8 text ({error.reason}); save the table as UTF-8") from error
     except csv.Error as error:
@@ -260,11 +245,10 @@ def read_translations(
         for column in row:
             if column not in ("id", "sentence", *CODES):
                 raise CsvError(f"{path}:1: column {column!r} is no language code; use {', '.join(CODES)}")
-        for column in ("sentence", *targets):
-            if not row[column].strip():
-                raise CsvError(f"{path}:{line}: {column} is empty")
-        texts = {code: row[code].strip() for code in targets}
-        first, before = found.setdefault(row["sentence"].strip(), (line, texts))
+        if empty := [column for column in ("sentence", *targets) if not row[column]]:
+            raise CsvError(f"{path}:{line}: {empty[0]} is empty")
+        texts = {code: row[code] for code in targets}
+        first, before = found.setdefault(row["sentence"], (line, texts))
         if before != texts:
             raise CsvError(f"{path}:{line}: {row['sentence']!r} was translated differently in line {first}")
     lacking = [sentence for sentence in dict.fromkeys(sentences) if sentence.strip() not in found]

@@ -12,16 +12,18 @@ import torch
 import torchaudio.functional as audio
 from torch import Tensor, nn
 
+from atri_lib.audio import SAMPLE_RATE
 from atri_lib.encoders.weights import fingerprint
 from atri_lib.hub import CheckpointError, load_exactly, read_state_dict
 
 SIZES = {"tiny": (192, 3), "mini": (256, 4), "small": (384, 6), "base": (768, 12)}  # width, heads
 DEPTH = 12
-SAMPLE_RATE = 16000
 FFT, HOP, MELS, MEL_HIGH, TOP_DB = 512, 160, 64, 8000.0, 120.0
 PATCH = 16  # mels and frames
 CHUNK = 1012  # frames: 10.12 s, 63 patches; the last 4 frames of a full chunk fill no patch
 SHORTEST = (PATCH - 1) * HOP  # samples that give one patch of frames
+STRETCH = 8 * CHUNK  # frames whose spectrum is taken at once: memory does not grow with the clip
+TOGETHER = 32  # chunks that pass the blocks at once, or one of each clip of a larger batch
 
 
 class LogMel(nn.Module):
@@ -35,12 +37,18 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         with torch.autocast(waveform.device.type, enabled=False):  # a Fourier transform needs full precision
-            waveform = waveform.to(self.window.dtype)
-            power = audio.spectrogram(waveform, 0, self.window, FFT, HOP, FFT, power=2.0, normalized=False)
-            energy = power.transpose(1, 2) @ self.mels  # [N, frames, mels]
+            edge = (FFT // 2, FFT // 2)
+            wide = nn.functional.pad(waveform.to(self.window.dtype)[:, None], edge, mode="reflect")[:, 0]
+            starts = range(0, 1 + waveform.shape[1] // HOP, STRETCH)
+            parts = [wide[:, start * HOP : (start + STRETCH - 1) * HOP + FFT] for start in starts]
             # The channel axis makes the floor a clip's own; without it the loudest clip of a batch would set it.
-            energy = energy.transpose(1, 2)[:, None]
+            energy = torch.cat([self._energy(part) for part in parts], -1)[:, None]  # [N, 1, mels, frames]
             return audio.amplitude_to_DB(energy, 10.0, 1e-10, 0.0, TOP_DB)[:, 0]
+
+    def _energy(self, waveform: Tensor) -> Tensor:
+        """Mel energies [N, mels, frames] of waveforms whose edges are there already."""
+        power = audio.spectrogram(waveform, 0, self.window, FFT, HOP, FFT, power=2.0, normalized=False, center=False)
+        return (power.transpose(1, 2) @ self.mels).transpose(1, 2)
 
 
 class Attention(nn.Module):
@@ -63,10 +71,9 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
         self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        layers = [("fc1", nn.Linear(width, 4 * width)), ("act", nn.GELU()), ("fc2", nn.Linear(4 * width, width))]
+        layers = {"fc1": nn.Linear(width, 4 * width), "act": nn.GELU(), "fc2": nn.Linear(4 * width, width)}
         self.mlp = nn.Sequential(OrderedDict(layers))
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -77,16 +84,18 @@ class Block(nn.Module):
 class CED(nn.Module):
     """Audio encoder: waveforms at 16 kHz to one vector per 160 ms.
 
-    size: tiny, mini, small or base (5.5, 9.6, 22, 86 million parameters; width 192, 256, 384, 768). Weights are random
-    until `load_published`. The mel statistics of the batch norm stay those of the checkpoint, also in training: a
-    clip's features never depend on its batch, so chunked and distributed steps equal the plain one.
+    size: tiny, mini, small or base (5.5, 9.6, 22, 86 million parameters). Weights are random until `load_published`.
+    The mel statistics of the batch norm stay those of the checkpoint, also in training: a clip's features never depend
+    on its batch, so chunked and distributed steps equal the plain one.
     """
+
+    fingerprint = property(fingerprint)
 
     def __init__(self, size: str = "base") -> None:
         super().__init__()
         if size not in SIZES:
             raise ValueError(f"CED size {size!r}: use one of {', '.join(SIZES)}")
-        self.size = size
+        self.size, self.name = size, f"ced-{size}"
         self.dim, heads = SIZES[size]
         self.front_end = LogMel()
         self.init_bn = nn.BatchNorm2d(MELS)
@@ -120,8 +129,8 @@ class CED(nn.Module):
         if mels.shape[-1] > CHUNK:
             mels = nn.functional.pad(mels, (0, -mels.shape[-1] % CHUNK))
             mels = mels.unflatten(-1, (-1, CHUNK)).movedim(3, 1).flatten(0, 1)  # [N * chunks, mels, 1, CHUNK]
-        rows = self.encode(mels.transpose(1, 2))
-        return rows.reshape(waveform.shape[0], -1, self.dim)
+        parts = mels.transpose(1, 2).split(max(TOGETHER, len(waveform)))
+        return torch.cat([self.encode(part) for part in parts]).reshape(len(waveform), -1, self.dim)
 
     def encode(self, mels: Tensor) -> Tensor:
         """Normalised mels of one chunk each [M, 1, 64, frames] -> [M, frames // 16, dim], averaged over frequency."""
@@ -132,11 +141,6 @@ class CED(nn.Module):
             tokens = block(tokens)
         return self.norm(tokens).unflatten(1, (MELS // PATCH, -1)).mean(1)
 
-    @property
-    def fingerprint(self) -> str:
-        """Size and checksum of the weights."""
-        return fingerprint(f"ced-{self.size}", self)
-
     def load_published(self, source: Mapping[str, Tensor] | str | os.PathLike) -> "CED":
         """Load a published checkpoint, in place: a state dict, a .pt or .safetensors file, a folder, or a hub id.
 
@@ -144,11 +148,8 @@ class CED(nn.Module):
         or of another shape; OSError naming the path, or the cache and variables of the hub, when it cannot be had.
         """
         state = published_keys(read_state_dict(source))
-        name = f"CED({self.size!r})"
-        widths = {width: size for size, (width, _) in SIZES.items()}
-        found = widths.get(state["norm.weight"].shape[0]) if "norm.weight" in state else None
-        if found and found != self.size:
-            name += f" (they look like CED({found!r}))"
+        looks = {width: size for size, (width, _) in SIZES.items()}.get(len(state.get("norm.weight", ())), self.size)
+        name = f"CED({self.size!r})" + (f" (they look like CED({looks!r}))" if looks != self.size else "")
         load_exactly(self, state, name)
         return self
 
@@ -165,16 +166,15 @@ def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     `front_end.0.*`; the hub's hold it under `encoder.*` with `init_bn.*`. Both add the 527-class tagging head
     `outputlayer.*`, which is left out. Raises CheckpointError when the front end's mel filters are others than ours.
     """
-    filters = state.get("front_end.0.mel_scale.fb")
     expected = LogMel().mels
-    if filters is not None and (filters.shape != expected.shape or not torch.allclose(filters, expected, atol=1e-4)):
+    filters = state.get("front_end.0.mel_scale.fb", expected)
+    if filters.shape != expected.shape or not torch.allclose(filters, expected, atol=1e-4):
         raise CheckpointError(
             f"front_end.0.mel_scale.fb {list(filters.shape)} differs from {MELS} mels, 0-8000 Hz, at 16 kHz: "
             "this checkpoint was trained with another front end"
         )
-    kept = {}
+    kept = {"init_bn.num_batches_tracked": torch.tensor(0)}  # a counter nobody reads; old files lack it
     for key, value in state.items():
         if not key.startswith(("front_end.", "outputlayer.")):
             kept[key.removeprefix("encoder.").replace("init_bn.1.", "init_bn.")] = value
-    kept.setdefault("init_bn.num_batches_tracked", torch.tensor(0))  # a counter nobody reads; old files lack it
     return kept

@@ -1,24 +1,12 @@
 """Two towers, two projections, one space."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-
-class TimePooling(nn.Module):
-    """Average patch embeddings within equal parts of the clip and join the parts, so that order survives.
-
-    in: [N, P, F]; out: [N, parts * F]. A plain mean (parts = 1) cannot tell "a dog, then a horn" from the reverse.
-    """
-
-    def __init__(self, parts: int) -> None:
-        super().__init__()
-        self.parts = parts
-
-    def forward(self, patches: Tensor) -> Tensor:
-        pooled = nn.functional.adaptive_avg_pool1d(patches.transpose(1, 2), self.parts)  # [N, F, parts]
-        return pooled.transpose(1, 2).flatten(1)
+from atri_lib.pooling import TimePooling, encode_parts
 
 
 def projection(width_in: int, hidden: int, width_out: int, dropout: float) -> nn.Sequential:
@@ -73,20 +61,11 @@ class DualEncoder(nn.Module):
         """The softmax temperature, a positive scalar."""
         return self.log_temperature.exp()
 
-    def encode_audio(self, audio: Tensor | list[Tensor]) -> Tensor:
-        """Patch features [N, P, F], or with a tower N waveforms, stacked or a list -> unit vectors [N, d]."""
-        pooled = self._pool_by_length(audio) if isinstance(audio, list) else self._pool(audio)
-        return nn.functional.normalize(self.audio_projection(pooled), dim=-1)
-
-    def _pool(self, audio: Tensor) -> Tensor:
-        return self.pooling(audio if self.audio_tower is None else self.audio_tower(audio))
-
-    def _pool_by_length(self, clips: list[Tensor]) -> Tensor:
-        """Clips of one length at a time: none is padded, so its embedding does not depend on its batch."""
-        lengths = torch.tensor([len(clip) for clip in clips])
-        rows = [(lengths == length).nonzero().flatten() for length in lengths.unique()]
-        pooled = torch.cat([self._pool(torch.stack([clips[i] for i in group])) for group in rows])
-        return pooled[torch.cat(rows).argsort().to(pooled.device)]
+    def encode_audio(self, audio: Tensor | Sequence[Tensor]) -> Tensor:
+        """Patch features or parts of clips [N, P, F], or with a tower N waveforms, stacked or a list -> [N, d]."""
+        if self.audio_tower is not None:
+            audio = encode_parts(self.audio_tower, audio, self.pooling.parts)
+        return nn.functional.normalize(self.audio_projection(self.pooling(audio)), dim=-1)
 
     def encode_text(self, text: Tensor | dict[str, Tensor]) -> Tensor:
         """Tokens of N captions (with a tower) or sentence features [..., F] -> unit vectors [..., d]."""

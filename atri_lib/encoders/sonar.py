@@ -4,49 +4,41 @@ Source: Duquenne, Schwenk, Sagot, "SONAR: Sentence-Level Multimodal and Language
 2308.11466). The encoder is transformers' M2M100 encoder (24 pre-norm layers), the tokenizer NLLB-200's.
 """
 
+import functools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 from transformers import M2M100Config, NllbTokenizer
 from transformers.models.m2m_100.modeling_m2m_100 import M2M100Encoder
 
-from atri_lib.encoders.text import checked, embed_sentences
+from atri_lib.encoders.text import checked, embed, padded
 from atri_lib.encoders.weights import fingerprint
 from atri_lib.hub import CheckpointError, load_exactly, model_path, read_state_dict
 from atri_lib.languages import language as find_language
 
 PUBLISHED = "cointegrated/SONAR_200_text_encoder"
 ARCHITECTURE = {
-    "vocab_size": 256206,
-    "d_model": 1024,
-    "encoder_layers": 24,
-    "encoder_attention_heads": 16,
-    "encoder_ffn_dim": 8192,
-    "max_position_embeddings": 1024,
-    "activation_function": "relu",
-    "scale_embedding": True,
-    "dropout": 0.1,
-    "attention_dropout": 0.1,
-    "activation_dropout": 0.1,
-    "encoder_layerdrop": 0.0,
-}
-LONGEST = 512  # tokens; SONAR was trained on no longer sentences
+    "vocab_size": 256206, "d_model": 1024, "encoder_layers": 24, "encoder_attention_heads": 16, "encoder_ffn_dim": 8192,
+    "max_position_embeddings": 1024, "activation_function": "relu", "scale_embedding": True,
+    "dropout": 0.1, "attention_dropout": 0.1, "activation_dropout": 0.1, "encoder_layerdrop": 0.0,
+}  # fmt: skip
 # The authors' files (fairseq2) and the port to transformers name the same layers differently.
 RENAMED = {
-    "encoder_frontend.embed.": "embed_tokens.",
-    "encoder.layers.": "layers.",
-    ".self_attn.output_proj.": ".self_attn.out_proj.",
-    ".ffn.inner_proj.": ".fc1.",
-    ".ffn.output_proj.": ".fc2.",
-    ".ffn_layer_norm.": ".final_layer_norm.",
-}
+    "encoder_frontend.embed.": "embed_tokens.", "encoder.layers.": "layers.", ".output_proj.": ".out_proj.",
+    ".ffn.inner_proj.": ".fc1.", ".ffn.out_proj.": ".fc2.", ".ffn_layer_norm.": ".final_layer_norm.",
+}  # fmt: skip
 CONTROL_ROWS = [2, 0, 3, 1]  # rows of <s> <pad> </s> <unk> (0 to 3 in NLLB's tokenizer) in a fairseq2 embedding
 
 
 class SonarText(nn.Module):
     """Text encoder: sentences in any of the eight languages to one vector each, the mean of the token states."""
+
+    name = "sonar"
+    fingerprint = property(fingerprint)
+    embed = embed
 
     def __init__(self, config: M2M100Config, tokenizer: NllbTokenizer | None = None) -> None:
         super().__init__()
@@ -58,11 +50,6 @@ class SonarText(nn.Module):
     def blocks(self) -> nn.ModuleList:
         """The transformer layers, first to last."""
         return self.encoder.layers
-
-    @property
-    def fingerprint(self) -> str:
-        """Name and checksum of the weights."""
-        return fingerprint("sonar", self)
 
     @classmethod
     def from_config(cls, tokenizer: NllbTokenizer | None = None, **changes) -> "SonarText":
@@ -101,26 +88,33 @@ class SonarText(nn.Module):
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
         """Sentences of one language -> ids int64 and mask bool, [N, longest], padded on the right.
 
-        A row is [language tag] + pieces + [</s>], at most 512 tokens. Raises UnknownLanguage for a code that is none
-        of the eight, ValueError for an empty sentence, CheckpointError when there is no tokenizer or it lacks the
-        language.
+        A row is [language tag] + pieces + [</s>]. Raises UnknownLanguage for a code that is none of the eight,
+        ValueError for a sentence that is empty or has more than 512 tokens (SONAR was trained on no longer ones),
+        CheckpointError when there is no tokenizer or it lacks the language.
         """
-        sentences = checked(sentences)
+        return padded(self._tokens(sentences, language)["input_ids"], self.tokenizer.pad_token_id)
+
+    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
+        """The characters of each sentence that the vocabulary does not know: they all become one and the same token."""
+        tokens = self._tokens(sentences, language, return_offsets_mapping=True)
+        rows = zip(sentences, tokens["input_ids"], tokens["offset_mapping"], strict=True)
+        unknown = self.tokenizer.unk_token_id
+        return [
+            [sentence[start:end] for number, (start, end) in zip(ids, places, strict=True) if number == unknown]
+            for sentence, ids, places in rows
+        ]
+
+    def _tokens(self, sentences: Sequence[str], language: str, **options) -> Mapping[str, list]:
         if self.tokenizer is None:
             raise CheckpointError("this SonarText has no tokenizer: use pretrained, or from_config(tokenizer)")
         self.tokenizer.src_lang = _tag(self.tokenizer, language)
-        rows = self.tokenizer(sentences, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
-        return {"ids": rows["input_ids"], "mask": rows["attention_mask"].bool()}
+        return self.tokenizer(checked(sentences), verbose=False, **options)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> sentence vectors [N, dim], not normalised."""
         states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [N, L, dim]
         keep = mask[..., None].to(states.dtype)
         return (states * keep).sum(1) / keep.sum(1)
-
-    def embed(self, sentences: Sequence[str], language: str = "eng", batch_size: int = 32) -> Tensor:
-        """Vectors [N, dim] of any number of sentences, without gradient or dropout."""
-        return embed_sentences(self, sentences, language, batch_size)
 
 
 def nllb_tokenizer(folder: str | os.PathLike) -> NllbTokenizer:
@@ -156,9 +150,6 @@ def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {key: value for key, value in state.items() if key != "embed_positions.weights"}  # a constant
     renamed = {}
     for key, value in state.items():
-        for theirs, ours in RENAMED.items():
-            key = key.replace(theirs, ours)
-        renamed[key] = value
-    embedding = renamed["embed_tokens.weight"].clone()
-    embedding[:4] = embedding[CONTROL_ROWS]
-    return renamed | {"embed_tokens.weight": embedding}
+        renamed[functools.reduce(lambda name, pair: name.replace(*pair), RENAMED.items(), key)] = value
+    rows = renamed["embed_tokens.weight"]
+    return renamed | {"embed_tokens.weight": torch.cat([rows[CONTROL_ROWS], rows[4:]])}

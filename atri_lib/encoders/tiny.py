@@ -14,6 +14,7 @@ from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES
 from atri_lib.encoders.ced import CED
 from atri_lib.encoders.sonar import SonarText
 
+PIECES = 120
 SENTENCES = [
     "a dog barks", "a dog barks, then a horn blows", "rain falls on a roof while a bird sings", "un chien aboie",
     "ein Hund bellt, dann ertönt eine Hupe", "un perro ladra", "een hond blaft", "un gos borda", "犬が吠える", "狗在叫",
@@ -23,57 +24,50 @@ SENTENCES = [
 def write_ced(folder: pathlib.Path, size: str = "tiny", seed: int = 0) -> None:
     """model.safetensors with the keys of the hub's CED checkpoints; weights are random."""
     folder.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        state = CED(size).state_dict()
+    state = _seeded(seed, lambda: CED(size)).state_dict()
     save_file({f"encoder.{key}": value.contiguous() for key, value in state.items()}, folder / "model.safetensors")
 
 
 def write_sonar(folder: pathlib.Path, seed: int = 0, **changes) -> None:
     """config.json, model.safetensors and tokenizer of a small random SONAR. changes: fields of M2M100Config."""
-    tokenizer = write_tokenizer(folder)
     sizes = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64}
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        sonar = SonarText.from_config(tokenizer, **{"vocab_size": len(tokenizer)} | sizes | changes)
-    sonar.encoder.save_pretrained(folder)
+    sizes |= {"vocab_size": len(write_tokenizer(folder))} | changes
+    _seeded(seed, lambda: SonarText.from_config(**sizes)).encoder.save_pretrained(folder)
 
 
 def write_translator(folder: pathlib.Path, seed: int = 0) -> None:
     """A random seq2seq model (configuration, weights, tokenizer) of the architecture of NLLB-200."""
-    tokenizer = write_tokenizer(folder)
-    sizes = {f"{side}_{name}": value for side in ("encoder", "decoder")
-             for name, value in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 32))}  # fmt: skip
-    config = M2M100Config(vocab_size=len(tokenizer), d_model=16, max_position_embeddings=64, **sizes)
+    sizes = {"layers": 1, "attention_heads": 2, "ffn_dim": 32}
+    sizes = {f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in sizes.items()}
+    sizes |= {"vocab_size": len(write_tokenizer(folder)), "d_model": 16, "max_position_embeddings": 64}
+    _seeded(seed, lambda: M2M100ForConditionalGeneration(M2M100Config(**sizes))).save_pretrained(folder)
+
+
+def _seeded(seed: int, build):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = M2M100ForConditionalGeneration(config)
-    network.save_pretrained(folder)
+        return build()
 
 
 @functools.cache
 def sentencepiece_model() -> bytes:
     """A BPE model of 120 pieces, as trained by SentencePiece."""
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES * 3), model_writer=model, vocab_size=120, model_type="bpe",
-        character_coverage=1.0, minloglevel=2,
-    )  # fmt: skip
+    model, sentences = io.BytesIO(), iter(SENTENCES * 3)
+    options = {"vocab_size": PIECES, "model_type": "bpe", "character_coverage": 1.0, "minloglevel": 2}
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=sentences, model_writer=model, **options)
     return model.getvalue()
 
 
-def write_sentencepiece_tokenizer(folder: pathlib.Path, listed: bool = True) -> None:
-    """sentencepiece.bpe.model and tokenizer_config.json; `listed`: with the table of added tokens, as published."""
+def write_sentencepiece_tokenizer(folder: pathlib.Path) -> None:
+    """sentencepiece.bpe.model and tokenizer_config.json with the table of added tokens, as NLLB publishes them."""
     folder.mkdir(parents=True, exist_ok=True)
+    tokens = dict(enumerate(["<s>", "<pad>", "</s>", "<unk>"]))
+    tokens |= dict(enumerate([*FAIRSEQ_LANGUAGE_CODES, "<mask>"], PIECES + 1))  # <pad> is none of SentencePiece's
+    flags = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+    added = {str(number): {"content": token} | flags for number, token in tokens.items()}
+    config = {"tokenizer_class": "NllbTokenizer", "legacy_behaviour": False, "model_max_length": 1024}
+    config |= {"added_tokens_decoder": added, "additional_special_tokens": FAIRSEQ_LANGUAGE_CODES}
     (folder / "sentencepiece.bpe.model").write_bytes(sentencepiece_model())
-    config: dict = {"tokenizer_class": "NllbTokenizer", "legacy_behaviour": False, "model_max_length": 1024}
-    if listed:
-        first = 120 + 1  # pieces, plus <pad>, which SentencePiece does not have
-        tokens = dict(enumerate(["<s>", "<pad>", "</s>", "<unk>"])) | dict(enumerate(FAIRSEQ_LANGUAGE_CODES, first))
-        tokens[first + len(FAIRSEQ_LANGUAGE_CODES)] = "<mask>"
-        flags = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
-        config["added_tokens_decoder"] = {str(number): {"content": token} | flags for number, token in tokens.items()}
-        config["additional_special_tokens"] = FAIRSEQ_LANGUAGE_CODES
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
 
 

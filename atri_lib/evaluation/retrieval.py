@@ -5,7 +5,7 @@ code breaks ties by an unstable sort.) Equal gallery items get equal scores what
 float32 embeddings are summed in float64 and compared in float32, the precision they have.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,39 +32,55 @@ def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike
     return ranks
 
 
-def relevant_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
-    """Audio-to-text ranks of all of a clip's captions, best first.
+def rank_matrix(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
+    """Text-to-audio rank of every caption in every language, the input of the consistency measures.
 
-    audio: [N, d]; texts: [M, d]; owner: [M], the clip each caption belongs to. A clip's j-th best caption has rank
-    j plus the number of other clips' captions that score at least as high. Returns int64 [N, R], R the most captions
+    audio: [N, d]; texts: [M, K, d], row j being one caption in K languages; owner: [M], the clip of each caption.
+    Returns int64 [M, K]. A clip with several captions contributes one row for each: the instance whose ranks should
+    agree is the caption, not the clip. Raises ValueError as `retrieval_ranks`.
+    """
+    texts = embeddings(texts, "texts", "M K d")
+    captions, languages, width = texts.shape
+    owner = indices(owner, "owner", len(audio), (captions,))
+    return retrieval_ranks(texts.reshape(-1, width), audio, owner.repeat(languages)).reshape(captions, languages)
+
+
+def relevant_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
+    """Audio-to-text ranks of all of a clip's captions among the captions of their language, best first.
+
+    audio: [N, d]; texts: [M, K, d]; owner: [M], the clip each caption belongs to. A clip's j-th best caption has rank
+    j plus the number of other clips' captions that score at least as high. Returns int64 [N, K, R], R the most captions
     of any clip; clips with fewer are padded with 0. Raises ValueError as `retrieval_ranks`, and for a clip without
     a caption.
     """
-    audio, texts = _pair(audio, texts)
-    owner = indices(owner, "owner", len(audio), (len(texts),))
+    texts = embeddings(texts, "texts", "M K d").swapaxes(0, 1)
+    languages, captions, width = texts.shape
+    audio, texts = _pair(audio, texts.reshape(-1, width))
+    owner = indices(owner, "owner", len(audio), (captions,))
     counts = np.bincount(owner, minlength=len(audio))
     if counts.min() == 0:
         raise ValueError(f"clip {counts.argmin()} has no caption: every clip needs at least one")
     filled = np.arange(counts.max()) < counts[:, None]  # [N, R]
     own = np.zeros(filled.shape, dtype=np.int64)
     own[filled] = np.argsort(owner, kind="stable")  # caption indices, clip by clip
-    ranks = np.zeros_like(own)
+    ranks = np.zeros((len(audio), languages, counts.max()), dtype=np.int64)
     for rows, scores in _scores(audio, texts):
-        best = np.where(filled[rows], np.take_along_axis(scores, own[rows], axis=1), -np.inf)
-        best = -np.sort(-best, axis=1)  # [rows, R]
-        scores[owner == np.arange(len(audio))[rows, None]] = -np.inf  # leaves the other clips' captions
-        for j in range(best.shape[1]):
-            ranks[rows, j] = (scores >= best[:, j, None]).sum(axis=1) + j + 1
-    return np.where(filled, ranks, 0)
+        scores = scores.reshape(-1, languages, captions)
+        best = np.where(filled[rows, None], np.take_along_axis(scores, own[rows, None], axis=2), -np.inf)
+        best = -np.sort(-best, axis=2)  # [rows, K, R]
+        others = np.where((owner == np.arange(len(audio))[rows, None])[:, None], -np.inf, scores)
+        for j in range(best.shape[2]):
+            ranks[rows, :, j] = (others >= best[..., j, None]).sum(axis=2) + j + 1
+    return np.where(filled[:, None], ranks, 0)
 
 
 def audio_to_text_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
     """Audio-to-text rank of each clip: the best rank among its captions, as in ML-CLAP's evaluation.
 
-    audio: [N, d]; texts: [M, d]; owner: [M], the clip each caption belongs to. Returns int64 [N].
+    audio: [N, d]; texts: [M, d] in one language; owner: [M], the clip each caption belongs to. Returns int64 [N].
     Errors as `relevant_ranks`.
     """
-    return relevant_ranks(audio, texts, owner)[:, 0]
+    return relevant_ranks(audio, embeddings(texts, "texts", "M d")[:, None], owner)[:, 0, 0]
 
 
 def top_k(queries: Embeddings, gallery: Embeddings, k: int) -> np.ndarray:
@@ -105,44 +121,25 @@ def map_at_10(ranks: ArrayLike) -> float:
     return float((precision / np.minimum(10, (ranks >= 1).sum(axis=1))).mean())
 
 
-def rank_matrix(audio: Embeddings, texts: Mapping[str, Embeddings], owner: ArrayLike) -> np.ndarray:
-    """Text-to-audio rank of every caption in every language, the input of the consistency measures.
-
-    audio: [N, d]; texts: {code: [M, d]}, row j of all languages being translations of one caption; owner: [M].
-    Returns int64 [M, K]. A clip with several captions contributes one row for each: the instance whose ranks should
-    agree is the caption, not the clip.
-    """
-    _check_captions(texts, owner)
-    return np.stack([retrieval_ranks(text, audio, owner) for text in texts.values()], axis=1)
-
-
-def retrieval_table(t2a: Mapping[str, np.ndarray], relevant: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def retrieval_table(codes: Sequence[str], t2a: np.ndarray, relevant: np.ndarray) -> pd.DataFrame:
     """Both directions' measures per language, and their mean over languages in the last row, "mean".
 
-    t2a: {code: `retrieval_ranks` [M]}; relevant: {code: `relevant_ranks` [N, R]}, whose first column is the A2T rank,
-    that of the best of a clip's captions. Columns, T2A then A2T: R@1, R@5, R@10 and mAP@10 in percent, as papers print
-    them, and the median rank.
+    codes: of the K languages; t2a: `rank_matrix` [M, K]; relevant: `relevant_ranks` [N, K, R], whose first entry is the
+    A2T rank, that of the best of a clip's captions. Columns, T2A then A2T: R@1, R@5, R@10 and mAP@10 in percent, as
+    papers print them, and the median rank.
     """
     rows = {
-        code: _measures("T2A", ranks, ranks) | _measures("A2T", relevant[code][:, 0], relevant[code])
-        for code, ranks in t2a.items()
+        code: _measures("T2A", t2a[:, k, None]) | _measures("A2T", relevant[:, k]) for k, code in enumerate(codes)
     }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
     table.loc["mean"] = table.mean()
     return table
 
 
-def _measures(direction: str, first: np.ndarray, relevant: np.ndarray) -> dict[str, float]:
-    row = {f"{direction} R@{k}": 100 * recall_at(first, k) for k in (1, 5, 10)}
-    return row | {f"{direction} mAP@10": 100 * map_at_10(relevant), f"{direction} median rank": float(np.median(first))}
-
-
-def _check_captions(texts: Mapping[str, Embeddings], owner: ArrayLike) -> None:
-    if not texts:
-        raise ValueError("texts has no language: pass {code: embeddings [M, d]}")
-    for code, text in texts.items():
-        if len(text) != len(owner):
-            raise ValueError(f"{code} has {len(text)} captions, owner names {len(owner)}: translate them all")
+def _measures(direction: str, relevant: np.ndarray) -> dict[str, float]:
+    row = {f"{direction} R@{k}": 100 * recall_at(relevant[:, 0], k) for k in (1, 5, 10)}
+    row[f"{direction} mAP@10"] = 100 * map_at_10(relevant)
+    return row | {f"{direction} median rank": float(np.median(relevant[:, 0]))}
 
 
 def _pair(queries: Embeddings, gallery: Embeddings) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ _CHUNK = 2**22  # resampled values held at once
 
 @dataclass(frozen=True)
 class Difference:
-    """statistic(a) - statistic(b), its percentile interval and two-sided p-value."""
+    """statistic(a) - statistic(b), its 95 % percentile interval and two-sided p-value."""
 
     difference: float
     low: float
@@ -28,7 +28,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's rank correlation and its percentile interval."""
+    """Spearman's rank correlation and its 95 % percentile interval."""
 
     rho: float
     low: float
@@ -51,14 +51,14 @@ def clip_means(values: ArrayLike, owner: ArrayLike) -> np.ndarray:
 
 
 def paired_bootstrap(
-    a: ArrayLike, b: ArrayLike, statistic: Callable = np.mean, repeats: int = 10_000, seed: int = 0, level: float = 0.95
+    a: ArrayLike, b: ArrayLike, statistic: Callable = np.mean, repeats: int = 10_000, seed: int = 0
 ) -> Difference:
     """Compare two systems on the same clips (and seeds) by a paired, hierarchical percentile bootstrap.
 
     a, b: [N] or [S, N], the same clips in the same order; for captions, `clip_means` first. statistic: reduces the
     last axis, called with axis=-1 on [repeats, S * N]; np.mean, np.median.
     Returns a `Difference`; p is twice the smaller share of resamples on one side of zero, at least 2 / (repeats + 1),
-    at most 1. p < 1 - level implies that the interval excludes zero.
+    at most 1. p < 0.05 implies that the interval, of 95 %, excludes zero.
     Raises ValueError for fewer than 2 clips, shapes that differ and NaN. Source: Efron and Tibshirani 1993, ch. 13.
     """
     a, b = _grid(a, "a"), _grid(b, "b")
@@ -67,12 +67,11 @@ def paired_bootstrap(
     observed = float(statistic(a.ravel(), axis=-1) - statistic(b.ravel(), axis=-1))
     draws = _resamples(a.shape, repeats, seed)
     resampled = np.concatenate([statistic(a.flat[at], axis=-1) - statistic(b.flat[at], axis=-1) for at in draws])
-    low, high = _interval(resampled, level)
     smaller_side = min((resampled <= 0).sum(), (resampled >= 0).sum())
-    return Difference(observed, low, high, min(1.0, 2 * float(smaller_side + 1) / (repeats + 1)))
+    return Difference(observed, *_interval(resampled), min(1.0, 2 * float(smaller_side + 1) / (repeats + 1)))
 
 
-def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0, level: float = 0.95) -> Correlation:
+def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0) -> Correlation:
     """Spearman's rank correlation with a percentile bootstrap interval; ties share their mean rank.
 
     x, y: [N] or [S, N] (seeds by conditions, resampled crossed). Resamples in which x or y is constant have no
@@ -86,7 +85,7 @@ def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0, l
     if np.isnan(observed):
         raise ValueError("x or y is constant, so there is no rank correlation")
     resampled = [_rank_correlation(x.flat[at], y.flat[at]) for at in _resamples(x.shape, repeats, seed)]
-    return Correlation(observed, *_interval(np.concatenate(resampled), level))
+    return Correlation(observed, *_interval(np.concatenate(resampled)))
 
 
 def _rank_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -110,11 +109,8 @@ def _resamples(shape: tuple[int, int], repeats: int, seed: int) -> Iterator[np.n
         yield (rows * clips + columns).reshape(count, -1)
 
 
-def _interval(resampled: np.ndarray, level: float) -> tuple[float, float]:
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, got {level}")
-    low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def _interval(resampled: np.ndarray) -> tuple[float, float]:
+    return tuple(map(float, np.nanquantile(resampled, [0.025, 0.975])))
 
 
 def _grid(values: ArrayLike, name: str) -> np.ndarray:

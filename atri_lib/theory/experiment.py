@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,42 +11,34 @@ from torch import Tensor, nn
 
 from atri_lib.encoders.dual import DualEncoder, TimePooling
 from atri_lib.progress import progress
-from atri_lib.sampling import SCHEMES, Scheme, ideal_distribution
-from atri_lib.theory.bounds import sampling_factor
+from atri_lib.schemes import SCHEMES, Scheme, ideal_distribution
 from atri_lib.theory.flat import Batch, Flat, Task
+from atri_lib.theory.optimizers import Optimizer, Runs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Arm:
-    """One way of training that is compared with the ideal run: a scheme, and whether its negatives mix languages.
+    """One way of training that is compared with the ideal run: Arm("4 of K", "m_of_k", m=4).
 
-    scheme: a key of `sampling.SCHEMES`; m: its number of languages, for m_of_k. mixed: practical ML-CLAP, where the
-    negatives of a clip are the captions the batch drew, in their languages; only with one language per clip.
+    scheme: a key of `schemes.SCHEMES`; settings: its own. mixed: practical ML-CLAP, where the negatives of a clip are
+    the captions the batch drew, in their languages; only with one language per clip.
     """
 
     name: str
     scheme: str
-    m: int | None = None
-    mixed: bool = False
+    mixed: bool
+    settings: dict[str, Any]
+
+    def __init__(self, name: str, scheme: str, *, mixed: bool = False, **settings: Any) -> None:
+        for field, value in zip(self.__annotations__, (name, scheme, mixed, settings), strict=True):
+            object.__setattr__(self, field, value)
 
     def draw(self, clips: int, languages: int, seed: int) -> Scheme:
         """The scheme with this seed. Raises ValueError for mixed negatives with more than one language per clip."""
-        scheme = SCHEMES[self.scheme](clips=clips, languages=languages, seed=seed, m=self.m)
+        scheme = SCHEMES[self.scheme](clips=clips, languages=languages, seed=seed, **self.settings)
         if self.mixed and scheme.m != 1:
             raise ValueError(f"mixed negatives are defined for one language per clip, {self.name!r} has m={scheme.m}")
         return scheme
-
-    def drawn(self, languages: int) -> range:
-        """The languages among which chance decides."""
-        return range(1 if self.scheme == "cacl" else 0, languages)
-
-    def noise_share(self, languages: int) -> float:
-        """Variance of the arm's gradient of one clip / population variance over the languages in `drawn`."""
-        if self.scheme == "english":
-            return 0.0
-        if self.scheme == "cacl":
-            return sampling_factor(languages - 1, 1) / 4  # the random language has half of the clip's weight
-        return sampling_factor(languages, self.draw(1, languages, 0).m)
 
 
 ARMS = (
@@ -112,17 +105,27 @@ class Experiment:
 
     def steps(self, label: str) -> Iterator[Step]:
         """Every mini-batch of every epoch in order, with a progress bar."""
-        ideal, audio, texts = ideal_distribution(*self.texts.shape[:2]), self.audio, self.texts
-        for index, (epoch, clips) in enumerate(progress(self._batches(), label, unit="step"), start=1):
-            data = audio[clips].to(self.dtype), texts[clips].to(self.dtype)
-            yield Step(index, epoch, clips, data, self.on_batch(ideal, clips)[None])
-
-    def _batches(self) -> list[tuple[int, np.ndarray]]:
-        batches = []
+        ideal, batches = ideal_distribution(*self.texts.shape[:2]), []
         for epoch in range(self.epochs):
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.audio))
             batches += [(epoch, order[first : first + self.batch]) for first in range(0, len(order), self.batch)]
-        return [(epoch, clips) for epoch, clips in batches if len(clips) > 1]
+        batches = [(epoch, clips) for epoch, clips in batches if len(clips) > 1]
+        for index, (epoch, clips) in enumerate(progress(batches, label, unit="step"), start=1):
+            data = self.audio[clips].to(self.dtype), self.texts[clips].to(self.dtype)
+            yield Step(index, epoch, clips, data, self.on_batch(ideal, clips)[None])
+
+    def begin(self, optimizer: Optimizer, runs: int = 1) -> Runs:
+        """Equal runs at the start."""
+        return Runs.begin(optimizer, self.task.flat.start, runs)
+
+    def ideal_run(self, optimizer: Optimizer, label: str) -> Iterator[tuple[Step, Runs, Tensor, Runs]]:
+        """Every step with the ideal run before it, that run's gradient [1, D], and the run after it."""
+        ideal = self.begin(optimizer)
+        for step in self.steps(label):
+            gradient = self.task.gradients(ideal.weights, step.even, step.data)
+            after = ideal.after(gradient)
+            yield step, ideal, gradient, after
+            ideal = after
 
 
 def on_features(
@@ -153,10 +156,8 @@ class Draws:
     """Several independent draws of one arm, and the gradients they prescribe."""
 
     def __init__(self, experiment: Experiment, arm: Arm, seeds: Sequence[int]):
-        clips, languages = experiment.texts.shape[:2]
-        self.experiment, self.task, self.arm = experiment, experiment.task, arm
-        self.loss = self.task.mixed_loss if arm.mixed else self.task.weighted_loss
-        self.schemes = [arm.draw(clips, languages, seed) for seed in seeds]
+        self.experiment, self.task, self.mixed = experiment, experiment.task, arm.mixed
+        self.schemes = [arm.draw(*experiment.texts.shape[:2], seed) for seed in seeds]
         self._epoch, self._realised = -1, np.empty(0)
 
     def __len__(self) -> int:
@@ -169,10 +170,8 @@ class Draws:
             self._realised = np.stack([scheme.distribution(step.epoch) for scheme in self.schemes])
         return self.experiment.on_batch(self._realised, step.clips)
 
-    def drawn(self, distribution: Tensor) -> Tensor:
-        """What the loss takes: p' itself, or each clip's language where negatives mix."""
-        return distribution.argmax(-1) if self.arm.mixed else distribution
-
-    def gradients(self, weights: Tensor, distribution: Tensor, step: Step) -> Tensor:
-        """Every draw's gradient at its own weights, [S, D] to [S, D]."""
-        return self.task.gradients(weights, self.drawn(distribution), step.data, self.loss)
+    def gradients(self, weights: Tensor, distribution: Tensor, step: Step, anchor: Tensor | None = None) -> Tensor:
+        """Every draw's gradient at its own weights, [S, D] to [S, D]; anchor [D]: as seen from there."""
+        drawn = distribution.argmax(-1) if self.mixed else distribution  # where negatives mix: each clip's language
+        loss = self.task.mixed_loss if self.mixed else self.task.weighted_loss
+        return self.task.gradients(weights, drawn, step.data, loss, anchor)

@@ -6,7 +6,7 @@ of D numbers are needed they are made and reduced in chunks of at most WORKING_S
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,20 +31,19 @@ class Flat:
 
     def __init__(self, model: nn.Module, dtype: torch.dtype = torch.float64):
         self.model = copy.deepcopy(model).to(dtype).eval()
-        followed = {name: value.detach() for name, value in self.model.named_parameters() if value.requires_grad}
-        if not followed:
+        self.shapes = {name: value.shape for name, value in self.model.named_parameters() if value.requires_grad}
+        if not self.shapes:
             raise ValueError("no weights to follow: no parameter requires a gradient")
-        self.names, self.shapes = list(followed), [value.shape for value in followed.values()]
-        self.start = torch.cat([value.reshape(-1) for value in followed.values()])
+        self.start = torch.cat([self.model.get_parameter(name).detach().flatten() for name in self.shapes])
 
     def split(self, weights: Tensor) -> tuple[Tensor, ...]:
         """[D] to one tensor per parameter."""
-        pieces = weights.split([shape.numel() for shape in self.shapes])
-        return tuple(piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True))
+        pieces = weights.split([shape.numel() for shape in self.shapes.values()])
+        return tuple(piece.reshape(shape) for piece, shape in zip(pieces, self.shapes.values(), strict=True))
 
     def __call__(self, parts: tuple[Tensor, ...], audio: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
         """The model's two outputs with these parameters in place."""
-        return functional_call(self.model, dict(zip(self.names, parts, strict=True)), (audio, texts))
+        return functional_call(self.model, dict(zip(self.shapes, parts, strict=True)), (audio, texts))
 
 
 @dataclass(frozen=True)
@@ -69,25 +68,21 @@ class Task:
         encoded, text = self.flat(self.flat.split(weights), audio, drawn[:, None])
         return info_nce(encoded, text[:, 0], self.temperature)
 
-    def gradients(self, weights: Tensor, drawn: Tensor, batch: Batch, loss: Loss | None = None) -> Tensor:
+    def gradients(
+        self, weights: Tensor, drawn: Tensor, batch: Batch, loss: Loss | None = None, anchor: Tensor | None = None
+    ) -> Tensor:
         """Gradient of every run's loss, [S, D], at weights [S, D].
 
-        drawn: what the loss takes beside weights and batch, [S, ...]; loss: `weighted_loss` unless given.
+        drawn: what the loss takes beside weights and batch, [S, ...]; loss: `weighted_loss` unless given. anchor: [D],
+        for the gradient as seen from there: the anchor's gradient plus its Hessian times the way.
         """
         loss = loss or self.weighted_loss
-        return self._over_runs(grad(lambda w, use: loss(w, use, batch)))(weights, drawn)
 
-    def linear_gradients(
-        self, anchor: Tensor, weights: Tensor, drawn: Tensor, batch: Batch, loss: Loss | None = None
-    ) -> Tensor:
-        """`gradients` at weights [S, D] as seen from anchor [D]: its gradient there plus its Hessian times the way."""
-        loss = loss or self.weighted_loss
+        def of_run(w: Tensor, use: Tensor) -> Tensor:
+            slope = grad(lambda u: loss(u, use, batch))
+            return slope(w) if anchor is None else sum(jvp(slope, (anchor,), (w - anchor,)))
 
-        def expansion(w: Tensor, use: Tensor) -> Tensor:
-            value, slope = jvp(grad(lambda u: loss(u, use, batch)), (anchor,), (w - anchor,))
-            return value + slope
-
-        return self._over_runs(expansion)(weights, drawn)
+        return vmap(of_run, chunk_size=_rows(len(self.flat.start)))(weights, drawn)
 
     def pair_norms(self, weights: Tensor, batch: Batch) -> Tensor:
         """||grad l_ik|| at weights [D], [B, K]."""
@@ -95,10 +90,11 @@ class Task:
         one_clip = vmap(lambda clip: torch.stack([_square(row(clip)) for row in rows]), chunk_size=self._clips(batch))
         return one_clip(_one_hot(batch[0])).sqrt()
 
-    def language_spread(self, weights: Tensor, batch: Batch, drawn: range) -> Tensor:
+    def language_spread(self, weights: Tensor, batch: Batch, drawn: Sequence[int]) -> Tensor:
         """sum_i Var_k(grad l_ik) over the languages k in `drawn` (population variance), exact. [S, D] to [S]."""
         batch = batch[0], batch[1][:, list(drawn)]
-        runs, clips = self._runs_and_clips(len(weights), batch)
+        at_once = self._clips(batch)
+        runs = min(len(weights), at_once)
 
         def one_run(w: Tensor) -> Tensor:
             rows = self._pair_rows(w, batch)
@@ -108,7 +104,7 @@ class Task:
                 mean = tuple(sum(part) / len(rows) for part in zip(*pieces, strict=True))
                 return sum(map(_square, pieces)) / len(rows) - _square(mean)
 
-            return vmap(one_clip, chunk_size=clips)(_one_hot(batch[0])).clamp_min(0).sum()
+            return vmap(one_clip, chunk_size=max(1, at_once // runs))(_one_hot(batch[0])).clamp_min(0).sum()
 
         return vmap(one_run, chunk_size=runs)(weights)
 
@@ -152,15 +148,6 @@ class Task:
     def _clips(self, batch: Batch) -> int:
         """How many clips' gradients in all languages to hold at once."""
         return _rows(batch[1].shape[1] * len(self.flat.start))
-
-    def _runs_and_clips(self, runs: int, batch: Batch) -> tuple[int, int]:
-        """Chunks of runs and of clips whose product of gradients fits the working set; runs first."""
-        at_once = min(runs, self._clips(batch))
-        return at_once, max(1, self._clips(batch) // at_once)
-
-    def _over_runs(self, function: Callable) -> Callable:
-        """vmap over the leading axis, a few runs at a time when D is large."""
-        return vmap(function, chunk_size=_rows(len(self.flat.start)))
 
 
 def _rows(numbers: int) -> int:

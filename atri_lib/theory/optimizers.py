@@ -1,12 +1,6 @@
-"""SGD, momentum and Adam as maps on (weights, state), free of any module, so that two runs can be compared exactly.
-
-`step` works elementwise on weights of any leading shape ([D], or [S, D] for a stack of runs) and returns new tensors.
-`coordinates` puts the joint state into the units of the weights: the norm in which joint errors are measured.
-`gain`: how far a gradient's noise of length 1 moves the weights in the same step; None where that is not linear.
-"""
+"""SGD, momentum and Adam as maps on (weights, state), free of any module, so that two runs can be compared exactly."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -15,48 +9,42 @@ from torch import Tensor
 State = tuple
 
 
-class Optimizer(Protocol):
-    rate: float
-    gain: float | None
-
-    def start(self, weights: Tensor) -> State: ...
-
-    def step(self, weights: Tensor, state: State, gradient: Tensor) -> tuple[Tensor, State]: ...
-
-    def coordinates(self, weights: Tensor, state: State) -> Tensor: ...
-
-
 @dataclass(frozen=True)
-class SGD:
-    """w <- w - eta g. No state. rate: eta."""
+class Optimizer:
+    """Works elementwise on weights of any leading shape ([D], or [S, D] for a stack of runs); returns new tensors."""
 
     rate: float
 
     @property
-    def gain(self) -> float:
+    def gain(self) -> float | None:
+        """How far a gradient's noise of length 1 moves the weights in the same step; None where that is not linear."""
         return self.rate
 
     def start(self, weights: Tensor) -> State:
+        """The state before the first step."""
         return ()
+
+    def step(self, weights: Tensor, state: State, gradient: Tensor) -> tuple[Tensor, State]:
+        """Weights and state one step later."""
+        raise NotImplementedError
+
+    def coordinates(self, weights: Tensor, state: State) -> Tensor:
+        """The joint state in the units of the weights, [..., a multiple of D]: its norm measures joint errors."""
+        return weights
+
+
+class SGD(Optimizer):
+    """w <- w - eta g. No state. rate: eta."""
 
     def step(self, weights: Tensor, state: State, gradient: Tensor) -> tuple[Tensor, State]:
         return weights - self.rate * gradient, state
 
-    def coordinates(self, weights: Tensor, state: State) -> Tensor:
-        """The weights themselves, [..., D]."""
-        return weights
-
 
 @dataclass(frozen=True)
-class Momentum:
-    """v <- beta v + g; w <- w - eta v (heavy ball, as torch.optim.SGD). rate: eta; state: (v,)."""
+class Momentum(Optimizer):
+    """v <- beta v + g; w <- w - eta v (heavy ball, as torch.optim.SGD). State: (v,); coordinates: (w, eta v)."""
 
-    rate: float
     beta: float = 0.9
-
-    @property
-    def gain(self) -> float:
-        return self.rate
 
     def start(self, weights: Tensor) -> State:
         return (torch.zeros_like(weights),)
@@ -66,19 +54,24 @@ class Momentum:
         return weights - self.rate * velocity, (velocity,)
 
     def coordinates(self, weights: Tensor, state: State) -> Tensor:
-        """(w, eta v): the weights and the step the velocity prescribes, [..., 2 D]."""
         return torch.cat([weights, self.rate * state[0]], dim=-1)
 
 
 @dataclass(frozen=True)
-class Adam:
-    """Adam with bias correction (as torch.optim.Adam, no weight decay). state: (m, v, t), t counts the steps."""
+class Adam(Optimizer):
+    """Adam with bias correction (as torch.optim.Adam, no weight decay). State: (m, v, t), t counts the steps.
 
-    rate: float
+    Coordinates: (w, eta m / scale, eta log scale) with m, v bias-corrected and scale = sqrt(v) + eps. The second block
+    is the step the moments prescribe; the third changes by eta x when v alone would stretch that step by exp(-x).
+    """
+
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
-    gain: ClassVar[None] = None
+
+    @property
+    def gain(self) -> None:
+        return None
 
     def start(self, weights: Tensor) -> State:
         return torch.zeros_like(weights), torch.zeros_like(weights), 0
@@ -91,11 +84,6 @@ class Adam:
         return weights - self.rate * direction / scale, state
 
     def coordinates(self, weights: Tensor, state: State) -> Tensor:
-        """(w, eta m / scale, eta log scale) with m, v bias-corrected and scale = sqrt(v) + eps, [..., 3 D].
-
-        The second block is the step the moments prescribe; the third changes by eta x when the second moment alone
-        would stretch that step by exp(-x).
-        """
         direction, scale = self._corrected(state)
         return torch.cat([weights, self.rate * direction / scale, self.rate * scale.log()], dim=-1)
 

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment
-from atri_lib.theory.optimizers import SGD, Optimizer, Runs, distance
+from atri_lib.theory.optimizers import SGD, Optimizer
 
 
 @torch.no_grad()
@@ -27,21 +27,19 @@ def respond(
     Returns one row per (scheme, step, draw): response = ||w_t - w'_t|| of the expanded run; its RMS over draws is the
     prediction. Where curvature times rate makes the ideal run locally unstable the expansion grows without limit: inf.
     """
-    ideal = Runs.begin(optimizer, experiment.task.flat.start)
-    sizes = {arm: draws if arm.noise_share(experiment.languages) else 1 for arm in arms}
-    fans = {arm.name: Draws(experiment, arm, range(seed, seed + size)) for arm, size in sizes.items()}
-    runs = {name: Runs.begin(optimizer, experiment.task.flat.start, len(fan)) for name, fan in fans.items()}
+    fans = {}
+    for arm in arms:
+        random = arm.draw(1, experiment.languages, seed).noise_share > 0
+        fans[arm.name] = Draws(experiment, arm, range(seed, seed + (draws if random else 1)))
+    runs = {name: experiment.begin(optimizer, len(fan)) for name, fan in fans.items()}
     frames = []
-    for step in experiment.steps("linear response"):
-        after = ideal.after(experiment.task.gradients(ideal.weights, step.even, step.data))
+    for step, ideal, _, after in experiment.ideal_run(optimizer, "linear response"):
         for name, fan in fans.items():
-            drawn = fan.drawn(fan.distribution(step))
-            seen = fan.task.linear_gradients(ideal.weights[0], runs[name].weights, drawn, step.data, fan.loss)
+            seen = fan.gradients(runs[name].weights, fan.distribution(step), step, anchor=ideal.weights[0])
             runs[name] = runs[name].after(seen)
             error = np.nan_to_num(runs[name].error(after), nan=np.inf)
             columns = {"scheme": name, "step": step.index, "epoch": step.epoch, "draw": range(len(fan))}
             frames.append(pd.DataFrame(columns | {"response": error}))
-        ideal = after
     return pd.concat(frames, ignore_index=True)
 
 
@@ -61,19 +59,15 @@ def decompose(
     """
     sampled = Draws(experiment, Arm("sampled", "ml_clap"), range(seed, seed + draws))
     mixed = Draws(experiment, Arm("mixed", "ml_clap", mixed=True), range(seed, seed + draws))
-    ideal, rows, epoch = Runs.begin(optimizer, experiment.task.flat.start), [], -1
-    counts = 2 ** np.arange(int(np.log2(draws)) + 1)
-    for step in experiment.steps("decomposition"):
-        gradient = experiment.task.gradients(ideal.weights, step.even, step.data)
-        if step.epoch != epoch:
-            epoch, stack, drawn = step.epoch, ideal.weights.expand(draws, -1), sampled.distribution(step)
-            same = sampled.gradients(stack, drawn, step)
-            used = mixed.gradients(stack, drawn, step)
-            for count in counts:
-                parts = (same[:count] - gradient).mean(0), (used[:count] - same[:count]).mean(0)
-                norms = [part.norm().item() for part in (*parts, gradient)]
-                rows.append((step.index, step.epoch, count, *norms))
-        ideal = ideal.after(gradient)
+    rows, epoch = [], -1
+    for step, ideal, gradient, _ in experiment.ideal_run(optimizer, "decomposition"):
+        if step.epoch == epoch:
+            continue
+        epoch, stack, drawn = step.epoch, ideal.weights.expand(draws, -1), sampled.distribution(step)
+        same, used = (arm.gradients(stack, drawn, step) for arm in (sampled, mixed))
+        for count in 2 ** np.arange(int(np.log2(draws)) + 1):
+            parts = (same[:count] - gradient).mean(0), (used[:count] - same[:count]).mean(0), gradient
+            rows.append((step.index, step.epoch, count, *(part.norm().item() for part in parts)))
     return pd.DataFrame(rows, columns=["step", "epoch", "draws", "sampling", "mixed", "ideal"])
 
 
@@ -88,14 +82,12 @@ def reordered(
     Returns one row per step: measured = ||w_t - w'_t||, travelled = ||w_t - w_0||.
     """
     experiment = dataclasses.replace(experiment, dtype=torch.float32)
-    generator, start = np.random.default_rng(seed), experiment.task.flat.start
-    run = other = Runs.begin(optimizer, start)
-    rows = []
-    for step in experiment.steps("reordered KCL"):
+    generator, start = np.random.default_rng(seed), experiment.begin(optimizer)
+    other, rows = start, []
+    for step, _, _, after in experiment.ideal_run(optimizer, "reordered KCL"):
         audio, texts = step.data
         clips, languages = generator.permutation(len(audio)), generator.permutation(experiment.languages)
         shuffled = audio[clips], texts[clips][:, languages]
-        run = run.after(experiment.task.gradients(run.weights, step.even, step.data))
         other = other.after(experiment.task.gradients(other.weights, step.even, shuffled))
-        rows.append((step.index, step.epoch, run.error(other)[0], distance(run.weights, start)[0]))
+        rows.append((step.index, step.epoch, after.error(other)[0], after.error(start)[0]))
     return pd.DataFrame(rows, columns=["step", "epoch", "measured", "travelled"])

@@ -47,33 +47,25 @@ def run(
     - mean_square: RMS over draws by sqrt(bias^2 + law). bias: ||w_t - v_t||. amplification: E||one ideal step on the
       error||^2 / E||error||^2 of w' - v, and sigma: root of sigma_t^2 at w', from every language's gradients, both
       averages over the pilots. memory: twice the mean product of the error carried along and the new noise: 0 for
-      independent draws by theory, for Latin measured on the pilots. Latin's noise after its first epoch is measured on
-      them too (sigma: nan), as w' knows which languages are to come, and so is Adam's, which is not linear in the
-      gradient; it is taken as unbiased. What mixed negatives add is ignored.
+      independent draws by theory, measured on the pilots where a scheme remembers earlier epochs (Latin). There the
+      noise is measured on them too (sigma: nan), as w' knows which languages are to come, and so is Adam's, which is
+      not linear in the gradient; it is taken as unbiased. What mixed negatives add is ignored.
 
     Raises FloatingPointError if a run diverges, ValueError for arms that do not fit the data.
     """
     if draws < 1 or pilots < 1:
         raise ValueError(f"need at least one measured draw and one pilot, got draws={draws}, pilots={pilots}")
-    certify = isinstance(optimizer, SGD) and power_iterations is not None
-    ideal = Runs.begin(optimizer, experiment.task.flat.start)
-    ensembles = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms]
-    epochs: list[int] = []
-    for step in experiment.steps("twin runs"):
-        gradient = experiment.task.gradients(ideal.weights, step.even, step.data)
-        after = ideal.after(gradient)
-        constants = _pair_constants(experiment, ideal.weights[0], step, power_iterations) if certify else None
+    ensembles, epochs = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms], []
+    for step, ideal, _, after in experiment.ideal_run(optimizer, "twin runs"):
+        constants = None
+        if isinstance(optimizer, SGD) and power_iterations is not None:  # g_max, and lambda of every pair, [B, K], at w
+            task, weights = experiment.task, ideal.weights[0]
+            curvature = task.pair_curvature(weights, step.data, power_iterations)
+            constants = task.pair_norms(weights, step.data).max().item(), curvature
         for ensemble in ensembles:
             ensemble.advance(step, ideal, after, constants)
-        ideal = after
         epochs.append(step.epoch)
     return pd.concat([ensemble.table(epochs) for ensemble in ensembles], ignore_index=True)
-
-
-def _pair_constants(experiment: Experiment, weights: Tensor, step: Step, iterations: int) -> tuple[float, Tensor]:
-    """g_max and lambda of every pair, [B, K], at the ideal run's weights."""
-    norms = experiment.task.pair_norms(weights, step.data)
-    return norms.max().item(), experiment.task.pair_curvature(weights, step.data, iterations)
 
 
 class _Ensemble:
@@ -83,28 +75,23 @@ class _Ensemble:
         self, experiment: Experiment, optimizer: Optimizer, arm: Arm, draws: int, pilots: int, seed: int
     ) -> None:
         self.experiment, self.task, self.arm = experiment, experiment.task, arm
-        self.noise_share = arm.noise_share(experiment.languages)
-        if self.noise_share == 0:  # nothing is random: one run says it all
+        self.scheme = arm.draw(*experiment.texts.shape[:2], seed)
+        if self.scheme.noise_share == 0:  # nothing is random: one run says it all
             draws, pilots = 1, 0
         seeds = [*range(seed, seed + draws), *range(seed + PILOT_SEEDS, seed + PILOT_SEEDS + pilots)]
-        self.draws, self.measured = Draws(experiment, arm, seeds), draws
-        self.mean = self.draws.schemes[0].mean_distribution()
-        self.biased = bool(np.ptp(self.mean) > 0)
-        self.runs = Runs.begin(optimizer, self.task.flat.start, len(seeds))
-        self.reference = Runs.begin(optimizer, self.task.flat.start) if self.biased else None
+        self.draws, self.measured = Draws(experiment, arm, seeds), slice(draws)
+        self.pilots = slice(draws, None)
+        self.runs, self.reference = experiment.begin(optimizer, len(seeds)), experiment.begin(optimizer)
         self.per_draw: list[dict[str, np.ndarray]] = []
         self.per_step: list[dict[str, float]] = []
 
     def advance(self, step: Step, ideal: Runs, ideal_after: Runs, constants: tuple[float, Tensor] | None) -> None:
         """Take one step with every run and record what it measured."""
         runs, realised = self.runs, self.draws.distribution(step)
-        used = self.draws.gradients(runs.weights, realised, step)
-        full = self.task.gradients(runs.weights, step.even.expand(len(self.draws), -1, -1), step.data)
+        used, full = self.draws.gradients(runs.weights, realised, step), self._everywhere(step.even, step)
         after, after_full = runs.after(used), runs.after(full)
         if not torch.isfinite(after.weights).all():
             raise FloatingPointError(f"{self.arm.name} diverged in step {step.index}: lower the rate")
-
-        measured = slice(self.measured)
         record = {
             "measured": after.error(ideal_after),
             "joint": after.joint_error(ideal_after),
@@ -112,12 +99,16 @@ class _Ensemble:
             "forcing": after.joint_error(after_full),
             "xi": distance(used, full),
         }
-        record = {name: values[measured] for name, values in record.items()}
+        record = {name: values[self.measured] for name, values in record.items()}
         if constants is not None:
-            record |= self._published(step, ideal, realised[measured], used[measured], constants)
+            record |= self._published(step, ideal, realised[self.measured], used[self.measured], constants)
         self.per_draw.append(record)
         self.per_step.append(self._law(step, ideal, ideal_after, full, after))
         self.runs = after
+
+    def _everywhere(self, distribution: Tensor, step: Step) -> Tensor:
+        """The gradient of every run under one distribution [1, B, K]."""
+        return self.task.gradients(self.runs.weights, distribution.expand(len(self.draws), -1, -1), step.data)
 
     def _published(
         self, step: Step, ideal: Runs, realised: Tensor, used: Tensor, constants: tuple[float, Tensor]
@@ -126,7 +117,7 @@ class _Ensemble:
         gradient_max, curvature = constants
         at_ideal = ideal.weights.expand(len(realised), -1)
         anchored = self.draws.gradients(at_ideal, realised, step)
-        delta = distance(at_ideal, self.runs.weights[: len(realised)])
+        delta = distance(at_ideal, self.runs.weights[self.measured])
         quotient = _ratio(distance(anchored, used), delta, default=0.0)
         extra = distance(anchored, self.task.gradients(at_ideal, realised, step.data)) if self.arm.mixed else 0 * delta
         return {
@@ -139,34 +130,27 @@ class _Ensemble:
     def _law(self, step: Step, ideal: Runs, ideal_after: Runs, full: Tensor, after: Runs) -> dict[str, float]:
         """The mean-square law's constants from the pilots, and the reference run's step."""
         reference, reference_after, expected = ideal, ideal_after, full
-        if self.biased:
-            mean = self.experiment.on_batch(self.mean, step.clips)[None]
-            reference = self.reference
+        if self.scheme.biased:
+            mean = self.experiment.on_batch(self.scheme.mean_distribution(), step.clips)[None]
+            reference, expected = self.reference, self._everywhere(mean, step)
             reference_after = reference.after(self.task.gradients(reference.weights, mean, step.data))
-            everywhere = mean.expand(len(self.draws), -1, -1)
-            expected = self.task.gradients(self.runs.weights, everywhere, step.data)
             self.reference = reference_after
-        bias = reference_after.error(ideal_after)[0] if self.biased else 0.0
-        pilots = slice(self.measured, None)
-        if self.noise_share == 0:
-            return {"bias": bias, "amplification": 1.0, "sigma": 0.0, "variance": 0.0, "memory": 0.0}
+        law = {"bias": reference_after.error(ideal_after)[0], "sigma": 0.0, "memory": 0.0}
+        if self.scheme.noise_share == 0:
+            return law | {"amplification": 1.0, "variance": 0.0}
         after_expected = self.runs.after(expected)
-        carried, before = after_expected.error(reference_after)[pilots], self.runs.error(reference)[pilots]
-        memory, remembers = 0.0, self.arm.scheme == "latin" and step.epoch > 0
-        if remembers:  # the language of this epoch follows from the last one's: u and n are not independent
+        carried, before = (np.square(error[self.pilots]) for error in (
+            after_expected.error(reference_after), self.runs.error(reference)))  # fmt: skip
+        law["amplification"] = float(_ratio(carried.sum(), before.sum()))
+        remembers, gain = self.scheme.remembers(step.epoch), self.runs.optimizer.gain
+        if remembers:  # the languages of this epoch depend on earlier ones': u and n are not independent
             kept, noise = reference_after.weights - after_expected.weights, after_expected.weights - after.weights
-            memory = 2 * (kept * noise).sum(1)[pilots].mean().item()
-        drawn = self.arm.drawn(self.experiment.languages)
-        gain = self.runs.optimizer.gain
-        if gain is None or remembers:
-            sigma, variance = np.nan, np.square(after.error(after_expected)[pilots]).mean()
-        else:
-            spread = self.task.language_spread(self.runs.weights[pilots], step.data, drawn).mean().item()
-            sigma = np.sqrt(self.noise_share * spread) / len(step.clips)
-            variance = (gain * sigma) ** 2
-        amplification = _ratio(np.square(carried).sum(), np.square(before).sum())
-        law = {"amplification": float(amplification), "sigma": sigma, "variance": variance, "memory": memory}
-        return law | {"bias": bias}
+            law["memory"] = 2 * (kept * noise).sum(1)[self.pilots].mean().item()
+        if remembers or gain is None:
+            return law | {"sigma": np.nan, "variance": np.square(after.error(after_expected)[self.pilots]).mean()}
+        spread = self.task.language_spread(self.runs.weights[self.pilots], step.data, self.scheme.chance).mean().item()
+        law["sigma"] = np.sqrt(self.scheme.noise_share * spread) / len(step.clips)
+        return law | {"variance": (gain * law["sigma"]) ** 2}
 
     def table(self, epochs: list[int]) -> pd.DataFrame:
         """All steps and draws of this arm, with the bounds and the law worked out."""

@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors only, written atomically, exact enough to resume bit for bit."""
+"""Checkpoints: safetensors only, written atomically, checked when read, exact enough to resume bit for bit."""
 
 import json
 import pathlib
@@ -10,18 +10,20 @@ from torch import Tensor
 
 from atri_lib import storage
 from atri_lib.encoders.dual import DualEncoder
+from atri_lib.hub import check_fit
 
 
 def write_checkpoint(
     path: pathlib.Path, model: DualEncoder, optimizer: torch.optim.Optimizer, history: list
 ) -> None:
-    """Write weights, optimizer state and history to one safetensors file, atomically."""
+    """Write weights, optimizer state, history and a checksum of them to one safetensors file, atomically."""
     tensors = {f"model.{name}": value for name, value in trained_state(model).items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    tensors = {name: value.contiguous().cpu() for name, value in tensors.items()}
+    note = json.dumps(history, allow_nan=False)
     with storage.atomic_path(path) as partial:
-        contiguous = {name: value.contiguous() for name, value in tensors.items()}
-        save_file(contiguous, partial, {"history": json.dumps(history)})
+        save_file(tensors, partial, {"history": note, "checksum": _checksum(tensors, note)})
 
 
 def read_checkpoint(
@@ -34,10 +36,13 @@ def read_checkpoint(
     if not path.exists():
         return [], 0
     try:
-        with safe_open(path, "pt") as stored:
+        with safe_open(storage.regular(path), "pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}
-            history = json.loads(stored.metadata()["history"])
-    except (SafetensorError, KeyError, TypeError) as error:
+            note, expected = (stored.metadata()[name] for name in ("history", "checksum"))
+        if _checksum(tensors, note) != expected:
+            raise ValueError("its content does not match its checksum")
+        history = json.loads(note)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged checkpoint ({error}); delete it to begin this run anew") from error
     load_state(model, {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}, str(path))
     state = {}
@@ -49,6 +54,12 @@ def read_checkpoint(
     return history, len(history)
 
 
+def _checksum(tensors: dict[str, Tensor], note: str) -> str:
+    about = [[name, str(value.dtype), list(value.shape)] for name, value in sorted(tensors.items())]
+    values = (value.reshape(-1).view(torch.uint8).numpy() for _, value in sorted(tensors.items()))
+    return storage.checksum(note, about, *values)
+
+
 def trained_state(model: DualEncoder) -> dict[str, Tensor]:
     """The tensors a run changes: trainable parameters, projections, and the buffers of opened towers."""
     trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -58,14 +69,8 @@ def trained_state(model: DualEncoder) -> dict[str, Tensor]:
 
 
 def load_state(model: DualEncoder, tensors: dict[str, Tensor], origin: str) -> None:
-    """Load a run's tensors; raises ValueError listing the keys that are missing, unexpected or of another shape."""
-    expected = trained_state(model)
-    wrong = [f"missing {name}" for name in expected.keys() - tensors.keys()]
-    wrong += [f"unexpected {name}" for name in tensors.keys() - expected.keys()]
-    wrong += [
-        f"{name}: {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in expected.keys() & tensors.keys() if tensors[name].shape != expected[name].shape
-    ]  # fmt: skip
-    if wrong:
-        raise ValueError(f"{origin} is a checkpoint of another architecture: {'; '.join(sorted(wrong))}")
+    """Load a run's tensors; raises ValueError listing those that are missing, unexpected, misshapen or not finite."""
+    check_fit(trained_state(model), tensors, origin)
+    if wrong := [name for name, value in tensors.items() if not value.isfinite().all()]:
+        raise ValueError(f"{origin}: values that are not finite in {', '.join(sorted(wrong))}; train this run anew")
     model.load_state_dict(tensors, strict=False)

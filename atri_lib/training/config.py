@@ -1,10 +1,15 @@
-"""Everything a run depends on, in one frozen record."""
+"""Everything a run depends on, in one frozen record whose fields say what they mean and what they may be."""
 
 import dataclasses
+import functools
+import os
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, TypeAdapter, ValidationError
 
 from atri_lib.languages import CODES, language
-from atri_lib.sampling import SCHEMES
+from atri_lib.schemes import SCHEMES, SETTINGS, Scheme
 
 PROFILES = {
     "book": {},
@@ -16,77 +21,84 @@ PROFILES = {
 }  # fmt: skip
 
 
+def _english_first(codes: tuple[str, ...]) -> tuple[str, ...]:
+    for code in codes:
+        language(code)
+    if codes[:1] != ("eng",) or len(set(codes)) < len(codes):
+        raise ValueError("English (eng) comes first, and no language twice")
+    return codes
+
+
+Path = Annotated[str, BeforeValidator(lambda path: os.fspath(path) if isinstance(path, os.PathLike) else path)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """scheme, m, languages: who is contrasted; preset, data, scenes: with what; the rest: how it is optimised.
 
-    data: path of a manifest, or None for scenes of sizes (train, val, test) composed with data_seed.
-    m: languages a step sees (m_of_k only). text_chunk: captions per forward pass of the text side (0: all at once);
-    a chunk keeps memory independent of K with the same gradients. init: a run folder whose weights are the start.
-    unfreeze: blocks of each tower to train, {"audio": 2, "text": "all"}; empty trains projections on cached features.
-    Raises ValueError naming the field for a value that cannot work.
+    Each field carries its meaning, unit and limits (`settings` lists them). Raises ValueError naming the field for a
+    value that cannot work.
     """
 
-    scheme: str = "kcl"
-    m: int | None = None
-    languages: tuple[str, ...] = CODES
-    seed: int = 0
-    preset: str = "mini"
-    text_encoder: str | None = None
-    audio_encoder: str | None = None
-    data: str | None = None
-    scenes: tuple[int, int, int] = (2000, 250, 500)
-    data_seed: int = 0
-    epochs: int = 30
-    batch_size: int = 100
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    schedule: str = "cosine"
-    temperature: float = 0.1
-    learn_temperature: bool = False
-    width: int = 256
-    hidden: int = 512
-    parts: int = 3
-    dropout: float = 0.1
-    unfreeze: dict = field(default_factory=dict)
-    text_chunk: int = 0
-    precision: str = "fp32"
-    init: str | None = None
-    evaluate_every: int = 5
-    checkpoint_every: int = 5
+    scheme: Annotated[Literal[*SCHEMES], Field(description="what a step contrasts")] = "kcl"
+    m: Annotated[Positive | None, Field(description="languages a step sees, for the schemes that leave it open")] = None
+    hold: Annotated[Positive | None, Field(description="epochs a clip keeps its language, for hold")] = None
+    text_text: Annotated[
+        float | None, Field(ge=0, lt=1, description="share of text against text in the loss of cacl, cacl_unbiased")
+    ] = None
+    languages: Annotated[
+        tuple[str, ...], AfterValidator(_english_first), Field(description="languages trained with, English first")
+    ] = CODES
+    seed: Annotated[Seed, Field(description="start, order of clips and draws of languages follow from it")] = 0
+    preset: Annotated[str, Field(description="encoders: mini (laptop), paper (GPU, models of a hub)")] = "mini"
+    text_encoder: Annotated[str | None, Field(description="instead of the preset's: use, e5, sonar, sonar=PATH")] = None
+    audio_encoder: Annotated[
+        str | None, Field(description="instead of the preset's: yamnet, ced-SIZE, ced-SIZE=PATH")
+    ] = None
+    data: Annotated[Path | None, Field(description="manifest, or its folder; else scenes are composed")] = None
+    scenes: Annotated[
+        tuple[Positive, Positive, Positive], Field(description="scenes to compose: train, val, test")
+    ] = (2000, 250, 500)  # fmt: skip
+    data_seed: Annotated[Seed, Field(description="the scenes follow from it")] = 0
+    epochs: Annotated[Positive, Field(description="passes over the training clips")] = 30
+    batch_size: Annotated[int, Field(ge=2, description="clips a step contrasts; a contrastive loss needs 2")] = 100
+    optimizer: Annotated[Literal["adam", "sgd"], Field(description="how weights follow the gradient")] = "adam"
+    learning_rate: Annotated[PositiveFloat, Field(description="step size at the start")] = 1e-3
+    schedule: Annotated[Literal["cosine", "constant"], Field(description="step size over the run")] = "cosine"
+    temperature: Annotated[PositiveFloat, Field(description="divides the cosines (the paper: 0.07)")] = 0.1
+    learn_temperature: Annotated[bool, Field(description="train the temperature too")] = False
+    width: Annotated[Positive, Field(description="dimensions of the shared space")] = 256
+    hidden: Annotated[Positive, Field(description="units between the two layers of a projection")] = 512
+    parts: Annotated[Positive, Field(description="stretches of time that a clip's features are averaged in")] = 3
+    dropout: Annotated[float, Field(ge=0, lt=1, description="share of the hidden units left out in a step")] = 0.1
+    unfreeze: Annotated[
+        dict[Literal["audio", "text"], NonNegativeInt | Literal["all"]],
+        Field(description="last blocks of a tower to train, audio=2 text=all; none: projections on cached features"),
+    ] = field(default_factory=dict)
+    text_chunk: Annotated[
+        NonNegativeInt, Field(description="captions a forward pass; 0: all. Same gradients, less memory")
+    ] = 0
+    precision: Annotated[Literal["fp32", "bf16"], Field(description="numbers that towers compute with")] = "fp32"
+    init: Annotated[Path | None, Field(description="run folder whose weights are the start")] = None
+    evaluate_every: Annotated[Positive, Field(description="epochs between two scores on val")] = 5
+    checkpoint_every: Annotated[Positive, Field(description="epochs between two checkpoints")] = 5
 
     def __post_init__(self) -> None:
-        for code in self.languages:
-            language(code)
-        if not self.languages or len(set(self.languages)) < len(self.languages):
-            raise ValueError(f"languages={self.languages}: at least English, and none twice")
-        choices = {
-            "scheme": tuple(SCHEMES), "optimizer": ("adam", "sgd"), "schedule": ("cosine", "constant"),
-            "precision": ("fp32", "bf16"),
-        }  # fmt: skip
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}={getattr(self, name)!r}: use one of {', '.join(allowed)}")
-        if self.languages[0] != "eng":
-            raise ValueError(f"languages={self.languages}: English (eng) comes first")
-        if self.batch_size < 2:
-            raise ValueError(f"batch_size={self.batch_size}: a contrastive loss needs at least 2 clips in a batch")
-        for name in ("epochs", "evaluate_every", "checkpoint_every", "learning_rate", "temperature"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)!r}: must be positive")
-        if len(self.scenes) != 3:
-            raise ValueError(f"scenes={self.scenes}: three sizes, of train, val and test")
-        if self.text_chunk < 0 or not 0 <= self.dropout < 1 or min(self.width, self.hidden, self.parts) < 1:
-            raise ValueError(
-                f"text_chunk={self.text_chunk}, dropout={self.dropout}, width={self.width}, hidden={self.hidden}, "
-                f"parts={self.parts}: a chunk is not negative, dropout below 1, the others at least 1"
-            )
-        for side, blocks in self.unfreeze.items():
-            if side not in ("audio", "text"):
-                raise ValueError(f"unfreeze names {side!r}: use 'audio' or 'text'")
-            if blocks != "all" and not (isinstance(blocks, int) and blocks >= 0):
-                raise ValueError(f"unfreeze {side}={blocks!r}: a number of blocks, or 'all'")
-        SCHEMES[self.scheme](clips=2, languages=len(self.languages), seed=self.seed, m=self.m)  # refuses what cannot be
+        for name, validator in _validators().items():
+            given = getattr(self, name)
+            try:
+                object.__setattr__(self, name, validator.validate_python(given))
+            except ValidationError as error:
+                raise ValueError(f"{name}={given!r}: {fault(error)} ({settings()[name]['description']})") from error
+        self.build_scheme(clips=2)  # refuses what cannot be
+
+    def build_scheme(self, clips: int) -> Scheme:
+        """The scheme over that many clips, with the settings given; those left at None are the scheme's own."""
+        own = {name: getattr(self, name) for name in SETTINGS}
+        return SCHEMES[self.scheme](clips=clips, languages=len(self.languages), seed=self.seed, **own)
 
     @classmethod
     def for_profile(cls, profile: str = "book", **changes) -> "TrainConfig":
@@ -106,8 +118,25 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: dict) -> "TrainConfig":
         """The inverse of as_dict; raises ValueError naming any field this version does not know."""
-        unknown = set(values) - {entry.name for entry in dataclasses.fields(cls)}
-        if unknown:
+        if unknown := set(values) - set(settings()):
             raise ValueError(f"config has unknown fields {sorted(unknown)}: it was written by another version")
-        lists = {name: tuple(values[name]) for name in ("languages", "scenes") if name in values}
-        return cls(**(values | lists))
+        return cls(**values)
+
+
+@functools.cache
+def settings() -> dict[str, dict]:
+    """The JSON schema of every field, by name: description, default, type, and enum or bounds."""
+    properties = TypeAdapter(TrainConfig).json_schema()["properties"]
+    return {name: about | about.get("anyOf", [{}])[0] for name, about in properties.items()}
+
+
+@functools.cache
+def _validators() -> dict[str, TypeAdapter]:
+    return {entry.name: TypeAdapter(entry.type) for entry in dataclasses.fields(TrainConfig)}
+
+
+def fault(error: ValidationError) -> str:
+    """The first fault that pydantic found, in one line."""
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    return f"{first['loc'][0]}: {message}" if first["loc"] else message

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.progress import progress
-from atri_lib.sampling import SCHEMES
 from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.launch import agreed, processes
@@ -36,8 +35,7 @@ def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoin
     model.to(source.device)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = _optimizer(config, parameters)
-    options = {"m": config.m} if config.m is not None else {}
-    scheme = SCHEMES[config.scheme](clips=len(source), languages=len(config.languages), seed=config.seed, **options)
+    scheme = config.build_scheme(len(source))
     history, begin = read_checkpoint(checkpoint, model, optimizer)
     if begin != agreed(begin):
         raise ValueError(f"{checkpoint.parent} is not the same folder for all processes: give one that they share")
@@ -52,28 +50,34 @@ def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoin
     for epoch in bar:
         started, losses = time.perf_counter(), []
         order, captions = _epoch_order(config.seed, epoch, source)
-        languages = torch.from_numpy(np.asarray(scheme.languages(epoch)))  # [N, m]
+        languages = torch.from_numpy(scheme.languages(epoch))  # [N, m]
         model.train()
         for step in range(steps):
             number = epoch * steps + step
-            torch.manual_seed(config.seed * 1_000_003 + number * launch.num_processes + launch.process_index)
+            own = config.seed * 1_000_003 + number * launch.num_processes + launch.process_index
+            torch.manual_seed(own % 2**63)
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * _schedule(config.schedule, number / (config.epochs * steps))
             first = (step * launch.num_processes + launch.process_index) * batch
             rows = order[first : first + batch]
+            clips = source.clips(rows)
+            if step + 1 < steps:
+                source.prefetch(order[first + together : first + together + batch])
             texts = [source.captions(captions[rows], column) for column in languages[rows].T]
             optimizer.zero_grad(set_to_none=True)
             # Chunks encode twice, first without gradient: autocast must not reuse the weights it cast then.
             cast = {"enabled": config.precision == "bf16", "cache_enabled": not config.text_chunk}
             with torch.autocast(source.device.type, torch.bfloat16, **cast):
-                losses.append(backward(model, config.scheme, source.clips(rows), texts, config.text_chunk))
+                losses.append(backward(model, scheme, clips, texts, config.text_chunk))
             average_gradients(model)
-            if not math.isfinite(losses[-1]):
-                raise _diverged(f"the loss is {losses[-1]}", epoch, step, checkpoint)
             optimizer.step()
+        losses = torch.stack(losses).double().cpu()  # once an epoch, so that no step waits for the device
+        if not losses.isfinite().all():
+            first = int((~losses.isfinite()).nonzero()[0])
+            raise _diverged(f"the loss is {losses[first]}", epoch, first, checkpoint)
         if not all(parameter.isfinite().all() for parameter in parameters):
             raise _diverged("a weight is not finite", epoch, steps, checkpoint)
-        row = {"epoch": epoch + 1, "loss": float(np.mean(losses)), "seconds": time.perf_counter() - started}
+        row = {"epoch": epoch + 1, "loss": losses.mean().item(), "seconds": time.perf_counter() - started}
         last = epoch + 1 == config.epochs
         if last or (epoch + 1) % config.evaluate_every == 0:
             row |= {f"val_{name}": value for name, value in score(model, data.splits["val"]).summary.items()}

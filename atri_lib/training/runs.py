@@ -1,25 +1,25 @@
 """A run is a folder: what was asked, what came out, and the weights. Load it if its key exists, else train it."""
 
 import contextlib
-import fcntl
-import json
 import os
 import pathlib
 import platform
-import sys
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 
-from atri_lib import __version__, storage
+import atri_lib.training
+from atri_lib import __version__, evaluation, losses, pooling, schemes, storage
+from atri_lib.encoders import dual
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.training.checkpoints import load_state, trained_state
 from atri_lib.training.config import TrainConfig
@@ -28,11 +28,14 @@ from atri_lib.training.loop import train
 from atri_lib.training.scoring import Scores, score
 from atri_lib.training.sources import TrainingData, build_model, load_data
 
-CODE = ("atri_lib.losses", "atri_lib.sampling", "atri_lib.evaluation", "atri_lib.encoders.dual", "atri_lib.training")
+FILES = ("weights.safetensors", "ranks.safetensors", "history.csv", "retrieval.csv")  # beside config and metrics
+BOOK = "tuxpaint"  # the origin of the data that the book's numbers are of
+NEEDED = {"train_seconds": float, "test": dict, "sha256": dict}  # of metrics.json, to read a run
+NOT_THE_BOOKS = "not the data of the book: its numbers are of the recordings of Tux Paint"
 
 
 class RunError(ValueError):
-    """A run folder that is incomplete or does not fit its description."""
+    """A run folder that is incomplete, damaged or does not fit its description."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Run:
     def model(self, data: TrainingData) -> DualEncoder:
         """The trained model, in evaluation mode. data: load_data(run.config)."""
         model = build_model(self.config, data)
-        load_state(model, load_tensors(self.path / "weights.safetensors"), str(self.path / "weights.safetensors"))
+        load_state(model, _tensors(self.path / FILES[0]), str(self.path / FILES[0]))
         device = next((source.device for source in data.splits.values()), torch.device("cpu"))
         return model.to(device).eval()
 
@@ -69,17 +72,17 @@ class Run:
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Run":
         """Read a run folder. Raises RunError naming the file that is missing or unreadable."""
-        return _read(pathlib.Path(path), loaded=True)
+        return _read(pathlib.Path(path).expanduser(), loaded=True)
 
     @classmethod
     def resume(cls, path: str | os.PathLike) -> "Run":
         """Finish the run of a folder that was interrupted (it holds config.json, perhaps a checkpoint)."""
-        path = pathlib.Path(path).resolve()
+        path = pathlib.Path(path).expanduser().resolve()
         with contextlib.suppress(RunError):
             return cls.load(path)
         try:
-            config = TrainConfig.from_dict(json.loads((path / "config.json").read_text()))
-        except (OSError, json.JSONDecodeError, TypeError) as error:
+            config = TrainConfig.from_dict(storage.read_json(path / "config.json"))
+        except (OSError, ValueError) as error:
             raise RunError(f"{path}: not a run folder, config.json cannot be read ({error})") from error
         data = load_data(config)
         if path.name != run_name(config, data):
@@ -91,14 +94,25 @@ def run_name(config: TrainConfig, data: TrainingData) -> str:
     """Folder name of a run: scheme, seed and a checksum of config, start, data and the code that trains and scores."""
     start = storage.sha256_file(_weights(config.init)) if config.init else ""
     values = config.as_dict() | {"init": start, "data": None}  # what data and start hold counts, not where they are
-    return f"{config.scheme}-{config.seed}-{storage.checksum(values, data.checksum, storage.code_hash(*CODE))}"
+    return f"{config.scheme}-{config.seed}-{storage.checksum(values, data.checksum, _code())}"
+
+
+def _code() -> str:
+    return storage.code_hash(losses, schemes, evaluation, dual, pooling, atri_lib.training)
 
 
 def _weights(run: str | os.PathLike) -> pathlib.Path:
-    path = pathlib.Path(run) / "weights.safetensors"
-    if not path.exists():
-        raise RunError(f"init={str(run)!r}: no weights.safetensors there; give the folder of a finished run")
-    return path
+    try:
+        return Run.load(run).path / FILES[0]
+    except RunError as error:
+        raise RunError(f"init={str(run)!r}: give the folder of a finished run ({error})") from error
+
+
+def _tensors(path: pathlib.Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_tensors(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: damaged weights ({error}); train the run again") from error
 
 
 def fit(config: TrainConfig, data: TrainingData | None = None, folder: str | os.PathLike | None = None) -> Run:
@@ -122,23 +136,26 @@ def load_or_train(
     """
     launch = processes()
     data = data or load_data(config)
-    parent = pathlib.Path(folder) if folder else storage.cache_dir("runs")
+    parent = pathlib.Path(folder).expanduser() if folder else storage.cache_dir("runs")
     path = parent / run_name(config, data)
-    parent.mkdir(parents=True, exist_ok=True)
-    lock = parent / f".{path.name}.lock"
-    with _locked(lock, wait=launch.num_processes == 1) if launch.is_main_process else contextlib.nullcontext():
+    waiting = f"another process is training this run; waiting for {path.name}"
+
+    def finished() -> Run | None:
         found = None
         if launch.is_main_process and not again:
             with contextlib.suppress(RunError):
                 found = _read(path, loaded=True)
-        if agreed(found is not None):
-            return found or _read(path, loaded=True)
-        if launch.is_main_process:
-            path.mkdir(exist_ok=True)
-            data_path = config.data and os.path.abspath(config.data)
-            storage.write_json(path / "config.json", config.replace(data=data_path).as_dict())
-        launch.wait_for_everyone()
-        return _train_into(path, config, data)
+        return (found or _read(path, loaded=True)) if agreed(found is not None) else None
+
+    if run := finished():  # before anything is written: the folder may be read-only
+        return run
+    parent.mkdir(parents=True, exist_ok=True)
+    alone = storage.locked(parent / f".{path.name}.lock", waiting, wait=launch.num_processes == 1)
+    try:
+        with alone if launch.is_main_process else contextlib.nullcontext():
+            return finished() or _train_into(path, config, data)
+    except TimeoutError:
+        raise RunError(f"{path}: another program trains this run; start again when it is done") from None
 
 
 def two_stages(config: TrainConfig, schemes: Sequence[str], data: TrainingData | None = None, folder=None) -> dict:
@@ -153,54 +170,80 @@ def two_stages(config: TrainConfig, schemes: Sequence[str], data: TrainingData |
 
 
 def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run:
-    checkpoint, started = path / "checkpoint.safetensors", time.perf_counter()
+    launch = processes()
+    if launch.is_main_process:
+        path.mkdir(exist_ok=True)
+        data_path = config.data and os.path.abspath(config.data)
+        storage.write_json(path / "config.json", config.replace(data=data_path).as_dict())
+    launch.wait_for_everyone()
+    try:
+        return _trained(path, config, data)
+    except Exception:
+        if launch.is_main_process and [entry.name for entry in path.iterdir()] == ["config.json"]:
+            shutil.rmtree(path)  # nothing to go on from
+        raise
+
+
+def _trained(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run:
+    launch, checkpoint, started = processes(), path / "checkpoint.safetensors", time.perf_counter()
     model = build_model(config, data)
     if config.init:
         origin = _weights(config.init)
-        load_state(model, load_tensors(origin), str(origin))
+        towers = {name: value for name, value in trained_state(model).items() if "_tower." in name}
+        load_state(model, towers | _tensors(origin), str(origin))  # a tower that was frozen begins as published
     with torch.random.fork_rng():  # the caller's generator is the same whether the run is loaded or trained
         history = pd.DataFrame(train(config, data, model, checkpoint))
     result = score(model, data.splits["test"])
-    if not processes().is_main_process:
-        processes().wait_for_everyone()  # until the first process has written the run
-        return _read(path, loaded=False)
-    metrics = {
-        "scheme": config.scheme,
-        "seed": config.seed,
-        "library": __version__,
-        "data": data.checksum,
-        "code": storage.code_hash(*CODE),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {_accelerator()}",
-        "train_seconds": float(history["seconds"].sum()),
-        "wall_seconds": time.perf_counter() - started,
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "test": result.summary,
-    }
-    tensors = {name: value.contiguous().cpu() for name, value in trained_state(model).items()}
-    (path / "metrics.json").unlink(missing_ok=True)  # of a run that this one replaces
-    with storage.atomic_path(path / "weights.safetensors") as partial:
-        save_tensors(tensors, partial)
-    with storage.atomic_path(path / "ranks.safetensors") as partial:
-        save_file({"t2a": np.ascontiguousarray(result.t2a), "a2t": np.ascontiguousarray(result.a2t)}, partial)
-    storage.write_text(path / "history.csv", history.to_csv(index=False))
-    storage.write_text(path / "retrieval.csv", result.table.to_csv())
-    storage.write_json(path / "metrics.json", metrics)  # last: its presence says that the run is complete
-    checkpoint.unlink(missing_ok=True)
-    processes().wait_for_everyone()
+    if launch.is_main_process:
+        tensors = {name: value.contiguous().cpu() for name, value in trained_state(model).items()}
+        ranks = {"t2a": np.ascontiguousarray(result.t2a), "a2t": np.ascontiguousarray(result.a2t)}
+        (path / "metrics.json").unlink(missing_ok=True)  # of a run that this one replaces
+        with storage.atomic_path(path / FILES[0]) as partial:
+            save_tensors(tensors, partial)
+        with storage.atomic_path(path / FILES[1]) as partial:
+            save_file(ranks, partial)
+        storage.write_text(path / FILES[2], history.to_csv(index=False))
+        storage.write_text(path / FILES[3], result.table.to_csv())
+        metrics = {
+            "scheme": config.scheme,
+            "seed": config.seed,
+            "library": __version__,
+            "data": data.checksum,
+            "origin": data_origin(data),
+            "note": "" if data_origin(data) == BOOK else NOT_THE_BOOKS,
+            "code": _code(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {_accelerator()}",
+            "train_seconds": float(history["seconds"].sum()),
+            "wall_seconds": time.perf_counter() - started,
+            "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            "test": result.summary,
+            "sha256": {name: storage.sha256_file(path / name) for name in FILES},
+        }
+        storage.write_json(path / "metrics.json", metrics)  # last: its presence says that the run is complete
+        checkpoint.unlink(missing_ok=True)
+    launch.wait_for_everyone()  # the others, until the first process has written the run
     return _read(path, loaded=False)
+
+
+def data_origin(data: TrainingData) -> str:
+    """What the test split is of: a bank of sounds ("tuxpaint" is the book's) or a manifest's folder."""
+    return data.splits["test"].dataset.origin
 
 
 def _read(path: pathlib.Path, loaded: bool) -> Run:
     try:
-        metrics = json.loads((path / "metrics.json").read_text())
-        config = TrainConfig.from_dict(json.loads((path / "config.json").read_text()))
-        history, ranks = pd.read_csv(path / "history.csv"), load_file(path / "ranks.safetensors")
-        table = pd.read_csv(path / "retrieval.csv", index_col="language")
+        metrics = storage.read_json(path / "metrics.json")
+        if wrong := [name for name, kind in NEEDED.items() if not isinstance(metrics.get(name), kind)]:
+            raise ValueError(f"metrics.json has no {', '.join(wrong)}")
+        config = TrainConfig.from_dict(storage.read_json(path / "config.json"))
+        for name in FILES:
+            if storage.sha256_file(path / name) != metrics["sha256"].get(name):
+                raise ValueError(f"{name} is not what was written: its SHA-256 differs from metrics.json")
+        history, ranks = pd.read_csv(path / FILES[2]), load_file(path / FILES[1])
+        table = pd.read_csv(path / FILES[3], index_col="language")
         scores = Scores(ranks["t2a"], ranks["a2t"], table, metrics["test"])
-        with safe_open(path / "weights.safetensors", "pt"):  # whole, though not read
-            pass
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise RunError(f"{path}: not a complete run ({error}); train it with load_or_train or Run.resume") from error
     return Run(path, config, history, metrics, scores, loaded)
@@ -208,16 +251,3 @@ def _read(path: pathlib.Path, loaded: bool) -> Run:
 
 def _accelerator() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
-
-
-@contextlib.contextmanager
-def _locked(path: pathlib.Path, wait: bool = True) -> Iterator[None]:
-    with open(path, "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not wait:
-                raise RunError(f"{path}: another program trains this run; start again when it is done") from None
-            print(f"another process is training this run; waiting for {path.name}", file=sys.stderr)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

@@ -31,14 +31,14 @@ def encode(model: DualEncoder, source: Source, batch_size: int = 256) -> tuple[T
     """A split's audio [N, d] and texts [M, K, d] as unit vectors, in evaluation mode, on the CPU."""
     training = model.training
     model.eval()
-    captions, languages = len(source.owner), len(source.languages)
-    audio = [
-        model.encode_audio(source.clips(part)).float().cpu() for part in torch.arange(len(source)).split(batch_size)
-    ]
-    texts = []
-    for k in range(languages):
-        parts = torch.arange(captions).split(batch_size)
-        rows = [model.encode_text(source.captions(part, torch.full_like(part, k))).float().cpu() for part in parts]
+    audio, texts = [], []
+    clips, captions = (torch.arange(count).split(batch_size) for count in (len(source), len(source.owner)))
+    for part, following in zip(clips, [*clips[1:], clips[0][:0]], strict=True):
+        batch = source.clips(part)
+        source.prefetch(following)
+        audio.append(model.encode_audio(batch).float().cpu())
+    for k in range(len(source.languages)):
+        rows = [model.encode_text(source.captions(part, torch.full_like(part, k))).float().cpu() for part in captions]
         texts.append(torch.cat(rows))
     model.train(training)
     return torch.cat(audio), torch.stack(texts, dim=1)
@@ -48,12 +48,10 @@ def score(model: DualEncoder, source: Source) -> Scores:
     """Ranks, recall, mAP@10, mean rank variance and the geometry of the text space on one split."""
     audio, texts = encode(model, source)
     owner = source.owner.cpu()
-    by_code = {code: texts[:, k] for k, code in enumerate(source.languages)}
-    t2a = evaluation.rank_matrix(audio, by_code, owner)
-    relevant = {code: evaluation.relevant_ranks(audio, text, owner) for code, text in by_code.items()}
-    a2t = np.stack([ranks[:, 0] for ranks in relevant.values()], axis=1)
-    table = evaluation.retrieval_table(dict(zip(by_code, t2a.T, strict=True)), relevant)
+    t2a = evaluation.rank_matrix(audio, texts, owner)
+    relevant = evaluation.relevant_ranks(audio, texts, owner)
+    table = evaluation.retrieval_table(source.languages, t2a, relevant)
     summary = {"mrv": evaluation.mean_rank_variance(t2a), "rank_std": evaluation.mean_rank_std(t2a)}
-    if len(by_code) > 1:
+    if len(source.languages) > 1:
         summary |= {"gap": evaluation.language_gap(texts), "distance": evaluation.parallel_distance(texts)}
-    return Scores(t2a, a2t, table, table.loc["mean"].to_dict() | summary)
+    return Scores(t2a, relevant[..., 0], table, table.loc["mean"].to_dict() | summary)

@@ -16,7 +16,8 @@ from atri_lib.training.config import TrainConfig
 from atri_lib.training.runs import Run, RunError, load_or_train, run_name
 from atri_lib.training.sources import TrainingData, load_data
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# Of every process that is started beside others, before it loads torch: idle threads of OpenMP must not spin.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def train_all(configs: Sequence[TrainConfig], data: TrainingData, workers: int | None = None) -> list[Run]:

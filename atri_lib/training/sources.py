@@ -1,35 +1,37 @@
 """Where batches come from: cached features of frozen towers, or waveforms and tokens of open ones."""
 
 import copy
+import functools
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from atri_lib import storage
-from atri_lib.data.features import audio_features, encoder_code, text_features
+from atri_lib.data.banks import default_bank
+from atri_lib.data.dataset import SPLITS, Dataset
+from atri_lib.data.features import LOADERS, audio_features, encoder_key, text_features
 from atri_lib.data.manifest import load_manifest
 from atri_lib.data.scenes import make_scenes
-from atri_lib.data.sounds import default_bank
+from atri_lib.data.unknown import report_unknown
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.presets import build_encoders
+from atri_lib.encoders.text import joined
 from atri_lib.languages import CODES
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.launch import processes
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class Source:
     """One split, ready to be batched: each side is an array of features, or None where the tower is open.
 
-    audio [N, P, F], text [K, M, D] on one device; owner [M]: the clip of each caption.
+    audio [N, parts, F], text [K, M, D] on one device; owner [M]: the clip of each caption.
     """
 
-    dataset: object
+    dataset: Dataset
     audio: Tensor | None
     text: Tensor | None
     languages: tuple[str, ...]
@@ -40,11 +42,27 @@ class Source:
     def __len__(self) -> int:
         return len(self.dataset)
 
+    @functools.cached_property
+    def _coming(self) -> dict[int, Future]:
+        return {}
+
+    @functools.cached_property
+    def _loaders(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(LOADERS)
+
+    def prefetch(self, index: Tensor) -> None:
+        """Begin to decode some clips [n] in threads, for the call of `clips` that comes next; no-op on features."""
+        if self.audio is None:
+            for i in set(index.tolist()) - self._coming.keys():
+                self._coming[i] = self._loaders.submit(self.dataset.waveform, i)
+
     def clips(self, index: Tensor) -> Tensor | list[Tensor]:
-        """Model input of some clips [n]: features [n, P, F], or n waveforms [samples] as long as they are."""
+        """Model input of some clips [n]: features [n, parts, F], or n waveforms [samples] as long as they are."""
         if self.audio is not None:
             return self.audio[index]
-        return [torch.from_numpy(self.dataset.waveform(int(i))).to(self.device) for i in index]
+        self.prefetch(index)
+        ready = {i: torch.from_numpy(self._coming.pop(i).result()).to(self.device) for i in set(index.tolist())}
+        return [ready[i] for i in index.tolist()]
 
     def paired(self, count: int) -> tuple[Tensor, Tensor]:
         """Features of the first `count` clips and of each one's first caption, on the CPU: [n, P, F], [n, K, D]."""
@@ -60,15 +78,10 @@ class Source:
         for k in language.unique().tolist():  # tokenised a language at a time, then put back in order
             where = (language == k).nonzero().flatten()
             sentences = self.dataset.sentences(self.languages[k])
-            rows.append(self.text_encoder.tokenize([sentences[int(i)] for i in index[where]], self.languages[k]))
+            rows.append(self.text_encoder.tokenize([sentences[i] for i in index[where].tolist()], self.languages[k]))
             order.append(where)
         order = torch.cat(order).argsort()
-        longest = {name: max(part[name].shape[1] for part in rows) for name in rows[0]}
-        return {
-            name: torch.cat([nn.functional.pad(part[name], (0, width - part[name].shape[1])) for part in rows])[order]
-            .to(self.device)
-            for name, width in longest.items()
-        }  # fmt: skip
+        return {name: values[order].to(self.device) for name, values in joined(rows).items()}
 
 
 @dataclass(frozen=True)
@@ -81,14 +94,13 @@ class TrainingData:
     checksum: str
 
 
-def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict:
+def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[str, Dataset]:
     """The datasets a config names, by split: a manifest's, or scenes composed from the sounds at hand."""
     if config.data is None:
-        made = make_scenes(default_bank(), sizes=dict(zip(SPLITS, config.scenes, strict=True)), seed=config.data_seed)
-        return {split: made[split] for split in splits}
-    datasets = load_manifest(config.data)
-    missing = [split for split in splits if split not in datasets]
-    if missing:
+        datasets = make_scenes(default_bank(), dict(zip(SPLITS, config.scenes, strict=True)), config.data_seed)
+    else:
+        datasets = load_manifest(config.data)
+    if missing := [split for split in splits if split not in datasets]:
         raise ValueError(f"{config.data}: no lines with split {', '.join(missing)}, but {', '.join(splits)} are needed")
     return {split: datasets[split] for split in splits}
 
@@ -110,27 +122,24 @@ def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> T
     datasets = load_datasets(config, splits)
     built = build_encoders(config.preset, config.audio_encoder, config.text_encoder)
     audio_encoder, text_encoder = (encoder.to(device) for encoder in built)
-    columns = [CODES.index(code) for code in config.languages]
-    audio_open, text_open = (bool(config.unfreeze.get(side)) for side in ("audio", "text"))
-    sources = {
-        split: Source(
-            dataset=dataset,
-            audio=None if audio_open else _tensor(audio_features(dataset, audio_encoder), device),
-            text=None if text_open else _tensor(text_features(dataset, text_encoder)[columns], device),
-            languages=config.languages,
-            owner=torch.from_numpy(np.array(dataset.owner)).to(device),
-            text_encoder=text_encoder,
-            device=device,
-        )
-        for split, dataset in datasets.items()
-    }
+    if config.data is not None and processes().is_main_process:
+        report_unknown(datasets, text_encoder)
+    audio_key, text_key = encoder_key(audio_encoder), encoder_key(text_encoder)
+    every = config.languages == CODES
+    columns = slice(None) if every else [CODES.index(code) for code in config.languages]  # a slice copies nothing
+
+    def source(dataset: Dataset) -> Source:
+        audio = text = None
+        if not config.unfreeze.get("audio"):
+            audio = torch.from_numpy(audio_features(dataset, audio_encoder, config.parts, audio_key)).to(device)
+        if not config.unfreeze.get("text"):
+            text = torch.from_numpy(text_features(dataset, text_encoder, text_key)[columns]).to(device)
+        owner = torch.from_numpy(dataset.owner).to(device)
+        return Source(dataset, audio, text, config.languages, owner, text_encoder, device)
+
+    sources = {split: source(dataset) for split, dataset in datasets.items()}
     checksums = [dataset.checksum for dataset in datasets.values()]
-    encoders = [[encoder.fingerprint, encoder_code(encoder)] for encoder in (audio_encoder, text_encoder)]
-    return TrainingData(sources, audio_encoder, text_encoder, storage.checksum(checksums, encoders))
-
-
-def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.array(values)).to(device)
+    return TrainingData(sources, audio_encoder, text_encoder, storage.checksum(checksums, audio_key, text_key))
 
 
 def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:

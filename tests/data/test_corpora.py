@@ -37,13 +37,13 @@ def write_table(path, header, rows):
 
 def make_clotho(root):
     """The layout of aac-datasets and of the published archives; "Rain.wav" is another sound in each split."""
-    for subset in ("development", "validation", "evaluation"):
+    for number, subset in enumerate(("development", "validation", "evaluation")):
         files = ["Rain.wav", f"Bird, {subset}.wav"]
         rows = [[file, *(f"{file[:4]} in {subset}, number {n}" for n in range(1, 6))] for file in files]
         header = ["file_name", *(f"caption_{n}" for n in range(1, 6))]
         write_table(root / "CLOTHO_v2.1/clotho_csv_files" / f"clotho_captions_{subset}.csv", header, rows)
         for seed, file in enumerate(files):
-            write_audio(root / "CLOTHO_v2.1/clotho_audio_files" / subset / file, seed=seed)
+            write_audio(root / "CLOTHO_v2.1/clotho_audio_files" / subset / file, seed=2 * number + seed)
     return root
 
 
@@ -61,8 +61,8 @@ def make_audiocaps(root):
     base = root / "AUDIOCAPS"
     for split, videos, captions in (("train", "ab", 1), ("val", "cd", 5), ("test", "ef", 5)):
         write_table(base / "csv_files_v1" / f"{split}.csv", AUDIOCAPS, audiocaps_rows(split, videos, captions))
-        for seed, video in enumerate(videos):
-            write_audio(base / "audio_32000Hz" / split / f"{video}_30.flac", rate=32000, channels=2, seed=seed)
+        for video in videos:
+            write_audio(base / "audio_32000Hz" / split / f"{video}_30.flac", rate=32000, channels=2, seed=ord(video))
     return root
 
 
@@ -107,6 +107,14 @@ def test_missing_clips_are_reported_and_left_out(tmp_path):
     (tmp_path / "AUDIOCAPS/audio_32000Hz/test/e_30.flac").unlink()
     corpus = read_audiocaps(tmp_path)
     assert corpus.missing == ("test/e_30",) and "e_30" not in [clip.id for clip in corpus.clips]
+
+
+def test_what_macos_leaves_beside_a_file_is_no_audio(tmp_path):
+    make_audiocaps(tmp_path)
+    flac = tmp_path / "AUDIOCAPS/audio_32000Hz/test/e_30.flac"
+    flac.rename(flac.with_name("._e_30.flac"))
+    flac.with_name(".e_30.flac").write_bytes(b"")
+    assert read_audiocaps(tmp_path).missing == ("test/e_30",)
 
 
 def test_a_test_clip_without_five_captions_is_refused(tmp_path):
@@ -201,7 +209,7 @@ def test_a_conversion_that_cannot_write_stops_and_leaves_no_clip_out(tmp_path, m
     def full(*arguments, **options):
         raise soundfile.LibsndfileError(2, "no space left: ")
 
-    with monkeypatch.context() as patch, pytest.raises(soundfile.LibsndfileError, match="no space left"):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
         patch.setattr(soundfile, "write", full)
         write_corpus(corpus, tmp_path / "out")
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
@@ -211,7 +219,8 @@ def test_a_conversion_that_cannot_write_stops_and_leaves_no_clip_out(tmp_path, m
 def test_conversion_reads_audio_as_manifests_do(tmp_path, monkeypatch):
     corpus = complete(read_clotho(make_clotho(tmp_path / "source")))
     read = []
-    monkeypatch.setattr(corpora, "read_audio", lambda path: read.append(path) or np.full(3200, 1.5, np.float32))
+    loud = np.full(3300, 1.5, np.float32)
+    monkeypatch.setattr(corpora, "read_audio", lambda path: read.append(path) or loud[len(read) :])
     path, _ = write_corpus(corpus, tmp_path / "out")
     assert read == [clip.audio for clip in corpus.clips]
     assert manifest.load_manifest(path)["val"].waveform(0).min() > 0.99  # what exceeds 1 is clipped, not wrapped

@@ -3,9 +3,11 @@ import json
 import numpy as np
 import pytest
 import soundfile
+import torchaudio
 
+from atri_lib.audio import UnreadableSound, read_audio
 from atri_lib.data import manifest
-from atri_lib.data.manifest import AudioCaptions, ManifestError, load_manifest, read_audio, write_manifest
+from atri_lib.data.manifest import AudioCaptions, ManifestError, load_manifest, write_manifest
 from atri_lib.languages import CODES
 
 RATE = 16_000
@@ -39,10 +41,10 @@ def write(folder, *lines):
 
 def made(count=3, text="made", **changes):
     """A dataset in memory whose samples fit 16 bits."""
-    tones = (tone(0.3, hertz=200 + 50 * i) for i in range(count))
+    tones = (tone(0.3, hertz=200 + 50 * i + 9 * len(text)) for i in range(count))
     waves = [(np.round(wave * 2**15) / 2**15).astype(np.float32) for wave in tones]
     fields = {
-        "name": "made", "ids": tuple(f"{text}/{i}" for i in range(count)), "checksum": "x", "read": waves.__getitem__,
+        "origin": "made", "ids": tuple(f"{text}/{i}" for i in range(count)), "checksum": "x", "read": waves.__getitem__,
         "captions": tuple({c: (f"{text} {i} {c} « é »", f"また {i} {c}") for c in CODES} for i in range(count)),
     }  # fmt: skip
     return AudioCaptions(**fields | changes)
@@ -58,7 +60,7 @@ def test_a_manifest_gives_its_splits_with_captions_and_audio(folder):
     assert test.sentences("jpn") == [*five["jpn"], "bell.wav 0 jpn"]
     assert test.captions[0]["fra"] == tuple(five["fra"])
     assert test.waveform(0).dtype == np.float32 and test.waveform(0).shape == (RATE // 2,)
-    assert np.array_equal(test.waveform(-1), test.waveform(1)) and test.sample_rate == RATE
+    assert np.array_equal(test.waveform(-1), test.waveform(1))
     assert load_manifest(folder)["test"].checksum == test.checksum
 
 
@@ -71,26 +73,27 @@ def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(f
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"audio": ', "not JSON"),
-        ('["dog.wav"]', "expected an object"),
-        (clip(audio=7, captions=captions()), '"audio" must be the path'),
+        ('{"audio": ', "Invalid JSON"),
+        ('["dog.wav"]', "Input should be an object, not \\['dog.wav'\\]"),
+        (clip(audio=7, captions=captions()), "audio: Input should be a valid string, not 7"),
+        (clip(audio="", captions=captions()), "audio: String should have at least 1 character, not ''"),
         (clip("none.wav"), "none.wav: no such audio file"),
         (clip("../dog.wav"), "outside the manifest's folder"),
         (clip("a/../../dog.wav"), "outside the manifest's folder"),
         (clip("/etc/dog.wav"), "outside the manifest's folder"),
-        (clip("C:\\dog.wav"), "outside the manifest's folder"),
-        (clip(split="dev"), "unknown split 'dev': use train, val, test"),
-        ({"audio": "dog.wav", "captions": captions()}, "unknown split None"),
-        (clip(id=""), '"id" must be'),
-        (clip(captions="a dog"), '"captions" must be an object'),
+        (clip("C:\\dog.wav"), "no such audio file"),
+        (clip(split="dev"), "split: Input should be 'train', 'val' or 'test', not 'dev'"),
+        ({"audio": "dog.wav", "captions": captions()}, "split: Field required"),
+        (clip(id=""), "id: String should have at least 1 character, not ''"),
+        (clip(captions="a dog"), "captions: Input should be an object, not 'a dog'"),
         (clip(captions=captions() | {"ita": ["un cane"]}), "unknown language code 'ita': use eng, fra"),
-        (clip(captions={c: v for c, v in captions().items() if c != "nld"}), "caption missing or empty in nld"),
-        (clip(captions=captions() | {"spa": "  "}), "caption missing or empty in spa"),
-        (clip(captions=captions() | {"cat": []}), "caption missing or empty in cat"),
-        (clip(captions=captions() | {"zho": [None]}), "captions in 'zho' must be a text or a list of texts"),
+        (clip(captions={c: v for c, v in captions().items() if c != "nld"}), "caption missing in nld"),
+        (clip(captions=captions() | {"spa": "  "}), "caption in spa is empty"),
+        (clip(captions=captions() | {"cat": []}), "caption missing in cat"),
+        (clip(captions=captions() | {"zho": [None]}), "captions.zho.0: Input should be a valid string, not None"),
         (clip(captions=captions() | {"deu": ["ein Hund", "ein Köter"]}), "as many captions as the others.*'deu': 2"),
         (clip("bell.wav"), "audio bell.wav is on line 1 already"),
-        (clip("./bell.wav"), "audio bell.wav is on line 1 already"),
+        (clip("./bell.wav"), "audio ./bell.wav is on line 1 already"),
         (clip(id="one"), "id 'one' of train is on line 1 already"),
         (clip("text.wav"), "text.wav: cannot be read as audio"),
         (clip("empty.wav"), "empty.wav: 0.000 s of audio"),
@@ -117,7 +120,7 @@ def test_several_wrong_lines_are_reported_at_once_but_not_more_than_ten(folder):
 def test_a_line_that_is_not_utf8_and_a_manifest_without_lines_raise(folder):
     path = write(folder, clip())
     path.write_bytes(path.read_bytes() + b'{"audio": "\xff.wav"}\n')
-    with pytest.raises(ManifestError, match=r"manifest\.jsonl:2: not JSON in UTF-8"):
+    with pytest.raises(ManifestError, match=r"manifest\.jsonl:2: Invalid JSON"):
         load_manifest(path)
     path.write_text("\n\n")
     with pytest.raises(ManifestError, match="empty; write one JSON object"):
@@ -142,13 +145,13 @@ def test_audio_is_mixed_to_mono_and_resampled(tmp_path):
 @pytest.mark.parametrize(("rate", "used"), [(44_101, 44_100), (22_254, 22_250), (16_000, 16_000), (3, 25)])
 def test_an_odd_rate_is_rounded_before_resampling(tmp_path, monkeypatch, rate, used):
     rates, samples = [], np.zeros(rate)
-    resample = manifest.torchaudio.functional.resample
+    resample = torchaudio.functional.resample
 
     def recorded(mono, *pair):
         rates.append(pair)
         return resample(mono, used, RATE)  # not with the odd rate, which takes gigabytes
 
-    monkeypatch.setattr(manifest.torchaudio.functional, "resample", recorded)
+    monkeypatch.setattr(torchaudio.functional, "resample", recorded)
     soundfile.write(tmp_path / "odd.wav", samples, rate)
     assert read_audio(tmp_path / "odd.wav").dtype == np.float32 and rates == [(used, RATE)]
 
@@ -163,9 +166,9 @@ def test_audio_that_breaks_after_its_header_raises_when_it_is_read(folder):
     with pytest.raises(ManifestError, match="horn.wav: cannot be read as audio"):
         load_manifest(path)
     dataset = load_manifest(path, check_audio=False)["train"]
-    with pytest.raises(ManifestError, match="dog.wav: .*not finite"):
+    with pytest.raises(UnreadableSound, match="dog.wav: .*not finite"):
         dataset.waveform(0)
-    with pytest.raises(ManifestError, match="horn.wav: cannot be read as audio"):
+    with pytest.raises(UnreadableSound, match="horn.wav: cannot be read as audio"):
         dataset.waveform(1)
     assert dataset.waveform(2).shape == (RATE // 2,)
 
@@ -238,7 +241,7 @@ def test_the_current_directory_is_not_replaced(tmp_path, monkeypatch, name):
     [
         ({"ids": ("a", "b", "a")}, "ids, each different"),
         ({"ids": ("a", "b")}, "3 clips need as many ids"),
-        ({"captions": ({"eng": ("only English",)},) * 3}, "made, clip made/0: caption missing or empty in fra, deu"),
+        ({"captions": ({"eng": ("only English",)},) * 3}, "made, clip made/0: caption missing in fra, deu"),
     ],
 )
 def test_a_dataset_that_is_not_complete_raises(changes, message):

@@ -1,22 +1,17 @@
-"""RecordedBank on small invented stamps: names, what is left out, bad files, fetching with stand-in tools."""
+"""RecordedBank on small invented stamps: names, what is left out, bad files, whether they are the book's."""
 
 import io
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import tarfile
-import time
 
 import numpy as np
 import pytest
 import soundfile
 
+from atri_lib.audio import SAMPLE_RATE, UnreadableSound
 from atri_lib.data import recorded
-from atri_lib.data.recorded import RecordedBank, decode, fetch_stamps, find_stamps, noun_phrase, unpack
-from atri_lib.data.sounds import SAMPLE_RATE, SoundsUnavailable, UnreadableSound
+from atri_lib.data.recorded import RecordedBank, decode, noun_phrase
+from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.languages import CODES
 
 FROG = """A frog.
@@ -29,13 +24,11 @@ ja.utf8=みどりの カエル
 zh_CN.utf8=一只青蛙。
 zh_TW.utf8=青蛙
 """
-STAMPS = "./usr/share/tuxpaint/stamps/"
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(recorded, "INSTALLED", tmp_path / "not installed")
 
 
 def ogg(frequency: float, rate: int = 22_050, channels: int = 1, seconds: float = 0.5) -> bytes:
@@ -59,6 +52,7 @@ def stamps(tmp_path):
         "animals/frog_desc_de.ogg": ogg(100),
         "animals/newt.ogg": ogg(900, rate=11_127, channels=2),
         "animals/newt.txt": captions("newt").encode(),
+        "animals/._frog.ogg": b"what macOS leaves beside a file",
         "symbols/math/7.ogg": ogg(100),
         "seasonal/dreydl-nun.ogg": ogg(100),
         "copyright": b"GPL-2",
@@ -173,144 +167,36 @@ def test_a_damaged_cache_is_decoded_again(stamps, tmp_path):
         assert RecordedBank(stamps, {}).checksum == first.checksum
 
 
+def test_altered_samples_in_the_cache_are_decoded_again(stamps, tmp_path):
+    first = RecordedBank(stamps, {})
+    (cached,) = (tmp_path / "cache/tuxpaint").glob("decoded-*.npz")
+    with np.load(cached) as arrays:
+        content = dict(arrays)
+    content["samples"][100] += 1
+    np.savez(cached, **content)
+    assert RecordedBank(stamps, {}).checksum == first.checksum
+
+
+def test_recordings_that_are_not_the_books_are_named(stamps, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(recorded, "CORRECTIONS", tmp_path / "names.json")
+    monkeypatch.setattr(recorded, "BOOK", tmp_path / "book.json")
+    recorded.CORRECTIONS.write_text("{}")
+    recorded.BOOK.write_text(json.dumps(RecordedBank(stamps, {}).file_sums()))
+    assert RecordedBank(stamps).name == "tuxpaint" and not capsys.readouterr().err
+    (stamps / "animals/frog.txt").write_text(captions("toad"))
+    (stamps / "animals/newt.ogg").unlink()
+    (stamps / "animals/eft.ogg").write_bytes(ogg(300))
+    (stamps / "animals/eft.txt").write_text(captions("eft"))
+    bank, said = RecordedBank(stamps), capsys.readouterr().err
+    assert bank.name == f"tuxpaint, not the book's ({bank.checksum})"
+    for fault in ("frog.ogg is altered", "newt.ogg is missing", "eft.ogg is new", "Remove that folder"):
+        assert fault in said
+    assert said.count("\n") == 1
+
+
 def test_the_documented_corrections_have_a_reason_and_only_known_keys():
     corrections = json.loads(recorded.CORRECTIONS.read_text(encoding="utf-8"))
     assert isinstance(corrections.pop("_about"), str)
     for key, correction in corrections.items():
         assert correction["why"] and set(correction) - {"why"}, key
         assert set(correction) <= {"why", "drop", *CODES} and ("drop" not in correction or len(correction) == 2), key
-
-
-# Fetching, with stand-ins for apt-get (copies a prepared archive) and dpkg-deb (prints it).
-
-
-def archive_of(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-GOOD = {
-    STAMPS + "animals/frog.ogg": b"ogg",
-    STAMPS + "animals/frog.txt": FROG.encode(),
-    STAMPS + "animals/frog.png": b"picture",
-    STAMPS + "animals/frog_desc_fr.ogg": b"speech",
-    STAMPS + "animals/newt.txt": b"without a sound",
-    "./usr/share/doc/tuxpaint-stamps-default/copyright": b"GPL-2",
-    "./etc/other.ogg": b"elsewhere",
-}
-TAKEN = ["animals/frog.ogg", "animals/frog.txt", "copyright"]
-
-
-def files_in(folder) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-@pytest.fixture
-def tools(tmp_path, monkeypatch):
-    """A folder on PATH with the stand-ins; package.tar in it is what the archive server has."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    download = f'case "$*" in *" download "*) {{before}} cp {folder}/package.tar tuxpaint-stamps_1_all.deb;; esac'
-    fast, slow = (download.format(before=before) for before in ("", "sleep 30;"))
-    scripts = {"apt-get": fast, "slow": slow, "dpkg-deb": 'cat "$2"'}
-    for name, script in scripts.items():
-        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-        (folder / name).chmod(0o755)
-    (folder / "package.tar").write_bytes(archive_of(GOOD))
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    return folder
-
-
-def test_fetching_takes_only_effects_their_captions_and_the_copyright_and_leaves_no_package(tools, tmp_path, capsys):
-    assert files_in(find_stamps()) == TAKEN
-    assert sorted(os.listdir(tmp_path / "cache/tuxpaint")) == ["stamps", "stamps.lock"]
-    assert "161 MB" in capsys.readouterr().err
-    (tools / "apt-get").unlink()
-    assert files_in(find_stamps()) == TAKEN  # from the cache, without tools
-
-
-def test_an_installed_package_is_used_before_the_cache(stamps, monkeypatch):
-    monkeypatch.setattr(recorded, "INSTALLED", stamps)
-    assert find_stamps() == stamps
-
-
-@pytest.mark.parametrize("name", ["../outside.ogg", "/etc/outside.ogg", STAMPS + "../../../../outside.ogg"])
-def test_an_archive_that_leaves_its_folder_is_refused(tmp_path, name):
-    archive = tarfile.open(fileobj=io.BytesIO(archive_of({name: b"x", **GOOD})))
-    (tmp_path / "a/b").mkdir(parents=True)
-    with pytest.raises(SoundsUnavailable, match="unsafe path"):
-        unpack(archive, tmp_path / "a/b")
-    assert files_in(tmp_path) == []
-
-
-def test_links_in_the_archive_are_not_followed(tmp_path):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        link = tarfile.TarInfo(STAMPS + "animals/frog.ogg")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        archive.addfile(link)
-    buffer.seek(0)
-    unpack(tarfile.open(fileobj=buffer), tmp_path)
-    assert files_in(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("tool", "script", "message"),
-    [
-        ("apt-get", "echo E: Unable to locate package; exit 100", "Unable to locate package"),
-        ("apt-get", "exit 0", "could not fetch"),
-        ("dpkg-deb", "echo not an archive", "damaged"),
-        ("dpkg-deb", 'cat "$2"; exit 2', "damaged"),
-        ("dpkg-deb", 'head -c 1300 "$2"; exit 1', "damaged"),
-        ("dpkg-deb", 'head -c 514 "$2"', "damaged"),
-    ],
-)
-def test_a_failed_fetch_says_what_to_do_and_leaves_nothing(tools, tmp_path, tool, script, message):
-    (tools / tool).write_text(f"#!/bin/sh\n{script}\n")
-    with pytest.raises(SoundsUnavailable, match=f"(?s){message}.*sudo apt-get install"):
-        find_stamps()
-    assert os.listdir(tmp_path / "cache/tuxpaint") == ["stamps.lock"]
-
-
-def test_without_debian_tools_the_message_names_them(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SoundsUnavailable, match="no apt-get or dpkg-deb.*copy Tux Paint's stamps to"):
-        find_stamps()
-
-
-FETCH = "from atri_lib.data.recorded import find_stamps; print(find_stamps())"
-
-
-def test_a_killed_fetch_is_ignored_and_cleaned_up_by_the_next(tools, tmp_path):
-    fast = (tools / "apt-get").read_text()
-    (tools / "apt-get").write_text((tools / "slow").read_text())
-    process = subprocess.Popen([sys.executable, "-c", FETCH], start_new_session=True, stderr=subprocess.DEVNULL)
-    cache = tmp_path / "cache/tuxpaint"
-    deadline = time.monotonic() + 30
-    while not list(cache.glob(".stamps.*/stamps/download/log.txt")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert list(cache.glob(".stamps.*")) and not (cache / "stamps").exists()
-    (tools / "apt-get").write_text(fast)
-    assert files_in(find_stamps()) == TAKEN
-    assert sorted(os.listdir(cache)) == ["stamps", "stamps.lock"]
-
-
-def test_two_processes_at_once_fetch_one_copy(tools, tmp_path):
-    (tools / "apt-get").write_text((tools / "slow").read_text().replace("sleep 30", "echo x >> $0.calls; sleep 1"))
-    pair = [subprocess.Popen([sys.executable, "-c", FETCH], stderr=subprocess.DEVNULL) for _ in range(2)]
-    assert [process.wait(60) for process in pair] == [0, 0]
-    assert files_in(tmp_path / "cache/tuxpaint/stamps") == TAKEN
-    assert (tools / "apt-get.calls").read_text() == "x\n"
-
-
-def test_a_fetch_keeps_what_another_process_has_put_in_place(tools, stamps):
-    before = files_in(stamps)
-    fetch_stamps(stamps)
-    assert files_in(stamps) == before

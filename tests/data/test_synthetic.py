@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data import synthetic
-from atri_lib.data.sounds import SAMPLE_RATE
 from atri_lib.data.synthetic import SyntheticBank
 
 

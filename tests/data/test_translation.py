@@ -1,10 +1,12 @@
 """Translation: every sentence once, whatever kills the process; a report of what looks wrong; tables of one's own."""
 
+import dataclasses
 import json
 import multiprocessing
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ from atri_lib.data.translation import (
     translate_to_csv,
 )
 from atri_lib.hub import CheckpointError, ModelUnavailable
-from atri_lib.languages import CODES, UnknownLanguage
+from atri_lib.languages import CODES, UnknownLanguage, language
 
 ENGLISH = [f"{start} {end}" for start in ("a dog", "rain", "a bird") for end in ("barks", "falls on a roof", "sings")]
 
@@ -51,6 +53,10 @@ def count_calls(patch):
 @pytest.fixture
 def calls(monkeypatch):
     return count_calls(monkeypatch)
+
+
+def whole_lines(path):
+    return [line for line in path.read_bytes().splitlines() if line]
 
 
 def run(model, path, targets=("fra", "deu"), sentences=ENGLISH, **changes):
@@ -89,7 +95,7 @@ def test_a_killed_call_resumes_without_repeating_a_saved_sentence(model, tmp_pat
         calls.stop = stop
         with pytest.raises(KeyboardInterrupt):
             run(model, path)
-        saved = path.read_text().splitlines() if path.exists() else []
+        saved = whole_lines(path) if path.exists() else []
         assert len(saved) == sum(len(batch) for _, batch in calls.seen)  # nothing but the batch in work is lost
         calls.stop = None
         run(model, path)
@@ -113,7 +119,7 @@ Model.generate = killed
 translate({ENGLISH!r}, ["fra", "deu"], model={str(model)!r}, batch_size=2, beams=2, max_tokens=6, cache={str(path)!r})
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True)
-    assert done.returncode == -9 and len(path.read_text().splitlines()) == 6
+    assert done.returncode == -9 and len(whole_lines(path)) == 6
     run(model, path)
     assert sum(len(batch) for _, batch in calls.seen) == 18 - 6
 
@@ -126,7 +132,7 @@ def test_a_line_cut_short_is_translated_again_and_hurts_no_other(model, tmp_path
     calls.seen.clear()
     assert run(model, path) == before
     assert [len(batch) for _, batch in calls.seen] == [1]
-    records = [json.loads(line) for line in path.read_bytes().splitlines() if not line.endswith(whole[-60:-20])]
+    records = [json.loads(line) for line in whole_lines(path) if not line.endswith(whole[-60:-20])]
     assert len(records) == 18  # every line but the torn one is whole JSON
 
 
@@ -176,7 +182,7 @@ def test_wrong_input_is_refused_before_anything_is_loaded(model, tmp_path, monke
         run(model, tmp_path / "cache.jsonl", ("fre",))
     with pytest.raises(TypeError, match="list of sentences"):
         run(model, tmp_path / "cache.jsonl", sentences="a dog")
-    with pytest.raises(ValueError, match="empty sentence"):
+    with pytest.raises(ValueError, match="sentence 2 of those to translate is empty"):
         run(model, tmp_path / "cache.jsonl", sentences=["a dog", " "])
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
@@ -187,36 +193,12 @@ def test_wrong_input_is_refused_before_anything_is_loaded(model, tmp_path, monke
         run(tmp_path, tmp_path / "cache.jsonl")
 
 
-class FakeTokenizer:
-    """Only what decides how a checkpoint is told a language."""
-
-    unk_token_id = 0
-
-    def __init__(self, vocabulary, **attributes):
-        self.vocabulary = vocabulary
-        self.__dict__ |= attributes
-
-    def convert_tokens_to_ids(self, token):
-        return self.vocabulary.index(token) if token in self.vocabulary else 0
-
-
-def test_checkpoints_are_told_the_language_their_own_way():
-    from atri_lib.data.translation import _pair_of
-
-    m2m = FakeTokenizer(["<unk>", "fr", "en", "__en__", "__fr__", "__zh__"], src_lang=None)
-    assert _pair_of(m2m, "m2m", "eng", ["fra", "zho"]) == {"fra": ("", 4), "zho": ("", 5)} and m2m.src_lang == "en"
-    mbart = FakeTokenizer(["<unk>", "de", "en_XX", "de_DE", "zh_CN", "fr_XX"], src_lang=None)
-    assert _pair_of(mbart, "mbart", "eng", ["deu", "zho"]) == {"deu": ("", 3), "zho": ("", 4)}
-    with pytest.raises(CheckpointError, match=r"mbart has no language tag for Catalan \(cat\)"):
-        _pair_of(mbart, "mbart", "eng", ["cat"])
-    group = FakeTokenizer(["<unk>", ">>fra<<", ">>cat<<"])
-    assert _pair_of(group, "opus", "eng", ["fra", "cat"]) == {"fra": (">>fra<< ", None), "cat": (">>cat<< ", None)}
-    assert _pair_of(FakeTokenizer(["<unk>", "<2ja>"]), "madlad", "eng", ["jpn"]) == {"jpn": ("<2ja> ", None)}
-    single = FakeTokenizer(["<unk>"], target_lang="fr")
-    assert _pair_of(single, "opus", "eng", ["fra"]) == {"fra": ("", None)}
-    for targets in (["deu"], ["fra", "deu"]):
-        with pytest.raises(CheckpointError, match="opus translates into fr and has no tag"):
-            _pair_of(single, "opus", "eng", targets)
+def test_a_checkpoint_that_does_not_know_a_language_is_refused(tmp_path, monkeypatch):
+    write_translator(tmp_path / "model")
+    strange = {code: dataclasses.replace(language(code), nllb="?") for code in CODES}
+    monkeypatch.setattr("atri_lib.data.translation.language", strange.get)
+    with pytest.raises(CheckpointError, match="has no tag for eng, fra; give a checkpoint of NLLB-200"):
+        run(tmp_path / "model", tmp_path / "cache.jsonl", ("fra",))
 
 
 def test_report_lists_each_kind_of_problem_and_nothing_else():
@@ -269,18 +251,20 @@ def test_a_table_in_another_encoding_is_refused(tmp_path):
         read_translations(path, ["a dog"], ["fra"])
 
 
-def test_a_written_table_reads_back_with_its_problems_counted(tmp_path, monkeypatch):
+def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, monkeypatch):
     def loaded(*_):
         return lambda batch, code: [("" if s == "rain" else f'{code}: "{s}", \nyes', s == "snow") for s in batch]
 
     monkeypatch.setattr("atri_lib.data.translation._load", loaded)
-    sentences, cache = ['a "dog"', "snow, wind", "snow", "snow"], tmp_path / "cache.jsonl"
-    summary = translate_to_csv(sentences, ["fra", "jpn"], tmp_path / "out.csv", cache=cache)
-    assert summary["problems"] == {"truncated": 2} and summary["sentences"] == 3
-    expected = translate(sentences, ["fra", "jpn"], cache=cache)
+    sentences, cache = ['a "dog"', "snow, wind", "snow", "snow", "=1+1", "- well"], tmp_path / "cache.jsonl"
+    summary = translate_to_csv(sentences, ["fra", "jpn"], tmp_path / "out.csv", cache=cache, model=model)
+    assert summary["problems"] == {"truncated": 2} and summary["sentences"] == 5
+    assert all(cell[0] not in "=+-@" for cell in pd.read_csv(tmp_path / "out.csv").sentence)
+    expected = translate(sentences, ["fra", "jpn"], cache=cache, model=model)
     found = read_translations(tmp_path / "out.csv", sentences, ["fra", "jpn"])
     assert [t.text for t in found["fra"]] == [t.text for t in expected["fra"]]
-    assert translate_to_csv(["rain"], ["fra"], tmp_path / "empty.csv", cache=cache)["problems"] == {"empty": 1}
+    empty = translate_to_csv(["rain"], ["fra"], tmp_path / "empty.csv", cache=cache, model=model)
+    assert empty["problems"] == {"empty": 1}
     with pytest.raises(CsvError, match=r"empty\.csv:2: fra is empty"):
         read_translations(tmp_path / "empty.csv", ["rain"], ["fra"])
 

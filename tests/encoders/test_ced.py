@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
+from atri_lib.encoders import ced
 from atri_lib.encoders.ced import CED, CHUNK, HOP, SIZES
 from atri_lib.hub import CheckpointError, ModelUnavailable
 
@@ -211,6 +212,29 @@ def test_long_clips_are_the_chunks_of_their_mels(tiny, frames, chunks):
         mels = nn.functional.pad(mels, (0, chunks * CHUNK - frames))
         expected = torch.cat([tiny.encode(part) for part in mels.split(CHUNK, dim=-1)], dim=1)
         torch.testing.assert_close(tiny(waveform), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("samples", [5, 8000, 64 * HOP - 1, 64 * HOP, 64 * HOP + 1, 2 * 64 * HOP + 700])
+def test_the_spectrum_of_a_long_clip_is_taken_in_stretches_with_the_same_result(tiny, monkeypatch, samples):
+    waveforms = nn.functional.pad(clip(samples / 16000, clips=2), (0, max(0, ced.SHORTEST - samples)))
+    waveforms[1, -20:] *= 100  # the loudest of a clip is anywhere
+    whole, taken = tiny.front_end(waveforms), []
+    monkeypatch.setattr(ced, "STRETCH", 64)
+    energy = tiny.front_end._energy
+    monkeypatch.setattr(tiny.front_end, "_energy", lambda part: (taken.append(part.shape[1]), energy(part))[1])
+    torch.testing.assert_close(tiny.front_end(waveforms), whole, rtol=0, atol=1e-4)
+    assert whole.shape[-1] == 1 + waveforms.shape[1] // HOP
+    assert len(taken) == -(-whole.shape[-1] // 64) and max(taken) <= 63 * HOP + 512
+
+
+def test_the_chunks_of_a_long_clip_pass_the_blocks_a_few_at_a_time(tiny, monkeypatch):
+    waveform = clip(5 * CHUNK * HOP / 16000 - 0.5, clips=2)
+    with torch.no_grad():
+        whole, sizes = tiny(waveform), []
+        monkeypatch.setattr(ced, "TOGETHER", 3)
+        monkeypatch.setattr(tiny, "encode", lambda mels: (sizes.append(len(mels)), CED.encode(tiny, mels))[1])
+        torch.testing.assert_close(tiny(waveform), whole, rtol=1e-4, atol=1e-4)
+    assert sizes == [3, 3, 3, 1] and whole.shape == (2, 5 * 63, 192)
 
 
 def test_the_last_chunk_counts_at_an_exact_multiple(tiny):

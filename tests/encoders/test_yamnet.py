@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from atri_lib.data import recorded
+from atri_lib.data import stamps
 from atri_lib.data.recorded import RecordedBank
 from atri_lib.encoders import yamnet
 from atri_lib.encoders.weights import wheel_file
@@ -21,7 +21,7 @@ from atri_lib.encoders.yamnet import PATCH_SAMPLES, YAMNet, class_names
 from atri_lib.storage import cache_dir
 
 # The recordings are heard where they already are; nothing is fetched for the tests.
-STAMPS = [folder for folder in (recorded.INSTALLED, cache_dir("tuxpaint") / "stamps") if folder.is_dir()][:1]
+STAMPS = [folder for folder in (stamps.INSTALLED, cache_dir("tuxpaint") / "stamps") if folder.is_dir()][:1]
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +182,14 @@ def test_loading_leaves_the_random_generator_alone():
     torch.manual_seed(0)
     YAMNet.pretrained()
     assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize("samples", [20_000, PATCH_SAMPLES + 4 * 7680 - 1, PATCH_SAMPLES + 4 * 7680, 150_000])
+def test_a_long_clip_is_heard_in_stretches_of_bounded_memory_with_the_same_result(model, monkeypatch, samples):
+    waveform, heard = noise(2, samples), []
+    whole = model(waveform)
+    monkeypatch.setattr(yamnet, "STRETCH", 4)
+    monkeypatch.setattr(model, "patches", lambda part: (heard.append(part.shape[1]), YAMNet.patches(model, part))[1])
+    torch.testing.assert_close(model(waveform), whole, atol=1e-5, rtol=1e-4)
+    assert whole.shape[1] == 1 + (samples - PATCH_SAMPLES) // 7680
+    assert len(heard) == -(-whole.shape[1] // 4) and max(heard) <= PATCH_SAMPLES + 3 * 7680

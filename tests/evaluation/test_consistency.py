@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atri_lib.evaluation import mean_rank_std, mean_rank_variance, top1_agreement
+from atri_lib.evaluation import mean_rank_std, mean_rank_variance
 
 
 def some_ranks(clips, languages, seed):
@@ -20,16 +20,6 @@ def loop_variances(ranks):
     return variances
 
 
-def loop_agreement(found):
-    same = pairs = 0
-    for row in found:
-        for k in range(len(row)):
-            for other in range(k):
-                same += row[k] == row[other]
-                pairs += 1
-    return same / pairs
-
-
 sizes = {"clips": st.integers(1, 8), "languages": st.integers(1, 8), "seed": st.integers(0, 2**16)}
 
 
@@ -40,8 +30,6 @@ def test_measures_equal_plain_loops(clips, languages, seed):
     variances = loop_variances(ranks)
     assert mean_rank_variance(ranks) == pytest.approx(np.mean(variances), abs=1e-9)
     assert mean_rank_std(ranks) == pytest.approx(np.mean(np.sqrt(variances)), abs=1e-9)
-    found = ranks % 3
-    assert top1_agreement(found) == pytest.approx(loop_agreement(found) if languages > 1 else 1)
 
 
 @settings(deadline=None, max_examples=40)
@@ -50,7 +38,7 @@ def test_order_of_clips_and_languages_and_a_common_shift_do_not_matter(shift, cl
     ranks = some_ranks(clips, languages, seed)
     rng = np.random.default_rng(seed)
     shuffled = ranks[rng.permutation(clips)][:, rng.permutation(languages)] + shift
-    for measure in (mean_rank_variance, mean_rank_std, top1_agreement):
+    for measure in (mean_rank_variance, mean_rank_std):
         assert measure(shuffled) == pytest.approx(measure(ranks), abs=1e-9)
     assert mean_rank_std(ranks) ** 2 <= mean_rank_variance(ranks) + 1e-9
     assert mean_rank_variance(3 * ranks) == pytest.approx(9 * mean_rank_variance(ranks))
@@ -58,8 +46,8 @@ def test_order_of_clips_and_languages_and_a_common_shift_do_not_matter(shift, cl
 
 def test_agreement_is_zero_spread_even_if_all_are_wrong():
     ranks = np.array([[7, 7, 7], [400, 400, 400]])
-    assert mean_rank_variance(ranks) == mean_rank_std(ranks) == 0 and top1_agreement(ranks) == 1
-    assert mean_rank_variance([[5], [9]]) == 0 and top1_agreement([[5], [9]]) == 1
+    assert mean_rank_variance(ranks) == mean_rank_std(ranks) == 0
+    assert mean_rank_variance([[5], [9]]) == 0
 
 
 def test_variance_is_the_population_one():
@@ -77,6 +65,6 @@ def test_variance_and_deviation_can_order_two_systems_differently():
 
 @pytest.mark.parametrize("ranks", [[1, 2, 3], np.empty((0, 3)), np.empty((3, 0)), [[1.0, np.nan]]])
 def test_bad_input_says_what_is_expected(ranks):
-    for measure in (mean_rank_variance, mean_rank_std, top1_agreement):
+    for measure in (mean_rank_variance, mean_rank_std):
         with pytest.raises(ValueError, match=r"\[N, K\] array"):
             measure(ranks)

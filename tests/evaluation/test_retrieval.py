@@ -71,7 +71,7 @@ def test_audio_to_text_ranks_and_precision_equal_plain_loops(draw, extra, clips,
     owner = rng.permutation(np.concatenate([np.arange(clips), rng.integers(clips, size=extra)]))
     audio, texts = draw(clips, dim, seed=seed), draw(len(owner), dim, seed=seed + 1)
     expected = [loop_relevant_ranks(audio, texts, owner, clip) for clip in range(clips)]
-    relevant = relevant_ranks(audio, texts, owner)
+    relevant = relevant_ranks(audio, texts[:, None], owner)[:, 0]
     assert [list(row[row > 0]) for row in relevant] == expected
     np.testing.assert_array_equal(audio_to_text_ranks(audio, texts, owner), [min(ranks) for ranks in expected])
     precision = np.mean([loop_average_precision(ranks, len(ranks)) for ranks in expected])
@@ -97,7 +97,25 @@ def test_one_caption_per_clip_makes_the_directions_mirror_images(clips, dim, see
     audio, text = unit(clips, dim, seed=seed), unit(clips, dim, seed=seed + 1)
     owner = np.arange(clips)
     np.testing.assert_array_equal(audio_to_text_ranks(audio, text, owner), retrieval_ranks(audio, text, owner))
-    np.testing.assert_array_equal(relevant_ranks(audio, text, owner)[:, 0], retrieval_ranks(audio, text, owner))
+    both = np.stack([text, text[::-1]], axis=1)
+    np.testing.assert_array_equal(relevant_ranks(audio, both, owner)[:, 0, 0], retrieval_ranks(audio, text, owner))
+
+
+@settings(deadline=None, max_examples=60)
+@given(draw=st.sampled_from([unit, small_integers]), languages=st.integers(1, 3), extra=st.integers(0, 12), **sizes)
+def test_ranks_of_all_languages_at_once_equal_plain_loops_language_by_language(
+    draw, languages, extra, clips, dim, seed
+):
+    """Ties, several captions a clip in any order, and more languages than one: both directions from [M, K, d]."""
+    rng = np.random.default_rng(seed)
+    owner = rng.permutation(np.concatenate([np.arange(clips), rng.integers(clips, size=extra)]))
+    audio, texts = draw(clips, dim, seed=seed), draw(len(owner), languages, dim, seed=seed + 1)
+    t2a, relevant = rank_matrix(audio, texts, owner), relevant_ranks(audio, texts, owner)
+    assert t2a.shape == (len(owner), languages) and relevant.shape[:2] == (clips, languages)
+    for k in range(languages):
+        np.testing.assert_array_equal(t2a[:, k], loop_ranks(texts[:, k], audio, owner))
+        expected = [loop_relevant_ranks(audio, texts[:, k], owner, clip) for clip in range(clips)]
+        assert [list(row[row > 0]) for row in relevant[:, k]] == expected
 
 
 def test_collapsed_embeddings_rank_last():
@@ -133,11 +151,11 @@ def test_chunks_do_not_change_ranks(monkeypatch):
     texts, owner = unit(46, 5, seed=2), np.repeat(np.arange(23), 2)
 
     def measured():
-        captions = relevant_ranks(gallery, texts, owner)
+        captions = relevant_ranks(gallery, np.stack([texts, texts[::-1]], 1), owner)
         return retrieval_ranks(queries, gallery, targets), captions, top_k(queries, gallery, 3)
 
     whole = measured()
-    for chunk in (1, 50, 23 * 36):
+    for chunk in (1, 50, 200, 23 * 36):
         monkeypatch.setattr(retrieval, "_CHUNK", chunk)
         for one, other in zip(whole, measured(), strict=True):
             np.testing.assert_array_equal(one, other)
@@ -174,25 +192,25 @@ def test_map_at_10_by_hand():
 def test_rank_matrix_and_table_are_the_single_measures_side_by_side():
     audio, owner = unit(20, 6), np.repeat(np.arange(20), 2)
     near = audio[owner] + 0.2 * unit(40, 6, seed=1)
-    texts = {"eng": near, "fra": near + 0.3 * unit(40, 6, seed=2), "jpn": unit(40, 6, seed=3)}
-    ranks = rank_matrix(audio, texts, owner)
-    relevant = {code: relevant_ranks(audio, text, owner) for code, text in texts.items()}
-    table = retrieval_table(dict(zip(texts, ranks.T, strict=True)), relevant)
+    texts = np.stack([near, near + 0.3 * unit(40, 6, seed=2), unit(40, 6, seed=3)], axis=1)
+    ranks, relevant = rank_matrix(audio, texts, owner), relevant_ranks(audio, texts, owner)
+    table = retrieval_table(("eng", "fra", "jpn"), ranks, relevant)
     assert ranks.shape == (40, 3) and list(table.index) == ["eng", "fra", "jpn", "mean"]
     assert list(table.columns) == [
         f"{way} {measure}" for way in ("T2A", "A2T") for measure in ("R@1", "R@5", "R@10", "mAP@10", "median rank")
     ]
-    for k, (code, text) in enumerate(texts.items()):
+    for k, code in enumerate(("eng", "fra", "jpn")):
+        text = texts[:, k]
         np.testing.assert_array_equal(ranks[:, k], retrieval_ranks(text, audio, owner))
         row = table.loc[code]
         assert row["T2A R@5"] == 100 * recall_at(ranks[:, k], 5)
         assert row["T2A mAP@10"] == 100 * map_at_10(ranks[:, k])
         assert row["A2T R@1"] == 100 * recall_at(audio_to_text_ranks(audio, text, owner), 1)
-        assert row["A2T mAP@10"] == 100 * map_at_10(relevant[code])
-        assert row["A2T median rank"] == np.median(relevant[code][:, 0])
+        assert row["A2T mAP@10"] == 100 * map_at_10(relevant[:, k])
+        assert row["A2T median rank"] == np.median(relevant[:, k, 0])
     np.testing.assert_allclose(table.loc["mean"], table.iloc[:3].mean())
     assert table.loc["eng", "T2A R@1"] > table.loc["jpn", "T2A R@1"]
-    assert mean_rank_variance(rank_matrix(audio, {"eng": near}, owner)) == 0
+    assert mean_rank_variance(rank_matrix(audio, near[:, None], owner)) == 0
 
 
 def test_nan_embeddings_are_named():
@@ -200,7 +218,7 @@ def test_nan_embeddings_are_named():
     bad[3, 1] = np.nan
     with pytest.raises(ValueError, match="queries has NaN or infinity, first in row 3 of 5"):
         retrieval_ranks(bad, good, np.arange(5))
-    with pytest.raises(ValueError, match="gallery has NaN"):
+    with pytest.raises(ValueError, match="texts has NaN"):
         audio_to_text_ranks(good, bad, np.arange(5))
 
 
@@ -218,8 +236,9 @@ def test_nan_embeddings_are_named():
         (lambda: recall_at([0, 1], 1), "counted from 1"),
         (lambda: recall_at([], 1), "non-empty"),
         (lambda: map_at_10([0, 1]), "counted from 1"),
-        (lambda: rank_matrix(unit(3, 2), {}, [0, 1, 2]), "texts has no language"),
-        (lambda: rank_matrix(unit(2, 2), {"fra": unit(3, 2)}, [0, 1]), "fra has 3 captions, owner names 2"),
+        (lambda: rank_matrix(unit(3, 2), np.empty((3, 0, 2)), [0, 1, 2]), r"texts must be a non-empty \[M, K, d\]"),
+        (lambda: rank_matrix(unit(2, 2), unit(3, 1, 2), [0, 1]), r"owner must be integers of shape \(3,\)"),
+        (lambda: relevant_ranks(unit(2, 2), unit(3, 1, 3), [0, 1, 1]), "queries are 2-d, the gallery 3-d"),
     ],
 )
 def test_bad_input_says_what_is_wrong(call, message):

@@ -45,7 +45,7 @@ def test_only_parameters_that_require_a_gradient_are_followed(batch):
     model = heads().requires_grad_(False)
     model.text[2].weight.requires_grad_(True)
     view = Flat(model)
-    assert view.names == ["text.2.weight"] and len(view.start) == 12
+    assert list(view.shapes) == ["text.2.weight"] and len(view.start) == 12
     assert pair_gradients(Task(view, TAU), view.start, batch).shape == (6, 3, 12)
     with pytest.raises(ValueError, match="no weights to follow"):
         Flat(model.requires_grad_(False))
@@ -108,7 +108,7 @@ def test_linear_gradients_err_by_the_square_of_the_distance(task, batch, mixed):
     errors = []
     for size in (1e-3, 1e-4):
         there = moved(task, runs=1, size=size)
-        seen = task.linear_gradients(task.flat.start, there, drawn, batch, loss)
+        seen = task.gradients(there, drawn, batch, loss, anchor=task.flat.start)
         errors.append((seen - task.gradients(there, drawn, batch, loss)).norm().item())
     assert errors[0] / errors[1] == pytest.approx(100, rel=0.1)
 
@@ -120,7 +120,7 @@ def test_chunks_change_nothing(task, batch, monkeypatch):
     def everything():
         return (
             task.gradients(weights, distribution, batch),
-            task.linear_gradients(task.flat.start, weights, distribution, batch),
+            task.gradients(weights, distribution, batch, anchor=task.flat.start),
             task.pair_norms(weights[0], batch),
             task.language_spread(weights, batch, range(3)),
             task.pair_curvature(weights[0], batch, 2),

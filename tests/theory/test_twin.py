@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_heads import features, heads
 
-from atri_lib.sampling import UnknownScheme
+from atri_lib.schemes import UnknownScheme
 from atri_lib.theory import bounds, response, twin
 from atri_lib.theory.experiment import ARMS, Arm, Experiment, on_features, principal
 from atri_lib.theory.optimizers import SGD, Adam, Momentum
@@ -75,7 +75,7 @@ def test_published_bound_is_for_sgd_alone():
 @settings(max_examples=8, deadline=None)
 @given(st.integers(1, 4), st.data(), st.sampled_from([4, 5, 9]), st.floats(1e-3, 0.5), st.integers(0, 9))
 def test_bounds_hold_whatever_the_sizes(languages, data, clips, rate, seed):
-    arms = [Arm("m", "m_of_k", data.draw(st.integers(1, languages))), Arm("mixed", "ml_clap", mixed=True)]
+    arms = [Arm("m", "m_of_k", m=data.draw(st.integers(1, languages))), Arm("mixed", "ml_clap", mixed=True)]
     arms += [Arm("cacl", "cacl")] if languages > 1 else []
     table = twin.run(experiment(clips, languages, 4, 1, seed), SGD(rate), arms, 1, 1, power_iterations=1, seed=seed)
     assert bounds.share_held(table.published, table.measured) == 1
@@ -105,6 +105,18 @@ def test_law_predicts_runs_it_has_not_seen():
     table = twin.run(experiment(clips=24, batch=12, epochs=4), SGD(0.05), ARMS_OF_THREE[:1], draws=48, pilots=8)
     ratio = table[table.draw == 0].mean_square.to_numpy() / rms(table).to_numpy()
     assert np.abs(ratio - 1).max() < 0.15
+
+
+def test_any_scheme_can_be_an_arm_and_says_itself_what_its_draws_remember():
+    arms = [Arm("held", "hold", hold=2), Arm("balanced", "balanced", m=1), Arm("unbiased", "cacl_unbiased")]
+    table = twin.run(experiment(epochs=3), SGD(0.05), arms, draws=4, pilots=4, power_iterations=1)
+    assert bounds.share_held(table.published, table.measured) == 1
+    assert bounds.share_held(table.trajectory, table.measured) == 1
+    memory = table[table.draw == 0].groupby(["scheme", "epoch"]).memory.sum().unstack("epoch")
+    assert memory.loc["held", 1] > 0 and memory.loc["held", 2] == 0  # a block of two epochs, then a new one
+    assert memory.loc["balanced", 0] == 0 > memory.loc["balanced", 1]
+    unbiased = table[table.scheme == "unbiased"]
+    assert not unbiased[["bias", "memory"]].to_numpy().any() and (unbiased.sigma > 0).all()
 
 
 @pytest.mark.parametrize("optimizer", [SGD(1e-4), Momentum(1e-5), Adam(1e-6)], ids=lambda o: type(o).__name__)
@@ -141,7 +153,7 @@ def test_seeds_decide_and_nothing_else():
 def test_what_cannot_be_run_is_refused():
     setup = experiment()
     with pytest.raises(ValueError, match="one language per clip"):
-        twin.run(setup, arms=[Arm("x", "m_of_k", 2, mixed=True)])
+        twin.run(setup, arms=[Arm("x", "m_of_k", m=2, mixed=True)])
     with pytest.raises(UnknownScheme):
         twin.run(setup, arms=[Arm("x", "nothing")])
     with pytest.raises(ValueError, match="one measured draw and one pilot"):

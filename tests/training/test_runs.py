@@ -1,13 +1,16 @@
 """Runs: the same key gives the same run; a kill loses nothing; wrong input says what to do."""
 
+import dataclasses
 import json
 import math
 import os
+import pathlib
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,12 +25,15 @@ from atri_lib.training import (
     RunError,
     TrainConfig,
     TrainingDiverged,
+    build_model,
+    data_origin,
     fit,
     load_data,
     load_or_train,
     run_name,
     train_all,
 )
+from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
 
 SMALL = {"epochs": 6, "batch_size": 20, "evaluate_every": 2, "checkpoint_every": 1, "width": 8, "hidden": 16}
 
@@ -122,13 +128,17 @@ def test_the_second_stage_starts_from_the_first(toy, tmp_path):
     "change, message",
     [
         ({"scheme": "magic"}, "scheme='magic'.*kcl"),
-        ({"batch_size": 1}, "at least 2 clips"),
+        ({"batch_size": 1}, "batch_size=1: it should be greater than or equal to 2"),
         ({"languages": ("eng", "xxx")}, "unknown language code 'xxx'"),
         ({"languages": ("fra", "eng")}, "English"),
         ({"temperature": 0}, "temperature"),
         ({"epochs": 0}, "epochs"),
         ({"unfreeze": {"video": 1}}, "video"),
         ({"precision": "fp8"}, "precision"),
+        ({"temperature": math.inf}, "temperature=inf: it should be a finite number"),
+        ({"seed": 2**45}, "seed=35184372088832: it should be less than 4294967296"),
+        ({"unfreeze": ["audio"]}, "unfreeze.*valid dictionary"),
+        ({"scenes": (1, 2)}, "scenes"),
     ],
 )
 def test_wrong_settings_name_the_field(change, message):
@@ -136,10 +146,91 @@ def test_wrong_settings_name_the_field(change, message):
         TrainConfig(**change)
 
 
+def test_the_largest_seed_trains(toy, tmp_path):
+    assert fit(TrainConfig(seed=2**32 - 1, **SMALL), toy(), folder=tmp_path).metrics["seed"] == 2**32 - 1
+
+
+def test_a_path_may_be_given_as_one():
+    config = TrainConfig(data=pathlib.Path("here"), init=pathlib.Path("there"))
+    assert (config.data, config.init) == ("here", "there")
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "ranks.safetensors", "history.csv", "retrieval.csv"])
+def test_a_flipped_bit_is_noticed_and_the_run_trained_anew(name, toy, tmp_path):
+    run = fit(TrainConfig(**SMALL), toy(), folder=tmp_path)
+    content = bytearray((run.path / name).read_bytes())
+    content[-3] ^= 1
+    (run.path / name).write_bytes(content)
+    with pytest.raises(RunError, match=f"{name} is not what was written: its SHA-256 differs.*load_or_train"):
+        Run.load(run.path)
+    again = load_or_train(TrainConfig(**SMALL), toy(), folder=tmp_path)
+    assert not again.loaded and all(torch.equal(value, weights(run)[key]) for key, value in weights(again).items())
+    assert Run.load(run.path).metrics["sha256"] == again.metrics["sha256"]
+
+
+def test_the_tensors_of_a_checkpoint_are_checked(toy, tmp_path):
+    config = TrainConfig(**SMALL)
+    model = build_model(config, toy())
+    optimizer = torch.optim.Adam(model.parameters())
+    model.encode_text(torch.randn(4, 10)).sum().backward()
+    optimizer.step()
+    write_checkpoint(tmp_path / "c.safetensors", model, optimizer, [{"epoch": 1, "loss": 2.5}])
+    assert read_checkpoint(tmp_path / "c.safetensors", model, optimizer) == ([{"epoch": 1, "loss": 2.5}], 1)
+    content = (tmp_path / "c.safetensors").read_bytes()
+    for place in (-1, content.index(b"2.5")):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        (tmp_path / "c.safetensors").write_bytes(changed)
+        with pytest.raises(ValueError, match="c.safetensors: damaged checkpoint .*; delete it to begin this run anew"):
+            read_checkpoint(tmp_path / "c.safetensors", model, optimizer)
+    with pytest.raises(ValueError, match="JSON"):  # a loss that is none is not written
+        write_checkpoint(tmp_path / "c.safetensors", model, optimizer, [{"loss": math.nan}])
+
+
+def test_a_run_says_what_its_data_are_of_and_whether_they_are_the_books(toy, small_data, tmp_path):
+    config, data = small_data
+    run = fit(config, data, folder=tmp_path)
+    assert "not the data of the book" in run.metrics["note"]
+    scenes = make_scenes(SyntheticBank(), {"train": 2, "val": 2, "test": 2}, seed=0)
+    for dataset, origin in ((scenes["test"], SyntheticBank().name), (SimpleNamespace(origin="tuxpaint"), "tuxpaint")):
+        source = dataclasses.replace(data.splits["test"], dataset=dataset)
+        assert data_origin(dataclasses.replace(data, splits={"test": source})) == origin
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(toy, tmp_path):
+    with pytest.raises(TrainingDiverged):
+        fit(TrainConfig(**SMALL | {"learning_rate": 1e30}), toy(), folder=tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_a_finished_run_is_loaded_where_nothing_can_be_written(toy, tmp_path, monkeypatch):
+    run = fit(TrainConfig(**SMALL), toy(), folder=tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("mkdir", "write_text"):
+        monkeypatch.setattr(pathlib.Path, name, None)
+    monkeypatch.setattr("atri_lib.storage.FileLock", None)
+    assert load_or_train(TrainConfig(**SMALL), toy(), folder=tmp_path).path == run.path
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_is_started_side_by_side_keeps_idle_threads_from_spinning(small_data, monkeypatch):
+    config, data = small_data
+    started = []
+
+    def popen(*arguments, env, **options):
+        started.append(env)
+        raise InterruptedError
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(InterruptedError):
+        train_all([config.replace(seed=7)], data, workers=1)
+    assert started[0]["OMP_WAIT_POLICY"] == "PASSIVE" and started[0]["OMP_NUM_THREADS"] == "1"
+
+
 def test_a_checkpoint_of_another_architecture_lists_the_keys(toy, tmp_path):
     run = fit(TrainConfig(**SMALL), toy(), folder=tmp_path)
     config = TrainConfig(init=str(run.path), **SMALL | {"width": 12})
-    with pytest.raises(ValueError, match=r"another architecture: .*audio_projection.4.weight: \(8, 16\) instead of"):
+    with pytest.raises(ValueError, match=r"another architecture, .*audio_projection.4.weight is \[8, 16\], expected"):
         fit(config, toy(), folder=tmp_path)
 
 

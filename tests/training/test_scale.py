@@ -20,6 +20,7 @@ from atri_lib.encoders.presets import build_encoders
 from atri_lib.encoders.sonar import SonarText
 from atri_lib.encoders.tiny import write_ced, write_sonar
 from atri_lib.languages import CODES
+from atri_lib.schemes import SCHEMES
 from atri_lib.training import Run, TrainConfig, build_model, load_data, load_or_train, two_stages
 from atri_lib.training.step import backward
 
@@ -119,10 +120,10 @@ def test_bf16_chunks_give_the_gradients_of_the_whole(published):
     source = data.splits["train"]
     rows = torch.arange(6)
     for chunk in (0, 4):
-        model = build_model(config, data)
+        model, scheme = build_model(config, data), config.build_scheme(len(source))
         texts = [source.captions(rows, torch.full_like(rows, k)) for k in range(len(CODES))]
         with torch.autocast("cpu", torch.bfloat16, cache_enabled=not chunk):
-            backward(model, "kcl", source.clips(rows), texts, chunk)
+            backward(model, scheme, source.clips(rows), texts, chunk)
         gradients.append(dict(model.named_parameters())["text_tower.encoder.layers.0.fc1.weight"].grad.flatten())
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
 
@@ -191,8 +192,8 @@ def test_one_step_at_full_size_fits_24_gib():
     optimizer = torch.optim.Adam(trained, lr=5e-6, fused=True)
     shape = (2, 24)
     texts = [{"ids": torch.randint(4, 256000, shape), "mask": torch.ones(shape, dtype=torch.bool)} for _ in CODES]
-    loss = backward(model, "kcl", 0.1 * torch.randn(2, 160_000), texts, text_chunk=2)
-    assert np.isfinite(loss) and all(parameter.grad.isfinite().all() for parameter in trained)
+    loss = backward(model, SCHEMES["kcl"](clips=2, languages=8), 0.1 * torch.randn(2, 160_000), texts, text_chunk=2)
+    assert loss.isfinite() and all(parameter.grad.isfinite().all() for parameter in trained)
     optimizer.step()
     assert all(parameter.isfinite().all() for parameter in trained)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 24 * 2**20  # KiB

@@ -9,9 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.losses import cacl_loss, kcl_loss, ml_clap_loss
+from atri_lib.schemes import SCHEMES
 from atri_lib.training.step import backward
 
 
@@ -52,6 +54,11 @@ def model_and_batch(clips: int = 6, languages: int = 5, dropout: float = 0.2):
     return model, audio, texts
 
 
+def build(name, languages, **settings):
+    m = 3 if SCHEMES[name].chooses_m else None
+    return SCHEMES[name](clips=6, languages=languages, m=m, **settings)
+
+
 def gradients(model) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
@@ -70,7 +77,8 @@ def plain(model, audio_input, text_inputs, seed: int):
 def chunked(model, audio_input, text_inputs, seed: int, chunk: int):
     model.zero_grad()
     torch.manual_seed(seed)
-    return backward(model, "kcl", audio_input, text_inputs, chunk), gradients(model)
+    loss = backward(model, build("kcl", len(text_inputs)), audio_input, text_inputs, chunk)
+    return loss.item(), gradients(model)
 
 
 @pytest.mark.parametrize("languages", [1, 2, 5, 16])
@@ -121,34 +129,92 @@ def test_gradients_of_other_dropout_masks_differ():
     assert any((found[name] - gradient).norm() > 1e-3 * gradient.norm() for name, gradient in expected.items())
 
 
-@pytest.mark.parametrize("scheme", ["ml_clap", "latin", "cacl", "m_of_k", "kcl"])
-def test_every_scheme_steps_along_the_gradient_of_its_loss(scheme):
+LOSSES = {
+    "ml_clap": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
+    "latin": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
+    "hold": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
+    "english": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
+    "cacl": lambda audio, texts, tau: cacl_loss(audio, texts[:, 0], texts[:, 1], tau),
+    "cacl_unbiased": lambda audio, texts, tau: (
+        2 / 15 * ml_clap_loss(audio, texts[:, 0], tau)  # K = 5: 1/5 of the two thirds of the audio-text part
+        + 8 / 15 * ml_clap_loss(audio, texts[:, 1], tau)
+        + 1 / 3 * ml_clap_loss(texts[:, 0], texts[:, 1], tau)
+    ),
+    "m_of_k": kcl_loss,
+    "balanced": kcl_loss,
+    "kcl": kcl_loss,
+}
+
+
+@pytest.mark.parametrize("chunk", [0, 4, 6, 8])
+@pytest.mark.parametrize("name", SCHEMES)
+def test_every_scheme_steps_along_the_gradient_of_its_loss_in_any_chunks(name, chunk):
     model, audio_input, texts = model_and_batch(dropout=0.0)
     model.text_tower.dropout.p = 0.0
-    texts = texts[: {"ml_clap": 1, "latin": 1, "cacl": 2, "m_of_k": 3, "kcl": 5}[scheme]]
-    audio = model.encode_audio(audio_input)
-    rows = [model.encode_text(tokens) for tokens in texts]
-    loss = {
-        "ml_clap": lambda: ml_clap_loss(audio, rows[0], model.temperature),
-        "latin": lambda: ml_clap_loss(audio, rows[0], model.temperature),
-        "cacl": lambda: cacl_loss(audio, rows[0], rows[1], model.temperature),
-        "m_of_k": lambda: kcl_loss(audio, torch.stack(rows, 1), model.temperature),
-        "kcl": lambda: kcl_loss(audio, torch.stack(rows, 1), model.temperature),
-    }[scheme]()
+    scheme = build(name, languages=5)
+    texts = texts[: scheme.m]
+    encoded = torch.stack([model.encode_text(tokens) for tokens in texts], dim=1)
+    loss = LOSSES[name](model.encode_audio(audio_input), encoded, model.temperature)
     loss.backward()
     expected = gradients(model)
     model.zero_grad()
-    assert backward(model, scheme, audio_input, texts) == pytest.approx(loss.item(), rel=1e-12)
-    for name, gradient in gradients(model).items():
-        torch.testing.assert_close(gradient, expected[name], rtol=1e-9, atol=1e-12)
+    assert backward(model, scheme, audio_input, texts, chunk).item() == pytest.approx(loss.item(), rel=1e-12)
+    for gradient, value in zip(gradients(model).values(), expected.values(), strict=True):
+        torch.testing.assert_close(gradient, value, rtol=1e-9, atol=1e-12)
 
 
-CASES = (("kcl", 0), ("kcl", 2), ("cacl", 0))
+@pytest.mark.parametrize("name", ["ml_clap", "cacl", "cacl_unbiased", "kcl", "balanced"])
+def test_no_forward_pass_takes_more_captions_than_a_chunk(name):
+    model, audio, texts = model_and_batch()
+    sizes, encode = [], model.encode_text
+    model.encode_text = lambda tokens: sizes.append(len(tokens["input_ids"])) or encode(tokens)
+    scheme = build(name, languages=5)
+    backward(model, scheme, audio, texts[: scheme.m], text_chunk=4)
+    assert sorted(sizes) == sorted(2 * scheme.m * [4, 2])  # each chunk twice: for the loss, then for the gradient
+
+
+class NeverWaits(TorchDispatchMode):
+    """Refuses to read a value, as `.item()`, `bool()` and `float()` of a tensor do: on a GPU that waits for it."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._local_scalar_dense.default:
+            raise AssertionError("a value was read")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("chunk", [0, 4, 6])
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_step_never_waits_for_the_device(name, chunk):
+    model, audio, texts = model_and_batch()
+    scheme = build(name, languages=5)
+    with NeverWaits():
+        loss = backward(model, scheme, audio, texts[: scheme.m], chunk)
+        with pytest.raises(AssertionError, match="a value was read"):
+            loss.item()
+
+
+def test_chunks_of_cacl_replay_their_dropout_masks():
+    model, audio, texts = model_and_batch(languages=2)
+    found = []
+    for chunk in (6, 0):
+        model.zero_grad()
+        torch.manual_seed(5)
+        if chunk:
+            backward(model, build("cacl", 2), audio, texts, chunk)
+        else:
+            leaf = model.encode_audio(audio)
+            cacl_loss(leaf, *(model.encode_text(tokens) for tokens in texts), model.temperature).backward()
+        found.append(gradients(model))
+    for name, gradient in found[1].items():
+        assert (found[0][name] - gradient).norm() <= 1e-10 * gradient.norm(), name
+
+
+CASES = (("kcl", 0), ("kcl", 2), ("cacl", 0), ("cacl", 2), ("cacl_unbiased", 3))
 WORKER = textwrap.dedent("""
     import sys, torch, torch.distributed as dist
     from safetensors.torch import save_file
     sys.path.insert(0, sys.argv[1])
-    from test_step import CASES, gradients, model_and_batch
+    from test_step import CASES, build, gradients, model_and_batch
     from atri_lib.training.step import average_gradients, backward
     rank, folder = int(sys.argv[2]), sys.argv[3]
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
@@ -157,10 +223,10 @@ WORKER = textwrap.dedent("""
         model, audio, texts = model_and_batch(dropout=0.0)
         model.text_tower.dropout.p = 0.0
         tokens = [{name: values[mine] for name, values in text.items()} for text in texts[:2]]
-        loss = backward(model, scheme, audio[mine], tokens, chunk)
+        loss = backward(model, build(scheme, 2), audio[mine], tokens, chunk)
         average_gradients(model)
         if rank == 0:
-            result = gradients(model) | {"loss": torch.tensor(loss, dtype=torch.float64)}
+            result = gradients(model) | {"loss": loss}
             save_file(result, f"{folder}/{scheme}-{chunk}")
     dist.destroy_process_group()
 """)
@@ -174,7 +240,8 @@ def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path):
         found = load_file(tmp_path / f"{scheme}-{chunk}")
         model, audio, texts = model_and_batch(dropout=0.0)
         model.text_tower.dropout.p = 0.0
-        assert found.pop("loss").item() == pytest.approx(backward(model, scheme, audio, texts[:2], 0), rel=1e-9)
+        loss = backward(model, build(scheme, 2), audio, texts[:2], 0)
+        assert found.pop("loss").item() == pytest.approx(loss.item(), rel=1e-9)
         expected = gradients(model)
         assert set(found) == set(expected)
         for name, gradient in expected.items():

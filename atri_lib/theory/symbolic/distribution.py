@@ -6,21 +6,27 @@ values side by side, so a row is written as segments (how many languages, value 
 
 import sympy as sp
 
+from atri_lib.schemes import SCHEMES, Pool
+
 N, K, m = sp.symbols("N K m", integer=True, positive=True)
 clip, language = sp.symbols("i k", integer=True, positive=True)
 offset, start = sp.symbols("o e_0", integer=True)  # of a Latin clip; the first epoch of a window
 _slack = sp.Symbol("r", integer=True, nonnegative=True)
 
 IDEAL = 1 / (N * K)  # p_ik: every clip in every language, equally often
-USED = {"ml_clap": 1, "m_of_k": m, "latin": 1, "cacl": 2, "kcl": K}
 
 Row = tuple[tuple[sp.Expr | int, sp.Expr | int], ...]
 
 
+def pools(scheme: str) -> tuple[Pool, ...]:
+    """What an epoch of a scheme draws, as the scheme itself says it, in K and m."""
+    return tuple(Pool(*map(sp.sympify, pool)) for pool in SCHEMES[scheme].pools(K, m))
+
+
 def row(scheme: str) -> Row:
-    """One clip's p' in one epoch: the used languages share the clip's mass 1/N equally. Keys: those of USED."""
-    used = USED[scheme]
-    return (used, 1 / (N * used)), (K - used, 0)
+    """One clip's p' in one epoch: of every pool the drawn languages have their weight / N, the others nothing."""
+    parts = (((pool.drawn, pool.weight / N), (pool.size - pool.drawn, sp.S.Zero)) for pool in pools(scheme))
+    return tuple(segment for part in parts for segment in part if segment[0] != 0)
 
 
 def error_sum(segments: Row, ideal: sp.Expr = IDEAL) -> sp.Sum:
@@ -39,9 +45,9 @@ def evaluate(total: sp.Sum, least: sp.Expr | int = 1) -> sp.Expr:
 
 
 def distribution_error(scheme: str) -> sp.Expr:
-    """D of one epoch of a scheme, closed form in K (and m); CACL for K >= 2, m-of-K for K >= m."""
-    least = 1 if scheme == "kcl" else USED[scheme]
-    return evaluate(error_sum(row(scheme)), least)
+    """D of one epoch of a scheme, closed form in K (and m), for as many languages as it draws or more."""
+    drawn = sum(pool.drawn for pool in pools(scheme))
+    return evaluate(error_sum(row(scheme)), 1 if drawn == K else drawn)
 
 
 def inclusion_probability(chosen: sp.Expr | int, languages: sp.Expr, named: int = 1) -> sp.Expr:
@@ -53,18 +59,14 @@ def inclusion_probability(chosen: sp.Expr | int, languages: sp.Expr, named: int 
 
 
 def expected_row(scheme: str) -> Row:
-    """E[p'] of one clip for the random schemes; Latin: the mean over any K epochs."""
-    if scheme == "cacl":  # English always; the other one uniformly among K - 1
-        value = 1 / (N * USED[scheme])
-        return (1, value), (K - 1, value * inclusion_probability(1, K - 1))
-    if scheme == "latin":
-        return ((K, latin_visits(K) / (N * K)),)
-    return ((K, sp.simplify(inclusion_probability(USED[scheme], K) / (N * USED[scheme]))),)
+    """E[p'] of one clip: every language of a pool has its chance to be drawn times its weight / N."""
+    chances = ((pool, inclusion_probability(pool.drawn, pool.size)) for pool in pools(scheme))
+    return tuple((pool.size, sp.simplify(chance * pool.weight / N)) for pool, chance in chances)
 
 
 def bias(scheme: str) -> sp.Expr:
     """Data distribution error of E[p']: what no amount of averaging over draws removes."""
-    return evaluate(error_sum(expected_row(scheme)), 2 if scheme == "cacl" else 1)
+    return evaluate(error_sum(expected_row(scheme)), len(pools(scheme)))
 
 
 def latin_visits(epochs: sp.Expr) -> sp.Expr:

@@ -3,7 +3,7 @@
 import sympy as sp
 
 from atri_lib.theory.symbolic.bound import T, closed_form, eta
-from atri_lib.theory.symbolic.distribution import IDEAL, K, N, expected_row, inclusion_probability, m
+from atri_lib.theory.symbolic.distribution import IDEAL, K, N, expected_row, inclusion_probability, m, pools
 
 rho, sigma, h, beta, mu_1, mu_2 = sp.symbols("rho sigma h beta mu_1 mu_2", positive=True)
 draw, draws = sp.symbols("s S", integer=True, positive=True)
@@ -33,15 +33,18 @@ def sampling_variance(chosen: sp.Expr | int = m, languages: sp.Expr = K) -> sp.E
     return sp.simplify((variance - covariance) * languages / chosen**2)
 
 
-def cacl_variance() -> sp.Expr:
-    """Variance of CACL's gradient of one clip / population variance of the K - 1 other languages' gradients."""
-    other_weight = sp.Rational(1, 2)  # English has the other half and is never random
-    return other_weight**2 * sampling_variance(1, K - 1)
+def noise_share(scheme: str) -> sp.Expr:
+    """Variance of a scheme's gradient of one clip / population variance over the pool that it draws from."""
+    random = [pool for pool in pools(scheme) if pool.drawn not in (0, pool.size)]
+    return sp.simplify(sum((drawn * weight) ** 2 * sampling_variance(drawn, size) for size, drawn, weight in random))
 
 
-def cacl_bias() -> sp.Expr:
-    """B in E[grad] - grad L_p = B (g_English - mean of the other g), per clip: how far English is over-weighted."""
-    (_, english), (others, other) = expected_row("cacl")
+def english_bias(scheme: str) -> sp.Expr:
+    """B in E[grad] - grad L_p = B (g_English - mean of the other g), per clip: how far English is over-weighted.
+
+    For schemes with English in a pool of its own.
+    """
+    (_, english), (others, other) = expected_row(scheme)
     surplus = sp.simplify(N * (english - IDEAL))
     missing = sp.simplify(N * others * (other - IDEAL))  # the other languages lose what English gains
     return sp.simplify((surplus - missing) / 2)

@@ -1,0 +1,100 @@
+"""Sound files as the library hears them: one channel, 16 kHz, at most ten minutes, read in blocks."""
+
+import errno
+import os
+import pathlib
+import re
+import shutil
+
+import numpy as np
+import soundfile
+
+SAMPLE_RATE = 16_000
+MIN_SECONDS, MAX_SECONDS = 0.1, 600
+HIGHEST_RATE = 192_000  # with MAX_SECONDS: at most 0.5 GB of samples, whatever a header says
+LOUDEST = 100.0  # full scale is 1
+_CUT = re.compile(r"^ ?(?:data|SSND)\s*: (\d+) \(should be \d+\)", re.MULTILINE)  # of libsndfile's log
+_STREAMED = 0x7FFF0000  # lengths from here on mean: unknown when the header was written
+
+
+class UnreadableSound(ValueError):
+    """An audio file that cannot be decoded, or holds what the library does not take; the message names it."""
+
+
+def read_audio(path: str | os.PathLike) -> np.ndarray:
+    """An audio file as float32 [samples], mixed to mono and resampled to 16 kHz.
+
+    Raises UnreadableSound when the file is missing, no audio, damaged, cut short, or lasts less than 0.1 s or more
+    than ten minutes, and for values that are not finite or above 100.
+    """
+    check_header(path)
+    mono, rate = read_mono(path)
+    if len(mono) < MIN_SECONDS * rate:
+        raise UnreadableSound(f"{path}: cut short; replace the file")
+    return mono_16k(mono, rate)
+
+
+def check_header(path: str | os.PathLike) -> None:
+    """Raises what read_audio raises as far as the header tells."""
+    header = _header(path)
+    if header.frames < MIN_SECONDS * header.samplerate:
+        seconds = header.frames / header.samplerate
+        raise UnreadableSound(f"{path}: {seconds:.3f} s of audio, {MIN_SECONDS} s is the least")
+
+
+def read_mono(path: str | os.PathLike, dtype: str = "float32") -> tuple[np.ndarray, int]:
+    """An audio file of any length up to ten minutes as [frames], channels averaged, and its own sample rate."""
+    header = _header(path)
+    parts = [np.zeros(0, dtype)]
+    try:
+        with soundfile.SoundFile(path) as stream:
+            while len(block := stream.read(2**16, dtype, always_2d=True)):  # [frames, channels]
+                parts.append(block.mean(axis=1))
+    except soundfile.SoundFileError as error:
+        raise UnreadableSound(f"{path}: broken audio ({error}); replace the file") from error
+    mono = np.concatenate(parts)
+    if len(mono) < 0.98 * header.frames:
+        raise UnreadableSound(f"{path}: cut short, {len(mono)} of {header.frames} samples are there; replace the file")
+    if not np.abs(mono).max(initial=0) <= LOUDEST:  # also false for NaN
+        raise UnreadableSound(f"{path}: values that are not finite or above {LOUDEST:.0f}; full scale is 1")
+    return mono, header.samplerate
+
+
+def write_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
+    """Write float [samples] as 16 bits at 16 kHz, in the format of the path's suffix. Raises OSError."""
+    try:
+        soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
+    except (soundfile.SoundFileError, AssertionError) as error:  # the assertion: fewer samples were written than given
+        full = shutil.disk_usage(pathlib.Path(path).parent).free < 4 * len(samples)
+        raise OSError(errno.ENOSPC if full else errno.EIO, "disk full" if full else str(error), str(path)) from error
+
+
+def mono_16k(mono: np.ndarray, rate: int) -> np.ndarray:
+    """Float [frames] at `rate` Hz resampled to 16 kHz: [samples], of the same dtype.
+
+    The rate is taken to the nearest 25 Hz (inaudible: 4 cents at 5.4 kHz, less above), because the resampling kernel
+    of an odd one such as 44,101 Hz would need gigabytes.
+    """
+    import torch  # here: a decoded bank loads in a fraction of their import time
+    import torchaudio
+
+    rate = max(25, round(rate / 25) * 25)
+    return torchaudio.functional.resample(torch.from_numpy(mono), rate, SAMPLE_RATE).numpy()
+
+
+def _header(path: str | os.PathLike):
+    """soundfile's description of a file that is complete and not too long."""
+    if not pathlib.Path(path).is_file():
+        raise UnreadableSound(f"{path}: no such audio file")
+    try:
+        header = soundfile.info(path, verbose=True)
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a file named .raw
+        raise UnreadableSound(f"{path}: cannot be read as audio ({error}); convert it to WAV or FLAC") from error
+    if header.frames > MAX_SECONDS * min(header.samplerate, HIGHEST_RATE):
+        raise UnreadableSound(
+            f"{path}: {header.frames} samples at {header.samplerate} Hz by its header; "
+            f"{MAX_SECONDS // 60} minutes are the most, cut it into clips"
+        )
+    if (cut := _CUT.search(header.extra_info)) and int(cut[1]) < _STREAMED:
+        raise UnreadableSound(f"{path}: cut short, its header announces {cut[1]} bytes of sound; replace the file")
+    return header

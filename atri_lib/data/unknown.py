@@ -1,0 +1,39 @@
+"""Captions that a text encoder cannot tell apart, because its tokenizer does not know what they are written with."""
+
+import sys
+from collections.abc import Mapping
+
+import pandas as pd
+
+from atri_lib.data.dataset import Dataset
+from atri_lib.languages import CODES
+
+COLUMNS = ["language", "captions", "share", "examples"]
+
+
+def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
+    """Captions with a piece unknown to `text_encoder.unknown_pieces`: a row per language that has some.
+
+    captions: how many; share: of all in the language; examples: up to three as "caption [pieces]", the shortest first.
+    """
+    rows = []
+    for code in CODES:
+        sentences = dataset.sentences(code)
+        pieces = dict(zip(sentences, text_encoder.unknown_pieces(sentences, code), strict=True))
+        holding = [sentence for sentence in sentences if pieces[sentence]]
+        if holding:
+            shown = sorted(set(holding), key=lambda sentence: (len(sentence), sentence))[:3]
+            examples = [f"{sentence} [{' '.join(pieces[sentence])}]" for sentence in shown]
+            rows.append((code, len(holding), len(holding) / len(sentences), examples))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def report_unknown(splits: Mapping[str, Dataset], text_encoder) -> None:
+    """Say on stderr, a line per split and language, which captions hold what the encoder does not know."""
+    for split, dataset in splits.items():
+        for code, count, share, examples in unknown_captions(dataset, text_encoder).itertuples(index=False):
+            print(
+                f"Notice: {count} {code} captions of {split} ({share:.0%}) hold pieces that the text encoder does not "
+                f"know, and may look alike to it: {'; '.join(examples)}. Use other words, or another text encoder.",
+                file=sys.stderr,
+            )

@@ -1,0 +1,36 @@
+"""From the patches of a tower to equal parts of a clip: once, and the same way for cached features and open towers."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def equal_parts(patches: Tensor, parts: int) -> Tensor:
+    """Average patches within `parts` equal stretches of the clip: [N, P, F] -> [N, parts, F]; P = parts is kept."""
+    return nn.functional.adaptive_avg_pool1d(patches.transpose(1, 2), parts).transpose(1, 2)
+
+
+def encode_parts(tower: Callable[[Tensor], Tensor], clips: Sequence[Tensor], parts: int) -> Tensor:
+    """Waveforms of any lengths through a tower, its patches averaged in equal parts: [N, parts, F].
+
+    Clips of one length go together: none is padded, so its features do not depend on its batch.
+    """
+    lengths = torch.tensor([len(clip) for clip in clips])
+    groups = [(lengths == length).nonzero().flatten() for length in lengths.unique()]
+    pooled = torch.cat([equal_parts(tower(torch.stack([clips[i] for i in rows])), parts) for rows in groups])
+    return pooled[torch.cat(groups).argsort().to(pooled.device)]
+
+
+class TimePooling(nn.Module):
+    """Average patch embeddings within equal parts of the clip and join the parts, so that order survives.
+
+    in: [N, P, F]; out: [N, parts * F]. A plain mean (parts = 1) cannot tell "a dog, then a horn" from the reverse.
+    """
+
+    def __init__(self, parts: int) -> None:
+        super().__init__()
+        self.parts = parts
+
+    def forward(self, patches: Tensor) -> Tensor:
+        return equal_parts(patches, self.parts).flatten(1)

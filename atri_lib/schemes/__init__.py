@@ -1,0 +1,177 @@
+"""Training schemes as distributions over (clip, language) pairs, one class each.
+
+    scheme = SCHEMES["m_of_k"](clips=2000, languages=8, seed=0, m=2)
+    scheme.languages(epoch)      # int64 [N, m]: the languages each clip is trained with in this epoch, English = 0
+    scheme.distribution(epoch)   # float64 [N, K]: the pair distribution p' this draw realises, exactly
+    scheme.mean_distribution()   # float64 [N, K]: its expectation
+    scheme.covariance(e, f)      # float64 [K, K]: how a clip's row of N p' in epoch e varies with its row in epoch f
+    scheme.loss(audio, texts, temperature)  # nats: the objective for the drawn texts [N, m, d]
+
+A new scheme is a class in this file, listed in SCHEMES: training, theory and figures ask only what it says of itself.
+Draws depend on (seed, epoch) alone, not on the order of calls.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from atri_lib.losses import cacl_loss
+from atri_lib.schemes.base import Pool, Scheme, data_distribution_error, ideal_distribution
+
+__all__ = ["SCHEMES", "SETTINGS", "Pool", "Scheme", "UnknownScheme", "data_distribution_error", "ideal_distribution"]
+
+
+class UnknownScheme(ValueError):
+    """A scheme name that is not in SCHEMES."""
+
+
+class MofK(Scheme):
+    """m languages without replacement, drawn anew in every epoch.
+
+    The draws are nested: with one seed, what m = 2 sees includes what m = 1 sees. Error 2 (K - m) / K, mean p.
+    """
+
+    name, label, colour, marker = "m_of_k", "m-of-K", "#E69F00", "s"
+    chooses_m = True
+    pools = staticmethod(lambda k, m: (Pool(k, m, 1 / m),))
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        return np.sort(self._orders(epoch)[:, : self.m], axis=1)
+
+
+class MlClap(MofK):
+    """One language, drawn anew in every epoch: the first of the m-of-K draws. Error 2 (K - 1) / K, mean p."""
+
+    name, label, colour, marker = "ml_clap", "ML-CLAP", "#D55E00", "o"
+    chooses_m = False
+    pools = staticmethod(lambda k, m: (Pool(k, 1, 1),))
+
+
+class Kcl(MofK):
+    """All languages in every epoch, in their order: the ideal distribution. Error 0."""
+
+    name, label, colour, marker = "kcl", "KCL", "#009E73", "v"
+    chooses_m = False
+    pools = staticmethod(lambda k, m: (Pool(k, k, 1 / k),))
+
+
+@dataclass(frozen=True, init=False)
+class Hold(MlClap):
+    """ML-CLAP that keeps a clip's language for `hold` epochs; 1 is ML-CLAP, as many as there are epochs never changes.
+
+    Error and mean of an epoch as ML-CLAP; but the draws of a block are equal, so their errors add up.
+    """
+
+    name, label, colour, marker = "hold", "Hold", "#882255", "P"
+    hold: int = 1
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        return super()._draw(epoch // self.hold)
+
+    def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
+        return super()._correlation(e // self.hold, f // self.hold)
+
+
+class Latin(Scheme):
+    """Language (offset_i + epoch) mod K with random offsets: every clip meets every language once in any K epochs.
+
+    Error 2 (K - 1) / K in an epoch, 0 summed over any K consecutive epochs.
+    """
+
+    name, label, colour, marker = "latin", "Latin", "#CC79A7", "D"
+    pools = staticmethod(lambda k, m: (Pool(k, 1, 1),))
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        offsets = self._generator(0).integers(self.k, size=(self.clips, 1))
+        return (offsets + epoch) % self.k
+
+    def covariance(self, e: ArrayLike, f: ArrayLike) -> np.ndarray:
+        """As `Scheme.covariance`: language k in epoch e means k + f - e in epoch f."""
+        k, lag = np.arange(self.k), np.subtract(f, e)[..., None, None]
+        follows = (k[:, None] + lag - k) % self.k == 0
+        return (follows - 1 / self.k) / self.k
+
+
+class Balanced(Scheme):
+    """All K languages in a random order, m an epoch, then anew in a fresh order (random reshuffling).
+
+    Where m does not divide K, a cycle goes round the same order until it ends with an epoch: in K / gcd(K, m) epochs
+    every language is seen m / gcd(K, m) times, and never twice in an epoch.
+    Error 2 (K - m) / K in an epoch, 0 summed over a cycle.
+    """
+
+    name, label, colour, marker = "balanced", "Balanced", "#56B4E9", "p"
+    chooses_m = True
+    pools = staticmethod(lambda k, m: (Pool(k, m, 1 / m),))
+
+    @property
+    def cycle(self) -> int:
+        """Epochs until every language has been seen equally often."""
+        return self.k // math.gcd(self.k, self.m)
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        number, position = divmod(epoch, self.cycle)
+        places = (position * self.m + np.arange(self.m)) % self.k
+        return np.sort(self._orders(number)[:, places], axis=1)
+
+    def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
+        k, m = self.k, self.m
+        lag = (f - e) * m % k
+        shared = np.maximum(m - lag, 0) + np.maximum(m + lag - k, 0)  # places of the order that both epochs use
+        return (e // self.cycle == f // self.cycle) * (shared * k - m**2) / max(m * (k - m), 1)
+
+
+@dataclass(frozen=True, init=False)
+class Cacl(Scheme):
+    """English (column 0) and one random other language (column 1), contrasted in a triangle with the audio.
+
+    text_text: the weight of the side between the texts; the two audio-text sides share the rest by `weights`. These two
+    are the scheme's pair distribution: error 2 (K - 2) / K. Biased: English has mass 1/2 in expectation, each other
+    language 1 / (2 (K - 1)).
+    """
+
+    name, label, colour, marker = "cacl", "CACL", "#0072B2", "^"
+    pools = staticmethod(lambda k, m: (Pool(1, 1, Fraction(1, 2)), Pool(k - 1, 1, Fraction(1, 2))))
+    together = True
+    text_text: float = 1 / 3
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        others = self._generator(epoch).integers(1, self.k, size=self.clips)
+        return np.stack([np.zeros_like(others), others], axis=1)
+
+    def loss(self, audio: Tensor, texts: Tensor, temperature: float | Tensor, columns: slice = slice(None)) -> Tensor:
+        """The weighted triangle of audio, English and the other text [N, 2, d]; `cacl_loss` with text_text = 1/3."""
+        sides = (*((1 - self.text_text) * self.weights).tolist(), self.text_text)
+        return cacl_loss(audio, texts[:, 0], texts[:, 1], temperature, weights=sides)
+
+
+class CaclUnbiased(Cacl):
+    """CACL whose audio-text part weighs English 1/K and the other language (K - 1)/K. Error 2 (K - 2) / K, mean p."""
+
+    name, label, colour, marker = "cacl_unbiased", "CACL unbiased", "#332288", "<"
+    pools = staticmethod(lambda k, m: (Pool(1, 1, 1 / k), Pool(k - 1, 1, (k - 1) / k)))
+
+
+class English(Scheme):
+    """English only, the baseline that trusts the text encoder alone. Error 2 (K - 1) / K in every epoch: pure bias."""
+
+    name, label, colour, marker = "english", "English only", "#555555", "x"
+    pools = staticmethod(lambda k, m: (Pool(1, 1, 1), Pool(k - 1, 0, 0)))
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        return np.zeros((self.clips, 1), dtype=np.int64)
+
+
+class _Schemes(dict):
+    def __missing__(self, name: str) -> type[Scheme]:
+        raise UnknownScheme(f"unknown scheme {name!r}: use one of {', '.join(self)}")
+
+
+_KINDS = (MlClap, MofK, Latin, Balanced, Hold, Cacl, CaclUnbiased, Kcl, English)
+SCHEMES = _Schemes((kind.name, kind) for kind in _KINDS)
+SETTINGS = ("m", *dict.fromkeys(field.name for kind in SCHEMES.values() for field in dataclasses.fields(kind)[4:]))

@@ -1,0 +1,186 @@
+"""What every scheme has: its draws, the exact distribution that they realise, how epochs covary, and the loss."""
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from atri_lib.losses import pair_losses
+
+# Keeps language draws independent of other generators that training seeds with the same (seed, epoch).
+_STREAM = int.from_bytes(b"lang", "big")
+
+
+class Pool(NamedTuple):
+    """Neighbouring languages, `size` of them, of which each epoch draws `drawn` without replacement.
+
+    weight: of each drawn language in the clip's audio-text loss. Numbers, or sympy expressions in K and m.
+    """
+
+    size: Any
+    drawn: Any
+    weight: Any
+
+
+@dataclass(frozen=True, init=False)
+class Scheme(abc.ABC):
+    """A scheme over `clips` N and `k` languages, of which each clip sees `m` per epoch, drawn from `seed`.
+
+    pools(k, m): what an epoch draws for a clip, English first; sizes add up to k; k and m are numbers or symbols.
+    A subclass declares settings of its own as fields: int (at least 1) or float (a share, 0 <= x < 1).
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    colour: ClassVar[str]  # told apart by colour-blind readers (Okabe and Ito; Tol)
+    marker: ClassVar[str]
+    pools: ClassVar[Callable[[Any, Any], tuple[Pool, ...]]]
+    chooses_m: ClassVar[bool] = False
+    together: ClassVar[bool] = False  # whether the loss contrasts a clip's drawn texts with each other
+
+    clips: int
+    k: int
+    m: int
+    seed: int
+
+    def __init__(self, clips: int, languages: int, seed: int = 0, m: int | None = None, **settings: Any) -> None:
+        """m: only where the scheme lets you choose it. settings: the scheme's own fields; None is their default.
+
+        Raises ValueError for a value that cannot be, or a setting that this scheme does not have.
+        """
+        own = {field.name: field for field in dataclasses.fields(self)[4:]}
+        given = {name: value for name, value in settings.items() if value is not None}
+        if foreign := sorted(given.keys() - own):
+            raise ValueError(f"{self.name} has no setting {foreign[0]}: leave it out, or use a scheme that has it")
+        values = {"clips": _integer("clips", clips), "k": _integer("languages", languages)}
+        values |= {"m": self._drawn(values["k"], m), "seed": _integer("seed", seed, least=0)}
+        values |= {name: _CHECKS[field.type](name, given.get(name, field.default)) for name, field in own.items()}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _drawn(self, k: int, m: int | None) -> int:
+        if self.chooses_m and m is None:
+            raise ValueError(f"{self.name} needs m, the languages a clip sees in an epoch: m=1 ... m={k}")
+        pools = self.pools(k, m if m is None else _integer("m", m))
+        drawn = sum(pool.drawn for pool in pools)
+        if m not in (None, drawn):
+            raise ValueError(f"{self.name} over {k} languages has m={drawn}, got m={m}: m_of_k lets you choose")
+        if any(pool.drawn > pool.size for pool in pools):
+            raise ValueError(f"{self.name} cannot draw {drawn} different languages out of {k}: give more languages")
+        return drawn
+
+    def languages(self, epoch: int) -> np.ndarray:
+        """Which languages each clip sees in an epoch: int64 [N, m], indices into the K languages, English = 0."""
+        if epoch < 0:
+            raise ValueError(f"epochs count from 0, got {epoch}")
+        return self._draw(epoch)
+
+    @abc.abstractmethod
+    def _draw(self, epoch: int) -> np.ndarray: ...
+
+    def _generator(self, number: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(_STREAM, number)))
+
+    def _orders(self, number: int) -> np.ndarray:
+        """A random order of the languages for every clip, [N, K]."""
+        return self._generator(number).permuted(np.tile(np.arange(self.k), (self.clips, 1)), axis=1)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The weight of each column of `languages` in a clip's audio-text loss: float64 [m], sums to 1."""
+        return np.concatenate([np.full(drawn, float(weight)) for _, drawn, weight in self.pools(self.k, self.m)])
+
+    def distribution(self, epoch: int) -> np.ndarray:
+        """The realised pair distribution p' of an epoch: float64 [N, K], sums to 1."""
+        realised = np.zeros((self.clips, self.k))
+        np.put_along_axis(realised, self.languages(epoch), self.weights[None] / self.clips, axis=1)
+        return realised
+
+    def mean_distribution(self) -> np.ndarray:
+        """The expectation of p' over the scheme's randomness: float64 [N, K], sums to 1."""
+        pools = self.pools(self.k, self.m)
+        row = np.concatenate([np.full(size, float(weight) * drawn / max(size, 1)) for size, drawn, weight in pools])
+        return np.tile(row / self.clips, (self.clips, 1))
+
+    @property
+    def biased(self) -> bool:
+        """Whether the mean of p' differs from the ideal distribution."""
+        return not np.allclose(self.k * self.clips * self.mean_distribution(), 1, rtol=1e-9)
+
+    def covariance(self, e: ArrayLike, f: ArrayLike) -> np.ndarray:
+        """Covariance of a clip's row of N p' in epoch e with its row in epoch f, exact: float64 [..., K, K].
+
+        e, f: epochs, broadcast together ([...]). Rows of different clips are independent in every scheme.
+        """
+        spread, first = np.zeros((self.k, self.k)), 0  # within one epoch
+        for size, drawn, weight in self.pools(self.k, self.m):
+            if 0 < drawn < size:  # always `drawn` of them, so every row of the block sums to 0
+                block = slice(first, first + size)
+                variance = float(weight) ** 2 * drawn * (size - drawn) / size**2
+                spread[block, block] = variance * (size * np.eye(size) - 1) / (size - 1)
+            first += size
+        return self._correlation(np.asarray(e), np.asarray(f))[..., None, None] * spread
+
+    def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
+        """Covariance between epochs / covariance within one; epochs are drawn independently unless overridden."""
+        return np.asarray(e == f, dtype=float)
+
+    @property
+    def chance(self) -> np.ndarray:
+        """The languages among which chance decides, int64; empty where nothing is random."""
+        return np.flatnonzero(np.diag(self.covariance(0, 0)) > 0)
+
+    @property
+    def noise_share(self) -> float:
+        """Variance of a clip's gradient / population variance of its gradients over the languages in `chance`."""
+        size = len(self.chance)
+        return float(np.trace(self.covariance(0, 0))) * size / (size - 1) if size else 0.0
+
+    def remembers(self, epoch: int) -> bool:
+        """Whether an epoch's draw is correlated with any earlier one's."""
+        return bool(np.abs(self.covariance(np.arange(epoch), epoch)).max(initial=0) > 1e-12)
+
+    def loss(self, audio: Tensor, texts: Tensor, temperature: float | Tensor, columns: slice = slice(None)) -> Tensor:
+        """The objective for the drawn texts: the weighted mean of their pair losses; nats, a scalar.
+
+        audio: [N, d]; texts: [N, m, d]; the negatives of a caption are the batch's captions in its column.
+        columns: which of the m are given; losses of parts add up to the whole, except where `together`.
+        """
+        losses = pair_losses(audio, texts, temperature).mean(0)
+        return (losses * losses.new_tensor(self.weights[columns])).sum()  # a product @ would be rounded by autocast
+
+
+def ideal_distribution(clips: int, languages: int) -> np.ndarray:
+    """The ideal pair distribution p_ik = 1 / (N K): float64 [N, K]."""
+    return np.full((clips, languages), 1 / languages / clips)
+
+
+def data_distribution_error(p: np.ndarray, q: np.ndarray) -> float:
+    """Data distribution error D = sum_ik |p_ik - q_ik| of two [N, K] distributions (L1, between 0 and 2).
+
+    Raises ValueError if the shapes differ. Source: Yin et al. 2025, arXiv 2502.14627; the bound chapter.
+    """
+    p, q = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    if p.shape != q.shape:
+        raise ValueError(f"two distributions over the same pairs have one shape, got {p.shape} and {q.shape}")
+    return float(np.abs(p - q).sum())
+
+
+def _integer(name: str, value: Any, least: int = 1) -> int:
+    if not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    return int(value)
+
+
+def _share(name: str, value: Any) -> float:
+    if not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ValueError(f"{name} is a share, 0 <= {name} < 1, got {value!r}")
+    return float(value)
+
+
+_CHECKS = {int: _integer, float: _share}  # of a scheme's own settings, by type

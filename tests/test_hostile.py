@@ -1,0 +1,589 @@
+"""What a hostile or unlucky user types: each ends with a code and one line that says what to do, and spoils nothing.
+
+A case runs the command line in a forked child with a limit of time and memory, in a copy of a small world: a dataset
+of tones, a run trained on it with encoders of a few lines, sounds, captions and an index.
+"""
+
+import io
+import json
+import os
+import pathlib
+import re
+import resource
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import transformers
+from safetensors.numpy import load_file, save_file
+
+from atri_lib import __main__, doctor, storage
+from atri_lib.data import recorded, translation
+from atri_lib.encoders import presets
+from atri_lib.languages import CODES
+from atri_lib.search import Searcher, index_folder
+from atri_lib.training import TrainConfig, load_data, load_or_train
+
+SECONDS, MEMORY = 20, 2 * 2**30  # of one case: time, and bytes beyond what the tests have already
+SMALL = "--audio-encoder toy --text-encoder toy --data scenes --epochs 2 --batch-size 4 --width 4 --hidden 4"
+TRAIN = f"train --folder runs {SMALL}"
+
+
+class Ear(torch.nn.Module):
+    """Patches of 1,000 samples: their mean, deviation and rate of sign changes."""
+
+    dim, fingerprint = 3, "toy ear"
+
+    def forward(self, clips):
+        patches = clips[:, : clips.shape[1] // 1000 * 1000].reshape(len(clips), -1, 1000)
+        changes = (patches[..., 1:] * patches[..., :-1] < 0).float().mean(-1)
+        return torch.stack([patches.mean(-1), patches.std(-1), changes], -1)
+
+
+class Reader(Ear):
+    """The length of a sentence, and its language."""
+
+    dim, fingerprint = 2, "toy reader"
+
+    def embed(self, sentences, language="eng"):
+        return torch.tensor([[len(sentence), CODES.index(language)] for sentence in sentences]).float()
+
+    def unknown_pieces(self, sentences, language="eng"):
+        return [[] for _ in sentences]
+
+
+def write_tones(folder: pathlib.Path) -> None:
+    lines = []
+    folder.mkdir()
+    for split, count in {"train": 8, "val": 4, "test": 4}.items():
+        for i in range(count):
+            tone = 0.3 * np.sin((0.05 + 0.01 * len(split)) * (i + 1) * np.arange(4000))
+            soundfile.write(folder / f"{split}{i}.wav", tone, 16000)
+            captions = {code: f"{code} {split} tone {'very ' * i}high" for code in CODES}
+            lines.append({"audio": f"{split}{i}.wav", "split": split, "captions": captions})
+    (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """The folder that every case has a copy of; `run` and `begun` link to a finished and an interrupted run."""
+    folder, patch = tmp_path_factory.mktemp("world"), pytest.MonkeyPatch()
+    published = presets._builder
+
+    def builder(given, known):
+        return (Ear if known is presets.AUDIO_ENCODERS else Reader) if given == "toy" else published(given, known)
+
+    patch.setattr(presets, "_builder", builder)
+    patch.setenv("ATRI_CACHE", str(folder / "cache"))
+    patch.setenv("ATRI_PROGRESS", "0")
+    for name in ("ATRI_HUB", "RANK"):
+        patch.delenv(name, raising=False)
+    patch.setenv("HF_HUB_CACHE", "hub")
+    patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "hub"))
+    assert transformers.AutoModelForSeq2SeqLM and translation and doctor and recorded  # loaded once, not in each child
+    write_tones(folder / "scenes")
+    patch.chdir(folder)
+    small = {"data": "scenes", "epochs": 2, "batch_size": 4, "width": 4, "hidden": 4}  # as SMALL
+    config = TrainConfig(audio_encoder="toy", text_encoder="toy", **small)
+    data = load_data(config)
+    run = load_or_train(config, data, folder="runs")
+    with pytest.MonkeyPatch.context() as stop, pytest.raises(KeyboardInterrupt):
+        stop.setattr("atri_lib.training.runs.score", interrupted)
+        load_or_train(config.replace(seed=1, checkpoint_every=1), data, folder="runs")
+    (begun,) = (path.parent for path in pathlib.Path("runs").glob("*/checkpoint.safetensors"))
+    os.symlink(run.path, "run")
+    os.symlink(begun, "begun")
+    (folder / "sounds").mkdir()
+    for i, name in enumerate(("a.wav", "雨.wav", "esc\x1b[31m.wav")):
+        shutil.copy(f"scenes/test{i}.wav", f"sounds/{name}")
+    (folder / "sounds" / "._a.wav").write_bytes(b"macOS")
+    index_folder(Searcher(run), "sounds").save("index")
+    (folder / "captions.txt").write_text("A dog barks.\nRain.\n")
+    (folder / "latin1.txt").write_bytes("Küche\n".encode("latin-1"))
+    (folder / "empty.txt").write_text(" \n")
+    os.mkfifo(folder / "pipe")
+    yield folder
+    patch.undo()
+
+
+def interrupted(*arguments, **options):
+    raise KeyboardInterrupt
+
+
+@dataclass(frozen=True)
+class Case:
+    """name, command, exit code, a pattern of the last line on stderr (or of stdout, for code 0); prepare: what is done
+    to the copy before; inside: what is done in the child; encoding: that of stdout; new: what the command may add;
+    until: what has to be mended before it can pass."""
+
+    name: str
+    command: str
+    message: str
+    code: int = 1
+    until: str = ""
+    prepare: Callable[[], None] = lambda: None
+    inside: Callable[[], None] = lambda: None
+    encoding: str = "utf-8"
+    new: tuple[str, ...] = ()
+
+
+# What is done before a command
+
+
+def flipped(name: str) -> Callable[[], None]:
+    """One bit of a file, near its end."""
+
+    def change() -> None:
+        content = bytearray(pathlib.Path(name).read_bytes())
+        content[-5] ^= 1
+        pathlib.Path(name).write_bytes(content)
+
+    return change
+
+
+def written(name: str, content: str | bytes) -> Callable[[], None]:
+    data = content if isinstance(content, bytes) else content.encode()
+    return lambda: replaced(name).write_bytes(data)
+
+
+def replaced(name: str) -> pathlib.Path:
+    path = pathlib.Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    return path
+
+
+def piped(name: str) -> Callable[[], None]:
+    return lambda: os.mkfifo(replaced(name))
+
+
+def removed(name: str) -> Callable[[], None]:
+    return lambda: pathlib.Path(name).unlink()
+
+
+def entries(name: str, **changes) -> Callable[[], None]:
+    """A JSON file with some entries changed; None removes one."""
+
+    def change() -> None:
+        values = json.loads(pathlib.Path(name).read_text()) | changes
+        left_out = [key for key, value in changes.items() if value is None]
+        pathlib.Path(name).write_text(json.dumps({key: values[key] for key in values if key not in left_out}))
+
+    return change
+
+
+def tensors(name: str, change: Callable[[dict], dict]) -> Callable[[], None]:
+    """A run's file rewritten, with the SHA-256 that belongs to it."""
+
+    def rewrite() -> None:
+        save_file(change(dict(load_file(f"run/{name}"))), f"run/{name}")
+        metrics = json.loads(pathlib.Path("run/metrics.json").read_text())
+        metrics["sha256"][name] = storage.sha256_file(f"run/{name}")
+        pathlib.Path("run/metrics.json").write_text(json.dumps(metrics))
+
+    return rewrite
+
+
+def index_of(vectors: np.ndarray, names: object = ("a", "b"), meta: bool = True) -> Callable[[], None]:
+    note = {"names": json.dumps(names), "weights": "0" * 64} if meta else None
+    return lambda: save_file({"embeddings": vectors}, "index", note)
+
+
+def line(**changes) -> Callable[[], None]:
+    """The first line of the manifest with some entries changed."""
+
+    def change() -> None:
+        path = pathlib.Path("scenes/manifest.jsonl")
+        first, *rest = path.read_text().splitlines()
+        path.write_text("\n".join([json.dumps(json.loads(first) | changes), *rest]))
+
+    return change
+
+
+def caption(code: str, value: object) -> Callable[[], None]:
+    captions = {known: "a tone" for known in CODES} | {code: value}
+    return line(captions={known: text for known, text in captions.items() if text is not None})
+
+
+def sound(samples: np.ndarray, name: str = "scenes/train0.wav", **options) -> Callable[[], None]:
+    return lambda: soundfile.write(name, samples, 16000, **options)
+
+
+def endless_flac() -> None:
+    """A FLAC file whose header claims 2**36 - 1 samples."""
+    soundfile.write("scenes/train0.flac", 0.1 * np.ones(4000), 16000)
+    content = bytearray(pathlib.Path("scenes/train0.flac").read_bytes())
+    content[21] |= 0x0F  # STREAMINFO: 36 bits from the middle of this byte
+    content[22:26] = b"\xff" * 4
+    pathlib.Path("scenes/train0.wav").write_bytes(content)
+
+
+def linked_outside() -> None:
+    shutil.move("scenes/train0.wav", "elsewhere.wav")
+    os.symlink("../elsewhere.wav", "scenes/train0.wav")
+
+
+def full_disk() -> None:
+    """No file may grow beyond 1,000 bytes: what a full disk does, where none can be had."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+
+def nobody() -> None:
+    """Root may write anywhere; give that up."""
+    if os.geteuid() == 0:
+        for folder in (pathlib.Path.cwd().parent, pathlib.Path.cwd()):
+            folder.chmod(0o755)
+        os.setuid(65534)
+
+
+def read_only(*names: str) -> Callable[[], None]:
+    def change() -> None:
+        for name in names:
+            for path in [pathlib.Path(name), *pathlib.Path(name).rglob("*")]:
+                path.chmod(0o555 if path.is_dir() else 0o444)
+
+    return change
+
+
+def setting(name: str, value: str) -> Callable[[], None]:
+    return lambda: os.environ.__setitem__(name, value)
+
+
+def reader_gone() -> None:
+    """What `| head -1` leaves of a pipe."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    os.dup2(writing, 1)
+
+
+DATA = "the data's own checks"
+ONES = np.ones((2, 4), np.float32)
+SEARCH = "search dog --run run"
+CASES = [
+    # settings
+    Case("an unknown scheme", f"{TRAIN} --scheme magic", "scheme='magic': it should be 'ml_clap', .*'kcl'"),
+    Case("a batch of one", f"{TRAIN} --batch-size 1", "batch_size=1: it should be greater than or equal to 2"),
+    Case("epochs in words", f"{TRAIN} --epochs many", "argument --epochs: invalid int value: 'many'", 2),
+    Case("no epochs", f"{TRAIN} --epochs 0", "epochs=0: it should be greater"),
+    Case("an infinite temperature", f"{TRAIN} --temperature inf", "temperature=inf: it should be a finite number"),
+    Case("a temperature that is none", f"{TRAIN} --temperature nan", "temperature=nan: it should be a finite number"),
+    Case("no temperature", f"{TRAIN} --temperature 0", "temperature=0.0: it should be greater than 0"),
+    Case("a negative temperature", f"{TRAIN} --temperature=-1", "temperature=-1.0: it should be greater than 0"),
+    Case("an infinite step", f"{TRAIN} --learning-rate inf", "learning_rate=inf: it should be a finite number"),
+    Case("everything dropped", f"{TRAIN} --dropout 1", "dropout=1.0: it should be less than 1"),
+    Case("dropout that is no number", f"{TRAIN} --dropout nan", "dropout=nan: it should be"),
+    Case("a seed of 2^45", f"{TRAIN} --seed {2**45}", "seed=35184372088832: it should be less than 4294967296"),
+    Case("a negative seed", f"{TRAIN} --seed=-1", "seed=-1: it should be greater than or equal to 0"),
+    Case("a data seed of 2^64", f"{TRAIN} --data-seed {2**64}", "data_seed=.*: it should be less than"),
+    Case("a third tower", f"{TRAIN} --unfreeze video=1", "unfreeze=.*it should be 'audio' or 'text'"),
+    Case("blocks without a number", f"{TRAIN} --unfreeze audio", "unfreeze=.*audio=2 text=all"),
+    Case("blocks in words", f"{TRAIN} --unfreeze text=some", "unfreeze=.*'text': 'some'.*text=all"),
+    Case("negative blocks", f"{TRAIN} --unfreeze audio=-1", "unfreeze=.*greater than or equal to 0"),
+    Case("English not first", f"{TRAIN} --languages fra eng", r"languages=.*English \(eng\) comes first"),
+    Case("a language twice", f"{TRAIN} --languages eng eng", "languages=.*no language twice"),
+    Case("an unknown language", f"{TRAIN} --languages eng xxx", "unknown language code 'xxx': use one of eng, fra"),
+    Case("more languages than there are", f"{TRAIN} --scheme m_of_k --m 9", "draw .*9 different languages out of 8"),
+    Case("m left open", f"{TRAIN} --scheme m_of_k", "m_of_k needs m"),
+    Case("CACL with one language", f"{TRAIN} --scheme cacl --languages eng", "cacl.*language"),
+    Case("an unknown preset", f"{TRAIN} --preset large", "preset='large': use one of mini, paper"),
+    Case("an unknown encoder", f"{TRAIN} --text-encoder bert", "unknown encoder 'bert': use one of use, e5, sonar"),
+    Case("an encoder without its path", f"{TRAIN} --audio-encoder ced-tiny=", "only ced-SIZE=PATH"),
+    Case("no scenes", "train --scenes 9 0 9", "scenes=.*: it should be greater than or equal to 1"),
+    Case("no width", f"{TRAIN} --width 0", "width=0: it should be greater"),
+    Case("a negative chunk", f"{TRAIN} --text-chunk=-1", "text_chunk=-1: it should be greater"),
+    Case("numbers of 8 bits", f"{TRAIN} --precision fp8", "precision='fp8': it should be 'fp32' or 'bf16'"),
+    Case("an unknown profile", f"{TRAIN} --profile big", "argument --profile: invalid choice: 'big'", 2),
+    Case("features of open towers", "features --profile paper", "leave out --unfreeze"),
+    Case("a start that is nowhere", f"{TRAIN} --init nowhere", "init='nowhere': give the folder of a finished run"),
+    Case("a start of another size", f"{TRAIN} --init run --width 8", "another architecture, .*expected"),
+    Case("a start with a flipped bit", f"{TRAIN} --init run", "init='run': .*weights.safetensors is not what was",
+         prepare=flipped("run/weights.safetensors")),
+    Case("steps that explode", f"{TRAIN} --learning-rate 1e30 --epochs 9", "Try a smaller learning rate"),
+    Case("more memory than there is", f"{TRAIN} --hidden 2000000000", "not enough memory; give .*--batch-size"),
+    # a user's data
+    Case("no manifest", f"{TRAIN} --data nowhere.jsonl", "nowhere.jsonl: no such manifest; give"),
+    Case("a folder without manifest", f"{TRAIN} --data sounds", "sounds/manifest.jsonl: no such manifest"),
+    Case("an empty manifest", TRAIN, "manifest.jsonl: empty", prepare=written("scenes/manifest.jsonl", "")),
+    Case("a line that is not JSON", TRAIN, "manifest.jsonl:1: .*JSON",
+         prepare=written("scenes/manifest.jsonl", "{audio")),
+    Case("a line that is no text", TRAIN, "manifest.jsonl:1: .*JSON",
+         prepare=written("scenes/manifest.jsonl", b'{"audio": "\xff"}')),
+    Case("a line that is a list", TRAIN, "manifest.jsonl:1: .*object",
+         prepare=written("scenes/manifest.jsonl", "[1]")),
+    Case("a caption missing", TRAIN, ":1: .*caption missing .*deu", prepare=caption("deu", None)),
+    Case("an empty caption", TRAIN, ":1: .*caption .*empty|jpn is empty", prepare=caption("jpn", " ")),
+    Case("a caption that is a number", TRAIN, ":1: .*fra", prepare=caption("fra", 3)),
+    Case("a caption too many", TRAIN, ":1: .*needs as many captions", prepare=caption("fra", ["a", "b"])),
+    Case("a caption in Klingon", TRAIN, ":1: .*unknown language code 'tlh'", prepare=caption("tlh", "nuqneH")),
+    Case("an id twice", TRAIN, "id 'train1.wav' of train is on line 1 already", prepare=line(id="train1.wav")),
+    Case("an id that is a number", TRAIN, ':1: "?id"?', prepare=line(id=3)),
+    Case("an unknown split", TRAIN, ":1: .*split.*test", prepare=line(split="dev")),
+    Case("a file outside", TRAIN, ":1: audio '../a.wav' is outside", prepare=line(audio="../a.wav")),
+    Case("an absolute path", TRAIN, ":1: audio '/etc/hosts' is outside", prepare=line(audio="/etc/hosts")),
+    Case("no such sound", TRAIN, ":1: .*x.wav: no such audio file", prepare=line(audio="x.wav")),
+    Case("text as sound", TRAIN, ":1: .*train0.wav: cannot be read as audio",
+         prepare=written("scenes/train0.wav", "a")),
+    Case("an empty file as sound", TRAIN, ":1: .*train0.wav: cannot be read", prepare=written("scenes/train0.wav", "")),
+    Case("a pipe as sound", TRAIN, ":1: .*train0.wav: no such audio file", prepare=piped("scenes/train0.wav")),
+    Case("a sound too short", TRAIN, ":1: .*0.001 s of audio", prepare=sound(np.zeros(16))),
+    Case("samples that are no numbers", TRAIN, "train0.wav: .*not finite",
+         prepare=sound(np.full(4000, np.nan), subtype="FLOAT")),
+    Case("no test split", "evaluate run --data scenes/m.jsonl", "no lines with split test",
+         prepare=lambda: pathlib.Path("scenes/m.jsonl").write_text(
+             pathlib.Path("scenes/manifest.jsonl").read_text().splitlines()[0])),
+    Case("a mark before the manifest", "evaluate run --data scenes", "origin: ", 0,
+         prepare=lambda: pathlib.Path("scenes/manifest.jsonl").write_bytes(
+             b"\xef\xbb\xbf" + pathlib.Path("scenes/manifest.jsonl").read_bytes())),
+    Case("a header that lies", TRAIN, "train0.wav", until=DATA, prepare=endless_flac),
+    Case("samples without a header", TRAIN, "x.raw", until=DATA,
+         prepare=lambda: (written("scenes/x.raw", bytes(9999))(), line(audio="x.raw")()) and None),
+    Case("a caption of NUL", TRAIN, ":1: .*deu", until=DATA, prepare=caption("deu", "\0")),
+    Case("an invisible caption", TRAIN, ":1: .*deu", until=DATA, prepare=caption("deu", "\u200b")),
+    Case("a caption that is a mark", TRAIN, ":1: .*deu", until=DATA, prepare=caption("deu", "\ufeff")),
+    Case("deafening samples", TRAIN, "train0.wav", until=DATA, prepare=sound(np.full(4000, 1e30), subtype="FLOAT")),
+    Case("half a sound", TRAIN, "train0.wav", until=DATA, prepare=lambda: os.truncate("scenes/train0.wav", 4000)),
+    Case("a link out of the folder", TRAIN, "train0.wav", until=DATA, prepare=linked_outside),
+    Case("a test sound in training", TRAIN, "train0.wav|test0.wav", until=DATA,
+         prepare=lambda: shutil.copy("scenes/test0.wav", "scenes/train0.wav") and None),
+    # runs
+    Case("no run", "evaluate nowhere", "nowhere: not a complete run .*; train it with"),
+    Case("an empty folder as run", "evaluate sounds", "sounds: not a complete run"),
+    Case("a file as run", "evaluate captions.txt", "captions.txt: not a complete run"),
+    Case("metrics that are null", "evaluate run", "metrics.json: a JSON object is expected, not NoneType",
+         prepare=written("run/metrics.json", "null")),
+    Case("metrics that are a list", "evaluate run", "a JSON object is expected, not list",
+         prepare=written("run/metrics.json", "[]")),
+    Case("metrics that lack keys", "evaluate run", "metrics.json has no train_seconds, test, sha256",
+         prepare=written("run/metrics.json", "{}")),
+    Case("metrics without scores", "evaluate run", "metrics.json has no test",
+         prepare=entries("run/metrics.json", test="good")),
+    Case("metrics without checksums", "evaluate run", "metrics.json has no sha256",
+         prepare=entries("run/metrics.json", sha256=None)),
+    Case("metrics cut short", "evaluate run", "metrics.json: not JSON", prepare=written("run/metrics.json", '{"a":')),
+    Case("metrics that are NaN", "evaluate run", "metrics.json: not JSON",
+         prepare=entries("run/metrics.json", train_seconds=float("nan"))),
+    Case("metrics ten thousand deep", "evaluate run", "metrics.json: not JSON",
+         prepare=written("run/metrics.json", '{"a":' * 10**5)),
+    Case("metrics that are a pipe", "evaluate run", "metrics.json: not a regular file",
+         prepare=piped("run/metrics.json")),
+    Case("a config with a list", "evaluate run", r"unfreeze=\[1\]: it should be a valid dictionary",
+         prepare=entries("run/config.json", unfreeze=[1])),
+    Case("a config of another version", "evaluate run", r"config has unknown fields \['depth'\]",
+         prepare=entries("run/config.json", depth=3)),
+    Case("a config that is null", "evaluate run", "config.json: a JSON object",
+         prepare=written("run/config.json", "null")),
+    Case("a config that is a pipe", "evaluate run", "config.json: not a regular file",
+         prepare=piped("run/config.json")),
+    Case("a bit of the weights", "evaluate run", "weights.safetensors is not what was written: its SHA-256 differs",
+         prepare=flipped("run/weights.safetensors")),
+    Case("a bit of the ranks", "evaluate run", "ranks.safetensors is not what was written",
+         prepare=flipped("run/ranks.safetensors")),
+    Case("a bit of the history", "evaluate run", "history.csv is not what was written",
+         prepare=flipped("run/history.csv")),
+    Case("weights missing", "evaluate run", "weights.safetensors", prepare=removed("run/weights.safetensors")),
+    Case("weights cut short", "evaluate run", "weights.safetensors is not what",
+         prepare=lambda: os.truncate("run/weights.safetensors", 100)),
+    Case("weights that are a pipe", "evaluate run", "not a regular file", prepare=piped("run/weights.safetensors")),
+    Case("weights that are not finite", f"{SEARCH} --folder sounds", "weights.safetensors: values that are not finite",
+         prepare=tensors("weights.safetensors", lambda state: {k: np.full_like(v, np.nan) for k, v in state.items()})),
+    Case("weights of another model", f"{SEARCH} --folder sounds", "do not fit run/weights.safetensors: .*missing",
+         prepare=tensors("weights.safetensors", lambda state: {"x": ONES})),
+    Case("ranks of one side", "evaluate run", "not a complete run .'a2t'",
+         prepare=tensors("ranks.safetensors", lambda state: {"t2a": state["t2a"]})),
+    Case("nothing to resume", "train --resume nowhere", "nowhere: not a run folder, config.json cannot be read"),
+    Case("resuming another config", "train --resume begun", "code or data changed since it was started",
+         prepare=entries("begun/config.json", epochs=3)),
+    Case("a bit of a checkpoint", "train --resume begun", "damaged checkpoint .its content .*; delete it to begin",
+         prepare=flipped("begun/checkpoint.safetensors")),
+    Case("a checkpoint that is a pipe", "train --resume begun", "checkpoint.safetensors: damaged checkpoint .*regular",
+         prepare=piped("begun/checkpoint.safetensors")),
+    Case("a checkpoint that is text", "train --resume begun", "damaged checkpoint .*; delete it",
+         prepare=written("begun/checkpoint.safetensors", "text")),
+    # searching
+    Case("no query", "search --run run --folder sounds", "give either a text or --audio FILE"),
+    Case("an empty query", "search '' --run run --folder sounds", "the text '' is empty; describe a sound"),
+    Case("a blank query", "search ' \t' --run run --folder sounds", "is empty; describe a sound"),
+    Case("an invisible query", "search '\u200b\u200b' --run run --folder sounds", "is empty; describe a sound"),
+    Case("half a character", "search 'dog \ud83d' --run run --folder sounds", "holds half of a character"),
+    Case("text and sound", f"{SEARCH} --audio sounds/a.wav", "give either a text or --audio"),
+    Case("captions for a text", f"{SEARCH} --captions captions.txt", "give --audio FILE instead"),
+    Case("nowhere to search", SEARCH, "say where to search"),
+    Case("no results wanted", f"{SEARCH} --folder sounds -k 0", "'0' is not a whole number from 1", 2),
+    Case("a query in Klingon", f"{SEARCH} --folder sounds --language tlh", "argument --language: invalid choice", 2),
+    Case("no such folder", f"{SEARCH} --folder nowhere", "nowhere: no such folder"),
+    Case("a folder without sounds", f"{SEARCH} --folder run", "run: no audio files"),
+    Case("only what macOS leaves", f"{SEARCH} --folder mac", "mac: no audio files",
+         prepare=written("mac/._a.wav", "macOS")),
+    Case("a broken sound in the folder", f"{SEARCH} --folder sounds", "repair or move these files",
+         prepare=written("sounds/b.wav", "text")),
+    Case("an index over a sound", f"{SEARCH} --folder sounds --index sounds/a.wav", "sounds/a.wav: not an index"),
+    Case("an index over captions", f"{SEARCH} --folder sounds --index captions.txt", "captions.txt: not an index"),
+    Case("an index over a folder", f"{SEARCH} --folder sounds --index scenes", "scenes: not an index .*regular file"),
+    Case("an index over a pipe", f"{SEARCH} --folder sounds --index pipe", "pipe: not an index .*regular file"),
+    Case("no such index", f"{SEARCH} --index nowhere", "nowhere: not an index .*--folder FOLDER --index FILE"),
+    Case("an index of other weights", f"{SEARCH} --index index", "built with other weights than those of run: build it",
+         prepare=index_of(ONES)),
+    Case("fewer names than vectors", f"{SEARCH} --index index", "1 names for vectors of shape",
+         prepare=index_of(ONES, ["a"])),
+    Case("names that are no list", f"{SEARCH} --index index", "names that are no list", prepare=index_of(ONES, 3)),
+    Case("names that are numbers", f"{SEARCH} --index index", "no list of texts", prepare=index_of(ONES, [1, 2])),
+    Case("vectors of one dimension", f"{SEARCH} --index index", "vectors of shape", prepare=index_of(ONES[0])),
+    Case("vectors that are not finite", f"{SEARCH} --index index", "not finite",
+         prepare=index_of(ONES * np.float32("inf"))),
+    Case("vectors of integers", f"{SEARCH} --index index", "not finite float32",
+         prepare=index_of(np.ones((2, 4), int))),
+    Case("an index without names", f"{SEARCH} --index index", "index: not an index",
+         prepare=index_of(ONES, meta=False)),
+    Case("a sound that is nowhere", "search --run run --index index --audio x.wav", "x.wav: no such audio file"),
+    Case("a sound that is text", "search --run run --index index --audio captions.txt", "cannot be read as audio"),
+    Case("captions that are no UTF-8", "search --run run --audio sounds/a.wav --captions latin1.txt", "save it as"),
+    Case("no captions", "search --run run --audio sounds/a.wav --captions empty.txt", "one caption a line"),
+    Case("captions from a pipe", "search --run run --audio sounds/a.wav --captions pipe", "pipe: not a regular file"),
+    # translating, composing
+    Case("nothing to translate", "translate nowhere.txt --out x.csv", "nowhere.txt"),
+    Case("Latin-1 to translate", "translate latin1.txt --out x.csv", "latin1.txt: not UTF-8 text"),
+    Case("blanks to translate", "translate empty.txt --out x.csv", "empty.txt: no captions; write one"),
+    Case("translation over its source", "translate captions.txt --out captions.txt", "would replace the captions"),
+    Case("translation over a link to it", "translate captions.txt --out x", "would replace the captions",
+         prepare=lambda: os.symlink("captions.txt", "x")),
+    Case("English into English", "translate captions.txt --to eng --out x.csv", "invalid choice: 'eng'", 2),
+    Case("a model that is nowhere", "translate captions.txt --out x.csv --model ./nowhere", "no such file or folder"),
+    Case("a hub that was not asked for", "translate captions.txt --out x.csv", "only when asked: set ATRI_HUB=1"),
+    Case("a hub without network", "translate captions.txt --out x.csv", "ATRI_OFFLINE is set, which forbids the",
+         inside=setting("ATRI_OFFLINE", "1")),
+    Case("no training scenes", "scenes --out x --train 0", "'0' is not a whole number from 1", 2),
+    Case("scenes of a seed of 2^45", f"scenes --out x --seed {2**45}", "is not a whole number from 0 to 4294967295", 2),
+    Case("no command", "", "the following arguments are required: COMMAND", 2),
+    Case("an unknown command", "fly", "invalid choice: 'fly'", 2),
+    # the machine
+    Case("a cache that cannot be made", "train --audio-encoder toy --text-encoder toy --data scenes",
+         "captions.txt/cache.*: the cache cannot be made there .* set ATRI_CACHE",
+         inside=setting("ATRI_CACHE", "captions.txt/cache")),
+    Case("a doctor without cache", "doctor", "missing cache: .*the cache cannot be made there", 0,
+         inside=setting("ATRI_CACHE", "captions.txt/cache")),
+    Case("a doctor with a read-only cache", "doctor", "cache: .*read-only: finished runs can be loaded", 0,
+         prepare=read_only("cache"), inside=nobody),
+    Case("a finished run, all read-only", TRAIN, "what: loaded kcl seed 0", 0,
+         prepare=read_only("cache", "runs"), inside=nobody),
+    Case("a new run, read-only", f"{TRAIN} --seed 5", "cannot be written|Permission denied",
+         prepare=read_only("cache", "runs"), inside=nobody),
+    Case("a full disk while training", f"{TRAIN} --seed 5", "the disk is full, nothing was written; .*ATRI_CACHE",
+         inside=full_disk),
+    Case("a full disk for an index", f"{SEARCH} --folder sounds --index new", "new: the disk is full",
+         prepare=lambda: [shutil.copy("sounds/a.wav", f"sounds/{'a' * 200}{i}.wav") for i in range(6)] and None,
+         inside=full_disk),
+    Case("a reader that has gone", "evaluate run", "^$", 141, inside=reader_gone),
+    Case("an interruption", "evaluate run", "interrupted; run it again to go on", 130,
+         inside=lambda: setattr(__main__, "COMMANDS", __main__.COMMANDS | {
+             "evaluate": (*__main__.COMMANDS["evaluate"][:3], interrupted)})),
+    Case("a terminal of ASCII", f"{SEARCH} --index index", r"\\u96e8.wav", 0, encoding="ascii"),
+    Case("JSON for ASCII", f"{SEARCH} --index index --json", r'"\\u96e8.wav"', 0, encoding="ascii"),
+    Case("names that paint the terminal", f"{SEARCH} --index index", r"esc\\x1b\[31m.wav", 0),
+    Case("a message that paints it", "evaluate '\x1b[31m'", r"\\x1b\[31m: not a complete run"),
+    Case("a new index", f"{SEARCH} --folder sounds --index new", "a.wav", 0, new=("new",)),
+    Case("an index again", f"{SEARCH} --folder sounds --index index", "a.wav", 0, new=("index",)),
+]  # fmt: skip
+
+
+def contents(folder: pathlib.Path) -> dict[str, bytes]:
+    """The files in a folder, by name, the cache apart; and nothing may be half-written, there neither."""
+    found = {}
+    for path in folder.rglob("*"):
+        name = str(path.relative_to(folder))
+        if path.is_file() and not name.startswith("cache/") and not name.endswith(".lock"):
+            found[name] = path.read_bytes()
+        elif path.is_dir():
+            assert not re.search(r"/\.[^/]*\.\w{8}$", f"/{name}"), f"{name} is half-written"
+    return found
+
+
+def in_child(case: Case, out: pathlib.Path, err: pathlib.Path) -> int:
+    """The exit code of a command in a child with limits; its output in two files."""
+    child = os.fork()
+    if not child:
+        code = 99  # a traceback
+        try:
+            for number, path in ((1, out), (2, err)):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+            case.inside()
+            sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), encoding=case.encoding)
+            sys.stderr = io.TextIOWrapper(open(2, "wb", closefd=False), encoding="utf-8", write_through=True)
+            torch.set_num_threads(1)
+            used = int(re.search(r"VmSize:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1]) * 1024
+            resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+            code = __main__.main(shlex.split(case.command))
+        except SystemExit as stop:
+            code = stop.code
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    pytest.fail(f"no end after {SECONDS} s")
+
+
+def marked(case: Case):
+    marks = [pytest.mark.xfail(strict=True, reason=f"waits for {case.until}")] if case.until else []
+    return pytest.param(case, id=case.name, marks=marks)
+
+
+@pytest.mark.parametrize("case", map(marked, CASES))
+def test_it_ends_with_a_code_and_a_line_and_spoils_nothing(case, world, monkeypatch):
+    with tempfile.TemporaryDirectory() as place:
+        copy = pathlib.Path(place) / "world"
+        shutil.copytree(world, copy, symlinks=True, copy_function=shutil.copy2, ignore=lambda *_: ["pipe"])
+        os.mkfifo(copy / "pipe")
+        for link in ("run", "begun"):
+            name = (copy / link).readlink().name
+            (copy / link).unlink()
+            os.symlink(pathlib.Path("runs") / name, copy / link)
+        monkeypatch.chdir(copy)
+        monkeypatch.setenv("ATRI_CACHE", str(copy / "cache"))
+        case.prepare()
+        before = contents(copy)
+        out, err = (pathlib.Path(place) / name for name in ("out", "err"))
+        code = in_child(case, out, err)
+        said, complaint = (path.read_text(case.encoding, "replace") for path in (out, err))
+        assert code == case.code, said + complaint
+        assert re.search(case.message, said if code == 0 else (complaint.splitlines() or [""])[-1]), said + complaint
+        lines = [text for text in complaint.splitlines() if "Notice" not in text]
+        assert code != 1 or case.name.startswith("a broken") or len(lines) == 1, complaint
+        after = contents(copy)
+        assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} == set(case.new)
+
+
+def test_there_are_many_cases_with_different_names():
+    assert len({case.name for case in CASES}) == len(CASES) >= 80
+
+
+def test_a_real_program_whose_reader_has_gone_says_nothing(world):
+    command = [sys.executable, "-m", "atri_lib", "evaluate", str(world / "run"), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        program.stdout.close()
+        assert (program.stderr.read(), program.wait()) == ("", 141)
+
+
+def test_a_real_terminal_of_ascii_is_spoken_to_in_ascii(world):
+    command = [sys.executable, "-m", "atri_lib", "evaluate", str(world / "雨")]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 1 and done.stderr.isascii() and b"\\u96e8: not a complete run" in done.stderr

@@ -1,0 +1,181 @@
+"""What batches are made of: cached and open towers say the same, nothing is loaded or listed twice."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import nn
+
+from atri_lib.data.features import audio_features
+from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.encoders.dual import DualEncoder
+from atri_lib.encoders.tiny import write_ced, write_sonar
+from atri_lib.languages import CODES
+from atri_lib.pooling import TimePooling, encode_parts, equal_parts
+from atri_lib.training import Source, TrainConfig, build_model, load_data, load_or_train, score, sources
+
+PATCHES = (9, 10, 20, 31, 62)
+
+
+class Tower(nn.Module):
+    """A patch is 100 samples through a random matrix: [N, S] -> [N, S // 100, 8]."""
+
+    fingerprint, dim = "tower", 8
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Linear(100, self.dim)])
+
+    def forward(self, waveform):
+        return self.blocks[0](waveform.unfold(1, 100, 100))
+
+
+class Clips:
+    """Noise of PATCHES patches, captions that name clip and language; counts what it is asked for."""
+
+    checksum, owner = "sources", np.arange(len(PATCHES))
+
+    def __init__(self):
+        self.asked = []
+
+    def __len__(self):
+        return len(PATCHES)
+
+    def waveform(self, index):
+        self.asked.append(index)
+        return np.random.default_rng(index).normal(size=100 * PATCHES[index] + index).astype(np.float32)
+
+    def sentences(self, code):
+        self.asked.append(code)
+        return [f"{code} {'very ' * i}loud" for i in range(len(self))]
+
+
+class Letters:
+    """Takes a caption for its letters; [N, longest] ids and mask."""
+
+    def tokenize(self, sentences, language):
+        assert all(sentence.startswith(language) for sentence in sentences)
+        rows = [torch.tensor([ord(letter) for letter in sentence]) for sentence in sentences]
+        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        return {"ids": ids, "mask": ids > 0}
+
+
+def open_source() -> Source:
+    owner = torch.arange(len(PATCHES))
+    return Source(Clips(), None, None, CODES, owner, Letters(), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5, 9])
+def test_cached_features_and_an_open_tower_give_the_projections_the_same(tmp_path, monkeypatch, parts):
+    monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
+    source, tower = open_source(), Tower()
+    cached = torch.from_numpy(audio_features(source.dataset, tower, parts))
+    model = DualEncoder(tower.dim, 4, parts=parts, audio_tower=tower).eval()
+    clips, index = source.clips(torch.arange(len(PATCHES))), torch.arange(len(PATCHES))
+    opened = encode_parts(tower, clips, parts)
+    torch.testing.assert_close(cached, opened, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(TimePooling(parts)(cached), opened.flatten(1), atol=1e-6, rtol=1e-5)
+    by_hand = [tower(clip[None])[0] for clip in clips]
+    for i, patches in enumerate(by_hand):  # a part is the mean of the patches that it overlaps
+        edges = [(len(patches) * j // parts, -(-len(patches) * (j + 1) // parts)) for j in range(parts)]
+        expected = torch.stack([patches[start:end].mean(0) for start, end in edges])
+        torch.testing.assert_close(opened[i], expected, atol=1e-6, rtol=1e-5)
+    open_vectors = model.encode_audio(source.clips(index))
+    model.audio_tower = None
+    torch.testing.assert_close(model.encode_audio(cached), open_vectors, atol=1e-6, rtol=1e-5)
+    if parts == 3:  # what was done before: in nine parts, then in three
+        assert all((equal_parts(equal_parts(p[None], 9), 3)[0] - q).abs().max() > 0.05
+                   for p, q in list(zip(by_hand, opened, strict=True))[1:])  # fmt: skip
+
+
+def test_clips_come_in_the_order_asked_for_and_are_loaded_once_however_often_they_occur():
+    source = open_source()
+    index = torch.tensor([3, 0, 3, 4])
+    source.prefetch(index[:2])
+    source.prefetch(index)
+    clips = source.clips(index)
+    expected = [torch.from_numpy(Clips().waveform(i)) for i in index.tolist()]
+    assert all(torch.equal(clip, other) for clip, other in zip(clips, expected, strict=True))
+    assert sorted(source.dataset.asked) == [0, 3, 4]
+    source.clips(index[:1])
+    assert sorted(source.dataset.asked) == [0, 3, 3, 4]  # nothing stays in memory
+
+
+def test_a_clip_that_cannot_be_read_is_an_error_where_it_is_needed():
+    source = open_source()
+    source.dataset.waveform = lambda index: np.load("no such clip.npy")
+    source.prefetch(torch.tensor([0]))
+    with pytest.raises(FileNotFoundError, match="no such clip"):
+        source.clips(torch.tensor([0]))
+
+
+def test_captions_in_mixed_languages_keep_their_order_and_are_listed_once():
+    source = open_source()
+    index, language = torch.tensor([2, 0, 4, 1]), torch.tensor([7, 0, 1, 0])
+    for _ in range(3):
+        tokens = source.captions(index, language)
+        texts = ["".join(map(chr, row[keep].tolist())) for row, keep in zip(*tokens.values(), strict=True)]
+        assert texts == ["zho very very loud", "eng loud", "fra very very very very loud", "eng very loud"]
+    assert sorted(source.dataset.asked) == sorted(CODES)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> pathlib.Path:
+    """Tiny CED and SONAR as published; clips of 4 to 10 s, 25 to 62 patches."""
+    folder = tmp_path_factory.mktemp("sources")
+    write_ced(folder / "ced")
+    write_sonar(folder / "sonar", dropout=0.0, attention_dropout=0.0, activation_dropout=0.0)
+    (folder / "corpus").mkdir()
+    lines, generator = [], np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        for i in range(4):
+            samples = generator.normal(size=64_000 + 32_000 * i) * np.linspace(0, 0.2, 64_000 + 32_000 * i)
+            soundfile.write(folder / "corpus" / f"{split}{i}.wav", samples, 16_000)
+            captions = {code: f"{code} noise {'very ' * i}long in {split}" for code in CODES}
+            lines.append(json.dumps({"audio": f"{split}{i}.wav", "split": split, "captions": captions}))
+    (folder / "corpus" / "manifest.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+def settings(published: pathlib.Path, **changes) -> TrainConfig:
+    values = {
+        "audio_encoder": f"ced-tiny={published / 'ced'}", "text_encoder": f"sonar={published / 'sonar'}",
+        "data": str(published / "corpus"), "epochs": 1, "batch_size": 4, "width": 8, "hidden": 16, "parts": 3,
+    }  # fmt: skip
+    return TrainConfig(**values | changes)
+
+
+@pytest.mark.parametrize("unfreeze", [{"audio": "all", "text": "all"}, {"audio": 2}, {"text": 1}])
+def test_a_run_trained_frozen_and_continued_with_open_towers_starts_where_it_ended(published, tmp_path, unfreeze):
+    frozen = settings(published)
+    first = load_or_train(frozen, folder=tmp_path)
+    further = settings(published, unfreeze=unfreeze, init=str(first.path), learning_rate=1e-12)
+    opened = load_or_train(further, folder=tmp_path)  # its steps change nothing
+    np.testing.assert_array_equal(opened.scores.t2a, first.scores.t2a)
+    np.testing.assert_array_equal(opened.scores.a2t, first.scores.a2t)
+    assert opened.metrics["test"] == pytest.approx(first.metrics["test"], rel=1e-4)
+
+
+def test_a_frozen_model_scores_alike_on_features_and_on_waveforms(published):
+    frozen, opened = settings(published), settings(published, unfreeze={"audio": "all", "text": "all"})
+    on_features = load_data(frozen)
+    on_waveforms = load_data(opened)
+    results = [score(build_model(config, data), data.splits["test"])
+               for config, data in ((frozen, on_features), (opened, on_waveforms))]  # fmt: skip
+    np.testing.assert_array_equal(results[0].t2a, results[1].t2a)
+    assert results[0].summary == pytest.approx(results[1].summary, rel=1e-4)
+    assert on_waveforms.splits["test"].audio is None and on_features.splits["test"].audio.shape == (4, 3, 192)
+
+
+def test_what_the_text_encoder_does_not_know_is_reported_for_a_users_data(published, monkeypatch):
+    told = []
+    monkeypatch.setattr(sources, "report_unknown", lambda *given: told.append(given))
+    data = load_data(settings(published))
+    ((splits, encoder),) = told
+    assert list(splits) == ["train", "val", "test"] and encoder is data.text_encoder
+    monkeypatch.setattr(sources, "default_bank", SyntheticBank)
+    load_data(settings(published, data=None, scenes=(4, 2, 2)))
+    assert len(told) == 1
