@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterator
 from urllib.parse import unquote, urlparse
 
-import chapters
 import nbformat
 import plotly
 from bs4 import BeautifulSoup
+from chapters import BuildFailed, read
 from nbformat import NotebookNode
 from sphinx_external_toc.parsing import parse_toc_yaml
 from tqdm import tqdm
@@ -35,7 +35,7 @@ def load_toc(root: pathlib.Path) -> list[str]:
     found = list(parse_toc_yaml(root / "_toc.yml"))
     missing = [page for page in found if not any((root / f"{page}.{kind}").exists() for kind in ("md", "ipynb"))]
     if missing:
-        raise chapters.BuildFailed(f"_toc.yml lists pages that are no file: {', '.join(missing)}. Write them.")
+        raise BuildFailed(f"_toc.yml lists pages without a file: {', '.join(missing)}. Write them or take them out.")
     return found
 
 
@@ -59,7 +59,7 @@ def status_table(executed: pathlib.Path) -> str:
     """Executed chapters: code cells, seconds and time of execution, from papermill's record (committed: none)."""
     rows = ["| Chapter | Code cells | Seconds | Executed (UTC) |", "|---|---:|---:|---|"]
     for path in sorted(executed.glob("*.ipynb")):
-        notebook = chapters.read(path)
+        notebook = read(path)
         record = notebook.metadata.get("papermill", {})
         count = sum(cell.cell_type == "code" for cell in notebook.cells)
         start = (record.get("start_time") or "as committed")[:16].replace("T", " ")
@@ -113,9 +113,9 @@ def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pa
         warnings = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
         if process.returncode or warnings:
             listed = "\n  ".join(warnings or lines[-25:])
-            raise chapters.BuildFailed(f"jupyter-book found something to mend (log: _build/sphinx.log):\n  {listed}")
+            raise BuildFailed(f"jupyter-book found something to mend (the whole log: _build/sphinx.log):\n  {listed}")
         if problems := [*site_problems(site, load_toc(root))]:
-            raise chapters.BuildFailed("The site is not whole:\n  " + "\n  ".join(problems))
+            raise BuildFailed("The site is not whole:\n  " + "\n  ".join(problems))
         (site / BUILT).touch()
         site.replace(partial)
 
@@ -162,7 +162,7 @@ def shown(app, docname: str, source: list[str]) -> None:
     executed = pathlib.Path(os.environ.get("ATRI_EXECUTED") or ROOT / "notebooks")
     if docname.startswith("notebooks/"):
         path = executed / f"{pathlib.PurePosixPath(docname).name}.ipynb"
-        source[0] = nbformat.writes(published_chapter(chapters.read(path)))
+        source[0] = nbformat.writes(published_chapter(read(path)))
     tables = {
         "status": lambda: status_table(executed), "profile": lambda: os.environ.get("PROFILE") or "book",
         "api": lambda: api_sections(ROOT), "sounds": sounds_table,

@@ -190,13 +190,13 @@ def test_refresh_executes_committed_chapters_in_place_and_leaves_unfit_ones_as_t
     assert code == 0 and "unfit" not in said, said
 
 
-def test_a_full_disk_ends_the_build_with_a_message(monkeypatch, tmp_path):
+def test_a_full_disk_ends_the_build_with_a_message():
     import tasks
 
     def full():
         raise OSError(28, "No space left on device")
 
-    failed = tasks.action(full)
+    failed = tasks.task("x", full)["actions"][0]()
     assert "No space left" in failed.get_msg() and "the same command goes on" in failed.get_msg()
 
 
