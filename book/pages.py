@@ -81,7 +81,7 @@ def api_sections(root: pathlib.Path) -> str:
 def sounds_table() -> str:
     """Every sound in the scenes: name, file or generator, licence. Nothing is fetched for it."""
     from atri_lib.data.banks import default_bank
-    from atri_lib.data.recorded import INSTALLED
+    from atri_lib.data.stamps import INSTALLED
     from atri_lib.storage import cache_dir
 
     if not INSTALLED.is_dir() and not (cache_dir("tuxpaint") / "stamps").is_dir():

@@ -19,6 +19,7 @@ from safetensors.torch import save_file as save_tensors
 
 import atri_lib.training
 from atri_lib import __version__, evaluation, losses, pooling, schemes, storage
+from atri_lib.data.banks import BOOK
 from atri_lib.encoders import dual
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.training.checkpoints import load_state, trained_state
@@ -29,7 +30,6 @@ from atri_lib.training.scoring import Scores, score
 from atri_lib.training.sources import TrainingData, build_model, load_data
 
 FILES = ("weights.safetensors", "ranks.safetensors", "history.csv", "retrieval.csv")  # beside config and metrics
-BOOK = "tuxpaint"  # the origin of the data that the book's numbers are of
 NEEDED = {"train_seconds": float, "test": dict, "sha256": dict}  # of metrics.json, to read a run
 NOT_THE_BOOKS = "not the data of the book: its numbers are of the recordings of Tux Paint"
 

@@ -136,7 +136,7 @@ def test_silent_and_dropped_sounds_are_left_out_with_the_reason(stamps):
     assert RecordedBank(stamps, {"newt": {"why": "not a newt", "drop": True}}).left_out == {"newt": "not a newt"}
 
 
-@pytest.mark.parametrize("content", [b"", b"not audio", ogg(300)[:40]])
+@pytest.mark.parametrize("content", [b"", b"not audio", ogg(300)[:40]], ids=["empty", "text", "cut"])
 def test_a_bad_file_is_named(stamps, content):
     (stamps / "animals/newt.ogg").write_bytes(content)
     with pytest.raises(UnreadableSound, match=r"newt\.ogg"):
