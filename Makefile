@@ -87,8 +87,9 @@ benchmark: env  ## what two torch processes at once cost each other, with and wi
 lint: env  ## ruff over library, book and tests
 	@$(PY) -m ruff check atri_lib book tests conftest.py
 
-clean:  ## remove _build and the caches of the test tools (data and training runs stay in the user's cache)
+clean:  ## remove _build, caches of the test tools and what killed runs left (data and finished runs stay in the cache)
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	@[ ! -x $(PY) ] || $(PY) -c "from atri_lib.storage import clean_leftovers as c; print(len(c()), 'leftovers removed')"
 
 distclean: clean  ## also remove .venv
 	rm -rf .venv

@@ -1,5 +1,6 @@
 """From the patches of a tower to equal parts of a clip: once, and the same way for cached features and open towers."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -16,10 +17,10 @@ def encode_parts(tower: Callable[[Tensor], Tensor], clips: Sequence[Tensor], par
 
     Clips of one length go together: none is padded, so its features do not depend on its batch.
     """
-    lengths = torch.tensor([len(clip) for clip in clips])
-    groups = [(lengths == length).nonzero().flatten() for length in lengths.unique()]
+    order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
+    groups = [list(rows) for _, rows in itertools.groupby(order, key=lambda i: len(clips[i]))]
     pooled = torch.cat([equal_parts(tower(torch.stack([clips[i] for i in rows])), parts) for rows in groups])
-    return pooled[torch.cat(groups).argsort().to(pooled.device)]
+    return pooled[torch.tensor(order).argsort().to(pooled.device)]
 
 
 class TimePooling(nn.Module):

@@ -48,6 +48,8 @@ def toy_source(clips: int, seed: int, languages: int = 8, captions_per_clip: int
 
 
 class _Sized:
+    origin = "toy"
+
     def __init__(self, clips: int) -> None:
         self._clips = clips
 

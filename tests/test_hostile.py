@@ -490,7 +490,8 @@ CASES = [
     Case("names that paint the terminal", f"{SEARCH} --index index", r"esc\\x1b\[31m.wav", 0),
     Case("a message that paints it", "evaluate '\x1b[31m'", r"\\x1b\[31m: not a complete run"),
     Case("a new index", f"{SEARCH} --folder sounds --index new", "a.wav", 0, new=("new",)),
-    Case("an index again", f"{SEARCH} --folder sounds --index index", "a.wav", 0, new=("index",)),
+    Case("an index again", f"{SEARCH} --folder sounds --index index", "a.wav", 0, new=("index",),
+         prepare=index_of(ONES)),
 ]  # fmt: skip
 
 

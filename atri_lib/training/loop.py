@@ -55,7 +55,7 @@ def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoin
         for step in range(steps):
             number = epoch * steps + step
             own = config.seed * 1_000_003 + number * launch.num_processes + launch.process_index
-            torch.manual_seed(own % 2**63)
+            torch.manual_seed(own)
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * _schedule(config.schedule, number / (config.epochs * steps))
             first = (step * launch.num_processes + launch.process_index) * batch
