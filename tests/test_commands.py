@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,33 @@ def test_pytest_nbval_without_a_path_collects_every_chapter_and_nothing_else():
     found = run(ROOT, "pytest", "--nbval", "--collect-only")
     files = re.findall(r"(?m)^(\S+?)::", found.stdout)
     assert set(files) == {f"notebooks/{path.name}" for path in COMMITTED}, found.stdout + found.stderr
+
+
+def test_every_chapter_goes_to_two_workers_which_start_none_of_their_own(tmp_path):
+    for name in ("conftest.py", "pyproject.toml", "tests/margins.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "tasks.py").write_text("import sys; print('prepared', *sys.argv[1:])\n")
+    (tmp_path / "notebooks").mkdir()
+    mark = "import os, pathlib; pathlib.Path('at-' + os.environ['PYTEST_XDIST_WORKER']).touch()"
+    printed = v4.new_output("stream", text="2\n")
+    for name in "abc":
+        cells = [v4.new_code_cell(mark, execution_count=1)]
+        cells.append(v4.new_code_cell("print(2)", execution_count=2, outputs=[printed]))
+        write(v4.new_notebook(cells=cells), tmp_path / "notebooks" / f"{name}.ipynb")
+    command = [sys.executable, "-m", "pytest", "--nbval"]
+    given = ENVIRONMENT | {"PYTHONPATH": str(tmp_path)}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=given, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        said, _ = process.communicate(timeout=120)  # workers that start workers never end
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert "prepared prepare" in said and "6 passed" in said, said
+    assert {path.name for path in (tmp_path / "notebooks").glob("at-*")} == {"at-gw0", "at-gw1"}
 
 
 def test_nbval_gives_kernels_what_the_build_gives_them():
