@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 import atri_lib
 from atri_lib.losses import cacl_loss, kcl_loss, ml_clap_loss
-from atri_lib.schemes import SCHEMES, SETTINGS, UnknownScheme, data_distribution_error, ideal_distribution
+from atri_lib.schemes import SCHEMES, SETTINGS, UnknownScheme, clip_order, data_distribution_error, ideal_distribution
 
 
 def scheme_of(name, clips, languages, seed=0, m=2, hold=2):
     m, hold = m if SCHEMES[name].chooses_m else None, hold if name == "hold" else None
-    return SCHEMES[name](clips=clips, languages=languages, seed=seed, m=m, hold=hold)
+    own = {"block": 1} if name == "block" else {}  # where the clips of a block differ, its clips are independent
+    return SCHEMES[name](clips=clips, languages=languages, seed=seed, m=m, hold=hold, **own)
 
 
 sizes = {
@@ -243,7 +244,7 @@ def test_every_scheme_has_a_look_of_its_own():
     for look in ("name", "label", "colour", "marker"):
         assert len({getattr(scheme, look) for scheme in SCHEMES.values()}) == len(SCHEMES)
     assert all(scheme.name == name for name, scheme in SCHEMES.items())
-    assert SETTINGS == ("m", "hold", "text_text")
+    assert SETTINGS == ("m", "hold", "block", "text_text", "anchor")
 
 
 def test_m_of_k_draws_every_subset_equally_often():
@@ -284,6 +285,23 @@ def test_m_of_k_is_nested_and_runs_from_ml_clap_to_kcl(clips, languages, seed, e
         assert all(set(a) < set(b) for a, b in zip(fewer, more, strict=True))
 
 
+def test_a_batch_of_block_speaks_one_language_and_batches_differ():
+    drawn = SCHEMES["block"](clips=95, languages=8, seed=4, block=10).languages(3)[clip_order(95, 4, 3), 0]
+    batches = np.split(drawn, range(10, 95, 10))
+    assert [len(set(batch)) for batch in batches] == [1] * 10 and len(set(drawn)) > 2
+
+
+@pytest.mark.parametrize("name", ["cacl", "cacl_unbiased"])
+def test_cacl_with_another_anchor_is_cacl_with_the_languages_renamed(name):
+    plain, moved = (SCHEMES[name](clips=300, languages=4, seed=2, anchor=anchor) for anchor in (1, 3))
+    renamed = np.array([2, 0, 1, 3])  # what was first is the third language now, the others keep their order
+    assert np.array_equal(moved.languages(5), renamed[plain.languages(5)])
+    np.testing.assert_allclose(moved.mean_distribution()[:, renamed], plain.mean_distribution())
+    np.testing.assert_allclose(moved.covariance(1, 1)[renamed][:, renamed], plain.covariance(1, 1))
+    rows = 300 * np.mean([moved.distribution(epoch).mean(0) for epoch in range(60)], axis=0)
+    np.testing.assert_allclose(rows, 300 * moved.mean_distribution()[0], atol=0.02)
+
+
 def test_cacl_puts_english_first_and_another_language_second():
     drawn = SCHEMES["cacl"](clips=500, languages=3).languages(7)
     assert (drawn[:, 0] == 0).all() and set(drawn[:, 1]) == {1, 2}
@@ -309,6 +327,7 @@ def test_one_language_leaves_no_error():
         ("ml_clap", {"hold": 2}, "ml_clap has no setting hold"),
         ("balanced", {"m": 2, "text_text": 0.5}, "balanced has no setting text_text"),
         ("cacl", {"text_text": "half"}, "text_text is a share"),
+        ("cacl", {"anchor": 9}, "anchor=9 is none of the 8 languages: give 1 ... 8"),
         ("cacl", {"text_text": 1.0}, "text_text is a share, 0 <= text_text < 1, got 1.0"),
         ("cacl_unbiased", {"text_text": -0.1}, "text_text is a share"),
         ("m_of_k", {"m": 0}, "m must be an integer of at least 1, got 0"),
@@ -327,7 +346,7 @@ def test_bad_arguments_say_what_is_wrong(name, arguments, message):
 
 
 def test_an_unknown_scheme_lists_the_known_ones():
-    with pytest.raises(UnknownScheme, match="'clap': use one of ml_clap, m_of_k, latin, balanced, hold, cacl,"):
+    with pytest.raises(UnknownScheme, match="'clap': use one of ml_clap, m_of_k, latin, balanced, hold, block, cacl,"):
         SCHEMES["clap"]
     assert "clap" not in SCHEMES
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import toy_data
 
 from atri_lib.languages import UnknownLanguage
 from atri_lib.search import Index, Searcher, SearchError, index_folder, index_sentences
 from atri_lib.training import Run, TrainConfig, fit
+from conftest import toy_data
 
 INDEX = Index(("a", "b", "c", "d"), np.array([[0, 1], [1, 0], [0.6, 0.8], [1, 0]], np.float32), "weights")
 

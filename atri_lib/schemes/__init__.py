@@ -15,15 +15,19 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from atri_lib.losses import cacl_loss
-from atri_lib.schemes.base import Pool, Scheme, data_distribution_error, ideal_distribution
+from atri_lib.schemes.base import Pool, Scheme, clip_order, data_distribution_error, ideal_distribution
 
-__all__ = ["SCHEMES", "SETTINGS", "Pool", "Scheme", "UnknownScheme", "data_distribution_error", "ideal_distribution"]
+__all__ = [
+    "SCHEMES", "SETTINGS", "Pool", "Scheme", "UnknownScheme", "clip_order", "data_distribution_error",
+    "ideal_distribution",
+]  # fmt: skip
 
 
 class UnknownScheme(ValueError):
@@ -77,6 +81,23 @@ class Hold(MlClap):
         return super()._correlation(e // self.hold, f // self.hold)
 
 
+@dataclass(frozen=True, init=False)
+class Block(MlClap):
+    """ML-CLAP in which `block` clips that follow each other in the epoch's order share one language.
+
+    With as many as a batch has, a batch speaks one language: the schedule of ML-CLAP without negatives of other
+    languages. Error, mean and covariance of a clip as ML-CLAP; the clips of a block are not independent.
+    """
+
+    name, label, colour, marker = "block", "One language a batch", "#999933", "X"
+    block: int = 100
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        drawn = self._generator(epoch).integers(self.k, size=-(-self.clips // self.block))
+        place = clip_order(self.clips, self.seed, epoch).argsort()
+        return drawn[place // self.block, None]
+
+
 class Latin(Scheme):
     """Language (offset_i + epoch) mod K with random offsets: every clip meets every language once in any K epochs.
 
@@ -128,21 +149,39 @@ class Balanced(Scheme):
 
 @dataclass(frozen=True, init=False)
 class Cacl(Scheme):
-    """English (column 0) and one random other language (column 1), contrasted in a triangle with the audio.
+    """An anchor (column 0) and one random other language (column 1), contrasted in a triangle with the audio.
 
     text_text: the weight of the side between the texts; the two audio-text sides share the rest by `weights`. These two
-    are the scheme's pair distribution: error 2 (K - 2) / K. Biased: English has mass 1/2 in expectation, each other
-    language 1 / (2 (K - 1)).
+    are the scheme's pair distribution: error 2 (K - 2) / K. Biased: the anchor has mass 1/2 in expectation, each other
+    language 1 / (2 (K - 1)). anchor: its place among the languages, from 1; the paper's is English.
     """
 
     name, label, colour, marker = "cacl", "CACL", "#0072B2", "^"
     pools = staticmethod(lambda k, m: (Pool(1, 1, Fraction(1, 2)), Pool(k - 1, 1, Fraction(1, 2))))
     together = True
     text_text: float = 1 / 3
+    anchor: int = 1
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        if self.anchor > self.k:
+            raise ValueError(f"anchor={self.anchor} is none of the {self.k} languages: give 1 ... {self.k}")
+
+    @property
+    def _order(self) -> np.ndarray:
+        """The languages as the pools have them, the anchor before the others."""
+        return np.concatenate([[self.anchor - 1], np.delete(np.arange(self.k), self.anchor - 1)])
 
     def _draw(self, epoch: int) -> np.ndarray:
-        others = self._generator(epoch).integers(1, self.k, size=self.clips)
-        return np.stack([np.zeros_like(others), others], axis=1)
+        others = self._order[self._generator(epoch).integers(1, self.k, size=self.clips)]
+        return np.stack([np.full_like(others, self.anchor - 1), others], axis=1)
+
+    def mean_distribution(self) -> np.ndarray:
+        return super().mean_distribution()[:, self._order.argsort()]
+
+    def covariance(self, e: ArrayLike, f: ArrayLike) -> np.ndarray:
+        places = self._order.argsort()
+        return super().covariance(e, f)[..., places, :][..., places]
 
     def loss(self, audio: Tensor, texts: Tensor, temperature: float | Tensor, columns: slice = slice(None)) -> Tensor:
         """The weighted triangle of audio, English and the other text [N, 2, d]; `cacl_loss` with text_text = 1/3."""
@@ -172,6 +211,6 @@ class _Schemes(dict):
         raise UnknownScheme(f"unknown scheme {name!r}: use one of {', '.join(self)}")
 
 
-_KINDS = (MlClap, MofK, Latin, Balanced, Hold, Cacl, CaclUnbiased, Kcl, English)
+_KINDS = (MlClap, MofK, Latin, Balanced, Hold, Block, Cacl, CaclUnbiased, Kcl, English)
 SCHEMES = _Schemes((kind.name, kind) for kind in _KINDS)
 SETTINGS = ("m", *dict.fromkeys(field.name for kind in SCHEMES.values() for field in dataclasses.fields(kind)[4:]))

@@ -115,7 +115,7 @@ class Scheme(abc.ABC):
     def covariance(self, e: ArrayLike, f: ArrayLike) -> np.ndarray:
         """Covariance of a clip's row of N p' in epoch e with its row in epoch f, exact: float64 [..., K, K].
 
-        e, f: epochs, broadcast together ([...]). Rows of different clips are independent in every scheme.
+        e, f: epochs, broadcast together ([...]). Rows of different clips are independent in every scheme but `block`.
         """
         spread, first = np.zeros((self.k, self.k)), 0  # within one epoch
         for size, drawn, weight in self.pools(self.k, self.m):
@@ -153,6 +153,11 @@ class Scheme(abc.ABC):
         """
         losses = pair_losses(audio, texts, temperature).mean(0)
         return (losses * losses.new_tensor(self.weights[columns])).sum()  # a product @ would be rounded by autocast
+
+
+def clip_order(clips: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which training with this seed goes through the clips in an epoch: a permutation, int64 [N]."""
+    return np.random.default_rng((seed, epoch)).permutation(clips)
 
 
 def ideal_distribution(clips: int, languages: int) -> np.ndarray:

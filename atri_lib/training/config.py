@@ -46,8 +46,14 @@ class TrainConfig:
     scheme: Annotated[Literal[*SCHEMES], Field(description="what a step contrasts")] = "kcl"
     m: Annotated[Positive | None, Field(description="languages a step sees, for the schemes that leave it open")] = None
     hold: Annotated[Positive | None, Field(description="epochs a clip keeps its language, for hold")] = None
+    block: Annotated[
+        Positive | None, Field(description="clips in a row that share their language, for block; 100 unless given")
+    ] = None
     text_text: Annotated[
         float | None, Field(ge=0, lt=1, description="share of text against text in the loss of cacl, cacl_unbiased")
+    ] = None
+    anchor: Annotated[
+        Positive | None, Field(description="place of the language that cacl contrasts with all others; 1: English")
     ] = None
     languages: Annotated[
         tuple[str, ...], AfterValidator(_english_first), Field(description="languages trained with, English first")

@@ -111,6 +111,6 @@ def _epoch_order(seed: int, epoch: int, source: Source) -> tuple[Tensor, Tensor]
     owner = source.owner.cpu().numpy()
     first = np.searchsorted(owner, np.arange(len(source)))
     count = np.bincount(owner, minlength=len(source))
-    order = generator.permutation(len(source))
+    order = generator.permutation(len(source))  # = schemes.clip_order
     captions = first + generator.integers(0, count)
     return torch.from_numpy(order), torch.from_numpy(captions)

@@ -118,6 +118,13 @@ def load_data(
         return _load(config, device, splits)
 
 
+def data_checksum(config: TrainConfig) -> str:
+    """The checksum that `load_data` gives this config's data, without computing a feature."""
+    datasets = load_datasets(config).values()
+    keys = map(encoder_key, build_encoders(config.preset, config.audio_encoder, config.text_encoder))
+    return storage.checksum([dataset.checksum for dataset in datasets], *keys)
+
+
 def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> TrainingData:
     datasets = load_datasets(config, splits)
     built = build_encoders(config.preset, config.audio_encoder, config.text_encoder)

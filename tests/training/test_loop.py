@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from atri_lib.schemes import SCHEMES
+from atri_lib.schemes import SCHEMES, clip_order
 from atri_lib.training import TrainConfig, TrainingDiverged, build_model
 from atri_lib.training.loop import _epoch_order, train
 from atri_lib.training.step import backward
@@ -98,3 +99,8 @@ def test_a_loss_that_is_not_finite_names_its_epoch_and_step(toy, tmp_path):
     data.splits["train"].audio[order[25]] = math.nan  # a clip of the second batch
     with pytest.raises(TrainingDiverged, match="the loss is nan in epoch 1, step 2; no checkpoint"):
         trained(TrainConfig(epochs=3, **PLAIN), data, tmp_path)
+
+
+def test_the_order_of_an_epoch_is_the_one_that_schemes_know(toy):
+    source = toy(clips=40, captions_per_clip=2).splits["train"]
+    assert np.array_equal(_epoch_order(3, 5, source)[0].numpy(), clip_order(40, 3, 5))
