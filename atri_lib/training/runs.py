@@ -94,10 +94,11 @@ def run_name(config: TrainConfig, data: TrainingData) -> str:
     """Folder name of a run: scheme, seed and a checksum of config, start, data and the code that trains and scores."""
     start = storage.sha256_file(_weights(config.init)) if config.init else ""
     values = config.as_dict() | {"init": start, "data": None}  # what data and start hold counts, not where they are
-    return f"{config.scheme}-{config.seed}-{storage.checksum(values, data.checksum, _code())}"
+    return f"{config.scheme}-{config.seed}-{storage.checksum(values, data.checksum, code_key())}"
 
 
-def _code() -> str:
+def code_key() -> str:
+    """Checksum of the code that trains and scores."""
     return storage.code_hash(losses, schemes, evaluation, dual, pooling, atri_lib.training)
 
 
@@ -211,7 +212,7 @@ def _trained(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run
             "data": data.checksum,
             "origin": data_origin(data),
             "note": "" if data_origin(data) == BOOK else NOT_THE_BOOKS,
-            "code": _code(),
+            "code": code_key(),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {_accelerator()}",

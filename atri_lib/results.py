@@ -1,0 +1,126 @@
+"""Results that last: what the runs of a study gave, a line of results/STUDY.jsonl each, keyed by config, data and code.
+
+A line holds the configuration, the loss of every epoch, the scores on the test scenes and the text-to-audio ranks
+(uint16, deflated, base64), so that a chapter can compare runs clip by clip without training one.
+"""
+
+import base64
+import binascii
+import json
+import pathlib
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from atri_lib import storage
+from atri_lib.training import Run, TrainConfig
+from atri_lib.training.runs import code_key
+
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "results"
+
+
+class ResultsError(ValueError):
+    """A file of results that is missing, damaged or incomplete."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One run of a study. label: what its study calls it; first: the config of the run whose weights were its start.
+
+    key: as `key_of` had it; seconds: of training on one core; loss: nats, an epoch each; test: the run's summary on the
+    test scenes; ranks: text-to-audio [M, K], 1-based.
+    """
+
+    label: str
+    config: TrainConfig
+    first: TrainConfig | None
+    key: str
+    seconds: float
+    loss: list[float]
+    test: dict[str, float]
+    ranks: np.ndarray
+
+    @classmethod
+    def of(cls, label: str, run: Run, config: TrainConfig, first: TrainConfig | None, key: str) -> "Result":
+        """What is kept of a run. config: the run's without `init`, which is a path."""
+        summary = {name: round(float(value), 6) for name, value in run.metrics["test"].items()}
+        loss = [round(float(value), 5) for value in run.history.loss]
+        return cls(label, config, first, key, round(run.seconds, 2), loss, summary, run.scores.t2a)
+
+
+def key_of(config: TrainConfig, first: TrainConfig | None, data_checksum: str) -> str:
+    """What a result depends on: both configurations, the data and the code that trains and scores."""
+    configs = [config.as_dict() | {"data": None}, first and first.as_dict() | {"data": None}]
+    return storage.checksum(configs, data_checksum, code_key())
+
+
+def write(study: str, results: Iterable[Result], folder: pathlib.Path = FOLDER) -> None:
+    """Replace a study's file, atomically; lines are in the order of label and seed."""
+    ordered = sorted(results, key=lambda result: (result.label, result.config.seed))
+    storage.write_text(folder / f"{study}.jsonl", "".join(_line(result) + "\n" for result in ordered))
+
+
+def read(study: str, folder: pathlib.Path = FOLDER) -> list[Result]:
+    """The results of a study. Raises ResultsError that names the file, the line and what to do."""
+    path = folder / f"{study}.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ResultsError(f"{path}: not there ({error.strerror}); run `make experiments` to compute it") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found.append(_result(line))
+        except (ValueError, KeyError, TypeError, binascii.Error, zlib.error) as error:
+            raise ResultsError(
+                f"{path}: line {number} is damaged ({error}); delete it and run `make experiments`"
+            ) from error
+    return found
+
+
+def _line(result: Result) -> str:
+    ranks = np.asarray(result.ranks)
+    packed = base64.b64encode(zlib.compress(np.minimum(ranks, 2**16 - 1).astype("<u2").T.tobytes(), 9)).decode()
+    values = {
+        "label": result.label,
+        "config": _changed(result.config),
+        "first": result.first and _changed(result.first),
+    }
+    values |= {"key": result.key, "seconds": result.seconds, "test": result.test, "loss": result.loss}
+    return json.dumps(values | {"shape": list(ranks.shape), "ranks": packed}, ensure_ascii=False, allow_nan=False)
+
+
+def _result(line: str) -> Result:
+    values = json.loads(line)
+    captions, languages = values["shape"]
+    flat = np.frombuffer(zlib.decompress(base64.b64decode(values["ranks"], validate=True)), "<u2")
+    first = values["first"] and TrainConfig.from_dict(values["first"])
+    config, ranks = TrainConfig.from_dict(values["config"]), flat.reshape(languages, captions).T.astype(np.int64)
+    more = (values[name] for name in ("key", "seconds", "loss", "test"))
+    return Result(values["label"], config, first, *more, ranks)
+
+
+def _changed(config: TrainConfig) -> dict:
+    """The settings that are not the defaults."""
+    plain = TrainConfig().as_dict()
+    return {name: value for name, value in config.as_dict().items() if value != plain[name]}
+
+
+def table(results: Sequence[Result]) -> pd.DataFrame:
+    """One row a run: label, seed, epochs, seconds and the test scores."""
+    about = [
+        {"label": r.label, "seed": r.config.seed, "epochs": r.config.epochs, "seconds": r.seconds} for r in results
+    ]
+    return pd.DataFrame([row | result.test for row, result in zip(about, results, strict=True)])
+
+
+def ranks_of(results: Sequence[Result], label: str) -> np.ndarray:
+    """Text-to-audio ranks of the runs with a label, in the order of their seeds: [S, M, K]. Raises ResultsError."""
+    chosen = sorted((result for result in results if result.label == label), key=lambda result: result.config.seed)
+    if not chosen:
+        labels = ", ".join(dict.fromkeys(result.label for result in results))
+        raise ResultsError(f"no run is labelled {label!r}: use one of {labels}")
+    return np.stack([result.ranks for result in chosen])

@@ -1,0 +1,212 @@
+"""The studies behind the chapters on causes: which runs each consists of, and how they are computed and kept.
+
+    python -m atri_lib.studies [STUDY ...]   # what is missing or stale is trained, as many at once as there are cores
+
+A study is a list of `Item`s. Runs that were finished before an interruption are not trained again. The settings of all
+studies are those of chapter 5, chosen on validation scenes; no run here was used to choose one.
+"""
+
+import pathlib
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from atri_lib import storage
+from atri_lib.languages import LANGUAGES
+from atri_lib.progress import progress
+from atri_lib.results import FOLDER, Result, ResultsError, key_of, read, write
+from atri_lib.training import TrainConfig, load_data, run_name, train_all
+from atri_lib.training.sources import data_checksum
+
+AT_ONCE = 16  # runs between two times that a study's file is written
+DATA = ("preset", "text_encoder", "audio_encoder", "data", "data_seed", "scenes", "languages", "unfreeze", "parts")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A run of a study. first: the run whose weights it starts from, None: from its seed."""
+
+    label: str
+    config: TrainConfig
+    first: TrainConfig | None = None
+
+
+def _seeds(count: int, schemes: dict[str, dict], **common) -> list[Item]:
+    """Every scheme (its label: its settings) with seeds 0 ... count - 1."""
+    plain = {"evaluate_every": 1000, "checkpoint_every": 1000}
+    return [
+        Item(label, TrainConfig(**plain | common | own, seed=seed))
+        for label, own in schemes.items()
+        for seed in range(count)
+    ]
+
+
+HOLD = (2, 4, 8)
+TEXT_TEXT = {"1/3": 1 / 3, "1/4": 1 / 4, "1/6": 1 / 6, "1/12": 1 / 12, "0": 0.0}
+MAIN = {
+    "ML-CLAP": {"scheme": "ml_clap"},
+    "balanced": {"scheme": "balanced", "m": 1},
+    "CACL": {"scheme": "cacl"},
+    "balanced 2": {"scheme": "balanced", "m": 2},
+    "KCL": {"scheme": "kcl"},
+}
+
+
+def dose(epochs: int, encoder: str | None = None) -> list[Item]:
+    """Constant cost: one caption a clip and epoch, only the schedule of languages differs; KCL beside it."""
+    held = {f"hold {b}": {"scheme": "hold", "hold": b} for b in HOLD} | {"hold all": {"scheme": "hold", "hold": epochs}}
+    free = {"ML-CLAP": {"scheme": "ml_clap"}, "Latin": {"scheme": "latin"}, "block": {"scheme": "block"}}
+    rest = {"balanced": {"scheme": "balanced", "m": 1}, "KCL": {"scheme": "kcl"}}
+    return _seeds(8, free | held | rest, epochs=epochs, text_encoder=encoder)
+
+
+def captions() -> list[Item]:
+    """More languages an epoch: at equal epochs, at equal captions (those of ML-CLAP), at about KCL's seconds."""
+    kinds = {"m of K": "m_of_k", "balanced": "balanced"}
+    several = {f"{name} {m}": {"scheme": scheme, "m": m} for name, scheme in kinds.items() for m in (2, 4)}
+    fewer = {f"{label}, equal captions": own | {"epochs": 16 // own["m"]} for label, own in several.items()}
+    fewer |= {"KCL, equal captions": {"scheme": "kcl", "epochs": 2}}
+    longer = {f"{label}, 32 epochs": MAIN[label] | {"epochs": 32} for label in ("ML-CLAP", "balanced")}
+    return _seeds(8, {label: {"epochs": 16} | own for label, own in (several | fewer | longer).items()})
+
+
+def triangle(encoder: str | None = None, seeds: int = 5) -> list[Item]:
+    """CACL taken apart: the weight of text against text, with the paper's bias towards English and without."""
+    runs = {f"{scheme} {share}": {"scheme": scheme, "text_text": weight}
+            for scheme in ("cacl", "cacl_unbiased") for share, weight in TEXT_TEXT.items()}  # fmt: skip
+    return _seeds(seeds, runs, epochs=16, text_encoder=encoder)
+
+
+def anchors() -> list[Item]:
+    """CACL around each of the eight languages."""
+    around = {language.code: {"scheme": "cacl", "anchor": place} for place, language in enumerate(LANGUAGES, start=1)}
+    return _seeds(5, around, epochs=16)
+
+
+def stages() -> list[Item]:
+    """The paper's recipe, frozen towers: 16 epochs of ML-CLAP, then 10 epochs of each scheme at three rates."""
+    schemes = {name: own for name, own in MAIN.items() if name != "balanced 2"} | {
+        "CACL 0": {"scheme": "cacl", "text_text": 0.0}
+    }
+    found = []
+    for rate in (1e-3, 3e-4, 1e-4):
+        runs = {f"{name}, {rate:g}": own | {"learning_rate": rate} for name, own in schemes.items()}
+        for item in _seeds(5, runs, epochs=10):
+            (first,) = _seeds(1, {"": {"scheme": "ml_clap"}}, epochs=16)
+            found.append(Item(item.label, item.config, first.config.replace(seed=item.config.seed)))
+    return found
+
+
+def towers() -> list[Item]:
+    """The paper's recipe with open towers: projections first (ML-CLAP), then the last blocks of both towers too."""
+    small = {"scenes": (500, 100, 250), "batch_size": 50}
+    found = []
+    for item in _seeds(3, MAIN, epochs=4, learning_rate=1e-4, unfreeze={"audio": 2, "text": 1}, **small):
+        (first,) = _seeds(1, {"": {"scheme": "ml_clap"}}, epochs=30, **small)
+        found.append(Item(item.label, item.config, first.config.replace(seed=item.config.seed)))
+    return found
+
+
+def fresh(epochs: int) -> list[Item]:
+    """The five schemes on scenes on which no choice was made."""
+    return _seeds(8, MAIN, epochs=epochs, data_seed=1)
+
+
+def descent() -> list[Item]:
+    """Plain SGD in place of Adam; its rate was chosen on validation scenes, with seeds 10 and 11."""
+    runs = {"ML-CLAP": MAIN["ML-CLAP"], "hold 4": {"scheme": "hold", "hold": 4}} | {
+        name: MAIN[name] for name in ("balanced", "KCL")
+    }
+    return _seeds(5, runs, epochs=16, optimizer="sgd", learning_rate=1.0)
+
+
+STUDIES: dict[str, Callable[[], list[Item]]] = {
+    "dose_16": lambda: dose(16),
+    "captions": captions,
+    "triangle": triangle,
+    "fresh_16": lambda: fresh(16),
+    "anchors": anchors,
+    "stages": stages,
+    "towers": towers,
+    "dose_30": lambda: dose(30),
+    "dose_16_e5": lambda: dose(16, "e5"),
+    "triangle_e5": lambda: triangle("e5", 3),
+    "fresh_30": lambda: fresh(30),
+    "descent": descent,
+    "dose_30_e5": lambda: dose(30, "e5"),
+}
+
+
+def data_of(config: TrainConfig) -> TrainConfig:
+    """The config that has only what the data depend on: configs that share it share their data."""
+    return TrainConfig(**{name: getattr(config, name) for name in DATA})
+
+
+def status(study: str, folder: pathlib.Path = FOLDER) -> tuple[list[Result], list[Item]]:
+    """The study's results that fit today's data, code and definition; and its items that have none."""
+    try:
+        kept = {(result.label, result.key): result for result in read(study, folder)}
+    except ResultsError:
+        kept = {}
+    checksums: dict[str, str] = {}
+    fitting, missing = [], []
+    for item in STUDIES[study]():
+        name = storage.checksum(data_of(item.config).as_dict())
+        checksums[name] = checksums.get(name) or data_checksum(item.config)
+        result = kept.get((item.label, key_of(item.config, item.first, checksums[name])))
+        fitting.append(result) if result else missing.append(item)
+    return fitting, missing
+
+
+def compute(study: str, folder: pathlib.Path = FOLDER) -> None:
+    """Train what a study lacks, side by side, and write its file anew after every few runs."""
+    results, missing = status(study, folder)
+    print(f"{study}: {len(results)} runs are there, {len(missing)} to train", flush=True)
+    for data, items in _grouped(missing):
+        loaded = load_data(data)
+        runs = storage.cache_dir("runs")
+        for first in range(0, len(items), AT_ONCE):
+            part = items[first : first + AT_ONCE]
+            firsts = list({item.first.seed: item.first for item in part if item.first}.values())
+            starts = dict(zip((f.seed for f in firsts), _trained(firsts), strict=True))
+            configs = [
+                item.config.replace(init=str(starts[item.config.seed].path)) if item.first else item.config
+                for item in part
+            ]
+            ours = [
+                runs / name for name in (run_name(config, loaded) for config in configs) if not (runs / name).exists()
+            ]
+            for item, run in zip(part, train_all(configs, loaded), strict=True):
+                key = key_of(item.config, item.first, loaded.checksum)
+                results.append(Result.of(item.label, run, item.config, item.first, key))
+            write(study, results, folder)
+            for path in ours:  # 8 MB of weights each, which nothing reads again
+                shutil.rmtree(path)
+
+
+def _trained(configs: Sequence[TrainConfig]) -> list:
+    """The runs that others start from: their towers are frozen, so their data have features."""
+    data = load_data(configs[0]) if configs else None
+    return train_all(configs, data) if configs else []
+
+
+def _grouped(items: Sequence[Item]) -> Iterator[tuple[TrainConfig, list[Item]]]:
+    """Items by the data they share."""
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(storage.checksum(data_of(item.config).as_dict()), []).append(item)
+    yield from ((data_of(group[0].config), group) for group in groups.values())
+
+
+def main(names: Sequence[str]) -> None:
+    """Compute the studies that are named, or all."""
+    if unknown := [name for name in names if name not in STUDIES]:
+        raise SystemExit(f"no study is called {unknown[0]!r}: use some of {', '.join(STUDIES)}")
+    FOLDER.mkdir(exist_ok=True)
+    for name in progress(names or list(STUDIES), "studies", unit="study"):
+        compute(name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
