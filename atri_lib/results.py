@@ -45,10 +45,10 @@ class Result:
 
     @classmethod
     def of(cls, label: str, run: Run, config: TrainConfig, first: TrainConfig | None, key: str) -> "Result":
-        """What is kept of a run. config: the run's without `init`, which is a path."""
+        """What is kept of a run. config: the run's without `init` and, here, without `data`: they are paths."""
         summary = {name: round(float(value), 6) for name, value in run.metrics["test"].items()}
         loss = [round(float(value), 5) for value in run.history.loss]
-        return cls(label, config, first, key, round(run.seconds, 2), loss, summary, run.scores.t2a)
+        return cls(label, config.replace(data=None), first, key, round(run.seconds, 2), loss, summary, run.scores.t2a)
 
 
 def key_of(config: TrainConfig, first: TrainConfig | None, data_checksum: str) -> str:

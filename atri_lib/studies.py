@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from atri_lib import storage
+from atri_lib.data.scratch import scratch_manifest
 from atri_lib.languages import LANGUAGES
 from atri_lib.progress import progress
 from atri_lib.results import FOLDER, Result, ResultsError, key_of, read, write
@@ -113,6 +114,11 @@ def fresh(epochs: int) -> list[Item]:
     return _seeds(8, MAIN, epochs=epochs, data_seed=1)
 
 
+def folder() -> list[Item]:
+    """The five schemes on a user's folder of other recordings; as many steps as 16 epochs of the book's scenes."""
+    return _seeds(8, MAIN, epochs=40, data=str(scratch_manifest().parent))
+
+
 def descent() -> list[Item]:
     """Plain SGD in place of Adam; its rate was chosen on validation scenes, with seeds 10 and 11."""
     runs = {"ML-CLAP": MAIN["ML-CLAP"], "hold 4": {"scheme": "hold", "hold": 4}} | {
@@ -132,6 +138,7 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "dose_30": lambda: dose(30),
     "dose_16_e5": lambda: dose(16, "e5"),
     "triangle_e5": lambda: triangle("e5", 3),
+    "folder": folder,
     "fresh_30": lambda: fresh(30),
     "descent": descent,
     "dose_30_e5": lambda: dose(30, "e5"),

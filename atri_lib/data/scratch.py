@@ -1,0 +1,52 @@
+"""Other recordings: the sounds of Scratch 1.4 (Debian package `scratch`, CC BY-SA 3.0), a folder as a user would bring.
+
+They share no recording with the book's. The names in eight languages are this project's own, not a native speaker's.
+"""
+
+import json
+import os
+import pathlib
+
+from atri_lib.data.dataset import SPLITS
+from atri_lib.data.manifest import write_manifest
+from atri_lib.data.recorded import decoded
+from atri_lib.data.scenes import make_scenes
+from atri_lib.data.sounds import Sound, SoundsUnavailable, bank_checksum
+from atri_lib.storage import cache_dir, checksum
+
+NAMES = pathlib.Path(__file__).with_name("scratch_names.json")  # path below Media/Sounds -> code -> noun phrase
+MEDIA = "usr/share/scratch/Media/Sounds"
+LICENCE = "CC-BY-SA-3.0"
+
+
+class ScratchBank:
+    """The sounds in NAMES. folder: Media/Sounds; None: of the installed package, or unpacked into the cache's scratch.
+
+    Raises SoundsUnavailable, which says how to get them, and UnreadableSound.
+    """
+
+    name = "scratch"
+
+    def __init__(self, folder: str | os.PathLike | None = None) -> None:
+        names = json.loads(NAMES.read_text(encoding="utf-8"))
+        places = [pathlib.Path(folder)] if folder else [pathlib.Path("/", MEDIA), cache_dir("scratch") / MEDIA]
+        whole = [place for place in places if all((place / name).is_file() for name in names)]
+        if not whole:
+            raise SoundsUnavailable(
+                f"the sounds of Scratch 1.4 are not there: `apt-get download scratch`, then `dpkg-deb -x scratch_*.deb "
+                f"{cache_dir('scratch')}` (26 MB), or install the package"
+            )
+        waveforms = decoded([whole[0] / name for name in names])
+        self.sounds = tuple(
+            Sound(name, waveforms[whole[0] / name], names[name], f"Media/Sounds/{name}", LICENCE) for name in names
+        )
+        self.checksum = bank_checksum(self.sounds)
+
+
+def scratch_manifest(scenes: tuple[int, int, int] = (800, 100, 300), seed: int = 0) -> pathlib.Path:
+    """The manifest of scenes of these sounds, written once to the cache with their audio. Raises SoundsUnavailable."""
+    bank = ScratchBank()
+    folder = cache_dir("scratch") / f"scenes-{checksum(bank.checksum, list(scenes), seed)}"
+    if not folder.is_dir():
+        write_manifest(make_scenes(bank, dict(zip(SPLITS, scenes, strict=True)), seed), folder)
+    return folder / "manifest.jsonl"
