@@ -16,9 +16,17 @@ import numpy as np
 import pandas as pd
 
 from atri_lib import storage
+from atri_lib.evaluation.significance import Difference, paired_bootstrap
 from atri_lib.training import Run, TrainConfig
 from atri_lib.training.runs import code_key
 
+# Of ranks [S, M, K], per seed and caption [S, M]; the mean over both is the measure.
+MEASURES = {
+    "mrv": lambda ranks: ranks.astype(float).var(-1),
+    "rank_std": lambda ranks: ranks.astype(float).std(-1),
+    "T2A R@1": lambda ranks: 100.0 * (ranks == 1).mean(-1),
+}
+LOWER_IS_BETTER = {"mrv": 1, "rank_std": 1, "T2A R@1": -1}
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "results"
 
 
@@ -124,3 +132,34 @@ def ranks_of(results: Sequence[Result], label: str) -> np.ndarray:
         labels = ", ".join(dict.fromkeys(result.label for result in results))
         raise ResultsError(f"no run is labelled {label!r}: use one of {labels}")
     return np.stack([result.ranks for result in chosen])
+
+
+def contrast(results: Sequence[Result], a: str, b: str, measure: str, repeats: int = 2000) -> Difference:
+    """a - b of two labels with the same seeds, seeds and captions resampled. measure: a key of MEASURES, in its unit."""
+    left, right = (MEASURES[measure](ranks_of(results, label)) for label in (a, b))
+    return paired_bootstrap(left, right, repeats=repeats)
+
+
+def effect_size(results: Sequence[Result], a: str, b: str, measure: str) -> float:
+    """Mean over seeds of a - b, divided by its standard deviation over seeds (Cohen's d for pairs)."""
+    left, right = (MEASURES[measure](ranks_of(results, label)).mean(1) for label in (a, b))
+    return float((left - right).mean() / (left - right).std(ddof=1))
+
+
+def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
+    """Every prediction on a study (predictions.json) beside what was measured: a row each.
+
+    difference, low, high: of better - worse with its 95 % interval; verdict: "held" where the interval is on the
+    predicted side of zero, "refuted" where it is on the other, else "open". Raises ResultsError.
+    """
+    rows, results = [], read(study, folder)
+    for said in storage.read_json(folder / "predictions.json")["predictions"]:
+        if said["study"] == study:
+            found = contrast(results, said["better"], said["worse"], said["measure"])
+            low, high = sorted(LOWER_IS_BETTER[said["measure"]] * end for end in (found.low, found.high))
+            verdict = "held" if high < 0 else "refuted" if low > 0 else "open"
+            effect = effect_size(results, said["better"], said["worse"], said["measure"])
+            about = {name: said[name] for name in ("measure", "better", "worse")}
+            rows.append(about | {"difference": found.difference, "low": found.low, "high": found.high,
+                                 "effect": effect, "verdict": verdict})  # fmt: skip
+    return pd.DataFrame(rows)

@@ -109,9 +109,9 @@ def towers() -> list[Item]:
     return found
 
 
-def fresh(epochs: int) -> list[Item]:
+def fresh(epochs: int, seeds: int = 8) -> list[Item]:
     """The five schemes on scenes on which no choice was made."""
-    return _seeds(8, MAIN, epochs=epochs, data_seed=1)
+    return _seeds(seeds, MAIN, epochs=epochs, data_seed=1)
 
 
 def folder() -> list[Item]:
@@ -139,6 +139,7 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "dose_16_e5": lambda: dose(16, "e5"),
     "triangle_e5": lambda: triangle("e5", 3),
     "folder": folder,
+    "fresh_8": lambda: fresh(8, 16),
     "fresh_30": lambda: fresh(30),
     "descent": descent,
     "dose_30_e5": lambda: dose(30, "e5"),
