@@ -135,7 +135,7 @@ def ranks_of(results: Sequence[Result], label: str) -> np.ndarray:
 
 
 def contrast(results: Sequence[Result], a: str, b: str, measure: str, repeats: int = 2000) -> Difference:
-    """a - b of two labels with the same seeds, seeds and captions resampled. measure: a key of MEASURES, in its unit."""
+    """a - b of two labels over the same seeds; seeds and captions are resampled. measure: a key of MEASURES."""
     left, right = (MEASURES[measure](ranks_of(results, label)) for label in (a, b))
     return paired_bootstrap(left, right, repeats=repeats)
 
