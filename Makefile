@@ -6,6 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 PY ?= .venv/bin/python
 CHAPTERS ?=
+STUDIES ?=
 UV ?= uv==0.13.9
 PROFILE ?= book
 OMP_WAIT_POLICY ?= PASSIVE
@@ -13,7 +14,7 @@ export PROFILE OMP_WAIT_POLICY
 # The stamp's name says what is installed and where: the pins, the project and the folder.
 READY := .venv/.ready-$(shell (pwd; cat requirements.txt pyproject.toml) | cksum | tr ' ' '-')
 
-.PHONY: help env book prepare test unit notebooks refresh benchmark lint clean distclean
+.PHONY: help env book prepare test unit notebooks refresh experiments benchmark lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -80,6 +81,9 @@ notebooks: env  ## only the chapters (pytest --nbval)
 
 refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound_eight_queries ..." for some)
 	@$(PY) book/tasks.py refresh $(CHAPTERS)
+
+experiments: env  ## train what results/ lacks, two runs at once (STUDIES="dose_16 ..." for some): two hours for all of them
+	@$(PY) -m atri_lib.studies $(STUDIES)
 
 benchmark: env  ## what two torch processes at once cost each other, with and without OMP_WAIT_POLICY=PASSIVE
 	@$(PY) tests/benchmarks/cores.py

@@ -83,9 +83,8 @@ def read(study: str, folder: pathlib.Path = FOLDER) -> list[Result]:
         try:
             found.append(_result(line))
         except (ValueError, KeyError, TypeError, binascii.Error, zlib.error) as error:
-            raise ResultsError(
-                f"{path}: line {number} is damaged ({error}); delete it and run `make experiments`"
-            ) from error
+            why = f"damaged ({error}); delete the line, run `make experiments`"
+            raise ResultsError(f"{path}:{number}: {why}") from error
     return found
 
 
@@ -143,7 +142,8 @@ def contrast(results: Sequence[Result], a: str, b: str, measure: str, repeats: i
 def effect_size(results: Sequence[Result], a: str, b: str, measure: str) -> float:
     """Mean over seeds of a - b, divided by its standard deviation over seeds (Cohen's d for pairs)."""
     left, right = (MEASURES[measure](ranks_of(results, label)).mean(1) for label in (a, b))
-    return float((left - right).mean() / (left - right).std(ddof=1))
+    spread = (left - right).std(ddof=1)
+    return float((left - right).mean() / spread) if spread else 0.0
 
 
 def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:

@@ -1,0 +1,175 @@
+"""Results that last: written and read back, compared, refused when damaged; and those that are stored still hold."""
+
+import dataclasses
+import json
+import random
+
+import numpy as np
+import pytest
+
+from atri_lib import results, studies
+from atri_lib.data.banks import BOOK, default_bank
+from atri_lib.data.sounds import SoundsUnavailable
+from atri_lib.results import LOWER_IS_BETTER, MEASURES, Result, ResultsError
+from atri_lib.training import TrainConfig
+
+STORED = sorted(path.stem for path in results.FOLDER.glob("*.jsonl"))
+
+
+def made(label, seed, ranks, **settings):
+    config = TrainConfig(scheme="ml_clap", seed=seed, **settings)
+    return Result(label, config, None, f"key-{label}-{seed}", 1.5, [2.0, 1.0], {"mrv": 3.0}, np.asarray(ranks))
+
+
+def shifted(label, seed, spread):
+    """Ranks of 40 captions in 8 languages; the larger the spread, the more they disagree."""
+    generator = np.random.default_rng(seed)
+    return made(label, seed, 1 + generator.integers(0, 1 + spread, size=(40, 8)))
+
+
+def test_what_is_written_is_read_back_in_the_order_of_labels_and_seeds(tmp_path):
+    ranks = np.random.default_rng(0).integers(1, 500, size=(50, 8))
+    start = TrainConfig(scheme="ml_clap", epochs=3)
+    one = dataclasses.replace(made("b", 1, ranks, epochs=4), first=start)
+    results.write("study", [one, made("b", 0, ranks + 1), made("a", 2, ranks)], tmp_path)
+    found = results.read("study", tmp_path)
+    assert [(result.label, result.config.seed) for result in found] == [("a", 2), ("b", 0), ("b", 1)]
+    for name in ("label", "config", "first", "key", "seconds", "loss", "test"):
+        assert getattr(found[2], name) == getattr(one, name)
+    assert np.array_equal(found[2].ranks, ranks) and results.ranks_of(found, "b").shape == (2, 50, 8)
+    assert list(results.table(found).columns) == ["label", "seed", "epochs", "seconds", "mrv"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda line: line[: len(line) // 2],
+        lambda line: line.replace('"shape": [40, 8]', '"shape": [41, 8]'),
+        lambda line: json.dumps(json.loads(line) | {"ranks": "!"}),
+        lambda line: json.dumps(json.loads(line) | {"config": {"speed": 1}}),
+        lambda line: "[]",
+        lambda line: "null",
+    ],
+)
+def test_a_damaged_line_is_named(tmp_path, spoil):
+    results.write("study", [shifted("a", 0, 1), shifted("a", 1, 1)], tmp_path)
+    first, second = (tmp_path / "study.jsonl").read_text().splitlines()
+    (tmp_path / "study.jsonl").write_text(f"{first}\n{spoil(second)}\n")
+    with pytest.raises(ResultsError, match=r"study\.jsonl:2: damaged .* delete the line, run `make experiments`"):
+        results.read("study", tmp_path)
+
+
+def test_a_file_or_label_that_is_not_there_says_what_to_do(tmp_path):
+    with pytest.raises(ResultsError, match="not there .* run `make experiments`"):
+        results.read("nothing", tmp_path)
+    with pytest.raises(ResultsError, match="no run is labelled 'c': use one of a, b"):
+        results.ranks_of([shifted("a", 0, 1), shifted("b", 0, 1)], "c")
+
+
+def test_the_key_follows_settings_start_data_and_nothing_else():
+    config, other = TrainConfig(scheme="ml_clap"), TrainConfig(scheme="ml_clap", epochs=7)
+    keys = [results.key_of(config, None, "x"), results.key_of(other, None, "x"), results.key_of(config, other, "x"),
+            results.key_of(config, None, "y")]  # fmt: skip
+    assert len(set(keys)) == 4 and results.key_of(config.replace(data="elsewhere"), None, "x") == keys[0]
+
+
+def test_measures_are_those_of_the_evaluation():
+    from atri_lib import evaluation
+
+    ranks = np.random.default_rng(1).integers(1, 9, size=(3, 60, 8))
+    for name, expected in (("mrv", evaluation.mean_rank_variance), ("rank_std", evaluation.mean_rank_std)):
+        assert MEASURES[name](ranks).mean() == pytest.approx(np.mean([expected(one) for one in ranks]))
+    assert MEASURES["T2A R@1"](ranks).mean() == pytest.approx(100 * (ranks == 1).mean())
+
+
+def test_verdicts_hold_are_refuted_or_stay_open(tmp_path):
+    runs = [shifted(label, seed, spread) for label, spread in (("calm", 1), ("wild", 9)) for seed in range(4)]
+    runs += [dataclasses.replace(run, label="calm too") for run in runs[:4]]
+    results.write("study", runs, tmp_path)
+    pairs = (("calm", "wild"), ("wild", "calm"), ("calm", "calm too"))
+    told = [{"better": a, "worse": b, "measure": measure} for a, b in pairs for measure in LOWER_IS_BETTER]
+    said = [{"study": "study"} | one for one in told]
+    (tmp_path / "predictions.json").write_text(json.dumps({"predictions": said}))
+    table = results.verdicts("study", tmp_path).set_index(["better", "worse"])
+    for pair, verdict in zip(pairs, ("held", "refuted", "open"), strict=True):
+        assert set(table.loc[pair, "verdict"]) == {verdict}
+    mrv = table[table.measure == "mrv"].loc[[("calm", "wild")]].iloc[0]
+    assert mrv.difference < 0 and mrv.low < mrv.difference < mrv.high and mrv.effect < -2
+
+
+def test_every_study_names_its_runs_once_and_every_prediction_has_them():
+    predicted = json.loads((results.FOLDER / "predictions.json").read_text())["predictions"]
+    try:
+        items = {name: study() for name, study in studies.STUDIES.items()}
+    except SoundsUnavailable as reason:
+        pytest.skip(f"a study cannot be listed here: {reason}")
+    for name, runs in items.items():
+        names = [(item.label, item.config.seed) for item in runs]
+        assert len(set(names)) == len(names), name
+    for said in predicted:
+        labels = {item.label for item in items[said["study"]]}
+        assert {said["better"], said["worse"]} <= labels, said
+
+
+def test_a_study_is_computed_resumed_and_recomputed_when_its_runs_change(tmp_path, monkeypatch, toy):
+    monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
+    settings = {"epochs": 1, "batch_size": 20, "width": 8, "hidden": 16}
+    first = TrainConfig(scheme="ml_clap", seed=3, **settings)
+    items = [studies.Item("plain", first), studies.Item("after", first.replace(epochs=2), first)]
+    monkeypatch.setitem(studies.STUDIES, "toy", lambda: items)
+    monkeypatch.setattr(studies, "load_data", lambda config: toy())
+    monkeypatch.setattr(studies, "data_checksum", lambda config: toy().checksum)
+    trained = []
+
+    def train_all(configs, data):
+        from atri_lib.training import load_or_train
+
+        trained.extend(configs)
+        return [load_or_train(config, data) for config in configs]
+
+    monkeypatch.setattr(studies, "train_all", train_all)
+    studies.compute("toy", tmp_path)
+    kept = results.read("toy", tmp_path)
+    assert [result.label for result in kept] == ["after", "plain"] and len(trained) == 3
+    assert kept[0].config.init is None and kept[0].first == first and not np.array_equal(kept[0].ranks, kept[1].ranks)
+    assert not list((tmp_path / "cache" / "runs").glob("*/weights.safetensors"))  # nothing reads them again
+    studies.compute("toy", tmp_path)
+    assert len(trained) == 3  # nothing left to do
+    items[0] = studies.Item("plain", first.replace(learning_rate=0.5))
+    assert [item.label for item in studies.status("toy", tmp_path)[1]] == ["plain"]
+    studies.compute("toy", tmp_path)
+    assert len(trained) == 4 and results.read("toy", tmp_path)[0].key == kept[0].key
+
+
+@pytest.fixture(scope="module")
+def book():
+    if default_bank().name != BOOK:
+        pytest.skip("the book's recordings are not on this machine, so stored results cannot be checked")
+
+
+@pytest.mark.parametrize("study", STORED)
+def test_stored_results_fit_the_data_the_code_and_the_studies(study, book):
+    try:
+        _, missing = studies.status(study)
+    except SoundsUnavailable as reason:
+        pytest.skip(f"{study} cannot be checked here: {reason}")
+    stale = sorted({item.label for item in missing})
+    why = f"results/{study}.jsonl does not fit today's data, code or settings: make experiments"
+    assert not stale, f"{why} ({', '.join(stale)})"
+
+
+def test_stored_results_are_small():
+    assert sum(path.stat().st_size for path in results.FOLDER.iterdir()) < 5_000_000
+
+
+def test_three_stored_runs_trained_again_give_what_is_stored(tmp_path, book):
+    """Within three standard deviations over seeds: other processors add in another order, which training amplifies."""
+    quick = [r for study in STORED if "e5" not in study for r in results.read(study)
+             if r.seconds < 12 and studies.data_of(r.config) == TrainConfig() and r.first is None]  # fmt: skip
+    for kept in random.SystemRandom().sample(quick, 3):
+        run = studies.train_alone(kept.config, tmp_path)
+        alike = [r.test for r in quick if r.config.replace(seed=kept.config.seed) == kept.config]
+        for name in ("T2A R@1", "mrv"):
+            spread = np.std([test[name] for test in alike], ddof=1)
+            message = f"{kept.label}, seed {kept.config.seed}: {name}"
+            assert run.metrics["test"][name] == pytest.approx(kept.test[name], abs=3 * spread), message
