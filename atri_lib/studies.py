@@ -16,6 +16,7 @@ import torch
 
 from atri_lib import storage
 from atri_lib.data.scratch import scratch_manifest
+from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.languages import LANGUAGES
 from atri_lib.progress import progress
 from atri_lib.results import FOLDER, Result, ResultsError, key_of, read, write
@@ -167,18 +168,24 @@ def data_of(config: TrainConfig) -> TrainConfig:
     return TrainConfig(**{name: getattr(config, name) for name in DATA})
 
 
-def status(study: str, folder: pathlib.Path = FOLDER) -> tuple[list[Result], list[Item]]:
-    """The study's results that fit today's data, code and definition; and its items that have none."""
+def status(
+    study: str, folder: pathlib.Path = FOLDER, checksums: dict[str, str] | None = None
+) -> tuple[list[Result], list[Item]]:
+    """The study's results that fit today's data, code and definition; and its items that have none.
+
+    checksums: of data, by the settings they follow from; filled here, so that several studies can share the work.
+    """
+    checksums = {} if checksums is None else checksums
     try:
         kept = {(result.label, result.key): result for result in read(study, folder)}
     except ResultsError:
         kept = {}
-    checksums: dict[str, str] = {}
     fitting, missing = [], []
     for item in STUDIES[study]():
         name = storage.checksum(data_of(item.config).as_dict())
-        checksums[name] = checksums.get(name) or data_checksum(item.config)
-        result = kept.get((item.label, key_of(item.config, item.first, checksums[name])))
+        if kept and name not in checksums:
+            checksums[name] = data_checksum(item.config)
+        result = kept.get((item.label, key_of(item.config, item.first, checksums[name]))) if kept else None
         fitting.append(result) if result else missing.append(item)
     return fitting, missing
 
@@ -228,6 +235,22 @@ def _grouped(items: Sequence[Item]) -> Iterator[tuple[TrainConfig, list[Item]]]:
     for item in items:
         groups.setdefault(storage.checksum(data_of(item.config).as_dict()), []).append(item)
     yield from ((data_of(group[0].config), group) for group in groups.values())
+
+
+def report(folder: pathlib.Path = FOLDER) -> str:
+    """A Markdown table of the studies: runs stored, seconds they took, and whether they fit today's code and data."""
+    rows = ["| Study | Runs | Hours on one core | Fits today's data, code and settings |", "|---|---:|---:|---|"]
+    checksums: dict[str, str] = {}
+    for study in STUDIES:
+        try:
+            fitting, missing = status(study, folder, checksums)
+        except SoundsUnavailable:
+            rows.append(f"| {study} | | | cannot be checked: its recordings are not on this machine |")
+            continue
+        hours = sum(result.seconds for result in fitting) / 3600
+        said = "yes" if not missing else f"no: {len(missing)} runs are missing or stale (`make experiments`)"
+        rows.append(f"| {study} | {len(fitting)} | {hours:.2f} | {said} |")
+    return "\n".join(rows)
 
 
 def main(names: Sequence[str]) -> None:
