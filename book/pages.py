@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from urllib.parse import unquote, urlparse
 
 import nbformat
@@ -19,7 +20,6 @@ from nbformat import NotebookNode
 from sphinx_external_toc.parsing import parse_toc_yaml
 from tqdm import tqdm
 
-from atri_lib import studies
 from atri_lib.storage import atomic_path
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -166,7 +166,8 @@ def shown(app, docname: str, source: list[str]) -> None:
         source[0] = nbformat.writes(published_chapter(read(path)))
     tables = {
         "status": lambda: status_table(executed), "profile": lambda: os.environ.get("PROFILE") or "book",
-        "api": lambda: api_sections(ROOT), "sounds": sounds_table, "studies": studies.report,
+        "api": lambda: api_sections(ROOT), "sounds": sounds_table,
+        "studies": lambda: import_module("atri_lib.studies").report(),
     }  # fmt: skip
     for name, table in tables.items():
         if f"<!-- {name} -->" in source[0]:
