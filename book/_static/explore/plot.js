@@ -2,10 +2,11 @@
 /* What the explorables share: sliders, figures with axes, lines, dots and arrows, a legend, and the result in words.
 
    A page says <div class="explorable" data-explorable="NAME" data-values='JSON'><p>alt</p></div>; NAME.js calls
-   explore.register(NAME, build). build(box, values) makes the controls and returns draw(), which is called once and then
+   explore.register(NAME, build). build(box, values) makes the controls and returns draw(), which is called at once and
    whenever a slider or the width changes. Nothing is fetched. What a draw computed is in data-results of the box. */
 const explore = (() => {
   const builders = {};
+  let clips = 0;
   const SVG = "http://www.w3.org/2000/svg";
   const fix = (x, digits = 3) => String(Number(x.toPrecision(digits)));
   const range = (count, first = 0) => Array.from({ length: count }, (_, i) => first + i);
@@ -18,8 +19,8 @@ const explore = (() => {
     return parent.appendChild(child);
   }
 
-  /* One slider a name: {name: {label, min, max, step, value, log, show}}. Returns read() -> {name: number}; where `log`,
-     the position is the logarithm to base 10. show(x): the value in words, for eyes and for screen readers. */
+  /* One slider a name: {name: {label, min, max, step, value, log, show}}. Returns read() -> {name: number}. log: the
+     positions are logarithms to base 10. show(x): the value in words, also for screen readers. */
   function sliders(box, settings) {
     const controls = add(box, "div", { class: "explore-controls" }), inputs = {};
     for (const [name, { label, min, max, step, value, log, show }] of Object.entries(settings)) {
@@ -45,7 +46,10 @@ const explore = (() => {
     const input = kind === "button" ? add(line, "button", { type: "button" }, label)
       : add(add(line, "label", {}, ` ${label}`), "input", { type: kind });
     if (kind !== "button") input.parentNode.prepend(input);
-    input.addEventListener(kind === "button" ? "click" : "change", () => { act(); box.dispatchEvent(new Event("change")); });
+    input.addEventListener(kind === "button" ? "click" : "change", () => {
+      act();
+      box.dispatchEvent(new Event("change"));
+    });
     return input;
   }
 
@@ -58,9 +62,9 @@ const explore = (() => {
     return range(Math.floor(high / step + 1e-9) - first + 1, first).map((k) => Number((k * step).toPrecision(12)));
   }
 
-  /* A figure with axes in `panels`: x, y are [low, high], names xlabel, ylabel; share: of the panels' width; powers: y holds
-     exponents of 10; rows: y is not numbered; equal: one unit is as long on both axes, and no axes are drawn. */
-  function figure(parent, { x, y, xlabel = "", ylabel = "", title = "", height = 280, share = 1, powers, rows, equal }) {
+  /* A figure with axes in `panels`: x, y are [low, high]; share: of the panels' width; powers: y holds exponents of 10;
+     rows: y is not numbered; equal: one unit is as long on both axes, and no axes are drawn. */
+  function figure(parent, { x, y, xlabel = "", ylabel = "", title, height = 280, share = 1, powers, rows, equal }) {
     const whole = Math.max(240, parent.clientWidth), width = Math.floor(whole * share) - (share < 1 ? 8 : 0);
     const svg = add(parent, "svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
     let [left, right, top, bottom] = equal ? [4, 4, title ? 22 : 4, 4] : [rows ? 8 : 52, 14, 12, 42];
@@ -72,8 +76,10 @@ const explore = (() => {
     }
     const across = (value) => left + ((value - x[0]) / (x[1] - x[0])) * (width - left - right);
     const up = (value) => height - bottom - ((value - y[0]) / (y[1] - y[0])) * (height - top - bottom);
-    const clip = `${parent.parentNode.dataset.number}-${parent.childElementCount}`;
-    const frame = { x: left, y: top, width: width - left - right, height: height - top - bottom };
+    const clip = (clips += 1);
+    const spare = 6; // so that a dot on an axis stays whole
+    const frame = { x: left - spare, y: top - spare, width: width - left - right + 2 * spare };
+    frame.height = height - top - bottom + 2 * spare;
     add(add(svg, "clipPath", { id: `explore-clip-${clip}` }), "rect", frame);
     svg.dataset.axes = JSON.stringify({ x, y, across: x.map(across), up: y.map(up) });
     if (title) add(svg, "text", { x: left, y: 15, class: "title" }, title);
@@ -81,7 +87,8 @@ const explore = (() => {
       add(svg, "line", { x1: across(value), x2: across(value), y1: top, y2: height - bottom, class: "grid" });
       add(svg, "text", { x: across(value), y: height - bottom + 16, class: "middle" }, value);
     }
-    for (const value of equal || rows ? [] : ticks(y, powers ? 6 : 5).filter((tick) => !powers || Number.isInteger(tick))) {
+    const heights = equal || rows ? [] : ticks(y, powers ? 6 : 5);
+    for (const value of heights.filter((tick) => !powers || Number.isInteger(tick))) {
       add(svg, "line", { x1: left, x2: width - right, y1: up(value), y2: up(value), class: "grid" });
       const text = add(svg, "text", { x: left - 6, y: up(value) + 4, class: "end" }, powers ? "10" : value);
       if (powers) add(text, "tspan", { dy: -5, class: "small" }, value);
@@ -92,13 +99,19 @@ const explore = (() => {
     const inside = add(svg, "g", { "clip-path": `url(#explore-clip-${clip})` });
     const point = ([a, b]) => `${across(a).toFixed(2)},${up(b).toFixed(2)}`;
     return {
-      line: (name, points, look) => add(inside, "path", { d: `M${points.map(point).join("L")}`, class: look, "data-line": name }),
-      dots: (points, look, radius = 4) => points.forEach(([a, b]) => add(inside, "circle", { cx: across(a), cy: up(b), r: radius, class: look })),
-      text: ([a, b], words, look = "middle") => add(svg, "text", { x: across(a), y: up(b), class: look }, words),
+      line(name, points, look) {
+        add(inside, "path", { d: `M${points.map(point).join("L")}`, class: look, "data-line": name });
+      },
+      dots(points, look, r = 4) {
+        for (const [a, b] of points) add(inside, "circle", { cx: across(a), cy: up(b), r, class: look });
+      },
+      text([a, b], words, look = "middle") {
+        add(svg, "text", { x: across(a), y: up(b), class: look }, words);
+      },
       arrow(name, from, to, look) {
         this.line(name, [from, to], look);
-        const angle = Math.atan2(up(to[1]) - up(from[1]), across(to[0]) - across(from[0]));
-        const wing = (turn) => `${across(to[0]) - 10 * Math.cos(angle + turn)},${up(to[1]) - 10 * Math.sin(angle + turn)}`;
+        const [x, y] = [across(to[0]), up(to[1])], angle = Math.atan2(y - up(from[1]), x - across(from[0]));
+        const wing = (turn) => `${x - 10 * Math.cos(angle + turn)},${y - 10 * Math.sin(angle + turn)}`;
         add(inside, "polygon", { points: `${point(to)} ${wing(0.4)} ${wing(-0.4)}`, class: `${look} head` });
       },
     };

@@ -1,6 +1,6 @@
 "use strict";
-/* One step of the weight error as three vectors (eq-law-split): what is carried along, u, the fresh error of the draw, e, and
-   their sum. A draw that is as likely has the fresh error -e. values: old |u|, fresh |e|, angle between them in degrees. */
+/* One step of the weight error as three vectors (eq-law-split): what is carried along, u, the fresh error, e, and their
+   sum; the opposite draw has the fresh error -e. values: old |u|, fresh |e|, angle between them in degrees. */
 explore.register("step", (box, values) => {
   const { fix } = explore;
   const read = explore.sliders(box, {
@@ -27,8 +27,8 @@ explore.register("step", (box, values) => {
     const rms = Math.sqrt((lengths.actual ** 2 + lengths.opposite ** 2) / 2), both = opposite.checked;
     const narrow = holder.clientWidth < 560, full = Math.max(lengths.bound, 0.5);
     const plane = explore.figure(holder, { equal: true, share: narrow ? 1 : 0.56, height: 290,
-      x: [Math.min(0, old - fresh) - 0.1, full + 0.1], y: [both ? -fresh - 0.1 : -0.15, fresh + 0.15] });
-    plane.line("circle", circle(old, 0, fresh), "grey thin");
+      x: [Math.min(0, old - fresh) - 0.1, full + 0.1], y: [both ? -fresh - 0.1 : -0.1, fresh + 0.1] });
+    plane.line("circle", arc(old, fresh, both ? 72 : 36), "grey thin");
     plane.line("right", [[old, 0], [old, fresh]], "three dotted");
     plane.line("hypotenuse", [[0, 0], [old, fresh]], "three dotted");
     plane.line("straight", [[old, 0], [full, 0]], "grey dashed");
@@ -41,19 +41,23 @@ explore.register("step", (box, values) => {
     plane.arrow("sum", [0, 0], [old + move[0], move[1]], "two");
 
     const bars = [["triangle inequality", lengths.bound, "grey bar"], ["right angle", lengths.right, "three bar"],
-      ["this draw", lengths.actual, "two bar"], ...(both ? [["the opposite draw", lengths.opposite, "two thinbar"], ["RMS of the two", rms, "ink bar"]] : [])];
-    const chart = explore.figure(holder, { x: [0, 4.1], y: [0, bars.length], share: narrow ? 1 : 0.44, height: narrow ? 210 : 290, xlabel: "length", rows: true });
+      ["this draw", lengths.actual, "two bar"]];
+    if (both) bars.push(["the opposite draw", lengths.opposite, "two thinbar"], ["RMS of the two", rms, "ink bar"]);
+    const chart = explore.figure(holder, { x: [0, Math.max(2, Math.ceil(2 * full) / 2)], y: [0, bars.length],
+      rows: true, share: narrow ? 1 : 0.44, height: narrow ? 210 : 290, xlabel: "length" });
     bars.forEach(([name, length, look], row) => {
       const y = bars.length - row - 0.6;
       chart.line(name, [[0, y], [length, y]], look);
       chart.text([0.05, y + 0.26], `${name}: ${length.toFixed(2)}`, "begin");
     });
-    words.textContent = `Triangle inequality: at most ${lengths.bound.toFixed(2)}. This draw: ${lengths.actual.toFixed(2)}, right angle: ${lengths.right.toFixed(2)}.`
-      + (both ? ` The opposite draw: ${lengths.opposite.toFixed(2)}; root mean square of the two: ${rms.toFixed(2)}, at every angle that of the right angle.` : "");
+    words.textContent = `Triangle inequality: at most ${lengths.bound.toFixed(2)}. `
+      + `This draw: ${lengths.actual.toFixed(2)}, at a right angle: ${lengths.right.toFixed(2)}.`
+      + (both ? ` The opposite draw: ${lengths.opposite.toFixed(2)}. RMS of the two: ${rms.toFixed(2)}.` : "");
     return { old, fresh, angle, ...lengths, rms };
   };
 
-  function circle(x, y, radius) {
-    return explore.range(73).map((i) => [x + radius * Math.cos((i * Math.PI) / 36), y + radius * Math.sin((i * Math.PI) / 36)]);
+  function arc(x, radius, parts) { // around (x, 0), 5 degrees a part
+    const turns = explore.range(parts + 1).map((i) => (i * Math.PI) / 36);
+    return turns.map((turn) => [x + radius * Math.cos(turn), radius * Math.sin(turn)]);
   }
 });
