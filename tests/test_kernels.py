@@ -38,6 +38,7 @@ FIGURE = """import os
 import plotly.graph_objects as go
 from atri_lib import languages, viz
 print(os.environ["OMP_WAIT_POLICY"], len(languages.LANGUAGES))
+display(viz.explorable("step", "a step as three vectors", old=1, fresh=1, angle=90))
 viz.interactive(go.Figure(go.Bar(y=[1, 2])), "two bars")"""
 
 
@@ -90,6 +91,9 @@ def built(tmp_path_factory):
 def test_a_small_book_is_built_whole_and_not_built_again(built):
     page = (built / "_build" / "html" / "notebooks" / "one.html").read_text()
     assert "PASSIVE 8" in page and "Plotly.newPlot" in page and "plotly.min.js" in page
+    loaded = [page.find(f"explore/{file}") for file in ("explore.css", "plot.js", "step.js")]
+    assert loaded == sorted(loaded) and loaded[0] > 0 and "a step as three vectors" in page
+    assert "explore/" not in (built / "_build" / "html" / "notebooks" / "two.html").read_text()
     preface = (built / "_build" / "html" / "book" / "preface.html").read_text()
     assert "The profile is book." in preface and "Chapter two" in preface and "as committed" not in preface
     assert "outputs" not in (built / "notebooks" / "one.ipynb").read_text().replace('"outputs": []', "")
