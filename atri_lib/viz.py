@@ -117,3 +117,25 @@ def interactive(figure, alt: str) -> Interactive:
     """Wrap a plotly figure for display; alt: what it shows, for readers who cannot see it."""
     figure.update_layout(template="plotly_white", margin={"l": 60, "r": 20, "t": 40, "b": 50}, height=420)
     return Interactive(figure, alt)
+
+
+class Explorable:
+    """A box that the page's own script fills with sliders and figures; without it, a paragraph says what they show."""
+
+    def __init__(self, name: str, alt: str, values: dict) -> None:
+        self.name, self.alt = name, alt
+        self.values = json.dumps(values, default=lambda array: np.asarray(array).tolist(), allow_nan=False)
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        name, alt, values = map(html.escape, (self.name, self.alt, self.values))
+        box = f"<div class=\"explorable\" data-explorable=\"{name}\" data-values='{values}'><p>{alt}</p></div>"
+        return {"text/html": box, "text/plain": f"[explorable {self.name}] {self.alt}"}
+
+
+def explorable(name: str, alt: str, **values) -> Explorable:
+    """What book/_static/explore/NAME.js draws from `values` (numbers, arrays, lists, dictionaries), to move and watch.
+
+    alt: what it shows, for readers without the script or without sight. Raises ValueError for a value that is not
+    finite, TypeError or ValueError for one that JSON cannot hold.
+    """
+    return Explorable(name, alt, values)

@@ -152,10 +152,8 @@ def written(notebook: NotebookNode) -> str:
 
 def problems(notebook: NotebookNode) -> list[str]:
     """What keeps a cleaned notebook from being a committed chapter; empty when nothing does. Cells count from 1."""
-    found = []
     size = len(json.dumps(notebook, ensure_ascii=False, indent=1).encode())
-    if size > LARGEST:
-        found.append(f"a file of {size:,} bytes (at most {LARGEST:,})")
+    found = [f"a file of {size:,} bytes (at most {LARGEST:,})"] if size > LARGEST else []
     ids = [cell.get("id") for cell in notebook.cells]
     if None in ids or len(set(ids)) < len(ids):
         found.append("cells without an id of their own")

@@ -74,8 +74,7 @@ def api_sections(root: pathlib.Path) -> str:
     for path in (root / "atri_lib").rglob("*.py"):
         module = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
         if path.stem != "__main__" and (path.stem != "__init__" or len(path.read_text(encoding="utf-8").split()) > 1):
-            directive = f".. automodule:: {module}\n   :members:\n"
-            sections[module] = f"## `{module}`\n\n```{{eval-rst}}\n{directive}```\n"
+            sections[module] = f"## `{module}`\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```\n"
     return "\n".join(sections[module] for module in sorted(sections))
 
 
@@ -175,17 +174,21 @@ def shown(app, docname: str, source: list[str]) -> None:
 
 
 def scripts(app, pagename, templatename, context, doctree) -> None:
-    """plotly.js, from a file, where it draws; no live kernels (thebe), whose script comes from a network."""
+    """plotly.js and the explorables, from files, where they draw; no live kernels (thebe) from a network."""
     for kind in ("script_files", "css_files"):
         context[kind][:] = [file for file in context[kind] if "thebe" not in f"{file} {vars(file)}".lower()]
     if "Plotly.newPlot" in context.get("body", ""):
         app.add_js_file("plotly.min.js")
+    if names := set(re.findall(r'data-explorable="(\w+)"', context.get("body", ""))):
+        app.add_css_file("explore/explore.css")
+        for name in ("plot", *sorted(names)):
+            app.add_js_file(f"explore/{name}.js", defer="defer")
 
 
 def prepare_output(app) -> None:
-    """plotly.js for the pages that draw with it; and the folder holds no longer what `make book` has put there."""
+    """What draws in pages, for those that need it; and the folder holds no longer what `make book` has put there."""
     static = pathlib.Path(app.outdir) / "_static"
-    static.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(ROOT / "book" / "_static" / "explore", static / "explore", dirs_exist_ok=True)
     shutil.copy(pathlib.Path(plotly.__file__).parent / "package_data" / "plotly.min.js", static / "plotly.min.js")
     (pathlib.Path(app.outdir) / BUILT).unlink(missing_ok=True)
 

@@ -99,18 +99,20 @@ def prepare() -> None:
 
 
 def task_chapters() -> Iterator[dict]:
-    """Each chapter as it is published."""
+    """Each chapter as it is published; those that measure time wait for all others, which fill the cores until then."""
+    alone = {path for path in planned() if chapters.measures_time(chapters.read(path))}
+    others = [f"chapters:{path.stem}" for path in planned() if path not in alone]
     for path, target in planned().items():
-        yield task(path.stem, execute, path, target, GIVEN, name=path.stem, targets=[target], uptodate=[True])
+        more = {"targets": [target], "uptodate": [True], "task_dep": others if path in alone else []}
+        yield task(path.stem, execute, path, target, GIVEN, name=path.stem, **more)
 
 
 def execute(source: pathlib.Path, target: pathlib.Path, given: dict) -> None:
     """Execute a chapter beside at most one other, or alone if it measures time."""
     alone = chapters.measures_time(chapters.read(source))
-    with contextlib.ExitStack() as held:
-        with whole_machine if alone else contextlib.nullcontext():
-            for _ in range(AT_ONCE if alone else 1):
-                held.enter_context(places)
+    with whole_machine if alone else contextlib.nullcontext(), contextlib.ExitStack() as held:
+        for _ in range(AT_ONCE if alone else 1):
+            held.enter_context(places)
         chapters.execute(source, target, given, BUILD / "failed")
     for old in sorted(target.parent.glob(f"{source.stem}-*.ipynb"), key=os.path.getmtime)[:-KEPT]:
         old.unlink()
@@ -140,7 +142,6 @@ def task_book() -> dict:
     files = [path for folder in ("book", "atri_lib") for path in (ROOT / folder).rglob("*.*") if path.suffix != ".pyc"]
     files += [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt")]
     depends = {"file_dep": [*files, *executed.values()], "targets": [BUILD / "html" / pages.BUILT]}
-    depends["task_dep"] = ["chapters"]
     return task("Site: _build/html/index.html", pages.build_site, ROOT, executed, BUILD / "html", **depends)
 
 

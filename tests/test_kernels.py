@@ -38,6 +38,7 @@ FIGURE = """import os
 import plotly.graph_objects as go
 from atri_lib import languages, viz
 print(os.environ["OMP_WAIT_POLICY"], len(languages.LANGUAGES))
+display(viz.explorable("step", "a step as three vectors", old=1, fresh=1, angle=90))
 viz.interactive(go.Figure(go.Bar(y=[1, 2])), "two bars")"""
 
 
@@ -90,6 +91,9 @@ def built(tmp_path_factory):
 def test_a_small_book_is_built_whole_and_not_built_again(built):
     page = (built / "_build" / "html" / "notebooks" / "one.html").read_text()
     assert "PASSIVE 8" in page and "Plotly.newPlot" in page and "plotly.min.js" in page
+    loaded = [page.find(f"explore/{file}") for file in ("explore.css", "plot.js", "step.js")]
+    assert loaded == sorted(loaded) and loaded[0] > 0 and "a step as three vectors" in page
+    assert "explore/" not in (built / "_build" / "html" / "notebooks" / "two.html").read_text()
     preface = (built / "_build" / "html" / "book" / "preface.html").read_text()
     assert "The profile is book." in preface and "Chapter two" in preface and "as committed" not in preface
     assert "outputs" not in (built / "notebooks" / "one.ipynb").read_text().replace('"outputs": []', "")
@@ -133,7 +137,7 @@ def test_two_chapters_overlap_and_one_that_measures_time_overlaps_with_none(tmp_
     assert code == 0, said
     (a0, a1), (b0, b1), (c0, c1) = (map(float, (folder / f"{name}.txt").read_text().split()) for name in "abc")
     assert max(a0, c0) < min(a1, c1)
-    assert b0 > max(a1, c1) or b1 < min(a0, c0)
+    assert b0 > max(a1, c1)  # last, so that the others fill both places
 
 
 def test_a_failing_chapter_is_named_and_what_was_finished_is_kept(tmp_path):
@@ -188,6 +192,18 @@ def test_refresh_executes_committed_chapters_in_place_and_leaves_unfit_ones_as_t
     assert [output.text for output in kept.cells[2].outputs] == ["01\n"]
     code, said = build(folder, "refresh", "fit")
     assert code == 0 and "unfit" not in said, said
+
+
+def test_chapters_that_measure_time_wait_for_all_others_and_not_for_each_other(monkeypatch):
+    import tasks
+
+    paths = [tasks.ROOT / "notebooks" / f"{stem}.ipynb" for stem in ("slow", "alone", "quick", "timed")]
+    monkeypatch.setattr(tasks, "planned", lambda: {path: path for path in paths})
+    monkeypatch.setattr(chapters, "read", lambda path: path)
+    monkeypatch.setattr(chapters, "measures_time", lambda path: path.stem in ("alone", "timed"))
+    needs = {task["name"]: task["task_dep"] for task in tasks.task_chapters()}
+    others = ["chapters:slow", "chapters:quick"]
+    assert needs == {"slow": [], "alone": others, "quick": [], "timed": others}
 
 
 def test_a_full_disk_ends_the_build_with_a_message():
