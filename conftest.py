@@ -33,7 +33,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     config.stash[EVERY_CHAPTER] = config.args_source == pytest.Config.ArgsSource.TESTPATHS
     if config.stash[EVERY_CHAPTER]:
         config.args = [str(ROOT / "notebooks")]
-        worker = hasattr(config, "workerinput") or "PYTEST_XDIST_WORKER" in os.environ  # it comes by here too: no workers of its own
+        # A worker comes by here too: it starts none of its own.
+        worker = hasattr(config, "workerinput") or "PYTEST_XDIST_WORKER" in os.environ
         if getattr(option, "numprocesses", 0) is None and not (worker or option.collectonly or option.usepdb):
             option.numprocesses, option.dist = AT_ONCE, "loadfile"
 
