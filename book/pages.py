@@ -164,8 +164,8 @@ def shown(app, docname: str, source: list[str]) -> None:
         path = executed / f"{pathlib.PurePosixPath(docname).name}.ipynb"
         source[0] = nbformat.writes(published_chapter(read(path)))
     tables = {
-        "status": lambda: status_table(executed), "profile": lambda: os.environ.get("PROFILE") or "book", "api": lambda: api_sections(ROOT),
-        "sounds": sounds_table, "studies": lambda: import_module("atri_lib.studies").report(),
+        "status": lambda: status_table(executed), "studies": lambda: import_module("atri_lib.studies").report(),
+        "profile": lambda: os.environ.get("PROFILE") or "book", "api": lambda: api_sections(ROOT), "sounds": sounds_table,
     }  # fmt: skip
     for name, table in tables.items():
         if f"<!-- {name} -->" in source[0]:
