@@ -165,7 +165,7 @@ def shown(app, docname: str, source: list[str]) -> None:
         source[0] = nbformat.writes(published_chapter(read(path)))
     tables = {
         "status": lambda: status_table(executed), "studies": lambda: import_module("atri_lib.studies").report(),
-        "profile": lambda: os.environ.get("PROFILE") or "book", "api": lambda: api_sections(ROOT), "sounds": sounds_table,
+        "profile": lambda: os.getenv("PROFILE") or "book", "api": lambda: api_sections(ROOT), "sounds": sounds_table,
     }  # fmt: skip
     for name, table in tables.items():
         if f"<!-- {name} -->" in source[0]:
