@@ -2,6 +2,7 @@
 
 import html
 import itertools
+import json
 import os
 import pathlib
 import re
@@ -26,6 +27,7 @@ SHAPED = re.compile(r"\s|[-*] |\d+[.)] ")  # how a line begins that belongs to a
 SPECIAL = re.compile(r"`+([^`]*[^`\s][^`]*)`+|([\\*`|_:])")  # `code`, and what means something to docutils
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # the script's shebang breaks when a folder moves
 BUILT = ".built"  # in the site's folder, as long as it holds what `make book` has put there
+SECONDS = r"notebooks/(\w+)`} \| \d+ \| ([\d.]+)"  # in a row of the status page: chapter, time of execution
 GLUED = "application/papermill.record/text/plain"
 LINKED_ONLY = {"canonical", "search", "next", "prev", "index", "author", "license"}  # <link> kinds no browser fetches
 
@@ -33,8 +35,7 @@ LINKED_ONLY = {"canonical", "search", "next", "prev", "index", "author", "licens
 def load_toc(root: pathlib.Path) -> list[str]:
     """The pages of root/_toc.yml. Raises BuildFailed naming those that have no file."""
     found = list(parse_toc_yaml(root / "_toc.yml"))
-    missing = [page for page in found if not any((root / f"{page}.{kind}").exists() for kind in ("md", "ipynb"))]
-    if missing:
+    if missing := [page for page in found if not any((root / f"{page}.{kind}").exists() for kind in ("md", "ipynb"))]:
         raise BuildFailed(f"_toc.yml lists pages without a file: {', '.join(missing)}. Write them or take them out.")
     return found
 
@@ -73,8 +74,7 @@ def api_sections(root: pathlib.Path) -> str:
     for path in (root / "atri_lib").rglob("*.py"):
         module = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
         if path.stem != "__main__" and (path.stem != "__init__" or len(path.read_text(encoding="utf-8").split()) > 1):
-            directive = f".. automodule:: {module}\n   :members:\n"
-            sections[module] = f"## `{module}`\n\n```{{eval-rst}}\n{directive}```\n"
+            sections[module] = f"## `{module}`\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```\n"
     return "\n".join(sections[module] for module in sorted(sections))
 
 
@@ -114,6 +114,7 @@ def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pa
         if process.returncode or warnings:
             listed = "\n  ".join(warnings or lines[-25:])
             raise BuildFailed(f"jupyter-book found something to mend (the whole log: _build/sphinx.log):\n  {listed}")
+        shutil.copytree(target.parent / "scenes", site / "_static" / "search", dirs_exist_ok=True)
         if problems := [*site_problems(site, load_toc(root))]:
             raise BuildFailed("The site is not whole:\n  " + "\n  ".join(problems))
         (site / BUILT).touch()
@@ -166,6 +167,7 @@ def shown(app, docname: str, source: list[str]) -> None:
     tables = {
         "status": lambda: status_table(executed), "profile": lambda: os.environ.get("PROFILE") or "book",
         "api": lambda: api_sections(ROOT), "sounds": sounds_table,
+        "seconds": lambda: json.dumps(dict(re.findall(SECONDS, status_table(executed)))),
     }  # fmt: skip
     for name, table in tables.items():
         if f"<!-- {name} -->" in source[0]:
