@@ -27,7 +27,7 @@ SHAPED = re.compile(r"\s|[-*] |\d+[.)] ")  # how a line begins that belongs to a
 SPECIAL = re.compile(r"`+([^`]*[^`\s][^`]*)`+|([\\*`|_:])")  # `code`, and what means something to docutils
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # the script's shebang breaks when a folder moves
 BUILT = ".built"  # in the site's folder, as long as it holds what `make book` has put there
-SECONDS = r"notebooks/(\w+)`} \| \d+ \| ([\d.]+)"  # in a row of the status page: chapter, time of execution
+SECONDS = r"notebooks/(\w+)` \| \d+ \| ([\d.]+)"  # in a row of the status page: chapter, time of execution
 GLUED = "application/papermill.record/text/plain"
 LINKED_ONLY = {"canonical", "search", "next", "prev", "index", "author", "license"}  # <link> kinds no browser fetches
 

@@ -214,7 +214,8 @@ TYPE = """() => Object.fromEntries(Object.entries(WORDS).map(([code, words]) => 
 def page(name, static, act="() => null", fragment=""):
     """The document that Chromium has made of a page's HTML, and what `act` returned there without an error."""
     blocks = re.findall(r"```\{raw\} html\n(.*?)```", (ROOT / "book" / f"{name}.md").read_text(encoding="utf-8"), re.S)
-    body = "".join(blocks).replace("<!-- seconds -->", '{"01_one_sound_eight_queries": "61.0"}')
+    body = "".join(blocks).replace("<!-- seconds -->", '{"01_a": "61.0", "02_b": "60.0", "03_c": "0.0"}')
+    body += "".join(f'<span data-chapters="{names}">-</span>' for names in ("01_a 02_b", "02_b", "03_c 04_d"))
     file = static.parent.parent / "book" / f"{name}.html"
     file.parent.mkdir(exist_ok=True)
     head = f'<meta charset="utf-8"><title>x</title><script>{ASK.replace("ACT", act)}</script>'
@@ -278,6 +279,7 @@ def test_the_front_page_shows_the_promised_sound_in_eight_languages(scenes):
     shown = [[int(re.match(r"\d+", cell.text)[0]) for cell in row.select(".atri-number")] for row in rows]
     assert shown == [list(pair) for pair in zip(data["ranks"][0], data["ranks"][3], strict=True)]
     assert len(document.select("#atri-result tbody tr")) == 4
+    assert [place.text for place in document.select("[data-chapters]")] == ["3 minutes", "a minute at most", "-"]
     assert all(button["aria-label"].startswith("Play: ") for button in document.select("button"))
 
 

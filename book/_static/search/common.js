@@ -60,7 +60,8 @@ window.atri = (() => {
 
   const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   const numbers = (text) => new Uint16Array(bytes(text).buffer);
-  const tongue = ({locale}) => new Intl.DisplayNames([locale], {type: "language"}).of(locale.split("-")[0]);
+  const own = (locale) => new Intl.DisplayNames([locale], {type: "language"}).of(locale.split("-")[0]);
+  const tongue = ({locale}) => own(locale).replace(/^./, (letter) => letter.toLocaleUpperCase(locale));
   const percent = (share) => `${(100 * share).toFixed(0)} %`;
   return {h, player, track, bytes, numbers, tongue, percent};
 })();

@@ -2,11 +2,12 @@
 (() => {
   "use strict";
   const {h, player, track, tongue, percent} = window.atri, data = window.ATRI_SUMMARY;
-  for (const place of document.querySelectorAll("[data-chapters]")) {
-    const times = place.dataset.chapters.split(" ").map((name) => (window.ATRI_TIMES || {})[name]);
-    const minutes = Math.ceil(times.reduce((sum, time) => sum + time, 0) / 60);
-    if (minutes > 0) place.textContent = minutes === 1 ? "under a minute" : `${minutes} minutes`;
+  function time(place) {
+    const times = place.dataset.chapters.split(" ").map((name) => Number((window.ATRI_TIMES || {})[name] || 0));
+    const minutes = Math.ceil(times.reduce((sum, seconds) => sum + seconds) / 60);
+    if (minutes > 0) place.textContent = minutes === 1 ? "a minute at most" : `${minutes} minutes`;
   }
+  document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("[data-chapters]").forEach(time));
   if (!data) return;
   const {schemes, languages, clips, captions, ranks, found, names, clip: right, firstPage} = data;
   const shown = ["ml_clap", "kcl"].map((name) => schemes.findIndex((scheme) => scheme.name === name));

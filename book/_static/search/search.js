@@ -73,7 +73,7 @@
   });
   const suggestions = h("div", {class: "atri-suggestions"}), said = h("p", {class: "visually-hidden", role: "status"});
   const language = h("select", {id: "atri-language", onchange: () => choose(state.scene, +language.value)},
-    options(languages.map((entry, k) => [k, `${tongue(entry)} (${entry.name})`, entry.locale])));
+    options(languages.map((entry, k) => [k, k ? `${tongue(entry)} (${entry.name})` : entry.name, entry.locale])));
   const english = h("input", {id: "atri-english", type: "checkbox", onchange: () => answer()});
   const result = h("section", {"aria-label": "Answers"}), list = h("div", {});
   const sort = h("select", {id: "atri-sort", onchange: () => scenes(Object.assign(state, {shown: STEP}))}, options([
@@ -125,7 +125,7 @@
   function card({name, label, colour}, s) {
     const place = at(s, state.scene, state.k), hits = [...found.slice(place * FOUND, (place + 1) * FOUND)];
     return h("article", {class: "atri-card", style: `border-top-color:${colour}`, "data-scheme": name},
-      h("h3", {}, label), h("p", {}, "right scene at rank ", h("b", {}, String(ranks[place])), ` of ${clips}`),
+      h("h3", {}, label), h("p", {}, "rank ", h("b", {}, String(ranks[place])), ` of ${clips}`),
       h("h4", {}, "In all eight languages"), ladder(s),
       h("h4", {}, "Found first"), h("ol", {}, hits.map((clip) => hit(clip, english.checked ? 0 : state.k))));
   }
