@@ -37,6 +37,7 @@ WORDS = {"eng": "rooster cat", "fra": "coq chat", "deu": "Hahn Katze", "spa": "g
 PAIRS = [(a, b) for a in range(6) for b in range(6) if a < b]
 EXPECTED = PAIRS.index((0, 2))
 SCHEMES = {"ml_clap": 3.0, "balanced": 2.0, "cacl": 1.0, "kcl": 0.0}  # scheme -> noise in its texts
+BUILT = ROOT / "_build" / "scenes"
 BROWSER = (
     "chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync "
     "--disable-component-update --allow-file-access-from-files --window-size=900,1200 --dump-dom"
@@ -241,6 +242,23 @@ def test_known_words_in_each_language_find_their_clip(scenes, answered):
             assert clip == found[EXPECTED, k, 0] and rank == ranks[EXPECTED, k], (code, scheme)
             assert ladder == ranks[EXPECTED].tolist()
         assert told[code]["first"]["kcl"][0] == EXPECTED
+
+
+@needs_browser
+@pytest.mark.skipif(not (BUILT / "scenes.js").exists(), reason="the book's own scenes are not there: make book")
+def test_the_promised_scene_of_the_book_is_found_by_its_captions_and_small(tmp_path):
+    static = tmp_path / "_static" / "search"
+    shutil.copytree(ROOT / "book" / "_static" / "search", static)
+    shutil.copytree(BUILT, static, dirs_exist_ok=True)
+    _, data = assigned(static / "scenes.js")
+    ranks = unpacked(data["ranks"], 4, -1, 8)
+    captions = {code: data["captions"][k][data["promised"]] for k, code in enumerate(CODES)}
+    _, told = page("search", static, TYPE.replace("WORDS", json.dumps(captions)))
+    for k, code in enumerate(CODES):
+        assert (told[code]["scene"], told[code]["language"]) == (data["promised"], str(k)), code
+        assert told[code]["first"]["kcl"][1:] == [ranks[3, data["promised"], k], ranks[3, data["promised"]].tolist()]
+    files = [path for path in BUILT.rglob("*.*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 6e6 and sum(path.suffix == ".mp3" for path in files) >= 120
 
 
 @needs_browser
