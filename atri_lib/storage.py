@@ -210,12 +210,13 @@ def code_hash(*modules: types.ModuleType | str) -> str:
         module = importlib.import_module(module) if isinstance(module, str) else module
         origin = pathlib.Path(module.__file__)
         files = sorted(origin.parent.rglob("*.py")) if hasattr(module, "__path__") else [origin]
-        sources[module.__name__] = [_syntax(file.read_bytes()) for file in files]
+        sources[module.__name__] = [syntax_hash(file.read_bytes()) for file in files]
     return checksum(*(source for name in sorted(sources) for source in sources[name]))
 
 
 @functools.cache
-def _syntax(source: bytes) -> str:
+def syntax_hash(source: bytes) -> str:
+    """Checksum of Python code; comments, docstrings and layout do not enter."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))

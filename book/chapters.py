@@ -12,7 +12,7 @@ import nbformat
 import papermill
 from nbformat import NotebookNode
 
-from atri_lib.storage import atomic_path, checksum, write_text
+from atri_lib.storage import atomic_path, checksum, syntax_hash, write_text
 
 CELL_METADATA = ("tags", "mystnb", "slideshow", "editable")
 SPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -74,17 +74,6 @@ def imported(source: str) -> frozenset[str]:
     return frozenset(name for name in names if re.fullmatch(r"atri_lib(\.\w+)*\.?", name))
 
 
-@functools.cache
-def code_of(source: bytes) -> str:
-    """Checksum of Python code; comments, docstrings and layout do not enter."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-        if documented and ast.get_docstring(node, clean=False) is not None:
-            del node.body[0]
-    return checksum(ast.dump(tree))
-
-
 def chapter_key(notebook: NotebookNode, parameters: dict, root: pathlib.Path, sounds: str) -> str:
     """Checksum of what a chapter's outputs follow from: its cells, the code it uses, pins, Python and recordings."""
     cells = [
@@ -92,7 +81,7 @@ def chapter_key(notebook: NotebookNode, parameters: dict, root: pathlib.Path, so
         for cell in notebook.cells
     ]
     files = {
-        path.relative_to(root).as_posix(): (code_of if path.suffix == ".py" else checksum)(path.read_bytes())
+        path.relative_to(root).as_posix(): (syntax_hash if path.suffix == ".py" else checksum)(path.read_bytes())
         for path in used_files(notebook, root)
     }
     pins = re.findall(r"(?m)^[\w.-]+==[^\\\n]*", (root / "requirements.txt").read_text())  # without the hashes
@@ -198,12 +187,10 @@ def text_problems(prose: str) -> list[str]:
     # Each exercise is followed by its label line; each solution names that label in its first line.
     exercises = re.findall(r"\{exercise(?:-start)?\}[^\n]*\n:label:\s*(\S+)", prose)
     solutions = dict(re.findall(r"\{solution(?:-start)?\}\s*(\S+)([^{]*)", prose))
-    if not 2 <= len(exercises) <= 4:
-        found.append(f"{len(exercises)} labelled exercises (2 to 4)")
+    found += [f"{len(exercises)} labelled exercises (2 to 4)"] * (not 2 <= len(exercises) <= 4)
     found += [f"exercise {label} has no solution" for label in exercises if label not in solutions]
     found += [f"solution of unknown exercise {label}" for label in solutions if label not in exercises]
     shown = [label for label, head in solutions.items() if "dropdown" not in head]
     found += [f"solution {label} is not hidden (:class: dropdown)" for label in shown]
-    if prose.count("{solution-start}") != prose.count("{solution-end}"):
-        found.append("a solution-start without its solution-end")
-    return found
+    unended = prose.count("{solution-start}") != prose.count("{solution-end}")
+    return found + ["a solution-start without its solution-end"] * unended

@@ -2,6 +2,7 @@
 
 import html
 import itertools
+import json
 import os
 import pathlib
 import re
@@ -27,6 +28,7 @@ SHAPED = re.compile(r"\s|[-*] |\d+[.)] ")  # how a line begins that belongs to a
 SPECIAL = re.compile(r"`+([^`]*[^`\s][^`]*)`+|([\\*`|_:])")  # `code`, and what means something to docutils
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # the script's shebang breaks when a folder moves
 BUILT = ".built"  # in the site's folder, as long as it holds what `make book` has put there
+SECONDS = r"notebooks/(\w+)` \| \d+ \| ([\d.]+)"  # in a row of the status page: chapter, time of execution
 GLUED = "application/papermill.record/text/plain"
 LINKED_ONLY = {"canonical", "search", "next", "prev", "index", "author", "license"}  # <link> kinds no browser fetches
 
@@ -34,8 +36,7 @@ LINKED_ONLY = {"canonical", "search", "next", "prev", "index", "author", "licens
 def load_toc(root: pathlib.Path) -> list[str]:
     """The pages of root/_toc.yml. Raises BuildFailed naming those that have no file."""
     found = list(parse_toc_yaml(root / "_toc.yml"))
-    missing = [page for page in found if not any((root / f"{page}.{kind}").exists() for kind in ("md", "ipynb"))]
-    if missing:
+    if missing := [page for page in found if not any((root / f"{page}.{kind}").exists() for kind in ("md", "ipynb"))]:
         raise BuildFailed(f"_toc.yml lists pages without a file: {', '.join(missing)}. Write them or take them out.")
     return found
 
@@ -114,6 +115,7 @@ def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pa
         if process.returncode or warnings:
             listed = "\n  ".join(warnings or lines[-25:])
             raise BuildFailed(f"jupyter-book found something to mend (the whole log: _build/sphinx.log):\n  {listed}")
+        shutil.copytree(target.parent / "scenes", site / "_static" / "search", dirs_exist_ok=True)
         if problems := [*site_problems(site, load_toc(root))]:
             raise BuildFailed("The site is not whole:\n  " + "\n  ".join(problems))
         (site / BUILT).touch()
@@ -166,6 +168,7 @@ def shown(app, docname: str, source: list[str]) -> None:
     tables = {
         "status": lambda: status_table(executed), "studies": lambda: import_module("atri_lib.studies").report(),
         "profile": lambda: os.getenv("PROFILE") or "book", "api": lambda: api_sections(ROOT), "sounds": sounds_table,
+        "seconds": lambda: json.dumps(dict(re.findall(SECONDS, status_table(executed)))),
     }  # fmt: skip
     for name, table in tables.items():
         if f"<!-- {name} -->" in source[0]:

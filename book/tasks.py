@@ -21,6 +21,7 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
+from doit.tools import config_changed
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
@@ -29,6 +30,7 @@ from atri_lib.storage import write_text
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
+SCENES = BUILD / "scenes" / "scenes.js"  # beside it: the front page's data, and the sounds
 AT_ONCE = 2  # most of a chapter is single-threaded: imports, figures, twin runs
 KEPT = 3  # executed versions kept of each chapter, so that switching between two profiles executes nothing
 PROFILES = ("book", "smoke", "paper")
@@ -89,12 +91,13 @@ def task_prepare() -> dict:
 
 
 def prepare() -> None:
-    """Have three schemes with three seeds in the cache, each run trained on a core of its own."""
+    """Have three schemes with three seeds, and balanced with one, in the cache, each trained on a core of its own."""
     from atri_lib.training import TrainConfig, load_data, train_all
 
     base = TrainConfig.for_profile(PROFILE)
-    wanted = [(scheme, seed) for scheme in ("kcl", "cacl", "ml_clap") for seed in range(1 if GIVEN else 3)]
-    for run in train_all([base.replace(scheme=scheme, seed=seed) for scheme, seed in wanted], load_data(base)):
+    wanted = [(name, None, seed) for name in ("kcl", "cacl", "ml_clap") for seed in range(1 if GIVEN else 3)]
+    configs = [base.replace(scheme=name, m=m, seed=seed) for name, m, seed in [*wanted, ("balanced", 1, 0)]]
+    for run in train_all(configs, load_data(base)):
         print(f"        {run}: T2A R@1 {run.metrics['test']['T2A R@1']:.1f} %, MRV {run.metrics['test']['mrv']:.0f}")
 
 
@@ -118,6 +121,19 @@ def execute(source: pathlib.Path, target: pathlib.Path, given: dict) -> None:
         old.unlink()
 
 
+def task_scenes() -> dict:
+    """What the front page and the page to search show and play."""
+
+    def gather() -> None:
+        with places:
+            from atri_lib import showcase  # here: it loads torch
+            showcase.build(SCENES.parent, PROFILE)
+
+    same = [config_changed(f"{PROFILE} {default_bank().checksum}")]
+    files = [*(ROOT / "atri_lib").rglob("*.py")]
+    return task("Scenes to search", gather, file_dep=files, targets=[SCENES], uptodate=same)
+
+
 def task_refresh() -> Iterator[dict]:
     """Each committed chapter, executed in place."""
     for path in committed():
@@ -132,8 +148,8 @@ def refresh(path: pathlib.Path) -> None:
     problems = chapters.problems(notebook)
     write_text(BUILD / "failed" / path.name if problems else path, chapters.written(notebook))
     if problems:
-        listed = "\n".join(f"  - {problem}" for problem in problems)
-        raise chapters.BuildFailed(f"{path.stem}: left as it was (see _build/failed/{path.name}):\n{listed}")
+        said = [f"{path.stem}: left as it was (see _build/failed/{path.name}):", *problems]
+        raise chapters.BuildFailed("\n  - ".join(said))
 
 
 def task_book() -> dict:
@@ -141,7 +157,7 @@ def task_book() -> dict:
     executed = {path.stem: target for path, target in planned().items()}
     files = [path for folder in ("book", "atri_lib") for path in (ROOT / folder).rglob("*.*") if path.suffix != ".pyc"]
     files += [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt")]
-    depends = {"file_dep": [*files, *executed.values()], "targets": [BUILD / "html" / pages.BUILT]}
+    depends = {"file_dep": [SCENES, *files, *executed.values()], "targets": [BUILD / "html" / pages.BUILT]}
     return task("Site: _build/html/index.html", pages.build_site, ROOT, executed, BUILD / "html", **depends)
 
 

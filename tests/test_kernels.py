@@ -19,6 +19,10 @@ sys.path.insert(0, "book")
 import tasks
 tasks.prepare = lambda: print("data and runs")
 tasks.default_bank = lambda: types.SimpleNamespace(checksum="sounds")
+def scenes(folder, profile):
+    folder.mkdir(exist_ok=True)
+    (folder / "scenes.js").write_text("of " + profile)
+sys.modules["atri_lib.showcase"] = types.SimpleNamespace(build=scenes)
 sys.exit(tasks.main(*sys.argv[1:]))"""
 MEET = """import pathlib, time
 mine, other = pathlib.Path("../{mine}.txt"), pathlib.Path("../{other}.txt")
@@ -97,9 +101,10 @@ def test_a_small_book_is_built_whole_and_not_built_again(built):
     preface = (built / "_build" / "html" / "book" / "preface.html").read_text()
     assert "The profile is book." in preface and "Chapter two" in preface and "as committed" not in preface
     assert "outputs" not in (built / "notebooks" / "one.ipynb").read_text().replace('"outputs": []', "")
+    assert (built / "_build" / "html" / "_static" / "search" / "scenes.js").read_text() == "of book"
     before = (built / "_build" / "html" / "index.html").stat().st_mtime_ns
     code, said = build(built)
-    assert code == 0 and said.count(" -- ") == 3 and "data and runs" not in said, said
+    assert code == 0 and said.count(" -- ") == 4 and "data and runs" not in said, said
     assert (built / "_build" / "html" / "index.html").stat().st_mtime_ns == before
 
 
@@ -114,8 +119,9 @@ def test_jupyter_book_builds_the_checkout_as_committed_and_make_book_puts_its_ow
     html = built / "_build" / "html"
     assert "as committed" in (html / "book" / "preface.html").read_text()
     assert "PASSIVE 8" not in (html / "notebooks" / "one.html").read_text()  # nothing was executed
+    assert "`make book` puts the scenes" in (html / "_static" / "search" / "scenes.js").read_text()
     code, said = build(built)
-    assert code == 0 and said.count(" -- ") == 2 and "+  Site" in said, said
+    assert code == 0 and said.count(" -- ") == 3 and "+  Site" in said, said
     assert "PASSIVE 8" in (html / "notebooks" / "one.html").read_text()
 
 
@@ -124,6 +130,7 @@ def test_another_profile_is_told_and_hidden_and_a_wrong_one_is_refused(built):
     assert code == 1 and "PROFILE='nonsense': use one of book, smoke, paper" in said
     code, said = build(built, PROFILE="smoke")
     assert code == 0 and "data and runs" in said, said
+    assert (built / "_build" / "html" / "_static" / "search" / "scenes.js").read_text() == "of smoke"
     assert "The profile is smoke." in (built / "_build" / "html" / "book" / "preface.html").read_text()
     page = (built / "_build" / "html" / "notebooks" / "two.html").read_text()
     assert "smoke" not in page and "profile" in page
