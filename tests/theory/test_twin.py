@@ -12,7 +12,7 @@ from toy_heads import features, heads
 
 from atri_lib.schemes import UnknownScheme
 from atri_lib.theory import bounds, response, twin
-from atri_lib.theory.experiment import ARMS, Arm, Experiment, on_features, principal
+from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, on_features, principal
 from atri_lib.theory.optimizers import SGD, Adam, Momentum
 
 OPTIMIZERS = [SGD(0.1), Momentum(0.02), Adam(0.01)]
@@ -50,6 +50,45 @@ def test_kcl_has_no_error_at_all(table):
     kcl = table[table.scheme == "KCL"]
     assert len(kcl) == 4  # one draw, four steps
     assert not kcl[["measured", "trajectory", "mean_square", "bias", "xi"]].to_numpy().any()
+
+
+def test_the_quotient_alone_makes_a_bound_that_is_nowhere_above_the_published_one(table):
+    assert (table.certified.isna() == table.published.isna()).all()
+    known = table[table.certified.notna()]
+    assert (
+        bounds.share_held(known.certified, known.measured) == bounds.share_held(known.published, known.certified) == 1
+    )
+    for _, rows in known.groupby(["scheme", "draw"]):
+        again = bounds.published(rows["quotient"], rows.distribution_error + rows.mixed_negatives / rows.gradient_max,
+                                 rows.gradient_max, 0.1)  # fmt: skip
+        np.testing.assert_allclose(rows.certified, again, rtol=1e-12)
+        assert rows.certified.iloc[0] == rows.published.iloc[0]  # equal starts: no factor yet
+
+
+def test_trivial_bound_is_the_two_distances_travelled():
+    setup, optimizer = experiment(epochs=1), SGD(0.1)
+    table = twin.run(setup, optimizer, ARMS[:1], draws=1, pilots=1, power_iterations=None)
+    ideal = own = setup.begin(optimizer)
+    draws = Draws(setup, ARMS[0], [0])
+    for step, (_, row) in zip(setup.steps(""), table.iterrows(), strict=True):
+        own = own.after(draws.gradients(own.weights, draws.distribution(step), step))
+        ideal = ideal.after(setup.task.gradients(ideal.weights, step.even, step.data))
+        start = setup.begin(optimizer)
+        assert row.trivial == pytest.approx((own.error(start) + ideal.error(start))[0], rel=1e-9)
+    assert bounds.share_held(table.trivial, table.measured) == 1
+    assert bounds.share_held(0.2 * table.trivial, table.measured) < 1
+
+
+def test_pilots_column_is_the_rms_of_runs_with_their_seeds_and_sqrt_steps_a_root(table):
+    setup = experiment()
+    pilots = twin.run(setup, SGD(0.1), ARMS[:1], draws=3, pilots=1, seed=twin.PILOT_SEEDS, power_iterations=None)
+    shown = twin.run(setup, SGD(0.1), ARMS[:1], draws=1, pilots=3, power_iterations=None)
+    np.testing.assert_allclose(shown.pilots, rms(pilots)["ML-CLAP"], rtol=1e-9)
+    assert (shown.pilots != shown.measured).all()
+    for _, rows in table[table.draw == 0].groupby("scheme"):
+        np.testing.assert_allclose(rows.sqrt_steps, rows.mean_square.iloc[0] * np.sqrt(rows.step), rtol=1e-12)
+    kcl = table[table.scheme == "KCL"]
+    assert not kcl[["pilots", "sqrt_steps"]].to_numpy().any() and (kcl.trivial > 0).all()
 
 
 def test_table_has_one_row_per_scheme_step_and_draw(table):
@@ -195,8 +234,9 @@ def test_memory_grows_with_the_weights_not_with_weights_times_pairs():
 def test_without_power_iteration_the_published_bound_is_left_out_and_nothing_else_changes():
     with_bound = twin.run(experiment(), arms=ARMS[:1], draws=2, pilots=1, power_iterations=0)
     without = twin.run(experiment(), arms=ARMS[:1], draws=2, pilots=1, power_iterations=None)
-    assert without.published.isna().all() and with_bound.published.notna().all()
-    assert without.drop(columns="published").equals(with_bound[without.columns].drop(columns="published"))
+    bounds_ = ["published", "certified"]
+    assert without[bounds_].isna().all(axis=None) and with_bound[bounds_].notna().all(axis=None)
+    assert without.drop(columns=bounds_).equals(with_bound[without.columns].drop(columns=bounds_))
 
 
 def test_principal_components_are_a_rotation_of_the_centred_features():
