@@ -36,6 +36,12 @@ class Design:
         """pi_kl: the chance that languages k and l are both drawn, [K, K]; pi_k on the diagonal."""
         return (self.members.T * self.chance) @ self.members
 
+    @property
+    def covariance(self) -> np.ndarray:
+        """Of a clip's row of N p' within an epoch, [K, K], as `Scheme.covariance` gives it."""
+        single = np.diag(self.joint)
+        return (self.joint - np.outer(single, single)) / self.members[0].sum() ** 2
+
 
 @functools.cache
 def subsets(languages: int, m: int) -> np.ndarray:

@@ -18,7 +18,7 @@ def growth(scheme: Scheme, epochs: int, gram: np.ndarray | None = None) -> np.nd
     gram: inner products of a clip's language gradients [K, K] (or their sum over clips); the identity, which is the
     average over all ways to name the languages, unless given. nan where nothing is random.
     """
-    products = np.einsum("efkl,kl->ef", _covariances(scheme, epochs), np.eye(scheme.k) if gram is None else gram)
+    products = np.einsum("efkl,kl->ef", covariances(scheme, epochs), np.eye(scheme.k) if gram is None else gram)
     with np.errstate(invalid="ignore"):
         return products.cumsum(0).cumsum(1).diagonal() / products[0, 0]
 
@@ -61,18 +61,26 @@ def carried(experiment: Experiment, rate: float, probes: int | None = None, seed
 
 
 def predict(products: np.ndarray, scheme: Scheme, rate: float) -> np.ndarray:
-    """RMS weight error of an unbiased scheme under SGD after every epoch, to first order, [epochs].
+    """RMS weight error of an unbiased scheme under SGD after every epoch, [epochs]: `weight_error` of its covariances.
 
-    products: of `carried`, at the same rate. It is eta^2 sum_(s,t) tr(P_(T,s) C_(s,t) P_(T,t)'), C_(s,t) the covariance
-    of the gradient noise of two steps, sorted by clip and by pairs of epochs. Raises ValueError for a biased scheme.
+    Raises ValueError for a biased scheme.
     """
     if scheme.biased:
         raise ValueError(f"{scheme.name} is biased: its mean leaves the ideal run, which this sum does not contain")
-    square = np.einsum("Tefkl,efkl->T", products, _covariances(scheme, len(products)))
-    return rate * np.sqrt(square.clip(0))
+    return weight_error(products, covariances(scheme, len(products)), rate)
 
 
-def _covariances(scheme: Scheme, epochs: int) -> np.ndarray:
+def weight_error(products: np.ndarray, covariances: np.ndarray, rate: float) -> np.ndarray:
+    """RMS weight error after every epoch, to first order, [epochs].
+
+    products: of `carried`, at the same rate; covariances: C_ef, [epochs, epochs, K, K]. It is
+    eta^2 sum_(s,t) tr(P_(T,s) C_(s,t) P_(T,t)'), with C_(s,t) the covariance of the gradient noise of two steps, sorted
+    by clip and by pairs of epochs.
+    """
+    return rate * np.sqrt(np.einsum("Tefkl,efkl->T", products, covariances).clip(0))
+
+
+def covariances(scheme: Scheme, epochs: int) -> np.ndarray:
     """C_ef for all pairs of epochs, [epochs, epochs, K, K]."""
     epoch = np.arange(epochs)
     return scheme.covariance(epoch[:, None], epoch)

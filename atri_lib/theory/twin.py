@@ -31,8 +31,8 @@ def run(
     """Run every arm beside the ideal run; measure the weight error and everything the bounds and the law need.
 
     draws: measured runs per arm, seeds seed ... seed + draws - 1 (one run if the arm has no randomness). pilots:
-    further runs on seeds of their own, from which alone the mean-square law's constants come. power_iterations: for
-    lambda; None leaves the published bound out (nan), and with it much of the cost. Values are float64.
+    further runs on seeds of their own, from which alone the mean-square law's constants come; 0 leaves the law out
+    (nan). power_iterations: for lambda; None leaves the published bound out (nan). Either saves much of the cost.
 
     Returns one row per (scheme, step, draw), step from 1 (the error after that step):
     - measured: ||w_t - w'_t||; joint: the same in the optimiser's coordinates (equal for SGD).
@@ -59,8 +59,8 @@ def run(
 
     Raises FloatingPointError if a run diverges, ValueError for arms that do not fit the data.
     """
-    if draws < 1 or pilots < 1:
-        raise ValueError(f"need at least one measured draw and one pilot, got draws={draws}, pilots={pilots}")
+    if draws < 1 or pilots < 0:
+        raise ValueError(f"need at least one measured draw, and no pilots or more, got {draws} and {pilots}")
     ensembles, epochs = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms], []
     for step, ideal, _, after in experiment.ideal_run(optimizer, "twin runs"):
         constants = None
@@ -86,7 +86,7 @@ class _Ensemble:
             draws, pilots = 1, 0
         seeds = [*range(seed, seed + draws), *range(seed + PILOT_SEEDS, seed + PILOT_SEEDS + pilots)]
         self.draws, self.measured = Draws(experiment, arm, seeds), slice(draws)
-        self.pilots = slice(draws, None) if pilots else slice(None)
+        self.pilots = slice(draws, None) if self.scheme.noise_share else slice(None)
         self.runs, self.reference = experiment.begin(optimizer, len(seeds)), experiment.begin(optimizer)
         self.start = self.reference
         self.per_draw: list[dict[str, np.ndarray]] = []
@@ -145,7 +145,9 @@ class _Ensemble:
             reference_after = reference.after(self.task.gradients(reference.weights, mean, step.data))
             self.reference = reference_after
         law = {"bias": reference_after.error(ideal_after)[0], "sigma": 0.0, "memory": 0.0}
-        law["pilots"] = np.sqrt(np.square(after.error(ideal_after)[self.pilots]).mean())
+        if not len(errors := after.error(ideal_after)[self.pilots]):
+            return law | dict.fromkeys(("pilots", "sigma", "memory", "amplification", "variance"), np.nan)
+        law["pilots"] = np.sqrt(np.square(errors).mean())
         if self.scheme.noise_share == 0:
             return law | {"amplification": 1.0, "variance": 0.0}
         after_expected = self.runs.after(expected)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_heads import features, heads
 
+from atri_lib.schemes import SCHEMES
 from atri_lib.theory import bounds, designs
 from atri_lib.theory.experiment import Experiment
 
@@ -45,6 +46,7 @@ def test_the_program_finds_an_unbiased_design_no_worse_than_any_tried(languages,
     np.testing.assert_allclose(np.diag(best.joint), m / languages, atol=1e-9)
     assert best.chance.min() >= -1e-9 and best.chance.sum() == pytest.approx(1)
     assert best.variance == pytest.approx(variance_of(best, matrix), abs=1e-9)
+    assert best.variance == pytest.approx((best.covariance * matrix).sum(), abs=1e-9)
     centred = matrix - matrix.mean(0) - matrix.mean(1)[:, None] + matrix.mean()
     assert best.uniform == pytest.approx(bounds.sampling_factor(languages, m) * np.trace(centred) / languages, abs=1e-9)
     assert 0 <= best.share <= 1 + 1e-9
@@ -65,6 +67,14 @@ def test_four_languages_in_pairs_have_a_closed_form():
     assert designs.best(matrix, 2).share == pytest.approx(3 * pairings.min() / pairings.sum())
     assert designs.best(matrix, 2).share == pytest.approx(designs.best_partition(matrix, 2).share)
     assert designs.best(matrix, 2).share < 0.9
+
+
+def test_a_design_of_all_subsets_covaries_as_the_scheme_that_draws_them(languages=5, m=2):
+    members = designs.subsets(languages, m)
+    uniform = designs.Design(members, np.full(len(members), 1 / len(members)), 1.0, 1.0)
+    scheme = SCHEMES["m_of_k"](clips=1, languages=languages, m=m)
+    np.testing.assert_allclose(uniform.covariance, scheme.covariance(0, 0), atol=1e-12)
+    assert not np.allclose(designs.best(gram(languages), m).covariance, scheme.covariance(0, 0))
 
 
 def test_languages_that_are_all_alike_leave_nothing_to_choose():

@@ -127,7 +127,7 @@ SCHEDULES = [Arm("ML-CLAP", "ml_clap"), Arm("hold", "hold", hold=2), Arm("Latin"
 
 
 @pytest.mark.parametrize("arm", SCHEDULES, ids=lambda arm: arm.name)
-def test_double_sum_equals_brute_force_on_quadratics(arm, rate=0.2, draws=3000):
+def test_double_sum_equals_brute_force_on_quadratics(arm, rate=0.2, draws=2000):
     setup = quadratic()
     products = schedules.carried(setup, rate)
     table = twin.run(setup, SGD(rate), [arm], draws=draws, pilots=1, power_iterations=None)
@@ -142,7 +142,7 @@ def test_double_sum_equals_brute_force_on_quadratics(arm, rate=0.2, draws=3000):
 
 def test_double_sum_is_the_law_where_draws_are_independent_and_curvature_is_a_number(rate=0.3):
     setup = quadratic(epochs=3)
-    setup.audio[:] = 0.7 * torch.eye(2)
+    setup.audio[:] = 0.7 * torch.eye(2, dtype=torch.float64)
     noise = setup.texts.var(1, correction=0).sum(-1) * 0.49  # the same wherever the weights are
     per_step = [noise[step.clips].sum().item() / len(step.clips) ** 2 for step in setup.steps("")]
     expected = bounds.mean_square(np.full(len(per_step), (1 - 0.7 * rate) ** 2), rate**2 * np.array(per_step))
@@ -151,8 +151,9 @@ def test_double_sum_is_the_law_where_draws_are_independent_and_curvature_is_a_nu
 
 
 def test_small_steps_leave_the_growth_of_gradients_that_stand_still():
+    """One batch an epoch: with other neighbours a clip would have other negatives, so another gradient, every epoch."""
     audio, texts = features(6, 3)
-    setup, rate = Experiment(heads(), audio, texts, temperature=0.2, batch=3, epochs=4), 1e-5
+    setup, rate = Experiment(heads(), audio, texts, temperature=0.2, batch=6, epochs=4), 1e-6
     products = schedules.carried(setup, rate)
     gram = products[0, 0, 0]
     for name, settings in (("ml_clap", {}), ("hold", {"hold": 2}), ("balanced", {"m": 1}), ("latin", {})):
