@@ -79,6 +79,15 @@ def share_held(bound: ArrayLike, measured: ArrayLike, slack: float = 1e-9) -> fl
     return float(np.mean(np.asarray(measured) <= np.asarray(bound) * (1 + slack)))
 
 
+def overtaken(bound: ArrayLike, other: ArrayLike) -> np.ndarray:
+    """The first step, from 1, at which a bound exceeds another one; nan if it never does. [..., T] to [...].
+
+    other: as a rule the trivial bound, the two distances travelled: from there on a bound says less than nothing.
+    """
+    above = np.asarray(bound) > np.asarray(other)
+    return np.where(above.any(-1), above.argmax(-1) + 1.0, np.nan)
+
+
 def tightness(bound: ArrayLike, measured: ArrayLike) -> np.ndarray:
     """bound / measured, elementwise; 1 where both are 0 (nothing to bound), inf where only the measured is."""
     bound, measured = np.broadcast_arrays(np.asarray(bound, np.float64), np.asarray(measured, np.float64))

@@ -31,8 +31,8 @@ def run(
     """Run every arm beside the ideal run; measure the weight error and everything the bounds and the law need.
 
     draws: measured runs per arm, seeds seed ... seed + draws - 1 (one run if the arm has no randomness). pilots:
-    further runs on seeds of their own, from which alone the mean-square law's constants come. power_iterations: for
-    lambda; None leaves the published bound out (nan), and with it much of the cost. Values are float64.
+    further runs on seeds of their own, from which alone the mean-square law's constants come; 0 leaves the law out
+    (nan). power_iterations: for lambda; None leaves the published bound out (nan). Either saves much of the cost.
 
     Returns one row per (scheme, step, draw), step from 1 (the error after that step):
     - measured: ||w_t - w'_t||; joint: the same in the optimiser's coordinates (equal for SGD).
@@ -42,6 +42,8 @@ def run(
       the inequality holds, so the bound is certified although power iteration converges from below.
       gradient_max: g_max(w_(t-1)); distribution_error: D_t on the batch. mixed_negatives: for arms with mixed negatives
       ||grad L_p'(w) - gradient used at w||, which the published bound lacks and is added to D_t g_max here; else 0.
+    - quotient: that quotient alone; certified: the published bound with it in place of lipschitz, the least that the
+      inequality allows (both left out, or nan, without power_iterations).
     - trajectory: bound on joint (so on measured). rho, forcing: its constants, measured on this draw; xi:
       ||grad L_p(w') - gradient used||, so that forcing = eta xi for SGD.
     - mean_square: RMS over draws by sqrt(bias^2 + law). bias: ||w_t - v_t||. amplification: E||one ideal step on the
@@ -51,10 +53,14 @@ def run(
       noise is measured on them too (sigma: nan), as w' knows which languages are to come, and so is Adam's, which is
       not linear in the gradient; it is taken as unbiased. What mixed negatives add is ignored.
 
+    - what they compete with. trivial: the bound ||w_t - w_0|| + ||w'_t - w_0||, the two distances travelled. pilots:
+      the RMS error of the pilots themselves (where nothing is random: of the run). sqrt_steps: mean_square of step 1,
+      which every run takes from the same weights, times sqrt(t).
+
     Raises FloatingPointError if a run diverges, ValueError for arms that do not fit the data.
     """
-    if draws < 1 or pilots < 1:
-        raise ValueError(f"need at least one measured draw and one pilot, got draws={draws}, pilots={pilots}")
+    if draws < 1 or pilots < 0:
+        raise ValueError(f"need at least one measured draw, and no pilots or more, got {draws} and {pilots}")
     ensembles, epochs = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms], []
     for step, ideal, _, after in experiment.ideal_run(optimizer, "twin runs"):
         constants = None
@@ -80,8 +86,9 @@ class _Ensemble:
             draws, pilots = 1, 0
         seeds = [*range(seed, seed + draws), *range(seed + PILOT_SEEDS, seed + PILOT_SEEDS + pilots)]
         self.draws, self.measured = Draws(experiment, arm, seeds), slice(draws)
-        self.pilots = slice(draws, None)
+        self.pilots = slice(draws, None) if self.scheme.noise_share else slice(None)
         self.runs, self.reference = experiment.begin(optimizer, len(seeds)), experiment.begin(optimizer)
+        self.start = self.reference
         self.per_draw: list[dict[str, np.ndarray]] = []
         self.per_step: list[dict[str, float]] = []
 
@@ -98,6 +105,7 @@ class _Ensemble:
             "rho": _ratio(after_full.joint_error(ideal_after), runs.joint_error(ideal)),
             "forcing": after.joint_error(after_full),
             "xi": distance(used, full),
+            "trivial": ideal_after.error(self.start) + after.error(self.start),
         }
         record = {name: values[self.measured] for name, values in record.items()}
         if constants is not None:
@@ -122,6 +130,7 @@ class _Ensemble:
         extra = distance(anchored, self.task.gradients(at_ideal, realised, step.data)) if self.arm.mixed else 0 * delta
         return {
             "lipschitz": np.maximum((realised * curvature).sum((1, 2)).numpy(), quotient),
+            "quotient": quotient,
             "distribution_error": (realised - step.even).abs().sum((1, 2)).numpy(),
             "gradient_max": np.full(len(realised), gradient_max),
             "mixed_negatives": extra,
@@ -136,6 +145,9 @@ class _Ensemble:
             reference_after = reference.after(self.task.gradients(reference.weights, mean, step.data))
             self.reference = reference_after
         law = {"bias": reference_after.error(ideal_after)[0], "sigma": 0.0, "memory": 0.0}
+        if not len(errors := after.error(ideal_after)[self.pilots]):
+            return law | dict.fromkeys(("pilots", "sigma", "memory", "amplification", "variance"), np.nan)
+        law["pilots"] = np.sqrt(np.square(errors).mean())
         if self.scheme.noise_share == 0:
             return law | {"amplification": 1.0, "variance": 0.0}
         after_expected = self.runs.after(expected)
@@ -158,13 +170,15 @@ class _Ensemble:
         shared = {name: np.array([r[name] for r in self.per_step]) for name in self.per_step[0]}  # [T]
         shape = columns["measured"].shape
         columns["trajectory"] = bounds.trajectory(columns["rho"], columns["forcing"])
-        columns["published"] = np.full(shape, np.nan)
+        columns |= {name: np.full(shape, np.nan) for name in ("published", "certified")}
         if "lipschitz" in columns:
             excess = columns["mixed_negatives"] / columns["gradient_max"]
-            error, rate = columns["distribution_error"] + excess, self.runs.optimizer.rate
-            columns["published"] = bounds.published(columns["lipschitz"], error, columns["gradient_max"], rate)
+            source = columns["distribution_error"] + excess, columns["gradient_max"], self.runs.optimizer.rate
+            columns["published"] = bounds.published(columns["lipschitz"], *source)
+            columns["certified"] = bounds.published(columns["quotient"], *source)
         law = bounds.mean_square(shared["amplification"], shared.pop("variance") + shared["memory"])
         shared |= {"mean_square": np.hypot(shared["bias"], law), "step": np.arange(1, shape[1] + 1), "epoch": epochs}
+        shared["sqrt_steps"] = shared["mean_square"][0] * np.sqrt(shared["step"])
         columns |= {name: np.broadcast_to(values, shape) for name, values in shared.items()}
         columns["draw"] = np.broadcast_to(np.arange(shape[0])[:, None], shape)
         first = ["step", "epoch", "draw", "measured", "published", "trajectory", "mean_square"]

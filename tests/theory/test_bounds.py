@@ -149,6 +149,13 @@ def test_bounds_hold_on_every_path_of_the_toy_and_a_wrong_constant_breaks_them()
     assert bounds.share_held(bounds.published(np.full(4, 1.0), 0.9, gradient_max, 0.3), errors) < 1
 
 
+def test_overtaken_is_the_first_step_above_the_other_bound():
+    other = [2.0, 2.0, 2.0]
+    assert bounds.overtaken([1.0, 3.0, 1.0], other) == 2 and bounds.overtaken([2.5, 3.0, 4.0], other) == 1
+    assert np.isnan(bounds.overtaken(other, other))  # equal is not above
+    assert bounds.overtaken([[1.0, 1.0, np.inf], [3.0, 0.0, 0.0]], other).tolist() == [3, 1]
+
+
 def test_share_held_and_tightness_say_what_they_see():
     assert bounds.share_held([1.0, 2.0, 0.0], [1.0, 2.1, 0.0]) == pytest.approx(2 / 3)
     assert bounds.share_held([np.nan, 1.0], [1.0, 1.0]) == 0.5

@@ -12,7 +12,7 @@ from toy_heads import features, heads
 
 from atri_lib.schemes import UnknownScheme
 from atri_lib.theory import bounds, response, twin
-from atri_lib.theory.experiment import ARMS, Arm, Experiment, on_features, principal
+from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, on_features, principal
 from atri_lib.theory.optimizers import SGD, Adam, Momentum
 
 OPTIMIZERS = [SGD(0.1), Momentum(0.02), Adam(0.01)]
@@ -52,6 +52,44 @@ def test_kcl_has_no_error_at_all(table):
     assert not kcl[["measured", "trajectory", "mean_square", "bias", "xi"]].to_numpy().any()
 
 
+def test_the_quotient_alone_makes_a_bound_that_is_nowhere_above_the_published_one():
+    known = twin.run(experiment(), SGD(0.1), ARMS_OF_THREE, draws=2, pilots=1)
+    assert (
+        bounds.share_held(known.certified, known.measured) == bounds.share_held(known.published, known.certified) == 1
+    )
+    for _, rows in known.groupby(["scheme", "draw"]):
+        again = bounds.published(rows["quotient"], rows.distribution_error + rows.mixed_negatives / rows.gradient_max,
+                                 rows.gradient_max, 0.1)  # fmt: skip
+        np.testing.assert_allclose(rows.certified, again, rtol=1e-12)
+        assert rows.certified.iloc[0] == rows.published.iloc[0]  # equal starts: no factor yet
+
+
+def test_trivial_bound_is_the_two_distances_travelled():
+    setup, optimizer = experiment(epochs=1), SGD(0.1)
+    table = twin.run(setup, optimizer, ARMS[:1], draws=1, pilots=1, power_iterations=None)
+    ideal = own = setup.begin(optimizer)
+    draws = Draws(setup, ARMS[0], [0])
+    for step, (_, row) in zip(setup.steps(""), table.iterrows(), strict=True):
+        own = own.after(draws.gradients(own.weights, draws.distribution(step), step))
+        ideal = ideal.after(setup.task.gradients(ideal.weights, step.even, step.data))
+        start = setup.begin(optimizer)
+        assert row.trivial == pytest.approx((own.error(start) + ideal.error(start))[0], rel=1e-9)
+    assert bounds.share_held(table.trivial, table.measured) == 1
+    assert bounds.share_held(0.2 * table.trivial, table.measured) < 1
+
+
+def test_pilots_column_is_the_rms_of_runs_with_their_seeds_and_sqrt_steps_a_root(table):
+    setup = experiment()
+    pilots = twin.run(setup, SGD(0.1), ARMS[:1], draws=3, pilots=1, seed=twin.PILOT_SEEDS, power_iterations=None)
+    shown = twin.run(setup, SGD(0.1), ARMS[:1], draws=1, pilots=3, power_iterations=None)
+    np.testing.assert_allclose(shown.pilots, rms(pilots)["ML-CLAP"], rtol=1e-9)
+    assert (shown.pilots != shown.measured).all()
+    for _, rows in table[table.draw == 0].groupby("scheme"):
+        np.testing.assert_allclose(rows.sqrt_steps, rows.mean_square.iloc[0] * np.sqrt(rows.step), rtol=1e-12)
+    kcl = table[table.scheme == "KCL"]
+    assert not kcl[["pilots", "sqrt_steps"]].to_numpy().any() and (kcl.trivial > 0).all()
+
+
 def test_table_has_one_row_per_scheme_step_and_draw(table):
     assert not table.duplicated(["scheme", "step", "draw"]).any()
     sizes = table.groupby("scheme").size()
@@ -69,7 +107,7 @@ def test_trajectory_bound_is_tight_after_one_step(table):
 
 def test_published_bound_is_for_sgd_alone():
     table = twin.run(experiment(epochs=1), Momentum(0.01), ARMS[:1], draws=1, pilots=1)
-    assert table.published.isna().all()
+    assert table[["published", "certified"]].isna().all(axis=None)
 
 
 @settings(max_examples=8, deadline=None)
@@ -156,8 +194,10 @@ def test_what_cannot_be_run_is_refused():
         twin.run(setup, arms=[Arm("x", "m_of_k", m=2, mixed=True)])
     with pytest.raises(UnknownScheme):
         twin.run(setup, arms=[Arm("x", "nothing")])
-    with pytest.raises(ValueError, match="one measured draw and one pilot"):
+    with pytest.raises(ValueError, match="at least one measured draw"):
         twin.run(setup, draws=0)
+    with pytest.raises(ValueError, match="no pilots or more, got 1 and -1"):
+        twin.run(setup, draws=1, pilots=-1)
     with pytest.raises(ValueError, match="same N clips"):
         dataclasses.replace(setup, audio=setup.audio[1:])
     with pytest.raises(ValueError, match="at least 2 clips"):
@@ -195,8 +235,20 @@ def test_memory_grows_with_the_weights_not_with_weights_times_pairs():
 def test_without_power_iteration_the_published_bound_is_left_out_and_nothing_else_changes():
     with_bound = twin.run(experiment(), arms=ARMS[:1], draws=2, pilots=1, power_iterations=0)
     without = twin.run(experiment(), arms=ARMS[:1], draws=2, pilots=1, power_iterations=None)
-    assert without.published.isna().all() and with_bound.published.notna().all()
-    assert without.drop(columns="published").equals(with_bound[without.columns].drop(columns="published"))
+    bounds_ = ["published", "certified"]
+    assert without[bounds_].isna().all(axis=None) and with_bound[bounds_].notna().all(axis=None)
+    assert without.drop(columns=bounds_).equals(with_bound[without.columns].drop(columns=bounds_))
+
+
+def test_without_pilots_the_law_is_left_out_and_nothing_else_changes():
+    arms = [ARMS[0], ARMS[-1]]
+    with_pilots, without = (twin.run(experiment(), arms=arms, draws=2, pilots=pilots) for pilots in (2, 0))
+    law = ["mean_square", "pilots", "sqrt_steps", "sigma", "amplification", "memory"]
+    random = without.scheme == "ML-CLAP"
+    assert without[random][law].isna().all(axis=None) and with_pilots[law].notna().all(axis=None)
+    assert not without[~random][law[:3]].to_numpy().any()  # KCL's is known
+    rest = without.columns.drop([*law, "scheme"])
+    np.testing.assert_allclose(without[rest], with_pilots[rest], rtol=1e-9)
 
 
 def test_principal_components_are_a_rotation_of_the_centred_features():
