@@ -139,7 +139,7 @@ def _evaluate(options: argparse.Namespace) -> dict:
 
 
 def _search(options: argparse.Namespace) -> dict:
-    from atri_lib.data.manifest import read_audio
+    from atri_lib.audio import read_audio
     from atri_lib.search import Index, Searcher, SearchError, check_query, index_folder, index_sentences
     from atri_lib.training import Run
 

@@ -11,14 +11,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from atri_lib import storage
+from atri_lib.audio import SUFFIXES, read_audio, sound_files
 from atri_lib.data.features import encode_clips
-from atri_lib.data.manifest import read_audio
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.languages import language
 from atri_lib.progress import progress
 from atri_lib.training import Run, TrainingData
-
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 
 class SearchError(ValueError):
@@ -107,14 +105,12 @@ class Index:
 
 
 def index_folder(searcher: Searcher, folder: str | os.PathLike) -> Index:
-    """Embed every audio file below a folder (not macOS's `._*`). Unreadable files are named in a SearchError."""
+    """Embed every audio file below a folder that is not hidden. Unreadable files are named in a SearchError."""
     folder = pathlib.Path(folder).expanduser()
     if not folder.is_dir():
         raise SearchError(f"{folder}: no such folder")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
-    files = [path for path in files if not path.name.startswith("._")]
-    if not files:
-        raise SearchError(f"{folder}: no audio files ({', '.join(AUDIO_SUFFIXES)}) to search in")
+    if not (files := sound_files(folder)):
+        raise SearchError(f"{folder}: no audio files ({', '.join(SUFFIXES)}) to search in")
     rows, broken = [], []
     for path in progress(files, "embedding sounds", unit="file"):
         try:
