@@ -44,8 +44,7 @@ def read_audio(path: str | os.PathLike) -> np.ndarray:
 def check_header(path: str | os.PathLike) -> None:
     """Raises what read_audio raises as far as the header tells."""
     header = _header(path)
-    if header.frames < MIN_SECONDS * header.samplerate:
-        seconds = header.frames / header.samplerate
+    if (seconds := header.frames / header.samplerate) < MIN_SECONDS:
         raise UnreadableSound(f"{path}: {seconds:.3f} s of audio, {MIN_SECONDS} s is the least")
 
 
