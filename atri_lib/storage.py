@@ -34,8 +34,8 @@ def cache_dir(*parts: str) -> pathlib.Path:
 
     Raises OSError naming ATRI_CACHE when it is not there and cannot be made.
     """
-    caches = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    folder = pathlib.Path(os.environ.get("ATRI_CACHE") or pathlib.Path(caches, "atri_lib"), *parts).expanduser()
+    root = os.environ.get("ATRI_CACHE") or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "atri_lib")
+    folder = pathlib.Path(root, *parts).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
