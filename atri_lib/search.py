@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from atri_lib import storage
 from atri_lib.audio import SUFFIXES, read_audio, sound_files
+from atri_lib.data.dataset import text_fault
 from atri_lib.data.features import encode_clips
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.languages import language
@@ -54,11 +55,9 @@ class Searcher:
 
 
 def check_query(text: str) -> None:
-    """Raises SearchError for a text without a visible character, or with half of one (a lone surrogate)."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise SearchError(f"the text {text!r} holds half of a character; type it anew, or save it as UTF-8")
-    if not any(character.isprintable() and not character.isspace() for character in text):
-        raise SearchError(f"the text {text!r} is empty; describe a sound")
+    """Raises SearchError for a text without a visible character, with half of one (a lone surrogate), or too long."""
+    if fault := text_fault(text):
+        raise SearchError(f"the text {text[:40]!r} {fault}; describe a sound")
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,10 @@ def player(waveform: np.ndarray, label: str = "") -> Player:
 
 
 class Interactive:
-    """A plotly figure that probes in JupyterLab and in the built page, without a network."""
+    """A plotly figure that probes in JupyterLab and in the built page, without a network; alt: what it shows."""
 
     def __init__(self, figure, alt: str) -> None:
+        figure.update_layout(template="plotly_white", margin={"l": 60, "r": 20, "t": 40, "b": 50}, height=420)
         self.figure, self.alt = figure, alt
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
@@ -112,7 +113,4 @@ class Interactive:
                 "text/plain": f"[interactive figure] {self.alt}"}  # fmt: skip
 
 
-def interactive(figure, alt: str) -> Interactive:
-    """Wrap a plotly figure for display; alt: what it shows, for readers who cannot see it."""
-    figure.update_layout(template="plotly_white", margin={"l": 60, "r": 20, "t": 40, "b": 50}, height=420)
-    return Interactive(figure, alt)
+interactive = Interactive
