@@ -4,7 +4,6 @@ import base64
 import hashlib
 import html
 import io
-import itertools
 import json
 import os
 from collections.abc import Sequence
@@ -56,11 +55,13 @@ def encode_ogg(waveform: np.ndarray) -> bytes:
 
     if waveform.size == 0:
         raise ValueError("cannot play an empty waveform")
-    for divisor, level in itertools.product((1, 2), (0.5, 0.7, 0.85, 1.0)):
-        sound, stream = resample_poly(waveform, 1, divisor), io.BytesIO()
-        soundfile.write(stream, sound, RATE // divisor, "VORBIS", format="OGG", compression_level=level)
-        if stream.tell() <= LIMIT:
-            return stream.getvalue()
+    for divisor in (1, 2):
+        sound = resample_poly(waveform, 1, divisor)
+        for level in (0.5, 0.7, 0.85, 1.0):
+            stream = io.BytesIO()
+            soundfile.write(stream, sound, RATE // divisor, "VORBIS", format="OGG", compression_level=level)
+            if stream.tell() <= LIMIT:
+                return stream.getvalue()
     raise ValueError(f"{len(waveform) / RATE:.1f} s of sound do not fit {LIMIT} bytes: play a shorter clip")
 
 
