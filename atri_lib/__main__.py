@@ -139,7 +139,7 @@ def _evaluate(options: argparse.Namespace) -> dict:
 
 
 def _search(options: argparse.Namespace) -> dict:
-    from atri_lib.data.manifest import read_audio
+    from atri_lib.audio import read_audio
     from atri_lib.search import Index, Searcher, SearchError, check_query, index_folder, index_sentences
     from atri_lib.training import Run
 
@@ -228,9 +228,8 @@ COMMANDS = {
     "scenes": ("Compose scenes of recorded sounds and write them as audio files + manifest.",
         "--out my_scenes --train 200 --val 40 --test 60", {
             "--out": FILE | {"required": True, "help": "folder to write (audio and manifest.jsonl)"},
-            "--train": NUMBER | {"default": 2000, "help": "number of train scenes (%(default)s)"},
-            "--val": NUMBER | {"default": 250, "help": "number of val scenes (%(default)s)"},
-            "--test": NUMBER | {"default": 500, "help": "number of test scenes (%(default)s)"},
+            **{f"--{split}": NUMBER | {"default": size, "help": f"number of {split} scenes (%(default)s)"}
+               for split, size in {"train": 2000, "val": 250, "test": 500}.items()},
             "--seed": {"type": lambda text: _whole(text, 0), "default": 0, "help": "all follows from it (%(default)s)"},
         }, _scenes),
     "features": ("Compute and cache what the frozen encoders say of a dataset.", "--profile book", {}, _features),

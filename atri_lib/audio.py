@@ -13,12 +13,19 @@ SAMPLE_RATE = 16_000
 MIN_SECONDS, MAX_SECONDS = 0.1, 600
 HIGHEST_RATE = 192_000  # with MAX_SECONDS: at most 0.5 GB of samples, whatever a header says
 LOUDEST = 100.0  # full scale is 1
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 _CUT = re.compile(r"^ ?(?:data|SSND)\s*: (\d+) \(should be \d+\)", re.MULTILINE)  # of libsndfile's log
 _STREAMED = 0x7FFF0000  # lengths from here on mean: unknown when the header was written
 
 
 class UnreadableSound(ValueError):
     """An audio file that cannot be decoded, or holds what the library does not take; the message names it."""
+
+
+def sound_files(folder: str | os.PathLike) -> list[pathlib.Path]:
+    """The audio files below a folder, sorted; hidden ones are none (macOS leaves "._name" beside a file)."""
+    found = sorted(pathlib.Path(folder).rglob("*"))
+    return [path for path in found if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
 
 
 def read_audio(path: str | os.PathLike) -> np.ndarray:
@@ -37,8 +44,7 @@ def read_audio(path: str | os.PathLike) -> np.ndarray:
 def check_header(path: str | os.PathLike) -> None:
     """Raises what read_audio raises as far as the header tells."""
     header = _header(path)
-    if header.frames < MIN_SECONDS * header.samplerate:
-        seconds = header.frames / header.samplerate
+    if (seconds := header.frames / header.samplerate) < MIN_SECONDS:
         raise UnreadableSound(f"{path}: {seconds:.3f} s of audio, {MIN_SECONDS} s is the least")
 
 

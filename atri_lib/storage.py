@@ -34,15 +34,13 @@ def cache_dir(*parts: str) -> pathlib.Path:
 
     Raises OSError naming ATRI_CACHE when it is not there and cannot be made.
     """
-    root = os.environ.get("ATRI_CACHE")
-    if not root:
-        root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "atri_lib"
+    root = os.environ.get("ATRI_CACHE") or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "atri_lib")
     folder = pathlib.Path(root, *parts).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        advice = "set ATRI_CACHE to a folder that can be written"
-        raise OSError(f"{folder}: the cache cannot be made there ({error.strerror}); {advice}") from error
+        said = f"{folder}: the cache cannot be made there ({error.strerror})"
+        raise OSError(f"{said}; set ATRI_CACHE to a folder that can be written") from error
     return folder
 
 

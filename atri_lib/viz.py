@@ -56,7 +56,7 @@ def encode_ogg(waveform: np.ndarray) -> bytes:
     if waveform.size == 0:
         raise ValueError("cannot play an empty waveform")
     for divisor in (1, 2):
-        sound = waveform if divisor == 1 else resample_poly(waveform, 1, 2)
+        sound = resample_poly(waveform, 1, divisor)
         for level in (0.5, 0.7, 0.85, 1.0):
             stream = io.BytesIO()
             soundfile.write(stream, sound, RATE // divisor, "VORBIS", format="OGG", compression_level=level)
@@ -99,9 +99,10 @@ def player(waveform: np.ndarray, label: str = "") -> Player:
 
 
 class Interactive:
-    """A plotly figure that probes in JupyterLab and in the built page, without a network."""
+    """A plotly figure that probes in JupyterLab and in the built page, without a network; alt: what it shows."""
 
     def __init__(self, figure, alt: str) -> None:
+        figure.update_layout(template="plotly_white", margin={"l": 60, "r": 20, "t": 40, "b": 50}, height=420)
         self.figure, self.alt = figure, alt
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
@@ -113,10 +114,7 @@ class Interactive:
                 "text/plain": f"[interactive figure] {self.alt}"}  # fmt: skip
 
 
-def interactive(figure, alt: str) -> Interactive:
-    """Wrap a plotly figure for display; alt: what it shows, for readers who cannot see it."""
-    figure.update_layout(template="plotly_white", margin={"l": 60, "r": 20, "t": 40, "b": 50}, height=420)
-    return Interactive(figure, alt)
+interactive = Interactive
 
 
 class Explorable:

@@ -7,18 +7,20 @@ the ML-AudioCaps corpus. The order of work: read_*, translate, with_translations
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from atri_lib import storage
-from atri_lib.audio import SAMPLE_RATE, UnreadableSound, check_header, read_audio, write_audio
-from atri_lib.data.translation import CsvError, Translation, csv_rows
+from atri_lib.audio import SAMPLE_RATE, UnreadableSound, check_header, read_audio, sound_files, write_audio
+from atri_lib.data.translation import Translation, csv_rows
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
-from atri_lib.storage import offline
 
 CAPTIONS = 5  # of each validation and test clip in both corpora, and of each training clip of Clotho
-AUDIO = (".wav", ".flac", ".ogg", ".mp3")
+DOWNLOADS = {  # name -> subsets and options of aac-datasets
+    "audiocaps": (("train", "val", "test"), {"sr": SAMPLE_RATE}),
+    "clotho": (("dev", "val", "eval"), {}),
+}
 SUBSETS = {"train": "development", "val": "validation", "test": "evaluation"}
 AUDIOCAPS_COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
 
@@ -36,6 +38,10 @@ class Clip:
     audio: pathlib.Path | None
     captions: Mapping[str, tuple[str, ...]]
     numbers: tuple[str, ...]
+
+    def saying(self, captions: Mapping[str, tuple[str, ...]]) -> "Clip":
+        """The clip with captions in more languages, or with others."""
+        return replace(self, captions={**self.captions, **captions})
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,9 @@ def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
     AudioCaps comes from YouTube and needs yt-dlp and ffmpeg; videos that are gone become `Corpus.missing`.
     Raises CorpusError with the command to run when aac-datasets is not installed.
     """
-    if name not in ("audiocaps", "clotho"):
+    if name not in DOWNLOADS:
         raise CorpusError(f"no corpus {name!r}: use audiocaps or clotho")
-    if offline():
+    if storage.offline():
         raise CorpusError(f"downloading {name}: ATRI_OFFLINE forbids all network; give a local copy to read_{name}")
     try:
         from aac_datasets.datasets import functional
@@ -71,8 +77,7 @@ def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
         ) from error
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    subsets = {"clotho": ("dev", "val", "eval"), "audiocaps": ("train", "val", "test")}[name]
-    options = {"sr": SAMPLE_RATE} if name == "audiocaps" else {}
+    subsets, options = DOWNLOADS[name]
     for subset in subsets:
         getattr(functional, f"download_{name}_dataset")(root=str(folder), subset=subset, verbose=1, **options)
     return folder
@@ -85,7 +90,7 @@ def read_clotho(folder: str | os.PathLike) -> Corpus:
     there is none, CsvError naming file and line for a faulty table.
     """
     folder, clips = pathlib.Path(folder), []
-    audio = {(path.parent.name, path.name): path for path in _audio_files(folder)}
+    audio = {(path.parent.name, path.name): path for path in sound_files(folder)}
     names = [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
     for split, subset in SUBSETS.items():
         for row in _table(folder, f"clotho_captions_{subset}.csv", ["file_name", *names]):
@@ -103,7 +108,7 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     validation or test clip has not five captions; CsvError naming file and line for a faulty table.
     """
     folder, clips = pathlib.Path(folder), []
-    audio = {path.stem: path for path in _audio_files(folder)}
+    audio = {path.stem: path for path in sound_files(folder)}
     for split in SUBSETS:
         rows: dict[tuple[str, str], list[dict[str, str]]] = {}
         for row in _table(folder, f"{split}.csv", AUDIOCAPS_COLUMNS):
@@ -118,22 +123,13 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     return _corpus("audiocaps", folder, clips)
 
 
-def _audio_files(folder: pathlib.Path) -> Iterable[pathlib.Path]:
-    found = sorted(folder.rglob("*"))  # macOS leaves "._name" beside a file
-    return (path for path in found if path.suffix.lower() in AUDIO and not path.name.startswith("."))
-
-
 def _table(folder: pathlib.Path, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of the one file of that name below a folder, none of `columns` empty; [] without the file."""
     found = sorted(folder.rglob(name))
     if len(found) > 1:
         listed = ", ".join(str(path) for path in found)
         raise CorpusError(f"{folder} holds {name} {len(found)} times ({listed}): give the folder of one version")
-    rows = csv_rows(found[0], columns) if found else []
-    for line, row in rows:
-        if empty := [column for column in columns if not row[column]]:
-            raise CsvError(f"{found[0]}:{line}: {empty[0]} is empty")
-    return [row for _, row in rows]
+    return [row for _, row in csv_rows(found[0], columns, filled=columns)] if found else []
 
 
 def _corpus(name: str, folder: pathlib.Path, clips: list[Clip]) -> Corpus:
@@ -150,15 +146,14 @@ def with_translations(corpus: Corpus, translations: Mapping[str, Sequence[Transl
     Raises CorpusError for a caption without a translation, or with an empty one.
     """
     tables = {code: {entry.sentence: entry.text for entry in entries} for code, entries in translations.items()}
-    clips = []
     for clip in corpus.clips:
-        captions = dict(clip.captions)
         for code, texts in tables.items():
-            for english in captions["eng"]:
-                if not texts.get(english, "").strip():
-                    raise CorpusError(f"{corpus.name}: no {code} translation of {english!r} ({clip.split}/{clip.id})")
-            captions[code] = tuple(texts[english] for english in captions["eng"])
-        clips.append(replace(clip, captions=captions))
+            if lacking := [english for english in clip.captions["eng"] if not texts.get(english, "").strip()]:
+                raise CorpusError(f"{corpus.name}: no {code} translation of {lacking[0]!r} ({clip.split}/{clip.id})")
+    clips = (
+        clip.saying({code: tuple(map(texts.get, clip.captions["eng"])) for code, texts in tables.items()})
+        for clip in corpus.clips
+    )
     return replace(corpus, clips=tuple(clips))
 
 
@@ -172,8 +167,7 @@ def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corp
     texts: dict[str, str] = {}
     for split in SUBSETS:
         tables = [pathlib.Path(folder, name) for name in (f"{split}.csv", f"{split}_auto.csv")]
-        table = next((path for path in tables if path.is_file()), None)
-        if table is not None:
+        for table in [path for path in tables if path.is_file()][:1]:
             texts |= {row["audiocap_id"]: row["caption"] for _, row in csv_rows(table, AUDIOCAPS_COLUMNS)}
     if not texts:
         raise CorpusError(f"{folder}: no train.csv, val.csv or test.csv of ML-AudioCaps here")
@@ -185,7 +179,7 @@ def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corp
             number = clip.numbers[japanese.index("")]
             raise CorpusError(f"{folder}: no Japanese for audiocap_id {number}; add translations to jpn first")
         rest += sum(not texts.get(number) for number in clip.numbers)
-        clips.append(replace(clip, captions=dict(clip.captions) | {"jpn": japanese}))
+        clips.append(clip.saying({"jpn": japanese}))
     return replace(corpus, clips=tuple(clips)), rest
 
 

@@ -51,7 +51,7 @@ def text_fault(text: str) -> str | None:
         return f"has {len(text)} characters, {CAPTION_LIMIT} are the most: shorten it"
     kinds = {unicodedata.category(character) for character in text}
     if "Cs" in kinds:
-        return "holds half of a surrogate pair, which is no character: save the file as UTF-8"
+        return "holds half of a character (a lone surrogate): save the text as UTF-8"
     return None if any(kind[0] not in "CZ" for kind in kinds) else "is empty"
 
 

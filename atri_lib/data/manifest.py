@@ -1,6 +1,5 @@
 """Sounds with captions in eight languages as a folder: manifest.jsonl and audio files."""
 
-import functools
 import json
 import os
 import pathlib
@@ -19,7 +18,6 @@ from atri_lib.data.dataset import SPLITS, Dataset, captions_fault
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
 
-AUDIO_FORMATS = ("flac", "wav")
 FORMAT = 1  # raise it when the same files are decoded to other samples: features of the old ones are not used again
 _SHOWN = 10  # faults listed in one error
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -54,20 +52,23 @@ class AudioCaptions(Dataset):
         return self.read(range(len(self))[index])
 
 
+def _tuple(given: object) -> tuple:
+    """Of what may be one text, several, or anything that JSON holds."""
+    return tuple(given) if isinstance(given, list) else (given,)
+
+
 _Text = Annotated[str, pydantic.StringConstraints(strip_whitespace=True)]
-_OneOrMore = pydantic.BeforeValidator(  # a tuple of what may be one text, or anything that JSON holds
-    lambda given: tuple(given) if isinstance(given, list) else (given,)
-)
+_Name = Annotated[str, pydantic.StringConstraints(min_length=1)]
 
 
 class _Line(pydantic.BaseModel):
     """A line of a manifest; `name` is its id, by default the path of the audio."""
 
     model_config = pydantic.ConfigDict(strict=True)
-    audio: Annotated[str, pydantic.StringConstraints(min_length=1)]
+    audio: _Name
     split: Literal[SPLITS]
-    captions: dict[str, Annotated[tuple[_Text, ...], _OneOrMore]]
-    id: Annotated[str, pydantic.StringConstraints(min_length=1)] | None = None
+    captions: dict[str, Annotated[tuple[_Text, ...], pydantic.BeforeValidator(_tuple)]]
+    id: _Name | None = None
 
     @pydantic.field_validator("captions")
     @classmethod
@@ -81,15 +82,14 @@ class _Line(pydantic.BaseModel):
         return self.id or os.path.normpath(self.audio)
 
 
-def load_manifest(path: str | os.PathLike, *, check_audio: bool = True) -> dict[str, AudioCaptions]:
+def load_manifest(path: str | os.PathLike) -> dict[str, AudioCaptions]:
     """The datasets of a manifest by split, those of train, val and test that it has.
 
     path: a .jsonl file, or a folder with manifest.jsonl. One clip a line, audio relative to the manifest:
     {"audio": "dog.wav", "split": "train", "captions": {"eng": "A dog." or ["A dog.", ...], ... all eight}}; an "id",
     different for each clip of a split, may be given (else the audio path). Every audio file is read once for the
-    checksum; check_audio=False leaves its header unread until the clip is used. Raises ManifestError listing
-    file:line of what is wrong: at most ten faults at once. Audio outside the manifest's folder is wrong, also behind a
-    link, and so is the same audio in two splits.
+    checksum. Raises ManifestError listing file:line of what is wrong: at most ten faults at once. Audio outside the
+    manifest's folder is wrong, also behind a link, and so is the same audio in two splits.
     """
     path = pathlib.Path(path)
     path = path / "manifest.jsonl" if path.is_dir() else path
@@ -106,8 +106,7 @@ def load_manifest(path: str | os.PathLike, *, check_audio: bool = True) -> dict[
             for what, key in once.items():
                 if (before := seen.setdefault(key, number)) != number:
                     raise ManifestError(f"{what} is on line {before} already; keep a clip's captions together")
-            if check_audio:
-                check_header(audio)
+            check_header(audio)
             sums[number] = storage.sha256_file(audio)
             twin = seen.setdefault(sums[number], number)
             if lines[twin].split != line.split:
@@ -116,8 +115,7 @@ def load_manifest(path: str | os.PathLike, *, check_audio: bool = True) -> dict[
         except (ManifestError, UnreadableSound, OSError) as error:
             faults.append(f"{path}:{number}: {error}")
     if faults:
-        more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        raise ManifestError("\n".join(faults[:_SHOWN] + more))
+        raise ManifestError("\n".join(faults[:_SHOWN] + [f"and {len(faults) - _SHOWN} more"] * (len(faults) > _SHOWN)))
     if not lines:
         raise ManifestError(f"{path}: empty; write one JSON object per clip and line")
     datasets = {split: [n for n, line in lines.items() if line.split == split] for split in SPLITS}
@@ -149,23 +147,16 @@ def _dataset(path: pathlib.Path, rows: list[tuple[_Line, str]]) -> AudioCaptions
         ids=tuple(line.name for line, _ in rows),
         captions=tuple(line.captions for line, _ in rows),
         checksum=storage.checksum(FORMAT, *([line.name, line.captions, audio] for line, audio in rows)),
-        read=functools.partial(_read, tuple(path.parent / line.audio for line, _ in rows)),
+        read=lambda index: read_audio(path.parent / rows[index][0].audio),
     )
 
 
-def _read(paths: tuple[pathlib.Path, ...], index: int) -> np.ndarray:
-    return read_audio(paths[index])
+def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> pathlib.Path:
+    """Write datasets as a folder with manifest.jsonl and 16-bit FLAC files, and return the path of the manifest.
 
-
-def write_manifest(
-    splits: Mapping[str, Dataset], folder: str | os.PathLike, audio_format: str = "flac"
-) -> pathlib.Path:
-    """Write datasets as a folder with manifest.jsonl and 16-bit audio files, and return the path of the manifest.
-
-    audio_format: "flac" or "wav". The folder appears when it is complete, where a link points if it is one, with the
-    permissions of an empty folder that was there. Raises ManifestError, before a sound is rendered, when something is
-    there or it cannot be put in place, and for a split or a format that load_manifest would not read; afterwards, when
-    another process has put something there meanwhile.
+    The folder appears when it is complete, where a link points if it is one, with the permissions of an empty folder
+    that was there. Raises ManifestError, before a sound is rendered, when something is there or it cannot be put in
+    place, and for an unknown split; afterwards, when another process has put something there meanwhile.
     """
     given, folder = folder, pathlib.Path(folder).resolve()
     if folder == pathlib.Path.cwd():
@@ -174,8 +165,6 @@ def write_manifest(
         raise ManifestError(f"{given} exists and is not an empty folder; remove it or choose another")
     if unknown := [split for split in splits if split not in SPLITS]:
         raise ManifestError(f"unknown split {unknown[0]!r}: use {', '.join(SPLITS)}")
-    if audio_format not in AUDIO_FORMATS:
-        raise ManifestError(f"unknown audio format {audio_format!r}: use {' or '.join(AUDIO_FORMATS)}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as holder:
         if folder.exists():
@@ -184,7 +173,7 @@ def write_manifest(
         for split, dataset in splits.items():
             (partial / "audio" / split).mkdir(parents=True)
             for i in progress(range(len(dataset)), f"writing {split}", unit="clip"):
-                audio = f"audio/{split}/{i:05d}.{audio_format}"
+                audio = f"audio/{split}/{i:05d}.flac"
                 write_audio(partial / audio, dataset.waveform(i))
                 entry = {"id": dataset.ids[i], "audio": audio, "split": split, "captions": dataset.captions[i]}
                 lines.append(json.dumps(entry, ensure_ascii=False) + "\n")

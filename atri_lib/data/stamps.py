@@ -35,7 +35,7 @@ def is_effect(path: pathlib.PurePath) -> bool:
 def find_stamps() -> pathlib.Path:
     """The `stamps` folder: of the installed package, else from the cache, else fetched. Raises SoundsUnavailable."""
     cached = cache_dir("tuxpaint") / "stamps"
-    if INSTALLED.is_dir() and any(is_effect(path.relative_to(INSTALLED)) for path in INSTALLED.rglob("*.ogg")):
+    if any(is_effect(path.relative_to(INSTALLED)) for path in INSTALLED.rglob("*.ogg")):
         return INSTALLED
     if not cached.is_dir():
         fetch_stamps(cached)
@@ -78,8 +78,8 @@ def download(folder: pathlib.Path) -> pathlib.Path:
     settings |= {"Acquire::Languages": "none", "Acquire::http::Timeout": 20, "Acquire::https::Timeout": 20}
     apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in settings.items())]
     log = folder / "log.txt"
-    for label, action in (("reading the package list", ["update"]), ("fetching the recordings", ["download", PACKAGE])):
-        total = MEGABYTES if action[0] == "download" else None
+    update = ("reading the package list", ["update"], None)
+    for label, action, total in (update, ("fetching the recordings", ["download", PACKAGE], MEGABYTES)):
         with (
             open(log, "wb") as output,
             _child([*apt, *action], cwd=folder, stdout=output, stderr=output) as process,
@@ -132,23 +132,18 @@ def _unavailable(reason: str) -> SoundsUnavailable:
 def _child(command: list, **options) -> Iterator[subprocess.Popen]:
     """A process that ends with the block, and with this process however it ends."""
     options["env"] = os.environ | {"LC_ALL": "C"}
-    process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], **options)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @contextlib.contextmanager
 def _tar_of(package: pathlib.Path) -> Iterator[tarfile.TarFile]:
-    command = ["dpkg-deb", "--fsys-tarfile", package]
+    command, pipes = ["dpkg-deb", "--fsys-tarfile", package], {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     try:
-        with (
-            _child(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process,
-            process.stdout,
-            tarfile.open(fileobj=process.stdout, mode="r|") as archive,
-        ):
+        with _child(command, **pipes) as process, tarfile.open(fileobj=process.stdout, mode="r|") as archive:
             yield archive
             while process.stdout.read(2**20):
                 pass

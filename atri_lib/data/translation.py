@@ -37,27 +37,25 @@ class Translation:
     truncated: bool = False
 
 
-class TranslationCache:
-    """Finished translations in a JSONL file that only grows and that several processes may share.
+FIELDS = ("model", "beams", "max_tokens", "source", "language", "sentence", "text", "truncated")
 
-    A kill loses at most the batch in work: a line cut short is skipped when reading, and translated again.
+
+class TranslationCache(dict):
+    """(model, beams, max_tokens, source, language, sentence) -> (text, truncated): all that was translated before.
+
+    The JSONL file behind it only grows, and several processes may share it. A kill loses at most the batch in work: a
+    line cut short is skipped when reading, and translated again.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = pathlib.Path(path)
-        self._texts: dict[tuple, tuple[str, bool]] = {}
-        if self.path.exists():
-            for line in self.path.read_bytes().splitlines():
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    self._keep(json.loads(line))
+        for line in self.path.read_bytes().splitlines() if self.path.exists() else ():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                self._keep(json.loads(line))
 
     def _keep(self, record: dict) -> None:
         *key, text, truncated = (record[name] for name in FIELDS)
-        self._texts[tuple(key)] = (text, truncated)
-
-    def get(self, *key) -> tuple[str, bool] | None:
-        """(text, truncated) of a (model, beams, max_tokens, source, language, sentence), or None."""
-        return self._texts.get(key)
+        self[tuple(key)] = (text, truncated)
 
     def add(self, records: Sequence[dict]) -> None:
         """Append a batch of records with the keys FIELDS and make sure it is on disk."""
@@ -69,9 +67,6 @@ class TranslationCache:
             os.fsync(stream.fileno())
         for record in records:
             self._keep(record)
-
-
-FIELDS = ("model", "beams", "max_tokens", "source", "language", "sentence", "text", "truncated")
 
 
 def translate(
@@ -109,7 +104,7 @@ def translate(
     settings = {"model": weights, "beams": beams, "max_tokens": max_tokens, "source": source}
     key = tuple(settings.values())
     missing = {
-        code: sorted({s for s in sentences if known.get(*key, code, s) is None}, key=lambda s: (-len(s), s))
+        code: sorted({s for s in sentences if (*key, code, s) not in known}, key=lambda s: (-len(s), s))
         for code in targets
     }
     if any(missing.values()):
@@ -121,7 +116,7 @@ def translate(
                     settings | {"language": code, "sentence": sentence, "text": text, "truncated": truncated}
                     for sentence, (text, truncated) in zip(batch, generate(batch, code), strict=True)
                 ])  # fmt: skip
-    return {code: [Translation(s, code, *known.get(*key, code, s)) for s in sentences] for code in targets}
+    return {code: [Translation(s, code, *known[*key, code, s]) for s in sentences] for code in targets}
 
 
 def _load(folder: pathlib.Path, source: str, targets: list[str], beams: int, max_tokens: int, device: str) -> Callable:
@@ -160,32 +155,31 @@ def _load(folder: pathlib.Path, source: str, targets: list[str], beams: int, max
 def _pair_of(tokenizer, model, source: str, targets: list[str]) -> dict[str, tuple[str, int | None]]:
     """How the checkpoint is told each target: (text put before the sentence, first token forced)."""
 
-    def number(token: str) -> int | None:
-        found = tokenizer.convert_tokens_to_ids(token)
-        return None if found in (None, tokenizer.unk_token_id) else found
+    def first(tokens: Sequence[str]) -> str | None:
+        unknown = (None, tokenizer.unk_token_id)
+        return next((token for token in tokens if tokenizer.convert_tokens_to_ids(token) not in unknown), None)
 
-    def tag(code: str) -> tuple[str, int]:
-        entry = language(code)
-        short = entry.locale.split("_")[0]
-        names = {entry.nllb: entry.nllb, f"__{short}__": short}  # NLLB-200, M2M-100
-        names |= {token: token for token in (f"{short}_XX", f"{short}_{short.upper()}", f"{short}_CN")}  # mBART-50
-        for token, name in names.items():
-            if (found := number(token)) is not None:
-                return name, found
+    def tag(code: str) -> str:
+        entry, short = language(code), _short(code)
+        forms = (entry.nllb, f"__{short}__", f"{short}_XX", f"{short}_{short.upper()}", f"{short}_CN")
+        if found := first(forms):  # of NLLB-200, M2M-100, mBART-50
+            return found
         raise CheckpointError(f"{model} has no language tag for {entry.name} ({code})")
 
     if hasattr(tokenizer, "src_lang"):
-        tokenizer.src_lang = tag(source)[0]
-        return {code: ("", tag(code)[1]) for code in targets}
-    pairs = {}
-    for code in targets:
-        short = language(code).locale.split("_")[0]
-        token = next((t for t in (f">>{code}<<", f"<2{short}>") if number(t) is not None), None)
-        told = getattr(tokenizer, "target_lang", None)
-        if token is None and (len(targets) > 1 or told not in (None, short, code)):
+        tokenizer.src_lang = tag(source).strip("_")
+        return {code: ("", tokenizer.convert_tokens_to_ids(tag(code))) for code in targets}
+    told, pairs = getattr(tokenizer, "target_lang", None), {}
+    for code in targets:  # Marian groups, MADLAD-400, a single pair
+        token = first((f">>{code}<<", f"<2{_short(code)}>"))
+        if token is None and (len(targets) > 1 or told not in (None, _short(code), code)):
             raise CheckpointError(f"{model} translates into {told or 'one language'} and has no tag for {code}")
-        pairs[code] = ("" if token is None else f"{token} ", None)
+        pairs[code] = (f"{token} " if token else "", None)
     return pairs
+
+
+def _short(code: str) -> str:
+    return language(code).locale.split("_")[0]
 
 
 def translate_to_csv(
@@ -230,13 +224,14 @@ def report(translations: Mapping[str, Sequence[Translation]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=["language", "problem", "sentence", "text"])
 
 
-def csv_rows(path: str | os.PathLike, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+def csv_rows(
+    path: str | os.PathLike, columns: Sequence[str], filled: Sequence[str] = ()
+) -> list[tuple[int, dict[str, str]]]:
     """(line number, row) of a UTF-8 CSV file with a header that has at least `columns`; cells are stripped.
 
     Raises CsvError, beginning with file:line, for a missing column, a row of another length, a cell that is too long,
-    or text that is not UTF-8; FileNotFoundError when there is no such file.
+    an empty one of a column in `filled`, or text that is not UTF-8; FileNotFoundError when there is no such file.
     """
-    path = pathlib.Path(path)
     rows = []
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
@@ -250,7 +245,7 @@ def csv_rows(path: str | os.PathLike, columns: Sequence[str]) -> list[tuple[int,
                 harmless = (cell[1:] if cell[:1] == "'" and FORMULA.match(cell) else cell for cell in row)
                 cells = {name: cell.strip() for name, cell in zip(header, harmless, strict=True)}
                 for name, cell in cells.items():
-                    if cell and (fault := text_fault(cell)):
+                    if (cell or name in filled) and (fault := text_fault(cell)):
                         raise CsvError(f"{path}:{reader.line_num}: {name} {fault}")
                 rows.append((reader.line_num, cells))
     except UnicodeDecodeError as error:
@@ -269,14 +264,11 @@ def read_translations(
     Raises CsvError naming file and line for a column that is no language, an empty cell, or a sentence translated in
     two ways; and naming the file when a sentence has no row.
     """
-    targets = [language(code).code for code in targets]
+    columns = ["sentence", *(language(code).code for code in targets)]
     found: dict[str, tuple[int, dict[str, str]]] = {}
-    for line, row in csv_rows(path, ["sentence", *targets]):
-        for column in row:
-            if column not in ("id", "sentence", *CODES):
-                raise CsvError(f"{path}:1: column {column!r} is no language code; use {', '.join(CODES)}")
-        if empty := [column for column in ("sentence", *targets) if not row[column]]:
-            raise CsvError(f"{path}:{line}: {empty[0]} is empty")
+    for line, row in csv_rows(path, columns, filled=columns):
+        if unknown := [column for column in row if column not in ("id", "sentence", *CODES)]:
+            raise CsvError(f"{path}:1: column {unknown[0]!r} is no language code; use {', '.join(CODES)}")
         texts = {code: row[code] for code in targets}
         first, before = found.setdefault(row["sentence"], (line, texts))
         if before != texts:

@@ -8,8 +8,6 @@ import pandas as pd
 from atri_lib.data.dataset import Dataset
 from atri_lib.languages import CODES
 
-COLUMNS = ["language", "captions", "share", "examples"]
-
 
 def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
     """Captions with a piece unknown to `text_encoder.unknown_pieces`: a row per language that has some.
@@ -25,7 +23,7 @@ def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
             shown = sorted(set(holding), key=lambda sentence: (len(sentence), sentence))[:3]
             examples = [f"{sentence} [{' '.join(pieces[sentence])}]" for sentence in shown]
             rows.append((code, len(holding), len(holding) / len(sentences), examples))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=["language", "captions", "share", "examples"])
 
 
 def report_unknown(splits: Mapping[str, Dataset], text_encoder) -> None:

@@ -148,8 +148,7 @@ def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     if "encoder_frontend.embed.weight" not in state:
         return {key: value for key, value in state.items() if key != "embed_positions.weights"}  # a constant
-    renamed = {}
-    for key, value in state.items():
-        renamed[functools.reduce(lambda name, pair: name.replace(*pair), RENAMED.items(), key)] = value
+    rename = functools.partial(functools.reduce, lambda name, pair: name.replace(*pair), RENAMED.items())
+    renamed = {rename(key): value for key, value in state.items()}
     rows = renamed["embed_tokens.weight"]
     return renamed | {"embed_tokens.weight": torch.cat([rows[CONTROL_ROWS], rows[4:]])}

@@ -156,7 +156,7 @@ def test_processes_share_a_cache_file(tmp_path):
         worker.join(30)
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
     assert len(lines) == 3 * 25 * 4 == len({line["sentence"] for line in lines})
-    assert TranslationCache(path).get("m", 1, 9, "eng", "fra", "c-24-3" * 200) == ("é", False)
+    assert TranslationCache(path)["m", 1, 9, "eng", "fra", "c-24-3" * 200] == ("é", False)
 
 
 def test_the_cache_is_keyed_by_model_language_and_settings(model, tmp_path, calls):
