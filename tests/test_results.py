@@ -10,6 +10,7 @@ import pytest
 from atri_lib import results, studies
 from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.data.sounds import SoundsUnavailable
+from atri_lib.evaluation import paired_bootstrap
 from atri_lib.results import LOWER_IS_BETTER, MEASURES, Result, ResultsError
 from atri_lib.training import TrainConfig
 
@@ -80,6 +81,16 @@ def test_measures_are_those_of_the_evaluation():
     for name, expected in (("mrv", evaluation.mean_rank_variance), ("rank_std", evaluation.mean_rank_std)):
         assert MEASURES[name](ranks).mean() == pytest.approx(np.mean([expected(one) for one in ranks]))
     assert MEASURES["T2A R@1"](ranks).mean() == pytest.approx(100 * (ranks == 1).mean())
+
+
+def test_a_contrast_is_the_paired_bootstrap_of_the_evaluation():
+    runs = [shifted("a", seed, 4) for seed in range(5)] + [shifted("b", seed, 5) for seed in range(5)]
+    ours = results.contrast(runs, "a", "b", "mrv", repeats=20_000)
+    theirs = paired_bootstrap(*(MEASURES["mrv"](results.ranks_of(runs, label)) for label in "ab"), repeats=20_000)
+    assert ours.difference == pytest.approx(theirs.difference)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.02 * (theirs.high - theirs.low))
+    with pytest.raises(ResultsError, match="not the same seeds and captions"):
+        results.contrast(runs[:-1], "a", "b", "mrv")
 
 
 def test_verdicts_hold_are_refuted_or_stay_open(tmp_path):
