@@ -122,6 +122,11 @@ def folder() -> list[Item]:
     return _seeds(8, MAIN, epochs=40, data=str(scratch_manifest().parent))
 
 
+def folder_of_scenes() -> list[Item]:
+    """One round of eight epochs, as in `fresh(8)`, on as many scenes of the other recordings as the book has."""
+    return _seeds(16, MAIN, epochs=8, data=str(scratch_manifest((2000, 250, 500)).parent))
+
+
 def numbers() -> list[Item]:
     """Chapter 12: m of 8 languages, Latin and CACL with small projections, at 7 epochs and at about equal seconds.
 
@@ -155,6 +160,7 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "dose_16_e5": lambda: dose(16, "e5"),
     "triangle_e5": lambda: triangle("e5", 3),
     "folder": folder,
+    "folder_8": folder_of_scenes,
     "numbers": numbers,
     "fresh_8": lambda: fresh(8, 16),
     "fresh_30": lambda: fresh(30),
