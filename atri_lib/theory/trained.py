@@ -4,7 +4,7 @@
 itself, step by step: its weights, its order of clips, its learning rates and its dropout masks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,22 +85,25 @@ class Trainee:
         config = self.config.replace(scheme=name, seed=self.config.seed if seed is None else seed, **settings)
         return config.build_scheme(len(self.source))
 
-    def loss(self, weights: Tensor, scheme: Scheme, moment: Moment) -> Tensor:
-        """What a step of training minimises at weights [D], dropout included; nats."""
-        texts = self._texts(scheme, moment)
-        torch.manual_seed(moment.seed)
-        clips = self.source.clips(moment.rows)
-        audio, encoded = functional_call(self.pairs, self.parts(weights), (clips, torch.cat(texts)))
-        encoded = encoded.unflatten(0, (len(texts), -1)).transpose(0, 1)  # [B, m, d]
-        return scheme.loss(audio, encoded, self.config.temperature)
+    def loss(self, scheme: Scheme, moment: Moment) -> Callable[[Tensor], Tensor]:
+        """What a step of training minimises, dropout included: weights [D] to nats."""
+        clips, texts = self.source.clips(moment.rows), self._texts(scheme, moment)
+
+        def at(weights: Tensor) -> Tensor:
+            torch.manual_seed(moment.seed)
+            audio, encoded = functional_call(self.pairs, self.parts(weights), (clips, torch.cat(texts)))
+            encoded = encoded.unflatten(0, (len(texts), -1)).transpose(0, 1)  # [B, m, d]
+            return scheme.loss(audio, encoded, self.config.temperature)
+
+        return at
 
     def slope(self, weights: Tensor, scheme: Scheme, moment: Moment) -> Tensor:
         """The gradient [D] that a step of training follows."""
-        return grad(self.loss)(weights, scheme, moment)
+        return grad(self.loss(scheme, moment))(weights)
 
     def slope_from(self, anchor: Tensor, weights: Tensor, scheme: Scheme, moment: Moment) -> Tensor:
         """The gradient at `weights` as seen from `anchor`: the anchor's, plus its Hessian times the way."""
-        return sum(jvp(lambda w: self.slope(w, scheme, moment), (anchor,), (weights - anchor,)))
+        return sum(jvp(grad(self.loss(scheme, moment)), (anchor,), (weights - anchor,)))
 
     def optimizer(self, weights: Tensor) -> torch.optim.Optimizer:
         """The run's optimiser on a flat copy of the weights, which it will change in place."""
@@ -141,38 +144,44 @@ class Follower:
         self.optimizer.step()
 
 
-Weights = dict[str, list[Tensor]]  # by scheme's name: the weights [D] after each epoch
+class Split(Follower):
+    """Adam whose direction comes from one gradient and whose second moment, the scale of its steps, from another."""
+
+    def __init__(self, trainee: Trainee):
+        super().__init__(trainee)
+        self.first, self.second, self.count = torch.zeros_like(self.weights), torch.zeros_like(self.weights), 0
+
+    def step_split(self, direction: Tensor, scale: Tensor, rate: float) -> None:
+        """Follow `direction` [D], divided by the root of the second moment of `scale` [D]."""
+        group = self.optimizer.param_groups[0]
+        (beta1, beta2), self.count = group["betas"], self.count + 1
+        self.first.lerp_(direction, 1 - beta1)
+        self.second.mul_(beta2).addcmul_(scale, scale, value=1 - beta2)
+        root = (self.second / (1 - beta2**self.count)).sqrt_().add_(group["eps"])
+        self.parameter.data.addcdiv_(self.first, root, value=-rate / (1 - beta1**self.count))
 
 
-def trace(trainee: Trainee, schemes: dict[str, Scheme]) -> Weights:
-    """Train with every scheme from the same start, order and masks: measured weights after each epoch."""
-    runs, kept = {name: Follower(trainee) for name in schemes}, {name: [] for name in schemes}
-    with torch.random.fork_rng():
-        for moment in moments(trainee.config, trainee.source):
-            for name, run in runs.items():
-                run.step(trainee.slope(run.weights, schemes[name], moment), moment.rate)
-                if moment.last:
-                    kept[name].append(run.weights.clone())
-    return kept
+def walk(
+    trainee: Trainee, measured: dict[str, Scheme], predicted: dict[str, Scheme] | None = None, ideal: str = "kcl"
+) -> Iterator[tuple[int, Tensor, dict[str, Tensor], dict[str, Tensor]]]:
+    """Go along the ideal run; train with some schemes beside it, and predict others from it.
 
-
-def respond(trainee: Trainee, schemes: dict[str, Scheme], ideal: str = "kcl") -> Weights:
-    """Predict every scheme's weights from the ideal run alone, to first order in the displacement.
-
-    At each step a scheme's gradient is grad L(w) + H(w) (w' - w): its own loss, seen from the ideal run's weights w.
-    What the optimiser makes of it is kept as it is. No weights but the ideal run's are ever visited. The result holds
-    the ideal run too, under its name.
+    All share start, order of clips and dropout masks. A predicted run follows grad L(w) + H(w) (w' - w), its own loss
+    seen from the ideal run's weights w; what the optimiser makes of it is kept as it is, and no weights but the ideal
+    run's are visited. Yields after each epoch (from 1): the ideal weights [D], and the measured and the predicted ones
+    by name; to be read at once, for the next step changes them in place.
     """
-    even = trainee.scheme(ideal)
-    lead, runs = Follower(trainee), {name: Follower(trainee) for name in schemes}
-    kept: Weights = {name: [] for name in (ideal, *schemes)}
-    with torch.random.fork_rng():
-        for moment in moments(trainee.config, trainee.source):
+    even, lead = trainee.scheme(ideal), Follower(trainee)
+    runs = {name: Follower(trainee) for name in measured}
+    guesses = {name: Follower(trainee) for name in predicted or {}}
+    for moment in moments(trainee.config, trainee.source):
+        with torch.random.fork_rng():
             for name, run in runs.items():
-                seen = trainee.slope_from(lead.weights, run.weights, schemes[name], moment)
+                run.step(trainee.slope(run.weights, measured[name], moment), moment.rate)
+            for name, run in guesses.items():
+                seen = trainee.slope_from(lead.weights, run.weights, predicted[name], moment)
                 run.step(seen, moment.rate)
             lead.step(trainee.slope(lead.weights, even, moment), moment.rate)
-            if moment.last:
-                for name, run in {ideal: lead, **runs}.items():
-                    kept[name].append(run.weights.clone())
-    return kept
+        if moment.last:
+            found, guessed = ({name: run.weights for name, run in group.items()} for group in (runs, guesses))
+            yield moment.epoch + 1, lead.weights, found, guessed
