@@ -30,12 +30,17 @@ class Reading:
         return {"recall": self.recall, "mrv": self.mrv, "gap": self.gap}
 
 
-def read(trainee: Trainee, weights: Tensor, split: str = "test") -> Reading:
-    """Encode a split with these weights [D]: margins of all captions, text-to-audio recall at 1, MRV, language gap."""
+def read(trainee: Trainee, weights: Tensor, split: str = "test", clips: int | None = None) -> Reading:
+    """Encode a split with these weights [D]: margins of all captions, text-to-audio recall at 1, MRV, language gap.
+
+    clips: only the first so many, of a split that has their captions first.
+    """
     source = trainee.data.splits[split]
     audio, texts = encode(trainee.load(weights), source)
     trainee.model.train()
-    away = margins(audio.numpy(), texts.numpy(), source.owner.cpu().numpy())
+    kept = source.owner.cpu() < (clips or len(source))
+    audio, texts, owner = audio[:clips], texts[kept], source.owner.cpu()[kept]
+    away = margins(audio.numpy(), texts.numpy(), owner.numpy())
     return Reading(away, *_of_ranks(ranks_of(away)), evaluation.language_gap(texts))
 
 
