@@ -261,8 +261,8 @@ STUDIES: dict[str, tuple[Callable[[TrainConfig], dict], TrainConfig]] = {
 
 
 def code_key() -> str:
-    """Checksum of the code that the studies' numbers follow from."""
-    return storage.code_hash(losses, schemes, ranks, trained, displacement, sys.modules[__name__], "atri_lib.training")
+    """Checksum of the code that the studies call: losses, schemes, training, and the theory modules named here."""
+    return storage.code_hash(losses, schemes, ranks, trained, displacement, "atri_lib.training")
 
 
 def main(names: Sequence[str]) -> None:
