@@ -3,6 +3,7 @@
     python -m atri_lib.theory.causes predict_11   # before anything is measured: weights and ranks of seven schemes
     python -m atri_lib.theory.causes measure_11   # the same runs, trained (12: from another start)
     python -m atri_lib.theory.causes course       # predicted and measured lengths over a longer run, and its parts
+    python -m atri_lib.theory.causes long         # the parts over 16 epochs
     python -m atri_lib.theory.causes descent      # the parts under SGD
     python -m atri_lib.theory.causes candidates   # what the systematic part may be
 
@@ -23,7 +24,16 @@ from atri_lib import losses, schemes, storage
 from atri_lib.evaluation import mean_rank_variance
 from atri_lib.schemes import Scheme
 from atri_lib.theory import displacement, ranks, trained
-from atri_lib.theory.displacement import Reading, common_and_between, random_like, read, root_mean_square, take_apart
+from atri_lib.theory.displacement import (
+    Reading,
+    common_and_between,
+    of_margins,
+    random_like,
+    read,
+    read_linear,
+    root_mean_square,
+    take_apart,
+)
 from atri_lib.theory.trained import Trainee
 from atri_lib.training import TrainConfig, load_data
 
@@ -40,7 +50,7 @@ ARMS = {
 FRESH = 1000  # between the seeds of two draws of a scheme
 STARTS = (11, 12)  # seeds of the prediction: no run of theirs was looked at before it was committed
 TOLERANCES = {"length": 0.12, "mrv": 0.25}
-SAMPLES = 40
+SAMPLES = 16
 
 
 def arms(trainee: Trainee, names: Sequence[str], draws: int) -> dict[str, Scheme]:
@@ -64,22 +74,23 @@ def end_of(trainee: Trainee, measured: dict[str, Scheme], predicted: dict[str, S
     return ideal, found, guessed
 
 
-def described(trainee: Trainee, ideal: Tensor, weights: dict[str, Tensor], expected: bool = False) -> dict:
-    """Of every arm: RMS length of the displacement, and means over draws of recall, MRV and gap on test.
+def described(ideal: Reading, readings: dict[str, Reading], away: dict[str, Tensor]) -> dict:
+    """KCL's summary, and of every arm the RMS length of its displacements and means over draws of the summaries.
 
-    cosine: of two draws' displacements. expected: also what the Gaussian law of these draws' margins expects (`sharp`).
+    cosine: of two draws' displacements.
     """
-    readings = by_arm({name: read(trainee, w) for name, w in weights.items()})
-    away = by_arm({name: w - ideal for name, w in weights.items()})
-    table = {"KCL": read(trainee, ideal).summary()}
-    for arm, found in readings.items():
-        rows = [reading.summary() for reading in found]
-        table[arm] = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-        table[arm]["length"] = float(torch.stack(away[arm]).square().sum(1).mean().sqrt())
+    table = {"KCL": ideal.summary()}
+    grouped, ways = by_arm(readings), by_arm(away)
+    for arm, found in grouped.items():
+        table[arm] = _means([reading.summary() for reading in found])
+        table[arm]["length"] = float(torch.stack(ways[arm]).square().sum(1).mean().sqrt())
         if len(found) > 1:
-            table[arm]["cosine"] = take_apart(away[arm]).cosine
-            table[arm] |= {"sharp": sharp(found, trainee.config.seed)} if expected else {}
+            table[arm]["cosine"] = take_apart(ways[arm]).cosine
     return table
+
+
+def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 
 def sharp(draws: Sequence[Reading], seed: int) -> dict[str, float]:
@@ -89,18 +100,34 @@ def sharp(draws: Sequence[Reading], seed: int) -> dict[str, float]:
     return {"mrv": mrv, "recall": 100 * float((sampled == 1).mean())}
 
 
-def predict(config: TrainConfig, draws: int = 2) -> dict:
-    """What every arm's draws will weigh and rank, from the KCL run alone."""
+def predict(config: TrainConfig) -> dict:
+    """What every arm's draws will weigh and rank, from the KCL run alone.
+
+    arms: first order throughout, weights by the walk and margins by their derivative (`read_linear`); sharp: expected
+    over fresh draws where there are two. moved: what the predicted weights themselves would do, of the first draws.
+    """
     trainee = Trainee(config, load_data(config))
-    ideal, _, guessed = end_of(trainee, {}, arms(trainee, list(ARMS), draws))
-    return {"tolerances": TOLERANCES, "arms": described(trainee, ideal, guessed, expected=True)}
+    ideal, _, guessed = end_of(trainee, {}, drawn(trainee))
+    away = {name: w - ideal for name, w in guessed.items()}
+    linear = {name: read_linear(trainee, ideal, way) for name, way in away.items()}
+    table = described(read(trainee, ideal), linear, away)
+    for arm, found in by_arm(linear).items():
+        table[arm] |= {"sharp": sharp(found, config.seed)} if len(found) > 1 else {}
+    moved = {arm: read(trainee, guessed[f"{arm}/0"]).summary() for arm in ARMS}
+    return {"tolerances": TOLERANCES, "arms": table, "moved": moved}
 
 
-def measure(config: TrainConfig, draws: int = 2) -> dict:
+def measure(config: TrainConfig) -> dict:
     """The same draws, trained."""
     trainee = Trainee(config, load_data(config))
-    ideal, found, _ = end_of(trainee, arms(trainee, list(ARMS), draws), {})
-    return {"arms": described(trainee, ideal, found)}
+    ideal, found, _ = end_of(trainee, drawn(trainee), {})
+    readings = {name: read(trainee, w) for name, w in found.items()}
+    return {"arms": described(read(trainee, ideal), readings, {name: w - ideal for name, w in found.items()})}
+
+
+def drawn(trainee: Trainee) -> dict[str, Scheme]:
+    """The draws that are predicted and measured: one of each arm, two of the arms that draw anew in every epoch."""
+    return arms(trainee, list(ARMS), 1) | arms(trainee, ["ML-CLAP", "2 of K", "4 of K"], 2)
 
 
 MARKS = (2, 4, 8, 16)  # epochs at which a course is looked at
@@ -123,19 +150,33 @@ def course(config: TrainConfig, draws: int = 3) -> dict:
     return {"lengths": lengths, "parts": parts, "moves": moves(trainee, ideal, away, others)}
 
 
+def long(config: TrainConfig, draws: int = 2) -> dict:
+    """The parts over a run of full length, and ML-CLAP's length as predicted."""
+    trainee, parts = Trainee(config, load_data(config)), []
+    both = arms(trainee, ["ML-CLAP"], draws)
+    for epoch, ideal, found, guessed in trained.walk(trainee, both, arms(trainee, ["ML-CLAP"], 1)):
+        if epoch in MARKS:
+            row = {"epoch": epoch, "predicted": (guessed["ML-CLAP/0"] - ideal).norm().item()}
+            row["measured"] = (found["ML-CLAP/0"] - ideal).norm().item()
+            parts.append(row | parts_of(trainee, ideal, list(found.values())))
+    return {"parts": parts}
+
+
 def parts_of(trainee: Trainee, ideal: Tensor, draws: Sequence[Tensor]) -> dict:
-    """Length, cosine, systematic and own part of some draws' weights, and what they, their mean and KCL do on test."""
+    """Length, cosine, systematic and own part of some draws' weights; what they, their mean and KCL do on test."""
     mean = torch.stack(list(draws)).mean(0)
-    mrv = [read(trainee, w).mrv for w in draws]
     row = dataclasses.asdict(take_apart([w - ideal for w in draws]))
-    return row | {"mrv": float(np.mean(mrv)), "mrv_mean": read(trainee, mean).mrv, "mrv_kcl": read(trainee, ideal).mrv}
+    back = trainee.start - ideal
+    row |= {"towards_start": _cosine(mean - ideal, back), "travelled": back.norm().item()}
+    row["draw"] = _means([read(trainee, w).summary() for w in draws])
+    return row | {"mean": read(trainee, mean).summary(), "kcl": read(trainee, ideal).summary()}
 
 
 def moves(trainee: Trainee, ideal: Tensor, draws: Sequence[Tensor], others: dict[str, Tensor]) -> list[dict]:
     """KCL's weights moved along the parts of the draws' displacements, random directions, and other schemes' ways."""
     first, *rest = draws
     mean = torch.stack(list(draws)).mean(0)
-    pieces = [shape.numel() for shape in trainee.shapes.values()]
+    pieces, back = [shape.numel() for shape in trainee.shapes.values()], trainee.start - ideal
     ways = {
         "nowhere": torch.zeros_like(first),
         "one draw": first,
@@ -144,6 +185,8 @@ def moves(trainee: Trainee, ideal: Tensor, draws: Sequence[Tensor], others: dict
         "against a draw": -first,
         "mean of the draws": mean,
         "mean, at a draw's length": mean * (first.norm() / mean.norm()),
+        "mean, without the way back": mean - back * (torch.dot(mean, back) / torch.dot(back, back)),
+        "only the way back": back * (torch.dot(mean, back) / torch.dot(back, back)),
         "own part of a draw": first - torch.stack(rest).mean(0),
         "difference of two draws": (first - rest[0]) / 2**0.5,
         "random": random_like(first, 0),
@@ -155,31 +198,28 @@ def moves(trainee: Trainee, ideal: Tensor, draws: Sequence[Tensor], others: dict
 
 
 def effect(before: Reading, trainee: Trainee, ideal: Tensor, way: Tensor) -> dict[str, float]:
-    """What moving the ideal weights along `way` does: length, change of margins by part, recall, MRV, gap.
+    """What moving the ideal weights along `way` does: length, change of margins by part, and the new summary.
 
-    near: only margins to competitors that some language of the ideal run has within its 50 best (what ranks depend on).
     only_common, only_between: MRV if the margins had changed by that part alone.
     """
     after = read(trainee, ideal + way)
     common, between = common_and_between(before.margins, after.margins)
-    own = np.isinf(before.margins)
-    near = (np.partition(before.margins, 50, axis=2)[..., 50:51] >= before.margins).any(axis=1, keepdims=True)
     row = {"length": way.norm().item(), "common": root_mean_square(common), "between": root_mean_square(between)}
-    row |= {"common_near": root_mean_square(common, near), "between_near": root_mean_square(between, near)}
+    own = np.isinf(before.margins)
     for name, part in (("only_common", common), ("only_between", between)):
         moved = np.where(own, np.inf, np.where(own, 0, before.margins) + part)
-        row[name] = mean_rank_variance(ranks.ranks_of(moved))
+        row[name] = of_margins(moved)["mrv"]
     return row | after.summary()
 
 
-def descent(config: TrainConfig, rates: Sequence[float] = (0.3, 1.0, 3.0), draws: int = 3) -> dict:
+def descent(config: TrainConfig, rates: Sequence[float] = (1.0, 3.0, 10.0), draws: int = 2) -> dict:
     """The parts under SGD, whose mean displacement is 0 to first order; the rate is chosen by KCL's recall on val."""
     data = load_data(config)
     tried = {}
     for rate in rates:
         trainee = Trainee(config.replace(epochs=min(4, config.epochs), learning_rate=rate), data)
         ideal, _, _ = end_of(trainee, {}, {})
-        tried[str(rate)] = read(trainee, ideal, "val").recall
+        tried[str(rate)] = read(trainee, ideal, "val").summary()["recall"]
     best = max(tried, key=tried.get)
     trainee = Trainee(config.replace(learning_rate=float(best)), data)
     measured = arms(trainee, ["ML-CLAP"], draws)
@@ -192,7 +232,7 @@ def descent(config: TrainConfig, rates: Sequence[float] = (0.3, 1.0, 3.0), draws
     return {"val": tried, "rate": float(best), "parts": parts, "moves": moves(trainee, ideal, away, {})}
 
 
-def candidates(config: TrainConfig, shorter: Sequence[int] = (2, 4), draws: int = 2) -> dict:
+def candidates(config: TrainConfig, shorter: Sequence[int] = (2, 3), draws: int = 2) -> dict:
     """What the systematic part may be: Adam's scale, slower progress, single pairs learned by heart, forgetting."""
     data = load_data(config)
     trainee = Trainee(config, data)
@@ -210,19 +250,17 @@ def candidates(config: TrainConfig, shorter: Sequence[int] = (2, 4), draws: int 
     ideal = lead.weights
     groups = {"ML-CLAP": runs, "KCL, scale of ML-CLAP": scaled, "ML-CLAP, scale of KCL": steered}
     away = {name: [run.weights - ideal for run in group] for name, group in groups.items()}
-    mean = torch.stack(away["ML-CLAP"]).mean(0)
-    rows = []
+    mean, here, rows = torch.stack(away["ML-CLAP"]).mean(0), read(trainee, ideal), []
     for name, ways in away.items():
-        summary = [effect(read(trainee, ideal), trainee, ideal, way) for way in ways]
-        averages = {key: float(np.mean([row[key] for row in summary])) for key in summary[0]}
+        averages = _means([effect(here, trainee, ideal, way) for way in ways])
         towards = float(np.mean([_cosine(way, away["ML-CLAP"][1 - i]) for i, way in enumerate(ways)]))
         rows.append({"run": name} | averages | {"cosine": take_apart(ways).cosine, "cosine_other_draw": towards})
     for epochs in shorter:
         brief = Trainee(config.replace(epochs=epochs), data)
         end, _, _ = end_of(brief, {}, {})
-        row = effect(read(trainee, ideal), trainee, ideal, end - ideal)
+        row = effect(here, trainee, ideal, end - ideal)
         rows.append({"run": f"KCL, {epochs} epochs"} | row | {"cosine_mean": _cosine(end - ideal, mean)})
-    return {"kcl": read(trainee, ideal).summary(), "runs": rows, "memory": memory(trainee, ideal, runs[0], drawn[0])}
+    return {"kcl": here.summary(), "runs": rows, "memory": memory(trainee, ideal, runs[0], drawn[0])}
 
 
 def _cosine(a: Tensor, b: Tensor) -> float:
@@ -254,9 +292,10 @@ def _mean_ranks(first: np.ndarray, chosen: np.ndarray) -> dict[str, float]:
 STUDIES: dict[str, tuple[Callable[[TrainConfig], dict], TrainConfig]] = {
     **{f"predict_{start}": (predict, TrainConfig(epochs=4, seed=start)) for start in STARTS},
     **{f"measure_{start}": (measure, TrainConfig(epochs=4, seed=start)) for start in STARTS},
-    "course": (course, TrainConfig(epochs=16)),
+    "course": (course, TrainConfig(epochs=8)),
+    "long": (long, TrainConfig(epochs=16)),
     "descent": (descent, TrainConfig(epochs=8, optimizer="sgd", learning_rate=1.0)),
-    "candidates": (candidates, TrainConfig(epochs=8)),
+    "candidates": (candidates, TrainConfig(epochs=4)),
 }
 
 

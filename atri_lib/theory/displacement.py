@@ -18,34 +18,61 @@ from atri_lib.training.scoring import encode
 
 @dataclass(frozen=True)
 class Reading:
-    """What weights do on one split. margins: [M, K, N] (`ranks.margins`); recall in percent, a mean over languages."""
+    """What weights do on one split. margins: [M, K, N] (`ranks.margins`); gap: of the text space, `language_gap`."""
 
     margins: np.ndarray
-    recall: float
-    mrv: float
     gap: float
 
     def summary(self) -> dict[str, float]:
-        """recall, mrv and gap as plain numbers."""
-        return {"recall": self.recall, "mrv": self.mrv, "gap": self.gap}
+        """gap, and of the margins' ranks what `of_margins` says."""
+        return {"gap": self.gap} | of_margins(self.margins)
+
+
+def of_margins(margins: np.ndarray) -> dict[str, float]:
+    """Of margins [M, K, N]: recall at 1 in percent, MRV, mean squared rank, and how far ranks differ as factors.
+
+    square: the mean of r^2 over queries and languages; log_spread: standard deviation of log r over the languages of a
+    query, mean over queries: it asks by what factor ranks differ, wherever they are.
+    """
+    found = ranks_of(margins)
+    return {
+        "recall": 100 * float((found == 1).mean()),
+        "mrv": evaluation.mean_rank_variance(found),
+        "square": float(np.square(found, dtype=np.float64).mean()),
+        "log_spread": float(np.log(found).std(axis=1).mean()),
+    }
 
 
 def read(trainee: Trainee, weights: Tensor, split: str = "test", clips: int | None = None) -> Reading:
-    """Encode a split with these weights [D]: margins of all captions, text-to-audio recall at 1, MRV, language gap.
+    """Encode a split with these weights [D] and compare every caption with every clip.
 
     clips: only the first so many, of a split that has their captions first.
     """
+    audio, texts, owner = _encoded(trainee, weights, split, clips)
+    return Reading(margins(audio, texts, owner), evaluation.language_gap(texts))
+
+
+def read_linear(trainee: Trainee, ideal: Tensor, way: Tensor, step: float = 0.15) -> Reading:
+    """What `read` would find at ideal + way if margins and text embeddings were linear in the weights, on test.
+
+    Their derivative along `way` is a central difference over step times its length, so only ideal weights are read.
+    """
+    audio, texts, owner = _encoded(trainee, ideal, "test")
+    ahead, behind = (_encoded(trainee, ideal + side * way, "test") for side in (step, -step))
+    here, own = margins(audio, texts, owner), np.arange(len(audio)) == owner[:, None, None]
+    slope = np.where(own, 0, margins(*ahead)) - np.where(own, 0, margins(*behind))
+    moved = np.where(own, np.inf, np.where(own, 0, here) + slope / (2 * step))
+    return Reading(moved, evaluation.language_gap(texts + (ahead[1] - behind[1]) / (2 * step)))
+
+
+def _encoded(trainee: Trainee, weights: Tensor, split: str, clips: int | None = None) -> tuple[np.ndarray, ...]:
+    """Audio [N, d], texts [M, K, d] and owner [M] of a split's first clips."""
     source = trainee.data.splits[split]
     audio, texts = encode(trainee.load(weights), source)
     trainee.model.train()
-    kept = source.owner.cpu() < (clips or len(source))
-    audio, texts, owner = audio[:clips], texts[kept], source.owner.cpu()[kept]
-    away = margins(audio.numpy(), texts.numpy(), owner.numpy())
-    return Reading(away, *_of_ranks(ranks_of(away)), evaluation.language_gap(texts))
-
-
-def _of_ranks(ranks: np.ndarray) -> tuple[float, float]:
-    return 100 * float((ranks == 1).mean()), evaluation.mean_rank_variance(ranks)
+    owner = source.owner.cpu().numpy()
+    kept = owner < (clips or len(source))
+    return audio.numpy()[:clips], texts.numpy()[kept], owner[kept]
 
 
 @dataclass(frozen=True)
@@ -93,7 +120,6 @@ def common_and_between(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarra
     return common, change - common
 
 
-def root_mean_square(change: np.ndarray, near: np.ndarray | None = None) -> float:
-    """RMS of a change of margins, over all competitors or those that `near` (a mask) selects."""
-    change = change if near is None else change[np.broadcast_to(near, change.shape)]
+def root_mean_square(change: np.ndarray) -> float:
+    """RMS of a change of margins."""
     return float(np.sqrt(np.square(change, dtype=np.float64).mean()))
