@@ -53,7 +53,7 @@ def test_linear_reading_is_the_reading_of_a_short_way_and_not_of_a_long_one(toys
         guess = displacement.read_linear(follower, follower.start, size * way)
         misses.append(np.abs(exact.margins[~own] - guess.margins[~own]).max())
         assert abs(exact.gap - guess.gap) < 10 * size**2
-    assert misses[0] < 1e-3 < misses[1]
+    assert misses[0] < 5e-3 and misses[1] > 10 * misses[0]
 
 
 def test_a_random_way_is_as_long_in_every_piece():
@@ -88,11 +88,12 @@ def test_prediction_and_measurement_describe_the_same_arms(toys):
 def test_course_and_descent_and_candidates_fill_their_files(toys, monkeypatch, tmp_path):
     monkeypatch.setattr(causes, "FOLDER", tmp_path)
     monkeypatch.setattr(causes, "memory", lambda *_: {})  # of 500 clips
-    studies = {"course": {}, "long": {}, "descent": {"optimizer": "sgd", "learning_rate": 0.1}, "candidates": {}}
+    studies = {"course": {}, "long": {}, "candidates": {"epochs": 4}}
+    studies["descent"] = {"optimizer": "sgd", "learning_rate": 0.1}
     for name, changes in studies.items():
-        monkeypatch.setitem(causes.STUDIES, name, (getattr(causes, name), TrainConfig(**SMALL, **changes)))
+        monkeypatch.setitem(causes.STUDIES, name, (getattr(causes, name), TrainConfig(**(SMALL | changes))))
     causes.main(list(studies))
-    course, long, descent, candidates = (json.loads((tmp_path / f"{name}.json").read_text()) for name in studies)
+    course, long, candidates, descent = (json.loads((tmp_path / f"{name}.json").read_text()) for name in studies)
     assert len(course["lengths"]["Latin"]["predicted"]) == 2
     first = course["moves"][0]
     assert first["move"] == "nowhere" and first["length"] == first["between"] == 0
