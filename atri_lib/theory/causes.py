@@ -238,17 +238,16 @@ def candidates(config: TrainConfig, shorter: Sequence[int] = (2, 3), draws: int 
     trainee = Trainee(config, data)
     kcl, drawn = trainee.scheme("kcl"), list(arms(trainee, ["ML-CLAP"], draws).values())
     lead, runs = trained.Follower(trainee), [trained.Follower(trainee) for _ in drawn]
-    scaled, steered = ([trained.Split(trainee) for _ in drawn] for _ in range(2))
+    scaled = [trained.Split(trainee) for _ in drawn]
     with torch.random.fork_rng():
         for moment in trained.moments(config, trainee.source):
-            for scheme, run, by_scale, by_way in zip(drawn, runs, scaled, steered, strict=True):
+            for scheme, run, split in zip(drawn, runs, scaled, strict=True):
                 run.step(trainee.slope(run.weights, scheme, moment), moment.rate)
-                for split, way, scale in ((by_scale, kcl, scheme), (by_way, scheme, kcl)):
-                    slopes = (trainee.slope(split.weights, which, moment) for which in (way, scale))
-                    split.step_split(*slopes, moment.rate)
+                even, noisy = (trainee.slope(split.weights, which, moment) for which in (kcl, scheme))
+                split.step_split(even, torch.hypot(even, noisy - even), moment.rate)  # never less than KCL's scale
             lead.step(trainee.slope(lead.weights, kcl, moment), moment.rate)
     ideal = lead.weights
-    groups = {"ML-CLAP": runs, "KCL, scale of ML-CLAP": scaled, "ML-CLAP, scale of KCL": steered}
+    groups = {"ML-CLAP": runs, "KCL, noise in its scale": scaled}
     away = {name: [run.weights - ideal for run in group] for name, group in groups.items()}
     mean, here, rows = torch.stack(away["ML-CLAP"]).mean(0), read(trainee, ideal), []
     for name, ways in away.items():
