@@ -212,7 +212,7 @@ def effect(before: Reading, trainee: Trainee, ideal: Tensor, way: Tensor) -> dic
     return row | after.summary()
 
 
-def descent(config: TrainConfig, rates: Sequence[float] = (1.0, 3.0, 10.0), draws: int = 2) -> dict:
+def descent(config: TrainConfig, rates: Sequence[float] = (0.1, 0.3, 1.0), draws: int = 2) -> dict:
     """The parts under SGD, whose mean displacement is 0 to first order; the rate is chosen by KCL's recall on val."""
     data = load_data(config)
     tried = {}
