@@ -109,3 +109,11 @@ def test_no_better_than_the_ideal_run_where_margins_do_not_move(toys):
     row = causes.effect(before, follower, follower.start, torch.zeros_like(follower.start))
     assert row["mrv"] == row["only_common"] == row["only_between"] == before.summary()["mrv"]
     assert (ranks.ranks_of(before.margins) >= 1).all()
+
+
+def test_the_files_of_the_studies_fit_this_code_and_are_small():
+    files = sorted(causes.FOLDER.glob("*.json"))
+    assert {"predict_11", "measure_11", "course", "descent", "candidates"} <= {path.stem for path in files}
+    stale = [path.name for path in files if json.loads(path.read_text())["code"] != causes.code_key()]
+    assert not stale, f"made by other code: run python -m atri_lib.theory.causes for {', '.join(stale)}"
+    assert sum(path.stat().st_size for path in files) < 300_000
