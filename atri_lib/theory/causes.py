@@ -1,0 +1,328 @@
+"""The studies of the chapter on size and direction, each written to a small file of results/cause.
+
+    python -m atri_lib.theory.causes predict_11   # before anything is measured: weights and ranks of seven schemes
+    python -m atri_lib.theory.causes measure_11   # the same runs, trained (12: from another start)
+    python -m atri_lib.theory.causes course       # predicted and measured lengths over a longer run, and its parts
+    python -m atri_lib.theory.causes long         # the parts over 16 epochs
+    python -m atri_lib.theory.causes descent      # the parts under SGD
+    python -m atri_lib.theory.causes candidates   # what the systematic part may be
+
+Every file holds configuration, seeds, a key of the code and the seconds that it took.
+"""
+
+import dataclasses
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atri_lib import losses, schemes, storage
+from atri_lib.evaluation import mean_rank_variance
+from atri_lib.schemes import Scheme
+from atri_lib.theory import displacement, ranks, trained
+from atri_lib.theory.displacement import (
+    Reading,
+    common_and_between,
+    of_margins,
+    random_like,
+    read,
+    read_linear,
+    root_mean_square,
+    take_apart,
+)
+from atri_lib.theory.trained import Trainee
+from atri_lib.training import TrainConfig, load_data
+
+FOLDER = pathlib.Path(__file__).resolve().parents[2] / "results" / "cause"
+ARMS = {
+    "ML-CLAP": ("ml_clap", {}),
+    "Balanced": ("balanced", {"m": 1}),
+    "Hold 2": ("hold", {"hold": 2}),
+    "Latin": ("latin", {}),
+    "2 of K": ("m_of_k", {"m": 2}),
+    "4 of K": ("m_of_k", {"m": 4}),
+    "CACL": ("cacl", {}),
+}
+FRESH = 1000  # between the seeds of two draws of a scheme
+STARTS = (11, 12)  # seeds of the prediction: no run of theirs was looked at before it was committed
+TOLERANCES = {"length": 0.12, "mrv": 0.25}
+SAMPLES = 16
+
+
+def arms(trainee: Trainee, names: Sequence[str], draws: int) -> dict[str, Scheme]:
+    """Several draws of some arms, keyed "arm/draw"; draw 0 is what `train` would draw."""
+    seeds = [trainee.config.seed + FRESH * draw for draw in range(draws)]
+    chosen = [(name, draw, seed) for name in names for draw, seed in enumerate(seeds)]
+    return {f"{name}/{draw}": trainee.scheme(ARMS[name][0], seed, **ARMS[name][1]) for name, draw, seed in chosen}
+
+
+def by_arm(values: dict) -> dict[str, list]:
+    """{"arm/draw": value} to {arm: [values]}."""
+    grouped: dict[str, list] = {}
+    for key, value in values.items():
+        grouped.setdefault(key.split("/")[0], []).append(value)
+    return grouped
+
+
+def end_of(trainee: Trainee, measured: dict[str, Scheme], predicted: dict[str, Scheme]) -> tuple[Tensor, dict, dict]:
+    """The ideal run's last weights, and those of the other runs by name."""
+    *_, (_, ideal, found, guessed) = trained.walk(trainee, measured, predicted)
+    return ideal, found, guessed
+
+
+def described(ideal: Reading, readings: dict[str, Reading], away: dict[str, Tensor]) -> dict:
+    """KCL's summary, and of every arm the RMS length of its displacements and means over draws of the summaries.
+
+    cosine: of two draws' displacements.
+    """
+    table = {"KCL": ideal.summary()}
+    grouped, ways = by_arm(readings), by_arm(away)
+    for arm, found in grouped.items():
+        table[arm] = _means([reading.summary() for reading in found])
+        table[arm]["length"] = float(torch.stack(ways[arm]).square().sum(1).mean().sqrt())
+        if len(found) > 1:
+            table[arm]["cosine"] = take_apart(ways[arm]).cosine
+    return table
+
+
+def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+
+
+def sharp(draws: Sequence[Reading], seed: int) -> dict[str, float]:
+    """MRV and recall expected of draws with these draws' mean and covariance of the margins (Gaussian)."""
+    sampled = ranks.gaussian_ranks(np.stack([draw.margins for draw in draws]), SAMPLES, seed)
+    mrv = float(np.mean([mean_rank_variance(r) for r in sampled]))
+    return {"mrv": mrv, "recall": 100 * float((sampled == 1).mean())}
+
+
+def predict(config: TrainConfig) -> dict:
+    """What every arm's draws will weigh and rank, from the KCL run alone.
+
+    arms: first order throughout, weights by the walk and margins by their derivative (`read_linear`); sharp: expected
+    over fresh draws where there are two. moved: what the predicted weights themselves would do, of the first draws.
+    """
+    trainee = Trainee(config, load_data(config))
+    ideal, _, guessed = end_of(trainee, {}, drawn(trainee))
+    away = {name: w - ideal for name, w in guessed.items()}
+    linear = {name: read_linear(trainee, ideal, way) for name, way in away.items()}
+    table = described(read(trainee, ideal), linear, away)
+    for arm, found in by_arm(linear).items():
+        table[arm] |= {"sharp": sharp(found, config.seed)} if len(found) > 1 else {}
+    moved = {arm: read(trainee, guessed[f"{arm}/0"]).summary() for arm in ARMS}
+    return {"tolerances": TOLERANCES, "arms": table, "moved": moved}
+
+
+def measure(config: TrainConfig) -> dict:
+    """The same draws, trained."""
+    trainee = Trainee(config, load_data(config))
+    ideal, found, _ = end_of(trainee, drawn(trainee), {})
+    readings = {name: read(trainee, w) for name, w in found.items()}
+    return {"arms": described(read(trainee, ideal), readings, {name: w - ideal for name, w in found.items()})}
+
+
+def drawn(trainee: Trainee) -> dict[str, Scheme]:
+    """The draws that are predicted and measured: one of each arm, two of the arms that draw anew in every epoch."""
+    return arms(trainee, list(ARMS), 1) | arms(trainee, ["ML-CLAP", "2 of K", "4 of K"], 2)
+
+
+MARKS = (2, 4, 8, 16)  # epochs at which a course is looked at
+
+
+def course(config: TrainConfig, draws: int = 3) -> dict:
+    """Lengths after every epoch, predicted and measured; the parts of ML-CLAP's draws; interventions at the end."""
+    trainee = Trainee(config, load_data(config))
+    measured = arms(trainee, ["ML-CLAP"], draws) | arms(trainee, list(ARMS), 1)
+    lengths = {arm: {"measured": [], "predicted": []} for arm in ARMS}
+    parts = []
+    for epoch, ideal, found, guessed in trained.walk(trainee, measured, arms(trainee, list(ARMS), 1)):
+        for arm, row in lengths.items():
+            for kind, runs in (("measured", found), ("predicted", guessed)):
+                row[kind].append((runs[f"{arm}/0"] - ideal).norm().item())
+        if epoch in MARKS:
+            parts.append({"epoch": epoch} | parts_of(trainee, ideal, by_arm(found)["ML-CLAP"]))
+    others = {arm: found[f"{arm}/0"] - ideal for arm in ARMS if arm != "ML-CLAP"}
+    away = [w - ideal for w in by_arm(found)["ML-CLAP"]]
+    return {"lengths": lengths, "parts": parts, "moves": moves(trainee, ideal, away, others)}
+
+
+def long(config: TrainConfig, draws: int = 2) -> dict:
+    """The parts over a run of full length, and ML-CLAP's length as predicted."""
+    trainee, parts = Trainee(config, load_data(config)), []
+    both = arms(trainee, ["ML-CLAP"], draws)
+    for epoch, ideal, found, guessed in trained.walk(trainee, both, arms(trainee, ["ML-CLAP"], 1)):
+        if epoch in MARKS:
+            row = {"epoch": epoch, "predicted": (guessed["ML-CLAP/0"] - ideal).norm().item()}
+            row["measured"] = (found["ML-CLAP/0"] - ideal).norm().item()
+            parts.append(row | parts_of(trainee, ideal, list(found.values())))
+    return {"parts": parts}
+
+
+def parts_of(trainee: Trainee, ideal: Tensor, draws: Sequence[Tensor]) -> dict:
+    """Length, cosine, systematic and own part of some draws' weights; what they, their mean and KCL do on test."""
+    mean = torch.stack(list(draws)).mean(0)
+    row = dataclasses.asdict(take_apart([w - ideal for w in draws]))
+    back = trainee.start - ideal
+    row |= {"towards_start": _cosine(mean - ideal, back), "travelled": back.norm().item()}
+    row["draw"] = _means([read(trainee, w).summary() for w in draws])
+    return row | {"mean": read(trainee, mean).summary(), "kcl": read(trainee, ideal).summary()}
+
+
+def moves(trainee: Trainee, ideal: Tensor, draws: Sequence[Tensor], others: dict[str, Tensor]) -> list[dict]:
+    """KCL's weights moved along the parts of the draws' displacements, random directions, and other schemes' ways."""
+    first, *rest = draws
+    mean = torch.stack(list(draws)).mean(0)
+    pieces, back = [shape.numel() for shape in trainee.shapes.values()], trainee.start - ideal
+    ways = {
+        "nowhere": torch.zeros_like(first),
+        "one draw": first,
+        "another draw": rest[0],
+        "half of a draw": first / 2,
+        "against a draw": -first,
+        "mean of the draws": mean,
+        "mean, at a draw's length": mean * (first.norm() / mean.norm()),
+        "mean, without the way back": mean - back * (torch.dot(mean, back) / torch.dot(back, back)),
+        "only the way back": back * (torch.dot(mean, back) / torch.dot(back, back)),
+        "own part of a draw": first - torch.stack(rest).mean(0),
+        "difference of two draws": (first - rest[0]) / 2**0.5,
+        "random": random_like(first, 0),
+        "random, matrix by matrix": random_like(first, 0, pieces),
+    }
+    before = read(trainee, ideal)
+    named = [(name, way, False) for name, way in ways.items()] + [(name, way, True) for name, way in others.items()]
+    return [{"move": name, "scheme": own} | effect(before, trainee, ideal, way) for name, way, own in named]
+
+
+def effect(before: Reading, trainee: Trainee, ideal: Tensor, way: Tensor) -> dict[str, float]:
+    """What moving the ideal weights along `way` does: length, change of margins by part, and the new summary.
+
+    only_common, only_between: MRV if the margins had changed by that part alone.
+    """
+    after = read(trainee, ideal + way)
+    common, between = common_and_between(before.margins, after.margins)
+    row = {"length": way.norm().item(), "common": root_mean_square(common), "between": root_mean_square(between)}
+    own = np.isinf(before.margins)
+    for name, part in (("only_common", common), ("only_between", between)):
+        moved = np.where(own, np.inf, np.where(own, 0, before.margins) + part)
+        row[name] = of_margins(moved)["mrv"]
+    return row | after.summary()
+
+
+def descent(config: TrainConfig, rates: Sequence[float] = (0.1, 0.3, 1.0), draws: int = 2) -> dict:
+    """The parts under SGD, whose mean displacement is 0 to first order; the rate is chosen by KCL's recall on val."""
+    data = load_data(config)
+    tried = {}
+    for rate in rates:
+        trainee = Trainee(config.replace(epochs=min(4, config.epochs), learning_rate=rate), data)
+        ideal, _, _ = end_of(trainee, {}, {})
+        tried[str(rate)] = read(trainee, ideal, "val").summary()["recall"]
+    best = max(tried, key=tried.get)
+    trainee = Trainee(config.replace(learning_rate=float(best)), data)
+    measured = arms(trainee, ["ML-CLAP"], draws)
+    parts = []
+    for epoch, ideal, found, guessed in trained.walk(trainee, measured, arms(trainee, ["ML-CLAP"], 2)):
+        if epoch in MARKS:
+            row = {"epoch": epoch} | parts_of(trainee, ideal, list(found.values()))
+            parts.append(row | {"cosine_predicted": take_apart([w - ideal for w in guessed.values()]).cosine})
+    away = [w - ideal for w in found.values()]
+    return {"val": tried, "rate": float(best), "parts": parts, "moves": moves(trainee, ideal, away, {})}
+
+
+def candidates(config: TrainConfig, shorter: Sequence[int] = (2, 3), draws: int = 2) -> dict:
+    """What the systematic part may be: Adam's scale, slower progress, single pairs learned by heart, forgetting."""
+    data = load_data(config)
+    trainee = Trainee(config, data)
+    kcl, drawn = trainee.scheme("kcl"), list(arms(trainee, ["ML-CLAP"], draws).values())
+    lead, runs = trained.Follower(trainee), [trained.Follower(trainee) for _ in drawn]
+    scaled = [trained.Split(trainee) for _ in drawn]
+    with torch.random.fork_rng():
+        for moment in trained.moments(config, trainee.source):
+            for scheme, run, split in zip(drawn, runs, scaled, strict=True):
+                run.step(trainee.slope(run.weights, scheme, moment), moment.rate)
+                even, noisy = (trainee.slope(split.weights, which, moment) for which in (kcl, scheme))
+                split.step_split(even, torch.hypot(even, noisy - even), moment.rate)  # never less than KCL's scale
+            lead.step(trainee.slope(lead.weights, kcl, moment), moment.rate)
+    ideal = lead.weights
+    groups = {"ML-CLAP": runs, "KCL, noise in its scale": scaled}
+    away = {name: [run.weights - ideal for run in group] for name, group in groups.items()}
+    mean, here, rows = torch.stack(away["ML-CLAP"]).mean(0), read(trainee, ideal), []
+    for name, ways in away.items():
+        averages = _means([effect(here, trainee, ideal, way) for way in ways])
+        towards = float(np.mean([_cosine(way, away["ML-CLAP"][1 - i]) for i, way in enumerate(ways)]))
+        rows.append({"run": name} | averages | {"cosine": take_apart(ways).cosine, "cosine_other_draw": towards})
+    for epochs in shorter:
+        brief = Trainee(config.replace(epochs=epochs), data)
+        end, _, _ = end_of(brief, {}, {})
+        row = effect(here, trainee, ideal, end - ideal)
+        rows.append({"run": f"KCL, {epochs} epochs"} | row | {"cosine_mean": _cosine(end - ideal, mean)})
+    return {"kcl": here.summary(), "runs": rows, "memory": memory(trainee, ideal, runs[0], drawn[0])}
+
+
+def _cosine(a: Tensor, b: Tensor) -> float:
+    return (torch.dot(a, b) / (a.norm() * b.norm())).item()
+
+
+def memory(trainee: Trainee, ideal: Tensor, run: trained.Follower, scheme: Scheme, clips: int = 500) -> dict:
+    """Ranks among the first training clips: pairs by the epochs since a clip was last met in that language."""
+    history = np.stack([scheme.languages(e)[:clips, 0] for e in range(trainee.config.epochs)])  # [E, n]
+    met = history[..., None] == np.arange(len(trainee.config.languages))  # [E, n, K]
+    since = np.where(met.any(0), np.argmax(met[::-1], axis=0), -1)  # 0: in the last epoch; -1: never
+    times, result = met.sum(0), {}
+    for name, weights in (("KCL", ideal), ("ML-CLAP", run.weights)):
+        found = read(trainee, weights, "train", clips)
+        first = ranks.ranks_of(found.margins)[:clips]
+        result[name] = found.summary() | {
+            "val": read(trainee, weights, "val").summary(),
+            "since": {str(s): _mean_ranks(first, since == s) for s in np.unique(since)},
+            "times": {str(t): _mean_ranks(first, times == t) for t in np.unique(times)},
+        }
+    return result
+
+
+def _mean_ranks(first: np.ndarray, chosen: np.ndarray) -> dict[str, float]:
+    return {"pairs": int(chosen.sum()), "recall": 100 * float((first[chosen] == 1).mean()),
+            "log_rank": float(np.log(first[chosen]).mean())}  # fmt: skip
+
+
+STUDIES: dict[str, tuple[Callable[[TrainConfig], dict], TrainConfig]] = {
+    **{f"predict_{start}": (predict, TrainConfig(epochs=4, seed=start)) for start in STARTS},
+    **{f"measure_{start}": (measure, TrainConfig(epochs=4, seed=start)) for start in STARTS},
+    "course": (course, TrainConfig(epochs=8)),
+    "long": (long, TrainConfig(epochs=16)),
+    "descent": (descent, TrainConfig(epochs=8, optimizer="sgd", learning_rate=1.0)),
+    "candidates": (candidates, TrainConfig(epochs=4)),
+}
+
+
+def code_key() -> str:
+    """Checksum of the code that the studies call: losses, schemes, training, and the theory modules named here."""
+    return storage.code_hash(losses, schemes, ranks, trained, displacement, "atri_lib.training")
+
+
+def main(names: Sequence[str]) -> None:
+    """Run the named studies and write their files."""
+    for name in names:
+        study, config = STUDIES[name]
+        started = time.perf_counter()
+        found = study(config)
+        about = {"study": name, "config": config.as_dict(), "code": code_key(), "data": load_data(config).checksum}
+        about["seconds"] = time.perf_counter() - started
+        storage.write_json(FOLDER / f"{name}.json", rounded(about | found))
+        print(f"{name}: {about['seconds']:.0f} s")
+
+
+def rounded(value):
+    """The same values, floats to 5 significant digits: the files are read by people too."""
+    if isinstance(value, dict):
+        return {key: rounded(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(entry) for entry in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or list(STUDIES))
