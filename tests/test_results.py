@@ -83,6 +83,13 @@ def test_measures_are_those_of_the_evaluation():
     assert MEASURES["T2A R@1"](ranks).mean() == pytest.approx(100 * (ranks == 1).mean())
 
 
+def test_the_relative_variance_does_not_see_ranks_that_are_worse_in_all_languages_alike():
+    ranks = np.random.default_rng(2).integers(1, 50, size=(30, 8))
+    runs = [made("a", 0, ranks), made("b", 0, 3 * ranks), made("c", 0, np.tile(ranks[:, :1], 8))]
+    one, same, agreeing = (results.relative_variance(runs, label) for label in "abc")
+    assert one == pytest.approx(same) and one > 0.1 and agreeing == 0
+
+
 def test_a_contrast_is_the_paired_bootstrap_of_the_evaluation():
     runs = [shifted("a", seed, 4) for seed in range(5)] + [shifted("b", seed, 5) for seed in range(5)]
     ours = results.contrast(runs, "a", "b", "mrv", repeats=20_000)
