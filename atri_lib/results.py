@@ -134,7 +134,7 @@ def ranks_of(results: Sequence[Result], label: str) -> np.ndarray:
 
 
 def relative_variance(results: Sequence[Result], label: str) -> float:
-    """MRV over the mean squared rank, over all seeds: it stays as it is where ranks get worse in all languages alike."""
+    """MRV over the mean squared rank, all seeds together: the same where ranks get worse in all languages alike."""
     ranks = ranks_of(results, label).astype(float)
     return float(ranks.var(-1).mean() / np.square(ranks).mean())
 
