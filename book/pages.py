@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from urllib.parse import unquote, urlparse
 
 import nbformat
-import plotly
 from bs4 import BeautifulSoup
 from chapters import BuildFailed, read
 from nbformat import NotebookNode
@@ -173,18 +172,13 @@ def shown(app, docname: str, source: list[str]) -> None:
 
 
 def scripts(app, pagename, templatename, context, doctree) -> None:
-    """plotly.js, from a file, where it draws; no live kernels (thebe), whose script comes from a network."""
+    """No live kernels (thebe), whose script comes from a network."""
     for kind in ("script_files", "css_files"):
         context[kind][:] = [file for file in context[kind] if "thebe" not in f"{file} {vars(file)}".lower()]
-    if "Plotly.newPlot" in context.get("body", ""):
-        app.add_js_file("plotly.min.js")
 
 
 def prepare_output(app) -> None:
-    """plotly.js for the pages that draw with it; and the folder holds no longer what `make book` has put there."""
-    static = pathlib.Path(app.outdir) / "_static"
-    static.mkdir(parents=True, exist_ok=True)
-    shutil.copy(pathlib.Path(plotly.__file__).parent / "package_data" / "plotly.min.js", static / "plotly.min.js")
+    """The folder holds no longer what `make book` has put there."""
     (pathlib.Path(app.outdir) / BUILT).unlink(missing_ok=True)
 
 
