@@ -27,6 +27,7 @@ from atri_lib.languages import LANGUAGES
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTEBOOKS = "_notebooks"  # in the site: every chapter, to take home
 SOUNDS = "_sounds"
+PREVIEW = "_static/best_worst.png"
 EQUATION = re.compile(r"\beq-\w|\b[Ee]quations?\b|\bEq\. ?[({\d]")  # in a comment or docstring
 DRAWING = {"plt", "ax", "axes", "figure", "fig", "sns", "go", "chart", "panel", "viz", "grid"}
 TELLING = {"glue", "print"}
@@ -280,7 +281,7 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
         context["body"] = body = improved(body, write, root)
     title, said = html.escape(re.sub(r"<[^>]*>", "", context.get("title", ""))), html.escape(description(body))
     where = app.config.html_baseurl.rstrip("/") + "/" if app.config.html_baseurl else root
-    tags = {"og:title": title, "og:type": "article", "og:description": said, "og:image": f"{where}_static/best_worst.png"}
+    tags = {"og:title": title, "og:type": "article", "og:description": said, "og:image": f"{where}{PREVIEW}"}
     context["metatags"] = context.get("metatags", "") + "".join(
         f'\n    <meta property="{name}" content="{value}" />' for name, value in tags.items() if value
     ) + (f'\n    <meta name="description" content="{said}" />' if said else "")
