@@ -286,7 +286,7 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
         f'\n    <meta property="{name}" content="{value}" />' for name, value in tags.items() if value
     ) + (f'\n    <meta name="description" content="{said}" />' if said else "")
     context["header_buttons"] = header_buttons(pagename, root) + context.get("header_buttons", [])
-    if 'class="math' not in body and "\\(" not in body:
+    if not re.search(r'class="[^"]*\bmath\b', body):
         context["script_files"][:] = [one for one in context["script_files"] if "mathjax" not in f"{one}".lower()]
     if "Plotly.newPlot" in body:
         app.add_js_file("plotly.min.js")

@@ -125,7 +125,6 @@
       put(row, "th", { scope: "row" }, data.slider ? data.slider.values[place] : series.name);
       for (const y of series.y) put(row, "td", {}, rounded(y));
     });
-    values.parentElement.addEventListener("toggle", wide);
     let width = box.clientWidth;
     new ResizeObserver(() => { if (box.clientWidth !== width) { width = box.clientWidth; paint(); } }).observe(box);
   };
@@ -135,6 +134,7 @@
     for (const link of document.querySelectorAll('a[href$=".ipynb"]')) { link.download = ""; link.removeAttribute("target"); }
     code(page.dataset.code);
     new ResizeObserver(wide).observe(document.body);
+    document.addEventListener("toggle", wide, true);
     if (window.MathJax?.startup?.promise) window.MathJax.startup.promise.then(wide);
   };
   window.atri = { code, wide };

@@ -43,9 +43,10 @@ CUT = """() => {
   if (document.documentElement.scrollWidth > width + 1) found.push(`page: ${document.documentElement.scrollWidth} px`);
   for (const one of document.querySelectorAll("article *")) {
     const box = one.getBoundingClientRect();
-    if (!box.width || !box.height || one.closest("mjx-assistive-mml, .atri-spoken, [aria-hidden=true]")) continue;
+    if (!box.width || !box.height || !one.checkVisibility()) continue;
+    if (one.closest("mjx-assistive-mml, .atri-spoken, [aria-hidden=true]")) continue;
     if (["auto", "scroll"].includes(getComputedStyle(one).overflowX) && one.scrollWidth > one.clientWidth + 1
-        && one.tabIndex !== 0 && one.checkVisibility()) found.push(`no cue: ${name(one)}`);
+        && one.tabIndex !== 0) found.push(`no cue: ${name(one)}`);
     if (box.right <= width + 1) continue;
     let parent = one.parentElement;
     while (parent && parent !== document.body && !scrolls(parent)) parent = parent.parentElement;
