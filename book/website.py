@@ -133,6 +133,8 @@ def bars(figure: str) -> str | None:
     layout, _ = decoder.raw_decode(figure, figure.index("{", end))
     if any(trace.get("type") != "bar" or trace.get("orientation") == "h" for trace in traces):
         return None
+    if any("x" not in trace or "color" not in trace.get("marker", {}) for trace in traces):
+        return None
     series = [
         {"name": trace.get("name", ""), "colour": trace["marker"]["color"], "x": numbers(trace["x"]),
          "y": numbers(trace["y"]), "more": numbers(trace.get("customdata", []))}

@@ -38,7 +38,7 @@ FIGURE = """import os
 import plotly.graph_objects as go
 from atri_lib import languages, viz
 print(os.environ["OMP_WAIT_POLICY"], len(languages.LANGUAGES))
-viz.interactive(go.Figure(go.Bar(y=[1, 2])), "two bars")"""
+viz.interactive(go.Figure(go.Scatter(y=[1, 2])), "two points")"""
 
 
 def save(folder, stem, source, tags=()):

@@ -90,6 +90,7 @@ def test_a_slider_keeps_its_steps_and_values():
 def test_other_figures_stay_with_plotly():
     assert website.bars(figure(go.Scatter(x=[1], y=[2]))) is None
     assert website.bars(figure(go.Bar(x=[1], y=["a"], orientation="h", marker_color="red"))) is None
+    assert website.bars(figure(go.Bar(y=[1, 2]))) is None  # without colours and places
 
 
 def test_no_interactive_figure_can_send_its_data_away():
