@@ -20,6 +20,8 @@ import numpy as np
 import plotly
 import soundfile
 from bs4 import BeautifulSoup, Tag
+from fontTools.subset import Options, Subsetter
+from fontTools.ttLib import TTFont
 from nbformat import NotebookNode, v4
 
 from atri_lib.languages import LANGUAGES
@@ -38,7 +40,7 @@ NAMES = {one.name: TAGS[one.code] for one in LANGUAGES} | TAGS
 KANA, HAN = r"[\u3040-\u30ff]", r"[\u3040-\u30ff\u3400-\u9fff]"
 EASTERN = re.compile(rf"(?:(jpn|zho): ?)?({HAN}(?:{HAN}|[\u3000-\u303f\uff00-\uffef])*)")
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")  # what pages load of its 24 MB
-UNUSED = ("*.map", "scripts/fontawesome.js*", "vendor/fontawesome/webfonts/*.ttf", "sphinx-thebe.*", "locales")
+UNUSED = ("*.map", "scripts/fontawesome.js*", "fa-v4compatibility.*", "sphinx-thebe.*", "locales")
 SCRIPTS = "fontawesome|searchtools|language_data|searchindex"  # the last three are for the page of the search
 NOT_LOADED = re.compile(rf'\s*<script[^>]*src="[^"]*(?:{SCRIPTS})\.js[^>]*></script>')
 
@@ -87,7 +89,7 @@ def verdicts(text: str) -> str | None:
     items = []
     for sentence, value in (match.groups() for match in found):
         kind, mark, said = ("yes", "✓", "holds") if value == "True" else ("no", "✗", "does not hold")
-        spoken = f'<span class="mark" aria-hidden="true">{mark}</span><span class="atri-spoken">{said}: </span>'
+        spoken = f'<span class="atri-mark" aria-hidden="true">{mark}</span><span class="atri-spoken">{said}: </span>'
         items.append(f'<li class="{kind}">{spoken}{html.escape(sentence)}</li>')
     return f'<ul class="atri-verdicts">{"".join(items)}</ul>'
 
@@ -345,7 +347,26 @@ def slim(app, exception) -> None:
     if draws:
         shutil.copy(pathlib.Path(plotly.__file__).parent / "package_data" / "plotly.min.js", static / "plotly.min.js")
     for path in static.rglob("pydata-sphinx-theme.css"):
-        path.write_text(without_icons(path.read_text(encoding="utf-8"), icons), encoding="utf-8")
+        css = without_icons(path.read_text(encoding="utf-8"), icons)
+        characters = {int(code, 16) for code in re.findall(r':before\{content:"\\([0-9a-f]+)"\}', css)}
+        for font in [*(static / "vendor").rglob("fa-*.ttf")]:
+            small_font(font, characters)
+            css = re.sub(rf'(url\([^()]*{font.stem})\.woff2\) format\("woff2"\),url\([^()]*\) format\("truetype"\)',
+                         r'\1.woff) format("woff")', css)
+        path.write_text(css, encoding="utf-8")
+
+
+def small_font(path: pathlib.Path, characters: set[int]) -> None:
+    """A font with only these characters, as WOFF, in place of the whole one."""
+    subsetter = Subsetter(Options(notdef_outline=True))
+    font = TTFont(path)
+    subsetter.populate(unicodes=characters)
+    subsetter.subset(font)
+    font.flavor = "woff"
+    font.save(path.with_suffix(".woff"))
+    font.close()
+    for whole in (path, path.with_suffix(".woff2")):
+        whole.unlink(missing_ok=True)
 
 
 def html_pages(site: pathlib.Path) -> Iterator[pathlib.Path]:

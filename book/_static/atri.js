@@ -24,19 +24,22 @@
   page.dataset.code = kept.get("atri-code") || "teach";
 
   /* What is wider than its column can be scrolled, by the keyboard too, and shows that it can. */
-  const WIDE = ".atri-scroll, div.math, .cell_output .text_html, div.highlight pre, .cell_output pre, .atri-bars-values";
+  const WIDE = ".atri-scroll, div.math, mjx-container[display], .cell_output .text_html, div.highlight pre, .cell_output pre, .atri-bars-values";
+  const ended = (box) => box.classList.toggle("atri-end", box.scrollLeft + box.clientWidth >= box.scrollWidth - 2);
   const wide = () => {
     for (const box of document.querySelectorAll(WIDE)) {
-      const over = box.scrollWidth > box.clientWidth + 1;
+      const over = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible";
+      if (over) ended(box);
       if (over === box.classList.contains("atri-wide")) continue;
       box.classList.toggle("atri-wide", over);
       if (over) {
         box.tabIndex = 0;
+        box.addEventListener("scroll", () => ended(box), { passive: true });
         if (!box.hasAttribute("role") && box.tagName !== "PRE") {
           box.setAttribute("role", "group");
           box.setAttribute("aria-label", "wider than the page: scroll sideways");
         }
-      } else {
+      } else if (box.tagName !== "MJX-CONTAINER") {
         box.removeAttribute("tabindex");
       }
     }

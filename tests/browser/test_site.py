@@ -46,7 +46,7 @@ CUT = """() => {
     if (!box.width || !box.height || !one.checkVisibility()) continue;
     if (one.closest("mjx-assistive-mml, .atri-spoken, [aria-hidden=true]")) continue;
     if (["auto", "scroll"].includes(getComputedStyle(one).overflowX) && one.scrollWidth > one.clientWidth + 1
-        && one.tabIndex !== 0) found.push(`no cue: ${name(one)}`);
+        && !(one.tabIndex === 0 && one.classList.contains("atri-wide"))) found.push(`no cue: ${name(one)}`);
     if (box.right <= width + 1) continue;
     let parent = one.parentElement;
     while (parent && parent !== document.body && !scrolls(parent)) parent = parent.parentElement;
