@@ -32,6 +32,10 @@ SOUNDS = "_sounds"
 PREVIEW = "_static/best_worst.png"
 EQUATION = re.compile(r"\beq-\w|\b[Ee]quations?\b|\bEq\. ?[({\d]")  # in a comment or docstring
 DRAWING = {"plt", "ax", "axes", "figure", "fig", "sns", "go", "chart", "panel", "viz", "grid"}
+STROKES = {
+    "plot", "hist", "legend", "axvline", "axhline", "imshow", "quiver", "add_patch", "bar", "barh", "scatter", "errorbar",
+    "boxplot", "fill_between", "annotate", "set_xlim", "set_ylim", "set_xlabel", "set_ylabel", "set_title", "suptitle",
+}  # fmt: skip
 TELLING = {"glue", "print"}
 ASIDE = 2 / 3  # a cell is folded when at least this share of its lines imports, glues, prints or draws
 VERDICT = re.compile(r"(.*\S): (True|False)")
@@ -53,7 +57,7 @@ def is_aside(node: ast.stmt) -> bool:
     if isinstance(node, ast.Import | ast.ImportFrom):
         return True
     names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    if names & DRAWING:
+    if names & DRAWING or STROKES & {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}:
         return True
     if isinstance(node, ast.For | ast.If | ast.With):
         return all(is_aside(inner) for inner in [*node.body, *getattr(node, "orelse", [])])
@@ -348,7 +352,8 @@ def slim(app, exception) -> None:
         shutil.copy(pathlib.Path(plotly.__file__).parent / "package_data" / "plotly.min.js", static / "plotly.min.js")
     for path in static.rglob("pydata-sphinx-theme.css"):
         css = without_icons(path.read_text(encoding="utf-8"), icons)
-        characters = {int(code, 16) for code in re.findall(r':before\{content:"\\([0-9a-f]+)"\}', css)}
+        others = "".join(other.read_text(encoding="utf-8") for other in static.rglob("*.css") if other != path)
+        characters = {int(code, 16) for code in re.findall(r"\\([ef][0-9a-f]{3})\b", css + others)}
         for font in [*(static / "vendor").rglob("fa-*.ttf")]:
             small_font(font, characters)
             css = re.sub(rf'(url\([^()]*{font.stem})\.woff2\) format\("woff2"\),url\([^()]*\) format\("truetype"\)',

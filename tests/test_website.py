@@ -24,6 +24,7 @@ from atri_lib import viz
         ("import numpy as np\nfrom atri_lib import viz\nviz.theme()\nN = 3", [], True),
         ("glue('a', 1, display=False)\nfor x in y:\n    glue(x, 2)", [], True),
         ("figure, ax = plt.subplots()\nax.plot(table)\nplt.show()", [], True),
+        ("left.quiver(start, push)\nleft.set_title('a')\nx = 1", [], True),
         ("if profile != 'smoke':\n    print('lower:', a < b)", [], True),
         ("figure, ax = plt.subplots()  # eq-kcl\nax.plot(table)", [], False),
         ('def loss(a):\n    """The loss, Eq. (4.3)."""\n    plt.plot(a)', [], False),
