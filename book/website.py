@@ -33,8 +33,8 @@ PREVIEW = "_static/best_worst.png"
 EQUATION = re.compile(r"\beq-\w|\b[Ee]quations?\b|\bEq\. ?[({\d]")  # in a comment or docstring
 DRAWING = {"plt", "ax", "axes", "figure", "fig", "sns", "go", "chart", "panel", "viz", "grid"}
 STROKES = {
-    "plot", "hist", "legend", "axvline", "axhline", "imshow", "quiver", "add_patch", "bar", "barh", "scatter", "errorbar",
-    "boxplot", "fill_between", "annotate", "set_xlim", "set_ylim", "set_xlabel", "set_ylabel", "set_title", "suptitle",
+    "plot", "hist", "legend", "axvline", "axhline", "imshow", "quiver", "add_patch", "bar", "barh", "scatter",
+    "errorbar", "boxplot", "fill_between", "annotate", "set_xlim", "set_ylim", "set_xlabel", "set_ylabel", "set_title",
 }  # fmt: skip
 TELLING = {"glue", "print"}
 ASIDE = 2 / 3  # a cell is folded when at least this share of its lines imports, glues, prints or draws
