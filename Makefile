@@ -14,12 +14,12 @@ export PROFILE OMP_WAIT_POLICY
 # The stamp's name says what is installed and where: the pins, the project and the folder.
 READY := .venv/.ready-$(shell (pwd; cat requirements.txt pyproject.toml) | cksum | tr ' ' '-')
 
-.PHONY: help env book prepare test unit notebooks refresh experiments benchmark lint clean distclean
+.PHONY: help env book prepare test unit notebooks browser-test pdf refresh experiments benchmark lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
 	@echo "make TARGET [PROFILE=book|smoke] [PY=python to use your own environment]"
-	@sed -n 's/^\([a-z]*\):.*##  */  \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*##  */  \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
 	@echo
 	@echo "One chapter with other parameters:  .venv/bin/papermill notebooks/NAME.ipynb NAME_rerun.ipynb -p profile smoke -p seed 1"
 	@echo "One chapter against its outputs:    .venv/bin/pytest --nbval notebooks/NAME.ipynb"
@@ -71,13 +71,21 @@ book: env  ## data, training, every chapter, the site in _build/html; repeats on
 prepare: env  ## only the data, the features and the training runs that the chapters read
 	@$(PY) book/tasks.py prepare
 
-test: unit notebooks  ## the unit tests, then every chapter compared with its committed outputs
+test: unit notebooks  ## the unit tests, every chapter against its committed outputs, and a site that is there in a browser
+	@$(PY) -m pytest -rs -m browser tests/browser
 
 unit: env  ## only the unit tests
 	@$(PY) -m pytest
 
 notebooks: env  ## only the chapters (pytest --nbval)
 	@$(PY) -m pytest --nbval
+
+browser-test: env  ## every page of the site in Chromium (a site of the committed outputs is built if there is none)
+	@[ -e _build/html/index.html ] || $(PY) -c "from jupyter_book.cli.main import main; main()" build .
+	@$(PY) -m pytest -rs -m browser tests/browser
+
+pdf: env  ## the whole book as one PDF, from the site in _build/html, by Chromium
+	@$(PY) book/pdf.py
 
 refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound_eight_queries ..." for some)
 	@$(PY) book/tasks.py refresh $(CHAPTERS)

@@ -18,6 +18,7 @@ from atri_lib.schemes import SCHEMES
 SCHEME_COLOURS = {name: scheme.colour for name, scheme in SCHEMES.items()}
 SCHEME_NAMES = {name: scheme.label for name, scheme in SCHEMES.items()}
 MARKERS = {name: scheme.marker for name, scheme in SCHEMES.items()}
+CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["sendDataToCloud"]}  # no button that uploads a figure
 RATE, LIMIT = 16_000, 30_000  # of sounds: samples a second, bytes in a page
 
 
@@ -78,12 +79,16 @@ class Player:
     def _repr_html_(self) -> str:
         rows = []
         for label, waveform in self.sounds:
+            length, said = f"{len(waveform) / RATE:.1f} s", html.escape(label)
             if os.environ.get("ATRI_PLAYERS") == "1":
                 data = base64.b64encode(encode_ogg(waveform)).decode()
-                sound = f'<audio controls preload="none" src="data:audio/ogg;base64,{data}"></audio>'
+                name = f"{said}, {length}" if label else f"sound, {length}"
+                source = f"data:audio/ogg;base64,{data}"
+                sound = f'<audio controls preload="none" aria-label="{name}" src="{source}"></audio>'
+                said += f" <small>{length}</small>"
             else:
-                sound = f"<em>sound of {len(waveform) / RATE:.1f} s: run <code>make book</code> to hear it</em>"
-            rows.append(f'<div class="atri-player">{sound} <span>{html.escape(label)}</span></div>')
+                sound = f"<em>sound of {length}: run <code>make book</code> to hear it</em>"
+            rows.append(f'<div class="atri-player">{sound} <span>{said}</span></div>')
         return "\n".join(rows)
 
     def __repr__(self) -> str:
@@ -108,7 +113,7 @@ class Interactive:
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         figure = self.figure.to_json()
         name = f"plotly-{hashlib.sha256(figure.encode()).hexdigest()[:12]}"  # the same in every run
-        page = self.figure.to_html(full_html=False, include_plotlyjs=False, div_id=name)
+        page = self.figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=CONFIG)
         return {"text/html": f'<div role="img" aria-label="{html.escape(self.alt)}">{page}</div>',
                 "application/vnd.plotly.v1+json": json.loads(figure),
                 "text/plain": f"[interactive figure] {self.alt}"}  # fmt: skip

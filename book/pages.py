@@ -14,7 +14,6 @@ from importlib import import_module
 from urllib.parse import unquote, urlparse
 
 import nbformat
-import plotly
 from bs4 import BeautifulSoup
 from chapters import BuildFailed, read
 from nbformat import NotebookNode
@@ -176,22 +175,13 @@ def shown(app, docname: str, source: list[str]) -> None:
 
 
 def scripts(app, pagename, templatename, context, doctree) -> None:
-    """plotly.js and the explorables, from files, where they draw; no live kernels (thebe) from a network."""
+    """No live kernels (thebe), whose script comes from a network."""
     for kind in ("script_files", "css_files"):
         context[kind][:] = [file for file in context[kind] if "thebe" not in f"{file} {vars(file)}".lower()]
-    if "Plotly.newPlot" in context.get("body", ""):
-        app.add_js_file("plotly.min.js")
-    if names := set(re.findall(r'data-explorable="(\w+)"', context.get("body", ""))):
-        app.add_css_file("explore/explore.css")
-        for name in ("plot", *sorted(names)):
-            app.add_js_file(f"explore/{name}.js", defer="defer")
 
 
 def prepare_output(app) -> None:
-    """What draws in pages, for those that need it; and the folder holds no longer what `make book` has put there."""
-    static = pathlib.Path(app.outdir) / "_static"
-    shutil.copytree(ROOT / "book" / "_static" / "explore", static / "explore", dirs_exist_ok=True)
-    shutil.copy(pathlib.Path(plotly.__file__).parent / "package_data" / "plotly.min.js", static / "plotly.min.js")
+    """The folder holds no longer what `make book` has put there."""
     (pathlib.Path(app.outdir) / BUILT).unlink(missing_ok=True)
 
 

@@ -43,7 +43,7 @@ import plotly.graph_objects as go
 from atri_lib import languages, viz
 print(os.environ["OMP_WAIT_POLICY"], len(languages.LANGUAGES))
 display(viz.explorable("step", "a step as three vectors", old=1, fresh=1, angle=90))
-viz.interactive(go.Figure(go.Bar(y=[1, 2])), "two bars")"""
+viz.interactive(go.Figure(go.Scatter(y=[1, 2])), "two points")"""
 
 
 def save(folder, stem, source, tags=()):

@@ -1,0 +1,146 @@
+/* The book's own script: the switch for code, wide things that scroll inside themselves, bar charts. No library. */
+(() => {
+  "use strict";
+  const page = document.documentElement;
+  const WAYS = ["teach", "all", "none"];
+
+  const kept = {
+    get(name) { try { return localStorage.getItem(name); } catch { return null; } },
+    set(name, value) { try { localStorage.setItem(name, value); } catch { /* a private window */ } },
+  };
+
+  /* Code: where it teaches (the cells' own folding), all of it, or none, on every page. */
+  const code = (way) => {
+    page.dataset.code = WAYS.includes(way) ? way : "teach";
+    kept.set("atri-code", page.dataset.code);
+    for (const cell of document.querySelectorAll("details.hide.above-input")) cell.open = page.dataset.code === "all";
+    for (const one of WAYS) {
+      for (const button of document.querySelectorAll(`.btn-code-${one}`)) {
+        button.setAttribute("aria-pressed", String(one === page.dataset.code));
+      }
+    }
+    wide();
+  };
+  page.dataset.code = kept.get("atri-code") || "teach";
+
+  /* What is wider than its column can be scrolled, by the keyboard too, and shows that it can. */
+  const WIDE = ".atri-scroll, div.math, mjx-container[display], .cell_output .text_html, div.highlight pre, .cell_output pre, .atri-bars-values";
+  const ended = (box) => box.classList.toggle("atri-end", box.scrollLeft + box.clientWidth >= box.scrollWidth - 2);
+  const wide = () => {
+    for (const box of document.querySelectorAll(WIDE)) {
+      const over = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible";
+      if (over) ended(box);
+      if (over === box.classList.contains("atri-wide")) continue;
+      box.classList.toggle("atri-wide", over);
+      if (over) {
+        box.tabIndex = 0;
+        box.addEventListener("scroll", () => ended(box), { passive: true });
+        if (!box.hasAttribute("role") && box.tagName !== "PRE") {
+          box.setAttribute("role", "group");
+          box.setAttribute("aria-label", "wider than the page: scroll sideways");
+        }
+      } else if (box.tagName !== "MJX-CONTAINER") {
+        box.removeAttribute("tabindex");
+      }
+    }
+  };
+
+  /* Bar charts. */
+  const SVG = "http://www.w3.org/2000/svg";
+  const draw = (parent, kind, attributes, text) => {
+    const element = document.createElementNS(SVG, kind);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    if (text !== undefined) element.textContent = text;
+    return parent.appendChild(element);
+  };
+  const put = (parent, kind, attributes = {}, text) => {
+    const element = document.createElement(kind);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    if (text !== undefined) element.textContent = text;
+    return parent.appendChild(element);
+  };
+  const rounded = (value) => String(Number(Number(value).toPrecision(4)));
+  const step = (top) => {
+    const size = 10 ** Math.floor(Math.log10(top / 4));
+    return [1, 2, 5, 10].map((factor) => factor * size).find((one) => top / one <= 6);
+  };
+
+  const bars = (box) => {
+    const data = JSON.parse(box.querySelector("script").textContent);
+    const shown = () => (data.slider ? [data.series[data.slider.active]] : data.series);
+    const top = data.range ? data.range[1] : Math.max(...data.series.flatMap((one) => one.y));
+    const picture = draw(box, "svg", { "aria-hidden": "true" });
+    const said = put(box, "p", { class: "atri-bars-said", "aria-live": "polite" });
+    const paint = () => {
+      const width = Math.max(300, Math.min(720, box.clientWidth || 720)), height = 340;
+      const left = 52, right = 8, up = 12, down = 52, groups = shown()[0].x.length;
+      const high = (value) => height - down - (value / top) * (height - up - down);
+      const room = (width - left - right) / groups, each = (room * 0.8) / shown().length;
+      picture.replaceChildren();
+      picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      for (let tick = 0; tick <= top * 1.0001; tick += step(top)) {
+        draw(picture, "line", { x1: left, x2: width - right, y1: high(tick), y2: high(tick), class: "grid" });
+        draw(picture, "text", { x: left - 6, y: high(tick) + 4, "text-anchor": "end" }, rounded(tick));
+      }
+      shown().forEach((series, place) => series.y.forEach((value, group) => {
+        const colour = Array.isArray(series.colour) ? series.colour[group] : series.colour;
+        const x = left + group * room + room * 0.1 + place * each;
+        const bar = draw(picture, "rect", { x, y: high(value), width: Math.max(1, each - 1), height: high(0) - high(value), fill: colour });
+        const more = data.more ? `${data.more} ${rounded(series.more[group])}, ` : "";
+        draw(bar, "title", {}, `${[series.name, series.x[group]].filter((one) => one !== "").join(", ")}: ${more}${rounded(value)}`);
+        bar.addEventListener("pointerenter", () => { said.textContent = bar.querySelector("title").textContent; });
+      }));
+      const every = Math.ceil(groups / Math.floor((width - left) / 62));
+      shown()[0].x.forEach((label, group) => {
+        if (group % every === 0) {
+          draw(picture, "text", { x: left + (group + 0.5) * room, y: height - down + 16, "text-anchor": "middle" }, label);
+        }
+      });
+      draw(picture, "text", { x: (left + width) / 2, y: height - 10, "text-anchor": "middle" }, data.titles.x);
+      const middle = (height - down + up) / 2;
+      draw(picture, "text", { x: 14, y: middle, "text-anchor": "middle", transform: `rotate(-90 14 ${middle})` }, data.titles.y);
+    };
+    if (data.slider) {
+      const label = put(box, "label", { class: "atri-slider" }, `${data.slider.label} `);
+      const range = put(label, "input", { type: "range", min: 0, max: data.slider.values.length - 1, step: 1 });
+      const value = put(label, "output");
+      range.value = data.slider.active;
+      const move = () => {
+        data.slider.active = Number(range.value);
+        value.textContent = data.slider.values[data.slider.active];
+        range.setAttribute("aria-valuetext", value.textContent);
+        paint();
+      };
+      range.addEventListener("input", move);
+      move();
+    } else {
+      const legend = put(box, "ul", { class: "atri-legend" });
+      for (const series of data.series) put(legend, "li", { style: `--colour: ${series.colour}` }, series.name);
+      paint();
+    }
+    const values = put(put(box, "details"), "div", { class: "atri-bars-values" });
+    put(values.parentElement, "summary", {}, "Values");
+    const table = put(values, "table"), head = put(put(table, "thead"), "tr"), body = put(table, "tbody");
+    put(head, "th", { scope: "col" }, data.slider ? data.slider.label : "");
+    for (const x of data.series[0].x) put(head, "th", { scope: "col" }, x);
+    data.series.forEach((series, place) => {
+      const row = put(body, "tr");
+      put(row, "th", { scope: "row" }, data.slider ? data.slider.values[place] : series.name);
+      for (const y of series.y) put(row, "td", {}, rounded(y));
+    });
+    let width = box.clientWidth;
+    new ResizeObserver(() => { if (box.clientWidth !== width) { width = box.clientWidth; paint(); } }).observe(box);
+  };
+
+  const start = () => {
+    for (const box of document.querySelectorAll(".atri-bars")) bars(box);
+    for (const link of document.querySelectorAll('a[href$=".ipynb"]')) { link.download = ""; link.removeAttribute("target"); }
+    code(page.dataset.code);
+    new ResizeObserver(wide).observe(document.body);
+    document.addEventListener("toggle", wide, true);
+    if (window.MathJax?.startup?.promise) window.MathJax.startup.promise.then(wide);
+  };
+  window.atri = { code, wide };
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();
+  window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(wide) ?? wide());
+})();

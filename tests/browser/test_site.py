@@ -1,0 +1,280 @@
+"""The built site in a browser: `make browser-test`. Screenshots and a table of weights are left in _build/browser.
+
+Skipped where there is no site (`make book` or `jupyter-book build .` makes one), no Chromium or no playwright.
+"""
+
+import functools
+import http.server
+import importlib.util
+import os
+import pathlib
+import re
+import threading
+from urllib.parse import unquote, urlparse
+
+import nbformat
+import pages
+import pdf
+import pytest
+import website
+from bs4 import BeautifulSoup
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SITE = pathlib.Path(os.environ.get("ATRI_SITE") or ROOT / "_build" / "html")
+SHOTS = ROOT / "_build" / "browser"
+PAGES = [*pages.load_toc(ROOT), "genindex", "search"]
+CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
+WIDTHS = (1400, 380)
+MB = 1e6
+FIRST, LARGEST, WHOLE = 1 * MB, 2.5 * MB, 15 * MB  # bytes sent for the first page, for any page; of the whole site
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (SITE / "index.html").exists(), reason=f"no site in {SITE}: make book"),
+    pytest.mark.skipif(not pdf.chromium(), reason="no Chromium: apt-get install chromium, or set ATRI_CHROMIUM"),
+    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="no playwright: make env"),
+]
+
+# What is cut: wider than the window and in nothing that scrolls; or scrolled without the cue and the keyboard's reach.
+CUT = """() => {
+  const width = document.documentElement.clientWidth, found = [];
+  const scrolls = (one) => ["auto", "scroll"].includes(getComputedStyle(one).overflowX);
+  const name = (one) => `${one.tagName.toLowerCase()}.${one.className} ${one.textContent.trim().slice(0, 40)}`;
+  if (document.documentElement.scrollWidth > width + 1) found.push(`page: ${document.documentElement.scrollWidth} px`);
+  for (const one of document.querySelectorAll("article *")) {
+    const box = one.getBoundingClientRect();
+    if (!box.width || !box.height || !one.checkVisibility()) continue;
+    if (one.closest("mjx-assistive-mml, .atri-spoken, [aria-hidden=true]")) continue;
+    if (["auto", "scroll"].includes(getComputedStyle(one).overflowX) && one.scrollWidth > one.clientWidth + 1
+        && !(one.tabIndex === 0 && one.classList.contains("atri-wide"))) found.push(`no cue: ${name(one)}`);
+    if (box.right <= width + 1) continue;
+    let parent = one.parentElement;
+    while (parent && parent !== document.body && !scrolls(parent)) parent = parent.parentElement;
+    if (!parent || parent === document.body) found.push(`cut at ${Math.round(box.right)}: ${name(one)}`);
+  }
+  for (const one of document.querySelectorAll("article div.math, article table, article pre")) {
+    for (let parent = one; parent && parent.tagName !== "ARTICLE"; parent = parent.parentElement) {
+      if (getComputedStyle(parent).overflowX === "hidden" && parent.scrollWidth > parent.clientWidth + 1
+          && !parent.closest("details:not([open])")) found.push(`hidden: ${name(one)}`);
+    }
+  }
+  return found;
+}"""
+DOLLARS = """() => {
+  const walker = document.createTreeWalker(document.querySelector("article") || document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const text = walker.currentNode;
+    if (text.parentElement.closest("code, pre, script, style, mjx-container, kbd")) continue;
+    const raw = /\\$[^\\s$][^$]*\\$|\\\\\\(|\\\\\\[|\\{eq\\}|\\{glue/.test(text.data);
+    if (raw) found.push(text.data.trim().slice(0, 80));
+  }
+  return found;
+}"""
+AXE = """async () => {
+  const only = { runOnly: ["wcag2a", "wcag2aa"], resultTypes: ["violations"] };
+  const { violations } = await axe.run({ exclude: [["mjx-container"]] }, only);
+  const where = (one) => one.nodes.slice(0, 3).map((node) => node.html.slice(0, 120)).join(" | ");
+  const grave = violations.filter((one) => ["serious", "critical"].includes(one.impact));
+  return grave.map((one) => `${one.id} (${one.nodes.length}): ${where(one)}`);
+}"""
+PLAYERS = """async () => {
+  const found = [];
+  for (const audio of document.querySelectorAll("audio")) {
+    if (!audio.getAttribute("aria-label")) found.push("a player without a name");
+    const sources = [...audio.querySelectorAll("source")];
+    if (sources.length < 2) found.push(`a player with ${sources.length} sources`);
+    for (const source of sources) {
+      const problem = await new Promise((resolve) => {
+        const probe = new Audio(source.src);
+        probe.addEventListener("loadeddata", () => resolve(probe.duration > 0.1 ? null : "empty"));
+        probe.addEventListener("error", () => resolve("not decoded"));
+      });
+      if (problem) found.push(`${source.src}: ${problem}`);
+    }
+  }
+  return found;
+}"""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The site, served without compression: what is weighed is what lies in the files."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(SITE)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def chrome():
+    from playwright.sync_api import sync_playwright
+
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=pdf.chromium(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def axe():
+    import axe_playwright_python
+
+    return (pathlib.Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+class Visit:
+    """A page as it was opened: its problems and what was sent for it."""
+
+    def __init__(self, chrome, url: str, width: int = 1400) -> None:
+        self.page = chrome.new_page(viewport={"width": width, "height": 900})
+        self.page.set_default_timeout(120_000)
+        self.problems, self.sent = [], {}
+        self.page.on("console", lambda one: one.type == "error" and self.problems.append(f"console: {one.text}"))
+        self.page.on("pageerror", lambda one: self.problems.append(f"script: {one}"))
+        self.page.on("requestfailed", lambda one: self.problems.append(f"not loaded: {one.url}"))
+        self.page.on("response", self.weigh)
+        self.page.goto(url, wait_until="load", timeout=120_000)
+        self.page.evaluate("() => window.MathJax?.startup?.promise?.then(() => null)")
+        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+
+    def weigh(self, response) -> None:
+        if response.status >= 400:
+            self.problems.append(f"{response.status}: {response.url}")
+        self.sent[response.url] = int(response.headers.get("content-length", 0))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_whole_at_every_width_and_in_both_themes(chrome, address, axe, page, width):
+    with Visit(chrome, f"{address}/{page}.html", width) as visit:
+        shown, weight = visit.page, sum(visit.sent.values())
+        problems = visit.problems + shown.evaluate(CUT)
+        problems += [f"raw markup: {text}" for text in shown.evaluate(DOLLARS)]
+        if width == max(WIDTHS):
+            problems += shown.evaluate(PLAYERS)
+        shown.evaluate(axe)
+        for theme in ("light", "dark"):
+            shown.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+            shown.evaluate("() => new Promise((done) => setTimeout(done, 400))")  # colours fade
+            problems += [f"{theme}: {one}" for one in shown.evaluate(AXE)]
+            shown.screenshot(path=SHOTS / f"{page.replace('/', '-')}-{width}-{theme}.png", full_page=True)
+    limit = FIRST if page == PAGES[0] else LARGEST
+    if weight > limit:
+        heavy = sorted(((size, url) for url, size in visit.sent.items()), reverse=True)[:5]
+        problems.append(f"{weight / MB:.2f} MB sent (at most {limit / MB:.1f}): {heavy}")
+    assert not problems, "\n".join(problems)
+
+
+BAD = {
+    "cut at": "<article><table style='width: 3000px'><tr><td>wide</td></tr></table></article>",
+    "no cue": "<article><div style='overflow-x: auto'><p style='width: 3000px'>wide</p></div></article>",
+    "hidden": "<article><div style='overflow: hidden'><pre style='width: 3000px'>x</pre></div></article>",
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_is_cut_is_found_out(chrome, kind):
+    page = chrome.new_page(viewport={"width": 380, "height": 900})
+    page.set_content(BAD[kind])
+    assert any(one.startswith(kind) for one in page.evaluate(CUT))
+    page.set_content("<article><table><tr><td>narrow</td></tr></table></article>")
+    assert page.evaluate(CUT) == []
+    page.close()
+
+
+def test_raw_markup_missing_names_and_silent_players_are_found_out(chrome, axe):
+    page = chrome.new_page()
+    page.set_content("<article><p>costs $x$</p><img src='data:,'><audio src='data:audio/ogg;base64,aa'></audio>")
+    page.evaluate(axe)
+    assert page.evaluate(DOLLARS) == ["costs $x$"]
+    assert any(one.startswith("image-alt") for one in page.evaluate(AXE))
+    assert "a player without a name" in page.evaluate(PLAYERS)
+    page.close()
+
+
+@pytest.mark.parametrize("page", [PAGES[0], CHAPTERS[0]])
+def test_the_pages_work_from_a_file(chrome, page):
+    with Visit(chrome, (SITE / f"{page}.html").resolve().as_uri()) as visit:
+        assert visit.problems == []
+        assert visit.page.evaluate("() => typeof atri.code") == "function"
+
+
+def test_the_switch_for_code_holds_on_every_chapter(chrome, address):
+    with Visit(chrome, f"{address}/{CHAPTERS[0]}.html") as visit:
+        page = visit.page
+        seen = "() => [...document.querySelectorAll('.cell_input')].filter((one) => one.checkVisibility()).length"
+        total = page.locator(".cell_input").count()
+        assert 0 < page.evaluate(seen) < total
+        for way, expected in (("all", total), ("none", 0)):
+            page.get_by_role("button", name="Code on all pages").click()
+            page.locator(f".btn-code-{way}").click()
+            assert page.evaluate(seen) == expected
+        page.goto(f"{address}/{CHAPTERS[1]}.html")
+        assert page.locator(".cell_input").count() > 0 and page.evaluate(seen) == 0
+        page.evaluate("() => atri.code('teach')")
+        assert page.evaluate(seen) > 0
+
+
+def test_the_slider_moves_the_bars_to_their_values(chrome, address):
+    chapter = next(one for one in CHAPTERS if '"slider": {' in (SITE / f"{one}.html").read_text(encoding="utf-8"))
+    with Visit(chrome, f"{address}/{chapter}.html") as visit:
+        page, box = visit.page, visit.page.locator(".atri-bars").first
+        box.locator("summary").click()
+        table = [[float(cell) for cell in row.locator("td").all_inner_texts()] for row in box.locator("tbody tr").all()]
+        box.locator("input").focus()
+        for _ in range(len(table)):
+            page.keyboard.press("ArrowLeft")
+        for place, values in enumerate(table):
+            assert box.locator("input").input_value() == str(place)
+            heights = [float(one.get_attribute("height")) for one in box.locator("rect").all()]
+            assert heights == pytest.approx([276 * value for value in values], abs=0.05)
+            page.keyboard.press("ArrowRight")
+
+
+def test_internal_links_and_anchors_resolve():
+    soups = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in website.html_pages(SITE)}
+    ids = {path: [one["id"] for one in soup.select("[id]")] for path, soup in soups.items()}
+    broken = [f"{path.name}: id {one} twice" for path, found in ids.items() for one in {*found} if found.count(one) > 1]
+    for path, soup in soups.items():
+        for link in soup.select("a[href]"):
+            parts = urlparse(link["href"])
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
+            known = next((names for other, names in ids.items() if other.resolve() == target), None)
+            if not target.exists() or (parts.fragment and known is not None and unquote(parts.fragment) not in known):
+                broken.append(f"{path.relative_to(SITE)}: {link['href']}")
+    assert not broken, "\n".join(sorted({*broken}))
+
+
+def test_the_whole_site_is_light_and_has_no_button_that_sends_data_away():
+    files = [path for path in SITE.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < WHOLE
+    assert not [path.name for path in files if path.suffix == ".map"]
+    text = "".join(path.read_text(encoding="utf-8") for path in website.html_pages(SITE))
+    assert not re.search(r"sendDataToCloud|showSendToCloud|plotlyServerURL\W+https", text)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_can_be_taken_home(chapter):
+    soup = BeautifulSoup((SITE / f"{chapter}.html").read_text(encoding="utf-8"), "html.parser")
+    links = {link["href"] for link in soup.select("a[href$='.ipynb']")}
+    notebooks = {link: nbformat.read((SITE / chapter).parent / link, as_version=4) for link in links}
+    held = {link: any(cell.get("outputs") for cell in notebook.cells) for link, notebook in notebooks.items()}
+    assert sorted(held.values()) == [False, True]
+    assert soup.select_one("meta[name=description]")["content"]
+    assert soup.select_one("link[rel=icon]") and soup.select_one("meta[property='og:image']")

@@ -1,0 +1,211 @@
+"""What the pages can do: folded code, verdicts, bar charts, languages, sounds, links, and how little they weigh."""
+
+import base64
+import json
+import types
+
+import nbformat
+import numpy as np
+import pdf
+import plotly.graph_objects as go
+import pytest
+import website
+from bs4 import BeautifulSoup
+from nbformat import v4
+from small_chapters import code
+
+from atri_lib import viz
+
+
+@pytest.mark.parametrize(
+    "source, tags, folded",
+    [
+        ('profile = "book"\nseed = 0', ["parameters"], True),
+        ("import numpy as np\nfrom atri_lib import viz\nviz.theme()\nN = 3", [], True),
+        ("glue('a', 1, display=False)\nfor x in y:\n    glue(x, 2)", [], True),
+        ("figure, ax = plt.subplots()\nax.plot(table)\nplt.show()", [], True),
+        ("left.quiver(start, push)\nleft.set_title('a')\nx = 1", [], True),
+        ("if profile != 'smoke':\n    print('lower:', a < b)", [], True),
+        ("figure, ax = plt.subplots()  # eq-kcl\nax.plot(table)", [], False),
+        ('def loss(a):\n    """The loss, Eq. (4.3)."""\n    plt.plot(a)', [], False),
+        ("loss = kcl_loss(audio, texts, 0.1)\nloss", [], False),
+        ("loss = kcl_loss(audio, texts, 0.1)\nprint(loss)", [], False),
+        ("sp.Eq(a, b)", [], False),
+        ("import numpy as np", ["show-input"], False),
+        ("import numpy as np", ["remove-cell"], False),
+        ("%matplotlib inline", [], False),
+        ("", [], False),
+    ],
+)
+def test_code_is_folded_where_it_does_not_teach(source, tags, folded):
+    assert website.is_folded(source, tags) == folded
+
+
+def test_verdicts_become_ticks_and_crosses_and_other_text_stays():
+    listed = BeautifulSoup(website.verdicts("a < b & c: True\nit holds: at m = 1: False\n"), "html.parser")
+    said = [one.get_text() for one in listed.select("li")]
+    assert said == ["✓holds: a < b & c", "✗does not hold: it holds: at m = 1"]
+    assert [one["class"] for one in listed.select("li")] == [["yes"], ["no"]]
+    for text in ("", "a: True\nMRV 12.3", "True", "a: Truely"):
+        assert website.verdicts(text) is None
+
+
+def test_a_chapter_is_arranged_without_touching_what_it_says():
+    outputs = [v4.new_output("stream", name="stdout", text="less: True\n")]
+    notebook = v4.new_notebook(cells=[code("print('less:', a < b)", outputs=outputs), v4.new_markdown_cell("prose")])
+    first, second = website.arranged(notebook).cells
+    assert first.metadata.tags == ["hide-input"] and first.source == "print('less:', a < b)"
+    assert "atri-verdicts" in first.outputs[0].data["text/html"]
+    assert second.source == "prose"
+    nbformat.validate(notebook)
+
+
+def figure(*traces, **layout):
+    return viz.interactive(go.Figure(list(traces), layout), "What it shows.")._repr_mimebundle_()["text/html"]
+
+
+def shown(page):
+    box = BeautifulSoup(page, "html.parser").select_one(".atri-bars")
+    return box, json.loads(box.script.string)
+
+
+def test_grouped_bars_are_drawn_by_the_page():
+    values = {"</script>": [1.5, 2], "two": [3, 4]}
+    bars = [go.Bar(x=["a", "b"], y=np.array(y), name=name, marker_color="red") for name, y in values.items()]
+    box, data = shown(website.bars(figure(*bars, yaxis_title="R@1")))
+    assert box["aria-label"] == "What it shows."
+    assert [one["y"] for one in data["series"]] == [[1.5, 2.0], [3.0, 4.0]]
+    assert data["series"][0]["name"] == "</script>" and data["titles"]["y"] == "R@1"
+
+
+def test_a_slider_keeps_its_steps_and_values():
+    more = {"customdata": np.array([0.1, 0.2]), "hovertemplate": "cosine %{customdata}<br>probability %{y}"}
+    bars = [go.Bar(x=[0, 1], y=[value, 1 - value], marker_color=["#111", "#222"], **more) for value in (0.5, 0.25)]
+    steps = [{"label": label, "method": "update", "args": [{}]} for label in ("low", "high")]
+    slider = {"active": 1, "steps": steps, "currentvalue": {"prefix": "t "}}
+    _, data = shown(website.bars(figure(*bars, sliders=[slider])))
+    assert data["slider"] == {"label": "t", "values": ["low", "high"], "active": 1}
+    assert data["more"] == "cosine" and data["series"][1]["more"] == [0.1, 0.2]
+
+
+def test_other_figures_stay_with_plotly():
+    assert website.bars(figure(go.Scatter(x=[1], y=[2]))) is None
+    assert website.bars(figure(go.Bar(x=[1], y=["a"], orientation="h", marker_color="red"))) is None
+    assert website.bars(figure(go.Bar(y=[1, 2]))) is None  # without colours and places
+
+
+def test_no_interactive_figure_can_send_its_data_away():
+    page = figure(go.Scatter(x=[1], y=[2]))
+    assert "sendDataToCloud" in page.split("modeBarButtonsToRemove")[1]
+
+
+def improve(body, **files):
+    return BeautifulSoup(website.improved(body, files.__setitem__, "../"), "html.parser"), files
+
+
+def test_ids_become_unique_and_links_keep_the_first():
+    soup, _ = improve('<p id="a">1</p><p id="a">2</p><p id="a-2">3</p><p id="a">4</p>')
+    ids = [one["id"] for one in soup.select("p")]
+    assert ids[0] == "a" and len({*ids}) == 4
+
+
+CAPTIONS = """<table><thead><tr><th></th><th>query</th><th>rank</th><th>found</th></tr></thead><tbody>
+<tr><th>English</th><td>A dog.</td><td>1</td><td>A cat.</td></tr>
+<tr><th>French</th><td>Un chien.</td><td>2</td><td>A dog.</td></tr>
+<tr><th>Japanese</th><td>イヌ。</td><td>3</td><td>A dog.</td></tr>
+<tr><th>Chinese</th><td>狗。</td><td>3</td><td>A dog.</td></tr>
+</tbody></table>"""
+
+
+def test_captions_in_a_table_say_their_language():
+    soup, _ = improve(CAPTIONS)
+    assert {cell.get_text(): cell["lang"] for cell in soup.select("td[lang]")} == {
+        "A dog.": "en", "Un chien.": "fr", "イヌ。": "ja", "狗。": "zh-Hans",
+    }  # fmt: skip
+    assert soup.select_one("table").parent["class"] == ["atri-scroll"]
+
+
+def test_words_of_other_scripts_and_listed_captions_say_their_language():
+    listed = "<table><tr><td>eng: a frog, fra: une grenouille, jpn: 水洗</td></tr></table>"
+    soup, _ = improve(f"<p>about 一 &lt;b&gt; and かえる</p>{listed}<pre>狮</pre>")
+    assert [(one.get_text(), one["lang"]) for one in soup.select("[lang]")] == [
+        ("一", "zh-Hans"), ("かえる", "ja"), ("a frog, ", "en"), ("une grenouille, ", "fr"), ("水洗", "ja"),
+    ]  # fmt: skip
+    assert soup.p.get_text() == "about 一 <b> and かえる"
+
+
+def test_a_sound_becomes_two_files_with_a_name_and_a_length(monkeypatch):
+    monkeypatch.setenv("ATRI_PLAYERS", "1")
+    wave = np.sin(np.arange(8000) / 5).astype("float32")
+    soup, files = improve(viz.player(wave, 'a "dog"')._repr_html_())
+    audio = soup.audio
+    assert audio["aria-label"] == 'a "dog", 0.5 s' and "src" not in audio.attrs
+    assert "0.5 s" in soup.get_text()
+    assert [source["type"] for source in audio.select("source")] == ["audio/ogg", "audio/mpeg"]
+    assert {f"../{name}" for name in files} == {source["src"] for source in audio.select("source")}
+    assert [content[:3] for name, content in files.items() if name.endswith("ogg")] == [b"Ogg"]
+    assert all(100 < len(one) < 30_000 for one in files.values())
+
+
+def test_papers_are_linked_by_their_number():
+    entry = '<div class="citation"><p>A. <em>T</em>. 2018. arXiv:1806.00582.</p></div>'
+    soup, _ = improve(f"{entry}<p>arXiv:1806.00582</p>")
+    assert [link["href"] for link in soup.select("a")] == ["https://arxiv.org/abs/1806.00582"]
+
+
+def test_a_page_says_what_it_is_about():
+    body = f"<section><h1>T</h1><p>Short.</p><p><strong>The question.</strong> {'word ' * 80}</p></section>"
+    said = website.description(body)
+    assert said.startswith("word word") and len(said) <= 202 and said.endswith(" …")
+
+
+def test_edit_and_launch_links_wait_for_an_address():
+    for url in ("", "https://github.com/a/b"):
+        config = types.SimpleNamespace(html_theme_options={"repository_url": url, "launch_buttons": {"thebe": False}})
+        website.buttons(None, config)
+        assert bool(config.html_theme_options.get("use_edit_page_button")) == bool(url)
+        assert ("colab_url" in config.html_theme_options["launch_buttons"]) == bool(url)
+
+
+def test_what_no_page_loads_is_removed(tmp_path):
+    static, used, other = tmp_path / "_static", '.fa-bars:before{content:"a"}', ".x{color:red}"
+    kept = ["mathjax/tex-chtml.js", "mathjax/output/chtml/fonts/woff-v2/a.woff", "styles/pydata-sphinx-theme.css"]
+    gone = ["mathjax/tex-svg.js", "mathjax/sre/mathmaps/en.json", "styles/theme.css.map", "scripts/fontawesome.js"]
+    for name in kept + gone:
+        (static / name).parent.mkdir(parents=True, exist_ok=True)
+        (static / name).write_text(f'{used}.fa-cat:before,.fa-kitty:before{{content:"b"}}{other}')
+    script = '<script src="_static/scripts/fontawesome.js?v=1"></script><script defer src="searchindex.js"></script>'
+    page = '<i class="fa-solid fa-bars"></i><script src="_static/atri.js"></script>'
+    (tmp_path / "a.html").write_text(script + page)
+    (tmp_path / "search.html").write_text(script)
+    website.slim(types.SimpleNamespace(outdir=tmp_path, builder=types.SimpleNamespace(format="html")), None)
+    assert {path.relative_to(static).as_posix() for path in static.rglob("*") if path.is_file()} == {*kept}
+    assert (static / kept[2]).read_text() == used + other
+    assert (tmp_path / "a.html").read_text() == page
+    assert "searchindex" in (tmp_path / "search.html").read_text()
+
+
+def test_the_whole_book_is_one_page_with_links_of_its_own(tmp_path):
+    (tmp_path / "n").mkdir()
+    page = "<html><head></head><body><article><h1 id='top'>x</h1>{}</article></body></html>"
+    first = "<a href='n/c.html#top'>c</a><a href='n/c.html'>c</a><img src='i.png'>"
+    second = "<a href='#top'>c</a><a href='../p.html'>p</a><img src='../i.png'>"
+    (tmp_path / "p.html").write_text(page.format(first))
+    (tmp_path / "n" / "c.html").write_text(page.format(second))
+    soup = BeautifulSoup(pdf.assembled(tmp_path, ["p", "n/c"], "html"), "html.parser")
+    assert [link["href"] for link in soup.select("a")] == ["#c--top", "#c", "#c--top", "#p"]
+    assert all(soup.find(id=link["href"][1:]) for link in soup.select("a"))
+    assert {image["src"] for image in soup.select("img")} == {"html/i.png"}
+
+
+def test_the_printed_book_asks_for_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATRI_CHROMIUM", str(tmp_path / "none"))
+    with pytest.raises(pdf.BuildFailed, match="ATRI_CHROMIUM"):
+        pdf.print_book(tmp_path, tmp_path / "book.pdf")
+
+
+def test_a_player_in_a_session_is_named_too(monkeypatch):
+    monkeypatch.setenv("ATRI_PLAYERS", "1")
+    page = BeautifulSoup(viz.player(np.ones(8000, dtype="float32"), "a dog")._repr_html_(), "html.parser")
+    assert page.audio["aria-label"] == "a dog, 0.5 s"
+    assert base64.b64decode(page.audio["src"].split(",")[1])[:4] == b"OggS"
