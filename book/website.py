@@ -275,6 +275,16 @@ def arrange(app, docname: str, source: list[str]) -> None:
         source[0] = nbformat.writes(arranged(nbformat.reads(source[0], as_version=4)))
 
 
+def draw(app, body: str) -> None:
+    """The scripts of what a page draws: plotly.js for its figures, and those of its explorables."""
+    if "Plotly.newPlot" in body:
+        app.add_js_file("plotly.min.js")
+    if explorables := set(re.findall(r'data-explorable="(\w+)"', body)):
+        app.add_css_file("explore/explore.css")
+        for name in ("plot", *sorted(explorables)):
+            app.add_js_file(f"explore/{name}.js", defer="defer")
+
+
 def finish_page(app, pagename, templatename, context, doctree) -> None:
     """What surrounds a page: its description, buttons, only the scripts that it needs; and its body, improved."""
     body = context.get("body", "")
@@ -296,12 +306,7 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
     context["header_buttons"] = header_buttons(pagename, root) + context.get("header_buttons", [])
     if not re.search(r'class="[^"]*\bmath\b', body):
         context["script_files"][:] = [one for one in context["script_files"] if "mathjax" not in f"{one}".lower()]
-    if "Plotly.newPlot" in body:
-        app.add_js_file("plotly.min.js")
-    if explorables := set(re.findall(r'data-explorable="(\w+)"', body)):
-        app.add_css_file("explore/explore.css")
-        for name in ("plot", *sorted(explorables)):
-            app.add_js_file(f"explore/{name}.js", defer="defer")
+    draw(app, body)
     if pagename.startswith("notebooks/"):
         name = pathlib.PurePosixPath(pagename).name
         bare = nbformat.read(ROOT / f"{pagename}.ipynb", as_version=4)

@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import chapters
 import numpy as np
-import pages
 import pytest
+import website
 from bs4 import BeautifulSoup
 from small_chapters import COMMITTED, ROOT
 
@@ -288,7 +288,7 @@ class App:
 )
 def test_only_pages_with_an_explorable_load_its_files(body, files):
     app = App()
-    pages.scripts(app, "x", "page.html", {"script_files": [], "css_files": [], "body": body}, None)
+    website.draw(app, body)
     assert app.added == files
     assert all((EXPLORE.parent / name).is_file() for name in files)
 

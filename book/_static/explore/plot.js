@@ -144,7 +144,8 @@ const explore = (() => {
       };
       box.addEventListener("change", again);
       let width = box.clientWidth;
-      new ResizeObserver(() => { if (box.clientWidth !== width) { width = box.clientWidth; again(); } }).observe(box);
+      const fit = () => { if (box.clientWidth !== width) { width = box.clientWidth; again(); } };
+      new ResizeObserver(() => requestAnimationFrame(fit)).observe(box);  // a frame later: drawing resizes the box
       again();
     });
   }
