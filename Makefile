@@ -92,6 +92,7 @@ refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound
 
 experiments: env  ## train what results/ lacks, two runs at once (STUDIES="dose_16 ..." for some): two hours for all of them
 	@$(PY) -m atri_lib.studies $(STUDIES)
+	@[ -n "$(STUDIES)" ] || $(PY) -m atri_lib.theory.causes
 
 benchmark: env  ## what two torch processes at once cost each other, with and without OMP_WAIT_POLICY=PASSIVE
 	@$(PY) tests/benchmarks/cores.py

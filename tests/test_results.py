@@ -1,5 +1,6 @@
 """Results that last: written and read back, compared, refused when damaged; and those that are stored still hold."""
 
+import contextlib
 import dataclasses
 import json
 import random
@@ -117,14 +118,15 @@ def test_verdicts_hold_are_refuted_or_stay_open(tmp_path):
 
 def test_every_study_names_its_runs_once_and_every_prediction_has_them():
     predicted = json.loads((results.FOLDER / "predictions.json").read_text())["predictions"]
-    try:
-        items = {name: study() for name, study in studies.STUDIES.items()}
-    except SoundsUnavailable as reason:
-        pytest.skip(f"a study cannot be listed here: {reason}")
+    items = {}
+    for name, study in studies.STUDIES.items():
+        with contextlib.suppress(SoundsUnavailable):  # the recordings of Scratch need not be here
+            items[name] = study()
+    assert len(items) >= len(studies.STUDIES) - 2
     for name, runs in items.items():
         names = [(item.label, item.config.seed) for item in runs]
         assert len(set(names)) == len(names), name
-    for said in predicted:
+    for said in [said for said in predicted if said["study"] in items]:
         labels = {item.label for item in items[said["study"]]}
         assert {said["better"], said["worse"]} <= labels, said
 

@@ -7,7 +7,7 @@
     python -m atri_lib.theory.causes descent      # the parts under SGD
     python -m atri_lib.theory.causes candidates   # what the systematic part may be
 
-Every file holds configuration, seeds, a key of the code and the seconds that it took.
+Without a name: those whose file is missing or was made by other code. Every file holds configuration, seeds, a key of the code and the seconds that it took.
 """
 
 import dataclasses
@@ -315,6 +315,12 @@ def main(names: Sequence[str]) -> None:
         print(f"{name}: {about['seconds']:.0f} s")
 
 
+def stale() -> list[str]:
+    """The studies whose file is missing or was made by other code."""
+    files = {name: FOLDER / f"{name}.json" for name in STUDIES}
+    return [name for name, path in files.items() if not path.exists() or storage.read_json(path)["code"] != code_key()]
+
+
 def rounded(value):
     """The same values, floats to 5 significant digits: the files are read by people too."""
     if isinstance(value, dict):
@@ -325,4 +331,4 @@ def rounded(value):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(STUDIES))
+    main(sys.argv[1:] or stale())
