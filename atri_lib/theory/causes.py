@@ -7,7 +7,8 @@
     python -m atri_lib.theory.causes descent      # the parts under SGD
     python -m atri_lib.theory.causes candidates   # what the systematic part may be
 
-Without a name: those whose file is missing or was made by other code. Every file holds configuration, seeds, a key of the code and the seconds that it took.
+Without a name: those whose file is missing or was made by other code. Every file holds configuration, seeds, a key of
+the code and the seconds that it took.
 """
 
 import dataclasses
