@@ -363,6 +363,7 @@ def slim(app, exception) -> None:
         css = without_icons(path.read_text(encoding="utf-8"), icons)
         others = "".join(other.read_text(encoding="utf-8") for other in static.rglob("*.css") if other != path)
         characters = {int(code, 16) for code in re.findall(r"\\([ef][0-9a-f]{3})\b", css + others)}
+        characters |= {ord(character) for character in css + others if "\ue000" <= character <= "\uf8ff"}
         for font in [*(static / "vendor").rglob("fa-*.ttf")]:
             small_font(font, characters)
             css = re.sub(rf'(url\([^()]*{font.stem})\.woff2\) format\("woff2"\),url\([^()]*\) format\("truetype"\)',
