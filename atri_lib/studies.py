@@ -141,11 +141,11 @@ def numbers() -> list[Item]:
 
 
 def descent() -> list[Item]:
-    """Plain SGD in place of Adam; its rate was chosen on validation scenes, with seeds 10 and 11."""
+    """Plain SGD in place of Adam; its rate was chosen on validation scenes with seed 10, of 0.3, 1, 3 and 10."""
     runs = {"ML-CLAP": MAIN["ML-CLAP"], "hold 4": {"scheme": "hold", "hold": 4}} | {
         name: MAIN[name] for name in ("balanced", "KCL")
     }
-    return _seeds(5, runs, epochs=16, optimizer="sgd", learning_rate=1.0)
+    return _seeds(5, runs, epochs=16, optimizer="sgd", learning_rate=0.3)
 
 
 STUDIES: dict[str, Callable[[], list[Item]]] = {
