@@ -355,7 +355,7 @@ def slim(app, exception) -> None:
         text = path.read_text(encoding="utf-8")
         icons |= {*re.findall(r"\bfa-([a-z0-9-]+)", text)}
         draws |= "plotly.min.js" in text
-        if path.name != "search.html":
+        if path != site / "search.html":  # the one that loads what others do not
             path.write_text(NOT_LOADED.sub("", text), encoding="utf-8")
     if draws:
         shutil.copy(pathlib.Path(plotly.__file__).parent / "package_data" / "plotly.min.js", static / "plotly.min.js")
