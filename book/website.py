@@ -45,8 +45,9 @@ KANA, HAN = r"[\u3040-\u30ff]", r"[\u3040-\u30ff\u3400-\u9fff]"
 EASTERN = re.compile(rf"(?:(jpn|zho): ?)?({HAN}(?:{HAN}|[\u3000-\u303f\uff00-\uffef])*)")
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")  # what pages load of its 24 MB
 UNUSED = ("*.map", "scripts/fontawesome.js*", "fa-v4compatibility.*", "sphinx-thebe.*", "locales")
-SCRIPTS = "fontawesome|searchtools|language_data|searchindex"  # the last three are for the page of the search
-NOT_LOADED = re.compile(rf'\s*<script[^>]*src="[^"]*(?:{SCRIPTS})\.js[^>]*></script>')
+SCRIPT = r'\s*<script[^>]*src="[^"]*(?:{})\.js[^>]*></script>'
+NOT_LOADED = re.compile(SCRIPT.format("fontawesome|searchtools|language_data|searchindex"))
+FONTAWESOME = re.compile(SCRIPT.format("fontawesome"))  # the page of the search needs the other three
 
 
 # Code: what is folded, and verdicts
@@ -355,8 +356,8 @@ def slim(app, exception) -> None:
         text = path.read_text(encoding="utf-8")
         icons |= {*re.findall(r"\bfa-([a-z0-9-]+)", text)}
         draws |= "plotly.min.js" in text
-        if path != site / "search.html":  # the one that loads what others do not
-            path.write_text(NOT_LOADED.sub("", text), encoding="utf-8")
+        unused = FONTAWESOME if path == site / "search.html" else NOT_LOADED
+        path.write_text(unused.sub("", text), encoding="utf-8")
     if draws:
         shutil.copy(pathlib.Path(plotly.__file__).parent / "package_data" / "plotly.min.js", static / "plotly.min.js")
     for path in static.rglob("pydata-sphinx-theme.css"):

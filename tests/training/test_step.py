@@ -133,6 +133,7 @@ LOSSES = {
     "ml_clap": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
     "latin": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
     "hold": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
+    "block": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
     "english": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
     "cacl": lambda audio, texts, tau: cacl_loss(audio, texts[:, 0], texts[:, 1], tau),
     "cacl_unbiased": lambda audio, texts, tau: (
