@@ -24,7 +24,7 @@ def at(expression, **values):
     return F(*sp.Rational(expression.subs(chosen)).as_numer_denom())
 
 
-USED = dict.fromkeys(("ml_clap", "latin", "hold", "block", "english"), 1) | {"cacl": 2, "cacl_unbiased": 2}  # else m, or K
+USED = dict.fromkeys(("ml_clap", "latin", "hold", "block", "english"), 1) | {"cacl": 2, "cacl_unbiased": 2}  # else m
 
 
 def draws(scheme, languages, used):
