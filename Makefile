@@ -71,8 +71,7 @@ book: env  ## data, training, every chapter, the site in _build/html; repeats on
 prepare: env  ## only the data, the features and the training runs that the chapters read
 	@$(PY) book/tasks.py prepare
 
-test: unit notebooks  ## the unit tests, every chapter against its committed outputs, and a site that is there in a browser
-	@$(PY) -m pytest -rs -m browser tests/browser
+test: unit notebooks  ## the unit tests, then every chapter compared with its committed outputs
 
 unit: env  ## only the unit tests
 	@$(PY) -m pytest
