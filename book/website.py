@@ -12,17 +12,14 @@ import json
 import os
 import pathlib
 import re
-import shutil
-from collections.abc import Iterator
 
 import nbformat
 import numpy as np
-import plotly
 import soundfile
 from bs4 import BeautifulSoup, Tag
-from fontTools.subset import Options, Subsetter
-from fontTools.ttLib import TTFont
 from nbformat import NotebookNode, v4
+from sphinx.errors import ExtensionError
+from weight import html_pages, unwrapped, with_small_pictures
 
 from atri_lib.languages import LANGUAGES
 
@@ -43,11 +40,6 @@ TAGS = dict(zip((one.code for one in LANGUAGES), "en fr de es nl ca ja zh-Hans".
 NAMES = {one.name: TAGS[one.code] for one in LANGUAGES} | TAGS
 KANA, HAN = r"[\u3040-\u30ff]", r"[\u3040-\u30ff\u3400-\u9fff]"
 EASTERN = re.compile(rf"(?:(jpn|zho): ?)?({HAN}(?:{HAN}|[\u3000-\u303f\uff00-\uffef])*)")
-MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")  # what pages load of its 24 MB
-UNUSED = ("*.map", "scripts/fontawesome.js*", "fa-v4compatibility.*", "sphinx-thebe.*", "locales")
-SCRIPT = r'\s*<script[^>]*src="[^"]*(?:{})\.js[^>]*></script>'
-NOT_LOADED = re.compile(SCRIPT.format("fontawesome|searchtools|language_data|searchindex"))
-FONTAWESOME = re.compile(SCRIPT.format("fontawesome"))  # the page of the search needs the other three
 
 
 # Code: what is folded, and verdicts
@@ -173,6 +165,7 @@ def improved(body: str, write, root: str) -> str:
     """
     soup = BeautifulSoup(body, "html.parser")
     own_ids(soup)
+    unwrapped(soup)
     for style in soup.select("style[scoped]"):
         style.decompose()
     for table in soup.select("table"):
@@ -273,7 +266,7 @@ def executed(name: str) -> pathlib.Path:
 def arrange(app, docname: str, source: list[str]) -> None:
     """Arrange a chapter that `pages.shown` has put in place."""
     if docname.startswith("notebooks/"):
-        source[0] = nbformat.writes(arranged(nbformat.reads(source[0], as_version=4)))
+        source[0] = nbformat.writes(with_small_pictures(arranged(nbformat.reads(source[0], as_version=4))))
 
 
 def draw(app, body: str) -> None:
@@ -314,8 +307,30 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
         for cell in bare.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
-        write(f"{NOTEBOOKS}/executed/{name}.ipynb", executed(name).read_bytes())
+        taken = with_small_pictures(nbformat.read(executed(name), as_version=4))
+        write(f"{NOTEBOOKS}/executed/{name}.ipynb", nbformat.writes(taken).encode())
         write(f"{NOTEBOOKS}/source/{name}.ipynb", nbformat.writes(bare).encode())
+
+
+def borrow_figures(app, exception) -> None:
+    """Give `<img data-figure="page#label">` the picture and the description of that figure, once all pages are there."""
+    if exception or app.builder.format != "html":
+        return
+    site = pathlib.Path(app.outdir)
+    for path in html_pages(site):
+        soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        borrowed = soup.select("img[data-figure]")
+        for image in borrowed:
+            page, _, label = image["data-figure"].partition("#")
+            other = BeautifulSoup((site / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
+            figure = other.select_one(f"figure#{label} img, #{label} img")
+            if not figure:
+                raise ExtensionError(f"{path.name}: {page} has no figure called {label}")
+            address = site / pathlib.PurePosixPath(page).parent / figure["src"]
+            image.attrs |= {"src": os.path.relpath(address, path.parent), "alt": figure["alt"]}
+            del image["data-figure"]
+        if borrowed:
+            path.write_text(str(soup), encoding="utf-8")
 
 
 def header_buttons(pagename: str, root: str) -> list[dict]:
@@ -336,72 +351,9 @@ def header_buttons(pagename: str, root: str) -> list[dict]:
     ]
 
 
-def slim(app, exception) -> None:
-    """Remove from a finished site what no page loads."""
-    if exception or app.builder.format != "html":
-        return
-    site, static = pathlib.Path(app.outdir), pathlib.Path(app.outdir) / "_static"
-    for path in [found for pattern in UNUSED for found in static.rglob(pattern)]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    for path in sorted((static / "mathjax").rglob("*"), reverse=True):
-        name = path.relative_to(static / "mathjax").as_posix()
-        if path.is_dir():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif not name.startswith(MATHJAX):
-            path.unlink()
-    pages, icons = [*html_pages(site)], {"xmark", "sun", "moon", "circle-half-stroke"}
-    draws = False
-    for path in pages:
-        text = path.read_text(encoding="utf-8")
-        icons |= {*re.findall(r"\bfa-([a-z0-9-]+)", text)}
-        draws |= "plotly.min.js" in text
-        unused = FONTAWESOME if path == site / "search.html" else NOT_LOADED
-        path.write_text(unused.sub("", text), encoding="utf-8")
-    if draws:
-        shutil.copy(pathlib.Path(plotly.__file__).parent / "package_data" / "plotly.min.js", static / "plotly.min.js")
-    for path in static.rglob("pydata-sphinx-theme.css"):
-        css = without_icons(path.read_text(encoding="utf-8"), icons)
-        others = "".join(other.read_text(encoding="utf-8") for other in static.rglob("*.css") if other != path)
-        characters = {int(code, 16) for code in re.findall(r"\\([ef][0-9a-f]{3})\b", css + others)}
-        characters |= {ord(character) for character in css + others if "\ue000" <= character <= "\uf8ff"}
-        for font in [*(static / "vendor").rglob("fa-*.ttf")]:
-            small_font(font, characters)
-            css = re.sub(rf'(url\([^()]*{font.stem})\.woff2\) format\("woff2"\),url\([^()]*\) format\("truetype"\)',
-                         r'\1.woff) format("woff")', css)
-        path.write_text(css, encoding="utf-8")
-
-
-def small_font(path: pathlib.Path, characters: set[int]) -> None:
-    """A font with only these characters, as WOFF, in place of the whole one."""
-    subsetter = Subsetter(Options(notdef_outline=True))
-    font = TTFont(path)
-    subsetter.populate(unicodes=characters)
-    subsetter.subset(font)
-    font.flavor = "woff"
-    font.save(path.with_suffix(".woff"))
-    font.close()
-    for whole in (path, path.with_suffix(".woff2")):
-        whole.unlink(missing_ok=True)
-
-
-def html_pages(site: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The pages of a site, without the theme's templates."""
-    return (path for path in sorted(site.rglob("*.html")) if "_static" not in path.relative_to(site).parts)
-
-
-def without_icons(css: str, used: set[str]) -> str:
-    """A style sheet without the rules of Font Awesome's icons that no page uses."""
-
-    def kept(match: re.Match) -> str:
-        return match[0] if used & {*re.findall(r"\.fa-([\w-]+)", match[1])} else ""
-
-    return re.sub(r"((?:\.fa-[\w-]+::?before,?)+)\{content:\"[^\"]*\"\}", kept, css)
-
-
 def setup(app) -> dict:
     app.connect("config-inited", buttons)
     app.connect("source-read", arrange, priority=600)  # after pages.shown
     app.connect("html-page-context", finish_page, priority=900)  # after the theme's buttons and MathJax
-    app.connect("build-finished", slim, priority=900)
+    app.connect("build-finished", borrow_figures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -167,24 +167,6 @@ def test_edit_and_launch_links_wait_for_an_address():
         assert ("colab_url" in config.html_theme_options["launch_buttons"]) == bool(url)
 
 
-def test_what_no_page_loads_is_removed(tmp_path):
-    static, used, other = tmp_path / "_static", '.fa-bars:before{content:"a"}', ".x{color:red}"
-    kept = ["mathjax/tex-chtml.js", "mathjax/output/chtml/fonts/woff-v2/a.woff", "styles/pydata-sphinx-theme.css"]
-    gone = ["mathjax/tex-svg.js", "mathjax/sre/mathmaps/en.json", "styles/theme.css.map", "scripts/fontawesome.js"]
-    for name in kept + gone:
-        (static / name).parent.mkdir(parents=True, exist_ok=True)
-        (static / name).write_text(f'{used}.fa-cat:before,.fa-kitty:before{{content:"b"}}{other}')
-    script = '<script src="_static/scripts/fontawesome.js?v=1"></script><script defer src="searchindex.js"></script>'
-    page = '<i class="fa-solid fa-bars"></i><script src="_static/atri.js"></script>'
-    (tmp_path / "a.html").write_text(script + page)
-    (tmp_path / "search.html").write_text(script)
-    website.slim(types.SimpleNamespace(outdir=tmp_path, builder=types.SimpleNamespace(format="html")), None)
-    assert {path.relative_to(static).as_posix() for path in static.rglob("*") if path.is_file()} == {*kept}
-    assert (static / kept[2]).read_text() == used + other
-    assert (tmp_path / "a.html").read_text() == page
-    assert "searchindex" in (tmp_path / "search.html").read_text()
-
-
 def test_the_whole_book_is_one_page_with_links_of_its_own(tmp_path):
     (tmp_path / "n").mkdir()
     page = "<html><head></head><body><article><h1 id='top'>x</h1>{}</article></body></html>"

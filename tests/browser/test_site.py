@@ -16,7 +16,7 @@ import nbformat
 import pages
 import pdf
 import pytest
-import website
+import weight
 from bs4 import BeautifulSoup
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -246,7 +246,7 @@ def test_the_slider_moves_the_bars_to_their_values(chrome, address):
 
 
 def test_internal_links_and_anchors_resolve():
-    soups = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in website.html_pages(SITE)}
+    soups = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in weight.html_pages(SITE)}
     ids = {path: [one["id"] for one in soup.select("[id]")] for path, soup in soups.items()}
     broken = [f"{path.name}: id {one} twice" for path, found in ids.items() for one in {*found} if found.count(one) > 1]
     for path, soup in soups.items():
@@ -265,7 +265,7 @@ def test_the_whole_site_is_light_and_has_no_button_that_sends_data_away():
     files = [path for path in SITE.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < WHOLE
     assert not [path.name for path in files if path.suffix == ".map"]
-    text = "".join(path.read_text(encoding="utf-8") for path in website.html_pages(SITE))
+    text = "".join(path.read_text(encoding="utf-8") for path in weight.html_pages(SITE))
     assert not re.search(r"sendDataToCloud|showSendToCloud|plotlyServerURL\W+https", text)
 
 

@@ -24,7 +24,7 @@
   const row = (entry, k) => h("tr", {},
     h("th", {scope: "row", lang: entry.locale}, tongue(entry)),
     h("td", {class: "atri-query", lang: entry.locale}, captions[k]),
-    h("td", {class: "atri-wide"}, track(clips, marks(k))),
+    h("td", {class: "atri-track-column"}, track(clips, marks(k))),
     shown.map((s) => cell(s, k)));
   const key = (s) => h("i", {class: `atri-key ${shape(s)}`, style: `background:${schemes[s].colour}`});
   document.getElementById("atri-promise")?.replaceChildren(
@@ -33,7 +33,7 @@
     h("table", {class: "atri-promise"},
       h("caption", {class: "visually-hidden"}, "Rank of the same scene for eight queries"),
       h("thead", {}, h("tr", {}, heading("Language"), heading("Query"),
-        h("th", {scope: "col", class: "atri-wide"}, `rank, 1 to ${clips}`),
+        h("th", {scope: "col", class: "atri-track-column"}, `rank, 1 to ${clips}`),
         shown.map((s) => heading(key(s), schemes[s].label)))),
       h("tbody", {}, languages.map(row))),
     h("p", {class: "atri-note"}, "1 is the best rank; the button beside it plays what that query found first."));
