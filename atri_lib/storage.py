@@ -30,7 +30,7 @@ class DiskFull(OSError):
 
 
 def cache_dir(*parts: str) -> pathlib.Path:
-    """A folder below the cache root ($ATRI_CACHE, else $XDG_CACHE_HOME/atri_lib, else ~/.cache/atri_lib), made.
+    """A folder below the cache root (`$ATRI_CACHE`, else `$XDG_CACHE_HOME/atri_lib`, else `~/.cache/atri_lib`), made.
 
     Raises OSError naming ATRI_CACHE when it is not there and cannot be made.
     """

@@ -176,6 +176,8 @@ def improved(body: str, write, root: str) -> str:
             text.replace_with(BeautifulSoup(EASTERN.sub(eastern, html.escape(str(text))), "html.parser"))
     for audio in soup.select('audio[src^="data:audio/ogg;base64,"]'):
         sound_files(soup, audio, write, root)
+    for entries in soup.select("div.citation-list"):
+        del entries["role"]  # a list whose members are no list items
     for entry in soup.select("div.citation p"):
         link_papers(entry)
     return str(soup)

@@ -4,8 +4,6 @@ import ast
 import html
 import json
 import re
-import shutil
-import subprocess
 from decimal import Decimal
 
 import chapters
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import website
 from bs4 import BeautifulSoup
+from headless import loaded, needs_browser
 from small_chapters import COMMITTED, ROOT
 
 from atri_lib import viz
@@ -21,13 +20,6 @@ from atri_lib.theory import bounds
 
 EXPLORE = ROOT / "book" / "_static" / "explore"
 NAMES = sorted(path.stem for path in EXPLORE.glob("*.js") if path.stem != "plot")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync --window-size=900,1200 --dump-dom"
-).split()
-browser = pytest.mark.skipif(
-    not shutil.which("chromium"), reason="chromium is not installed (Debian: apt-get install chromium): nothing drawn"
-)
 VALUES = {
     "direction": {"K": 8, "m": 1, "c": 0.4512, "dots": [[1, 38.4], [4, 17.0]]},
     "bounds": {"eta": 0.05, "lipschitz": 280.5, "h": 0.12, "T": 40, "error": 1.75, "gradient": 57.2, "xi": 3.5,
@@ -74,10 +66,7 @@ def shown(folder, body, *, named=(*NAMES,), act=""):
     page = folder / "page.html"
     head = f'<meta charset="utf-8"><title>x</title>{style}<script>{act}</script>{tags}'
     page.write_text(f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{body}</body></html>', encoding="utf-8")
-    command = ["chromium", *FLAGS, f"--user-data-dir={folder / 'profile'}", page.as_uri()]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
-    return BeautifulSoup(run.stdout, "html.parser")
+    return loaded(page)
 
 
 def box(name, **values):
@@ -112,7 +101,7 @@ def line(page, name):
     )
 
 
-@browser
+@needs_browser
 def test_direction_error_is_that_of_the_theorem(states):
     settings = []
     for results, page in states["direction"]:
@@ -131,7 +120,7 @@ def test_direction_error_is_that_of_the_theorem(states):
     ]  # fmt: skip
 
 
-@browser
+@needs_browser
 def test_bounds_and_law_are_those_of_the_library(states):
     given, seen = VALUES["bounds"], []
     for results, page in states["bounds"]:
@@ -166,14 +155,14 @@ def exact_published(eta, lipschitz, steps):
     return float((error * gradient * ((1 + eta * lipschitz) ** steps - 1) / lipschitz).log10())
 
 
-@browser
+@needs_browser
 def test_the_axis_leaves_the_published_bound_out_until_it_is_asked_for(states):
     before, after = (json.loads(page.find("svg")["data-axes"])["y"][1] for _, page in states["bounds"][-2:])
     end = states["bounds"][-1][0]["published"]
     assert before < end < after
 
 
-@browser
+@needs_browser
 def test_a_step_is_a_triangle_and_two_opposite_draws_are_at_a_right_angle_on_average(states):
     for results, page in states["step"]:
         old, fresh, angle = (results[name] for name in ("old", "fresh", "angle"))
@@ -193,7 +182,7 @@ def test_a_step_is_a_triangle_and_two_opposite_draws_are_at_a_right_angle_on_ave
     assert states["step"][-1][1].find("path", {"data-line": "mirrored"})
 
 
-@browser
+@needs_browser
 def test_twin_paths_follow_the_draws_and_their_mean_square_the_schemes_covariance(states):
     for results, page in states["walk"]:
         epochs, hold, rho = (results[name] for name in ("epochs", "hold", "rho"))
@@ -230,14 +219,14 @@ def test_twin_paths_follow_the_draws_and_their_mean_square_the_schemes_covarianc
     assert states["walk"][3][0]["ends"]["latin"] > 0.1  # 0.8 an epoch: no longer a cycle that closes
 
 
-@browser
+@needs_browser
 def test_drawing_again_changes_the_draw_and_not_the_law(states):
     (before, _), (after, _) = states["walk"][-2:]
     assert before["drawn"] != after["drawn"]
     assert before["x"] == after["x"] and before["rms"] == after["rms"]
 
 
-@browser
+@needs_browser
 @pytest.mark.parametrize("name", NAMES)
 def test_every_slider_is_named_reachable_and_says_its_value(document, states, name):
     group = document.select_one(f"[data-explorable={name}]")
@@ -255,7 +244,7 @@ def test_every_slider_is_named_reachable_and_says_its_value(document, states, na
     assert not [text for text in document.select("svg text") if re.search("NaN|undefined|Infinity", text.text)]
 
 
-@browser
+@needs_browser
 def test_without_its_script_an_explorable_stays_a_paragraph(tmp_path):
     page = shown(tmp_path, box("step", **VALUES["step"]) + box("walk", **VALUES["walk"]), named=["step"])
     assert page.select_one("[data-explorable=step] svg") and not page.select_one("[data-explorable=walk] svg")

@@ -6,14 +6,13 @@ import io
 import json
 import re
 import shutil
-import subprocess
 import types
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from bs4 import BeautifulSoup
+from headless import loaded, needs_browser
 from small_chapters import ROOT
 
 from atri_lib import showcase
@@ -38,13 +37,6 @@ PAIRS = [(a, b) for a in range(6) for b in range(6) if a < b]
 EXPECTED = PAIRS.index((0, 2))
 SCHEMES = {"ml_clap": 3.0, "balanced": 2.0, "cacl": 1.0, "kcl": 0.0}  # scheme -> noise in its texts
 BUILT = ROOT / "_build" / "scenes"
-BROWSER = (
-    "chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync "
-    "--disable-component-update --allow-file-access-from-files --window-size=900,1200 --dump-dom"
-).split()
-needs_browser = pytest.mark.skipif(
-    not shutil.which("chromium"), reason="chromium is not installed (Debian: apt-get install chromium): no page tried"
-)
 
 
 class Toy(Dataset):
@@ -221,9 +213,7 @@ def page(name, static, act="() => null", fragment=""):
     file.parent.mkdir(exist_ok=True)
     head = f'<meta charset="utf-8"><title>x</title><script>{ASK.replace("ACT", act)}</script>'
     file.write_text(f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{body}</body></html>', encoding="utf-8")
-    profile = f"--user-data-dir={file.parent / 'profile'}"
-    run = subprocess.run([*BROWSER, profile, file.as_uri() + fragment], capture_output=True, text=True, timeout=300)
-    document = BeautifulSoup(run.stdout, "html.parser")
+    document = loaded(file, fragment)
     told = json.loads(document.find(id="told").text)
     assert told["errors"] == []
     return document, told["answers"]

@@ -24,9 +24,14 @@
   page.dataset.code = kept.get("atri-code") || "teach";
 
   /* What is wider than its column can be scrolled, by the keyboard too, and shows that it can. */
-  const WIDE = ".atri-scroll, div.math, mjx-container[display], .cell_output .text_html, div.highlight pre, .cell_output pre, .atri-bars-values";
+  const WIDE = ".atri-scroll, div.math, mjx-container[display], .atri-long, .cell_output .text_html, div.highlight pre, .cell_output pre, .atri-bars-values";
   const ended = (box) => box.classList.toggle("atri-end", box.scrollLeft + box.clientWidth >= box.scrollWidth - 2);
   const wide = () => {
+    for (const math of document.querySelectorAll('mjx-container:not([display="true"])')) {  // no line breaks inside
+      const room = math.closest("p, li, dd, td, th, figcaption, section, div")?.clientWidth;
+      const long = math.firstElementChild?.getBoundingClientRect().width;
+      if (room && long) math.classList.toggle("atri-long", long > room);
+    }
     for (const box of document.querySelectorAll(WIDE)) {
       const over = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible";
       if (over) ended(box);
