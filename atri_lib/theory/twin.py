@@ -1,7 +1,7 @@
 """The twin-run experiment: how far a scheme's weights stray from the ideal run's, and what bounds and laws say.
 
 Twin runs share start, mini-batches and optimiser; the ideal run w uses every language of every clip, the other run w'
-what its scheme drew. A reference run v uses the scheme's mean distribution: v = w unless the scheme is biased (CACL).
+what its scheme drew. The mean run uses the scheme's mean distribution: it is w unless the scheme is biased (CACL).
 """
 
 from collections.abc import Sequence
@@ -46,12 +46,12 @@ def run(
       inequality allows (both left out, or nan, without power_iterations).
     - trajectory: bound on joint (so on measured). rho, forcing: its constants, measured on this draw; xi:
       ||grad L_p(w') - gradient used||, so that forcing = eta xi for SGD.
-    - mean_square: RMS over draws by sqrt(bias^2 + law). bias: ||w_t - v_t||. amplification: E||one ideal step on the
-      error||^2 / E||error||^2 of w' - v, and sigma: root of sigma_t^2 at w', from every language's gradients, both
-      averages over the pilots. memory: twice the mean product of the error carried along and the new noise: 0 for
-      independent draws by theory, measured on the pilots where a scheme remembers earlier epochs (Latin). There the
-      noise is measured on them too (sigma: nan), as w' knows which languages are to come, and so is Adam's, which is
-      not linear in the gradient; it is taken as unbiased. What mixed negatives add is ignored.
+    - mean_square: RMS over draws by sqrt(bias^2 + law). bias: ||w_t - mean run||. amplification: E||one ideal step
+      on the error||^2 / E||error||^2 of w' - mean run, and sigma: root of sigma_t^2 at w', from every language's
+      gradients, both averages over the pilots. memory: twice the mean product of the error carried along and the new
+      noise: 0 for independent draws by theory, measured on the pilots where a scheme remembers earlier epochs (Latin).
+      There the noise is measured on them too (sigma: nan), as w' knows which languages are to come, and so is Adam's,
+      which is not linear in the gradient; it is taken as unbiased. What mixed negatives add is ignored.
 
     - what they compete with. trivial: the bound ||w_t - w_0|| + ||w'_t - w_0||, the two distances travelled. pilots:
       the RMS error of the pilots themselves (where nothing is random: of the run). sqrt_steps: mean_square of step 1,

@@ -34,7 +34,8 @@ explore.register("walk", (box, values) => {
     return moved.map((point) => point.map((value) => value / size));
   }
   const x = languages(), dot = ([a, b], [c, d]) => a * c + b * d;
-  const lag = range(K).map((l) => range(K).reduce((sum, k) => sum + dot(x[k], x[(k + l) % K]) / K, 0)); // c_l, c_0 = 1
+  // Gamma_l, with Gamma_0 = 1
+  const lag = range(K).map((l) => range(K).reduce((sum, k) => sum + dot(x[k], x[(k + l) % K]) / K, 0));
 
   function draws(epochs, hold) { // the language of each epoch
     const next = random(seed), any = () => Math.floor(next() * K);
