@@ -71,17 +71,22 @@ book: env  ## data, training, every chapter, the site in _build/html; repeats on
 prepare: env  ## only the data, the features and the training runs that the chapters read
 	@$(PY) book/tasks.py prepare
 
-test: unit notebooks  ## the unit tests, then every chapter compared with its committed outputs
+test: unit notebooks browser-test  ## unit tests, every chapter against its committed outputs, every page in Chromium if it is there
 
 unit: env  ## only the unit tests
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile
 
 notebooks: env  ## only the chapters (pytest --nbval)
 	@$(PY) -m pytest --nbval
 
-browser-test: env  ## every page of the site in Chromium (a site of the committed outputs is built if there is none)
-	@[ -e _build/html/index.html ] || $(PY) -c "from jupyter_book.cli.main import main; main()" build .
-	@$(PY) -m pytest -rs -m browser tests/browser
+browser-test: env  ## every page of the site in Chromium: of _build/html, else of the committed chapters
+	@if ! $(PY) book/pdf.py --can; then \
+		echo "The pages were not tried in a browser."; \
+	elif [ -e _build/html/.built ]; then \
+		$(PY) -m pytest -rs -n 2 -m browser tests/browser; \
+	else \
+		$(PY) book/tasks.py site && ATRI_SITE=_build/committed $(PY) -m pytest -rs -n 2 -m browser tests/browser; \
+	fi
 
 pdf: env  ## the whole book as one PDF, from the site in _build/html, by Chromium
 	@$(PY) book/pdf.py

@@ -1,5 +1,9 @@
-"""The whole book as one PDF: `pdf.py [SITE]`. The pages of a built site, one after the other, printed by Chromium."""
+"""The whole book as one PDF: `pdf.py [SITE]`. The pages of a built site, one after the other, printed by Chromium.
 
+`pdf.py --can` only says, by its exit code, whether Chromium and playwright are here.
+"""
+
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -36,16 +40,21 @@ def key(page: str) -> str:
 
 def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
     """One HTML of all pages in their order; links between them stay inside. folder: the way from it to the site."""
-    first = BeautifulSoup((site / f"{toc[0]}.html").read_text(encoding="utf-8"), "html.parser")
+    texts = {page: (site / f"{page}.html").read_text(encoding="utf-8") for page in toc}
+    typeset = next((page for page, text in texts.items() if "tex-chtml" in text), toc[0])  # with MathJax in its head
+    first = BeautifulSoup(texts[typeset], "html.parser")
     frame = "<!DOCTYPE html><html lang='en' data-theme='light' data-mode='light'><body></body></html>"
     whole = BeautifulSoup(frame, "html.parser")
     whole.html.insert(0, first.head)
     whole.head.append(whole.new_tag("style", string=PRINTED))
-    for page in toc:
-        soup = BeautifulSoup((site / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
+    for page, text in texts.items():
+        soup = BeautifulSoup(text, "html.parser")
+        for own in soup.head.select("[src*='explore/'], [href*='explore/']"):  # by what the page lets one try
+            if str(own) not in str(whole.head):
+                whole.head.append(own)
         article = soup.select_one("article")
         here = pathlib.PurePosixPath(page).parent
-        for element in article.select("[id]"):
+        for element in article.select("[id]:not([id^=atri-])"):  # those are looked for by scripts
             element["id"] = f"{key(page)}--{element['id']}"
         for link in article.select("a[href]"):
             link["href"] = moved(link["href"], page, here, toc, folder)
@@ -59,10 +68,8 @@ def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
         if not urlparse(element[name]).scheme:
             element[name] = f"{folder}/{element[name].removeprefix('../')}"
     for script in whole.head.select("script[src]"):
-        if "mathjax" not in script["src"] and "atri.js" not in script["src"]:
+        if not any(name in script["src"] for name in ("mathjax", "atri.js", "explore/")):
             script.decompose()
-    if not whole.head.select("script[src*=mathjax]"):  # the first page has no formula
-        whole.head.append(whole.new_tag("script", src=f"{folder}/_static/mathjax/tex-chtml.js"))
     return str(whole)
 
 
@@ -77,18 +84,23 @@ def moved(address: str, page: str, here: pathlib.PurePosixPath, toc: list[str], 
     return f"#{key(target)}--{parts.fragment}" if parts.fragment else f"#{key(target)}"
 
 
+def needed() -> str:
+    """The browser. Raises BuildFailed where there is no Chromium or no playwright."""
+    if not (browser := chromium()):
+        raise BuildFailed("No Chromium here. Debian, Ubuntu: apt-get install chromium; or say where: ATRI_CHROMIUM.")
+    if importlib.util.find_spec("playwright") is None:
+        raise BuildFailed("playwright is missing: make env")
+    return browser
+
+
 def print_book(site: pathlib.Path, target: pathlib.Path) -> None:
     """Write the PDF of a built site. Raises BuildFailed where there is no site, no Chromium or no playwright."""
-    browser = chromium()
-    if not browser:
-        raise BuildFailed("No Chromium here. Debian, Ubuntu: apt-get install chromium; or say where: ATRI_CHROMIUM.")
+    browser = needed()
     toc = load_toc(ROOT)
     if missing := [page for page in toc if not (site / f"{page}.html").exists()]:
         raise BuildFailed(f"{site} holds no book ({missing[0]} is missing): make book")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise BuildFailed("playwright is missing: make env") from None
+    from playwright.sync_api import sync_playwright
+
     source = site.parent / "print.html"
     source.write_text(assembled(site, toc, site.name), encoding="utf-8")
     with atomic_path(target, replace=True) as partial, sync_playwright() as playwright:
@@ -101,11 +113,19 @@ def print_book(site: pathlib.Path, target: pathlib.Path) -> None:
         chrome.close()
 
 
-if __name__ == "__main__":
-    site = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "_build" / "html"
+def main(arguments: list[str]) -> None:
+    """Print the book, or only see whether it could be."""
+    if arguments == ["--can"]:
+        needed()
+        return
+    site = pathlib.Path(*arguments) if arguments else ROOT / "_build" / "html"
     book = ROOT / "_build" / "one_sound_eight_languages.pdf"
+    print_book(site, book)
+    print(f"{book.relative_to(ROOT)}: {book.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
     try:
-        print_book(site, book)
+        main(sys.argv[1:])
     except BuildFailed as error:
         sys.exit(str(error))
-    print(f"{book.relative_to(ROOT)}: {book.stat().st_size / 1e6:.1f} MB")

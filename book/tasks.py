@@ -1,4 +1,4 @@
-"""Build the book, as tasks for doit: `tasks.py book`, `tasks.py prepare`, `tasks.py refresh [NAME ...]`; PROFILE=smoke.
+"""Build the book, as tasks for doit: `tasks.py book | site | prepare | refresh [NAME ...]`; PROFILE=smoke.
 
 Everything is keyed by content: what did not change is not done again, and a build that was killed goes on where it was.
 """
@@ -34,6 +34,7 @@ SCENES = BUILD / "scenes" / "scenes.js"  # beside it: the front page's data, and
 AT_ONCE = 2  # most of a chapter is single-threaded: imports, figures, twin runs
 KEPT = 3  # executed versions kept of each chapter, so that switching between two profiles executes nothing
 PROFILES = ("book", "smoke", "paper")
+GOALS = ("book", "site", "prepare", "refresh")
 PROFILE = os.environ.get("PROFILE") or "book"
 GIVEN = {} if PROFILE == "book" else {"profile": PROFILE}
 # Kernels draw no bars: a page shows results, not how long they took to come. Their threads sleep while they wait.
@@ -153,12 +154,21 @@ def refresh(path: pathlib.Path) -> None:
 
 
 def task_book() -> dict:
-    """The site, of all chapters."""
-    executed = {path.stem: target for path, target in planned().items()}
+    """The site, of all chapters as they were just executed."""
+    return site("html", {path.stem: target for path, target in planned().items()})
+
+
+def task_site() -> dict:
+    """The site of the committed chapters as they are, without their sounds, for the browser test."""
+    return site("committed", {path.stem: path for path in planned()})
+
+
+def site(name: str, executed: dict[str, pathlib.Path]) -> dict:
+    """The site in a folder of _build."""
     files = [path for folder in ("book", "atri_lib") for path in (ROOT / folder).rglob("*.*") if path.suffix != ".pyc"]
     files += [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt")]
-    depends = {"file_dep": [SCENES, *files, *executed.values()], "targets": [BUILD / "html" / pages.BUILT]}
-    return task("Site: _build/html/index.html", pages.build_site, ROOT, executed, BUILD / "html", **depends)
+    depends = {"file_dep": [SCENES, *files, *executed.values()], "targets": [BUILD / name / pages.BUILT]}
+    return task(f"Site: _build/{name}/index.html", pages.build_site, ROOT, executed, BUILD / name, **depends)
 
 
 def run(*selected: str) -> int:
@@ -181,8 +191,8 @@ def stop(signum: int, frame) -> None:
 def main(goal: str, *names: str) -> int:
     """Do what was asked for; the exit code of doit. Raises SystemExit with the choices, or while another build runs."""
     known = sorted(path.stem for path in committed())
-    if goal not in ("book", "prepare", "refresh") or not set(names) <= set(known):
-        raise SystemExit(f"{goal} {' '.join(names)}: use book, prepare, or refresh with some of {', '.join(known)}")
+    if goal not in GOALS or not set(names) <= set(known):
+        raise SystemExit(f"{goal} {' '.join(names)}: use {', '.join(GOALS)}, the last with some of {', '.join(known)}")
     if PROFILE not in PROFILES:
         raise SystemExit(f"PROFILE={PROFILE!r}: use one of {', '.join(PROFILES)}")
     signal.signal(signal.SIGINT, stop)
@@ -193,7 +203,7 @@ def main(goal: str, *names: str) -> int:
         with FileLock(BUILD / ".lock", timeout=0):
             for leftover in [*BUILD.glob(".*.*"), *BUILD.glob("*/.*.*")]:  # of a build that was killed
                 shutil.rmtree(leftover, ignore_errors=True)
-            ready = goal == "book" and all(target.exists() for target in planned().values())
+            ready = goal == "site" or (goal == "book" and all(target.exists() for target in planned().values()))
             code = 0 if ready else run("prepare")
             os.environ.update(QUIET, ATRI_PLAYERS="1" if goal == "book" else "0")
             return code or (0 if goal == "prepare" else run(*[f"refresh:{name}" for name in names] or [goal]))

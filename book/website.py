@@ -315,7 +315,7 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
 
 
 def borrow_figures(app, exception) -> None:
-    """Give `<img data-figure="page#label">` the picture and the description of that figure, once all pages are there."""
+    """Give `<img data-figure="page#label">` that figure's picture and description, once all pages are there."""
     if exception or app.builder.format != "html":
         return
     site = pathlib.Path(app.outdir)

@@ -145,7 +145,7 @@
     document.addEventListener("toggle", wide, true);
     if (window.MathJax?.startup?.promise) window.MathJax.startup.promise.then(wide);
   };
-  window.atri = { code, wide };
+  window.atri = Object.assign(window.atri || {}, { code, wide });
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();
   window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(wide) ?? wide());
 })();

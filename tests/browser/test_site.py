@@ -1,4 +1,4 @@
-"""The built site in a browser: `make browser-test`. Screenshots and a table of weights are left in _build/browser.
+"""The built site in a browser: `make browser-test`. Screenshots are left in _build/browser.
 
 Skipped where there is no site (`make book` or `jupyter-book build .` makes one), no Chromium or no playwright.
 """

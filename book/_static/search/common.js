@@ -1,6 +1,6 @@
 /* What the pages that one can search share: elements, sounds, ranks as dots. No module and no request: a browser opens
    these pages from a local file, too, so the data are globals that scripts beside this one assign. */
-window.atri = (() => {
+window.atri = Object.assign(window.atri || {}, (() => {
   "use strict";
   const here = document.currentScript.src.replace(/[^/]*$/, "");
   const sound = new Audio();
@@ -64,4 +64,4 @@ window.atri = (() => {
   const tongue = ({locale}) => own(locale).replace(/^./, (letter) => letter.toLocaleUpperCase(locale));
   const percent = (share) => `${(100 * share).toFixed(0)} %`;
   return {h, player, track, bytes, numbers, tongue, percent};
-})();
+})());
