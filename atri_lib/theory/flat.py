@@ -15,7 +15,7 @@ from torch.func import functional_call, grad, jvp, vjp, vmap
 
 from atri_lib.losses import info_nce, pair_losses
 
-WORKING_SET = 2**22  # numbers held at once per chunk of gradients: 32 MiB in float64, a few times that with temporaries
+WORKING_SET = 2**23  # numbers held at once per chunk of gradients: 64 MiB in float64, a few times that with temporaries
 
 Batch = tuple[Tensor, Tensor]  # audio features [B, ...], text features [B, K, ...]
 Loss = Callable[[Tensor, Tensor, Batch], Tensor]  # weights [D], what was drawn, batch; to a scalar
