@@ -85,7 +85,9 @@ def triangle(encoder: str | None = None, seeds: int = 5) -> list[Item]:
 def lengths_e5() -> list[Item]:
     """The paper's three schemes with E5, trained for fewer and for more epochs than in `triangle("e5")`."""
     three = {name: MAIN[name] for name in ("ML-CLAP", "CACL", "KCL")}
-    runs = {f"{name}, {epochs} epochs": own | {"epochs": epochs} for epochs in (8, 30, 60) for name, own in three.items()}
+    runs = {
+        f"{name}, {epochs} epochs": own | {"epochs": epochs} for epochs in (8, 30, 60) for name, own in three.items()
+    }
     return _seeds(5, runs, text_encoder="e5")
 
 

@@ -26,7 +26,7 @@ from atri_lib.languages import LANGUAGES
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTEBOOKS = "_notebooks"  # in the site: every chapter, to take home
 SOUNDS = "_sounds"
-PREVIEW = "_static/best_worst.png"
+PREVIEW = "_static/eight_ranks.png"
 EQUATION = re.compile(r"\beq-\w|\b[Ee]quations?\b|\bEq\. ?[({\d]")  # in a comment or docstring
 DRAWING = {"plt", "ax", "axes", "figure", "fig", "sns", "go", "chart", "panel", "viz", "grid"}
 STROKES = {

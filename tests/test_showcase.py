@@ -77,7 +77,7 @@ def scenes(answered, tmp_path_factory):
     written = folder.parent / "written"
     assert showcase.write(written, Toy(), answered, knows_all_but("鸬鷀")) == len(PAIRS)
     shutil.copytree(written, folder, dirs_exist_ok=True)
-    shutil.copy(ROOT / "book" / "_static" / "best_worst.png", folder.parent)
+    shutil.copy(ROOT / "book" / "_static" / "eight_ranks.png", folder.parent)
     return folder
 
 
@@ -296,7 +296,7 @@ def test_the_front_page_shows_the_promised_sound_in_eight_languages(scenes):
 def test_a_copy_without_scenes_says_how_to_get_them(name, place, tmp_path):
     static = tmp_path / "_static" / "search"
     shutil.copytree(ROOT / "book" / "_static" / "search", static)
-    shutil.copy(ROOT / "book" / "_static" / "best_worst.png", tmp_path / "_static")
+    shutil.copy(ROOT / "book" / "_static" / "eight_ranks.png", tmp_path / "_static")
     document, _ = page(name, static)
     assert "make book" in document.select_one(place).text
     assert not document.select("button")
