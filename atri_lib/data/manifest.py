@@ -5,7 +5,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -151,6 +151,12 @@ def _dataset(path: pathlib.Path, rows: list[tuple[_Line, str]]) -> AudioCaptions
     )
 
 
+def manifest_line(id: str, audio: str, split: str, captions: Mapping[str, Sequence[str]]) -> str:
+    """A clip's line; audio: its path relative to the manifest."""
+    clip = {"id": id, "audio": audio, "split": split, "captions": captions}
+    return json.dumps(clip, ensure_ascii=False) + "\n"
+
+
 def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> pathlib.Path:
     """Write datasets as a folder with manifest.jsonl and 16-bit FLAC files, and return the path of the manifest.
 
@@ -175,8 +181,7 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
             for i in progress(range(len(dataset)), f"writing {split}", unit="clip"):
                 audio = f"audio/{split}/{i:05d}.flac"
                 write_audio(partial / audio, dataset.waveform(i))
-                entry = {"id": dataset.ids[i], "audio": audio, "split": split, "captions": dataset.captions[i]}
-                lines.append(json.dumps(entry, ensure_ascii=False) + "\n")
+                lines.append(manifest_line(dataset.ids[i], audio, split, dataset.captions[i]))
         storage.write_text(partial / "manifest.jsonl", "".join(lines))
         _put(partial, folder)
     return folder / "manifest.jsonl"
