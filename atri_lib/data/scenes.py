@@ -83,15 +83,12 @@ class SceneSet(Dataset):
     captions: tuple[dict[str, tuple[str, ...]], ...]
     ids: tuple[str, ...]
     checksum: str
+    origin: str
     bank: Bank
     variants: tuple[tuple[np.ndarray, np.ndarray], ...]  # per sound: near, far
     style: SceneStyle
     entropy: tuple[int, int]
     seconds: float
-
-    @property
-    def origin(self) -> str:
-        return self.bank.name
 
     def waveform(self, index: int) -> np.ndarray:
         """Scene `index` as float32 [samples]; depends on the seed and the index alone, not on earlier calls."""
@@ -142,9 +139,8 @@ def make_scenes(
         )
         about = [FORMAT, seed, number, seconds, bank.checksum, str(style), [str(r) for r in recipes], list(captions)]
         ids = tuple(f"{split}-{i:05d}" for i in range(len(recipes)))
-        splits[split] = SceneSet(
-            recipes, captions, ids, checksum(*about), bank, variants, style, (seed, 2 + number), seconds,
-        )  # fmt: skip
+        made = (recipes, captions, ids, checksum(*about), bank.name, bank, variants)
+        splits[split] = SceneSet(*made, style, (seed, 2 + number), seconds)
     return splits
 
 
