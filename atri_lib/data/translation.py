@@ -135,8 +135,7 @@ def _load(folder: pathlib.Path, source: str, targets: list[str], beams: int, max
         raise CheckpointError(f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}; get it again")
     network.eval().to(device)
     network.generation_config.max_length = None  # max_tokens decides
-    ends = network.generation_config.eos_token_id
-    ends = torch.tensor(ends if isinstance(ends, list) else [ends], device=device)
+    ends = torch.tensor(network.generation_config.eos_token_id, device=device)  # one or several
     pair = _pair_of(tokenizer, folder, source, targets)
 
     @torch.inference_mode()
