@@ -34,23 +34,12 @@ def read_audio(path: str | os.PathLike) -> np.ndarray:
     Raises UnreadableSound when the file is missing, no audio, damaged, cut short, or lasts less than 0.1 s or more
     than ten minutes, and for values that are not finite or above 100.
     """
-    check_header(path)
-    mono, rate = read_mono(path)
-    if len(mono) < MIN_SECONDS * rate:
-        raise UnreadableSound(f"{path}: cut short; replace the file")
-    return mono_16k(mono, rate)
+    return mono_16k(*read_mono(path, least=MIN_SECONDS))
 
 
-def check_header(path: str | os.PathLike) -> None:
-    """Raises what read_audio raises as far as the header tells."""
-    header = _header(path)
-    if (seconds := header.frames / header.samplerate) < MIN_SECONDS:
-        raise UnreadableSound(f"{path}: {seconds:.3f} s of audio, {MIN_SECONDS} s is the least")
-
-
-def read_mono(path: str | os.PathLike, dtype: str = "float32") -> tuple[np.ndarray, int]:
-    """An audio file of any length up to ten minutes as [frames], channels averaged, and its own sample rate."""
-    header = _header(path)
+def read_mono(path: str | os.PathLike, dtype: str = "float32", least: float = 0.0) -> tuple[np.ndarray, int]:
+    """An audio file of `least` seconds to ten minutes as [frames], channels averaged, and its own sample rate."""
+    header = check_header(path, least)
     parts = [np.zeros(0, dtype)]
     try:
         with soundfile.SoundFile(path) as stream:
@@ -59,7 +48,7 @@ def read_mono(path: str | os.PathLike, dtype: str = "float32") -> tuple[np.ndarr
     except soundfile.SoundFileError as error:
         raise UnreadableSound(f"{path}: broken audio ({error}); replace the file") from error
     mono = np.concatenate(parts)
-    if len(mono) < 0.98 * header.frames:
+    if len(mono) < max(0.98 * header.frames, least * header.samplerate):
         raise UnreadableSound(f"{path}: cut short, {len(mono)} of {header.frames} samples are there; replace the file")
     if not np.abs(mono).max(initial=0) <= LOUDEST:  # also false for NaN
         raise UnreadableSound(f"{path}: values that are not finite or above {LOUDEST:.0f}; full scale is 1")
@@ -88,8 +77,8 @@ def mono_16k(mono: np.ndarray, rate: int) -> np.ndarray:
     return torchaudio.functional.resample(torch.from_numpy(mono), rate, SAMPLE_RATE).numpy()
 
 
-def _header(path: str | os.PathLike):
-    """soundfile's description of a file that is complete and not too long."""
+def check_header(path: str | os.PathLike, least: float = MIN_SECONDS):
+    """soundfile's description of a file of at least so many seconds. Raises what read_audio does as far as it tells."""
     if not pathlib.Path(path).is_file():
         raise UnreadableSound(f"{path}: no such audio file")
     try:
@@ -103,4 +92,6 @@ def _header(path: str | os.PathLike):
         )
     if (cut := _CUT.search(header.extra_info)) and int(cut[1]) < _STREAMED:
         raise UnreadableSound(f"{path}: cut short, its header announces {cut[1]} bytes of sound; replace the file")
+    if (seconds := header.frames / header.samplerate) < least:
+        raise UnreadableSound(f"{path}: {seconds:.3f} s of audio, {least} s is the least")
     return header

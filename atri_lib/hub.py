@@ -1,11 +1,11 @@
 """Published checkpoints: found on disk or on the model hub, read without running code, loaded key by key."""
 
+import contextlib
 import os
 import pathlib
 import re
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from atri_lib import storage
@@ -40,9 +40,11 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
         raise FileNotFoundError(f"{model}: no such file or folder (and not a hub id, owner/name or owner/name@COMMIT)")
     name, commit = match[1], match[2] or REVISIONS.get(match[1])
     from huggingface_hub import constants
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    if folder := _snapshot(name, commit, local_files_only=True):
-        return folder
+    with contextlib.suppress(LocalEntryNotFoundError):
+        if folder := _snapshot(name, commit, local_files_only=True):
+            return folder
     if forbidden := [switch for switch in ("ATRI_OFFLINE", "HF_HUB_OFFLINE") if storage.switched_on(switch)]:
         why = f"{forbidden[0]} is set, which forbids the network"
     elif not storage.switched_on("ATRI_HUB"):
@@ -51,7 +53,7 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
         why = f"no commit is pinned: give {name}@COMMIT (40 digits, from its page's history) or add it to hub.REVISIONS"
     else:
         try:
-            if folder := _snapshot(name, commit):
+            if folder := _snapshot(name, commit, local_files_only=False):
                 return folder
             why = "the repository holds no weights"
         except (OSError, ValueError, RuntimeError) as error:
@@ -63,19 +65,13 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
     )
 
 
-def _snapshot(name: str, commit: str | None, local_files_only: bool = False) -> pathlib.Path | None:
-    """The folder of a hub's model, or None when it holds no weights or, with local_files_only, is not there."""
+def _snapshot(name: str, commit: str | None, local_files_only: bool) -> pathlib.Path | None:
+    """The folder of a hub's model, None when it holds no weights. Raises LocalEntryNotFoundError."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
     for weights in WEIGHTS:
         wanted = {"allow_patterns": [*SETTINGS, weights], "revision": commit, "local_files_only": local_files_only}
-        try:
-            folder = pathlib.Path(snapshot_download(name, **wanted))
-        except LocalEntryNotFoundError:
-            if local_files_only:
-                return None
-            raise
+        folder = pathlib.Path(snapshot_download(name, **wanted))
         if any(folder.glob(weights)):
             return folder
     return None
@@ -110,13 +106,10 @@ def _weight_files(path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _read(file: pathlib.Path) -> dict:
-    try:
-        storage.regular(file)
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
+    from transformers.modeling_utils import load_state_dict  # only tensors: of a pickle, too
 
-            return load_file(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        return load_state_dict(storage.regular(file))
     except OSError:
         raise
     except Exception as error:  # safetensors and the unpickler each have their own types
@@ -131,15 +124,12 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], name: str) -> N
 
 def check_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], name: str) -> None:
     """Raises CheckpointError listing missing keys, unexpected keys, and shapes that differ (a few are enough)."""
-    shapes = [
-        f"{key} is {list(state[key].shape)}, expected {list(expected[key].shape)}"
-        for key in sorted(expected.keys() & state.keys())
-        if state[key].shape != expected[key].shape
-    ]
+    ours, theirs = ({key: list(value.shape) for key, value in weights.items()} for weights in (expected, state))
+    other = [key for key in sorted(ours.keys() & theirs.keys()) if ours[key] != theirs[key]]
     parts = {
-        "missing keys": sorted(expected.keys() - state.keys()),
-        "unexpected keys": sorted(state.keys() - expected.keys()),
-        "other shapes": shapes,
+        "missing keys": sorted(ours.keys() - theirs.keys()),
+        "unexpected keys": sorted(theirs.keys() - ours.keys()),
+        "other shapes": [f"{key} is {theirs[key]}, expected {ours[key]}" for key in other],
     }
     if wrong := "; ".join(f"{len(keys)} {label}: {_listed(keys)}" for label, keys in parts.items() if keys):
         raise CheckpointError(f"these weights, of another architecture, do not fit {name}: {wrong}")

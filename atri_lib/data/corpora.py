@@ -4,23 +4,21 @@ Sources: Kim et al., "AudioCaps", 2019; Drossos et al., "Clotho", 2020 (v2.1); J
 the ML-AudioCaps corpus. The order of work: read_*, translate, with_translations, with_human_japanese, write_corpus.
 """
 
-import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from atri_lib import storage
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound, check_header, read_audio, sound_files, write_audio
+from atri_lib.data.manifest import manifest_line
 from atri_lib.data.translation import Translation, csv_rows
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
 
 CAPTIONS = 5  # of each validation and test clip in both corpora, and of each training clip of Clotho
-DOWNLOADS = {  # name -> subsets and options of aac-datasets
-    "audiocaps": (("train", "val", "test"), {"sr": SAMPLE_RATE}),
-    "clotho": (("dev", "val", "eval"), {}),
-}
+# name -> subsets and options of aac-datasets
+DOWNLOADS = {"audiocaps": (("train", "val", "test"), {"sr": SAMPLE_RATE}), "clotho": (("dev", "val", "eval"), {})}
 SUBSETS = {"train": "development", "val": "validation", "test": "evaluation"}
 AUDIOCAPS_COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
 
@@ -39,9 +37,9 @@ class Clip:
     captions: Mapping[str, tuple[str, ...]]
     numbers: tuple[str, ...]
 
-    def saying(self, captions: Mapping[str, tuple[str, ...]]) -> "Clip":
+    def saying(self, captions: Mapping[str, Iterable[str]]) -> "Clip":
         """The clip with captions in more languages, or with others."""
-        return replace(self, captions={**self.captions, **captions})
+        return replace(self, captions={**self.captions, **{code: tuple(said) for code, said in captions.items()}})
 
 
 @dataclass(frozen=True)
@@ -89,9 +87,8 @@ def read_clotho(folder: str | os.PathLike) -> Corpus:
     SPLIT: development (train), validation (val), evaluation (test); those present are read. Raises CorpusError when
     there is none, CsvError naming file and line for a faulty table.
     """
-    folder, clips = pathlib.Path(folder), []
+    clips, names = [], [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
     audio = {(path.parent.name, path.name): path for path in sound_files(folder)}
-    names = [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
     for split, subset in SUBSETS.items():
         for row in _table(folder, f"clotho_captions_{subset}.csv", ["file_name", *names]):
             captions = {"eng": tuple(row[name] for name in names)}
@@ -107,8 +104,7 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     YOUTUBE, or the audiocap_id. Raises CorpusError when there is none, when a table is there twice, or when a
     validation or test clip has not five captions; CsvError naming file and line for a faulty table.
     """
-    folder, clips = pathlib.Path(folder), []
-    audio = {path.stem: path for path in sound_files(folder)}
+    clips, audio = [], {path.stem: path for path in sound_files(folder)}
     for split in SUBSETS:
         rows: dict[tuple[str, str], list[dict[str, str]]] = {}
         for row in _table(folder, f"{split}.csv", AUDIOCAPS_COLUMNS):
@@ -123,16 +119,16 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     return _corpus("audiocaps", folder, clips)
 
 
-def _table(folder: pathlib.Path, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
+def _table(folder: str | os.PathLike, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of the one file of that name below a folder, none of `columns` empty; [] without the file."""
-    found = sorted(folder.rglob(name))
+    found = sorted(pathlib.Path(folder).rglob(name))
     if len(found) > 1:
-        listed = ", ".join(str(path) for path in found)
+        listed = ", ".join(map(str, found))
         raise CorpusError(f"{folder} holds {name} {len(found)} times ({listed}): give the folder of one version")
     return [row for _, row in csv_rows(found[0], columns, filled=columns)] if found else []
 
 
-def _corpus(name: str, folder: pathlib.Path, clips: list[Clip]) -> Corpus:
+def _corpus(name: str, folder: str | os.PathLike, clips: list[Clip]) -> Corpus:
     missing = tuple(f"{clip.split}/{clip.id}" for clip in clips if clip.audio is None)
     if len(missing) == len(clips):
         what = "its captions, but none of the audio" if clips else "none of its caption tables"
@@ -150,11 +146,8 @@ def with_translations(corpus: Corpus, translations: Mapping[str, Sequence[Transl
         for code, texts in tables.items():
             if lacking := [english for english in clip.captions["eng"] if not texts.get(english, "").strip()]:
                 raise CorpusError(f"{corpus.name}: no {code} translation of {lacking[0]!r} ({clip.split}/{clip.id})")
-    clips = (
-        clip.saying({code: tuple(map(texts.get, clip.captions["eng"])) for code, texts in tables.items()})
-        for clip in corpus.clips
-    )
-    return replace(corpus, clips=tuple(clips))
+    said = ({code: map(texts.get, clip.captions["eng"]) for code, texts in tables.items()} for clip in corpus.clips)
+    return replace(corpus, clips=tuple(map(Clip.saying, corpus.clips, said)))
 
 
 def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corpus, int]:
@@ -207,8 +200,6 @@ def write_corpus(corpus: Corpus, folder: str | os.PathLike) -> tuple[pathlib.Pat
         except UnreadableSound as error:  # of reading; what fails in writing ends the conversion
             left_out.append(f"{clip.split}/{clip.id}: {error}")
             continue
-        captions = {code: list(clip.captions[code]) for code in CODES}
-        lines.append({"id": clip.id, "audio": str(target), "split": clip.split, "captions": captions})
-    manifest = folder / "manifest.jsonl"
-    storage.write_text(manifest, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    return manifest, left_out
+        lines.append(manifest_line(clip.id, str(target), clip.split, {code: clip.captions[code] for code in CODES}))
+    storage.write_text(folder / "manifest.jsonl", "".join(lines))
+    return folder / "manifest.jsonl", left_out

@@ -1,11 +1,12 @@
 """Sounds with captions in eight languages as a folder: manifest.jsonl and audio files."""
 
+import codecs
 import json
 import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -20,7 +21,6 @@ from atri_lib.progress import progress
 
 FORMAT = 1  # raise it when the same files are decoded to other samples: features of the old ones are not used again
 _SHOWN = 10  # faults listed in one error
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class ManifestError(ValueError):
@@ -52,12 +52,15 @@ class AudioCaptions(Dataset):
         return self.read(range(len(self))[index])
 
 
-def _tuple(given: object) -> tuple:
-    """Of what may be one text, several, or anything that JSON holds."""
-    return tuple(given) if isinstance(given, list) else (given,)
+def _complete(captions: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    if fault := captions_fault(captions):
+        raise ValueError(fault)
+    return {code: captions[code] for code in CODES}
 
 
 _Text = Annotated[str, pydantic.StringConstraints(strip_whitespace=True)]
+_one_or_more = pydantic.BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else (given,))
+_Captions = Annotated[dict[str, Annotated[tuple[_Text, ...], _one_or_more]], pydantic.AfterValidator(_complete)]
 _Name = Annotated[str, pydantic.StringConstraints(min_length=1)]
 
 
@@ -67,15 +70,8 @@ class _Line(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(strict=True)
     audio: _Name
     split: Literal[SPLITS]
-    captions: dict[str, Annotated[tuple[_Text, ...], pydantic.BeforeValidator(_tuple)]]
+    captions: _Captions
     id: _Name | None = None
-
-    @pydantic.field_validator("captions")
-    @classmethod
-    def complete(cls, captions: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        if fault := captions_fault(captions):
-            raise ValueError(fault)
-        return {code: captions[code] for code in CODES}
 
     @property
     def name(self) -> str:
@@ -95,13 +91,15 @@ def load_manifest(path: str | os.PathLike) -> dict[str, AudioCaptions]:
     path = path / "manifest.jsonl" if path.is_dir() else path
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest; give a .jsonl file or a folder that holds manifest.jsonl")
-    content = path.read_bytes().removeprefix(_BYTE_ORDER_MARK).split(b"\n")
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     rows = [(number, raw) for number, raw in enumerate(content, start=1) if raw.strip()]
     lines, sums, faults, seen = {}, {}, [], {}
     for number, raw in progress(rows, "reading audio files", unit="file"):
         try:
             line = lines[number] = _parsed(raw)
-            audio = _inside(path.parent, line.audio)
+            audio = (path.parent / line.audio).resolve()  # the file itself, links followed
+            if not audio.is_relative_to(path.parent.resolve()):
+                raise ManifestError(f"audio {line.audio!r} is outside the manifest's folder; move the file into it")
             once = {f"audio {line.audio}": audio, f"id {line.name!r} of {line.split}": (line.split, line.name)}
             for what, key in once.items():
                 if (before := seen.setdefault(key, number)) != number:
@@ -133,14 +131,6 @@ def _parsed(raw: bytes) -> _Line:
         raise ManifestError(f"{place}{place and ': '}{said}{given}") from error
 
 
-def _inside(folder: pathlib.Path, audio: str) -> pathlib.Path:
-    """The file itself, links followed."""
-    found = (folder / audio).resolve()
-    if not found.is_relative_to(folder.resolve()):
-        raise ManifestError(f"audio {audio!r} is outside the manifest's folder; move the file into it")
-    return found
-
-
 def _dataset(path: pathlib.Path, rows: list[tuple[_Line, str]]) -> AudioCaptions:
     return AudioCaptions(
         origin=path.resolve().parent.name,
@@ -149,6 +139,12 @@ def _dataset(path: pathlib.Path, rows: list[tuple[_Line, str]]) -> AudioCaptions
         checksum=storage.checksum(FORMAT, *([line.name, line.captions, audio] for line, audio in rows)),
         read=lambda index: read_audio(path.parent / rows[index][0].audio),
     )
+
+
+def manifest_line(id: str, audio: str, split: str, captions: Mapping[str, Sequence[str]]) -> str:
+    """A clip's line; audio: its path relative to the manifest."""
+    clip = {"id": id, "audio": audio, "split": split, "captions": captions}
+    return json.dumps(clip, ensure_ascii=False) + "\n"
 
 
 def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> pathlib.Path:
@@ -175,8 +171,7 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
             for i in progress(range(len(dataset)), f"writing {split}", unit="clip"):
                 audio = f"audio/{split}/{i:05d}.flac"
                 write_audio(partial / audio, dataset.waveform(i))
-                entry = {"id": dataset.ids[i], "audio": audio, "split": split, "captions": dataset.captions[i]}
-                lines.append(json.dumps(entry, ensure_ascii=False) + "\n")
+                lines.append(manifest_line(dataset.ids[i], audio, split, dataset.captions[i]))
         storage.write_text(partial / "manifest.jsonl", "".join(lines))
         _put(partial, folder)
     return folder / "manifest.jsonl"

@@ -83,15 +83,12 @@ class SceneSet(Dataset):
     captions: tuple[dict[str, tuple[str, ...]], ...]
     ids: tuple[str, ...]
     checksum: str
+    origin: str
     bank: Bank
     variants: tuple[tuple[np.ndarray, np.ndarray], ...]  # per sound: near, far
     style: SceneStyle
     entropy: tuple[int, int]
     seconds: float
-
-    @property
-    def origin(self) -> str:
-        return self.bank.name
 
     def waveform(self, index: int) -> np.ndarray:
         """Scene `index` as float32 [samples]; depends on the seed and the index alone, not on earlier calls."""
@@ -142,9 +139,8 @@ def make_scenes(
         )
         about = [FORMAT, seed, number, seconds, bank.checksum, str(style), [str(r) for r in recipes], list(captions)]
         ids = tuple(f"{split}-{i:05d}" for i in range(len(recipes)))
-        splits[split] = SceneSet(
-            recipes, captions, ids, checksum(*about), bank, variants, style, (seed, 2 + number), seconds,
-        )  # fmt: skip
+        made = (recipes, captions, ids, checksum(*about), bank.name, bank, variants)
+        splits[split] = SceneSet(*made, style, (seed, 2 + number), seconds)
     return splits
 
 
@@ -209,18 +205,17 @@ def _draw(
 def _slots(recipe: Recipe, length: int, generator: np.random.Generator, variants) -> list[tuple[int, bool, int, int]]:
     """(sound, far, first sample, last sample) of every sound of a scene."""
     sounds, far = recipe.sounds, recipe.far
-    if recipe.layout == "sequence":
-        edges = np.linspace(0, length, len(sounds) + 1).astype(int)
-        edges[1:-1] += generator.integers(-length // 20, length // 20 + 1, size=len(sounds) - 1)
-        gap = length // 50
-        return [(s, f, a, b - gap) for s, f, a, b in zip(sounds, far, edges, edges[1:], strict=False)]
-    if recipe.layout == "repeated":
+    if recipe.layout in ("single", "together"):
+        starts = generator.integers(0, length // 8 + 1, size=len(sounds))
+        return [(s, f, int(start), length) for s, f, start in zip(sounds, far, starts, strict=True)]
+    if recipe.layout == "repeated":  # two to four times, as its length allows
         size = len(variants[sounds[0]][int(far[0])])
         times = int(np.clip(length // (size + length // 20), 2, 4))
-        edges = np.linspace(0, length, times + 1).astype(int)
-        return [(sounds[0], far[0], a, b - length // 50) for a, b in zip(edges, edges[1:], strict=False)]
-    starts = generator.integers(0, length // 8 + 1, size=len(sounds))
-    return [(s, f, int(start), length) for s, f, start in zip(sounds, far, starts, strict=True)]
+        sounds, far = sounds * times, far * times
+    edges = np.linspace(0, length, len(sounds) + 1).astype(int)
+    if recipe.layout == "sequence":
+        edges[1:-1] += generator.integers(-length // 20, length // 20 + 1, size=len(sounds) - 1)
+    return [(s, f, a, b - length // 50) for s, f, a, b in zip(sounds, far, edges, edges[1:], strict=False)]
 
 
 def _distant(waveform: np.ndarray, level: float) -> np.ndarray:

@@ -4,7 +4,6 @@ They share no recording with the book's. The names in eight languages are this p
 """
 
 import json
-import os
 import pathlib
 
 from atri_lib.data.dataset import SPLITS
@@ -20,26 +19,25 @@ LICENCE = "CC-BY-SA-3.0"
 
 
 class ScratchBank:
-    """The sounds in NAMES. folder: Media/Sounds; None: of the installed package, or unpacked into the cache's scratch.
+    """The sounds in NAMES, from Media/Sounds of the installed package, or unpacked into the cache's scratch.
 
     Raises SoundsUnavailable, which says how to get them, and UnreadableSound.
     """
 
     name = "scratch"
 
-    def __init__(self, folder: str | os.PathLike | None = None) -> None:
+    def __init__(self) -> None:
         names = json.loads(NAMES.read_text(encoding="utf-8"))
-        places = [pathlib.Path(folder)] if folder else [pathlib.Path("/", MEDIA), cache_dir("scratch") / MEDIA]
-        whole = [place for place in places if all((place / name).is_file() for name in names)]
-        if not whole:
+        places = (pathlib.Path("/", MEDIA), cache_dir("scratch") / MEDIA)
+        folder = next((place for place in places if all((place / name).is_file() for name in names)), None)
+        if folder is None:
             raise SoundsUnavailable(
                 f"the sounds of Scratch 1.4 are not there: `apt-get download scratch`, then `dpkg-deb -x scratch_*.deb "
                 f"{cache_dir('scratch')}` (26 MB), or install the package"
             )
-        waveforms = decoded([whole[0] / name for name in names])
-        self.sounds = tuple(
-            Sound(name, waveforms[whole[0] / name], names[name], f"Media/Sounds/{name}", LICENCE) for name in names
-        )
+        waveforms = decoded([folder / name for name in names]).values()
+        named = zip(names.items(), waveforms, strict=True)
+        self.sounds = tuple(Sound(id, wave, said, f"Media/Sounds/{id}", LICENCE) for (id, said), wave in named)
         self.checksum = bank_checksum(self.sounds)
 
 

@@ -61,9 +61,7 @@ def fetch_stamps(target: pathlib.Path) -> None:
             said = f"disk full: the recordings need {2 * MEGABYTES} MB, {free} MB are free; set ATRI_CACHE elsewhere"
             raise OSError(errno.ENOSPC, said, str(target.parent))
         with atomic_path(target, folder=True) as partial:
-            package = download(partial / "download")
-            with _tar_of(package) as archive:
-                unpack(archive, partial)
+            _unpack_package(download(partial / "download"), partial)
             shutil.rmtree(partial / "download")
 
 
@@ -80,12 +78,8 @@ def download(folder: pathlib.Path) -> pathlib.Path:
     log = folder / "log.txt"
     update = ("reading the package list", ["update"], None)
     for label, action, total in (update, ("fetching the recordings", ["download", PACKAGE], MEGABYTES)):
-        with (
-            open(log, "wb") as output,
-            _child([*apt, *action], cwd=folder, stdout=output, stderr=output) as process,
-            progress([], label, total=total, unit="MB") as bar,
-        ):
-            before = _megabytes(folder)
+        before, bar = _megabytes(folder), progress([], label, total=total, unit="MB")
+        with bar, open(log, "wb") as out, _child([*apt, *action], cwd=folder, stdout=out, stderr=out) as process:
             while process.poll() is None:
                 time.sleep(0.2)
                 bar.update(_megabytes(folder) - before - bar.n)
@@ -139,12 +133,11 @@ def _child(command: list, **options) -> Iterator[subprocess.Popen]:
             process.kill()
 
 
-@contextlib.contextmanager
-def _tar_of(package: pathlib.Path) -> Iterator[tarfile.TarFile]:
+def _unpack_package(package: pathlib.Path, folder: pathlib.Path) -> None:
     command, pipes = ["dpkg-deb", "--fsys-tarfile", package], {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     try:
         with _child(command, **pipes) as process, tarfile.open(fileobj=process.stdout, mode="r|") as archive:
-            yield archive
+            unpack(archive, folder)
             while process.stdout.read(2**20):
                 pass
             if process.wait():

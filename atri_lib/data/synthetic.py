@@ -71,10 +71,6 @@ class Draw:
         """Seconds since the last of regular onsets."""
         return self.since(np.arange(0, self.t[-1], period))
 
-    def turn(self, rate: float) -> np.ndarray:
-        """Share of a rotation that is done, at `rate` in 1/s."""
-        return self.t * rate % 1
-
     def swell(self, rate: float) -> np.ndarray:
         """Linear fade in and out over 1 / rate seconds."""
         return np.minimum(1, rate * np.minimum(self.t, self.t[-1] - self.t))
@@ -104,8 +100,8 @@ SOUNDS: dict[str, tuple[float, Callable[[Draw], np.ndarray]]] = {
     "ocean_wave": (2.0, lambda d: d.noise(100, 900) * d.arch**2 + d.noise(1000, 5000) * (d.arch**2) ** 4),
     "clap_of_thunder": (2.0, lambda d: (
         d.noise(40, 150) * np.exp(-1.5 * d.t) + d.noise(150, 2500) * np.exp(-7 * d.t))),
-    "engine": (1.7, lambda d: np.exp(-4 * d.turn(d.vary(38))) * (1 + 0.4 * d.noise(80, 600)) - 0.25),
-    "helicopter": (1.8, lambda d: d.noise(80, 800) * np.exp(-4 * d.turn(d.vary(12)))),
+    "engine": (1.7, lambda d: np.exp(-4 * (d.t * d.vary(38) % 1)) * (1 + 0.4 * d.noise(80, 600)) - 0.25),
+    "helicopter": (1.8, lambda d: d.noise(80, 800) * np.exp(-4 * (d.t * d.vary(12) % 1))),
     "propeller_plane": (1.9, lambda d: (
         d.tone(d.vary(130) * (1.05 - 0.1 * d.t / d.t[-1]), tuple(1 / k for k in range(1, 12))) * d.arch)),
     "steam_locomotive": (2.0, lambda d: d.noise(300, 3000) * np.exp(-8 * d.every(d.vary(0.3)))),

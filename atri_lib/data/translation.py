@@ -135,8 +135,7 @@ def _load(folder: pathlib.Path, source: str, targets: list[str], beams: int, max
         raise CheckpointError(f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}; get it again")
     network.eval().to(device)
     network.generation_config.max_length = None  # max_tokens decides
-    ends = network.generation_config.eos_token_id
-    ends = torch.tensor(ends if isinstance(ends, list) else [ends], device=device)
+    ends = torch.tensor(network.generation_config.eos_token_id, device=device)  # one or several
     pair = _pair_of(tokenizer, folder, source, targets)
 
     @torch.inference_mode()
@@ -155,14 +154,13 @@ def _load(folder: pathlib.Path, source: str, targets: list[str], beams: int, max
 def _pair_of(tokenizer, model, source: str, targets: list[str]) -> dict[str, tuple[str, int | None]]:
     """How the checkpoint is told each target: (text put before the sentence, first token forced)."""
 
-    def first(tokens: Sequence[str]) -> str | None:
+    def first(*tokens: str) -> str | None:
         unknown = (None, tokenizer.unk_token_id)
         return next((token for token in tokens if tokenizer.convert_tokens_to_ids(token) not in unknown), None)
 
-    def tag(code: str) -> str:
+    def tag(code: str) -> str:  # of NLLB-200, M2M-100, mBART-50
         entry, short = language(code), _short(code)
-        forms = (entry.nllb, f"__{short}__", f"{short}_XX", f"{short}_{short.upper()}", f"{short}_CN")
-        if found := first(forms):  # of NLLB-200, M2M-100, mBART-50
+        if found := first(entry.nllb, f"__{short}__", f"{short}_XX", f"{short}_{short.upper()}", f"{short}_CN"):
             return found
         raise CheckpointError(f"{model} has no language tag for {entry.name} ({code})")
 
@@ -171,7 +169,7 @@ def _pair_of(tokenizer, model, source: str, targets: list[str]) -> dict[str, tup
         return {code: ("", tokenizer.convert_tokens_to_ids(tag(code))) for code in targets}
     told, pairs = getattr(tokenizer, "target_lang", None), {}
     for code in targets:  # Marian groups, MADLAD-400, a single pair
-        token = first((f">>{code}<<", f"<2{_short(code)}>"))
+        token = first(f">>{code}<<", f"<2{_short(code)}>")
         if token is None and (len(targets) > 1 or told not in (None, _short(code), code)):
             raise CheckpointError(f"{model} translates into {told or 'one language'} and has no tag for {code}")
         pairs[code] = (f"{token} " if token else "", None)

@@ -17,12 +17,11 @@ def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
     rows = []
     for code in CODES:
         sentences = dataset.sentences(code)
-        pieces = dict(zip(sentences, text_encoder.unknown_pieces(sentences, code), strict=True))
-        holding = [sentence for sentence in sentences if pieces[sentence]]
-        if holding:
-            shown = sorted(set(holding), key=lambda sentence: (len(sentence), sentence))[:3]
-            examples = [f"{sentence} [{' '.join(pieces[sentence])}]" for sentence in shown]
-            rows.append((code, len(holding), len(holding) / len(sentences), examples))
+        pieces = text_encoder.unknown_pieces(sentences, code)
+        shown = {s: f"{s} [{' '.join(unknown)}]" for s, unknown in zip(sentences, pieces, strict=True) if unknown}
+        if count := sum(map(bool, pieces)):
+            examples = [shown[sentence] for sentence in sorted(shown, key=lambda s: (len(s), s))[:3]]
+            rows.append((code, count, count / len(sentences), examples))
     return pd.DataFrame(rows, columns=["language", "captions", "share", "examples"])
 
 

@@ -27,8 +27,7 @@ def build_encoders(preset: str, audio: str | None = None, text: str | None = Non
     where "ced-tiny=PATH" says: a file, a folder or another hub id. Raises ValueError naming the choices; each encoder
     raises its own error when its weights cannot be had.
     """
-    audio_builder, text_builder = encoder_builders(preset, audio, text)
-    return audio_builder(), text_builder()
+    return tuple(build() for build in encoder_builders(preset, audio, text))
 
 
 def encoder_builders(preset: str, audio: str | None = None, text: str | None = None) -> list[Callable[[], nn.Module]]:

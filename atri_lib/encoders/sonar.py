@@ -20,11 +20,9 @@ from atri_lib.hub import CheckpointError, load_exactly, model_path, read_state_d
 from atri_lib.languages import language as find_language
 
 PUBLISHED = "cointegrated/SONAR_200_text_encoder"
-ARCHITECTURE = {
-    "vocab_size": 256206, "d_model": 1024, "encoder_layers": 24, "encoder_attention_heads": 16, "encoder_ffn_dim": 8192,
-    "max_position_embeddings": 1024, "activation_function": "relu", "scale_embedding": True,
-    "dropout": 0.1, "attention_dropout": 0.1, "activation_dropout": 0.1, "encoder_layerdrop": 0.0,
-}  # fmt: skip
+# What differs from transformers' M2M100Config, which is 1024 wide with 16 heads.
+ARCHITECTURE = {"vocab_size": 256206, "encoder_layers": 24, "encoder_ffn_dim": 8192}
+ARCHITECTURE |= {"activation_dropout": 0.1, "encoder_layerdrop": 0.0}
 # The authors' files (fairseq2) and the port to transformers name the same layers differently.
 RENAMED = {
     "encoder_frontend.embed.": "embed_tokens.", "encoder.layers.": "layers.", ".output_proj.": ".out_proj.",
@@ -67,12 +65,11 @@ class SonarText(nn.Module):
         when the weights or the tokenizer are of another model.
         """
         folder = model_path(model)
-        if not (folder / "config.json").is_file():
-            raise CheckpointError(f"{folder}: no config.json; expected a model folder of transformers")
         try:
-            config = M2M100Config.from_pretrained(folder, local_files_only=True)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"{folder / 'config.json'}: not a model's configuration ({error})") from error
+            config = M2M100Config.from_json_file(folder / "config.json")
+        except (OSError, TypeError, ValueError) as error:
+            why = str(error).splitlines()[0]
+            raise CheckpointError(f"{folder}: no config.json of transformers that can be read: {why}") from error
         return cls(config, nllb_tokenizer(folder)).load_published(folder).eval()
 
     def load_published(self, source: Mapping[str, Tensor] | str | os.PathLike) -> "SonarText":
