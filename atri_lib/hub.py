@@ -6,6 +6,7 @@ import pathlib
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from atri_lib import storage
@@ -106,10 +107,13 @@ def _weight_files(path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _read(file: pathlib.Path) -> dict:
-    from transformers.modeling_utils import load_state_dict  # only tensors: of a pickle, too
-
     try:
-        return load_state_dict(storage.regular(file))
+        storage.regular(file)
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # safetensors and the unpickler each have their own types
