@@ -1,6 +1,7 @@
 """What can be said of a scheme's weight error without running the scheme, and what practical ML-CLAP adds to it."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,16 +9,12 @@ import pandas as pd
 import torch
 
 from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment
-from atri_lib.theory.optimizers import SGD, Optimizer
+from atri_lib.theory.optimizers import SLOW, Optimizer
 
 
 @torch.no_grad()
 def respond(
-    experiment: Experiment,
-    optimizer: Optimizer = SGD(0.05),  # noqa: B008 (frozen)
-    arms: Sequence[Arm] = ARMS,
-    draws: int = 8,
-    seed: int = 20_000,
+    experiment: Experiment, optimizer: Optimizer = SLOW, arms: Sequence[Arm] = ARMS, draws: int = 8, seed: int = 20_000
 ) -> pd.DataFrame:
     """Predict weight errors from the ideal run alone, to first order in the error, for any scheme and optimiser.
 
@@ -44,12 +41,7 @@ def respond(
 
 
 @torch.no_grad()
-def decompose(
-    experiment: Experiment,
-    optimizer: Optimizer = SGD(0.05),  # noqa: B008 (frozen)
-    draws: int = 64,
-    seed: int = 30_000,
-) -> pd.DataFrame:
+def decompose(experiment: Experiment, optimizer: Optimizer = SLOW, draws: int = 64, seed: int = 30_000) -> pd.DataFrame:
     """Split practical ML-CLAP's gradient discrepancy into language sampling and mixed-language negatives.
 
     At the ideal run's weights before the first step of every epoch: gradient used - grad L_p = (grad L_p' - grad L_p)
@@ -59,24 +51,19 @@ def decompose(
     """
     sampled = Draws(experiment, Arm("sampled", "ml_clap"), range(seed, seed + draws))
     mixed = Draws(experiment, Arm("mixed", "ml_clap", mixed=True), range(seed, seed + draws))
-    rows, epoch = [], -1
-    for step, ideal, gradient, _ in experiment.ideal_run(optimizer, "decomposition"):
-        if step.epoch == epoch:
-            continue
-        epoch, stack, drawn = step.epoch, ideal.weights.expand(draws, -1), sampled.distribution(step)
+    rows, run = [], experiment.ideal_run(optimizer, "decomposition")
+    for epoch, steps in itertools.groupby(run, key=lambda moment: moment[0].epoch):
+        step, ideal, gradient, _ = next(steps)
+        stack, drawn = ideal.weights.expand(draws, -1), sampled.distribution(step)
         same, used = (arm.gradients(stack, drawn, step) for arm in (sampled, mixed))
         for count in 2 ** np.arange(int(np.log2(draws)) + 1):
             parts = (same[:count] - gradient).mean(0), (used[:count] - same[:count]).mean(0), gradient
-            rows.append((step.index, step.epoch, count, *(part.norm().item() for part in parts)))
+            rows.append((step.index, epoch, count, *(part.norm().item() for part in parts)))
     return pd.DataFrame(rows, columns=["step", "epoch", "draws", "sampling", "mixed", "ideal"])
 
 
 @torch.no_grad()
-def reordered(
-    experiment: Experiment,
-    optimizer: Optimizer = SGD(0.05),  # noqa: B008 (frozen)
-    seed: int = 0,
-) -> pd.DataFrame:
+def reordered(experiment: Experiment, optimizer: Optimizer = SLOW, seed: int = 0) -> pd.DataFrame:
     """KCL against itself with clips and languages summed in another order, in float32: rounding, and how it grows.
 
     Returns one row per step: measured = ||w_t - w'_t||, travelled = ||w_t - w_0||.

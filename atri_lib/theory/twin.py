@@ -13,7 +13,7 @@ from torch import Tensor
 
 from atri_lib.theory import bounds
 from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, Step
-from atri_lib.theory.optimizers import SGD, Optimizer, Runs, distance
+from atri_lib.theory.optimizers import SGD, SLOW, Optimizer, Runs, distance
 
 PILOT_SEEDS = 10_000  # pilots draw from seeds that no measured draw uses
 
@@ -21,7 +21,7 @@ PILOT_SEEDS = 10_000  # pilots draw from seeds that no measured draw uses
 @torch.no_grad()
 def run(
     experiment: Experiment,
-    optimizer: Optimizer = SGD(0.05),  # noqa: B008 (frozen)
+    optimizer: Optimizer = SLOW,
     arms: Sequence[Arm] = ARMS,
     draws: int = 8,
     pilots: int = 3,
