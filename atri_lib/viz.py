@@ -123,22 +123,20 @@ interactive = Interactive
 
 
 class Explorable:
-    """A box that the page's own script fills with sliders and figures; without it, a paragraph says what they show."""
+    """What book/_static/explore/NAME.js draws from `values` (numbers, arrays, lists, dictionaries), to move and watch.
 
-    def __init__(self, name: str, alt: str, values: dict) -> None:
+    alt: what it shows, for readers without the script or without sight: it stands in the box until the script fills
+    it. Raises ValueError for a value that is not finite, TypeError or ValueError for one that JSON cannot hold.
+    """
+
+    def __init__(self, name: str, alt: str, **values) -> None:
         self.name, self.alt = name, alt
         self.values = json.dumps(values, default=lambda array: np.asarray(array).tolist(), allow_nan=False)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         name, alt, values = map(html.escape, (self.name, self.alt, self.values))
-        box = f"<div class=\"explorable\" data-explorable=\"{name}\" data-values='{values}'><p>{alt}</p></div>"
+        box = f'<div class="explorable" data-explorable="{name}" data-values=\'{values}\'><p>{alt}</p></div>'
         return {"text/html": box, "text/plain": f"[explorable {self.name}] {self.alt}"}
 
 
-def explorable(name: str, alt: str, **values) -> Explorable:
-    """What book/_static/explore/NAME.js draws from `values` (numbers, arrays, lists, dictionaries), to move and watch.
-
-    alt: what it shows, for readers without the script or without sight. Raises ValueError for a value that is not
-    finite, TypeError or ValueError for one that JSON cannot hold.
-    """
-    return Explorable(name, alt, values)
+explorable = Explorable
