@@ -32,17 +32,15 @@ def theme() -> None:
     })  # fmt: skip
 
 
-def curves(table: pd.DataFrame, x: str, y: str, *, label: str | None = None, ax: plt.Axes | None = None) -> plt.Axes:
+def curves(table: pd.DataFrame, x: str, y: str, *, label: str, ax: plt.Axes) -> None:
     """Mean over repeated rows (seeds) of y against x, one line a scheme, with the range over seeds as a band."""
-    ax = ax or plt.subplots()[1]
     for name, rows in table.groupby("scheme", sort=False):
         stats = rows.groupby(x)[y].agg(["mean", "min", "max"])
         style = {"color": SCHEME_COLOURS.get(name), "marker": MARKERS.get(name, "o"), "markersize": 4}
         (line,) = ax.plot(stats.index, stats["mean"], label=SCHEME_NAMES.get(name, str(name)), **style)
         ax.fill_between(stats.index, stats["min"], stats["max"], color=line.get_color(), alpha=0.2, linewidth=0)
-    ax.set(xlabel=x, ylabel=label or y)
+    ax.set(xlabel=x, ylabel=label)
     ax.legend()
-    return ax
 
 
 def encode_ogg(waveform: np.ndarray) -> bytes:

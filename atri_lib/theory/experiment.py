@@ -144,11 +144,12 @@ def principal(features: Tensor, components: int) -> Tensor:
 
 
 class Draws:
-    """Several independent draws of one arm, and the gradients they prescribe."""
+    """Independent draws of one arm, of which nothing random leaves one, and the gradients they prescribe."""
 
     def __init__(self, experiment: Experiment, arm: Arm, seeds: Sequence[int]):
         self.experiment, self.task, self.mixed = experiment, experiment.task, arm.mixed
-        self.schemes = [arm.draw(*experiment.texts.shape[:2], seed) for seed in seeds]
+        schemes = [arm.draw(*experiment.texts.shape[:2], seed) for seed in seeds]
+        self.schemes = schemes if schemes[0].noise_share else schemes[:1]
         self._realised = lru_cache(1)(lambda epoch: np.stack([scheme.distribution(epoch) for scheme in self.schemes]))
 
     def __len__(self) -> int:

@@ -24,10 +24,7 @@ def respond(
     Returns one row per (scheme, step, draw): response = ||w_t - w'_t|| of the expanded run; its RMS over draws is the
     prediction. Where curvature times rate makes the ideal run locally unstable the expansion grows without limit: inf.
     """
-    fans = {}
-    for arm in arms:
-        random = arm.draw(1, experiment.languages, seed).noise_share > 0
-        fans[arm.name] = Draws(experiment, arm, range(seed, seed + (draws if random else 1)))
+    fans = {arm.name: Draws(experiment, arm, range(seed, seed + draws)) for arm in arms}
     runs = {name: experiment.begin(optimizer, len(fan)) for name, fan in fans.items()}
     frames = []
     for step, ideal, _, after in experiment.ideal_run(optimizer, "linear response"):
@@ -49,12 +46,12 @@ def decompose(experiment: Experiment, optimizer: Optimizer = SLOW, draws: int = 
     draws^(-1/2); the second keeps what is systematic. Returns one row per (step, draws = 1, 2, 4, ...); sampling,
     mixed: norm of each part's mean over that many draws; ideal: ||grad L_p||, for scale.
     """
-    sampled = Draws(experiment, Arm("sampled", "ml_clap"), range(seed, seed + draws))
-    mixed = Draws(experiment, Arm("mixed", "ml_clap", mixed=True), range(seed, seed + draws))
+    arms = Arm("sampled", "ml_clap"), Arm("mixed", "ml_clap", mixed=True)
+    sampled, mixed = (Draws(experiment, arm, range(seed, seed + draws)) for arm in arms)
     rows, run = [], experiment.ideal_run(optimizer, "decomposition")
     for epoch, steps in itertools.groupby(run, key=lambda moment: moment[0].epoch):
         step, ideal, gradient, _ = next(steps)
-        stack, drawn = ideal.weights.expand(draws, -1), sampled.distribution(step)
+        stack, drawn = ideal.weights.expand(len(sampled), -1), sampled.distribution(step)
         same, used = (arm.gradients(stack, drawn, step) for arm in (sampled, mixed))
         for count in 2 ** np.arange(int(np.log2(draws)) + 1):
             parts = (same[:count] - gradient).mean(0), (used[:count] - same[:count]).mean(0), gradient
