@@ -51,20 +51,18 @@ def _config_options(sub: argparse.ArgumentParser) -> None:
         changes = " ".join(_as_typed(*change) for change in PROFILES[profile].items())
         sub.add_argument_group(f"profile {profile}", changes)
     group = sub.add_argument_group("settings (their defaults are the profile book's)")
-    many = {"scenes": (3, ("TRAIN", "VAL", "TEST")), "languages": ("+", "CODE"), "unfreeze": ("+", "SIDE=BLOCKS")}
-    kinds = {"integer": (int, "INT"), "number": (float, "FLOAT"), "string": (str, "TEXT")}
+    kinds = {
+        "integer": {"type": int, "metavar": "INT"}, "number": {"type": float, "metavar": "FLOAT"},
+        "string": {"metavar": "TEXT"}, "boolean": {"action": argparse.BooleanOptionalAction},
+        "scenes": {"nargs": 3, "metavar": ("TRAIN", "VAL", "TEST")}, "languages": {"nargs": "+", "metavar": "CODE"},
+        "unfreeze": {"nargs": "+", "metavar": "SIDE=BLOCKS"},
+    }  # fmt: skip
     for name, about in settings().items():
         notes = [" | ".join(about["enum"])] if "enum" in about else []
         notes += [f"{word} {about[bound]}" for bound, word in BOUNDS.items() if bound in about]
         notes += [f"default {_as_typed('', about.get('default')) or 'none'}"]
-        options = {"help": f"{about['description']} ({'; '.join(notes)})"}
-        if about["type"] == "boolean":
-            options["action"] = argparse.BooleanOptionalAction
-        elif name in many:
-            options["nargs"], options["metavar"] = many[name]
-        else:
-            options["type"], options["metavar"] = kinds[about["type"]]
-        group.add_argument("--" + name.replace("_", "-"), default=None, **options)
+        told = f"{about['description']} ({'; '.join(notes)})"
+        group.add_argument("--" + name.replace("_", "-"), help=told, **kinds[name if name in kinds else about["type"]])
 
 
 def _as_typed(name: str, value: object) -> str:

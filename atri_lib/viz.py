@@ -80,9 +80,8 @@ class Player:
             length, said = f"{len(waveform) / RATE:.1f} s", html.escape(label)
             if os.environ.get("ATRI_PLAYERS") == "1":
                 data = base64.b64encode(encode_ogg(waveform)).decode()
-                name = f"{said}, {length}" if label else f"sound, {length}"
-                source = f"data:audio/ogg;base64,{data}"
-                sound = f'<audio controls preload="none" aria-label="{name}" src="{source}"></audio>'
+                about = f'aria-label="{said or "sound"}, {length}" src="data:audio/ogg;base64,{data}"'
+                sound = f'<audio controls preload="none" {about}></audio>'
                 said += f" <small>{length}</small>"
             else:
                 sound = f"<em>sound of {length}: run <code>make book</code> to hear it</em>"
