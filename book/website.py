@@ -15,12 +15,12 @@ import nbformat
 import soundfile
 from bs4 import BeautifulSoup, Tag
 from cells import arranged
+from pages import ROOT, executed, html_pages
 from sphinx.errors import ExtensionError
-from weight import html_pages, unwrapped, with_small_pictures
+from weight import unwrapped, with_small_pictures
 
 from atri_lib.languages import LANGUAGES
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTEBOOKS = "_notebooks"  # in the site: every chapter, to take home
 SOUNDS = "_sounds"
 PREVIEW = "_static/eight_ranks.png"
@@ -135,11 +135,6 @@ def buttons(app, config) -> None:
         options["launch_buttons"] = hosts | options.get("launch_buttons", {})
 
 
-def executed(name: str) -> pathlib.Path:
-    """The chapter as it was executed for this site; as it was committed where nothing was."""
-    return pathlib.Path(os.environ.get("ATRI_EXECUTED") or ROOT / "notebooks") / f"{name}.ipynb"
-
-
 def arrange(app, docname: str, source: list[str]) -> None:
     """Arrange a chapter that `pages.shown` has put in place."""
     if docname.startswith("notebooks/"):
@@ -179,12 +174,12 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
         context["script_files"][:] = [one for one in context["script_files"] if "mathjax" not in f"{one}".lower()]
     draw(app, body)
     if pagename.startswith("notebooks/"):
-        name = pathlib.PurePosixPath(pagename).name
+        name = pagename.removeprefix("notebooks/")
         bare = nbformat.read(ROOT / f"{pagename}.ipynb", as_version=4)
         for cell in bare.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
-        taken = with_small_pictures(nbformat.read(executed(name), as_version=4))
+        taken = with_small_pictures(nbformat.read(executed() / f"{name}.ipynb", as_version=4))
         write(f"{NOTEBOOKS}/executed/{name}.ipynb", nbformat.writes(taken).encode())
         write(f"{NOTEBOOKS}/source/{name}.ipynb", nbformat.writes(bare).encode())
 
@@ -214,7 +209,7 @@ def header_buttons(pagename: str, root: str) -> list[dict]:
     """The switch for code, and the downloads, in the theme's form."""
     if not pagename.startswith("notebooks/"):
         return []
-    name = pathlib.PurePosixPath(pagename).name
+    name = pagename.removeprefix("notebooks/")
     ways = {"teach": "Code where it teaches", "all": "All code", "none": "No code"}
     switch = [{"type": "javascript", "javascript": f"atri.code('{way}')", "text": text, "label": f"code-{way}"}
               for way, text in ways.items()]  # fmt: skip
