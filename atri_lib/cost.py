@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import time
+import timeit
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -71,11 +72,7 @@ def step_cost(setting: Setting) -> dict:
         model.zero_grad(set_to_none=True)
         backward(model, scheme, audio, texts, setting.text_chunk)
 
-    seconds = []
-    for _ in range(setting.repeats):
-        started = time.process_time()
-        step()
-        seconds.append(time.process_time() - started)
+    seconds = timeit.repeat(step, timer=time.process_time, number=1, repeat=setting.repeats)
     resident = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * RSS_UNIT / 2**20
     model.zero_grad(set_to_none=True)
     weights = sum(value.nbytes for value in model.parameters())

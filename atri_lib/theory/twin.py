@@ -149,9 +149,9 @@ class _Ensemble:
         if self.scheme.noise_share == 0:
             return law | {"amplification": 1.0, "variance": 0.0}
         after_expected = self.runs.after(expected)
-        carried, before = (np.square(error[self.pilots]) for error in (
-            after_expected.error(reference_after), self.runs.error(reference)))  # fmt: skip
-        law["amplification"] = float(_ratio(carried.sum(), before.sum()))
+        carried = np.square(after_expected.error(reference_after)[self.pilots]).sum()
+        before = np.square(self.runs.error(reference)[self.pilots]).sum()
+        law["amplification"] = float(_ratio(carried, before))
         remembers, gain = self.scheme.remembers(step.epoch), self.runs.optimizer.gain
         if remembers:  # the languages of this epoch depend on earlier ones': u and n are not independent
             kept, noise = reference_after.weights - after_expected.weights, after_expected.weights - after.weights
