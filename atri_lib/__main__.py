@@ -1,6 +1,7 @@
 """`python -m atri_lib`: compose scenes, compute features, train, evaluate, search, translate, and see what can run."""
 
 import argparse
+import functools
 import json
 import os
 import pathlib
@@ -22,21 +23,17 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     """All commands by name and summary; the options of `command`, whose settings alone are looked up."""
     top = argparse.ArgumentParser(prog="python -m atri_lib", description=__doc__, epilog=NOTES)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (summary, example, options, run) in COMMANDS.items():
+    columns = max(shutil.get_terminal_size().columns, 150) - 2  # one line an option, where there is room
+    wide = functools.partial(argparse.HelpFormatter, max_help_position=32, width=columns)
+    for name, (summary, example, options, _) in COMMANDS.items():
         epilog = f"Example: python -m atri_lib {name} {example}"
-        sub = commands.add_parser(name, help=summary, description=summary, epilog=epilog, formatter_class=_wide)
+        sub = commands.add_parser(name, help=summary, description=summary, epilog=epilog, formatter_class=wide)
         sub.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
-        sub.set_defaults(run=run)
         for flag, about in options.items():
             sub.add_argument(flag, **about)
         if name == command and name in ("features", "train"):
             _config_options(sub)
     return top
-
-
-def _wide(prog: str) -> argparse.HelpFormatter:
-    """One line an option, where the terminal is wide enough."""
-    return argparse.HelpFormatter(prog, max_help_position=32, width=max(shutil.get_terminal_size().columns, 150) - 2)
 
 
 def _whole(text: str, least: int = 1) -> int:
@@ -54,20 +51,18 @@ def _config_options(sub: argparse.ArgumentParser) -> None:
         changes = " ".join(_as_typed(*change) for change in PROFILES[profile].items())
         sub.add_argument_group(f"profile {profile}", changes)
     group = sub.add_argument_group("settings (their defaults are the profile book's)")
-    many = {"scenes": (3, ("TRAIN", "VAL", "TEST")), "languages": ("+", "CODE"), "unfreeze": ("+", "SIDE=BLOCKS")}
-    kinds = {"integer": (int, "INT"), "number": (float, "FLOAT"), "string": (str, "TEXT")}
+    kinds = {
+        "integer": {"type": int, "metavar": "INT"}, "number": {"type": float, "metavar": "FLOAT"},
+        "string": {"metavar": "TEXT"}, "boolean": {"action": argparse.BooleanOptionalAction},
+        "scenes": {"nargs": 3, "metavar": ("TRAIN", "VAL", "TEST")}, "languages": {"nargs": "+", "metavar": "CODE"},
+        "unfreeze": {"nargs": "+", "metavar": "SIDE=BLOCKS"},
+    }  # fmt: skip
     for name, about in settings().items():
         notes = [" | ".join(about["enum"])] if "enum" in about else []
         notes += [f"{word} {about[bound]}" for bound, word in BOUNDS.items() if bound in about]
         notes += [f"default {_as_typed('', about.get('default')) or 'none'}"]
-        options = {"help": f"{about['description']} ({'; '.join(notes)})"}
-        if about["type"] == "boolean":
-            options["action"] = argparse.BooleanOptionalAction
-        elif name in many:
-            options["nargs"], options["metavar"] = many[name]
-        else:
-            options["type"], options["metavar"] = kinds[about["type"]]
-        group.add_argument("--" + name.replace("_", "-"), default=None, **options)
+        told = f"{about['description']} ({'; '.join(notes)})"
+        group.add_argument("--" + name.replace("_", "-"), help=told, **kinds[name if name in kinds else about["type"]])
 
 
 def _as_typed(name: str, value: object) -> str:
@@ -95,8 +90,7 @@ def _scenes(options: argparse.Namespace) -> dict:
     from atri_lib.data.manifest import write_manifest
     from atri_lib.data.scenes import make_scenes
 
-    sizes = {split: getattr(options, split) for split in ("train", "val", "test")}
-    bank = default_bank()
+    bank, sizes = default_bank(), {split: getattr(options, split) for split in ("train", "val", "test")}
     splits = make_scenes(bank, sizes=sizes, seed=options.seed)
     write_manifest(splits, options.out)
     return {"folder": str(options.out), "sounds": bank.name} | {name: len(split) for name, split in splits.items()}
@@ -163,10 +157,8 @@ def _search(options: argparse.Namespace) -> dict:
     if index.weights != searcher.weights:
         fix = "build it again with --folder FOLDER --index FILE"
         raise SearchError(f"{options.index} was built with other weights than those of {options.run_folder}: {fix}")
-    if options.audio:
-        query = searcher.embed_audio(read_audio(options.audio))
-    else:
-        query = searcher.embed_texts([options.query], options.language)[0]
+    sound, text = options.audio, options.query
+    query = searcher.embed_audio(read_audio(sound)) if sound else searcher.embed_texts([text], options.language)[0]
     return {"results": [{"name": name, "similarity": round(s, 4)} for name, s in index.nearest(query, options.k)]}
 
 
@@ -273,7 +265,7 @@ def main(arguments: list[str] | None = None) -> int:
         stream.reconfigure(errors="backslashreplace")  # a terminal without Japanese
     try:
         options = parser(name).parse_args(arguments)
-        result = options.run(options)
+        result = COMMANDS[options.command][-1](options)
         if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
             ascii_only = sys.stdout.encoding.lower().replace("-", "") != "utf8"
             print(json.dumps(result, ensure_ascii=ascii_only, allow_nan=False)) if options.json else _show(result)
@@ -298,9 +290,8 @@ def explained(error: Exception) -> str | None:
         return MEMORY
     if isinstance(error, ImportError):
         return f"{error}; `python -m atri_lib doctor` says what is missing"
-    if isinstance(error, (ValueError, OSError, RuntimeError)) or type(error).__name__ == "SafetensorError":
-        return str(error)
-    return None
+    known = isinstance(error, (ValueError, OSError, RuntimeError)) or type(error).__name__ == "SafetensorError"
+    return str(error) if known else None
 
 
 if __name__ == "__main__":

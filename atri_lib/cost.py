@@ -2,12 +2,14 @@
 
 import itertools
 import json
-import os
+import multiprocessing
 import resource
 import subprocess
 import sys
 import time
+import timeit
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 
 import pandas as pd
@@ -57,10 +59,8 @@ def step_cost(setting: Setting) -> dict:
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     torch.manual_seed(setting.seed)
-    tower = SonarText.from_config(
-        vocab_size=1000, d_model=setting.width, encoder_layers=setting.layers, encoder_attention_heads=4,
-        encoder_ffn_dim=8 * setting.width,
-    )  # fmt: skip
+    sizes = {"d_model": setting.width, "encoder_layers": setting.layers, "encoder_ffn_dim": 8 * setting.width}
+    tower = SonarText.from_config(vocab_size=1000, encoder_attention_heads=4, **sizes)
     model = DualEncoder(64, setting.width, parts=1, text_tower=tower, unfreeze={"text": "all"}).train()
     shape = (setting.batch, setting.length)
     audio = torch.randn(setting.batch, 1, 64)
@@ -72,11 +72,7 @@ def step_cost(setting: Setting) -> dict:
         model.zero_grad(set_to_none=True)
         backward(model, scheme, audio, texts, setting.text_chunk)
 
-    seconds = []
-    for _ in range(setting.repeats):
-        started = time.process_time()
-        step()
-        seconds.append(time.process_time() - started)
+    seconds = timeit.repeat(step, timer=time.process_time, number=1, repeat=setting.repeats)
     resident = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * RSS_UNIT / 2**20
     model.zero_grad(set_to_none=True)
     weights = sum(value.nbytes for value in model.parameters())
@@ -84,9 +80,8 @@ def step_cost(setting: Setting) -> dict:
         step()
     events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
     alive = itertools.accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))
-    return asdict(setting) | {
-        "seconds": min(seconds), "tensors": (weights + max(alive)) / 2**20, "resident": resident,
-    }  # fmt: skip
+    tensors = (weights + max(alive)) / 2**20
+    return asdict(setting) | {"seconds": min(seconds), "tensors": tensors, "resident": resident}
 
 
 def _main() -> None:
@@ -98,13 +93,8 @@ def _main() -> None:
 
     torch.set_num_threads(1)
     for line in sys.stdin:
-        sys.stdout.flush()
-        child = os.fork()
-        if not child:
-            print(json.dumps(step_cost(Setting(**json.loads(line)))), flush=True)
-            os._exit(0)
-        if os.waitpid(child, 0)[1]:
-            raise SystemExit(f"the child that measured {line.strip()} failed")
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as child:
+            print(json.dumps(child.submit(step_cost, Setting(**json.loads(line))).result()), flush=True)
 
 
 if __name__ == "__main__":

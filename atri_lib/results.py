@@ -6,6 +6,7 @@ A line holds the configuration, the loss of every epoch, the scores on the test 
 
 import base64
 import binascii
+import dataclasses
 import json
 import pathlib
 import zlib
@@ -89,25 +90,22 @@ def read(study: str, folder: pathlib.Path = FOLDER) -> list[Result]:
 
 
 def _line(result: Result) -> str:
-    ranks = np.asarray(result.ranks)
-    packed = base64.b64encode(zlib.compress(np.minimum(ranks, 2**16 - 1).astype("<u2").T.tobytes(), 9)).decode()
-    values = {
-        "label": result.label,
-        "config": _changed(result.config),
-        "first": result.first and _changed(result.first),
-    }
-    values |= {"key": result.key, "seconds": result.seconds, "test": result.test, "loss": result.loss}
-    return json.dumps(values | {"shape": list(ranks.shape), "ranks": packed}, ensure_ascii=False, allow_nan=False)
+    ranks, values = np.asarray(result.ranks), vars(result)
+    packed = zlib.compress(np.minimum(ranks, 2**16 - 1).astype("<u2").T.tobytes(), 9)
+    kept = {"label": result.label, "config": _changed(result.config), "first": result.first and _changed(result.first)}
+    kept |= {name: values[name] for name in ("key", "seconds", "test", "loss")}
+    kept |= {"shape": list(ranks.shape), "ranks": base64.b64encode(packed).decode()}
+    return json.dumps(kept, ensure_ascii=False, allow_nan=False)
 
 
 def _result(line: str) -> Result:
     values = json.loads(line)
     captions, languages = values["shape"]
     flat = np.frombuffer(zlib.decompress(base64.b64decode(values["ranks"], validate=True)), "<u2")
-    first = values["first"] and TrainConfig.from_dict(values["first"])
-    config, ranks = TrainConfig.from_dict(values["config"]), flat.reshape(languages, captions).T.astype(np.int64)
-    more = (values[name] for name in ("key", "seconds", "loss", "test"))
-    return Result(values["label"], config, first, *more, ranks)
+    values["config"] = TrainConfig.from_dict(values["config"])
+    values["first"] = values["first"] and TrainConfig.from_dict(values["first"])
+    values["ranks"] = flat.reshape(languages, captions).T.astype(np.int64)
+    return Result(**{field.name: values[field.name] for field in dataclasses.fields(Result)})
 
 
 def _changed(config: TrainConfig) -> dict:
@@ -118,10 +116,9 @@ def _changed(config: TrainConfig) -> dict:
 
 def table(results: Sequence[Result]) -> pd.DataFrame:
     """One row a run: label, seed, epochs, seconds and the test scores."""
-    about = [
-        {"label": r.label, "seed": r.config.seed, "epochs": r.config.epochs, "seconds": r.seconds} for r in results
-    ]
-    return pd.DataFrame([row | result.test for row, result in zip(about, results, strict=True)])
+    rows = [{"label": r.label, "seed": r.config.seed, "epochs": r.config.epochs, "seconds": r.seconds} | r.test
+            for r in results]  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def ranks_of(results: Sequence[Result], label: str) -> np.ndarray:
@@ -168,14 +165,14 @@ def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
     difference, low, high: of better - worse with its 95 % interval; verdict: "held" where the interval is on the
     predicted side of zero, "refuted" where it is on the other, else "open". Raises ResultsError.
     """
-    rows, results = [], read(study, folder)
-    for said in storage.read_json(folder / "predictions.json")["predictions"]:
-        if said["study"] == study:
-            found = contrast(results, said["better"], said["worse"], said["measure"])
-            low, high = sorted(LOWER_IS_BETTER[said["measure"]] * end for end in (found.low, found.high))
-            verdict = "held" if high < 0 else "refuted" if low > 0 else "open"
-            effect = effect_size(results, said["better"], said["worse"], said["measure"])
-            about = {name: said[name] for name in ("measure", "better", "worse")}
-            rows.append(about | {"difference": found.difference, "low": found.low, "high": found.high,
-                                 "effect": effect, "verdict": verdict})  # fmt: skip
+    results, rows = read(study, folder), []
+    predictions = storage.read_json(folder / "predictions.json")["predictions"]
+    for said in [one for one in predictions if one["study"] == study]:
+        pair = {name: said[name] for name in ("measure", "better", "worse")}
+        asked = results, said["better"], said["worse"], said["measure"]
+        found, effect = contrast(*asked), effect_size(*asked)
+        low, high = sorted(LOWER_IS_BETTER[said["measure"]] * end for end in (found.low, found.high))
+        verdict = "held" if high < 0 else "refuted" if low > 0 else "open"
+        measured = {"difference": found.difference, "low": found.low, "high": found.high}
+        rows.append(pair | measured | {"effect": effect, "verdict": verdict})
     return pd.DataFrame(rows)

@@ -36,10 +36,10 @@ class Searcher:
     @torch.no_grad()
     def embed_audio(self, waveform: np.ndarray) -> np.ndarray:
         """A 16 kHz mono waveform [samples] -> unit vector [d]."""
-        if self.model.audio_tower is not None:
-            return self.model.encode_audio(torch.from_numpy(waveform)[None])[0].numpy()
-        parts = encode_clips([waveform], self.audio_encoder, self.model.pooling.parts)
-        return self.model.encode_audio(torch.from_numpy(parts))[0].numpy()
+        clips = waveform[None]
+        if self.model.audio_tower is None:
+            clips = encode_clips([waveform], self.audio_encoder, self.model.pooling.parts)
+        return self.model.encode_audio(torch.from_numpy(clips))[0].numpy()
 
     @torch.no_grad()
     def embed_texts(self, sentences: list[str], code: str) -> np.ndarray:

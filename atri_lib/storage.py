@@ -203,13 +203,10 @@ def code_hash(*modules: types.ModuleType | str) -> str:
 
     It is taken of the syntax tree: comments, docstrings and layout do not change it, another version of Python may.
     """
-    sources = {}
-    for module in modules:
-        module = importlib.import_module(module) if isinstance(module, str) else module
-        origin = pathlib.Path(module.__file__)
-        files = sorted(origin.parent.rglob("*.py")) if hasattr(module, "__path__") else [origin]
-        sources[module.__name__] = [syntax_hash(file.read_bytes()) for file in files]
-    return checksum(*(source for name in sorted(sources) for source in sources[name]))
+    loaded = [importlib.import_module(module) if isinstance(module, str) else module for module in modules]
+    origins = sorted({module.__name__: pathlib.Path(module.__file__) for module in loaded}.items())
+    parts = [sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file] for _, file in origins]
+    return checksum(*(syntax_hash(file.read_bytes()) for part in parts for file in part))
 
 
 @functools.cache

@@ -9,7 +9,7 @@ studies are those of chapter 5, chosen on validation scenes; no run here was use
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,15 +38,17 @@ class Item:
 
 def _seeds(count: int, schemes: dict[str, dict], **common) -> list[Item]:
     """Every scheme (its label: its settings) with seeds 0 ... count - 1."""
-    plain = {"evaluate_every": 1000, "checkpoint_every": 1000}
-    return [
-        Item(label, TrainConfig(**plain | common | own, seed=seed))
-        for label, own in schemes.items()
-        for seed in range(count)
-    ]
+    common = {"evaluate_every": 1000, "checkpoint_every": 1000} | common
+    chosen = [(label, own, seed) for label, own in schemes.items() for seed in range(count)]
+    return [Item(label, TrainConfig(**common | own, seed=seed)) for label, own, seed in chosen]
 
 
-HOLD = (2, 4, 8)
+def _after(items: list[Item], **common) -> list[Item]:
+    """The same runs, each from the weights of a run of ML-CLAP with its seed."""
+    (first,) = _seeds(1, {"": MAIN["ML-CLAP"]}, **common)
+    return [Item(item.label, item.config, first.config.replace(seed=item.config.seed)) for item in items]
+
+
 TEXT_TEXT = {"1/3": 1 / 3, "1/4": 1 / 4, "1/6": 1 / 6, "1/12": 1 / 12, "0": 0.0}
 MAIN = {
     "ML-CLAP": {"scheme": "ml_clap"},
@@ -55,14 +57,26 @@ MAIN = {
     "balanced 2": {"scheme": "balanced", "m": 2},
     "KCL": {"scheme": "kcl"},
 }
+LATIN = {"Latin": {"scheme": "latin"}}
+EQUAL = {"KCL, equal captions": MAIN["KCL"] | {"epochs": 2}}  # as many as ML-CLAP's in 16
+
+
+def some(*labels: str) -> dict[str, dict]:
+    """Some of the five schemes."""
+    return {label: MAIN[label] for label in labels}
+
+
+def longer(*labels: str) -> dict[str, dict]:
+    """Some of the five schemes for twice as many epochs."""
+    return {f"{label}, 32 epochs": own | {"epochs": 32} for label, own in some(*labels).items()}
 
 
 def dose(epochs: int, encoder: str | None = None) -> list[Item]:
     """Constant cost: one caption a clip and epoch, only the schedule of languages differs; KCL beside it."""
-    held = {f"hold {b}": {"scheme": "hold", "hold": b} for b in HOLD} | {"hold all": {"scheme": "hold", "hold": epochs}}
-    free = {"ML-CLAP": {"scheme": "ml_clap"}, "Latin": {"scheme": "latin"}, "block": {"scheme": "block"}}
-    rest = {"balanced": {"scheme": "balanced", "m": 1}, "KCL": {"scheme": "kcl"}}
-    return _seeds(8, free | held | rest, epochs=epochs, text_encoder=encoder)
+    held = {f"hold {epochs_held}": {"scheme": "hold", "hold": epochs_held} for epochs_held in (2, 4, 8)}
+    held |= {"hold all": {"scheme": "hold", "hold": epochs}}
+    free = some("ML-CLAP") | LATIN | {"block": {"scheme": "block"}}
+    return _seeds(8, free | held | some("balanced", "KCL"), epochs=epochs, text_encoder=encoder)
 
 
 def captions() -> list[Item]:
@@ -70,9 +84,7 @@ def captions() -> list[Item]:
     kinds = {"m of K": "m_of_k", "balanced": "balanced"}
     several = {f"{name} {m}": {"scheme": scheme, "m": m} for name, scheme in kinds.items() for m in (2, 4)}
     fewer = {f"{label}, equal captions": own | {"epochs": 16 // own["m"]} for label, own in several.items()}
-    fewer |= {"KCL, equal captions": {"scheme": "kcl", "epochs": 2}}
-    longer = {f"{label}, 32 epochs": MAIN[label] | {"epochs": 32} for label in ("ML-CLAP", "balanced")}
-    return _seeds(8, {label: {"epochs": 16} | own for label, own in (several | fewer | longer).items()})
+    return _seeds(8, several | fewer | EQUAL | longer("ML-CLAP", "balanced"), epochs=16)
 
 
 def triangle(encoder: str | None = None, seeds: int = 5) -> list[Item]:
@@ -84,10 +96,8 @@ def triangle(encoder: str | None = None, seeds: int = 5) -> list[Item]:
 
 def lengths_e5() -> list[Item]:
     """The paper's three schemes with E5, trained for fewer and for more epochs than in `triangle("e5")`."""
-    three = {name: MAIN[name] for name in ("ML-CLAP", "CACL", "KCL")}
-    runs = {
-        f"{name}, {epochs} epochs": own | {"epochs": epochs} for epochs in (8, 30, 60) for name, own in three.items()
-    }
+    runs = {f"{name}, {epochs} epochs": own | {"epochs": epochs}
+            for epochs in (8, 30, 60) for name, own in some("ML-CLAP", "CACL", "KCL").items()}  # fmt: skip
     return _seeds(5, runs, text_encoder="e5")
 
 
@@ -99,26 +109,17 @@ def anchors() -> list[Item]:
 
 def stages() -> list[Item]:
     """The paper's recipe, frozen towers: 16 epochs of ML-CLAP, then 10 epochs of each scheme at three rates."""
-    schemes = {name: own for name, own in MAIN.items() if name != "balanced 2"} | {
-        "CACL 0": {"scheme": "cacl", "text_text": 0.0}
-    }
-    found = []
-    for rate in (1e-3, 3e-4, 1e-4):
-        runs = {f"{name}, {rate:g}": own | {"learning_rate": rate} for name, own in schemes.items()}
-        for item in _seeds(5, runs, epochs=10):
-            (first,) = _seeds(1, {"": {"scheme": "ml_clap"}}, epochs=16)
-            found.append(Item(item.label, item.config, first.config.replace(seed=item.config.seed)))
-    return found
+    schemes = some("ML-CLAP", "balanced", "CACL", "KCL") | {"CACL 0": {"scheme": "cacl", "text_text": 0.0}}
+    runs = {f"{name}, {rate:g}": own | {"learning_rate": rate}
+            for rate in (1e-3, 3e-4, 1e-4) for name, own in schemes.items()}  # fmt: skip
+    return _after(_seeds(5, runs, epochs=10), epochs=16)
 
 
 def towers() -> list[Item]:
     """The paper's recipe with open towers: projections first (ML-CLAP), then the last blocks of both towers too."""
     small = {"scenes": (500, 100, 250), "batch_size": 50}
-    found = []
-    for item in _seeds(3, MAIN, epochs=4, learning_rate=1e-4, unfreeze={"audio": 2, "text": 1}, **small):
-        (first,) = _seeds(1, {"": {"scheme": "ml_clap"}}, epochs=30, **small)
-        found.append(Item(item.label, item.config, first.config.replace(seed=item.config.seed)))
-    return found
+    opened = {"epochs": 4, "learning_rate": 1e-4, "unfreeze": {"audio": 2, "text": 1}}
+    return _after(_seeds(3, MAIN, **opened, **small), epochs=30, **small)
 
 
 def fresh(epochs: int, seeds: int = 8) -> list[Item]:
@@ -126,24 +127,20 @@ def fresh(epochs: int, seeds: int = 8) -> list[Item]:
     return _seeds(seeds, MAIN, epochs=epochs, data_seed=1)
 
 
-def folder() -> list[Item]:
-    """The five schemes on a user's folder of other recordings; as many steps as 16 epochs of the book's scenes."""
-    return _seeds(8, MAIN, epochs=40, data=str(scratch_manifest().parent))
-
-
-def folder_of_scenes() -> list[Item]:
-    """One round of eight epochs, as in `fresh(8)`, on as many scenes of the other recordings as the book has."""
-    return _seeds(16, MAIN, epochs=8, data=str(scratch_manifest((2000, 250, 500)).parent))
+def folder(seeds: int, epochs: int, *sizes: tuple[int, int, int]) -> list[Item]:
+    """The five schemes on a user's folder of other recordings, on all of its scenes or on so many."""
+    return _seeds(seeds, MAIN, epochs=epochs, data=str(scratch_manifest(*sizes).parent))
 
 
 def folder_new() -> list[Item]:
-    """New scenes of the other recordings, one round of eight epochs: sized by the intervals of `folder_of_scenes`.
+    """New scenes of the other recordings, one round of eight epochs: sized by the intervals of `folder_8`.
 
     There balanced was ahead of ML-CLAP by 2.7 in MRV and 0.5 points of recall, with intervals that just include zero;
     twice the seeds and twice the test scenes should tell a difference of that size from none.
     """
-    same_cost = {name: MAIN[name] for name in ("ML-CLAP", "balanced")}
-    return _seeds(32, same_cost, epochs=8, data=str(scratch_manifest((2000, 250, 1000), seed=1).parent))
+    return _seeds(
+        32, some("ML-CLAP", "balanced"), epochs=8, data=str(scratch_manifest((2000, 250, 1000), seed=1).parent)
+    )
 
 
 def numbers() -> list[Item]:
@@ -151,24 +148,19 @@ def numbers() -> list[Item]:
 
     The epochs of the second part are those that took as long as KCL's 7 on one core, by a line fitted to the first.
     """
-    epochs = {1: 13, 2: 11, 3: 10, 4: 9, 5: 9, 6: 8, 7: 7, 8: 7}
-    schemes = {f"{m} of 8": ({"scheme": "m_of_k", "m": m}, epochs[m]) for m in epochs if m < 8}
-    schemes |= {"8 of 8": ({"scheme": "kcl"}, 7), "Latin": ({"scheme": "latin"}, 13), "CACL": ({"scheme": "cacl"}, 11)}
-    runs = {label: own | {"epochs": 7} for label, (own, _) in schemes.items()}
-    runs |= {f"{label}, equal time": own | {"epochs": longer} for label, (own, longer) in schemes.items() if longer > 7}
+    schemes = {f"{m} of 8": {"scheme": "m_of_k", "m": m} for m in range(1, 8)} | {"8 of 8": MAIN["KCL"]}
+    schemes |= LATIN | some("CACL")
+    epochs = dict(zip(schemes, (13, 11, 10, 9, 9, 8, 7, 7, 13, 11), strict=True))
+    runs = {label: own | {"epochs": 7} for label, own in schemes.items()}
+    runs |= {f"{label}, equal time": schemes[label] | {"epochs": more} for label, more in epochs.items() if more > 7}
     return _seeds(5, runs, hidden=256, width=128)
 
 
 def descent() -> list[Item]:
     """Plain SGD in place of Adam; its rate was chosen on validation scenes with seed 10, of 0.3, 1, 3 and 10."""
-    runs = {"ML-CLAP": MAIN["ML-CLAP"], "hold 4": {"scheme": "hold", "hold": 4}} | {
-        name: MAIN[name] for name in ("balanced", "balanced 2", "KCL")
-    }
-    runs |= {"m of K 2": {"scheme": "m_of_k", "m": 2}}
-    runs |= {"KCL, equal captions": MAIN["KCL"] | {"epochs": 2}}
-    runs |= {"ML-CLAP, 32 epochs": MAIN["ML-CLAP"] | {"epochs": 32}}
-    runs = {label: {"epochs": 16} | own for label, own in runs.items()}
-    return _seeds(5, runs, optimizer="sgd", learning_rate=0.3)
+    runs = some("ML-CLAP") | {"hold 4": {"scheme": "hold", "hold": 4}} | some("balanced", "balanced 2", "KCL")
+    runs |= {"m of K 2": {"scheme": "m_of_k", "m": 2}} | EQUAL | longer("ML-CLAP")
+    return _seeds(5, runs, epochs=16, optimizer="sgd", learning_rate=0.3)
 
 
 STUDIES: dict[str, Callable[[], list[Item]]] = {
@@ -183,8 +175,8 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "dose_16_e5": lambda: dose(16, "e5"),
     "triangle_e5": lambda: triangle("e5", 3),
     "lengths_e5": lengths_e5,
-    "folder": folder,
-    "folder_8": folder_of_scenes,
+    "folder": lambda: folder(8, 40),  # as many steps as 16 epochs of the book's scenes
+    "folder_8": lambda: folder(16, 8, (2000, 250, 500)),  # one round, as `fresh(8)`, on as many scenes as the book has
     "folder_new": folder_new,
     "numbers": numbers,
     "fresh_8": lambda: fresh(8, 16),
@@ -210,13 +202,13 @@ def status(
     try:
         kept = {(result.label, result.key): result for result in read(study, folder)}
     except ResultsError:
-        kept = {}
+        return [], STUDIES[study]()
     fitting, missing = [], []
     for item in STUDIES[study]():
         name = storage.checksum(data_of(item.config).as_dict())
-        if kept and name not in checksums:
+        if name not in checksums:
             checksums[name] = data_checksum(item.config)
-        result = kept.get((item.label, key_of(item.config, item.first, checksums[name]))) if kept else None
+        result = kept.get((item.label, key_of(item.config, item.first, checksums[name])))
         fitting.append(result) if result else missing.append(item)
     return fitting, missing
 
@@ -226,8 +218,11 @@ def compute(study: str, folder: pathlib.Path = FOLDER) -> None:
     results, missing = status(study, folder)
     print(f"{study}: {len(results)} runs are there, {len(missing)} to train", flush=True)
     made: list[pathlib.Path] = []
-    for data, items in _grouped(missing):
-        loaded = load_data(data)
+    groups: dict[str, list[Item]] = {}  # by the data they share
+    for item in missing:
+        groups.setdefault(storage.checksum(data_of(item.config).as_dict()), []).append(item)
+    for items in groups.values():
+        loaded = load_data(data_of(items[0].config))
         for first in range(0, len(items), AT_ONCE):
             part = items[first : first + AT_ONCE]
             firsts = list({item.first.seed: item.first for item in part if item.first}.values())
@@ -258,14 +253,6 @@ def train_alone(config: TrainConfig, folder: pathlib.Path) -> Run:
         return load_or_train(config, load_data(config), folder=folder)
     finally:
         torch.set_num_threads(threads)
-
-
-def _grouped(items: Sequence[Item]) -> Iterator[tuple[TrainConfig, list[Item]]]:
-    """Items by the data they share."""
-    groups: dict[str, list[Item]] = {}
-    for item in items:
-        groups.setdefault(storage.checksum(data_of(item.config).as_dict()), []).append(item)
-    yield from ((data_of(group[0].config), group) for group in groups.values())
 
 
 def report(folder: pathlib.Path = FOLDER) -> str:

@@ -32,17 +32,15 @@ def theme() -> None:
     })  # fmt: skip
 
 
-def curves(table: pd.DataFrame, x: str, y: str, *, label: str | None = None, ax: plt.Axes | None = None) -> plt.Axes:
+def curves(table: pd.DataFrame, x: str, y: str, *, label: str, ax: plt.Axes) -> None:
     """Mean over repeated rows (seeds) of y against x, one line a scheme, with the range over seeds as a band."""
-    ax = ax or plt.subplots()[1]
     for name, rows in table.groupby("scheme", sort=False):
         stats = rows.groupby(x)[y].agg(["mean", "min", "max"])
         style = {"color": SCHEME_COLOURS.get(name), "marker": MARKERS.get(name, "o"), "markersize": 4}
         (line,) = ax.plot(stats.index, stats["mean"], label=SCHEME_NAMES.get(name, str(name)), **style)
         ax.fill_between(stats.index, stats["min"], stats["max"], color=line.get_color(), alpha=0.2, linewidth=0)
-    ax.set(xlabel=x, ylabel=label or y)
+    ax.set(xlabel=x, ylabel=label)
     ax.legend()
-    return ax
 
 
 def encode_ogg(waveform: np.ndarray) -> bytes:
@@ -82,9 +80,8 @@ class Player:
             length, said = f"{len(waveform) / RATE:.1f} s", html.escape(label)
             if os.environ.get("ATRI_PLAYERS") == "1":
                 data = base64.b64encode(encode_ogg(waveform)).decode()
-                name = f"{said}, {length}" if label else f"sound, {length}"
-                source = f"data:audio/ogg;base64,{data}"
-                sound = f'<audio controls preload="none" aria-label="{name}" src="{source}"></audio>'
+                about = f'aria-label="{said or "sound"}, {length}" src="data:audio/ogg;base64,{data}"'
+                sound = f'<audio controls preload="none" {about}></audio>'
                 said += f" <small>{length}</small>"
             else:
                 sound = f"<em>sound of {length}: run <code>make book</code> to hear it</em>"
@@ -123,22 +120,20 @@ interactive = Interactive
 
 
 class Explorable:
-    """A box that the page's own script fills with sliders and figures; without it, a paragraph says what they show."""
+    """What book/_static/explore/NAME.js draws from `values` (numbers, arrays, lists, dictionaries), to move and watch.
 
-    def __init__(self, name: str, alt: str, values: dict) -> None:
+    alt: what it shows, for readers without the script or without sight: it stands in the box until the script fills
+    it. Raises ValueError for a value that is not finite, TypeError or ValueError for one that JSON cannot hold.
+    """
+
+    def __init__(self, name: str, alt: str, **values) -> None:
         self.name, self.alt = name, alt
         self.values = json.dumps(values, default=lambda array: np.asarray(array).tolist(), allow_nan=False)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         name, alt, values = map(html.escape, (self.name, self.alt, self.values))
-        box = f"<div class=\"explorable\" data-explorable=\"{name}\" data-values='{values}'><p>{alt}</p></div>"
+        box = f'<div class="explorable" data-explorable="{name}" data-values=\'{values}\'><p>{alt}</p></div>'
         return {"text/html": box, "text/plain": f"[explorable {self.name}] {self.alt}"}
 
 
-def explorable(name: str, alt: str, **values) -> Explorable:
-    """What book/_static/explore/NAME.js draws from `values` (numbers, arrays, lists, dictionaries), to move and watch.
-
-    alt: what it shows, for readers without the script or without sight. Raises ValueError for a value that is not
-    finite, TypeError or ValueError for one that JSON cannot hold.
-    """
-    return Explorable(name, alt, values)
+explorable = Explorable

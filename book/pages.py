@@ -32,6 +32,16 @@ GLUED = "application/papermill.record/text/plain"
 LINKED_ONLY = {"canonical", "search", "next", "prev", "index", "author", "license"}  # <link> kinds no browser fetches
 
 
+def html_pages(site: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The pages of a site, without the theme's templates."""
+    return (path for path in sorted(site.rglob("*.html")) if "_static" not in path.relative_to(site).parts)
+
+
+def executed() -> pathlib.Path:
+    """Where the chapters are as they were executed for this site; as they were committed where none was."""
+    return pathlib.Path(os.environ.get("ATRI_EXECUTED") or ROOT / "notebooks")
+
+
 def load_toc(root: pathlib.Path) -> list[str]:
     """The pages of root/_toc.yml. Raises BuildFailed naming those that have no file."""
     found = list(parse_toc_yaml(root / "_toc.yml"))
@@ -124,10 +134,8 @@ def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pa
 def site_problems(site: pathlib.Path, toc: list[str]) -> Iterator[str]:
     """What is wrong with a built site: missing pages, things fetched from elsewhere, local files that are not there."""
     yield from (f"page {page} is missing" for page in toc if not (site / f"{page}.html").exists())
-    for path in sorted(site.rglob("*.html")):
+    for path in html_pages(site):
         name = path.relative_to(site).as_posix()
-        if name.startswith("_static/"):  # the theme's templates
-            continue
         soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         for element in soup.select("[src], link[href]"):
             address = urlparse(element.get("src") or element.get("href"))
@@ -160,14 +168,13 @@ def plain_docstrings(app, what, name, obj, options, lines: list[str]) -> None:
 
 def shown(app, docname: str, source: list[str]) -> None:
     """A page's source as it is shown: a chapter as it was executed, a page with its tables filled in."""
-    executed = pathlib.Path(os.environ.get("ATRI_EXECUTED") or ROOT / "notebooks")
     if docname.startswith("notebooks/"):
-        path = executed / f"{pathlib.PurePosixPath(docname).name}.ipynb"
-        source[0] = nbformat.writes(published_chapter(read(path)))
+        name = docname.removeprefix("notebooks/")
+        source[0] = nbformat.writes(published_chapter(read(executed() / f"{name}.ipynb")))
     tables = {
-        "status": lambda: status_table(executed), "studies": lambda: import_module("atri_lib.studies").report(),
+        "status": lambda: status_table(executed()), "studies": lambda: import_module("atri_lib.studies").report(),
         "profile": lambda: os.getenv("PROFILE") or "book", "api": lambda: api_sections(ROOT), "sounds": sounds_table,
-        "seconds": lambda: json.dumps(dict(re.findall(SECONDS, status_table(executed)))),
+        "seconds": lambda: json.dumps(dict(re.findall(SECONDS, status_table(executed())))),
     }  # fmt: skip
     for name, table in tables.items():
         if f"<!-- {name} -->" in source[0]:

@@ -1,158 +1,33 @@
-"""What the pages can do beyond showing a chapter: folded code, sound files, languages, downloads, little weight.
+"""What the pages can do beyond showing a chapter: sound files, languages, downloads, little weight; its cells: `cells`.
 
 An extension of Sphinx, like `pages`, which comes first: that one says what a page holds, this one how it is read.
 """
 
-import ast
 import base64
 import hashlib
 import html
 import io
-import json
 import os
 import pathlib
 import re
 
 import nbformat
-import numpy as np
 import soundfile
 from bs4 import BeautifulSoup, Tag
-from nbformat import NotebookNode, v4
+from cells import arranged
+from pages import ROOT, executed, html_pages
 from sphinx.errors import ExtensionError
-from weight import html_pages, unwrapped, with_small_pictures
+from weight import unwrapped, with_small_pictures
 
 from atri_lib.languages import LANGUAGES
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTEBOOKS = "_notebooks"  # in the site: every chapter, to take home
 SOUNDS = "_sounds"
 PREVIEW = "_static/eight_ranks.png"
-EQUATION = re.compile(r"\beq-\w|\b[Ee]quations?\b|\bEq\. ?[({\d]")  # in a comment or docstring
-DRAWING = {"plt", "ax", "axes", "figure", "fig", "sns", "go", "chart", "panel", "viz", "grid"}
-STROKES = {
-    "plot", "hist", "legend", "axvline", "axhline", "imshow", "quiver", "add_patch", "bar", "barh", "scatter",
-    "errorbar", "boxplot", "fill_between", "annotate", "set_xlim", "set_ylim", "set_xlabel", "set_ylabel", "set_title",
-}  # fmt: skip
-TELLING = {"glue", "print"}
-ASIDE = 2 / 3  # a cell is folded when at least this share of its lines imports, glues, prints or draws
-VERDICT = re.compile(r"(.*\S): (True|False)")
 TAGS = dict(zip((one.code for one in LANGUAGES), "en fr de es nl ca ja zh-Hans".split(), strict=True))  # BCP 47
 NAMES = {one.name: TAGS[one.code] for one in LANGUAGES} | TAGS
 KANA, HAN = r"[\u3040-\u30ff]", r"[\u3040-\u30ff\u3400-\u9fff]"
 EASTERN = re.compile(rf"(?:(jpn|zho): ?)?({HAN}(?:{HAN}|[\u3000-\u303f\uff00-\uffef])*)")
-
-
-# Code: what is folded, and verdicts
-
-
-def is_aside(node: ast.stmt) -> bool:
-    """Whether a statement imports, glues, prints or draws, or only holds statements that do."""
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return True
-    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    if names & DRAWING or STROKES & {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}:
-        return True
-    if isinstance(node, ast.For | ast.If | ast.With):
-        return all(is_aside(inner) for inner in [*node.body, *getattr(node, "orelse", [])])
-    called = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and node.value.func
-    return isinstance(called, ast.Name) and called.id in TELLING
-
-
-def is_folded(source: str, tags: list[str]) -> bool:
-    """Whether a code cell is folded on its page: parameters, imports, glue, plots; never one that names an equation.
-
-    The tag `show-input` keeps a cell open, `hide-input` folds it.
-    """
-    if "show-input" in tags or {"hide-input", "hide-cell", "remove-input", "remove-cell"} & {*tags}:
-        return False
-    remarks = "\n".join(re.findall(r"#.*|\"\"\".*?\"\"\"", source, re.S if '"""' in source else 0))
-    if EQUATION.search(remarks):
-        return False
-    try:
-        statements = ast.parse(source).body
-    except SyntaxError:  # a magic of IPython
-        return False
-    lines = {True: 0, False: 0}
-    for node in statements:
-        lines[is_aside(node)] += node.end_lineno - node.lineno + 1
-    return "parameters" in tags or lines[True] >= ASIDE * sum(lines.values()) > 0
-
-
-def verdicts(text: str) -> str | None:
-    """Lines `sentence: True` as a list with ticks and crosses; None for any other text."""
-    found = [VERDICT.fullmatch(line) for line in text.strip().splitlines()]
-    if not found or not all(found):
-        return None
-    items = []
-    for sentence, value in (match.groups() for match in found):
-        kind, mark, said = ("yes", "✓", "holds") if value == "True" else ("no", "✗", "does not hold")
-        spoken = f'<span class="atri-mark" aria-hidden="true">{mark}</span><span class="atri-spoken">{said}: </span>'
-        items.append(f'<li class="{kind}">{spoken}{html.escape(sentence)}</li>')
-    return f'<ul class="atri-verdicts">{"".join(items)}</ul>'
-
-
-def arranged(notebook: NotebookNode) -> NotebookNode:
-    """A chapter with its code folded, its verdicts as lists and its bar charts in the book's own form."""
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
-        tags = cell.metadata.setdefault("tags", [])
-        if is_folded(cell.source, tags):
-            tags.append("hide-input")
-        for number, output in enumerate(cell.get("outputs", [])):
-            data = output.get("data", {})
-            if output.get("name") == "stdout" and (listed := verdicts(output.text)):
-                form = {"text/html": listed, "text/plain": output.text}
-                cell.outputs[number] = v4.new_output("display_data", data=form)
-            elif "Plotly.newPlot" in data.get("text/html", ""):
-                data["text/html"] = bars(data["text/html"]) or data["text/html"]
-    return notebook
-
-
-# Bar charts: drawn by the page's own script, so that plotly's 4.8 MB stay at home
-
-
-def numbers(values) -> list:
-    """An array as plotly writes it, in base64 or as a list."""
-    if not isinstance(values, dict):
-        return list(values)
-    return np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"]).tolist()
-
-
-def bars(figure: str) -> str | None:
-    """A plotly figure (HTML) of bars, grouped or with a slider that shows one group at a time, as data for atri.js.
-
-    None for any other figure: it stays with plotly.
-    """
-    found = re.search(r"Plotly\.newPlot\(\s*\"[^\"]*\",\s*(?=\[)", figure)
-    if not found:
-        return None
-    decoder = json.JSONDecoder()
-    traces, end = decoder.raw_decode(figure, found.end())
-    layout, _ = decoder.raw_decode(figure, figure.index("{", end))
-    if any(trace.get("type") != "bar" or trace.get("orientation") == "h" for trace in traces):
-        return None
-    if any("x" not in trace or "color" not in trace.get("marker", {}) for trace in traces):
-        return None
-    series = [
-        {"name": trace.get("name", ""), "colour": trace["marker"]["color"], "x": numbers(trace["x"]),
-         "y": numbers(trace["y"]), "more": numbers(trace.get("customdata", []))}
-        for trace in traces
-    ]  # fmt: skip
-    titles = {axis: layout.get(f"{axis}axis", {}).get("title", {}).get("text", "") for axis in "xy"}
-    data = {"series": series, "titles": titles, "range": layout.get("yaxis", {}).get("range")}
-    if more := re.match(r"([\w ]+?) %\{customdata\}", traces[0].get("hovertemplate", "")):
-        data["more"] = more[1]
-    if sliders := layout.get("sliders"):
-        labels = [step["label"] for step in sliders[0]["steps"]]
-        if len(labels) != len(series):
-            return None
-        data["slider"] = {"label": sliders[0]["currentvalue"]["prefix"].strip(), "values": labels}
-        data["slider"]["active"] = sliders[0].get("active", 0)
-    described = re.search(r'aria-label="([^"]*)"', figure)
-    inner = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
-    name = f'role="group" aria-label="{described[1] if described else "bar chart"}"'
-    return f'<div class="atri-bars" {name}><script type="application/json">{inner}</script></div>'
 
 
 # A page's HTML
@@ -260,11 +135,6 @@ def buttons(app, config) -> None:
         options["launch_buttons"] = hosts | options.get("launch_buttons", {})
 
 
-def executed(name: str) -> pathlib.Path:
-    """The chapter as it was executed for this site; as it was committed where nothing was."""
-    return pathlib.Path(os.environ.get("ATRI_EXECUTED") or ROOT / "notebooks") / f"{name}.ipynb"
-
-
 def arrange(app, docname: str, source: list[str]) -> None:
     """Arrange a chapter that `pages.shown` has put in place."""
     if docname.startswith("notebooks/"):
@@ -296,20 +166,20 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
     title, said = html.escape(re.sub(r"<[^>]*>", "", context.get("title", ""))), html.escape(description(body))
     where = app.config.html_baseurl.rstrip("/") + "/" if app.config.html_baseurl else root
     tags = {"og:title": title, "og:type": "article", "og:description": said, "og:image": f"{where}{PREVIEW}"}
-    context["metatags"] = context.get("metatags", "") + "".join(
-        f'\n    <meta property="{name}" content="{value}" />' for name, value in tags.items() if value
-    ) + (f'\n    <meta name="description" content="{said}" />' if said else "")
+    metatags = [f'property="{name}" content="{value}"' for name, value in tags.items() if value]
+    metatags += [f'name="description" content="{said}"'] if said else []
+    context["metatags"] = context.get("metatags", "") + "".join(f"\n    <meta {tag} />" for tag in metatags)
     context["header_buttons"] = header_buttons(pagename, root) + context.get("header_buttons", [])
     if not re.search(r'class="[^"]*\bmath\b', body):
         context["script_files"][:] = [one for one in context["script_files"] if "mathjax" not in f"{one}".lower()]
     draw(app, body)
     if pagename.startswith("notebooks/"):
-        name = pathlib.PurePosixPath(pagename).name
+        name = pagename.removeprefix("notebooks/")
         bare = nbformat.read(ROOT / f"{pagename}.ipynb", as_version=4)
         for cell in bare.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
-        taken = with_small_pictures(nbformat.read(executed(name), as_version=4))
+        taken = with_small_pictures(nbformat.read(executed() / f"{name}.ipynb", as_version=4))
         write(f"{NOTEBOOKS}/executed/{name}.ipynb", nbformat.writes(taken).encode())
         write(f"{NOTEBOOKS}/source/{name}.ipynb", nbformat.writes(bare).encode())
 
@@ -339,7 +209,7 @@ def header_buttons(pagename: str, root: str) -> list[dict]:
     """The switch for code, and the downloads, in the theme's form."""
     if not pagename.startswith("notebooks/"):
         return []
-    name = pathlib.PurePosixPath(pagename).name
+    name = pagename.removeprefix("notebooks/")
     ways = {"teach": "Code where it teaches", "all": "All code", "none": "No code"}
     switch = [{"type": "javascript", "javascript": f"atri.code('{way}')", "text": text, "label": f"code-{way}"}
               for way, text in ways.items()]  # fmt: skip

@@ -8,13 +8,13 @@ import io
 import pathlib
 import re
 import shutil
-from collections.abc import Iterator
 
 import plotly
 from bs4 import BeautifulSoup
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 from nbformat import NotebookNode
+from pages import html_pages
 from PIL import Image
 
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # what pages load of its 24 MB
@@ -83,8 +83,8 @@ def slim(app, exception) -> None:
         characters |= {ord(character) for character in css + others if "\ue000" <= character <= "\uf8ff"}
         for font in [*(static / "vendor").rglob("fa-*.ttf")]:
             small_font(font, characters)
-            css = re.sub(rf'(url\([^()]*{font.stem})\.woff2\) format\("woff2"\),url\([^()]*\) format\("truetype"\)',
-                         r'\1.woff) format("woff")', css)
+            whole = rf'(url\([^()]*{font.stem})\.woff2\) format\("woff2"\),url\([^()]*\) format\("truetype"\)'
+            css = re.sub(whole, r'\1.woff) format("woff")', css)
         path.write_text(css, encoding="utf-8")
 
 
@@ -99,11 +99,6 @@ def small_font(path: pathlib.Path, characters: set[int]) -> None:
     font.close()
     for whole in (path, path.with_suffix(".woff2")):
         whole.unlink(missing_ok=True)
-
-
-def html_pages(site: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The pages of a site, without the theme's templates."""
-    return (path for path in sorted(site.rglob("*.html")) if "_static" not in path.relative_to(site).parts)
 
 
 def without_icons(css: str, used: set[str]) -> str:

@@ -4,6 +4,7 @@ import base64
 import json
 import types
 
+import cells
 import nbformat
 import numpy as np
 import pdf
@@ -38,22 +39,22 @@ from atri_lib import viz
     ],
 )
 def test_code_is_folded_where_it_does_not_teach(source, tags, folded):
-    assert website.is_folded(source, tags) == folded
+    assert cells.is_folded(source, tags) == folded
 
 
 def test_verdicts_become_ticks_and_crosses_and_other_text_stays():
-    listed = BeautifulSoup(website.verdicts("a < b & c: True\nit holds: at m = 1: False\n"), "html.parser")
+    listed = BeautifulSoup(cells.verdicts("a < b & c: True\nit holds: at m = 1: False\n"), "html.parser")
     said = [one.get_text() for one in listed.select("li")]
     assert said == ["✓holds: a < b & c", "✗does not hold: it holds: at m = 1"]
     assert [one["class"] for one in listed.select("li")] == [["yes"], ["no"]]
     for text in ("", "a: True\nMRV 12.3", "True", "a: Truely"):
-        assert website.verdicts(text) is None
+        assert cells.verdicts(text) is None
 
 
 def test_a_chapter_is_arranged_without_touching_what_it_says():
     outputs = [v4.new_output("stream", name="stdout", text="less: True\n")]
     notebook = v4.new_notebook(cells=[code("print('less:', a < b)", outputs=outputs), v4.new_markdown_cell("prose")])
-    first, second = website.arranged(notebook).cells
+    first, second = cells.arranged(notebook).cells
     assert first.metadata.tags == ["hide-input"] and first.source == "print('less:', a < b)"
     assert "atri-verdicts" in first.outputs[0].data["text/html"]
     assert second.source == "prose"
@@ -72,7 +73,7 @@ def shown(page):
 def test_grouped_bars_are_drawn_by_the_page():
     values = {"</script>": [1.5, 2], "two": [3, 4]}
     bars = [go.Bar(x=["a", "b"], y=np.array(y), name=name, marker_color="red") for name, y in values.items()]
-    box, data = shown(website.bars(figure(*bars, yaxis_title="R@1")))
+    box, data = shown(cells.bars(figure(*bars, yaxis_title="R@1")))
     assert box["aria-label"] == "What it shows."
     assert [one["y"] for one in data["series"]] == [[1.5, 2.0], [3.0, 4.0]]
     assert data["series"][0]["name"] == "</script>" and data["titles"]["y"] == "R@1"
@@ -83,15 +84,15 @@ def test_a_slider_keeps_its_steps_and_values():
     bars = [go.Bar(x=[0, 1], y=[value, 1 - value], marker_color=["#111", "#222"], **more) for value in (0.5, 0.25)]
     steps = [{"label": label, "method": "update", "args": [{}]} for label in ("low", "high")]
     slider = {"active": 1, "steps": steps, "currentvalue": {"prefix": "t "}}
-    _, data = shown(website.bars(figure(*bars, sliders=[slider])))
+    _, data = shown(cells.bars(figure(*bars, sliders=[slider])))
     assert data["slider"] == {"label": "t", "values": ["low", "high"], "active": 1}
     assert data["more"] == "cosine" and data["series"][1]["more"] == [0.1, 0.2]
 
 
 def test_other_figures_stay_with_plotly():
-    assert website.bars(figure(go.Scatter(x=[1], y=[2]))) is None
-    assert website.bars(figure(go.Bar(x=[1], y=["a"], orientation="h", marker_color="red"))) is None
-    assert website.bars(figure(go.Bar(y=[1, 2]))) is None  # without colours and places
+    assert cells.bars(figure(go.Scatter(x=[1], y=[2]))) is None
+    assert cells.bars(figure(go.Bar(x=[1], y=["a"], orientation="h", marker_color="red"))) is None
+    assert cells.bars(figure(go.Bar(y=[1, 2]))) is None  # without colours and places
 
 
 def test_no_interactive_figure_can_send_its_data_away():

@@ -11,24 +11,17 @@ def unroll(factor: ArrayLike, forcing: ArrayLike) -> np.ndarray:
     """Solve x_t = factor_t x_(t-1) + forcing_t for t = 1 ... T from x_0 = 0, all steps at once.
 
     factor, forcing: [..., T], broadcast together. Returns x_1 ... x_T, float64 [..., T].
-    Affine maps compose to affine maps, so a prefix scan needs log2(T) vectorised passes; it divides by nothing, so a
-    factor may be 0, and a bound that overflows is inf. Raises ValueError if T is 0.
+    A bound that overflows is inf; a factor of 0 forgets even that (0 inf = 0). Raises ValueError if T is 0.
     """
-    factor, forcing = (np.array(x, dtype=np.float64) for x in np.broadcast_arrays(factor, forcing))
+    factor, forcing = np.broadcast_arrays(np.asarray(factor, np.float64), np.asarray(forcing, np.float64))
     if factor.ndim == 0 or factor.shape[-1] == 0:
         raise ValueError(f"a recursion needs at least one step on the last axis, got shape {factor.shape}")
-    shift = 1
+    x, solved = np.zeros(factor.shape[:-1]), np.empty(factor.shape)
     with np.errstate(over="ignore", invalid="ignore"):
-        while shift < factor.shape[-1]:
-            forcing[..., shift:] += _times(factor[..., shift:], forcing[..., :-shift])
-            factor[..., shift:] = _times(factor[..., shift:], factor[..., :-shift])
-            shift *= 2
-    return forcing
-
-
-def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a b with 0 inf = 0: a factor of 0 forgets even what overflowed."""
-    return np.where((a == 0) | (b == 0), 0, a * b)
+        for t in range(factor.shape[-1]):
+            x = np.where((factor[..., t] == 0) | (x == 0), 0, factor[..., t] * x) + forcing[..., t]
+            solved[..., t] = x
+    return solved
 
 
 def published(lipschitz: ArrayLike, error: ArrayLike, gradient_max: ArrayLike, rate: float) -> np.ndarray:

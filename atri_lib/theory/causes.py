@@ -12,29 +12,21 @@ the code and the seconds that it took.
 """
 
 import dataclasses
+import json
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from atri_lib import losses, schemes, storage
-from atri_lib.evaluation import mean_rank_variance
 from atri_lib.schemes import Scheme
 from atri_lib.theory import displacement, ranks, trained
-from atri_lib.theory.displacement import (
-    Reading,
-    common_and_between,
-    of_margins,
-    random_like,
-    read,
-    read_linear,
-    root_mean_square,
-    take_apart,
-)
+from atri_lib.theory.displacement import Reading, of_margins, random_like, read, read_linear, take_apart
 from atri_lib.theory.trained import Trainee
 from atri_lib.training import TrainConfig, load_data
 
@@ -48,25 +40,25 @@ ARMS = {
     "4 of K": ("m_of_k", {"m": 4}),
     "CACL": ("cacl", {}),
 }
+ONE = dict.fromkeys(ARMS, 1)  # draws of each arm
+PREDICTED = ONE | dict.fromkeys(("ML-CLAP", "2 of K", "4 of K"), 2)  # two of the arms that draw anew in every epoch
 FRESH = 1000  # between the seeds of two draws of a scheme
 STARTS = (11, 12)  # seeds of the prediction: no run of theirs was looked at before it was committed
 TOLERANCES = {"length": 0.12, "mrv": 0.25}
 SAMPLES = 16
+MARKS = (2, 4, 8, 16)  # epochs at which a course is looked at
 
 
-def arms(trainee: Trainee, names: Sequence[str], draws: int) -> dict[str, Scheme]:
-    """Several draws of some arms, keyed "arm/draw"; draw 0 is what `train` would draw."""
-    seeds = [trainee.config.seed + FRESH * draw for draw in range(draws)]
-    chosen = [(name, draw, seed) for name in names for draw, seed in enumerate(seeds)]
-    return {f"{name}/{draw}": trainee.scheme(ARMS[name][0], seed, **ARMS[name][1]) for name, draw, seed in chosen}
+def arms(trainee: Trainee, draws: dict[str, int]) -> dict[str, Scheme]:
+    """So many draws of some arms, keyed "arm/draw"; draw 0 is what `train` would draw."""
+    seed, chosen = trainee.config.seed, [(arm, draw) for arm, count in draws.items() for draw in range(count)]
+    return {f"{a}/{draw}": trainee.scheme(ARMS[a][0], seed + FRESH * draw, **ARMS[a][1]) for a, draw in chosen}
 
 
 def by_arm(values: dict) -> dict[str, list]:
     """{"arm/draw": value} to {arm: [values]}."""
-    grouped: dict[str, list] = {}
-    for key, value in values.items():
-        grouped.setdefault(key.split("/")[0], []).append(value)
-    return grouped
+    grouped = {arm: [value for key, value in values.items() if key.startswith(f"{arm}/")] for arm in ARMS}
+    return {arm: found for arm, found in grouped.items() if found}
 
 
 def end_of(trainee: Trainee, measured: dict[str, Scheme], predicted: dict[str, Scheme]) -> tuple[Tensor, dict, dict]:
@@ -80,25 +72,23 @@ def described(ideal: Reading, readings: dict[str, Reading], away: dict[str, Tens
 
     cosine: of two draws' displacements.
     """
-    table = {"KCL": ideal.summary()}
-    grouped, ways = by_arm(readings), by_arm(away)
-    for arm, found in grouped.items():
-        table[arm] = _means([reading.summary() for reading in found])
+    table, ways = {"KCL": ideal.summary()}, by_arm(away)
+    for arm, found in by_arm(readings).items():
+        table[arm] = _means(reading.summary() for reading in found)
         table[arm]["length"] = float(torch.stack(ways[arm]).square().sum(1).mean().sqrt())
         if len(found) > 1:
             table[arm]["cosine"] = take_apart(ways[arm]).cosine
     return table
 
 
-def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+def _means(rows: Iterable[dict[str, float]]) -> dict[str, float]:
+    return pd.DataFrame(rows).mean().to_dict()
 
 
 def sharp(draws: Sequence[Reading], seed: int) -> dict[str, float]:
     """MRV and recall expected of draws with these draws' mean and covariance of the margins (Gaussian)."""
     sampled = ranks.gaussian_ranks(np.stack([draw.margins for draw in draws]), SAMPLES, seed)
-    mrv = float(np.mean([mean_rank_variance(r) for r in sampled]))
-    return {"mrv": mrv, "recall": 100 * float((sampled == 1).mean())}
+    return {"mrv": float(sampled.var(axis=-1).mean()), "recall": 100 * float((sampled == 1).mean())}
 
 
 def predict(config: TrainConfig) -> dict:
@@ -108,7 +98,7 @@ def predict(config: TrainConfig) -> dict:
     over fresh draws where there are two. moved: what the predicted weights themselves would do, of the first draws.
     """
     trainee = Trainee(config, load_data(config))
-    ideal, _, guessed = end_of(trainee, {}, drawn(trainee))
+    ideal, _, guessed = end_of(trainee, {}, arms(trainee, PREDICTED))
     away = {name: w - ideal for name, w in guessed.items()}
     linear = {name: read_linear(trainee, ideal, way) for name, way in away.items()}
     table = described(read(trainee, ideal), linear, away)
@@ -121,26 +111,17 @@ def predict(config: TrainConfig) -> dict:
 def measure(config: TrainConfig) -> dict:
     """The same draws, trained."""
     trainee = Trainee(config, load_data(config))
-    ideal, found, _ = end_of(trainee, drawn(trainee), {})
+    ideal, found, _ = end_of(trainee, arms(trainee, PREDICTED), {})
     readings = {name: read(trainee, w) for name, w in found.items()}
     return {"arms": described(read(trainee, ideal), readings, {name: w - ideal for name, w in found.items()})}
 
 
-def drawn(trainee: Trainee) -> dict[str, Scheme]:
-    """The draws that are predicted and measured: one of each arm, two of the arms that draw anew in every epoch."""
-    return arms(trainee, list(ARMS), 1) | arms(trainee, ["ML-CLAP", "2 of K", "4 of K"], 2)
-
-
-MARKS = (2, 4, 8, 16)  # epochs at which a course is looked at
-
-
 def course(config: TrainConfig, draws: int = 3) -> dict:
     """Lengths after every epoch, predicted and measured; the parts of ML-CLAP's draws; interventions at the end."""
-    trainee = Trainee(config, load_data(config))
-    measured = arms(trainee, ["ML-CLAP"], draws) | arms(trainee, list(ARMS), 1)
+    trainee, parts = Trainee(config, load_data(config)), []
     lengths = {arm: {"measured": [], "predicted": []} for arm in ARMS}
-    parts = []
-    for epoch, ideal, found, guessed in trained.walk(trainee, measured, arms(trainee, list(ARMS), 1)):
+    walked = trained.walk(trainee, arms(trainee, ONE | {"ML-CLAP": draws}), arms(trainee, ONE))
+    for epoch, ideal, found, guessed in walked:
         for arm, row in lengths.items():
             for kind, runs in (("measured", found), ("predicted", guessed)):
                 row[kind].append((runs[f"{arm}/0"] - ideal).norm().item())
@@ -154,30 +135,28 @@ def course(config: TrainConfig, draws: int = 3) -> dict:
 def long(config: TrainConfig, draws: int = 2) -> dict:
     """The parts over a run of full length, and ML-CLAP's length as predicted."""
     trainee, parts = Trainee(config, load_data(config)), []
-    both = arms(trainee, ["ML-CLAP"], draws)
-    for epoch, ideal, found, guessed in trained.walk(trainee, both, arms(trainee, ["ML-CLAP"], 1)):
+    walked = trained.walk(trainee, arms(trainee, {"ML-CLAP": draws}), arms(trainee, {"ML-CLAP": 1}))
+    for epoch, ideal, found, guessed in walked:
         if epoch in MARKS:
-            row = {"epoch": epoch, "predicted": (guessed["ML-CLAP/0"] - ideal).norm().item()}
-            row["measured"] = (found["ML-CLAP/0"] - ideal).norm().item()
-            parts.append(row | parts_of(trainee, ideal, list(found.values())))
+            runs = {"predicted": guessed, "measured": found}
+            row = {kind: (run["ML-CLAP/0"] - ideal).norm().item() for kind, run in runs.items()}
+            parts.append({"epoch": epoch} | row | parts_of(trainee, ideal, list(found.values())))
     return {"parts": parts}
 
 
 def parts_of(trainee: Trainee, ideal: Tensor, draws: Sequence[Tensor]) -> dict:
     """Length, cosine, systematic and own part of some draws' weights; what they, their mean and KCL do on test."""
-    mean = torch.stack(list(draws)).mean(0)
+    mean, back = torch.stack(draws).mean(0), trainee.start - ideal
     row = dataclasses.asdict(take_apart([w - ideal for w in draws]))
-    back = trainee.start - ideal
     row |= {"towards_start": _cosine(mean - ideal, back), "travelled": back.norm().item()}
-    row["draw"] = _means([read(trainee, w).summary() for w in draws])
+    row["draw"] = _means(read(trainee, w).summary() for w in draws)
     return row | {"mean": read(trainee, mean).summary(), "kcl": read(trainee, ideal).summary()}
 
 
 def moves(trainee: Trainee, ideal: Tensor, draws: Sequence[Tensor], others: dict[str, Tensor]) -> list[dict]:
     """KCL's weights moved along the parts of the draws' displacements, random directions, and other schemes' ways."""
-    first, *rest = draws
-    mean = torch.stack(list(draws)).mean(0)
-    pieces, back = [shape.numel() for shape in trainee.shapes.values()], trainee.start - ideal
+    (first, *rest), mean, back = draws, torch.stack(draws).mean(0), trainee.start - ideal
+    along_back = back * (torch.dot(mean, back) / torch.dot(back, back))
     ways = {
         "nowhere": torch.zeros_like(first),
         "one draw": first,
@@ -186,15 +165,15 @@ def moves(trainee: Trainee, ideal: Tensor, draws: Sequence[Tensor], others: dict
         "against a draw": -first,
         "mean of the draws": mean,
         "mean, at a draw's length": mean * (first.norm() / mean.norm()),
-        "mean, without the way back": mean - back * (torch.dot(mean, back) / torch.dot(back, back)),
-        "only the way back": back * (torch.dot(mean, back) / torch.dot(back, back)),
+        "mean, without the way back": mean - along_back,
+        "only the way back": along_back,
         "own part of a draw": first - torch.stack(rest).mean(0),
         "difference of two draws": (first - rest[0]) / 2**0.5,
         "random": random_like(first, 0),
-        "random, matrix by matrix": random_like(first, 0, pieces),
+        "random, matrix by matrix": random_like(first, 0, [shape.numel() for shape in trainee.shapes.values()]),
     }
     before = read(trainee, ideal)
-    named = [(name, way, False) for name, way in ways.items()] + [(name, way, True) for name, way in others.items()]
+    named = [(name, way, group is others) for group in (ways, others) for name, way in group.items()]
     return [{"move": name, "scheme": own} | effect(before, trainee, ideal, way) for name, way, own in named]
 
 
@@ -204,40 +183,39 @@ def effect(before: Reading, trainee: Trainee, ideal: Tensor, way: Tensor) -> dic
     only_common, only_between: MRV if the margins had changed by that part alone.
     """
     after = read(trainee, ideal + way)
-    common, between = common_and_between(before.margins, after.margins)
-    row = {"length": way.norm().item(), "common": root_mean_square(common), "between": root_mean_square(between)}
+    parts = dict(
+        zip(("common", "between"), displacement.common_and_between(before.margins, after.margins), strict=True)
+    )
+    sizes = {name: displacement.root_mean_square(part) for name, part in parts.items()}
     own = np.isinf(before.margins)
-    for name, part in (("only_common", common), ("only_between", between)):
-        moved = np.where(own, np.inf, np.where(own, 0, before.margins) + part)
-        row[name] = of_margins(moved)["mrv"]
-    return row | after.summary()
+    moved = {name: np.where(own, np.inf, np.where(own, 0, before.margins) + part) for name, part in parts.items()}
+    alone = {f"only_{name}": of_margins(margins)["mrv"] for name, margins in moved.items()}
+    return {"length": way.norm().item()} | sizes | alone | after.summary()
 
 
 def descent(config: TrainConfig, rates: Sequence[float] = (0.1, 0.3, 1.0), draws: int = 2) -> dict:
     """The parts under SGD, whose mean displacement is 0 to first order; the rate is chosen by KCL's recall on val."""
-    data = load_data(config)
-    tried = {}
+    data, tried, parts = load_data(config), {}, []
     for rate in rates:
         trainee = Trainee(config.replace(epochs=min(4, config.epochs), learning_rate=rate), data)
         ideal, _, _ = end_of(trainee, {}, {})
         tried[str(rate)] = read(trainee, ideal, "val").summary()["recall"]
-    best = max(tried, key=tried.get)
-    trainee = Trainee(config.replace(learning_rate=float(best)), data)
-    measured = arms(trainee, ["ML-CLAP"], draws)
-    parts = []
-    for epoch, ideal, found, guessed in trained.walk(trainee, measured, arms(trainee, ["ML-CLAP"], 2)):
+    best = float(max(tried, key=tried.get))
+    trainee = Trainee(config.replace(learning_rate=best), data)
+    walked = trained.walk(trainee, arms(trainee, {"ML-CLAP": draws}), arms(trainee, {"ML-CLAP": 2}))
+    for epoch, ideal, found, guessed in walked:
         if epoch in MARKS:
             row = {"epoch": epoch} | parts_of(trainee, ideal, list(found.values()))
             parts.append(row | {"cosine_predicted": take_apart([w - ideal for w in guessed.values()]).cosine})
     away = [w - ideal for w in found.values()]
-    return {"val": tried, "rate": float(best), "parts": parts, "moves": moves(trainee, ideal, away, {})}
+    return {"val": tried, "rate": best, "parts": parts, "moves": moves(trainee, ideal, away, {})}
 
 
 def candidates(config: TrainConfig, shorter: Sequence[int] = (2, 3), draws: int = 2) -> dict:
     """What the systematic part may be: Adam's scale, slower progress, single pairs learned by heart, forgetting."""
     data = load_data(config)
     trainee = Trainee(config, data)
-    kcl, drawn = trainee.scheme("kcl"), list(arms(trainee, ["ML-CLAP"], draws).values())
+    kcl, drawn = trainee.scheme("kcl"), list(arms(trainee, {"ML-CLAP": draws}).values())
     lead, runs = trained.Follower(trainee), [trained.Follower(trainee) for _ in drawn]
     scaled = [trained.Split(trainee) for _ in drawn]
     with torch.random.fork_rng():
@@ -247,24 +225,22 @@ def candidates(config: TrainConfig, shorter: Sequence[int] = (2, 3), draws: int 
                 even, noisy = (trainee.slope(split.weights, which, moment) for which in (kcl, scheme))
                 split.step_split(even, torch.hypot(even, noisy - even), moment.rate)  # never less than KCL's scale
             lead.step(trainee.slope(lead.weights, kcl, moment), moment.rate)
-    ideal = lead.weights
+    ideal, here, rows = lead.weights, read(trainee, lead.weights), []
     groups = {"ML-CLAP": runs, "KCL, noise in its scale": scaled}
     away = {name: [run.weights - ideal for run in group] for name, group in groups.items()}
-    mean, here, rows = torch.stack(away["ML-CLAP"]).mean(0), read(trainee, ideal), []
     for name, ways in away.items():
-        averages = _means([effect(here, trainee, ideal, way) for way in ways])
+        averages = _means(effect(here, trainee, ideal, way) for way in ways)
         towards = float(np.mean([_cosine(way, away["ML-CLAP"][1 - i]) for i, way in enumerate(ways)]))
         rows.append({"run": name} | averages | {"cosine": take_apart(ways).cosine, "cosine_other_draw": towards})
     for epochs in shorter:
-        brief = Trainee(config.replace(epochs=epochs), data)
-        end, _, _ = end_of(brief, {}, {})
-        row = effect(here, trainee, ideal, end - ideal)
-        rows.append({"run": f"KCL, {epochs} epochs"} | row | {"cosine_mean": _cosine(end - ideal, mean)})
+        end, _, _ = end_of(Trainee(config.replace(epochs=epochs), data), {}, {})
+        row = {"run": f"KCL, {epochs} epochs"} | effect(here, trainee, ideal, end - ideal)
+        rows.append(row | {"cosine_mean": _cosine(end - ideal, torch.stack(away["ML-CLAP"]).mean(0))})
     return {"kcl": here.summary(), "runs": rows, "memory": memory(trainee, ideal, runs[0], drawn[0])}
 
 
 def _cosine(a: Tensor, b: Tensor) -> float:
-    return (torch.dot(a, b) / (a.norm() * b.norm())).item()
+    return torch.cosine_similarity(a, b, dim=0).item()
 
 
 def memory(trainee: Trainee, ideal: Tensor, run: trained.Follower, scheme: Scheme, clips: int = 500) -> dict:
@@ -272,21 +248,19 @@ def memory(trainee: Trainee, ideal: Tensor, run: trained.Follower, scheme: Schem
     history = np.stack([scheme.languages(e)[:clips, 0] for e in range(trainee.config.epochs)])  # [E, n]
     met = history[..., None] == np.arange(len(trainee.config.languages))  # [E, n, K]
     since = np.where(met.any(0), np.argmax(met[::-1], axis=0), -1)  # 0: in the last epoch; -1: never
-    times, result = met.sum(0), {}
+    pairs, result = {"since": since, "times": met.sum(0)}, {}
     for name, weights in (("KCL", ideal), ("ML-CLAP", run.weights)):
         found = read(trainee, weights, "train", clips)
+        result[name] = found.summary() | {"val": read(trainee, weights, "val").summary()}
         first = ranks.ranks_of(found.margins)[:clips]
-        result[name] = found.summary() | {
-            "val": read(trainee, weights, "val").summary(),
-            "since": {str(s): _mean_ranks(first, since == s) for s in np.unique(since)},
-            "times": {str(t): _mean_ranks(first, times == t) for t in np.unique(times)},
-        }
+        for kind, counts in pairs.items():
+            result[name][kind] = {str(count): _mean_ranks(first[counts == count]) for count in np.unique(counts)}
     return result
 
 
-def _mean_ranks(first: np.ndarray, chosen: np.ndarray) -> dict[str, float]:
-    return {"pairs": int(chosen.sum()), "recall": 100 * float((first[chosen] == 1).mean()),
-            "log_rank": float(np.log(first[chosen]).mean())}  # fmt: skip
+def _mean_ranks(chosen: np.ndarray) -> dict[str, float]:
+    recall, log_rank = 100 * float((chosen == 1).mean()), float(np.log(chosen).mean())
+    return {"pairs": chosen.size, "recall": recall, "log_rank": log_rank}
 
 
 STUDIES: dict[str, tuple[Callable[[TrainConfig], dict], TrainConfig]] = {
@@ -307,12 +281,12 @@ def code_key() -> str:
 def main(names: Sequence[str]) -> None:
     """Run the named studies and write their files."""
     for name in names:
-        study, config = STUDIES[name]
-        started = time.perf_counter()
+        (study, config), started = STUDIES[name], time.perf_counter()
         found = study(config)
         about = {"study": name, "config": config.as_dict(), "code": code_key(), "data": load_data(config).checksum}
         about["seconds"] = time.perf_counter() - started
-        storage.write_json(FOLDER / f"{name}.json", rounded(about | found))
+        short = json.loads(json.dumps(about | found), parse_float=lambda number: float(f"{float(number):.5g}"))
+        storage.write_json(FOLDER / f"{name}.json", short)  # 5 significant digits: the files are read by people too
         print(f"{name}: {about['seconds']:.0f} s")
 
 
@@ -320,15 +294,6 @@ def stale() -> list[str]:
     """The studies whose file is missing or was made by other code."""
     files = {name: FOLDER / f"{name}.json" for name in STUDIES}
     return [name for name, path in files.items() if not path.exists() or storage.read_json(path)["code"] != code_key()]
-
-
-def rounded(value):
-    """The same values, floats to 5 significant digits: the files are read by people too."""
-    if isinstance(value, dict):
-        return {key: rounded(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [rounded(entry) for entry in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 if __name__ == "__main__":

@@ -46,10 +46,7 @@ class Design:
 @functools.cache
 def subsets(languages: int, m: int) -> np.ndarray:
     """All subsets of m of K languages, bool [S, K]."""
-    chosen = list(itertools.combinations(range(languages), m))
-    members = np.zeros((len(chosen), languages), dtype=bool)
-    np.put_along_axis(members, np.array(chosen, dtype=int).reshape(len(chosen), m), True, axis=1)
-    return members
+    return np.array([[k in chosen for k in range(languages)] for chosen in itertools.combinations(range(languages), m)])
 
 
 def deviations(gram: np.ndarray, members: np.ndarray) -> np.ndarray:
@@ -81,15 +78,15 @@ def best_partition(gram: np.ndarray, m: int) -> Design:
     if len(gram) % m:
         raise ValueError(f"blocks of {m} do not divide {len(gram)} languages")
     members = subsets(len(gram), m)
-    costs = dict(zip(map(tuple, members.tolist()), deviations(gram, members), strict=True))
-    rows = min(_partitions(len(gram), m), key=lambda blocks: sum(costs[block] for block in blocks))
-    chance = np.array([row in rows for row in costs]) * m / len(gram)
-    values = np.array([*costs.values()])
-    return Design(members, chance, float(values @ chance), float(values.mean()))
+    variances = deviations(gram, members)
+    costs = dict(zip(itertools.combinations(range(len(gram)), m), variances, strict=True))
+    blocks = min(_partitions(len(gram), m), key=lambda blocks: sum(costs[block] for block in blocks))
+    chance = np.array([block in blocks for block in costs]) * m / len(gram)
+    return Design(members, chance, float(variances @ chance), float(variances.mean()))
 
 
-def _partitions(languages: int, m: int) -> list[list[tuple[bool, ...]]]:
-    """Every division of the languages into blocks of m, each block as a row of `subsets`."""
+def _partitions(languages: int, m: int) -> list[list[tuple[int, ...]]]:
+    """Every division of the languages into blocks of m."""
 
     def divide(rest: tuple[int, ...]) -> list[list[tuple[int, ...]]]:
         if not rest:
@@ -97,8 +94,7 @@ def _partitions(languages: int, m: int) -> list[list[tuple[bool, ...]]]:
         firsts = [(rest[0], *others) for others in itertools.combinations(rest[1:], m - 1)]
         return [[block, *more] for block in firsts for more in divide(tuple(k for k in rest if k not in block))]
 
-    row = lambda block: tuple(k in block for k in range(languages))  # noqa: E731
-    return [[row(block) for block in blocks] for blocks in divide(tuple(range(languages)))]
+    return divide(tuple(range(languages)))
 
 
 def unequal_single(gram: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from atri_lib.encoders.dual import DualEncoder, TimePooling
 from atri_lib.progress import progress
-from atri_lib.schemes import SCHEMES, Scheme, ideal_distribution
+from atri_lib.schemes import SCHEMES, Scheme, clip_order, ideal_distribution
 from atri_lib.theory.flat import Batch, Flat, Task
 from atri_lib.theory.optimizers import Optimizer, Runs
 
 
-@dataclass(frozen=True, init=False)
 class Arm:
     """One way of training that is compared with the ideal run: Arm("4 of K", "m_of_k", m=4).
 
@@ -24,14 +23,8 @@ class Arm:
     the captions the batch drew, in their languages; only with one language per clip.
     """
 
-    name: str
-    scheme: str
-    mixed: bool
-    settings: dict[str, Any]
-
     def __init__(self, name: str, scheme: str, *, mixed: bool = False, **settings: Any) -> None:
-        for field, value in zip(self.__annotations__, (name, scheme, mixed, settings), strict=True):
-            object.__setattr__(self, field, value)
+        self.name, self.scheme, self.mixed, self.settings = name, scheme, mixed, settings
 
     def draw(self, clips: int, languages: int, seed: int) -> Scheme:
         """The scheme with this seed. Raises ValueError for mixed negatives with more than one language per clip."""
@@ -105,11 +98,9 @@ class Experiment:
 
     def steps(self, label: str) -> Iterator[Step]:
         """Every mini-batch of every epoch in order, with a progress bar."""
-        ideal, batches = ideal_distribution(*self.texts.shape[:2]), []
-        for epoch in range(self.epochs):
-            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.audio))
-            batches += [(epoch, order[first : first + self.batch]) for first in range(0, len(order), self.batch)]
-        batches = [(epoch, clips) for epoch, clips in batches if len(clips) > 1]
+        ideal, firsts = ideal_distribution(*self.texts.shape[:2]), range(0, len(self.audio) - 1, self.batch)
+        orders = [clip_order(len(self.audio), self.seed, epoch) for epoch in range(self.epochs)]
+        batches = [(epoch, order[i : i + self.batch]) for epoch, order in enumerate(orders) for i in firsts]
         for index, (epoch, clips) in enumerate(progress(batches, label, unit="step"), start=1):
             data = self.audio[clips].to(self.dtype), self.texts[clips].to(self.dtype)
             yield Step(index, epoch, clips, data, self.on_batch(ideal, clips)[None])
@@ -153,22 +144,20 @@ def principal(features: Tensor, components: int) -> Tensor:
 
 
 class Draws:
-    """Several independent draws of one arm, and the gradients they prescribe."""
+    """Independent draws of one arm, of which nothing random leaves one, and the gradients they prescribe."""
 
     def __init__(self, experiment: Experiment, arm: Arm, seeds: Sequence[int]):
         self.experiment, self.task, self.mixed = experiment, experiment.task, arm.mixed
-        self.schemes = [arm.draw(*experiment.texts.shape[:2], seed) for seed in seeds]
-        self._epoch, self._realised = -1, np.empty(0)
+        schemes = [arm.draw(*experiment.texts.shape[:2], seed) for seed in seeds]
+        self.schemes = schemes if schemes[0].noise_share else schemes[:1]
+        self._realised = lru_cache(1)(lambda epoch: np.stack([scheme.distribution(epoch) for scheme in self.schemes]))
 
     def __len__(self) -> int:
         return len(self.schemes)
 
     def distribution(self, step: Step) -> Tensor:
         """p' of every draw on the batch, [S, B, K]."""
-        if step.epoch != self._epoch:
-            self._epoch = step.epoch
-            self._realised = np.stack([scheme.distribution(step.epoch) for scheme in self.schemes])
-        return self.experiment.on_batch(self._realised, step.clips)
+        return self.experiment.on_batch(self._realised(step.epoch), step.clips)
 
     def gradients(self, weights: Tensor, distribution: Tensor, step: Step, anchor: Tensor | None = None) -> Tensor:
         """Every draw's gradient at its own weights, [S, D] to [S, D]; anchor [D]: as seen from there."""

@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-State = tuple
-
 
 @dataclass(frozen=True)
 class Optimizer:
@@ -20,15 +18,15 @@ class Optimizer:
         """How far a gradient's noise of length 1 moves the weights in the same step; None where that is not linear."""
         return self.rate
 
-    def start(self, weights: Tensor) -> State:
+    def start(self, weights: Tensor) -> tuple:
         """The state before the first step."""
         return ()
 
-    def step(self, weights: Tensor, state: State, gradient: Tensor) -> tuple[Tensor, State]:
+    def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
         """Weights and state one step later."""
         raise NotImplementedError
 
-    def coordinates(self, weights: Tensor, state: State) -> Tensor:
+    def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
         """The joint state in the units of the weights, [..., a multiple of D]: its norm measures joint errors."""
         return weights
 
@@ -36,8 +34,11 @@ class Optimizer:
 class SGD(Optimizer):
     """w <- w - eta g. No state. rate: eta."""
 
-    def step(self, weights: Tensor, state: State, gradient: Tensor) -> tuple[Tensor, State]:
+    def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
         return weights - self.rate * gradient, state
+
+
+SLOW = SGD(0.05)  # what the studies take unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,14 @@ class Momentum(Optimizer):
 
     beta: float = 0.9
 
-    def start(self, weights: Tensor) -> State:
+    def start(self, weights: Tensor) -> tuple:
         return (torch.zeros_like(weights),)
 
-    def step(self, weights: Tensor, state: State, gradient: Tensor) -> tuple[Tensor, State]:
+    def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
         velocity = self.beta * state[0] + gradient
         return weights - self.rate * velocity, (velocity,)
 
-    def coordinates(self, weights: Tensor, state: State) -> Tensor:
+    def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
         return torch.cat([weights, self.rate * state[0]], dim=-1)
 
 
@@ -68,26 +69,23 @@ class Adam(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
+    gain = None
 
-    @property
-    def gain(self) -> None:
-        return None
-
-    def start(self, weights: Tensor) -> State:
+    def start(self, weights: Tensor) -> tuple:
         return torch.zeros_like(weights), torch.zeros_like(weights), 0
 
-    def step(self, weights: Tensor, state: State, gradient: Tensor) -> tuple[Tensor, State]:
+    def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
         first = self.beta1 * state[0] + (1 - self.beta1) * gradient
         second = self.beta2 * state[1] + (1 - self.beta2) * gradient.square()
         state = first, second, state[2] + 1
         direction, scale = self._corrected(state)
         return weights - self.rate * direction / scale, state
 
-    def coordinates(self, weights: Tensor, state: State) -> Tensor:
+    def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
         direction, scale = self._corrected(state)
         return torch.cat([weights, self.rate * direction / scale, self.rate * scale.log()], dim=-1)
 
-    def _corrected(self, state: State) -> tuple[Tensor, Tensor]:
+    def _corrected(self, state: tuple) -> tuple[Tensor, Tensor]:
         first, second, steps = state
         steps = max(steps, 1)  # before the first step both moments are 0, whatever divides them
         return first / (1 - self.beta1**steps), (second / (1 - self.beta2**steps)).sqrt() + self.eps
@@ -99,7 +97,7 @@ class Runs:
 
     optimizer: Optimizer
     weights: Tensor
-    state: State
+    state: tuple
 
     @classmethod
     def begin(cls, optimizer: Optimizer, weights: Tensor, runs: int = 1) -> "Runs":

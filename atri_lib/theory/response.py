@@ -1,6 +1,7 @@
 """What can be said of a scheme's weight error without running the scheme, and what practical ML-CLAP adds to it."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,16 +9,12 @@ import pandas as pd
 import torch
 
 from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment
-from atri_lib.theory.optimizers import SGD, Optimizer
+from atri_lib.theory.optimizers import SLOW, Optimizer
 
 
 @torch.no_grad()
 def respond(
-    experiment: Experiment,
-    optimizer: Optimizer = SGD(0.05),  # noqa: B008 (frozen)
-    arms: Sequence[Arm] = ARMS,
-    draws: int = 8,
-    seed: int = 20_000,
+    experiment: Experiment, optimizer: Optimizer = SLOW, arms: Sequence[Arm] = ARMS, draws: int = 8, seed: int = 20_000
 ) -> pd.DataFrame:
     """Predict weight errors from the ideal run alone, to first order in the error, for any scheme and optimiser.
 
@@ -27,10 +24,7 @@ def respond(
     Returns one row per (scheme, step, draw): response = ||w_t - w'_t|| of the expanded run; its RMS over draws is the
     prediction. Where curvature times rate makes the ideal run locally unstable the expansion grows without limit: inf.
     """
-    fans = {}
-    for arm in arms:
-        random = arm.draw(1, experiment.languages, seed).noise_share > 0
-        fans[arm.name] = Draws(experiment, arm, range(seed, seed + (draws if random else 1)))
+    fans = {arm.name: Draws(experiment, arm, range(seed, seed + draws)) for arm in arms}
     runs = {name: experiment.begin(optimizer, len(fan)) for name, fan in fans.items()}
     frames = []
     for step, ideal, _, after in experiment.ideal_run(optimizer, "linear response"):
@@ -44,12 +38,7 @@ def respond(
 
 
 @torch.no_grad()
-def decompose(
-    experiment: Experiment,
-    optimizer: Optimizer = SGD(0.05),  # noqa: B008 (frozen)
-    draws: int = 64,
-    seed: int = 30_000,
-) -> pd.DataFrame:
+def decompose(experiment: Experiment, optimizer: Optimizer = SLOW, draws: int = 64, seed: int = 30_000) -> pd.DataFrame:
     """Split practical ML-CLAP's gradient discrepancy into language sampling and mixed-language negatives.
 
     At the ideal run's weights before the first step of every epoch: gradient used - grad L_p = (grad L_p' - grad L_p)
@@ -57,26 +46,21 @@ def decompose(
     draws^(-1/2); the second keeps what is systematic. Returns one row per (step, draws = 1, 2, 4, ...); sampling,
     mixed: norm of each part's mean over that many draws; ideal: ||grad L_p||, for scale.
     """
-    sampled = Draws(experiment, Arm("sampled", "ml_clap"), range(seed, seed + draws))
-    mixed = Draws(experiment, Arm("mixed", "ml_clap", mixed=True), range(seed, seed + draws))
-    rows, epoch = [], -1
-    for step, ideal, gradient, _ in experiment.ideal_run(optimizer, "decomposition"):
-        if step.epoch == epoch:
-            continue
-        epoch, stack, drawn = step.epoch, ideal.weights.expand(draws, -1), sampled.distribution(step)
+    arms = Arm("sampled", "ml_clap"), Arm("mixed", "ml_clap", mixed=True)
+    sampled, mixed = (Draws(experiment, arm, range(seed, seed + draws)) for arm in arms)
+    rows, run = [], experiment.ideal_run(optimizer, "decomposition")
+    for epoch, steps in itertools.groupby(run, key=lambda moment: moment[0].epoch):
+        step, ideal, gradient, _ = next(steps)
+        stack, drawn = ideal.weights.expand(len(sampled), -1), sampled.distribution(step)
         same, used = (arm.gradients(stack, drawn, step) for arm in (sampled, mixed))
         for count in 2 ** np.arange(int(np.log2(draws)) + 1):
             parts = (same[:count] - gradient).mean(0), (used[:count] - same[:count]).mean(0), gradient
-            rows.append((step.index, step.epoch, count, *(part.norm().item() for part in parts)))
+            rows.append((step.index, epoch, count, *(part.norm().item() for part in parts)))
     return pd.DataFrame(rows, columns=["step", "epoch", "draws", "sampling", "mixed", "ideal"])
 
 
 @torch.no_grad()
-def reordered(
-    experiment: Experiment,
-    optimizer: Optimizer = SGD(0.05),  # noqa: B008 (frozen)
-    seed: int = 0,
-) -> pd.DataFrame:
+def reordered(experiment: Experiment, optimizer: Optimizer = SLOW, seed: int = 0) -> pd.DataFrame:
     """KCL against itself with clips and languages summed in another order, in float32: rounding, and how it grows.
 
     Returns one row per step: measured = ||w_t - w'_t||, travelled = ||w_t - w_0||.

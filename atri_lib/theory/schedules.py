@@ -4,6 +4,8 @@ Two forms: for gradients that stand still (`growth`), and for those of an ideal 
 (`carried`, `predict`); no run of the scheme is made for either.
 """
 
+import itertools
+
 import numpy as np
 import torch
 
@@ -41,23 +43,17 @@ def carried(experiment: Experiment, rate: float, probes: int | None = None, seed
         drawn = np.random.default_rng(seed).choice([-1.0, 1.0], size=(probes, clips))
         signs = torch.as_tensor(drawn / np.sqrt(probes), dtype=experiment.dtype)
     left = torch.zeros(len(signs), epochs, languages, len(task.flat.start), dtype=experiment.dtype)
-    products, epoch = np.zeros((epochs, epochs, epochs, languages, languages)), 0
-
-    def close(epoch: int) -> None:
-        products[epoch] = torch.einsum("nekd,nfld->efkl", left, left).numpy()
-
-    for step, ideal, gradient, _ in experiment.ideal_run(SGD(rate), "one covariance"):
-        if step.epoch != epoch:
-            close(epoch)
-            epoch = step.epoch
-        weights, here = ideal.weights[0], left[:, : epoch + 1].flatten(0, 2)
-        seen = task.gradients(weights + here, step.even.expand(len(here), -1, -1), step.data, anchor=weights)
-        left[:, : epoch + 1] -= rate * (seen - gradient).unflatten(0, (len(signs), epoch + 1, languages))
-        pairs = (signs[:, None, step.clips, None] * each[None, :, None]).flatten(0, 1) / len(step.clips)  # [n K, B, K]
-        fresh = task.gradients(ideal.weights.expand(len(pairs), -1), pairs, step.data)
-        left[:, epoch] += fresh.unflatten(0, (len(signs), languages))
-    close(epoch)
-    return products
+    products, run = [], experiment.ideal_run(SGD(rate), "one covariance")
+    for epoch, steps in itertools.groupby(run, key=lambda moment: moment[0].epoch):
+        for step, ideal, gradient, _ in steps:
+            weights, here = ideal.weights[0], left[:, : epoch + 1].flatten(0, 2)
+            seen = task.gradients(weights + here, step.even.expand(len(here), -1, -1), step.data, anchor=weights)
+            left[:, : epoch + 1] -= rate * (seen - gradient).unflatten(0, (len(signs), epoch + 1, languages))
+            pairs = (signs[:, None, step.clips, None] * each[:, None]).flatten(0, 1) / len(step.clips)  # [n K, B, K]
+            fresh = task.gradients(ideal.weights.expand(len(pairs), -1), pairs, step.data)
+            left[:, epoch] += fresh.unflatten(0, (len(signs), languages))
+        products.append(torch.einsum("nekd,nfld->efkl", left, left).numpy())
+    return np.stack(products).astype(np.float64)
 
 
 def predict(products: np.ndarray, scheme: Scheme, rate: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from atri_lib.theory import bounds
 from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, Step
-from atri_lib.theory.optimizers import SGD, Optimizer, Runs, distance
+from atri_lib.theory.optimizers import SGD, SLOW, Optimizer, Runs, distance
 
 PILOT_SEEDS = 10_000  # pilots draw from seeds that no measured draw uses
 
@@ -21,7 +21,7 @@ PILOT_SEEDS = 10_000  # pilots draw from seeds that no measured draw uses
 @torch.no_grad()
 def run(
     experiment: Experiment,
-    optimizer: Optimizer = SGD(0.05),  # noqa: B008 (frozen)
+    optimizer: Optimizer = SLOW,
     arms: Sequence[Arm] = ARMS,
     draws: int = 8,
     pilots: int = 3,
@@ -61,7 +61,7 @@ def run(
     """
     if draws < 1 or pilots < 0:
         raise ValueError(f"need at least one measured draw, and no pilots or more, got {draws} and {pilots}")
-    ensembles, epochs = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms], []
+    ensembles = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms]
     for step, ideal, _, after in experiment.ideal_run(optimizer, "twin runs"):
         constants = None
         if isinstance(optimizer, SGD) and power_iterations is not None:  # g_max, and lambda of every pair, [B, K], at w
@@ -70,8 +70,7 @@ def run(
             constants = task.pair_norms(weights, step.data).max().item(), curvature
         for ensemble in ensembles:
             ensemble.advance(step, ideal, after, constants)
-        epochs.append(step.epoch)
-    return pd.concat([ensemble.table(epochs) for ensemble in ensembles], ignore_index=True)
+    return pd.concat([ensemble.table() for ensemble in ensembles], ignore_index=True)
 
 
 class _Ensemble:
@@ -81,14 +80,12 @@ class _Ensemble:
         self, experiment: Experiment, optimizer: Optimizer, arm: Arm, draws: int, pilots: int, seed: int
     ) -> None:
         self.experiment, self.task, self.arm = experiment, experiment.task, arm
-        self.scheme = arm.draw(*experiment.texts.shape[:2], seed)
-        if self.scheme.noise_share == 0:  # nothing is random: one run says it all
-            draws, pilots = 1, 0
         seeds = [*range(seed, seed + draws), *range(seed + PILOT_SEEDS, seed + PILOT_SEEDS + pilots)]
         self.draws, self.measured = Draws(experiment, arm, seeds), slice(draws)
+        self.scheme = self.draws.schemes[0]
         self.pilots = slice(draws, None) if self.scheme.noise_share else slice(None)
-        self.runs, self.reference = experiment.begin(optimizer, len(seeds)), experiment.begin(optimizer)
-        self.start = self.reference
+        self.runs = experiment.begin(optimizer, len(self.draws))
+        self.start = self.reference = experiment.begin(optimizer)
         self.per_draw: list[dict[str, np.ndarray]] = []
         self.per_step: list[dict[str, float]] = []
 
@@ -111,7 +108,8 @@ class _Ensemble:
         if constants is not None:
             record |= self._published(step, ideal, realised[self.measured], used[self.measured], constants)
         self.per_draw.append(record)
-        self.per_step.append(self._law(step, ideal, ideal_after, full, after))
+        law = self._law(step, ideal, ideal_after, full, after)
+        self.per_step.append({"step": step.index, "epoch": step.epoch} | law)
         self.runs = after
 
     def _everywhere(self, distribution: Tensor, step: Step) -> Tensor:
@@ -151,9 +149,9 @@ class _Ensemble:
         if self.scheme.noise_share == 0:
             return law | {"amplification": 1.0, "variance": 0.0}
         after_expected = self.runs.after(expected)
-        carried, before = (np.square(error[self.pilots]) for error in (
-            after_expected.error(reference_after), self.runs.error(reference)))  # fmt: skip
-        law["amplification"] = float(_ratio(carried.sum(), before.sum()))
+        carried = np.square(after_expected.error(reference_after)[self.pilots]).sum()
+        before = np.square(self.runs.error(reference)[self.pilots]).sum()
+        law["amplification"] = float(_ratio(carried, before))
         remembers, gain = self.scheme.remembers(step.epoch), self.runs.optimizer.gain
         if remembers:  # the languages of this epoch depend on earlier ones': u and n are not independent
             kept, noise = reference_after.weights - after_expected.weights, after_expected.weights - after.weights
@@ -164,7 +162,7 @@ class _Ensemble:
         law["sigma"] = np.sqrt(self.scheme.noise_share * spread) / len(step.clips)
         return law | {"variance": (gain * law["sigma"]) ** 2}
 
-    def table(self, epochs: list[int]) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """All steps and draws of this arm, with the bounds and the law worked out."""
         columns = {name: np.stack([r[name] for r in self.per_draw], axis=1) for name in self.per_draw[0]}  # [draws, T]
         shared = {name: np.array([r[name] for r in self.per_step]) for name in self.per_step[0]}  # [T]
@@ -177,13 +175,12 @@ class _Ensemble:
             columns["published"] = bounds.published(columns["lipschitz"], *source)
             columns["certified"] = bounds.published(columns["quotient"], *source)
         law = bounds.mean_square(shared["amplification"], shared.pop("variance") + shared["memory"])
-        shared |= {"mean_square": np.hypot(shared["bias"], law), "step": np.arange(1, shape[1] + 1), "epoch": epochs}
+        shared["mean_square"] = np.hypot(shared["bias"], law)
         shared["sqrt_steps"] = shared["mean_square"][0] * np.sqrt(shared["step"])
         columns |= {name: np.broadcast_to(values, shape) for name, values in shared.items()}
         columns["draw"] = np.broadcast_to(np.arange(shape[0])[:, None], shape)
         first = ["step", "epoch", "draw", "measured", "published", "trajectory", "mean_square"]
-        order = first + sorted(set(columns) - set(first))
-        table = pd.DataFrame({name: columns[name].T.ravel() for name in order})
+        table = pd.DataFrame({name: columns[name].T.ravel() for name in first + sorted(columns.keys() - first)})
         table.insert(0, "scheme", self.arm.name)
         return table
 

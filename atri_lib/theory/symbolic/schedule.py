@@ -14,7 +14,6 @@ _first, _second = sp.symbols("e f", integer=True, positive=True)
 
 INDEPENDENT = inclusion_probability(m, K) ** 2  # chance that a given language is shown in both of two epochs
 REPEATED = inclusion_probability(m, K)
-DISJOINT = sp.S.Zero
 
 
 def contrast(same: sp.Expr) -> sp.Expr:
@@ -50,7 +49,7 @@ def hold() -> sp.Expr:
 
 def balanced() -> sp.Expr:
     """No language twice within a cycle, E <= K/m: E (K - m E) / (K - m). Latin with m = 1, on average over lags."""
-    return double_sum(correlation(DISJOINT))
+    return double_sum(correlation(sp.S.Zero))
 
 
 def visits_variance(rounds: sp.Expr | int, remainder: sp.Expr) -> sp.Expr:
