@@ -69,7 +69,7 @@ def test_common_and_between_add_up_to_the_change():
     before, after = generator.normal(size=(2, 5, 3, 6))
     before[:, :, 0] = after[:, :, 0] = np.inf
     common, between = displacement.common_and_between(before, after)
-    np.testing.assert_allclose((common + between)[..., 1:], (after - before)[..., 1:])
+    np.testing.assert_allclose((common + between)[..., 1:], after[..., 1:] - before[..., 1:])
     np.testing.assert_allclose(between.mean(axis=1), 0, atol=1e-12)
     assert (common[..., 0] == 0).all()
     same = displacement.common_and_between(before, before + generator.normal(size=(5, 1, 6)))[1]
