@@ -8,6 +8,7 @@ import base64
 import html
 import json
 import re
+import struct
 
 import numpy as np
 from nbformat import NotebookNode, v4
@@ -19,6 +20,7 @@ STROKES = {
     "errorbar", "boxplot", "fill_between", "annotate", "set_xlim", "set_ylim", "set_xlabel", "set_ylabel", "set_title",
 }  # fmt: skip
 TELLING = {"glue", "print"}
+WIDE = 1.4  # from this width to height on, a figure keeps its size on a phone and scrolls
 ASIDE = 2 / 3  # a cell is folded when at least this share of its lines imports, glues, prints or draws
 VERDICT = re.compile(r"(.*\S): (True|False)")
 
@@ -69,6 +71,12 @@ def verdicts(text: str) -> str | None:
     return f'<ul class="atri-verdicts">{"".join(items)}</ul>'
 
 
+def is_wide(picture: str) -> bool:
+    """Whether a PNG in base64 holds panels side by side: by its width and height, bytes 16 to 24."""
+    width, height = struct.unpack(">II", base64.b64decode(picture[:32])[16:24])
+    return width > WIDE * height
+
+
 def arranged(notebook: NotebookNode) -> NotebookNode:
     """A chapter with its code folded, its verdicts as lists and its bar charts in the book's own form."""
     for cell in notebook.cells:
@@ -79,6 +87,8 @@ def arranged(notebook: NotebookNode) -> NotebookNode:
             tags.append("hide-input")
         for number, output in enumerate(cell.get("outputs", [])):
             data = output.get("data", {})
+            if "image/png" in data and is_wide(data["image/png"]):
+                cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["classes"] = "atri-panels"
             if output.get("name") == "stdout" and (listed := verdicts(output.text)):
                 form = {"text/html": listed, "text/plain": output.text}
                 cell.outputs[number] = v4.new_output("display_data", data=form)

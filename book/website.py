@@ -43,6 +43,8 @@ def improved(body: str, write, root: str) -> str:
     unwrapped(soup)
     for style in soup.select("style[scoped]"):
         style.decompose()
+    for figure in soup.select("img.atri-panels"):
+        figure.wrap(soup.new_tag("div", attrs={"class": "atri-scroll"}))
     for table in soup.select("table"):
         mark_languages(table)
         table.wrap(soup.new_tag("div", attrs={"class": "atri-scroll"}))

@@ -1,6 +1,7 @@
 """What the pages can do: folded code, verdicts, bar charts, languages, sounds, links, and how little they weigh."""
 
 import base64
+import io
 import json
 import types
 
@@ -13,6 +14,7 @@ import pytest
 import website
 from bs4 import BeautifulSoup
 from nbformat import v4
+from PIL import Image
 from small_chapters import code
 
 from atri_lib import viz
@@ -192,3 +194,16 @@ def test_a_player_in_a_session_is_named_too(monkeypatch):
     page = BeautifulSoup(viz.player(np.ones(8000, dtype="float32"), "a dog")._repr_html_(), "html.parser")
     assert page.audio["aria-label"] == "a dog, 0.5 s"
     assert base64.b64decode(page.audio["src"].split(",")[1])[:4] == b"OggS"
+
+
+def test_panels_side_by_side_keep_their_size_on_a_phone():
+    def picture(width, height):
+        stream = io.BytesIO()
+        Image.new("RGB", (width, height)).save(stream, "PNG")
+        return v4.new_output("display_data", {"image/png": base64.b64encode(stream.getvalue()).decode()})
+
+    pictures = [code("plt.show()", outputs=[picture(*size)]) for size in ((900, 400), (400, 400))]
+    wide, square = cells.arranged(v4.new_notebook(cells=pictures)).cells
+    assert wide.metadata["mystnb"]["image"]["classes"] == "atri-panels" and "mystnb" not in square.metadata
+    body = website.improved('<figure><img class="atri-panels" src="a.png"/></figure>', None, "")
+    assert BeautifulSoup(body, "html.parser").select_one("figure > div.atri-scroll > img")
