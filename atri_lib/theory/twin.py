@@ -158,7 +158,8 @@ class _Ensemble:
             law["memory"] = 2 * (kept * noise).sum(1)[self.pilots].mean().item()
         if remembers or gain is None:
             return law | {"sigma": np.nan, "variance": np.square(after.error(after_expected)[self.pilots]).mean()}
-        spread = self.task.language_spread(self.runs.weights[self.pilots], step.data, self.scheme.chance).mean().item()
+        single = [part.float() for part in (self.runs.weights[self.pilots], *step.data)]  # half the time, seven digits
+        spread = self.task.language_spread(single[0], (single[1], single[2]), self.scheme.chance).mean().item()
         law["sigma"] = np.sqrt(self.scheme.noise_share * spread) / len(step.clips)
         return law | {"variance": (gain * law["sigma"]) ** 2}
 
