@@ -94,7 +94,7 @@ pdf: env  ## the whole book as one PDF, from the site in _build/html, by Chromiu
 refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound_eight_queries ..." for some)
 	@$(PY) book/tasks.py refresh $(CHAPTERS)
 
-experiments: env  ## train what results/ lacks, two runs at once (STUDIES="dose_16 ..." for some): two hours for all of them
+experiments: env  ## train what results/ lacks, two runs at once (STUDIES="dose_16 ..." for some): three hours for all of them
 	@$(PY) -m atri_lib.studies $(STUDIES)
 	@[ -n "$(STUDIES)" ] || $(PY) -m atri_lib.theory.causes
 
