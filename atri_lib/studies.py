@@ -173,7 +173,7 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "towers": towers,
     "dose_30": lambda: dose(30),
     "dose_16_e5": lambda: dose(16, "e5"),
-    "triangle_e5": lambda: triangle("e5", 3),
+    "triangle_e5": lambda: triangle("e5"),
     "lengths_e5": lengths_e5,
     "folder": lambda: folder(8, 40),  # as many steps as 16 epochs of the book's scenes
     "folder_8": lambda: folder(16, 8, (2000, 250, 500)),  # one round, as `fresh(8)`, on as many scenes as the book has
