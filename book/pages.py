@@ -1,7 +1,6 @@
 """The site: how it is built, what a finished one holds, and, as an extension of Sphinx, what its pages show."""
 
 import html
-import itertools
 import json
 import os
 import pathlib
@@ -14,6 +13,7 @@ from importlib import import_module
 from urllib.parse import unquote, urlparse
 
 import nbformat
+from api import api_sections, plain_docstrings
 from bs4 import BeautifulSoup
 from chapters import BuildFailed, read
 from nbformat import NotebookNode
@@ -23,8 +23,6 @@ from tqdm import tqdm
 from atri_lib.storage import atomic_path
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SHAPED = re.compile(r"\s|[-*] |\d+[.)] ")  # how a line begins that belongs to a table, a formula or a list
-SPECIAL = re.compile(r"`+([^`]*[^`\s][^`]*)`+|([\\*`|_:])")  # `code`, and what means something to docutils
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # the script's shebang breaks when a folder moves
 BUILT = ".built"  # in the site's folder, as long as it holds what `make book` has put there
 SECONDS = r"notebooks/(\w+)` \| \d+ \| ([\d.]+)"  # in a row of the status page: chapter, time of execution
@@ -76,16 +74,6 @@ def status_table(executed: pathlib.Path) -> str:
         start = (record.get("start_time") or "as committed")[:16].replace("T", " ")
         rows.append(f"| {{doc}}`/notebooks/{path.stem}` | {count} | {record.get('duration') or 0:.1f} | {start} |")
     return "\n".join(rows)
-
-
-def api_sections(root: pathlib.Path) -> str:
-    """One section per module of the library, in Markdown, with an automodule directive for its documented members."""
-    sections = {}
-    for path in (root / "atri_lib").rglob("*.py"):
-        module = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-        if path.stem != "__main__" and (path.stem != "__init__" or len(path.read_text(encoding="utf-8").split()) > 1):
-            sections[module] = f"## `{module}`\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```\n"
-    return "\n".join(sections[module] for module in sorted(sections))
 
 
 def sounds_table() -> str:
@@ -152,18 +140,6 @@ def site_problems(site: pathlib.Path, toc: list[str]) -> Iterator[str]:
     for path in sorted(site.rglob("*.css")):
         for address in re.findall(r"url\(['\"]?(https?:[^)'\"]+)|@import ['\"](https?:[^'\"]+)", path.read_text()):
             yield f"{path.relative_to(site).as_posix()}: fetches {''.join(address)}"
-
-
-def plain_docstrings(app, what, name, obj, options, lines: list[str]) -> None:
-    """Plain text as reStructuredText: `code` and what is indented or a list become literal, the rest is escaped."""
-    rst = []
-    for kind, rows in itertools.groupby(lines, lambda row: bool(SHAPED.match(row)) if row.strip() else None):
-        if kind:
-            rst += ["::", "", *(f"    {row}" for row in rows), ""]
-        elif kind is not None:
-            escape = SPECIAL.sub(lambda m: rf"\ ``{m[1].strip()}``\ " if m[1] else f"\\{m[2]}", " ".join(rows))
-            rst += [f"\\ {escape}", ""]
-    lines[:] = rst
 
 
 def shown(app, docname: str, source: list[str]) -> None:
