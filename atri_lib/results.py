@@ -1,25 +1,30 @@
-"""Results that last: what the runs of a study gave, a line of results/STUDY.jsonl each, keyed by config, data and code.
+"""Results that last: what the runs of a study gave, one line of results/STUDY.jsonl per run.
 
-A line holds the configuration, the loss of every epoch, the scores on the test scenes and the text-to-audio ranks
-(uint16, deflated, base64), so that a chapter can compare runs clip by clip without training one.
+A line holds the settings, the loss of every epoch, the scores on the test scenes and the text-to-audio ranks (uint16,
+deflated, base64), so that a chapter can compare runs clip by clip without training one. Its key is made of RECIPE, the
+settings and the data's checksum (`atri_lib.recipe`). It also says what it was made with, which no key holds.
 """
 
 import base64
 import binascii
 import dataclasses
+import functools
 import json
 import pathlib
+import platform
+import subprocess
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 
 from atri_lib import storage
 from atri_lib.evaluation.significance import Difference
+from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.training import Run, TrainConfig
-from atri_lib.training.runs import code_key
 
 # Of ranks [S, M, K], per seed and caption [S, M]; the mean over both is the measure.
 MEASURES = {
@@ -39,31 +44,54 @@ class ResultsError(ValueError):
 class Result:
     """One run of a study. label: what its study calls it; first: the config of the run whose weights were its start.
 
-    key: as `key_of` had it; seconds: of training on one core; loss: nats, an epoch each; test: the run's summary on the
-    test scenes; ranks: text-to-audio [M, K], 1-based.
+    data: checksum of the data; key: as `key_of` had it; made: commit, torch and Python that made it; seconds: of
+    training on one core; loss: nats, one value per epoch; test: the run's summary on the test scenes; ranks:
+    text-to-audio [M, K], 1-based.
     """
 
     label: str
     config: TrainConfig
     first: TrainConfig | None
+    data: str
     key: str
+    made: dict[str, str]
     seconds: float
     loss: list[float]
     test: dict[str, float]
     ranks: np.ndarray
 
     @classmethod
-    def of(cls, label: str, run: Run, config: TrainConfig, first: TrainConfig | None, key: str) -> "Result":
-        """What is kept of a run. config: the run's without `init` and, here, without `data`: they are paths."""
-        summary = {name: round(float(value), 6) for name, value in run.metrics["test"].items()}
-        loss = [round(float(value), 5) for value in run.history.loss]
-        return cls(label, config.replace(data=None), first, key, round(run.seconds, 2), loss, summary, run.scores.t2a)
+    def of(cls, label: str, run: Run, config: TrainConfig, first: TrainConfig | None, data: str) -> "Result":
+        """What is kept of a run. config: the run's, without `init` and, here, without `data`, since these are paths."""
+        return cls(
+            label=label,
+            config=config.replace(data=None),
+            first=first,
+            data=data,
+            key=key_of(config, first, data),
+            made=made_with(),
+            seconds=round(run.seconds, 2),
+            loss=[round(float(value), 5) for value in run.history.loss],
+            test={name: round(float(value), 6) for name, value in run.metrics["test"].items()},
+            ranks=run.scores.t2a,
+        )
 
 
 def key_of(config: TrainConfig, first: TrainConfig | None, data_checksum: str) -> str:
-    """What a result depends on: both configurations, the data and the code that trains and scores."""
-    configs = [config.as_dict() | {"data": None}, first and first.as_dict() | {"data": None}]
-    return storage.checksum(configs, data_checksum, code_key())
+    """What a result depends on: RECIPE, the settings of both stages, and the data."""
+    start = first and key_settings(first.as_dict())
+    return storage.checksum(RECIPE, key_settings(config.as_dict()), start, data_checksum)
+
+
+@functools.cache
+def made_with() -> dict[str, str]:
+    """The commit of this checkout ("" where there is none; with "+" where files differ from it), torch and Python."""
+    ask = ["git", "-C", str(FOLDER.parent), "describe", "--always", "--exclude=*", "--dirty=+"]
+    try:
+        commit = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = ""
+    return {"commit": commit, "torch": torch.__version__, "python": platform.python_version()}
 
 
 def write(study: str, results: Iterable[Result], folder: pathlib.Path = FOLDER) -> None:
@@ -93,13 +121,18 @@ def _line(result: Result) -> str:
     ranks, values = np.asarray(result.ranks), vars(result)
     packed = zlib.compress(np.minimum(ranks, 2**16 - 1).astype("<u2").T.tobytes(), 9)
     kept = {"label": result.label, "config": _changed(result.config), "first": result.first and _changed(result.first)}
-    kept |= {name: values[name] for name in ("key", "seconds", "test", "loss")}
+    kept |= {name: values[name] for name in ("data", "key", "made", "seconds", "test", "loss")}
     kept |= {"shape": list(ranks.shape), "ranks": base64.b64encode(packed).decode()}
+    kept["checksum"] = storage.checksum(kept)
     return json.dumps(kept, ensure_ascii=False, allow_nan=False)
 
 
 def _result(line: str) -> Result:
     values = json.loads(line)
+    if not isinstance(values, dict):
+        raise ValueError("it is no JSON object")
+    if values.pop("checksum") != storage.checksum(values):
+        raise ValueError("its content does not match its checksum")
     captions, languages = values["shape"]
     flat = np.frombuffer(zlib.decompress(base64.b64decode(values["ranks"], validate=True)), "<u2")
     values["config"] = TrainConfig.from_dict(values["config"])

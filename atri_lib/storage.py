@@ -1,4 +1,4 @@
-"""Files that survive a kill: one cache folder, atomic writes, locks, checksums of content and of code."""
+"""Files that survive a kill: one cache folder, atomic writes, locks, checksums."""
 
 import ast
 import contextlib
@@ -6,7 +6,6 @@ import errno
 import functools
 import glob
 import hashlib
-import importlib
 import json
 import os
 import pathlib
@@ -14,7 +13,6 @@ import shutil
 import sys
 import tempfile
 import time
-import types
 from collections.abc import Iterator
 
 import numpy as np
@@ -196,17 +194,6 @@ def checksum(*values) -> str:
             digest.update(json.dumps(value, sort_keys=True, ensure_ascii=False).encode())
         digest.update(b"\x00")
     return digest.hexdigest()[:16]
-
-
-def code_hash(*modules: types.ModuleType | str) -> str:
-    """Checksum of the modules' code; a package counts with every module below it.
-
-    It is taken of the syntax tree: comments, docstrings and layout do not change it, another version of Python may.
-    """
-    loaded = [importlib.import_module(module) if isinstance(module, str) else module for module in modules]
-    origins = sorted({module.__name__: pathlib.Path(module.__file__) for module in loaded}.items())
-    parts = [sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file] for _, file in origins]
-    return checksum(*(syntax_hash(file.read_bytes()) for part in parts for file in part))
 
 
 @functools.cache

@@ -6,6 +6,7 @@ A study is a list of `Item`s. Runs that were finished before an interruption are
 studies are those of chapter 5, chosen on validation scenes; no run here was used to choose one.
 """
 
+import dataclasses
 import pathlib
 import shutil
 import sys
@@ -29,11 +30,22 @@ DATA = ("preset", "text_encoder", "audio_encoder", "data", "data_seed", "scenes"
 
 @dataclass(frozen=True)
 class Item:
-    """A run of a study. first: the run whose weights it starts from, None: from its seed."""
+    """A run of a study. first: the run whose weights it starts from, None: from its seed.
+
+    scratch: sizes and seed of scenes of other recordings, which are written as a folder when they are needed; None:
+    the scenes are those of `config`.
+    """
 
     label: str
     config: TrainConfig
     first: TrainConfig | None = None
+    scratch: tuple[tuple[int, int, int], int] | None = None
+
+    def located(self) -> TrainConfig:
+        """The config with the place of its data. Raises SoundsUnavailable."""
+        if self.scratch is None:
+            return self.config
+        return self.config.replace(data=str(scratch_manifest(*self.scratch).parent))
 
 
 def _seeds(count: int, schemes: dict[str, dict], **common) -> list[Item]:
@@ -127,9 +139,14 @@ def fresh(epochs: int, seeds: int = 8) -> list[Item]:
     return _seeds(seeds, MAIN, epochs=epochs, data_seed=1)
 
 
-def folder(seeds: int, epochs: int, *sizes: tuple[int, int, int]) -> list[Item]:
-    """The five schemes on a user's folder of other recordings, on all of its scenes or on so many."""
-    return _seeds(seeds, MAIN, epochs=epochs, data=str(scratch_manifest(*sizes).parent))
+def folder(seeds: int, epochs: int, sizes: tuple[int, int, int] = (800, 100, 300)) -> list[Item]:
+    """The five schemes on a user's folder of other recordings, with so many scenes."""
+    return _of_scratch(_seeds(seeds, MAIN, epochs=epochs), sizes)
+
+
+def _of_scratch(items: list[Item], sizes: tuple[int, int, int], seed: int = 0) -> list[Item]:
+    """The same runs on scenes of other recordings."""
+    return [dataclasses.replace(item, scratch=(sizes, seed)) for item in items]
 
 
 def folder_new() -> list[Item]:
@@ -138,9 +155,7 @@ def folder_new() -> list[Item]:
     There balanced was ahead of ML-CLAP by 2.7 in MRV and 0.5 points of recall, with intervals that just include zero;
     twice the seeds and twice the test scenes should tell a difference of that size from none.
     """
-    return _seeds(
-        32, some("ML-CLAP", "balanced"), epochs=8, data=str(scratch_manifest((2000, 250, 1000), seed=1).parent)
-    )
+    return _of_scratch(_seeds(32, some("ML-CLAP", "balanced"), epochs=8), (2000, 250, 1000), seed=1)
 
 
 def numbers() -> list[Item]:
@@ -194,23 +209,44 @@ def data_of(config: TrainConfig) -> TrainConfig:
 def status(
     study: str, folder: pathlib.Path = FOLDER, checksums: dict[str, str] | None = None
 ) -> tuple[list[Result], list[Item]]:
-    """The study's results that fit today's data, code and definition; and its items that have none.
+    """The study's results that fit today's data, RECIPE and definition; and its items that have none.
 
     checksums: of data, by the settings they follow from; filled here, so that several studies can share the work.
+    Raises SoundsUnavailable.
     """
     checksums = {} if checksums is None else checksums
+
+    def data(item: Item) -> str:
+        name = _data_name(item)
+        if name not in checksums:
+            checksums[name] = data_checksum(item.located())
+        return checksums[name]
+
+    return fitting(study, data, folder)
+
+
+def fitting(
+    study: str, data: Callable[[Item], str], folder: pathlib.Path = FOLDER
+) -> tuple[list[Result], list[Item]]:
+    """`status` where `data` says the checksum of an item's data."""
+    items = STUDIES[study]()
     try:
         kept = {(result.label, result.key): result for result in read(study, folder)}
     except ResultsError:
-        return [], STUDIES[study]()
-    fitting, missing = [], []
-    for item in STUDIES[study]():
-        name = storage.checksum(data_of(item.config).as_dict())
-        if name not in checksums:
-            checksums[name] = data_checksum(item.config)
-        result = kept.get((item.label, key_of(item.config, item.first, checksums[name])))
-        fitting.append(result) if result else missing.append(item)
-    return fitting, missing
+        return [], items
+    found, missing = [], []
+    for item in items:
+        result = kept.get((item.label, key_of(item.config, item.first, data(item))))
+        if result is None:
+            missing.append(item)
+        else:
+            found.append(result)
+    return found, missing
+
+
+def _data_name(item: Item) -> str:
+    """The same for items that share their data, without looking at it."""
+    return storage.checksum(data_of(item.config).as_dict(), item.scratch)
 
 
 def compute(study: str, folder: pathlib.Path = FOLDER) -> None:
@@ -220,20 +256,23 @@ def compute(study: str, folder: pathlib.Path = FOLDER) -> None:
     made: list[pathlib.Path] = []
     groups: dict[str, list[Item]] = {}  # by the data they share
     for item in missing:
-        groups.setdefault(storage.checksum(data_of(item.config).as_dict()), []).append(item)
+        groups.setdefault(_data_name(item), []).append(item)
     for items in groups.values():
-        loaded = load_data(data_of(items[0].config))
+        where = items[0].located().data
+        loaded = load_data(data_of(items[0].located()))
         for first in range(0, len(items), AT_ONCE):
             part = items[first : first + AT_ONCE]
             firsts = list({item.first.seed: item.first for item in part if item.first}.values())
             start = load_data(data_of(firsts[0])) if firsts else loaded  # with the towers frozen: they have features
             made += _absent(firsts, start)
             starts = {run.config.seed: str(run.path) for run in train_all(firsts, start)}
-            configs = [item.config.replace(init=starts[item.config.seed] if item.first else None) for item in part]
+            configs = []
+            for item in part:
+                init = starts[item.config.seed] if item.first else None
+                configs.append(item.config.replace(data=where, init=init))
             made += _absent(configs, loaded)
             for item, run in zip(part, train_all(configs, loaded), strict=True):
-                key = key_of(item.config, item.first, loaded.checksum)
-                results.append(Result.of(item.label, run, item.config, item.first, key))
+                results.append(Result.of(item.label, run, item.config, item.first, loaded.checksum))
             write(study, results, folder)
     for path in made:  # 8 MB of weights each, which nothing reads again
         shutil.rmtree(path, ignore_errors=True)
@@ -256,8 +295,8 @@ def train_alone(config: TrainConfig, folder: pathlib.Path) -> Run:
 
 
 def report(folder: pathlib.Path = FOLDER) -> str:
-    """A Markdown table of the studies: runs stored, seconds they took, and whether they fit today's code and data."""
-    rows = ["| Study | Runs | Hours on one core | Fits today's data, code and settings |", "|---|---:|---:|---|"]
+    """A Markdown table of the studies: runs stored, seconds they took, and whether they fit today's RECIPE and data."""
+    rows = ["| Study | Runs | Hours on one core | Fits today's data, RECIPE and settings |", "|---|---:|---:|---|"]
     checksums: dict[str, str] = {}
     for study in STUDIES:
         try:

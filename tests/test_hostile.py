@@ -43,7 +43,7 @@ TRAIN = f"train --folder runs {SMALL}"
 class Ear(torch.nn.Module):
     """Patches of 1,000 samples: their mean, deviation and rate of sign changes."""
 
-    dim, fingerprint = 3, "toy ear"
+    dim, name = 3, "toy ear"
 
     def forward(self, clips):
         patches = clips[:, : clips.shape[1] // 1000 * 1000].reshape(len(clips), -1, 1000)
@@ -54,7 +54,7 @@ class Ear(torch.nn.Module):
 class Reader(Ear):
     """The length of a sentence, and its language."""
 
-    dim, fingerprint = 2, "toy reader"
+    dim, name = 2, "toy reader"
 
     def embed(self, sentences, language="eng"):
         return torch.tensor([[len(sentence), CODES.index(language)] for sentence in sentences]).float()
@@ -400,7 +400,7 @@ CASES = [
     Case("ranks of one side", "evaluate run", "not a complete run .'a2t'",
          prepare=tensors("ranks.safetensors", lambda state: {"t2a": state["t2a"]})),
     Case("nothing to resume", "train --resume nowhere", "nowhere: not a run folder, config.json cannot be read"),
-    Case("resuming another config", "train --resume begun", "code or data changed since it was started",
+    Case("resuming another config", "train --resume begun", "RECIPE or data changed since it was started",
          prepare=entries("begun/config.json", epochs=3)),
     Case("a bit of a checkpoint", "train --resume begun", "damaged checkpoint .its content .*; delete it to begin",
          prepare=flipped("begun/checkpoint.safetensors")),

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from atri_lib import storage
 from atri_lib.data.dataset import Dataset
+from atri_lib.data.fingerprints import audio_fingerprint, text_fingerprint
 from atri_lib.languages import CODES
 from atri_lib.pooling import encode_parts
 from atri_lib.progress import progress
+from atri_lib.recipe import RECIPE
 
 LOADERS = min(8, os.cpu_count() or 1)  # threads that decode or render sounds while the encoder computes
 MOST_SAMPLES = 2**24  # of a batch: 17 minutes
@@ -31,24 +33,18 @@ class FeatureError(ValueError):
 def audio_features(dataset: Dataset, encoder: nn.Module, parts: int, key: str = "", batch_size: int = 32) -> np.ndarray:
     """What a frozen audio encoder makes of a dataset's clips: float32 [N, parts, F], from the cache if it was there.
 
-    The cache's key is the dataset's checksum, `parts` and `encoder_key` (key: where it is known already). The patches
-    are pooled as in a model with an open tower, so both give the projections the same. The number of threads is not
-    in the key, and with another one torch adds in another order: values then differ by up to 1e-5.
+    The cache's key is RECIPE, the dataset's checksum, `parts` and the encoder's fingerprint (key: where it is known
+    already). The patches are pooled as in a model with an open tower, so both give the projections the same. The number
+    of threads is not in the key, and with another one torch adds in another order: values then differ by up to 1e-5.
     """
-    key = storage.checksum("audio", dataset.checksum, key or encoder_key(encoder), parts)
+    key = storage.checksum("audio", RECIPE, dataset.checksum, key or audio_fingerprint(encoder), parts)
     return _load_or_compute(key, (len(dataset), parts), lambda: _encode_audio(dataset, encoder, parts, batch_size))
 
 
 def text_features(dataset: Dataset, encoder: nn.Module, key: str = "") -> np.ndarray:
     """The same of its captions under a frozen text encoder: float32 [K, M, D], all eight languages, English first."""
-    key = storage.checksum("text", dataset.checksum, key or encoder_key(encoder), list(CODES))
+    key = storage.checksum("text", RECIPE, dataset.checksum, key or text_fingerprint(encoder), list(CODES))
     return _load_or_compute(key, (len(CODES),), lambda: _encode_text(dataset, encoder))
-
-
-def encoder_key(encoder: nn.Module) -> str:
-    """Checksum of an encoder's weights and of the code that features of it come from; hashes every weight."""
-    code = storage.code_hash(type(encoder).__module__, "atri_lib.encoders.text", "atri_lib.pooling", __name__)
-    return storage.checksum(encoder.fingerprint, code)
 
 
 def load_ahead(dataset: Dataset, indices: Iterable[int]) -> Iterator[np.ndarray]:

@@ -13,12 +13,12 @@ import numpy as np
 
 from atri_lib import audio
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound
-from atri_lib.data import sounds
 from atri_lib.data.sounds import Sound, SoundsUnavailable, bank_checksum, levelled, trimmed
 from atri_lib.data.stamps import find_stamps, is_effect
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.progress import progress
-from atri_lib.storage import atomic_path, cache_dir, checksum, code_hash
+from atri_lib.recipe import RECIPE
+from atri_lib.storage import atomic_path, cache_dir, checksum
 
 LICENCE = "GPL-2.0-or-later"
 CORRECTIONS = pathlib.Path(__file__).with_name("tuxpaint_names.json")
@@ -115,8 +115,7 @@ def noun_phrase(caption: str, code: str) -> str:
 
 def decoded(paths: list[pathlib.Path]) -> dict[pathlib.Path, np.ndarray]:
     """The waveforms of audio files as in Sound (silence: empty), from the cache if these bytes were decoded before."""
-    code = code_hash(__name__, audio.__name__, sounds.__name__)
-    key = checksum(*(path.read_bytes() for path in paths), code)
+    key = checksum(*(path.read_bytes() for path in paths), RECIPE)
     cached = cache_dir("tuxpaint") / f"decoded-{key}.npz"
     with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged
         with np.load(cached, allow_pickle=False) as arrays:

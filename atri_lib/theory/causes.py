@@ -7,11 +7,12 @@
     python -m atri_lib.theory.causes descent      # the parts under SGD
     python -m atri_lib.theory.causes candidates   # what the systematic part may be
 
-Without a name: those whose file is missing or was made by other code. Every file holds configuration, seeds, a key of
-the code and the seconds that it took.
+Without a name: those whose file is missing or no longer fits RECIPE, settings and data. Every file holds
+configuration, seeds, key, what it was made with, and the seconds that it took.
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 import sys
@@ -23,12 +24,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from atri_lib import losses, schemes, storage
+from atri_lib import storage
+from atri_lib.recipe import RECIPE, key_settings
+from atri_lib.results import made_with
 from atri_lib.schemes import Scheme
 from atri_lib.theory import displacement, ranks, trained
 from atri_lib.theory.displacement import Reading, of_margins, random_like, read, read_linear, take_apart
 from atri_lib.theory.trained import Trainee
 from atri_lib.training import TrainConfig, load_data
+from atri_lib.training.sources import data_checksum
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "results" / "cause"
 ARMS = {
@@ -273,9 +277,16 @@ STUDIES: dict[str, tuple[Callable[[TrainConfig], dict], TrainConfig]] = {
 }
 
 
-def code_key() -> str:
-    """Checksum of the code that the studies call: losses, schemes, training, and the theory modules named here."""
-    return storage.code_hash(losses, schemes, ranks, trained, displacement, "atri_lib.training")
+def key_of(name: str) -> str:
+    """What a study's file depends on: RECIPE, its name, its settings and the data."""
+    _, config = STUDIES[name]
+    return storage.checksum(RECIPE, name, key_settings(config.as_dict()), _book_checksum())
+
+
+@functools.cache
+def _book_checksum() -> str:
+    """Of the book's data, on which all studies here are."""
+    return data_checksum(TrainConfig())
 
 
 def main(names: Sequence[str]) -> None:
@@ -283,7 +294,7 @@ def main(names: Sequence[str]) -> None:
     for name in names:
         (study, config), started = STUDIES[name], time.perf_counter()
         found = study(config)
-        about = {"study": name, "config": config.as_dict(), "code": code_key(), "data": load_data(config).checksum}
+        about = {"study": name, "config": config.as_dict(), "key": key_of(name), "made": made_with()}
         about["seconds"] = time.perf_counter() - started
         short = json.loads(json.dumps(about | found), parse_float=lambda number: float(f"{float(number):.5g}"))
         storage.write_json(FOLDER / f"{name}.json", short)  # 5 significant digits: the files are read by people too
@@ -291,9 +302,9 @@ def main(names: Sequence[str]) -> None:
 
 
 def stale() -> list[str]:
-    """The studies whose file is missing or was made by other code."""
+    """The studies whose file is missing, or was made with another RECIPE, other settings or other data."""
     files = {name: FOLDER / f"{name}.json" for name in STUDIES}
-    return [name for name, path in files.items() if not path.exists() or storage.read_json(path)["code"] != code_key()]
+    return [name for name, path in files.items() if not path.exists() or storage.read_json(path)["key"] != key_of(name)]
 
 
 if __name__ == "__main__":

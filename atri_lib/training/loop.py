@@ -22,13 +22,20 @@ class TrainingDiverged(RuntimeError):
     """The loss or a weight became NaN or infinite; the last good checkpoint is kept."""
 
 
-def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoint: pathlib.Path) -> list[dict]:
+def train(
+    config: TrainConfig,
+    data: TrainingData,
+    model: DualEncoder,
+    checkpoint: pathlib.Path,
+    epochs: int | None = None,
+) -> list[dict]:
     """Train `model` in place and return the history: one row an epoch (loss, seconds, validation summary).
 
     Goes on from `checkpoint` if it exists and writes it every config.checkpoint_every epochs, atomically. Every step
     seeds the generators from (seed, step), and data order from (seed, epoch), so a resumed run repeats the
     uninterrupted one bit for bit on one process and the CPU. Raises TrainingDiverged at the first NaN, and ValueError
     for a batch that the processes cannot share evenly, or processes that do not share the run's folder.
+    epochs: stop after so many of config.epochs; the step size follows config.epochs all the same.
     """
     launch = processes()
     source = data.splits["train"]
@@ -46,7 +53,7 @@ def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoin
         )
     batch = together // launch.num_processes
     steps = len(source) // (batch * launch.num_processes)
-    bar = progress(range(begin, config.epochs), f"{config.scheme} seed {config.seed}", unit="epoch")
+    bar = progress(range(begin, epochs or config.epochs), f"{config.scheme} seed {config.seed}", unit="epoch")
     for epoch in bar:
         started, losses = time.perf_counter(), []
         order, captions = _epoch_order(config.seed, epoch, source)

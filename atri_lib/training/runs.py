@@ -17,11 +17,10 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 
-import atri_lib.training
-from atri_lib import __version__, evaluation, losses, pooling, schemes, storage
+from atri_lib import __version__, storage
 from atri_lib.data.banks import BOOK
-from atri_lib.encoders import dual
 from atri_lib.encoders.dual import DualEncoder
+from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.training.checkpoints import load_state, trained_state
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.launch import agreed, processes
@@ -86,20 +85,15 @@ class Run:
             raise RunError(f"{path}: not a run folder, config.json cannot be read ({error})") from error
         data = load_data(config)
         if path.name != run_name(config, data):
-            raise RunError(f"{path}: code or data changed since it was started; train it anew with load_or_train")
+            raise RunError(f"{path}: RECIPE or data changed since it was started; train it anew with load_or_train")
         return load_or_train(config, data, folder=path.parent)
 
 
 def run_name(config: TrainConfig, data: TrainingData) -> str:
-    """Folder name of a run: scheme, seed and a checksum of config, start, data and the code that trains and scores."""
+    """Folder name of a run: scheme, seed and a checksum of RECIPE, settings, the start's weights and the data."""
     start = storage.sha256_file(_weights(config.init)) if config.init else ""
-    values = config.as_dict() | {"init": start, "data": None}  # what data and start hold counts, not where they are
-    return f"{config.scheme}-{config.seed}-{storage.checksum(values, data.checksum, code_key())}"
-
-
-def code_key() -> str:
-    """Checksum of the code that trains and scores."""
-    return storage.code_hash(losses, schemes, evaluation, dual, pooling, atri_lib.training)
+    key = storage.checksum(RECIPE, key_settings(config.as_dict()), start, data.checksum)
+    return f"{config.scheme}-{config.seed}-{key}"
 
 
 def _weights(run: str | os.PathLike) -> pathlib.Path:
@@ -128,7 +122,7 @@ def load_or_train(
     folder: str | os.PathLike | None = None,
     again: bool = False,
 ) -> Run:
-    """The run of a config: loaded if its key (config, data, code) is in `folder`, else trained and kept there.
+    """The run of a config: loaded if its key (RECIPE, settings, data) is in `folder`, else trained and kept there.
 
     An interrupted run goes on from its last checkpoint. A second program that wants the same run waits for the first.
     The processes of one launch (accelerate) train it together and the first of them writes; they do not wait for
@@ -212,7 +206,7 @@ def _trained(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run
             "data": data.checksum,
             "origin": data_origin(data),
             "note": "" if data_origin(data) == BOOK else NOT_THE_BOOKS,
-            "code": code_key(),
+            "recipe": RECIPE,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {_accelerator()}",

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from atri_lib import storage
 from atri_lib.data.banks import default_bank
 from atri_lib.data.dataset import SPLITS, Dataset
-from atri_lib.data.features import LOADERS, audio_features, encoder_key, text_features
+from atri_lib.data.features import LOADERS, audio_features, text_features
+from atri_lib.data.fingerprints import audio_fingerprint, text_fingerprint
 from atri_lib.data.manifest import load_manifest
 from atri_lib.data.scenes import make_scenes
 from atri_lib.data.unknown import report_unknown
@@ -121,8 +122,9 @@ def load_data(
 def data_checksum(config: TrainConfig) -> str:
     """The checksum that `load_data` gives this config's data, without computing a feature."""
     datasets = load_datasets(config).values()
-    keys = map(encoder_key, build_encoders(config.preset, config.audio_encoder, config.text_encoder))
-    return storage.checksum([dataset.checksum for dataset in datasets], *keys)
+    audio_encoder, text_encoder = build_encoders(config.preset, config.audio_encoder, config.text_encoder)
+    fingerprints = audio_fingerprint(audio_encoder), text_fingerprint(text_encoder)
+    return storage.checksum([dataset.checksum for dataset in datasets], *fingerprints)
 
 
 def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> TrainingData:
@@ -131,7 +133,7 @@ def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> T
     audio_encoder, text_encoder = (encoder.to(device) for encoder in built)
     if config.data is not None and processes().is_main_process:
         report_unknown(datasets, text_encoder)
-    audio_key, text_key = encoder_key(audio_encoder), encoder_key(text_encoder)
+    audio_key, text_key = audio_fingerprint(audio_encoder), text_fingerprint(text_encoder)
     every = config.languages == CODES
     columns = slice(None) if every else [CODES.index(code) for code in config.languages]  # a slice copies nothing
 

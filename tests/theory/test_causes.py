@@ -17,6 +17,7 @@ def toys(toy, monkeypatch):
     """Toy data in place of every study's."""
     data = toy()
     monkeypatch.setattr(causes, "load_data", lambda config: data)
+    monkeypatch.setattr(causes, "_book_checksum", lambda: data.checksum)
     return data
 
 
@@ -99,7 +100,7 @@ def test_course_and_descent_and_candidates_fill_their_files(toys, monkeypatch, t
     assert first["move"] == "nowhere" and first["length"] == first["between"] == 0
     assert long["parts"][0]["epoch"] == 2 and long["parts"][0]["draw"]["square"] >= 1
     assert descent["rate"] in (0.1, 0.3, 1.0)
-    assert candidates["code"] == causes.code_key()
+    assert candidates["key"] == causes.key_of("candidates")
     assert [row["run"] for row in candidates["runs"]][-1] == "KCL, 3 epochs"
 
 
@@ -114,5 +115,5 @@ def test_no_better_than_the_ideal_run_where_margins_do_not_move(toys):
 def test_the_files_of_the_studies_fit_this_code_and_are_small():
     files = sorted(causes.FOLDER.glob("*.json"))
     assert {"predict_11", "measure_11", "course", "descent", "candidates"} <= {path.stem for path in files}
-    assert not causes.stale(), "made by other code: make experiments"
+    assert not causes.stale(), "made with another RECIPE, settings or data: make experiments"
     assert sum(path.stat().st_size for path in files) < 300_000

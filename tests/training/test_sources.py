@@ -23,7 +23,7 @@ PATCHES = (9, 10, 20, 31, 62)
 class Tower(nn.Module):
     """A patch is 100 samples through a random matrix: [N, S] -> [N, S // 100, 8]."""
 
-    fingerprint, dim = "tower", 8
+    name, dim = "tower", 8
 
     def __init__(self):
         super().__init__()

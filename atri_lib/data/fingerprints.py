@@ -1,0 +1,108 @@
+"""Who an encoder is, told by what it says of a few fixed inputs: noticed whatever changed it, weights or code."""
+
+import functools
+import json
+import pathlib
+
+import numpy as np
+import torch
+from torch import nn
+
+from atri_lib import storage
+from atri_lib.audio import SAMPLE_RATE
+from atri_lib.pooling import encode_parts
+
+KNOWN = pathlib.Path(__file__).with_name("known_outputs.json")  # name -> PROBED sums of the book's encoders
+PROBED = 128  # sums over parts of an encoder's outputs, which hold every one of them
+TOLERANCE = 2e-3  # of their root mean square: processors round differently by 1e-5, a changed encoder by far more
+GRID = 0.02  # the same for an encoder that KNOWN does not hold: its outputs are rounded to this
+PARTS = 3
+SENTENCES = {
+    "eng": ("a dog barks twice, then a door closes", "heavy rain falls on a tin roof"),
+    "fra": ("un chien aboie près de la rivière", "la pluie tombe sur un toit en tôle"),
+    "deu": ("ein Hund bellt, dann fällt eine Tür zu", "starker Regen fällt auf ein Blechdach"),
+    "spa": ("un perro ladra dos veces junto al río", "llueve con fuerza sobre un tejado"),
+    "nld": ("een hond blaft en een deur valt dicht", "zware regen valt op een dak"),
+    "cat": ("un gos borda dues vegades", "plou amb força sobre una teulada"),
+    "jpn": ("犬が二回吠えて、ドアが閉まる", "トタン屋根に激しい雨が降る"),
+    "zho": ("一只狗叫了两声，然后门关上了", "大雨落在铁皮屋顶上"),
+}
+
+
+def audio_fingerprint(encoder: nn.Module) -> str:
+    """Name and checksum of what an audio encoder makes of two sounds, pooled as features are."""
+    return fingerprint_of(_name(encoder), audio_outputs(encoder))
+
+
+def text_fingerprint(encoder: nn.Module) -> str:
+    """Name and checksum of what a text encoder makes of sixteen sentences, two in each language."""
+    return fingerprint_of(_name(encoder), text_outputs(encoder))
+
+
+def fingerprint_of(name: str, values: np.ndarray) -> str:
+    """The fingerprint of an encoder with this name and these outputs.
+
+    Outputs within TOLERANCE of the known ones give exactly the fingerprint of these, on every processor.
+    """
+    scale = float(np.sqrt(np.mean(np.square(values)))) or 1.0
+    known = np.asarray(known_outputs().get(name, ()))
+    if known.shape == values.shape and np.abs(values - known).max() <= TOLERANCE * scale:
+        return f"{name}-{storage.checksum(known.tolist())}"
+    step = GRID * 2.0 ** np.round(np.log2(scale))
+    return f"{name}-{storage.checksum(np.round(values / step).astype(np.int64))}"
+
+
+@torch.no_grad()
+def audio_outputs(encoder: nn.Module) -> np.ndarray:
+    """PROBED sums of the encoder's outputs for two sounds, in evaluation mode."""
+    device = next((parameter.device for parameter in encoder.parameters()), "cpu")
+    training = encoder.training
+    encoder.eval()
+    try:
+        outputs = encode_parts(encoder, [torch.from_numpy(s).to(device) for s in probe_sounds()], PARTS)
+    finally:
+        encoder.train(training)
+    return _mixed(outputs.float().cpu().numpy())
+
+
+@torch.no_grad()
+def text_outputs(encoder: nn.Module) -> np.ndarray:
+    """PROBED sums of the encoder's outputs for the sentences, in evaluation mode."""
+    rows = [encoder.embed(list(texts), language=code) for code, texts in SENTENCES.items()]
+    return _mixed(torch.stack(rows).float().cpu().numpy())
+
+
+@functools.cache
+def known_outputs() -> dict[str, list[float]]:
+    """The outputs of the book's encoders, by name."""
+    return json.loads(KNOWN.read_text(encoding="utf-8"))
+
+
+def probe_sounds() -> list[np.ndarray]:
+    """A rising tone in noise, three seconds, and bursts of noise, two: float32 [samples] at 16 kHz."""
+    long, short = (np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE for seconds in (3, 2))
+    rising = 0.4 * np.sin(2 * np.pi * (200 * long + 600 * long**2)) + 0.1 * _noise(len(long))
+    bursts = 0.5 * _noise(len(short)) * np.sin(2 * np.pi * 3 * short) ** 8
+    return [rising.astype(np.float32), bursts.astype(np.float32)]
+
+
+def _noise(count: int) -> np.ndarray:
+    """Numbers in [-1, 1) that look random and are the same everywhere (a generator of Lehmer's, as whole numbers)."""
+    values = np.empty(count, np.int64)
+    state = 1
+    for index in range(count):
+        state = state * 48271 % 2147483647
+        values[index] = state
+    return values / 2**30 - 1
+
+
+def _mixed(outputs: np.ndarray) -> np.ndarray:
+    """PROBED sums of all outputs with signs that look random: float64."""
+    flat = outputs.reshape(-1).astype(np.float64)
+    signed = flat * np.sign(_noise(flat.size))
+    rows = np.pad(signed, (0, -flat.size % PROBED)).reshape(PROBED, -1)
+    return rows.sum(1) / np.sqrt(rows.shape[1])
+
+
+def _name(encoder: nn.Module) -> str:
+    return getattr(encoder, "name", type(encoder).__name__)

@@ -1,0 +1,64 @@
+"""What stored numbers follow from: one integer that people raise, and the settings; never the spelling of the code.
+
+Stored results, cached runs and cached features carry a key made here. Code may be renamed, moved and rewritten freely:
+as long as equal settings give equal numbers, no key changes. When they do not, `tests/test_recipe.py` fails; then
+revert, or raise RECIPE, say below what changed, and run `make experiments`.
+"""
+
+from collections.abc import Mapping
+
+RECIPE = 1
+CHANGES = {
+    1: "The first number. It stands for the code of November 2026, which made the 1,125 stored runs.",
+}
+
+# The settings as they were when RECIPE was introduced. A setting that is at its neutral value is not in any key, so a new
+# setting, entered here with the value that leaves everything as it was, makes no stored result stale. Never change a value.
+NEUTRAL = {
+    "scheme": "kcl",
+    "m": None,
+    "hold": None,
+    "block": None,
+    "text_text": None,
+    "anchor": None,
+    "languages": ["eng", "fra", "deu", "spa", "nld", "cat", "jpn", "zho"],
+    "seed": 0,
+    "preset": "mini",
+    "text_encoder": None,
+    "audio_encoder": None,
+    "scenes": [2000, 250, 500],
+    "data_seed": 0,
+    "epochs": 30,
+    "batch_size": 100,
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "schedule": "cosine",
+    "temperature": 0.1,
+    "learn_temperature": False,
+    "width": 256,
+    "hidden": 512,
+    "parts": 3,
+    "dropout": 0.1,
+    "unfreeze": {},
+    "text_chunk": 0,
+    "precision": "fp32",
+    "evaluate_every": 5,
+    "checkpoint_every": 5,
+}
+PATHS = ("data", "init")  # what lies there enters keys by its content
+ENCODERS = ("text_encoder", "audio_encoder")  # NAME=PATH: the name enters
+
+
+def key_settings(settings: Mapping) -> dict:
+    """The settings that a key holds: those that differ from NEUTRAL, as JSON values, without any path."""
+    kept = {}
+    for name, value in settings.items():
+        if name in PATHS:
+            continue
+        if name in ENCODERS and value is not None:
+            value = value.partition("=")[0]
+        if isinstance(value, tuple):
+            value = list(value)
+        if name not in NEUTRAL or value != NEUTRAL[name]:
+            kept[name] = value
+    return kept

@@ -1,0 +1,131 @@
+"""Equal settings give equal numbers: what notices a change of them that nobody declared, and that it does notice."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from atri_lib import evaluation, pooling, recipe, studies
+from atri_lib.data import fingerprints
+from atri_lib.data.banks import BOOK, default_bank
+from atri_lib.encoders.presets import build_encoders
+from atri_lib.schemes import Cacl, Scheme
+from atri_lib.training import TrainConfig, loop
+from tests import recipe_values
+from tests.recipe_values import ROWS, STORED, differences
+
+CHANGED = "The numbers have changed: revert, or raise RECIPE (atri_lib/recipe.py), run `python -m tests.recipe_values` \
+and `make experiments`"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return json.loads(STORED.read_text())
+
+
+def test_the_stored_values_are_of_this_recipe_and_every_number_says_what_changed(expected):
+    assert expected["recipe"] == recipe.RECIPE == max(recipe.CHANGES)
+    assert sorted(recipe.CHANGES) == list(range(1, recipe.RECIPE + 1)) and all(recipe.CHANGES.values())
+    assert set(ROWS) == set(studies.STUDIES) == set(expected["first epochs"])
+
+
+def test_schemes_steps_and_ranks_are_those_of_this_recipe(toy, tmp_path, expected):
+    wrong = differences(recipe_values.measured(toy(), tmp_path, []), expected)
+    assert not wrong, f"{CHANGED} ({'; '.join(wrong)})"
+
+
+def test_the_first_epoch_of_a_row_of_every_study_is_that_of_this_recipe(toy, tmp_path, expected):
+    if default_bank().name != BOOK:
+        pytest.skip("the book's recordings cannot be had on this machine")
+    wrong = differences(recipe_values.measured(toy(), tmp_path, list(ROWS)), expected)
+    assert not wrong, f"{CHANGED} ({'; '.join(wrong)})"
+    stored = {name: recipe_values.stored_loss(name) for name in ROWS}
+    own = {name: loss for name, loss in stored.items() if loss is not None}
+    assert len(own) >= 8  # the studies on the book's own data
+    for name, loss in own.items():
+        assert loss == pytest.approx(expected["first epochs"][name], abs=1e-3), name
+
+
+def optimistic(queries, gallery, targets):
+    """Ranks in which a tie counts for the query."""
+    scores = np.asarray(queries) @ np.asarray(gallery).T
+    return (scores > scores[np.arange(len(scores)), targets][:, None]).sum(1) + 1
+
+
+# What is planted -> how.
+PLANTED = {
+    "a loss's weight": lambda patch: patch.setattr(
+        Cacl, "loss", lambda self, *rest, **more: 1.001 * CACL_LOSS(self, *rest, **more)
+    ),
+    "the schedule": lambda patch: patch.setattr(loop, "_schedule", lambda name, done: 1.0),
+    "the order of clips": lambda patch: patch.setattr(
+        loop,
+        "_epoch_order",
+        lambda seed, epoch, source: (torch.arange(len(source)), torch.arange(len(source))),
+    ),
+    "dropout": lambda patch: patch.setattr(
+        torch.nn.functional, "dropout", lambda values, p=0.5, training=True, inplace=False: values
+    ),
+    "pooling": lambda patch: patch.setattr(
+        pooling,
+        "equal_parts",
+        lambda patches, parts: torch.nn.functional.adaptive_max_pool1d(patches.transpose(1, 2), parts).transpose(1, 2),
+    ),
+    "a tie in ranks": lambda patch: patch.setattr(evaluation.retrieval, "retrieval_ranks", optimistic),
+    "the temperature": lambda patch: patch.setattr(
+        recipe_values,
+        "build_model",
+        lambda config, data: BUILD_MODEL(config.replace(temperature=1.001 * config.temperature), data),
+    ),
+    "the draw of languages": lambda patch: patch.setattr(
+        Scheme, "_generator", lambda self, number: np.random.default_rng((self.seed, number))
+    ),
+}
+BUILD_MODEL, CACL_LOSS = recipe_values.build_model, Cacl.loss
+
+
+@pytest.mark.parametrize("change", PLANTED)
+def test_a_change_that_is_planted_is_noticed(toy, tmp_path, expected, monkeypatch, change):
+    PLANTED[change](monkeypatch)
+    assert differences(recipe_values.measured(toy(), tmp_path, []), expected)
+
+
+def test_a_key_holds_what_differs_from_the_neutral_settings_and_no_path():
+    neutral = TrainConfig().as_dict()
+    assert recipe.key_settings(neutral) == {}
+    assert set(neutral) == set(recipe.NEUTRAL) | set(recipe.PATHS)  # a new setting has a neutral value
+    placed = TrainConfig(data="here", init="there", audio_encoder="ced-tiny=/somewhere", epochs=7)
+    assert recipe.key_settings(placed.as_dict()) == {"audio_encoder": "ced-tiny", "epochs": 7}
+    assert recipe.key_settings(neutral | {"new": 3}) == {"new": 3}
+
+
+def test_the_books_encoders_are_known_by_what_they_say():
+    audio, text = build_encoders("mini")
+    known = fingerprints.known_outputs()
+    for encoder, outputs in ((audio, fingerprints.audio_outputs), (text, fingerprints.text_outputs)):
+        values = outputs(encoder)
+        scale = np.sqrt(np.mean(values**2))
+        np.testing.assert_allclose(values, known[encoder.name], atol=fingerprints.TOLERANCE * scale / 10)
+    before = fingerprints.text_fingerprint(text)
+    with torch.no_grad():
+        text.output.get_parameter(next(name for name, _ in text.output.named_parameters())).mul_(1.02)
+    assert fingerprints.text_fingerprint(text) != before
+
+
+def test_a_fingerprint_ignores_rounding_and_sees_a_change():
+    values = np.random.default_rng(0).normal(size=fingerprints.PROBED)
+    nearby = np.random.default_rng(1).normal(size=fingerprints.PROBED)
+    one = fingerprints.fingerprint_of("x", values)
+    assert one.startswith("x-")
+    assert fingerprints.fingerprint_of("x", values + 1e-7 * nearby) == one
+    assert fingerprints.fingerprint_of("x", values + 2e-3 * nearby) != one
+    assert fingerprints.fingerprint_of("y", values) != one
