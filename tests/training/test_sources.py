@@ -192,8 +192,7 @@ def test_what_the_text_encoder_does_not_know_is_reported_for_a_users_data(publis
 class Doubled(Clips):
     """Five clips: the first two share their English caption, the last two their sound."""
 
-    def waveform(self, index):
-        return super().waveform(min(index, 3))
+    recordings = ("a", "b", "c", "d", "d")
 
     def sentences(self, code):
         texts = super().sentences(code)
