@@ -1,16 +1,30 @@
-"""The commands as people type them: pytest --nbval, papermill from anywhere, what a kernel is given."""
+"""The commands as people type them: pytest --nbval, papermill from anywhere, and those of the pages."""
 
+import csv
+import glob
+import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 
+import numpy as np
 import pytest
+import soundfile
+from markdown_it import MarkdownIt
 from nbformat import v4, write
 from small_chapters import COMMITTED, ROOT
+
+from atri_lib.__main__ import COMMANDS, main, parser
+from atri_lib.data import banks
+from atri_lib.data.manifest import load_manifest
+from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.encoders import presets
+from atri_lib.languages import CODES
 
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("ATRI_", "OMP_", "PYTEST_"))}
 ENVIRONMENT |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -78,3 +92,92 @@ def test_papermill_runs_a_chapter_from_another_folder_and_a_wrong_parameter_is_a
         assert done.returncode == 1
         assert done.stderr.strip().splitlines()[-1] == "ValueError: profile='nonsense': use one of book, smoke, paper"
     assert [path.name for path in tmp_path.iterdir()] == ["out.ipynb"]
+
+
+def blocks(page):
+    """The code on a page in its order: (language, text)."""
+    tokens = MarkdownIt().parse((ROOT / "book" / f"{page}.md").read_text(encoding="utf-8"))
+    return [(token.info, token.content) for token in tokens if token.type == "fence"]
+
+
+def type_in(line):
+    """Run a line of a shell, the library's own commands in this process; returns the exit code."""
+    if not line.startswith("python -m atri_lib "):
+        return subprocess.run(["bash", "-c", line]).returncode
+    words = shlex.split(line)[3:]
+    return main([path for word in words for path in sorted(glob.glob(word)) or [word]])
+
+
+def write_recordings(columns):
+    """Three sounds in the current folder and captions.csv with the columns given."""
+    with open("captions.csv", "w", encoding="utf-8", newline="") as table:
+        rows = csv.DictWriter(table, columns)
+        rows.writeheader()
+        for number, split in enumerate(("train", "val", "test")):
+            noise = np.random.default_rng(number).normal(size=4000) / 10
+            soundfile.write(f"{split}.wav", noise, 16_000)
+            row = {"audio": f"{split}.wav", "split": split, "sentence": f"A {split} sound."}
+            rows.writerow({column: row.get(column, f"{column} {split}") for column in columns})
+
+
+@pytest.fixture
+def newcomer(tmp_path, monkeypatch):
+    """A folder to type in, the encoders of the page on own ones in place of the pretrained ones."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(banks, "default_bank", SyntheticBank)
+    (source,) = [text for kind, text in blocks("own") if text.startswith("# my_encoders.py")]
+    (tmp_path / "my_encoders.py").write_text(source, encoding="utf-8")
+    import my_encoders
+
+    monkeypatch.setitem(presets.AUDIO_ENCODERS, "yamnet", my_encoders.Loudness)
+    monkeypatch.setitem(presets.TEXT_ENCODERS, "use", my_encoders.Letters)
+    for name, columns in {
+        "recordings": ["audio", "split", *CODES],
+        "english": ["sentence", "fra", "deu"],
+    }.items():
+        (tmp_path / name).mkdir()
+        with monkeypatch.context() as there:
+            there.chdir(tmp_path / name)
+            write_recordings(columns)
+    clips = [
+        {"audio": f"{split}.wav", "split": split, "captions": {"eng": f"A {split} sound."}}
+        for split in ("train", "val", "test")
+    ]
+    (tmp_path / "english" / "manifest.jsonl").write_text("\n".join(map(json.dumps, clips)))
+    yield tmp_path
+    sys.modules.pop("my_encoders")
+
+
+@pytest.mark.parametrize("page", ["use", "own"])
+def test_everything_on_the_pages_for_own_data_works_in_the_order_of_the_page(page, newcomer, capsys):
+    names = {}
+    for kind, text in blocks(page):
+        if kind == "python":
+            exec(text, names)
+        for line in text.replace("\\\n", " ").splitlines() if kind == "bash" else []:
+            assert not type_in(line), line + capsys.readouterr().err
+    if page == "use":
+        splits = load_manifest("recordings")
+        assert {split: len(data) for split, data in splits.items()} == {"train": 1, "val": 1, "test": 1}
+        assert splits["val"].captions[0]["jpn"] == ("jpn val",)
+        first, *_ = (newcomer / "english" / "manifest.jsonl").read_text().split("\n")
+        assert json.loads(first)["captions"] == {"eng": "A train sound.", "fra": "fra train", "deu": "deu train"}
+        assert -1 <= names["sound"] @ names["query"] <= 1
+
+
+@pytest.mark.parametrize("page", ["use", "own"])
+def test_every_option_on_the_pages_for_own_data_exists(page):
+    text = (ROOT / "book" / f"{page}.md").read_text(encoding="utf-8")
+    for command in re.findall(r"`python -m atri_lib ([^`]+)`", text):
+        words = shlex.split(command)
+        assert parser(words[0]).parse_args(words)
+    known = {option for name in COMMANDS for option in options_of(name)}
+    assert set(re.findall(r"--[a-z][a-z-]+", text)) <= known
+
+
+def options_of(name):
+    """All options that a command takes."""
+    (commands,) = [action.choices for action in parser(name)._actions if action.choices]
+    return commands[name]._option_string_actions

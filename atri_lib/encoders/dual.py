@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from atri_lib.pooling import TimePooling, encode_parts
 
+LEAST_TEMPERATURE = 0.01  # of a learned one: the cosines are multiplied by 100 at most
+
 
 def projection(width_in: int, hidden: int, width_out: int, dropout: float) -> nn.Sequential:
     """Two layers from a tower's features to the shared space; GELU keeps the loss twice differentiable (bounds).
@@ -28,7 +30,10 @@ class DualEncoder(nn.Module):
 
     Without towers it reads their cached features (audio [N, P, audio_width], text [..., text_width]); with a tower it
     reads waveforms [N, samples] or tokens. `unfreeze` opens a tower's last blocks: {"audio": 2} or {"text": "all"}.
-    The temperature is a fixed number unless learn_temperature is set; then its logarithm is a parameter.
+    The temperature is a fixed number unless learn_temperature is set; then its logarithm is a
+    parameter that is kept at LEAST_TEMPERATURE or above, as in CLIP (Radford et al. 2021, arXiv
+    2103.00020, Sec. 2.5: needed for stable training). Raises ValueError for a learned one that
+    starts lower. A fixed temperature has no such limit.
     """
 
     def __init__(
@@ -47,6 +52,11 @@ class DualEncoder(nn.Module):
         unfreeze: dict[str, int | str] | None = None,
     ) -> None:
         super().__init__()
+        if learn_temperature and temperature < LEAST_TEMPERATURE:
+            raise ValueError(
+                f"temperature={temperature}: a learned one starts at {LEAST_TEMPERATURE} or above; "
+                "give a higher one, or leave out learn_temperature"
+            )
         self.pooling = TimePooling(parts)
         self.audio_projection = projection(audio_width * parts, hidden, width, dropout)
         self.text_projection = projection(text_width, hidden, width, dropout)
@@ -58,7 +68,14 @@ class DualEncoder(nn.Module):
 
     @property
     def temperature(self) -> Tensor:
-        """The softmax temperature, a positive scalar."""
+        """The softmax temperature, a positive scalar.
+
+        A learned one that an optimiser step has moved below its floor is put back there first, so
+        that the next gradient can raise it (a clamp within the graph would stop all gradients).
+        """
+        if self.log_temperature.requires_grad:
+            with torch.no_grad():
+                self.log_temperature.clamp_(min=math.log(LEAST_TEMPERATURE))
         return self.log_temperature.exp()
 
     def encode_audio(self, audio: Tensor | Sequence[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Measures: retrieval, consistency over languages, geometry of the text space, and whether differences are real."""
+"""Measures: retrieval, ties and duplicates, consistency, geometry, whether a difference is real."""
 
 from atri_lib.evaluation.consistency import mean_rank_std, mean_rank_variance
 from atri_lib.evaluation.geometry import direction_error, language_gap, parallel_distance
@@ -13,9 +13,18 @@ from atri_lib.evaluation.retrieval import (
     top_k,
 )
 from atri_lib.evaluation.significance import Correlation, Difference, clip_means, paired_bootstrap, spearman
+from atri_lib.evaluation.ties import (
+    Ambiguity,
+    FairRanks,
+    ambiguity,
+    fair_audio_to_text,
+    fair_rank_matrix,
+    fair_ranks,
+)
 
 __all__ = [
-    "Correlation", "Difference", "audio_to_text_ranks", "clip_means", "direction_error", "language_gap", "map_at_10",
+    "Ambiguity", "Correlation", "Difference", "FairRanks", "ambiguity", "audio_to_text_ranks", "clip_means",
+    "direction_error", "fair_audio_to_text", "fair_rank_matrix", "fair_ranks", "language_gap", "map_at_10",
     "mean_rank_std", "mean_rank_variance", "paired_bootstrap", "parallel_distance", "rank_matrix", "recall_at",
     "relevant_ranks", "retrieval_ranks", "retrieval_table", "spearman", "top_k",
 ]  # fmt: skip

@@ -116,8 +116,12 @@ def _interval(resampled: np.ndarray) -> tuple[float, float]:
 def _grid(values: ArrayLike, name: str) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     values = values[None] if values.ndim == 1 else values
-    if values.ndim != 2 or values.size == 0 or values.shape[1] < 2:
-        raise ValueError(f"{name} must be [N] or [S, N] with at least 2 in a row, got shape {values.shape}")
+    if values.ndim != 2 or values.size == 0:
+        raise ValueError(f"{name} must be a non-empty [N] or [S, N] array, got shape {values.shape}")
+    if values.shape[1] < 2:
+        raise ValueError(
+            f"{name} holds 1 clip (or condition): an interval needs at least 2; test on more of them"
+        )
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has NaN or infinity: drop those clips from both sides or mend what measured them")
     return np.ascontiguousarray(values)

@@ -15,7 +15,16 @@ from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.tiny import write_ced, write_sonar
 from atri_lib.languages import CODES
 from atri_lib.pooling import TimePooling, encode_parts, equal_parts
-from atri_lib.training import Source, TrainConfig, build_model, load_data, load_or_train, score, sources
+from atri_lib.training import (
+    Source,
+    TrainConfig,
+    build_model,
+    fair_table,
+    load_data,
+    load_or_train,
+    score,
+    sources,
+)
 
 PATCHES = (9, 10, 20, 31, 62)
 
@@ -178,3 +187,34 @@ def test_what_the_text_encoder_does_not_know_is_reported_for_a_users_data(publis
     monkeypatch.setattr(sources, "default_bank", SyntheticBank)
     load_data(settings(published, data=None, scenes=(4, 2, 2)))
     assert len(told) == 1
+
+
+class Doubled(Clips):
+    """Five clips: the first two share their English caption, the last two their sound."""
+
+    recordings = ("a", "b", "c", "d", "d")
+
+    def sentences(self, code):
+        texts = super().sentences(code)
+        return [texts[0], texts[0], *texts[2:]] if code == "eng" else texts
+
+
+def test_evaluation_says_what_shared_captions_and_sounds_leave_to_be_reached():
+    """A caption's embedding is its sound's, or between two that share it; only clip 2 is lost."""
+    dataset = Doubled()
+    audio, text = torch.eye(5)[[0, 1, 2, 3, 3]], torch.eye(5).repeat(2, 1, 1)
+    text[:, 4] = text[:, 3]
+    text[0, :2] = text[0, :2].mean(0)
+    text[0, 1, 0] += 1e-6  # as another batch might round
+    text[:, 2] *= -1
+    model = DualEncoder(5, 5, parts=1)
+    model.audio_projection = model.text_projection = nn.Identity()
+    source = Source(
+        dataset, audio[:, None], text, ("eng", "fra"), torch.arange(5), None, torch.device("cpu")
+    )
+    table = fair_table(model, source)
+    assert list(table.index) == ["eng", "fra", "mean"]
+    for direction in ("T2A", "A2T"):
+        assert list(table[f"{direction} ambiguous"]) == [4, 2, 3]
+        assert list(table[f"{direction} R@1 reachable"]) == pytest.approx([60, 80, 70])
+        assert list(table[f"{direction} R@1 fair"]) == pytest.approx([40, 60, 50])

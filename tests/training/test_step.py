@@ -1,5 +1,6 @@
 """The step against plain autograd: any chunk, any scheme, two processes; same loss, same gradients."""
 
+import math
 import os
 import subprocess
 import sys
@@ -247,3 +248,31 @@ def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path):
         assert set(found) == set(expected)
         for name, gradient in expected.items():
             assert (found[name] - gradient).norm() <= 1e-9 * gradient.norm(), (scheme, chunk, name)
+
+
+@pytest.mark.parametrize("direction", [-1, 1])
+def test_a_learned_temperature_stays_at_its_floor_and_leaves_it_again(direction):
+    model = DualEncoder(12, 10, width=7, hidden=9, temperature=0.02, learn_temperature=True)
+    optimizer = torch.optim.SGD([model.log_temperature], lr=0.3)
+    for _ in range(20):  # 20 steps down by 0.3 each would end at 0.00005
+        optimizer.zero_grad()
+        model.temperature.log().backward()
+        optimizer.step()
+        assert model.temperature.item() >= 0.01 * (1 - 1e-6)
+    assert model.temperature.item() == pytest.approx(0.01)
+    optimizer.zero_grad()
+    (direction * model.temperature.log()).backward()
+    optimizer.step()
+    expected = 0.01 if direction > 0 else 0.01 * math.exp(0.3)
+    assert model.temperature.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 0.01, 0.1, 1.0])
+def test_a_fixed_temperature_has_no_floor(temperature):
+    model = DualEncoder(12, 10, width=7, hidden=9, temperature=temperature)
+    before = model.log_temperature.clone()
+    assert model.temperature.item() == pytest.approx(temperature)
+    assert torch.equal(model.log_temperature, before)
+    if temperature < 0.01:
+        with pytest.raises(ValueError, match=r"temperature=0.001: a learned one starts at 0.01 or above"):
+            DualEncoder(12, 10, temperature=temperature, learn_temperature=True)
