@@ -98,8 +98,8 @@ experiments: env  ## train what results/ lacks, two runs at once (STUDIES="dose_
 	@$(PY) -m atri_lib.studies $(STUDIES)
 	@[ -n "$(STUDIES)" ] || $(PY) -m atri_lib.theory.causes
 
-benchmark: env  ## what two torch processes at once cost each other, with and without OMP_WAIT_POLICY=PASSIVE
-	@$(PY) tests/benchmarks/cores.py
+benchmark: env  ## measure the seconds that chapters quote, on an idle machine: results/seconds.json (three minutes)
+	@$(PY) tests/benchmarks/seconds.py
 
 lint: env  ## ruff over library, book and tests
 	@$(PY) -m ruff check atri_lib book tests conftest.py

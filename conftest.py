@@ -1,7 +1,8 @@
-"""`pytest --nbval`, without a path, validates every chapter; `pytest` alone runs the unit tests.
+"""`pytest --nbval` and `pytest --nbval-lax`, without a path, validate every chapter; `pytest` alone runs the unit tests.
 
 What the chapters' kernels need is set here, so that nothing has to be typed: the environment of the build, this Python,
 long timeouts, the data and training runs that chapters read, and two chapters side by side where pytest-xdist is there.
+The cells of one notebook stay in one process, however many processes are asked for.
 """
 
 import contextlib
@@ -23,9 +24,9 @@ EVERY_CHAPTER = pytest.StashKey[bool]()
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads its options
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """What `--nbval` means in this project; options that are given keep their meaning."""
+    """What `--nbval` and `--nbval-lax` mean in this project; options that are given keep their meaning."""
     option = config.option
-    if not getattr(option, "nbval", False):
+    if not (getattr(option, "nbval", False) or getattr(option, "nbval_lax", False)):
         return
     os.environ.update(QUIET)
     option.nbval_current_env = not option.nbval_kernel_name
@@ -36,7 +37,9 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         # A worker comes by here too: it starts none of its own.
         worker = hasattr(config, "workerinput") or "PYTEST_XDIST_WORKER" in os.environ
         if getattr(option, "numprocesses", 0) is None and not (worker or option.collectonly or option.usepdb):
-            option.numprocesses, option.dist = AT_ONCE, "loadfile"
+            option.numprocesses = AT_ONCE
+    if getattr(option, "numprocesses", None) and option.dist == "no":
+        option.dist = "loadfile"  # a cell needs those before it
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -47,30 +50,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             subprocess.run([sys.executable, ROOT / "book" / "tasks.py", "prepare"], check=True)
 
 
-def _held(*names: str) -> contextlib.ExitStack:
-    """Hold files of _build for the processes of one pytest-xdist run; nothing where there is one process."""
-    stack = contextlib.ExitStack()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        (ROOT / "_build").mkdir(exist_ok=True)
-        for name in names:
-            stack.enter_context(FileLock(ROOT / "_build" / f".nbval-{name}.lock"))
-    return stack
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     """Two kernels that start at the same moment may choose the same port: one after the other."""
-    with _held("start") if hasattr(item, "cell") else contextlib.nullcontext():
+    with _one_kernel_at_a_time() if hasattr(item, "cell") else contextlib.nullcontext():
         return (yield)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """A cell tagged `measures-time` runs while no other cell does."""
-    names = []
-    if hasattr(item, "cell"):
-        alone = "measures-time" in item.cell.metadata.get("tags", ())
-        mine = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-        names = [f"gw{number}" for number in range(AT_ONCE)] if alone else [mine]
-    with _held(*names):
-        return (yield)
+def _one_kernel_at_a_time() -> contextlib.AbstractContextManager:
+    """A lock that the processes of one pytest-xdist run share; nothing where there is one process."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return contextlib.nullcontext()
+    (ROOT / "_build").mkdir(exist_ok=True)
+    return FileLock(ROOT / "_build" / ".nbval-start.lock")

@@ -57,7 +57,24 @@ def used_files(notebook: NotebookNode, root: pathlib.Path) -> set[pathlib.Path]:
         for path in {path for path in found if path.is_file()} - used:
             used.add(path)
             todo |= imported(path.read_text(encoding="utf-8"))
-    return used | {table for path in used for kind in ("json", "csv") for table in path.parent.glob(f"*.{kind}")}
+    used |= {table for path in used for kind in ("json", "csv") for table in path.parent.glob(f"*.{kind}")}
+    return used | stored_figures(cells, used, root / "results")
+
+
+def stored_figures(cells: list[str], used: set[pathlib.Path], folder: pathlib.Path) -> set[pathlib.Path]:
+    """The files of results/ that a chapter's cells name ("numbers"), or a module that it uses ("seconds.json")."""
+    modules = [path.read_text(encoding="utf-8") for path in used if path.suffix == ".py"]
+    by_cells = {text for source in cells for text in texts(source)}
+    by_modules = {text for source in modules for text in texts(source)}
+    files = folder.glob("*.json*")
+    return {path for path in files if path.stem in by_cells or path.name in by_cells | by_modules}
+
+
+@functools.cache
+def texts(source: str) -> frozenset[str]:
+    """The strings in a source."""
+    nodes = ast.walk(ast.parse(source))
+    return frozenset(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 @functools.cache
@@ -86,11 +103,6 @@ def chapter_key(notebook: NotebookNode, parameters: dict, root: pathlib.Path, so
     }
     pins = re.findall(r"(?m)^[\w.-]+==[^\\\n]*", (root / "requirements.txt").read_text())  # without the hashes
     return checksum(cells, parameters, files, pins, sys.version.split()[0], sounds)
-
-
-def measures_time(notebook: NotebookNode) -> bool:
-    """Whether a cell has the tag `measures-time`: nothing may be executed beside such a chapter."""
-    return any("measures-time" in cell.metadata.get("tags", ()) for cell in notebook.cells)
 
 
 def execute(source: pathlib.Path, target: pathlib.Path, parameters: dict, failed: pathlib.Path) -> None:
@@ -147,7 +159,7 @@ def problems(notebook: NotebookNode) -> list[str]:
     if None in ids or len(set(ids)) < len(ids):
         found.append("cells without an id of their own")
     parameters = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    if len(parameters) != 1 or not re.search(r"^profile = ", parameters[0].source, re.M):
+    if len(parameters) != 1 or not re.search(r"^profile\b.* = ", parameters[0].source, re.M):
         found.append("not exactly one cell tagged `parameters` that sets profile")
     for number, cell in enumerate(notebook.cells, 1):
         found += [f"cell {number}: {problem}" for problem in output_problems(cell)]

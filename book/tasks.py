@@ -41,7 +41,7 @@ GIVEN = {} if PROFILE == "book" else {"profile": PROFILE}
 QUIET = {"ATRI_PROGRESS": "0", "OMP_WAIT_POLICY": "PASSIVE", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 KEPT_NOTE = "What was finished is kept: the same command goes on from there."
 EXPECTED = (chapters.BuildFailed, RuntimeError, ValueError, OSError)  # said without a traceback
-places, whole_machine = threading.Semaphore(AT_ONCE), threading.Lock()
+places = threading.Semaphore(AT_ONCE)
 
 
 class Lines(ConsoleReporter):
@@ -72,9 +72,8 @@ def task(title: str, function, *arguments, **more) -> dict:
 
 
 def committed() -> list[pathlib.Path]:
-    """The committed chapters, those that measure time last."""
-    paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
-    return sorted(paths, key=lambda path: chapters.measures_time(chapters.read(path)))
+    """The committed chapters, in the order of the book."""
+    return sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @functools.cache
@@ -103,20 +102,15 @@ def prepare() -> None:
 
 
 def task_chapters() -> Iterator[dict]:
-    """Each chapter as it is published; those that measure time wait for all others, which fill the cores until then."""
-    alone = {path for path in planned() if chapters.measures_time(chapters.read(path))}
-    others = [f"chapters:{path.stem}" for path in planned() if path not in alone]
+    """Each chapter as it is published."""
     for path, target in planned().items():
-        more = {"targets": [target], "uptodate": [True], "task_dep": others if path in alone else []}
+        more = {"targets": [target], "uptodate": [True]}
         yield task(path.stem, execute, path, target, GIVEN, name=path.stem, **more)
 
 
 def execute(source: pathlib.Path, target: pathlib.Path, given: dict) -> None:
-    """Execute a chapter beside at most one other, or alone if it measures time."""
-    alone = chapters.measures_time(chapters.read(source))
-    with whole_machine if alone else contextlib.nullcontext(), contextlib.ExitStack() as held:
-        for _ in range(AT_ONCE if alone else 1):
-            held.enter_context(places)
+    """Execute a chapter beside at most one other."""
+    with places:
         chapters.execute(source, target, given, BUILD / "failed")
     for old in sorted(target.parent.glob(f"{source.stem}-*.ipynb"), key=os.path.getmtime)[:-KEPT]:
         old.unlink()

@@ -1,8 +1,12 @@
 """Every chapter checks its four parameters in its first cell and answers in one line with the choices."""
 
+import ast
 import json
+import types
 
 import chapters
+import IPython
+import papermill
 import pytest
 from small_chapters import COMMITTED
 
@@ -29,6 +33,64 @@ def test_the_first_cell_of_every_chapter_refuses_a_wrong_parameter(path, name, m
     with pytest.raises(ValueError) as refused:
         exec(code[1], variables)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem[:2])
+def test_papermill_knows_type_and_meaning_of_every_parameter(path):
+    found = papermill.inspect_notebook(path)
+    assert list(found) == list(Parameters._fields)
+    types_of = {name: about["inferred_type_name"] for name, about in found.items()}
+    assert types_of == {"profile": "str", "seed": "int", "preset": "str", "data": "Optional[str]"}
+    assert all(about["help"] for about in found.values())
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem[:2])
+def test_a_chapter_says_which_parameters_it_does_not_use(path):
+    code = [cell.source for cell in chapters.read(path).cells if cell.cell_type == "code"]
+    silent = {name for name, about in papermill.inspect_notebook(path).items() if "not used" in about["help"]}
+    assert silent == set(Parameters._fields) - read_after_the_check(code[1:])
+    checks = [node for node in ast.walk(ast.parse(code[1])) if getattr(node, "func", None)]
+    check = next(call for call in checks if ast.unparse(call.func) == "check_parameters")
+    declared = [ast.literal_eval(keyword.value) for keyword in check.keywords if keyword.arg == "unused"]
+    assert set(*declared) == silent
+
+
+def read_after_the_check(cells):
+    """Names of parameters that the code reads, other than to check them."""
+    read = set()
+    for source in cells:
+        for statement in ast.parse(source).body:
+            if isinstance(statement, ast.Assign) and "check_parameters(" in ast.unparse(statement):
+                continue
+            names = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+            read |= {name.id for name in names if isinstance(name.ctx, ast.Load)}
+    return read & set(Parameters._fields)
+
+
+def test_a_parameter_that_changes_nothing_is_said_and_a_default_is_not(capsys):
+    check_parameters("book", 0, "mini", None, unused=("profile", "preset", "data"))
+    assert capsys.readouterr().out == ""
+    check_parameters("smoke", 1, "paper", None, unused=("preset",))
+    assert capsys.readouterr().out == "preset='paper': this chapter does not use preset, so it changes nothing here\n"
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (
+            "# Parameters\nseed = 1\nprofil = 'smoke'\n",
+            r"profil='smoke': not a parameter of this chapter \(did you mean profile\?\): use profile, seed, preset, data",
+        ),
+        ("# Parameters\nk = 3\n", "k=3: not a parameter of this chapter: use profile, seed, preset, data"),
+    ],
+)
+def test_a_name_that_papermill_was_given_and_that_is_no_parameter_stops(cell, message, monkeypatch):
+    shell = types.SimpleNamespace(user_ns={"In": ["", "profile: str = 'book'", cell]})
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        check_parameters("book", 0)
+    shell.user_ns["In"] = ["k = 3", "# Parameters\nprofile = 'smoke'\ndata = None\n"]
+    assert check_parameters("smoke", 0).profile == "smoke"
 
 
 def test_good_parameters_come_back_with_the_seed_as_a_number(tmp_path):

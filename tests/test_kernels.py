@@ -46,17 +46,17 @@ display(viz.explorable("step", "a step as three vectors", old=1, fresh=1, angle=
 viz.interactive(go.Figure(go.Scatter(y=[1, 2])), "two points")"""
 
 
-def save(folder, stem, source, tags=()):
+def save(folder, stem, source):
     cells = [
         v4.new_markdown_cell(f"# Chapter {stem}", id="title"),
         v4.new_code_cell('profile = "book"', metadata={"tags": ["parameters"]}, id="parameters"),
-        v4.new_code_cell(source, metadata={"tags": list(tags)}, id="work"),
+        v4.new_code_cell(source, id="work"),
     ]
     (folder / "notebooks" / f"{stem}.ipynb").write_text(chapters.written(chapters.clean(v4.new_notebook(cells=cells))))
 
 
 def small_book(folder, **sources):
-    """A project of its own with this one's build and library; a chapter's text after `alone:` measures time."""
+    """A project of its own with this one's build and library."""
     (folder / "notebooks").mkdir(parents=True)
     shutil.copytree(ROOT / "book", folder / "book", ignore=shutil.ignore_patterns("*.md", "__pycache__"))
     for name in ("_config.yml", "requirements.txt"):
@@ -66,7 +66,7 @@ def small_book(folder, **sources):
     files = "".join(f"  - file: notebooks/{stem}\n" for stem in sources)
     (folder / "_toc.yml").write_text(f"format: jb-book\nroot: book/preface\nchapters:\n{files}")
     for stem, source in sources.items():
-        save(folder, stem, source.removeprefix("alone:"), ["measures-time"] * source.startswith("alone:"))
+        save(folder, stem, source)
     return folder
 
 
@@ -137,14 +137,12 @@ def test_another_profile_is_told_and_hidden_and_a_wrong_one_is_refused(built):
     assert len(list((built / "_build" / "executed").glob("two-*.ipynb"))) == 2  # one a profile
 
 
-def test_two_chapters_overlap_and_one_that_measures_time_overlaps_with_none(tmp_path):
-    alone = "alone:" + MEET.format(mine="b", other="b")
-    folder = small_book(tmp_path / "x", a=MEET.format(mine="a", other="c"), b=alone, c=MEET.format(mine="c", other="a"))
+def test_two_chapters_overlap(tmp_path):
+    folder = small_book(tmp_path / "x", a=MEET.format(mine="a", other="b"), b=MEET.format(mine="b", other="a"))
     code, said = build(folder)
     assert code == 0, said
-    (a0, a1), (b0, b1), (c0, c1) = (map(float, (folder / f"{name}.txt").read_text().split()) for name in "abc")
-    assert max(a0, c0) < min(a1, c1)
-    assert b0 > max(a1, c1)  # last, so that the others fill both places
+    (a0, a1), (b0, b1) = (map(float, (folder / f"{name}.txt").read_text().split()) for name in "ab")
+    assert max(a0, b0) < min(a1, b1)
 
 
 def test_a_failing_chapter_is_named_and_what_was_finished_is_kept(tmp_path):
@@ -199,18 +197,6 @@ def test_refresh_executes_committed_chapters_in_place_and_leaves_unfit_ones_as_t
     assert [output.text for output in kept.cells[2].outputs] == ["01\n"]
     code, said = build(folder, "refresh", "fit")
     assert code == 0 and "unfit" not in said, said
-
-
-def test_chapters_that_measure_time_wait_for_all_others_and_not_for_each_other(monkeypatch):
-    import tasks
-
-    paths = [tasks.ROOT / "notebooks" / f"{stem}.ipynb" for stem in ("slow", "alone", "quick", "timed")]
-    monkeypatch.setattr(tasks, "planned", lambda: {path: path for path in paths})
-    monkeypatch.setattr(chapters, "read", lambda path: path)
-    monkeypatch.setattr(chapters, "measures_time", lambda path: path.stem in ("alone", "timed"))
-    needs = {task["name"]: task["task_dep"] for task in tasks.task_chapters()}
-    others = ["chapters:slow", "chapters:quick"]
-    assert needs == {"slow": [], "alone": others, "quick": [], "timed": others}
 
 
 def test_a_full_disk_ends_the_build_with_a_message():
