@@ -46,7 +46,9 @@ def train(config: TrainConfig, data: TrainingData, model: DualEncoder, checkpoin
         )
     batch = together // launch.num_processes
     steps = len(source) // (batch * launch.num_processes)
-    bar = progress(range(begin, config.epochs), f"{config.scheme} seed {config.seed}", unit="epoch")
+    label = f"{config.scheme} seed {config.seed}"
+    rest = range(begin, config.epochs)
+    bar = progress(rest, label, total=config.epochs, unit="epoch", initial=begin)
     for epoch in bar:
         started, losses = time.perf_counter(), []
         order, captions = _epoch_order(config.seed, epoch, source)
