@@ -94,7 +94,7 @@ def _run(name: str, arguments: list[str]) -> int:
 def explained(error: Exception) -> str | None:
     """The message for an error with a cause outside this program; None for what is our own fault.
 
-    It is one line, whatever the error quotes from data.
+    Each further line is indented: what the error quotes from data cannot pass for a message.
     """
     text = str(error)
     if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text:
@@ -103,7 +103,7 @@ def explained(error: Exception) -> str | None:
         return f"{error}; `python -m atri_lib doctor` says what is missing"
     known = isinstance(error, (ValueError, OSError, RuntimeError))
     if known or type(error).__name__ == "SafetensorError":
-        return " ".join(line.strip() for line in text.split("\n"))
+        return text.strip().replace("\n", "\n  ")
     return None
 
 

@@ -21,6 +21,9 @@ PROFILES = {
 }  # fmt: skip
 
 
+LARGEST_RATE = 1e30
+
+
 def _english_first(codes: tuple[str, ...]) -> tuple[str, ...]:
     for code in codes:
         language(code)
@@ -37,6 +40,12 @@ def _filled(text: str) -> str:
     if not text:
         raise ValueError("it is empty; give a value, or leave it out")
     return text
+
+
+def _single_precision(rate: float) -> float:
+    if rate > LARGEST_RATE:
+        raise ValueError(f"it should be at most {LARGEST_RATE}, numbers of single precision end soon after")
+    return rate
 
 
 Filled = Annotated[str, AfterValidator(_filled)]
@@ -87,7 +96,11 @@ class TrainConfig:
     epochs: Annotated[Positive, Field(description="passes over the training clips")] = 30
     batch_size: Annotated[int, Field(ge=2, description="clips a step contrasts; a contrastive loss needs 2")] = 100
     optimizer: Annotated[Literal["adam", "sgd"], Field(description="how weights follow the gradient")] = "adam"
-    learning_rate: Annotated[PositiveFloat, Field(le=1e30, description="step size at the start")] = 1e-3
+    learning_rate: Annotated[
+        PositiveFloat,
+        AfterValidator(_single_precision),
+        Field(json_schema_extra={"maximum": LARGEST_RATE}, description="step size at the start"),
+    ] = 1e-3
     schedule: Annotated[Literal["cosine", "constant"], Field(description="step size over the run")] = "cosine"
     temperature: Annotated[
         float,
