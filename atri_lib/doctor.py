@@ -46,8 +46,9 @@ def _found(what: str, look: Callable[[], tuple]) -> Finding:
         return Finding(what, *look())
     except ImportError as error:
         return Finding(what, False, f"cannot be asked ({error})", REQUIREMENTS)
-    except OSError as error:
-        return Finding(what, False, str(error), "allow access, or set ATRI_CACHE or HF_HOME to another folder")
+    except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home folder
+        fix = "allow access, or set ATRI_CACHE and HF_HOME to folders that can be written"
+        return Finding(what, False, str(error), fix)
 
 
 def _sounds() -> tuple:

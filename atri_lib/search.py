@@ -53,6 +53,11 @@ class Searcher:
         rows = [self.model.encode_text(self.text_encoder.tokenize(part, code)) for part in parts]
         return torch.cat(rows).numpy()
 
+    def reads_language(self, text: str) -> bool:
+        """Whether a text has another vector when it is said to be in another language (SONAR)."""
+        english, other = (self.embed_texts([text], code) for code in ("eng", "fra"))
+        return not np.allclose(english, other, atol=1e-5)
+
 
 def check_query(text: str) -> None:
     """Raises SearchError for a text without a visible character, with half of one (a lone surrogate), or too long."""
@@ -97,33 +102,47 @@ class Index:
             fix = "name another file, or build it with `search --folder FOLDER --index FILE`"
             raise SearchError(f"{path}: not an index ({error}); {fix}") from error
 
+    def check_weights(self, run: Run, origin: str | os.PathLike) -> None:
+        """Raises SearchError naming `origin` when these vectors are not of this run's space."""
+        if self.weights != run.metrics["sha256"]["weights.safetensors"]:
+            fix = "build it again with --folder FOLDER --index FILE"
+            raise SearchError(f"{origin} was built with other weights than those of {run.path}: {fix}")
+
     def nearest(self, query: np.ndarray, k: int) -> list[tuple[str, float]]:
         """The k best entries for a unit vector [d], best first, with cosine similarity; equal ones keep their order."""
         similarity = self.embeddings @ query
         return [(self.names[row], float(similarity[row])) for row in np.argsort(-similarity, kind="stable")[:k]]
 
 
-def index_folder(searcher: Searcher, folder: str | os.PathLike) -> Index:
-    """Embed every audio file below a folder that is not hidden. Unreadable files are named in a SearchError."""
+def index_folder(
+    searcher: Searcher, folder: str | os.PathLike, strict: bool = False
+) -> tuple[Index, list[str]]:
+    """Embed every audio file below a folder that is not hidden, and list those that are broken.
+
+    Returns the index and "path: why" of each file that cannot be read. Raises SearchError when
+    there is no file that can be read and, with strict, for any that cannot.
+    """
     folder = pathlib.Path(folder).expanduser()
     if not folder.is_dir():
         raise SearchError(f"{folder}: no such folder")
     if not (files := sound_files(folder)):
         raise SearchError(f"{folder}: no audio files ({', '.join(SUFFIXES)}) to search in")
-    rows, broken = [], []
+    names, rows, broken = [], [], []
     for path in progress(files, "embedding sounds", unit="file"):
         try:
             rows.append(searcher.embed_audio(read_audio(path)))
+            names.append(str(path.relative_to(folder)))
         except (ValueError, OSError, RuntimeError) as error:
             broken.append(f"{path}: {error}")
-    if broken:
-        raise SearchError("cannot read:\n  " + "\n  ".join(broken) + "\nrepair or move these files")
-    return Index(tuple(str(path.relative_to(folder)) for path in files), np.stack(rows), searcher.weights)
+    if broken and (strict or not names):
+        listed = "; ".join(broken)
+        raise SearchError(f"{len(broken)} of {len(files)} files cannot be read: {listed}")
+    return Index(tuple(names), np.stack(rows), searcher.weights), broken
 
 
 def index_sentences(searcher: Searcher, sentences: list[str], code: str) -> Index:
     """Embed captions of one language, to be found by a sound."""
     sentences = [sentence.strip() for sentence in sentences if sentence.strip()]
     if not sentences:
-        raise SearchError("no captions to search in: give a text file with one caption a line")
+        raise SearchError("no captions to search in: give a text file with one caption on each line")
     return Index(tuple(sentences), searcher.embed_texts(sentences, code), searcher.weights)

@@ -33,7 +33,11 @@ def cache_dir(*parts: str) -> pathlib.Path:
     Raises OSError naming ATRI_CACHE when it is not there and cannot be made.
     """
     root = os.environ.get("ATRI_CACHE") or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "atri_lib")
-    folder = pathlib.Path(root, *parts).expanduser()
+    try:
+        folder = pathlib.Path(root, *parts).expanduser()
+    except RuntimeError as error:
+        said = f"{root}: this user has no home folder for the cache"
+        raise OSError(f"{said}; set ATRI_CACHE to a folder that can be written") from error
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,12 +1,16 @@
 """The command line: help that teaches, exit codes that scripts can trust, JSON where it is wanted."""
 
 import json
+import re
 import subprocess
 import sys
+import time
 
 import pytest
 
-from atri_lib.__main__ import BOUNDS, COMMANDS, _config, main, parser
+from atri_lib.__main__ import COMMANDS, main, parser
+from atri_lib.commands.settings import BOUNDS, config_of
+from atri_lib.schemes import SCHEMES
 from atri_lib.training import TrainConfig, fit
 from atri_lib.training.config import settings
 
@@ -23,7 +27,7 @@ def test_options_become_a_typed_config():
     line = "train --scheme m_of_k --m 2 --epochs 2 --learning-rate 0.1 --learn-temperature"
     line += " --scenes 9 8 7 --unfreeze audio=2 text=all"
     line += " --languages eng fra --no-learn-temperature --learn-temperature --temperature 1"
-    config = _config(parser("train").parse_args(line.split()))
+    config = config_of(parser("train").parse_args(line.split()))
     assert config == TrainConfig(
         scheme="m_of_k", m=2, epochs=2, learning_rate=0.1, learn_temperature=True, scenes=(9, 8, 7),
         languages=("eng", "fra"), temperature=1.0, unfreeze={"audio": 2, "text": "all"},
@@ -42,6 +46,64 @@ def test_the_help_of_train_teaches_every_setting_in_a_line(capsys):
         assert all(choice in told for choice in about.get("enum", ()))
         for bound, word in BOUNDS.items():
             assert bound not in about or f"{word} {about[bound]}" in told
+
+
+def test_the_help_of_train_says_what_each_scheme_is_in_a_line(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    told = capsys.readouterr().out.partition("schemes:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in told] == list(SCHEMES)
+    assert "All languages in every epoch, in their order: the ideal distribution." in told[8]
+    assert all(line.endswith(".") and len(line) <= 150 for line in told)
+
+
+def test_features_have_the_options_that_data_depend_on_and_no_others(capsys):
+    with pytest.raises(SystemExit):
+        main(["features", "--help"])
+    told = capsys.readouterr().out
+    assert all(flag in told for flag in ("--data ", "--audio-encoder", "--scenes", "--parts", "--languages"))
+    for flag in ("--epochs", "--scheme", "--temperature", "--seed", "--unfreeze", "--batch-size", "--init"):
+        assert f"{flag} " not in told
+
+
+def test_the_list_of_commands_comes_within_a_second():
+    def seconds(*arguments):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
+        return time.perf_counter() - started
+
+    for arguments in (["--help"], ["search", "--help"], ["compare", "--help"]):
+        took = min(seconds("-m", "atri_lib", *arguments) for _ in range(3))
+        assert took < 1 or took < 5 * seconds("-c", "import json, argparse, pathlib")  # a busy machine
+
+
+def test_evaluate_prints_a_table_for_people(toy, tmp_path, capsys):
+    run = fit(TrainConfig(epochs=1, batch_size=20, width=8, hidden=8), toy(), folder=tmp_path)
+    assert main(["evaluate", str(run.path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[0] == "language" and lines[1].split()[0] == "eng"
+    assert lines[1].split()[1] == f"{run.scores.table.iloc[0, 0]:.2f}"
+    assert f"mrv: {run.metrics['test']['mrv']:.4g}" in lines
+
+
+CLOSED = {
+    "stdout": (">&-", 0, ""),
+    "stderr": ("2>&-", 0, ""),
+    "both": (">&- 2>&-", 0, ""),
+    "all three": ("<&- >&- 2>&-", 0, ""),
+    "a full disk": (">/dev/full", 1, "No space left on device"),
+    "a stream to read from": ("1</dev/null", 1, "Bad file descriptor|not writable"),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_streams_that_are_closed_or_full_cost_no_traceback(name):
+    redirected, code, message = CLOSED[name]
+    command = f"{sys.executable} -m atri_lib doctor {redirected}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == code
+    assert re.search(message, done.stderr) and "Traceback" not in done.stderr and "Exception" not in done.stderr
+    assert message or not done.stderr
 
 
 def test_help_and_doctor_start_without_the_packages_that_training_needs():

@@ -4,10 +4,12 @@ A case runs the command line in a forked child with a limit of time and memory, 
 of tones, a run trained on it with encoders of a few lines, sounds, captions and an index.
 """
 
+import dataclasses
 import io
 import json
 import os
 import pathlib
+import pwd
 import re
 import resource
 import shlex
@@ -77,7 +79,10 @@ def write_tones(folder: pathlib.Path) -> None:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """The folder that every case has a copy of; `run` and `begun` link to a finished and an interrupted run."""
+    """The folder that every case has a copy of.
+
+    `run` and `other` link to finished runs of two seeds, `begun` to an interrupted one.
+    """
     folder, patch = tmp_path_factory.mktemp("world"), pytest.MonkeyPatch()
     published = presets._builder
 
@@ -101,14 +106,17 @@ def world(tmp_path_factory):
     with pytest.MonkeyPatch.context() as stop, pytest.raises(KeyboardInterrupt):
         stop.setattr("atri_lib.training.runs.score", interrupted)
         load_or_train(config.replace(seed=1, checkpoint_every=1), data, folder="runs")
+    other = load_or_train(config.replace(seed=2), data, folder="runs")
     (begun,) = (path.parent for path in pathlib.Path("runs").glob("*/checkpoint.safetensors"))
     os.symlink(run.path, "run")
+    os.symlink(other.path, "other")
     os.symlink(begun, "begun")
     (folder / "sounds").mkdir()
     for i, name in enumerate(("a.wav", "雨.wav", "esc\x1b[31m.wav")):
         shutil.copy(f"scenes/test{i}.wav", f"sounds/{name}")
     (folder / "sounds" / "._a.wav").write_bytes(b"macOS")
-    index_folder(Searcher(run), "sounds").save("index")
+    index, _ = index_folder(Searcher(run), "sounds")
+    index.save("index")
     (folder / "captions.txt").write_text("A dog barks.\nRain.\n")
     (folder / "latin1.txt").write_bytes("Küche\n".encode("latin-1"))
     (folder / "empty.txt").write_text(" \n")
@@ -266,8 +274,50 @@ def reader_gone() -> None:
     os.dup2(writing, 1)
 
 
+def modules_here() -> None:
+    """Python finds modules in the folder where the command is typed, as it does for `python -m`."""
+    sys.path.insert(0, "")
+
+
+def typed(content: bytes) -> Callable[[], None]:
+    """What is typed, or comes by a pipe, as standard input."""
+    return lambda: setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+def homeless() -> None:
+    """A user whose home folder nobody knows."""
+    for name in ("HOME", "ATRI_CACHE", "XDG_CACHE_HOME"):
+        os.environ.pop(name, None)
+    pwd.getpwuid = {}.__getitem__
+
+
+def table_of(content: str) -> Callable[[], None]:
+    """The run's table of scores rewritten, with the SHA-256 that belongs to it."""
+
+    def rewrite() -> None:
+        written("run/retrieval.csv", content)()
+        metrics = json.loads(pathlib.Path("run/metrics.json").read_text())
+        metrics["sha256"]["retrieval.csv"] = storage.sha256_file("run/retrieval.csv")
+        pathlib.Path("run/metrics.json").write_text(json.dumps(metrics))
+
+    return rewrite
+
+
+def a_third_run(seed: int) -> Callable[[], None]:
+    """A copy of a run that says it has this seed."""
+
+    def copy() -> None:
+        shutil.copytree("run/", "third")
+        entries("third/config.json", seed=seed)()
+
+    return copy
+
+
 ONES = np.ones((2, 4), np.float32)
 SEARCH = "search dog --run run"
+MANY = "search --run run --index index --queries"
+SOUND = "search --run run --audio sounds/a.wav"
+OWN = "train --data scenes --text-encoder toy --audio-encoder "
 CASES = [
     # settings
     Case("an unknown scheme", f"{TRAIN} --scheme magic", "scheme='magic': it should be 'ml_clap', .*'kcl'"),
@@ -276,8 +326,31 @@ CASES = [
     Case("no epochs", f"{TRAIN} --epochs 0", "epochs=0: it should be greater"),
     Case("an infinite temperature", f"{TRAIN} --temperature inf", "temperature=inf: it should be a finite number"),
     Case("a temperature that is none", f"{TRAIN} --temperature nan", "temperature=nan: it should be a finite number"),
-    Case("no temperature", f"{TRAIN} --temperature 0", "temperature=0.0: it should be greater than 0"),
-    Case("a negative temperature", f"{TRAIN} --temperature=-1", "temperature=-1.0: it should be greater than 0"),
+    Case("no temperature", f"{TRAIN} --temperature 0", "temperature=0.0: it should be greater than or equal to 0.001"),
+    Case("a negative temperature", f"{TRAIN} --temperature=-1", "temperature=-1.0: it should be greater than"),
+    Case("a temperature of nearly nothing", f"{TRAIN} --temperature 1e-45", "temperature=1e-45: it should be greater"),
+    Case("a temperature without end", f"{TRAIN} --temperature 1e9", "temperature=.*: it should be less than or equal"),
+    Case("a step beyond the numbers", f"{TRAIN} --learning-rate 1e300",
+         r"learning_rate=1e\+300: it should be at most 1e\+30"),
+    Case("an empty start", f"{TRAIN} --init ''", "init='': it is empty; give a value, or leave it out"),
+    Case("an empty manifest's name", "train --data ''", "data='': it is empty"),
+    Case("an empty encoder", "train --audio-encoder ''", "audio_encoder='': it is empty"),
+    Case("an empty text encoder", "train --text-encoder ''", "text_encoder='': it is empty"),
+    Case("an empty folder", f"{TRAIN} --folder ''", "argument --folder: it is empty", 2),
+    Case("a home that is none", "train --folder ~nobody-here/x", "'~nobody-here/x': there is no such home folder", 2),
+    Case("no such module", f"{OWN}nowhere:Ear", "'nowhere:Ear': no module 'nowhere'; type the command in its folder"),
+    Case("a module of nothing", f"{OWN}:Ear", "':Ear': write module:Class"),
+    Case("a path as module", f"{OWN}a/b.py:Ear", "write module:Class, as in my_encoders:Ear"),
+    Case("a function as encoder", f"{OWN}os:system=true", "system of os is no subclass of torch.nn.Module"),
+    Case("no such class", f"{OWN}os:Ear", "Ear of os is no subclass"),
+    Case("a module that fails", f"{OWN}mine:Ear", "'mine:Ear': its module fails when imported .ZeroDivisionError",
+         prepare=written("mine.py", "1 / 0"), inside=modules_here),
+    Case("a module that leaves", f"{OWN}mine:Ear", "'mine:Ear': its module fails when imported .SystemExit",
+         prepare=written("mine.py", "raise SystemExit(0)"), inside=modules_here),
+    Case("a module without its own", f"{OWN}mine:Ear", "'mine:Ear': its module fails .*No module named 'absent'",
+         prepare=written("mine.py", "import absent"), inside=modules_here),
+    Case("a class that wants more", f"{OWN}torch.nn:Linear", "'torch.nn:Linear': it cannot be built .TypeError"),
+    Case("a module that is no encoder", f"{OWN}torch.nn:ReLU", "'torch.nn:ReLU': it has no name .str.; see atri_lib"),
     Case("an infinite step", f"{TRAIN} --learning-rate inf", "learning_rate=inf: it should be a finite number"),
     Case("everything dropped", f"{TRAIN} --dropout 1", "dropout=1.0: it should be less than 1"),
     Case("dropout that is no number", f"{TRAIN} --dropout nan", "dropout=nan: it should be"),
@@ -302,7 +375,12 @@ CASES = [
     Case("a negative chunk", f"{TRAIN} --text-chunk=-1", "text_chunk=-1: it should be greater"),
     Case("numbers of 8 bits", f"{TRAIN} --precision fp8", "precision='fp8': it should be 'fp32' or 'bf16'"),
     Case("an unknown profile", f"{TRAIN} --profile big", "argument --profile: invalid choice: 'big'", 2),
-    Case("features of open towers", "features --profile paper", "leave out --unfreeze"),
+    Case("features of open towers", "features --profile paper", "invalid choice: 'paper'", 2),
+    Case("features of five epochs", "features --epochs 5", "unrecognized arguments: --epochs 5", 2),
+    Case("resuming with another seed", "train --resume begun --seed 99", "it takes no --seed; leave that out", 2),
+    Case("resuming with a profile", "train --resume begun --profile smoke", "it takes no --profile; leave", 2),
+    Case("resuming elsewhere", "train --resume begun --folder x --epochs 3", "it takes no --epochs, --folder", 2),
+    Case("resuming nothing", "train --resume ''", "argument --resume: it is empty", 2),
     Case("a start that is nowhere", f"{TRAIN} --init nowhere", "init='nowhere': give the folder of a finished run"),
     Case("a start of another size", f"{TRAIN} --init run --width 8", "another architecture, .*expected"),
     Case("a start with a flipped bit", f"{TRAIN} --init run", "init='run': .*weights.safetensors is not what was",
@@ -355,7 +433,7 @@ CASES = [
     Case("a test sound in training", TRAIN, "train0.wav|test0.wav",
          prepare=lambda: shutil.copy("scenes/test0.wav", "scenes/train0.wav") and None),
     # runs
-    Case("no run", "evaluate nowhere", "nowhere: not a complete run .*; train it with"),
+    Case("no run", "evaluate nowhere", "nowhere: not a complete run .*; give the folder of a"),
     Case("an empty folder as run", "evaluate sounds", "sounds: not a complete run"),
     Case("a file as run", "evaluate captions.txt", "captions.txt: not a complete run"),
     Case("metrics that are null", "evaluate run", "metrics.json: a JSON object is expected, not NoneType",
@@ -389,6 +467,37 @@ CASES = [
          prepare=flipped("run/ranks.safetensors")),
     Case("a bit of the history", "evaluate run", "history.csv is not what was written",
          prepare=flipped("run/history.csv")),
+    Case("a run that was interrupted", "evaluate begun", "finish it with `python -m atri_lib train --resume begun`"),
+    Case("metrics without origin and note", "evaluate run", "rank_std: ", 0,
+         prepare=entries("run/metrics.json", origin=None, note=None)),
+    Case("scores that paint the terminal", "evaluate run", r"\\x1b\[31m\\nend: 3", 0,
+         prepare=entries("run/metrics.json", test={"\x1b[31m\nend": 3})),
+    Case("a note that paints it", "evaluate run", r"note: \\x07bell\\u202e", 0,
+         prepare=entries("run/metrics.json", note="\abell\u202e")),
+    Case("a table that paints it", "evaluate run", r"\\x1b\]0;title\\x07 +1.00", 0,
+         prepare=table_of("language,R@1\n\x1b]0;title\a,1.0\n")),
+    Case("no data to evaluate on", "evaluate run --data ''", "argument --data: it is empty", 2),
+    Case("a file as a run", "evaluate captions.txt", "captions.txt: not a complete run .*Not a directory.*; give the"),
+    # comparing
+    Case("one run alone", "compare run", "two runs are compared, not 1; for several seeds: compare RUN", 2),
+    Case("three runs", "compare run other run", "two runs are compared, not 3", 2),
+    Case("a run with itself", "compare run run", "run is given twice: name different runs"),
+    Case("a run with a link to itself", "compare run runs/../run", "is given twice"),
+    Case("a run with nothing", "compare run --with nowhere", "nowhere: not a complete run"),
+    Case("a run with one that was interrupted", "compare run begun", "train --resume begun"),
+    Case("a run with a pipe", "compare run pipe", "pipe: not a complete run"),
+    Case("a run of other languages", "compare run other", "other was tested in eng fra, run in eng .*have to be",
+         prepare=entries("other/config.json", languages=["eng", "fra"])),
+    Case("a run of other data", "compare run other", "other: its data have changed since it was trained",
+         prepare=entries("other/metrics.json", data="0" * 16)),
+    Case("a run whose data are gone", "compare run other", ": its test clips cannot be looked at .*put the data back",
+         prepare=lambda: [entries("other/metrics.json", data="0" * 16)(), entries("run/config.json", data="x")()]
+         and None),
+    Case("seeds that do not pair up", "compare run other --with third", "seeds 0, 2 do not pair up with 1: give runs",
+         prepare=a_third_run(1)),
+    Case("a seed twice", "compare run third --with other", "two runs of one side have the same seed: 0, 0",
+         prepare=a_third_run(0)),
+    Case("two runs", "compare run other", r"rank_std +\S+ +\S+ +\S+ +\S+ to \S+ +\S+ +(first|second|cannot tell)", 0),
     Case("weights missing", "evaluate run", "weights.safetensors", prepare=removed("run/weights.safetensors")),
     Case("weights cut short", "evaluate run", "weights.safetensors is not what",
          prepare=lambda: os.truncate("run/weights.safetensors", 100)),
@@ -409,22 +518,51 @@ CASES = [
     Case("a checkpoint that is text", "train --resume begun", "damaged checkpoint .*; delete it",
          prepare=written("begun/checkpoint.safetensors", "text")),
     # searching
-    Case("no query", "search --run run --folder sounds", "give either a text or --audio FILE"),
+    Case("no query", "search --run run --folder sounds", "ask one thing: a text, --audio FILE, or --queries FILE", 2),
     Case("an empty query", "search '' --run run --folder sounds", "the text '' is empty; describe a sound"),
     Case("a blank query", "search ' \t' --run run --folder sounds", "is empty; describe a sound"),
     Case("an invisible query", "search '\u200b\u200b' --run run --folder sounds", "is empty; describe a sound"),
     Case("half a character", "search 'dog \ud83d' --run run --folder sounds", "holds half of a character"),
-    Case("text and sound", f"{SEARCH} --audio sounds/a.wav", "give either a text or --audio"),
-    Case("captions for a text", f"{SEARCH} --captions captions.txt", "give --audio FILE instead"),
-    Case("nowhere to search", SEARCH, "say where to search"),
+    Case("text and sound", f"{SEARCH} --audio sounds/a.wav", "ask one thing: a text, --audio", 2),
+    Case("text and texts", f"{SEARCH} --queries captions.txt --folder sounds", "ask one thing: a text", 2),
+    Case("captions for a text", f"{SEARCH} --captions captions.txt", "give --audio FILE and no text", 2),
+    Case("captions and a folder", f"{SOUND} --captions captions.txt --folder sounds", "--captions or in sounds", 2),
+    Case("captions and an index", f"{SOUND} --captions captions.txt --index index", "--captions or in sounds", 2),
+    Case("the language of a sound", f"{SOUND} --index index --language fra", "--language is that of texts", 2),
+    Case("strict about nothing", f"{SEARCH} --index index --strict", "--strict is about the files of --folder", 2),
+    Case("nowhere to search", SEARCH, "say where to search", 2),
     Case("no results wanted", f"{SEARCH} --folder sounds -k 0", "'0' is not a whole number from 1", 2),
     Case("a query in Klingon", f"{SEARCH} --folder sounds --language tlh", "argument --language: invalid choice", 2),
+    Case("a file as folder", f"{SEARCH} --folder captions.txt", "captions.txt: this is a file; give the folder"),
+    Case("an empty name of a folder", f"{SEARCH} --folder ''", "argument --folder: it is empty", 2),
+    Case("queries that are nowhere", f"{MANY} nowhere", "No such file or directory: 'nowhere'"),
+    Case("queries in Latin-1", f"{MANY} latin1.txt", "latin1.txt:1: not UTF-8 text .*at byte 2.; save the file as"),
+    Case("queries that are blank", f"{MANY} empty.txt", "empty.txt: no queries; write one on each line"),
+    Case("queries from a pipe", f"{MANY} pipe", "pipe: not a regular file"),
+    Case("a query of 3,000 letters", f"{MANY} captions.txt", "captions.txt:3: the text 'b+' has 3000 characters",
+         prepare=written("captions.txt", "a\n\n" + "b" * 3000)),
+    Case("two queries", f"{MANY} captions.txt", "(?s)^A dog barks.:\n  .*\nRain.:\n  .*wav  [01-]", 0),
+    Case("two queries as JSON", f"{MANY} captions.txt --json -k 1",
+         r'^\{"query": "A dog barks\.", "language": "eng", "results": \[\{.*\n\{"query": "Rain\."', 0),
+    Case("queries as they are typed", f"{MANY} - --json", r'^\{"query": "dog", .*\n\{"query": "雨", .*\n$', 0,
+         inside=typed("dog\r\n\n雨".encode())),
+    Case("a typed query that is none", f"{MANY} -", "^query 2: not UTF-8 text", 3, inside=typed(b"dog\n\xff\n")),
+    Case("an invisible typed query", f"{MANY} -", "^query 1: the text .* is empty", 3,
+         inside=typed("\u200b\ndog".encode())),
+    Case("a typed query without end", f"{MANY} -", "query 1 has more than 65536 bytes", inside=typed(b"a" * 10**6)),
+    Case("nothing typed", f"{MANY} -", "^$", 0, inside=typed(b"")),
     Case("no such folder", f"{SEARCH} --folder nowhere", "nowhere: no such folder"),
     Case("a folder without sounds", f"{SEARCH} --folder run", "run: no audio files"),
     Case("only what macOS leaves", f"{SEARCH} --folder mac", "mac: no audio files",
          prepare=written("mac/._a.wav", "macOS")),
-    Case("a broken sound in the folder", f"{SEARCH} --folder sounds", "repair or move these files",
+    Case("a broken sound in the folder", f"{SEARCH} --folder sounds", "sounds/b.wav: cannot be read as audio", 3,
          prepare=written("sounds/b.wav", "text")),
+    Case("a broken sound in an index", f"{SEARCH} --folder sounds --index new", "b.wav: cannot be read", 3,
+         prepare=written("sounds/b.wav", "text"), new=("new",)),
+    Case("a broken sound when strict", f"{SEARCH} --folder sounds --strict", "1 of 4 files cannot be read: sounds/b",
+         prepare=written("sounds/b.wav", "text")),
+    Case("a broken sound alone", f"{SEARCH} --folder mac", "1 of 1 files cannot be read: mac/b.wav",
+         prepare=written("mac/b.wav", "text")),
     Case("an index over a sound", f"{SEARCH} --folder sounds --index sounds/a.wav", "sounds/a.wav: not an index"),
     Case("an index over captions", f"{SEARCH} --folder sounds --index captions.txt", "captions.txt: not an index"),
     Case("an index over a folder", f"{SEARCH} --folder sounds --index scenes", "scenes: not an index .*regular file"),
@@ -445,12 +583,25 @@ CASES = [
          prepare=index_of(ONES, meta=False)),
     Case("a sound that is nowhere", "search --run run --index index --audio x.wav", "x.wav: no such audio file"),
     Case("a sound that is text", "search --run run --index index --audio captions.txt", "cannot be read as audio"),
-    Case("captions that are no UTF-8", "search --run run --audio sounds/a.wav --captions latin1.txt", "save it as"),
-    Case("no captions", "search --run run --audio sounds/a.wav --captions empty.txt", "one caption a line"),
+    Case("captions that are no UTF-8", f"{SOUND} --captions latin1.txt", "latin1.txt:1: not UTF-8 text .*save the"),
+    Case("captions in UTF-16", f"{SOUND} --captions captions.txt", "captions.txt:1: not UTF-8 text",
+         prepare=written("captions.txt", "a dog\n".encode("utf-16"))),
+    Case("captions with one of Latin-1", f"{SOUND} --captions captions.txt", "captions.txt:3: not UTF-8 text",
+         prepare=written("captions.txt", b"a\r\n\r\nK\xfcche")),
+    Case("a caption of 3,000 letters", f"{SOUND} --captions captions.txt", "captions.txt:2: .* has 3000 characters",
+         prepare=written("captions.txt", "a\n" + "b" * 3000)),
+    Case("an invisible caption to find", f"{SOUND} --captions captions.txt", "captions.txt:1: the text .* is empty",
+         prepare=written("captions.txt", "\u200b\na\n")),
+    Case("captions with other ends of lines", f"{SOUND} --captions captions.txt",
+         r"(?s)^(?=.*a\\x0cb\\u2028c\\x85d\\re  [01-])(?=.*Rain  [01-]).*$", 0,
+         prepare=written("captions.txt", "\ufeffa\x0cb\u2028c\x85d\re\r\n\nRain\n")),
+    Case("no captions", f"{SOUND} --captions empty.txt", "empty.txt: no captions; write one caption on each line"),
     Case("captions from a pipe", "search --run run --audio sounds/a.wav --captions pipe", "pipe: not a regular file"),
     # translating, composing
     Case("nothing to translate", "translate nowhere.txt --out x.csv", "nowhere.txt"),
-    Case("Latin-1 to translate", "translate latin1.txt --out x.csv", "latin1.txt: not UTF-8 text"),
+    Case("Latin-1 to translate", "translate latin1.txt --out x.csv", "latin1.txt:1: not UTF-8 text"),
+    Case("a long caption to translate", "translate captions.txt --out x.csv", "captions.txt:2: .* has 3000 characters",
+         prepare=written("captions.txt", "a\n" + "b" * 3000)),
     Case("blanks to translate", "translate empty.txt --out x.csv", "empty.txt: no captions; write one"),
     Case("translation over its source", "translate captions.txt --out captions.txt", "would replace the captions"),
     Case("translation over a link to it", "translate captions.txt --out x", "would replace the captions",
@@ -462,12 +613,40 @@ CASES = [
          inside=setting("ATRI_OFFLINE", "1")),
     Case("no training scenes", "scenes --out x --train 0", "'0' is not a whole number from 1", 2),
     Case("scenes of a seed of 2^45", f"scenes --out x --seed {2**45}", "is not a whole number from 0 to 4294967295", 2),
+    Case("scenes without a place", "scenes", "the following arguments are required: --out", 2),
+    Case("scenes in an empty name", "scenes --out ''", "argument --out: it is empty", 2),
+    Case("a squared number of scenes", "scenes --out x --train ²", "'²' is not a whole number", 2),
+    Case("half a scene", "scenes --out x --val 0.5", "'0.5' is not a whole number", 2),
+    Case("an empty seed", "scenes --out x --seed ''", "'' is not a whole number from 0", 2),
+    Case("an empty name to translate", "translate '' --out x.csv", "argument captions: it is empty", 2),
+    Case("translation into an empty name", "translate captions.txt --out ''", "argument --out: it is empty", 2),
+    Case("an empty model", "translate captions.txt --out x.csv --model ''", "argument --model: it is empty", 2),
+    Case("no language to translate to", "translate captions.txt --out x.csv --to", "expected at least one", 2),
+    Case("a folder to translate", "translate sounds --out x.csv", "sounds: not a regular file"),
+    Case("features of an empty name", "features --data ''", "data='': it is empty"),
+    Case("features of nothing", "features --data nowhere", "nowhere: no such manifest|nowhere.*no such"),
+    Case("features of text", "features --data captions.txt", "captions.txt:1: .*JSON"),
+    Case("features of an unknown encoder", "features --audio-encoder bert", "unknown encoder 'bert': use one of"),
+    Case("features without English", "features --languages fra", "English .eng. comes first"),
+    Case("features of no parts", "features --parts 0", "parts=0: it should be greater"),
+    Case("a doctor with a patient", "doctor run", "unrecognized arguments: run", 2),
+    Case("an empty name of a run", "evaluate ''", "argument RUN: it is empty", 2),
+    Case("an empty run to compare", "compare run ''", "argument RUN: it is empty", 2),
+    Case("nothing after --with", "compare run --with", "expected at least one argument", 2),
+    Case("an empty run to search with", "search dog --index index --run ''", "argument --run: it is empty", 2),
+    Case("an empty index", f"{SEARCH} --index ''", "argument --index: it is empty", 2),
+    Case("an empty sound", "search --run run --index index --audio ''", "argument --audio: it is empty", 2),
+    Case("a number of results in words", f"{SEARCH} --index index -k five", "'five' is not a whole number", 2),
     Case("no command", "", "the following arguments are required: COMMAND", 2),
     Case("an unknown command", "fly", "invalid choice: 'fly'", 2),
     # the machine
     Case("a cache that cannot be made", "train --audio-encoder toy --text-encoder toy --data scenes",
          "captions.txt/cache.*: the cache cannot be made there .* set ATRI_CACHE",
          inside=setting("ATRI_CACHE", "captions.txt/cache")),
+    Case("no home folder", "train --data scenes", "has no home folder for the cache; set ATRI_CACHE",
+         inside=homeless),
+    Case("a doctor without a home", "doctor", "missing cache: .*no home folder .*\n +fix: .*set ATRI_CACHE", 0,
+         inside=homeless),
     Case("a doctor without cache", "doctor", "missing cache: .*the cache cannot be made there", 0,
          inside=setting("ATRI_CACHE", "captions.txt/cache")),
     Case("a doctor with a read-only cache", "doctor", "cache: .*read-only: finished runs can be loaded", 0,
@@ -484,7 +663,7 @@ CASES = [
     Case("a reader that has gone", "evaluate run", "^$", 141, inside=reader_gone),
     Case("an interruption", "evaluate run", "interrupted; run it again to go on", 130,
          inside=lambda: setattr(__main__, "COMMANDS", __main__.COMMANDS | {
-             "evaluate": (*__main__.COMMANDS["evaluate"][:3], interrupted)})),
+             "evaluate": dataclasses.replace(__main__.COMMANDS["evaluate"], run=interrupted)})),
     Case("a terminal of ASCII", f"{SEARCH} --index index", r"\\u96e8.wav", 0, encoding="ascii"),
     Case("JSON for ASCII", f"{SEARCH} --index index --json", r'"\\u96e8.wav"', 0, encoding="ascii"),
     Case("names that paint the terminal", f"{SEARCH} --index index", r"esc\\x1b\[31m.wav", 0),
@@ -546,7 +725,7 @@ def test_it_ends_with_a_code_and_a_line_and_spoils_nothing(case, world, monkeypa
         copy = pathlib.Path(place) / "world"
         shutil.copytree(world, copy, symlinks=True, copy_function=shutil.copy2, ignore=lambda *_: ["pipe"])
         os.mkfifo(copy / "pipe")
-        for link in ("run", "begun"):
+        for link in ("run", "other", "begun"):
             name = (copy / link).readlink().name
             (copy / link).unlink()
             os.symlink(pathlib.Path("runs") / name, copy / link)

@@ -1,10 +1,13 @@
 """Search: the nearest entries by cosine, and an index that is read as it was written."""
 
+import io
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from atri_lib.__main__ import main
 from atri_lib.languages import UnknownLanguage
 from atri_lib.search import Index, Searcher, SearchError, index_folder, index_sentences
 from atri_lib.training import Run, TrainConfig, fit
@@ -110,8 +113,8 @@ def test_sounds_and_sentences_become_unit_vectors_of_the_runs_space(searcher, ru
 
 
 def test_a_folder_is_searched_by_the_same_numbers_as_each_sound(searcher, sounds):
-    index = index_folder(searcher, sounds)
-    assert index.names == ("a.flac", "b.wav", "more/c.WAV") and index.weights == searcher.weights
+    index, broken = index_folder(searcher, sounds)
+    assert broken == [] and index.names == ("a.flac", "b.wav", "more/c.WAV") and index.weights == searcher.weights
     query = searcher.embed_texts(["a big dog"], "eng")[0]
     found = dict(index.nearest(query, 9))
     for name in index.names:
@@ -136,13 +139,46 @@ def test_what_is_no_text_is_refused(searcher, text):
         searcher.embed_texts(["a dog"], "xx")
 
 
-def test_the_broken_sounds_of_a_folder_are_named(searcher, sounds):
+def test_the_broken_sounds_of_a_folder_are_listed_and_the_others_indexed(searcher, sounds):
     (sounds / "d.wav").write_text("text")
     (sounds / "e.mp3").write_bytes(b"")
-    with pytest.raises(SearchError, match=r"(?s)d\.wav: .*e\.mp3: .*repair or move"):
-        index_folder(searcher, sounds)
+    index, broken = index_folder(searcher, sounds)
+    assert index.names == ("a.flac", "b.wav", "more/c.WAV") and len(index.embeddings) == 3
+    assert [line.partition(": ")[0] for line in broken] == [str(sounds / "d.wav"), str(sounds / "e.mp3")]
+    with pytest.raises(SearchError, match=r"d\.wav: .*e\.mp3: "):
+        index_folder(searcher, sounds, strict=True)
     with pytest.raises(SearchError, match="nowhere: no such folder"):
         index_folder(searcher, sounds / "nowhere")
     (sounds / "empty").mkdir()
     with pytest.raises(SearchError, match="empty: no audio files"):
         index_folder(searcher, sounds / "empty")
+
+
+class Translator(Reader):
+    """A reader whose vector depends on the language too, as SONAR's does."""
+
+    def embed(self, sentences, language):
+        return super().embed(sentences, language) + (language == "fra") * torch.arange(10)
+
+
+def test_a_text_encoder_that_reads_the_language_is_told_from_one_that_does_not(run, searcher, monkeypatch):
+    assert not searcher.reads_language("a dog")
+    monkeypatch.setattr("atri_lib.search.build_encoders", lambda *names: (Ear(), Translator()))
+    assert Searcher(run).reads_language("a dog")
+
+
+@pytest.mark.parametrize("encoder", [Reader, Translator])
+@pytest.mark.parametrize("asked", ["typed", "file", "text"])
+@pytest.mark.parametrize("language", [[], ["--language", "eng"]])
+def test_an_assumed_language_is_said_once_where_it_matters(
+    run, sounds, monkeypatch, capsys, tmp_path_factory, encoder, asked, language
+):
+    monkeypatch.setattr("atri_lib.search.build_encoders", lambda *names: (Ear(), encoder()))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a dog\na bird\n")))
+    queries = tmp_path_factory.mktemp("queries") / "queries.txt"
+    queries.write_text("a dog\na bird\n")
+    question = {"typed": ["--queries", "-"], "file": ["--queries", str(queries)], "text": ["a dog"]}[asked]
+    assert main(["search", "--run", str(run.path), "--folder", str(sounds), *question, *language]) == 0
+    out, err = capsys.readouterr()
+    assert err.count("eng is assumed; --language CODE names another") == (encoder is Translator and not language)
+    assert out.count("a.flac") == (1 if asked == "text" else 2)

@@ -26,7 +26,12 @@ def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
 
 
 def report_unknown(splits: Mapping[str, Dataset], text_encoder) -> None:
-    """Say on stderr, a line per split and language, which captions hold what the encoder does not know."""
+    """Say on stderr, a line per split and language, which captions hold what the encoder does not know.
+
+    An encoder from outside the library need not be able to tell.
+    """
+    if not hasattr(text_encoder, "unknown_pieces"):
+        return
     for split, dataset in splits.items():
         for code, count, share, examples in unknown_captions(dataset, text_encoder).itertuples(index=False):
             print(

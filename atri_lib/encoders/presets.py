@@ -1,6 +1,53 @@
-"""The encoders of each preset, by name."""
+"""The encoders of each preset, by name, and encoders of your own.
+
+A name is one of AUDIO_ENCODERS or TEXT_ENCODERS, or `module:Class` for an encoder that is not part
+of this library:
+
+    python -m atri_lib train --audio-encoder my_encoders:Ear --text-encoder my_encoders:Reader
+
+`module` is imported as Python finds it, in the folder where the command is typed or in PYTHONPATH.
+`Class` is called without arguments, or with one text: `my_encoders:Ear=weights.safetensors` calls
+`Ear("weights.safetensors")`. The name is kept in the run (config.json), so that `evaluate`, `search`
+and `train --resume` build the same encoder again. They run the code of that module.
+
+What an encoder has to have. Both are subclasses of torch.nn.Module with
+
+    name: str         short, for messages and keys
+    dim: int          width of what it returns
+    fingerprint: str  changes whenever its outputs do, since it names cached features;
+                      `fingerprint = property(atri_lib.encoders.weights.fingerprint)` makes it
+                      from the name and the weights
+
+An audio encoder has
+
+    forward(waveform) -> patches
+        waveform: float32 [N, samples], 16 kHz, mono, in [-1, 1]; clips of one length
+        patches: float32 [N, P, dim] in the order of time; P is 1 or more, and follows from the
+        length. They are averaged in `--parts` equal parts of the clip.
+
+A text encoder has
+
+    embed(sentences, language="eng") -> vectors
+        sentences: a list of str in one language; language: ISO 639-3, one of
+        `atri_lib.languages.CODES`; vectors: float32 [N, dim], without gradient
+
+Optional:
+
+    blocks               list of modules, first to last; `--unfreeze audio=2` opens the last two
+    tokenize(sentences, language) and forward(**tokens) -> [N, dim]
+                         of a text encoder that is to be trained (`--unfreeze text=...`): tokens
+                         are tensors [N, L] by name, filled up with zeros; one is called "mask",
+                         bool, true where a token is. `atri_lib.encoders.text.embed` then serves
+                         as `embed`
+    unknown_pieces(sentences, language) -> list of lists of str
+                         what of each sentence the vocabulary does not know; it is reported
+
+An encoder returns the same for the same input and does not depend on the rest of the batch.
+`examples/clap_encoder.py` wraps the CLAP model of transformers in this way.
+"""
 
 import functools
+import importlib
 from collections.abc import Callable, Mapping
 
 from torch import nn
@@ -18,30 +65,104 @@ TEXT_ENCODERS = {
     "sonar": lambda *source: encoders.SonarText.pretrained(*source),
 }
 PRESETS = {"mini": ("yamnet", "use"), "paper": ("ced-base", "sonar")}  # audio, text
+# What an encoder from outside needs, by side: attribute -> its kind.
+CONTRACT = {
+    "audio": {"name": str, "dim": int, "fingerprint": str},
+    "text": {"name": str, "dim": int, "fingerprint": str, "embed": Callable},
+}
 
 
-def build_encoders(preset: str, audio: str | None = None, text: str | None = None) -> tuple[nn.Module, nn.Module]:
+def build_encoders(
+    preset: str, audio: str | None = None, text: str | None = None
+) -> tuple[nn.Module, nn.Module]:
     """The pretrained (audio, text) encoders of a preset, either one replaced by name.
 
-    A name is one of AUDIO_ENCODERS or TEXT_ENCODERS; ced-SIZE and sonar take their checkpoint from the hub, or from
-    where "ced-tiny=PATH" says: a file, a folder or another hub id. Raises ValueError naming the choices; each encoder
-    raises its own error when its weights cannot be had.
+    A name is one of AUDIO_ENCODERS or TEXT_ENCODERS; ced-SIZE and sonar take their checkpoint from
+    the hub, or from where "ced-tiny=PATH" says: a file, a folder or another hub id. Or it is
+    "module:Class" or "module:Class=TEXT" (see above). Raises ValueError naming the choices, or what
+    an encoder of your own lacks; each encoder raises its own error when its weights cannot be had.
     """
-    return tuple(build() for build in encoder_builders(preset, audio, text))
+    audio_builder, text_builder = encoder_builders(preset, audio, text)
+    return audio_builder(), text_builder()
 
 
-def encoder_builders(preset: str, audio: str | None = None, text: str | None = None) -> list[Callable[[], nn.Module]]:
-    """What build_encoders calls: the names are checked, no weights are read. Raises ValueError naming the choices."""
+def encoder_builders(
+    preset: str, audio: str | None = None, text: str | None = None
+) -> list[Callable[[], nn.Module]]:
+    """What build_encoders calls: the names are checked, no weights are read.
+
+    Raises ValueError naming the choices, or what module:Class lacks.
+    """
     if preset not in PRESETS:
         raise ValueError(f"preset={preset!r}: use one of {', '.join(PRESETS)}")
-    own_audio, own_text = PRESETS[preset]
-    return [_builder(audio or own_audio, AUDIO_ENCODERS), _builder(text or own_text, TEXT_ENCODERS)]
+    preset_audio, preset_text = PRESETS[preset]
+    return [
+        _builder(audio or preset_audio, AUDIO_ENCODERS),
+        _builder(text or preset_text, TEXT_ENCODERS),
+    ]
 
 
 def _builder(given: str, known: Mapping[str, Callable[..., nn.Module]]) -> Callable[[], nn.Module]:
     name, equals, source = given.partition("=")
+    if ":" in name:
+        side = "audio" if known is AUDIO_ENCODERS else "text"
+        return _own_builder(given, side)
     if name not in known:
-        raise ValueError(f"unknown encoder {name!r}: use one of {', '.join(known)}")
+        choices = f"{', '.join(known)}, or your own as module:Class"
+        raise ValueError(f"unknown encoder {name!r}: use one of {choices}")
     if equals and (not source or not name.startswith(("ced", "sonar"))):
-        raise ValueError(f"encoder {given!r}: only ced-SIZE=PATH and sonar=PATH name a checkpoint")
+        raise ValueError(
+            f"encoder {given!r}: only ced-SIZE=PATH and sonar=PATH name a checkpoint"
+        )
     return functools.partial(known[name], *([source] if source else []))
+
+
+def _own_builder(given: str, side: str) -> Callable[[], nn.Module]:
+    """What builds an encoder from outside the library, "module:Class" or "module:Class=TEXT"."""
+    name, equals, argument = given.partition("=")
+    module, _, attribute = name.partition(":")
+    found = _own_class(given, module, attribute)
+    arguments = [argument] if equals else []
+
+    def build() -> nn.Module:
+        try:
+            encoder = found(*arguments)
+        except (ValueError, OSError, RuntimeError, MemoryError):
+            raise
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise ValueError(f"encoder {given!r}: it cannot be built ({why})") from error
+        for wanted, kind in CONTRACT[side].items():
+            if not isinstance(getattr(encoder, wanted, None), kind):
+                message = f"it has no {wanted} ({kind.__name__.lower()})"
+                raise ValueError(f"encoder {given!r}: {message}; see atri_lib.encoders.presets")
+        return encoder
+
+    return build
+
+
+def _own_class(given: str, module: str, attribute: str) -> type[nn.Module]:
+    """The class that is named; only a subclass of nn.Module is ever called.
+
+    A name may come from a run folder, and so from somebody else.
+    """
+    if not all(part.isidentifier() for part in [*module.split("."), attribute]):
+        raise ValueError(f"encoder {given!r}: write module:Class, as in my_encoders:Ear")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in _parents(module):
+            fix = "type the command in its folder, or add that to PYTHONPATH"
+            raise ValueError(f"encoder {given!r}: no module {module!r}; {fix}") from error
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(f"encoder {given!r}: its module fails when imported ({why})") from error
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        message = f"{attribute} of {module} is no subclass of torch.nn.Module"
+        raise ValueError(f"encoder {given!r}: {message}; see atri_lib.encoders.presets")
+    return found
+
+
+def _parents(module: str) -> list[str]:
+    """A module's name and those of the packages that hold it."""
+    parts = module.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]

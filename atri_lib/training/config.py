@@ -21,6 +21,9 @@ PROFILES = {
 }  # fmt: skip
 
 
+LARGEST_RATE = 1e30
+
+
 def _english_first(codes: tuple[str, ...]) -> tuple[str, ...]:
     for code in codes:
         language(code)
@@ -29,7 +32,24 @@ def _english_first(codes: tuple[str, ...]) -> tuple[str, ...]:
     return codes
 
 
-Path = Annotated[str, BeforeValidator(lambda path: os.fspath(path) if isinstance(path, os.PathLike) else path)]
+def _as_text(path: object) -> object:
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
+def _filled(text: str) -> str:
+    if not text:
+        raise ValueError("it is empty; give a value, or leave it out")
+    return text
+
+
+def _single_precision(rate: float) -> float:
+    if rate > LARGEST_RATE:
+        raise ValueError(f"it should be at most {LARGEST_RATE}, numbers of single precision end soon after")
+    return rate
+
+
+Filled = Annotated[str, AfterValidator(_filled)]
+Path = Annotated[Filled, BeforeValidator(_as_text)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -60,9 +80,13 @@ class TrainConfig:
     ] = CODES
     seed: Annotated[Seed, Field(description="start, order of clips and draws of languages follow from it")] = 0
     preset: Annotated[str, Field(description="encoders: mini (laptop), paper (GPU, models of a hub)")] = "mini"
-    text_encoder: Annotated[str | None, Field(description="instead of the preset's: use, e5, sonar, sonar=PATH")] = None
+    text_encoder: Annotated[
+        Filled | None,
+        Field(description="instead of the preset's: use, e5, sonar, sonar=PATH, or your own module:Class"),
+    ] = None
     audio_encoder: Annotated[
-        str | None, Field(description="instead of the preset's: yamnet, ced-SIZE, ced-SIZE=PATH")
+        Filled | None,
+        Field(description="instead of the preset's: yamnet, ced-SIZE, ced-SIZE=PATH, or your own module:Class"),
     ] = None
     data: Annotated[Path | None, Field(description="manifest, or its folder; else scenes are composed")] = None
     scenes: Annotated[
@@ -72,9 +96,16 @@ class TrainConfig:
     epochs: Annotated[Positive, Field(description="passes over the training clips")] = 30
     batch_size: Annotated[int, Field(ge=2, description="clips a step contrasts; a contrastive loss needs 2")] = 100
     optimizer: Annotated[Literal["adam", "sgd"], Field(description="how weights follow the gradient")] = "adam"
-    learning_rate: Annotated[PositiveFloat, Field(description="step size at the start")] = 1e-3
+    learning_rate: Annotated[
+        PositiveFloat,
+        AfterValidator(_single_precision),
+        Field(json_schema_extra={"maximum": LARGEST_RATE}, description="step size at the start"),
+    ] = 1e-3
     schedule: Annotated[Literal["cosine", "constant"], Field(description="step size over the run")] = "cosine"
-    temperature: Annotated[PositiveFloat, Field(description="divides the cosines (the paper: 0.07)")] = 0.1
+    temperature: Annotated[
+        float,
+        Field(ge=1e-3, le=1e3, allow_inf_nan=False, description="divides the cosines (the paper: 0.07)"),
+    ] = 0.1
     learn_temperature: Annotated[bool, Field(description="train the temperature too")] = False
     width: Annotated[Positive, Field(description="dimensions of the shared space")] = 256
     hidden: Annotated[Positive, Field(description="units between the two layers of a projection")] = 512

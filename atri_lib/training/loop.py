@@ -53,7 +53,9 @@ def train(
         )
     batch = together // launch.num_processes
     steps = len(source) // (batch * launch.num_processes)
-    bar = progress(range(begin, epochs or config.epochs), f"{config.scheme} seed {config.seed}", unit="epoch")
+    label = f"{config.scheme} seed {config.seed}"
+    end = epochs or config.epochs
+    bar = progress(range(begin, end), label, total=end, unit="epoch", initial=begin)
     for epoch in bar:
         started, losses = time.perf_counter(), []
         order, captions = _epoch_order(config.seed, epoch, source)

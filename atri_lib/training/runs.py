@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import platform
+import shlex
 import shutil
 import time
 from collections.abc import Sequence
@@ -240,8 +241,15 @@ def _read(path: pathlib.Path, loaded: bool) -> Run:
         table = pd.read_csv(path / FILES[3], index_col="language")
         scores = Scores(ranks["t2a"], ranks["a2t"], table, metrics["test"])
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise RunError(f"{path}: not a complete run ({error}); train it with load_or_train or Run.resume") from error
+        raise RunError(f"{path}: not a complete run ({error}); {_advice(path)}") from error
     return Run(path, config, history, metrics, scores, loaded)
+
+
+def _advice(path: pathlib.Path) -> str:
+    """What to do about a folder that is no complete run."""
+    if (path / "config.json").is_file() and not (path / "metrics.json").exists():
+        return f"finish it with `python -m atri_lib train --resume {shlex.quote(str(path))}`"
+    return "give the folder of a finished run, or train it with `python -m atri_lib train`"
 
 
 def _accelerator() -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from atri_lib.progress import progress
 from atri_lib.schemes import SCHEMES, clip_order
 from atri_lib.training import TrainConfig, TrainingDiverged, build_model
 from atri_lib.training.loop import _epoch_order, train
@@ -104,3 +105,17 @@ def test_a_loss_that_is_not_finite_names_its_epoch_and_step(toy, tmp_path):
 def test_the_order_of_an_epoch_is_the_one_that_schemes_know(toy):
     source = toy(clips=40, captions_per_clip=2).splits["train"]
     assert np.array_equal(_epoch_order(3, 5, source)[0].numpy(), clip_order(40, 3, 5))
+
+
+def test_the_bar_of_a_resumed_run_counts_from_the_first_epoch(toy, tmp_path, monkeypatch):
+    config, seen = TrainConfig(epochs=6, **PLAIN | {"checkpoint_every": 4}), []
+
+    def bar(*given, **options):
+        seen.append(progress(*given, **options))
+        return seen[-1]
+
+    monkeypatch.setattr("atri_lib.training.loop.progress", bar)
+    monkeypatch.delenv("ATRI_PROGRESS")
+    trained(config, toy(), tmp_path)  # leaves the checkpoint of epoch 4
+    trained(config, toy(), tmp_path)
+    assert [(one.initial, one.total, one.n) for one in seen] == [(0, 6, 6), (4, 6, 6)]

@@ -1,0 +1,174 @@
+"""`features`, `train`, `evaluate` and `compare`: runs, and what they are worth."""
+
+import argparse
+
+from atri_lib.commands.base import (
+    DONE,
+    Command,
+    UsageError,
+    as_text,
+    filled,
+    one_line,
+    path,
+    say,
+    table,
+)
+from atri_lib.commands.settings import (
+    DATA_SETTINGS,
+    add_schemes,
+    add_settings,
+    config_of,
+    flag,
+    given_settings,
+)
+
+
+def _features_options(parser: argparse.ArgumentParser) -> None:
+    add_settings(parser, DATA_SETTINGS)
+
+
+def _features(options: argparse.Namespace) -> int:
+    from atri_lib.training import data_origin, load_data
+
+    data = load_data(config_of(options))
+    shapes = {}
+    for split, source in data.splits.items():
+        shapes[split] = [list(source.audio.shape), list(source.text.shape)]
+    result = {"data": data.checksum, "origin": data_origin(data)}
+    say(options, result | {"audio and text features": shapes})
+    return DONE
+
+
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folder", type=path, metavar="FOLDER", help="where runs are kept (default: the cache)")
+    parser.add_argument(
+        "--resume", type=path, metavar="RUN", help="finish an interrupted run folder instead"
+    )
+    add_schemes(parser)
+    add_settings(parser)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from atri_lib.training import Run, load_data, load_or_train
+
+    if options.resume:
+        given = [*given_settings(options)]
+        given += [name for name in ("profile", "folder") if getattr(options, name) is not None]
+        if given:
+            flags = ", ".join(map(flag, given))
+            message = f"--resume finishes a run as it was begun, so it takes no {flags}"
+            raise UsageError(f"{message}; leave that out, or train another run without --resume")
+        run = Run.resume(options.resume)
+    else:
+        config = config_of(options)
+        run = load_or_train(config, load_data(config), folder=options.folder)
+    say(options, {"run": str(run.path), "what": str(run)} | run.metrics)
+    return DONE
+
+
+def _evaluate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", type=path, metavar="RUN", help="folder of a finished run")
+    parser.add_argument(
+        "--data",
+        type=filled,
+        metavar="MANIFEST",
+        help="manifest whose test split is scored instead of the run's"
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from atri_lib.training import Run, data_origin, load_data, score
+
+    run = Run.load(options.run_folder)
+    if options.data:
+        data = load_data(run.config.replace(data=options.data), splits=("test",))
+        scores = score(run.model(data), data.splits["test"])
+        about = {"origin": data_origin(data) or options.data}
+    else:
+        scores = run.scores
+        about = {name: run.metrics[name] for name in ("origin", "note") if run.metrics.get(name)}
+    rows = [[scores.table.index.name, *scores.table.columns]]
+    for language, values in zip(scores.table.index, scores.table.to_numpy(), strict=True):
+        rows.append([language, *map(_rounded, values)])
+    result = {"test": scores.summary, "languages": scores.table.to_dict("index")} | about
+    say(options, result, f"{table(rows)}\n\n{as_text(scores.summary | about)}")
+    return DONE
+
+
+def _rounded(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _compare_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=path,
+        metavar="RUN",
+        help="two finished runs; or, before --with, the seeds of the first setting",
+    )
+    parser.add_argument(
+        "--with",
+        nargs="+",
+        type=path,
+        dest="others",
+        metavar="RUN",
+        help="the same seeds of the other setting",
+    )
+
+
+def _compare(options: argparse.Namespace) -> int:
+    if options.others is None and len(options.runs) != 2:
+        raise UsageError(
+            f"two runs are compared, not {len(options.runs)}; "
+            "for several seeds: compare RUN RUN ... --with RUN RUN ..."
+        )
+    from atri_lib.compare import compare_runs
+    from atri_lib.training import Run
+
+    first, second = options.runs, options.others
+    if second is None:
+        first, second = first[:1], first[1:]
+    compared = compare_runs([Run.load(run) for run in first], [Run.load(run) for run in second])
+    rows = [["", "first", "second", "difference", "95 % interval", "p", "better"]]
+    for one in compared:
+        p = "< 0.001" if one.p_value < 0.001 else f"{one.p_value:.3f}"
+        interval = f"{one.low:.2f} to {one.high:.2f}"
+        values = [f"{value:.2f}" for value in (one.first, one.second, one.difference)]
+        rows.append([one.measure, *values, interval, p, one.better or "cannot tell"])
+    names = {"first": first, "second": second}
+    lines = [f"{name}: {one_line(' '.join(map(str, runs)))}" for name, runs in names.items()]
+    result = {name: [str(run) for run in runs] for name, runs in names.items()}
+    result["measures"] = {one.measure: one.as_dict() for one in compared}
+    say(options, result, "\n".join([*lines, "", table(rows)]))
+    return DONE
+
+
+FEATURES = Command(
+    name="features",
+    summary="Compute and cache what the frozen encoders say of a dataset.",
+    example="--data my_sounds",
+    add_options=_features_options,
+    run=_features,
+)
+TRAIN = Command(
+    name="train",
+    summary="Train one scheme; a finished run with the same key is loaded instead.",
+    example="--scheme kcl --epochs 30 --seed 0",
+    add_options=_train_options,
+    run=_train,
+)
+EVALUATE = Command(
+    name="evaluate",
+    summary="Recall and consistency of a run, on its test split or on other data.",
+    example="RUN --json",
+    add_options=_evaluate_options,
+    run=_evaluate,
+)
+COMPARE = Command(
+    name="compare",
+    summary="Is one run better than another? Differences on the same test clips, with intervals.",
+    example="RUN RUN --with RUN RUN",
+    add_options=_compare_options,
+    run=_compare,
+)
