@@ -163,6 +163,7 @@ def _dissolve(holder: pathlib.Path) -> None:
 def _write_error(error: Exception, target: pathlib.Path) -> Exception:
     """The error itself, or DiskFull: other libraries say it in words of their own, or not at all."""
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    full = full or isinstance(error, DiskFull)  # of a file in a folder that is written
     full = full or any(words in str(error) for words in ("No space left", "File too large"))
     vague = isinstance(error, (OSError, RuntimeError))
     if full or (vague and shutil.disk_usage(target.parent).free < ROOM):
