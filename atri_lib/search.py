@@ -88,7 +88,8 @@ class Index:
         if os.path.lexists(path):
             Index.load(path)
         with storage.atomic_path(path) as partial:
-            meta = {"names": json.dumps(self.names, ensure_ascii=False), "weights": self.weights}
+            meta = {"names": json.dumps(self.names), "weights": self.weights}
+            meta["checksum"] = storage.checksum(meta, self.embeddings)
             save_file({"embeddings": self.embeddings}, partial, meta)
 
     @classmethod
@@ -96,8 +97,13 @@ class Index:
         """Read what save wrote. Raises SearchError for a file that is none."""
         try:
             with safe_open(storage.regular(path), "numpy") as stored:
-                meta = stored.metadata()
-                return cls(json.loads(meta["names"]), stored.get_tensor("embeddings"), meta["weights"])
+                meta = stored.metadata() or {}
+                vectors, written = stored.get_tensor("embeddings"), meta.pop("checksum", None)
+            if written is None:
+                raise ValueError("it has no checksum, so it is none or of an earlier version")
+            if written != storage.checksum(meta, vectors):
+                raise ValueError("its content does not match its checksum")
+            return cls(json.loads(meta["names"]), vectors, meta["weights"])
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
             fix = "name another file, or build it with `search --folder FOLDER --index FILE`"
             raise SearchError(f"{path}: not an index ({error}); {fix}") from error

@@ -1,6 +1,7 @@
 """Search: the nearest entries by cosine, and an index that is read as it was written."""
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -27,9 +28,24 @@ def test_an_index_is_read_as_it_was_written(tmp_path):
     read = Index.load(tmp_path / "index")
     assert (tuple(read.names), read.weights) == (INDEX.names, INDEX.weights)
     assert np.array_equal(read.embeddings, INDEX.embeddings)
+    odd = os.fsdecode(b"K\xfcche.wav")  # a file name that is not UTF-8
+    Index((odd,), np.ones((1, 2), np.float32), "weights").save(tmp_path / "odd")
+    assert list(Index.load(tmp_path / "odd").names) == [odd]
     (tmp_path / "other").write_bytes(b"no index")
     with pytest.raises(SearchError, match="not an index"):
         Index.load(tmp_path / "other")
+
+
+def test_every_byte_of_an_index_is_noticed(tmp_path):
+    INDEX.save(tmp_path / "index")
+    content = (tmp_path / "index").read_bytes()
+    for place in range(len(content)):
+        for bit in (0, 3, 6):
+            changed = bytearray(content)
+            changed[place] ^= 1 << bit
+            (tmp_path / "index").write_bytes(changed)
+            with pytest.raises(SearchError, match="index: not an index .*build it with `search"):
+                Index.load(tmp_path / "index")
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,11 @@ from atri_lib.storage import (
     clean_leftovers,
     locked,
     read_json,
+    read_sealed,
+    settle,
     syntax_hash,
     write_json,
+    write_sealed,
 )
 
 
@@ -111,6 +114,12 @@ def test_the_cache_may_be_named_from_home_and_what_cannot_be_made_is_explained(t
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(OSError, match="file/cache: the cache cannot be made there .* set ATRI_CACHE"):
         cache_dir()
+    monkeypatch.delenv("ATRI_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**30)  # a user whom /etc/passwd does not know
+    with pytest.raises(OSError, match="no home directory is known.; set ATRI_CACHE to a folder"):
+        cache_dir()
 
 
 def test_json_is_strict_both_ways(tmp_path):
@@ -123,6 +132,54 @@ def test_json_is_strict_both_ways(tmp_path):
     assert not (tmp_path / "x.json").exists()
     write_json(tmp_path / "x.json", {"é": 1.5})
     assert read_json(tmp_path / "x.json") == {"é": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"loss": 1e999}', "1e999 is not a finite number"),
+        (b'{"loss": [-1e999]}', "-1e999 is not a finite number"),
+        (b'{"loss": 1, "loss": 2}', "the key 'loss' comes twice"),
+        (b'{"test": {"mrv": 1, "mrv": 1}}', "the key 'mrv' comes twice"),
+        (b'{"a":' * 10**5, "nested too deeply"),
+        (b'{"a": "\xff"}', "codec can't decode"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "4300 digits"),
+        (b"", "Expecting value"),
+        (b"[]", "a JSON object is expected, not list"),
+    ],
+)
+def test_json_that_is_none_or_says_two_things_is_named(tmp_path, content, message):
+    (tmp_path / "read.json").write_bytes(content)
+    with pytest.raises(ValueError, match=f"read.json: .*{message}"):
+        read_json(tmp_path / "read.json")
+
+
+def test_json_without_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(OSError, match="pipe.json: not a regular file"):
+        read_json(tmp_path / "pipe.json")
+    with open(tmp_path / "sparse.json", "wb") as stream:
+        stream.truncate(2**33)
+    with pytest.raises(ValueError, match="sparse.json: .* more than 67108864 bytes"):
+        read_json(tmp_path / "sparse.json")
+
+
+def test_every_byte_of_a_sealed_file_is_noticed(tmp_path):
+    path = tmp_path / "sealed.json"
+    write_sealed(path, {"seed": 9, "test": {"mrv": 0.1, "é": -0.0}, "note": ""})
+    content = path.read_bytes()
+    assert read_sealed(path)["test"] == {"mrv": 0.1, "é": -0.0}
+    for place in range(len(content)):
+        for bit in range(8):
+            changed = bytearray(content)
+            changed[place] ^= 1 << bit
+            path.write_bytes(changed)
+            with pytest.raises(ValueError, match="sealed.json: "):
+                read_sealed(path)
+    for changed in (content + b" ", content.replace(b" ", b""), content.replace(b"\n", b"\r\n")):
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match="sealed.json: not what was written"):
+            read_sealed(path)
 
 
 def out_of_room(path):
@@ -143,10 +200,12 @@ def test_a_full_disk_is_named_and_what_was_there_stays(write, tmp_path, monkeypa
     if write is silently_out_of_room:
         monkeypatch.setattr("shutil.disk_usage", lambda path: types.SimpleNamespace(free=4096))
     (tmp_path / "kept").write_text("old")
-    with pytest.raises(DiskFull, match="kept: the disk is full, nothing was written; free some space.*ATRI_CACHE"):
-        with atomic_path(tmp_path / "kept") as partial:
-            write(partial)
-    assert (tmp_path / "kept").read_text() == "old" and [path.name for path in tmp_path.iterdir()] == ["kept"]
+    for name, said in {"kept": "what was there is untouched", "new": "nothing was written"}.items():
+        with pytest.raises(DiskFull, match=f"{name}: the disk is full, {said}; free some .*ATRI_CACHE"):
+            with atomic_path(tmp_path / name) as partial:
+                write(partial)
+    assert (tmp_path / "kept").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
 def test_another_fault_is_not_taken_for_a_full_disk(tmp_path):
@@ -157,7 +216,7 @@ def test_another_fault_is_not_taken_for_a_full_disk(tmp_path):
 WRITE = """
 import sys, time
 from atri_lib.storage import atomic_path, locked
-with locked(sys.argv[1] + ".lock", ""), atomic_path(sys.argv[1]) as partial:
+with locked(sys.argv[1], ""), atomic_path(sys.argv[1]) as partial:
     partial.write_text("half")
     print("writing", flush=True)
     time.sleep(60)
@@ -165,35 +224,154 @@ with locked(sys.argv[1] + ".lock", ""), atomic_path(sys.argv[1]) as partial:
 
 
 def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_has_is_not(tmp_path):
-    target = tmp_path / "file"
-    writer = subprocess.Popen([sys.executable, "-c", WRITE, str(target)], stdout=subprocess.PIPE, text=True)
+    target = tmp_path / "features" / "file"
+    target.parent.mkdir()
+    command = [sys.executable, "-c", WRITE, str(target)]
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     writer.stdout.readline()
-    (holder,) = tmp_path.glob(".file.*")
-    past = time.time() - 60
-    os.utime(holder, (past, past))
+    (holder,) = target.parent.glob(".file.*.atri-partial")
     try:
         with atomic_path(target) as partial:
             partial.write_text("other")
         assert holder.is_dir() and clean_leftovers(tmp_path) == []
-        with pytest.raises(TimeoutError), locked(tmp_path / "file.lock", "", wait=False):
+        with pytest.raises(TimeoutError), locked(target, "", wait=False):
             pass
     finally:
         writer.send_signal(signal.SIGKILL)
         writer.wait()
-    os.utime(holder, (past, past))
-    assert sorted(clean_leftovers(tmp_path)) == [holder, tmp_path / "file.lock"]
+    assert clean_leftovers(tmp_path) == [holder, target.parent / ".file.atri-lock"]
     holder.mkdir()
-    os.utime(holder, (past, past))
+    (holder / "atri.lock").touch()
     with atomic_path(target) as partial:  # the next writer of the same file cleans up, too
         partial.write_text("new")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"] and target.read_text() == "new"
+    assert [path.name for path in target.parent.iterdir()] == ["file"]
+    assert target.read_text() == "new"
+
+
+def test_a_temporary_folder_without_a_lock_is_left_for_a_moment(tmp_path):
+    holder = tmp_path / ".file.abcdefgh.atri-partial"
+    holder.mkdir()
+    settle(tmp_path / "file")
+    assert holder.is_dir()  # its writer may lock it now
+    os.utime(holder, (0, 0))
+    settle(tmp_path / "file")
+    assert not holder.exists()
+
+
+# Beside out.csv, and in the cache's folder of runs: none of it is ours.
+FOREIGN = (
+    ".out.csv.v1/notes.txt",
+    ".out.csv.12345678/notes.txt",
+    ".out.csv.12345678/lock",
+    ".out.csv.12345678.atri-partial/notes.txt",  # our suffix, without our lock
+    ".out.csv.atri-partial/atri.lock",  # our lock, another name
+    "yarn.lock",
+    ".out.csv.lock",
+    "x/config.json",
+    "out.csv.atri-lock",
+)
+
+
+@pytest.mark.parametrize("way", ["atomic_path", "settle", "clean_leftovers"])
+def test_what_is_not_ours_is_left_alone(way, tmp_path):
+    for name in FOREIGN:
+        path = tmp_path / "runs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+        for entry in (path, path.parent):
+            os.utime(entry, (0, 0))
+    for name in ("cargo.lock", ".x.atri-lock"):  # beside the cache's folders
+        (tmp_path / name).write_text("mine")
+    link = tmp_path / "runs" / ".out.csv.87654321.atri-partial"
+    link.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "atri.lock").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    if way == "clean_leftovers":
+        assert clean_leftovers(tmp_path) == []
+    elif way == "settle":
+        settle(tmp_path / "runs" / "out.csv")
+    else:
+        with atomic_path(tmp_path / "runs" / "out.csv") as partial:
+            partial.write_text("new")
+        (tmp_path / "runs" / "out.csv").unlink()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def killed_at_move(number: int, work) -> None:
+    """Do some work in a child process that is killed before the number-th move of a file or folder."""
+    child = os.fork()
+    if not child:
+        moves, move = iter(range(number)), os.replace
+
+        def replace(*arguments):
+            if next(moves, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            move(*arguments)
+
+        os.replace = replace
+        try:
+            work()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+def folder_of(text: str, target: pathlib.Path) -> None:
+    with atomic_path(target, folder=True, replace=True) as partial:
+        (partial / "file").write_text(text)
+
+
+@pytest.mark.parametrize("way", ["the next writer", "settle", "clean_leftovers"])
+@pytest.mark.parametrize(("moves", "kept"), [(0, "old"), (1, "new"), (2, "new")])
+def test_a_kill_between_the_moves_of_a_swap_loses_nothing(moves, kept, way, tmp_path):
+    target = tmp_path / "runs" / "folder"
+    folder_of("old", target)
+    killed_at_move(moves, lambda: folder_of("new", target))
+    assert target.exists() == (moves != 1)
+    if way == "settle":
+        settle(target)
+    elif way == "clean_leftovers":
+        clean_leftovers(tmp_path)
+    else:
+        with pytest.raises(KeyboardInterrupt), atomic_path(target, folder=True, replace=True):
+            raise KeyboardInterrupt
+    assert (target / "file").read_text() == kept
+    assert [path.name for path in target.parent.iterdir()] == ["folder"]
+
+
+def test_an_error_between_the_moves_of_a_swap_puts_the_old_folder_back(tmp_path, monkeypatch):
+    folder_of("old", tmp_path / "folder")
+    move = os.replace
+
+    def replace(source, target):
+        if pathlib.Path(source).parent.name != "replaced" and target == tmp_path / "folder":
+            raise OSError(28, "No space left on device")
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(DiskFull):
+        folder_of("new", tmp_path / "folder")
+    assert (tmp_path / "folder" / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_name_as_long_as_names_may_be_is_written(tmp_path):
+    for name in ("a" * 255, "é" * 127):
+        with atomic_path(tmp_path / name) as partial:
+            partial.write_text("text")
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        (tmp_path / name).unlink()
 
 
 def test_a_run_folder_without_anything_to_go_on_from_is_removed(tmp_path):
-    for name, files in {"empty": [], "begun": ["checkpoint.safetensors"], "done": ["metrics.json"]}.items():
-        (tmp_path / name).mkdir()
+    folders = {"empty": [], "begun": ["checkpoint.safetensors"], "done": ["metrics.json"], "not ours": []}
+    for name, files in folders.items():
+        (tmp_path / "runs" / name).mkdir(parents=True)
         for file in ["config.json", *files]:
-            (tmp_path / name / file).write_text("")
-        (tmp_path / f".{name}.lock").write_text("")
+            (tmp_path / "runs" / name / file).write_text("")
+        if name != "not ours":
+            (tmp_path / "runs" / f".{name}.atri-lock").write_text("")
     clean_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["begun", "done"]
+    left = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert left == ["begun", "done", "not ours"]

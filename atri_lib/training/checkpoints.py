@@ -42,7 +42,7 @@ def read_checkpoint(
         if _checksum(tensors, note) != expected:
             raise ValueError("its content does not match its checksum")
         history = json.loads(note)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: damaged checkpoint ({error}); delete it to begin this run anew") from error
     load_state(model, {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}, str(path))
     state = {}

@@ -18,6 +18,10 @@ from atri_lib.training.sources import Source, TrainingData
 from atri_lib.training.step import average_gradients, backward
 
 
+SMALL_TEMPERATURE = 1e-3  # below it logits are so large that their gradients may overflow
+LARGEST_RATE = torch.finfo(torch.float32).max  # what a weight can hold
+
+
 class TrainingDiverged(RuntimeError):
     """The loss or a weight became NaN or infinite; the last good checkpoint is kept."""
 
@@ -34,11 +38,13 @@ def train(
     Goes on from `checkpoint` if it exists and writes it every config.checkpoint_every epochs, atomically. Every step
     seeds the generators from (seed, step), and data order from (seed, epoch), so a resumed run repeats the
     uninterrupted one bit for bit on one process and the CPU. Raises TrainingDiverged at the first NaN, and ValueError
-    for a batch that the processes cannot share evenly, or processes that do not share the run's folder.
+    for a batch that the processes cannot share evenly, processes that do not share the run's folder, features that are
+    not finite and fewer than two clips to train on.
     epochs: stop after so many of config.epochs; the step size follows config.epochs all the same.
     """
     launch = processes()
     source = data.splits["train"]
+    _check_data(data)
     model.to(source.device)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = _optimizer(config, parameters)
@@ -83,9 +89,9 @@ def train(
         losses = torch.stack(losses).double().cpu()  # once an epoch, so that no step waits for the device
         if not losses.isfinite().all():
             first = int((~losses.isfinite()).nonzero()[0])
-            raise _diverged(f"the loss is {losses[first]}", epoch, first, checkpoint)
+            raise _diverged(f"the loss is {losses[first]}", config, epoch, first, checkpoint)
         if not all(parameter.isfinite().all() for parameter in parameters):
-            raise _diverged("a weight is not finite", epoch, steps, checkpoint)
+            raise _diverged("a weight is not finite", config, epoch, steps, checkpoint)
         row = {"epoch": epoch + 1, "loss": losses.mean().item(), "seconds": time.perf_counter() - started}
         last = epoch + 1 == config.epochs
         if last or (epoch + 1) % config.evaluate_every == 0:
@@ -97,14 +103,39 @@ def train(
     return history
 
 
-def _diverged(what: str, epoch: int, step: int, checkpoint: pathlib.Path) -> TrainingDiverged:
-    kept = f"the last good checkpoint is {checkpoint}" if checkpoint.exists() else "no checkpoint was written yet"
-    return TrainingDiverged(f"{what} in epoch {epoch + 1}, step {step + 1}; {kept}. Try a smaller learning rate.")
+def _check_data(data: TrainingData) -> None:
+    """Raises ValueError for what no loss can be computed of."""
+    if len(data.splits["train"]) < 2:
+        raise ValueError("there is 1 training clip, and a contrastive loss needs at least 2: give more clips")
+    for split, source in data.splits.items():
+        for side, features in {"audio": source.audio, "text": source.text}.items():
+            if features is not None and not features.isfinite().all():
+                raise ValueError(
+                    f"the {side} features of split {split} are not finite: the encoder's weights or its input are "
+                    "damaged; mend them, and delete `features` in the cache"
+                )
+
+
+def _diverged(
+    what: str, config: TrainConfig, epoch: int, step: int, checkpoint: pathlib.Path
+) -> TrainingDiverged:
+    kept = "no checkpoint was written yet"
+    if checkpoint.exists():
+        kept = f"the last good checkpoint is {checkpoint}"
+    if config.temperature < SMALL_TEMPERATURE:
+        advice = f"temperature={config.temperature:g} is too small: try 0.07, as the paper"
+    elif epoch == step == 0:
+        advice = "No step was taken yet: its input or the weights it starts from are too large"
+    else:
+        advice = f"Try a smaller learning rate than {config.learning_rate:g}"
+    return TrainingDiverged(f"{what} in epoch {epoch + 1}, step {step + 1}; {kept}. {advice}.")
 
 
 def _optimizer(config: TrainConfig, parameters: list) -> torch.optim.Optimizer:
     if not parameters:
         raise ValueError("nothing to train: every parameter is frozen; give unfreeze or keep the projections")
+    if config.learning_rate > LARGEST_RATE:
+        raise ValueError(f"learning_rate={config.learning_rate:g} is beyond every weight; try 0.001")
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=config.learning_rate)
     return torch.optim.Adam(parameters, lr=config.learning_rate)

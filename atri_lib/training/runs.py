@@ -29,8 +29,9 @@ from atri_lib.training.loop import train
 from atri_lib.training.scoring import Scores, score
 from atri_lib.training.sources import TrainingData, build_model, load_data
 
-FILES = ("weights.safetensors", "ranks.safetensors", "history.csv", "retrieval.csv")  # beside config and metrics
-NEEDED = {"train_seconds": float, "test": dict, "sha256": dict}  # of metrics.json, to read a run
+FILES = ("weights.safetensors", "ranks.safetensors", "history.csv", "retrieval.csv", "config.json")
+METRICS, CHECKPOINT = "metrics.json", "checkpoint.safetensors"  # what says that a run is complete; what it goes on from
+NEEDED = {"name": str, "origin": str, "note": str, "train_seconds": float, "test": dict, "sha256": dict}  # of metrics
 NOT_THE_BOOKS = "not the data of the book: its numbers are of the recordings of Tux Paint"
 
 
@@ -72,12 +73,12 @@ class Run:
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Run":
         """Read a run folder. Raises RunError naming the file that is missing or unreadable."""
-        return _read(pathlib.Path(path).expanduser(), loaded=True)
+        return _read(storage.expanded(path), loaded=True)
 
     @classmethod
     def resume(cls, path: str | os.PathLike) -> "Run":
         """Finish the run of a folder that was interrupted (it holds config.json, perhaps a checkpoint)."""
-        path = pathlib.Path(path).expanduser().resolve()
+        path = pathlib.Path(os.path.realpath(storage.expanded(path)))
         with contextlib.suppress(RunError):
             return cls.load(path)
         try:
@@ -128,11 +129,12 @@ def load_or_train(
     An interrupted run goes on from its last checkpoint. A second program that wants the same run waits for the first.
     The processes of one launch (accelerate) train it together and the first of them writes; they do not wait for
     another program, but raise RunError.
-    folder: the cache's runs by default. again=True trains even if a finished run exists, which it replaces at the end.
+    folder: the cache's runs by default. again=True trains even if a finished run exists, which stays as it is until the
+    new one, then complete, takes its place; other files in its folder are kept.
     """
     launch = processes()
     data = data or load_data(config)
-    parent = pathlib.Path(folder).expanduser() if folder else storage.cache_dir("runs")
+    parent = storage.expanded(folder) if folder else storage.cache_dir("runs")
     path = parent / run_name(config, data)
     waiting = f"another process is training this run; waiting for {path.name}"
 
@@ -140,16 +142,22 @@ def load_or_train(
         found = None
         if launch.is_main_process and not again:
             with contextlib.suppress(RunError):
-                found = _read(path, loaded=True)
-        return (found or _read(path, loaded=True)) if agreed(found is not None) else None
+                found = _asked_for(config, path)
+        return (found or _asked_for(config, path)) if agreed(found is not None) else None
 
     if run := finished():  # before anything is written: the folder may be read-only
         return run
-    parent.mkdir(parents=True, exist_ok=True)
-    alone = storage.locked(parent / f".{path.name}.lock", waiting, wait=launch.num_processes == 1)
+    place = pathlib.Path(os.path.realpath(path))
+    if place.name != path.name:
+        raise RunError(f"{path}: a link to {place}, where another run is; remove the link")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    alone = storage.locked(place, waiting, wait=launch.num_processes == 1)
     try:
         with alone if launch.is_main_process else contextlib.nullcontext():
-            return finished() or _train_into(path, config, data)
+            if run := finished():
+                return run
+            _train_into(place, config, data)
+            return _read(path, loaded=False)
     except TimeoutError:
         raise RunError(f"{path}: another program trains this run; start again when it is done") from None
 
@@ -165,42 +173,52 @@ def two_stages(config: TrainConfig, schemes: Sequence[str], data: TrainingData |
     return {scheme: load_or_train(second.replace(scheme=scheme), data, folder=folder) for scheme in schemes}
 
 
-def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run:
+def _asked_for(config: TrainConfig, path: pathlib.Path) -> Run:
+    """The finished run of a config at `path`. Raises RunError also where another run's files are there."""
+    run = _read(path, loaded=True)
+    if run.metrics["name"] != path.name or _settings(run.config) != _settings(config):
+        raise RunError(f"{path}: holds the run {run.metrics['name']}, not the one that was asked for")
+    return run
+
+
+def _settings(config: TrainConfig) -> dict:
+    return config.as_dict() | {"data": None, "init": None}
+
+
+def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
     launch = processes()
+    data_path = config.data and os.path.abspath(config.data)
+    config = config.replace(data=data_path)
     if launch.is_main_process:
-        path.mkdir(exist_ok=True)
-        data_path = config.data and os.path.abspath(config.data)
-        storage.write_json(path / "config.json", config.replace(data=data_path).as_dict())
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            _asked_for(config, path)  # then it stays as it is until the new one is complete
+        except RunError:
+            storage.write_json(path / "config.json", config.as_dict())
     launch.wait_for_everyone()
     try:
-        return _trained(path, config, data)
+        _trained(path, config, data)
     except Exception:
-        if launch.is_main_process and [entry.name for entry in path.iterdir()] == ["config.json"]:
+        if launch.is_main_process and storage.only_begun(path):
             shutil.rmtree(path)  # nothing to go on from
         raise
 
 
-def _trained(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run:
-    launch, checkpoint, started = processes(), path / "checkpoint.safetensors", time.perf_counter()
+def _trained(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
+    launch, started = processes(), time.perf_counter()
     model = build_model(config, data)
     if config.init:
         origin = _weights(config.init)
         towers = {name: value for name, value in trained_state(model).items() if "_tower." in name}
         load_state(model, towers | _tensors(origin), str(origin))  # a tower that was frozen begins as published
     with torch.random.fork_rng():  # the caller's generator is the same whether the run is loaded or trained
-        history = pd.DataFrame(train(config, data, model, checkpoint))
+        history = pd.DataFrame(train(config, data, model, path / CHECKPOINT))
     result = score(model, data.splits["test"])
     if launch.is_main_process:
         tensors = {name: value.contiguous().cpu() for name, value in trained_state(model).items()}
         ranks = {"t2a": np.ascontiguousarray(result.t2a), "a2t": np.ascontiguousarray(result.a2t)}
-        (path / "metrics.json").unlink(missing_ok=True)  # of a run that this one replaces
-        with storage.atomic_path(path / FILES[0]) as partial:
-            save_tensors(tensors, partial)
-        with storage.atomic_path(path / FILES[1]) as partial:
-            save_file(ranks, partial)
-        storage.write_text(path / FILES[2], history.to_csv(index=False))
-        storage.write_text(path / FILES[3], result.table.to_csv())
         metrics = {
+            "name": path.name,
             "scheme": config.scheme,
             "seed": config.seed,
             "library": __version__,
@@ -215,12 +233,28 @@ def _trained(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run
             "wall_seconds": time.perf_counter() - started,
             "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             "test": result.summary,
-            "sha256": {name: storage.sha256_file(path / name) for name in FILES},
         }
-        storage.write_json(path / "metrics.json", metrics)  # last: its presence says that the run is complete
-        checkpoint.unlink(missing_ok=True)
+        with storage.atomic_path(path, folder=True, replace=True) as new:  # the checkpoint goes with the old one
+            _keep_additions(path, new)
+            save_tensors(tensors, new / FILES[0])
+            save_file(ranks, new / FILES[1])
+            (new / FILES[2]).write_text(history.to_csv(index=False), encoding="utf-8")
+            (new / FILES[3]).write_text(result.table.to_csv(), encoding="utf-8")
+            storage.write_json(new / FILES[4], config.as_dict())
+            sums = {name: storage.sha256_file(new / name) for name in FILES}
+            storage.write_sealed(new / METRICS, metrics | {"sha256": sums})
     launch.wait_for_everyone()  # the others, until the first process has written the run
-    return _read(path, loaded=False)
+
+
+def _keep_additions(old: pathlib.Path, new: pathlib.Path) -> None:
+    """Copy what somebody has put into a run's folder."""
+    for entry in old.iterdir():
+        if entry.name in (*FILES, METRICS, CHECKPOINT) or entry.name.endswith(storage.PARTIAL):
+            continue
+        if entry.is_symlink() or entry.is_file():
+            shutil.copy2(entry, new / entry.name, follow_symlinks=False)
+        elif entry.is_dir():
+            shutil.copytree(entry, new / entry.name, symlinks=True)
 
 
 def data_origin(data: TrainingData) -> str:
@@ -229,27 +263,56 @@ def data_origin(data: TrainingData) -> str:
 
 
 def _read(path: pathlib.Path, loaded: bool) -> Run:
+    before = _identity(path)
+    if before is None:
+        storage.settle(os.path.realpath(path))  # it was about to be replaced when its program was killed
+        before = _identity(path)
     try:
-        metrics = storage.read_json(path / "metrics.json")
+        metrics = storage.read_sealed(path / METRICS)
         if wrong := [name for name, kind in NEEDED.items() if not isinstance(metrics.get(name), kind)]:
-            raise ValueError(f"metrics.json has no {', '.join(wrong)}")
-        config = TrainConfig.from_dict(storage.read_json(path / "config.json"))
+            raise ValueError(f"{METRICS} has no {', '.join(wrong)}")
         for name in FILES:
             if storage.sha256_file(path / name) != metrics["sha256"].get(name):
-                raise ValueError(f"{name} is not what was written: its SHA-256 differs from metrics.json")
+                raise ValueError(f"{name} is not what was written: its SHA-256 differs from {METRICS}")
+        config = TrainConfig.from_dict(storage.read_json(path / FILES[4]))
         history, ranks = pd.read_csv(path / FILES[2]), load_file(path / FILES[1])
         table = pd.read_csv(path / FILES[3], index_col="language")
         scores = Scores(ranks["t2a"], ranks["a2t"], table, metrics["test"])
+        _check(history, scores)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        if _identity(path) != before:
+            return _read(path, loaded)  # another program has replaced it while it was read
         raise RunError(f"{path}: not a complete run ({error}); {_advice(path)}") from error
     return Run(path, config, history, metrics, scores, loaded)
 
 
 def _advice(path: pathlib.Path) -> str:
     """What to do about a folder that is no complete run."""
-    if (path / "config.json").is_file() and not (path / "metrics.json").exists():
+    if (path / "config.json").is_file() and not (path / METRICS).exists():
         return f"finish it with `python -m atri_lib train --resume {shlex.quote(str(path))}`"
     return "give the folder of a finished run, or train it with `python -m atri_lib train`"
+
+
+def _identity(path: pathlib.Path) -> tuple[int, int] | None:
+    """What tells a folder from another one that takes its place; None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _check(history: pd.DataFrame, scores: Scores) -> None:
+    """Raises ValueError for numbers that no run has, KeyError for a column that is missing."""
+    for name in ("t2a", "a2t"):
+        ranks = getattr(scores, name)
+        if ranks.ndim != 2 or ranks.dtype.kind not in "iu" or not ranks.size or ranks.min() < 1:
+            raise ValueError(f"{FILES[1]}: {name} holds no ranks")
+    numbers = {FILES[2]: history[["epoch", "loss", "seconds"]], FILES[3]: scores.table}
+    numbers[METRICS] = pd.Series(scores.summary)
+    for name, values in numbers.items():
+        if not np.isfinite(values.to_numpy(float)).all():
+            raise ValueError(f"{name}: values that are not finite numbers")
 
 
 def _accelerator() -> str:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +18,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from atri_lib import storage
 from atri_lib.data.manifest import write_manifest
 from atri_lib.data.scenes import make_scenes
 from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.storage import DiskFull
 from atri_lib.training import (
     Run,
     RunError,
@@ -34,6 +37,7 @@ from atri_lib.training import (
     train_all,
 )
 from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
+from atri_lib.training.runs import FILES
 
 SMALL = {"epochs": 6, "batch_size": 20, "evaluate_every": 2, "checkpoint_every": 1, "width": 8, "hidden": 16}
 
@@ -278,6 +282,180 @@ def test_a_run_is_known_by_what_its_data_hold_not_by_where_they_are(toy, tmp_pat
     assert run_name(here, toy()) == run_name(there, toy()) != run_name(here, toy(61))
     run = fit(here.replace(data="x.jsonl"), toy(), folder=tmp_path)
     assert Run.load(run.path).config.data == os.path.abspath("x.jsonl")
+
+
+ONE_CHECKPOINT = TrainConfig(**SMALL | {"epochs": 2})
+MOVES = 5  # of files and folders: the checkpoint, config.json, metrics.json, the old run away, the new one in its place
+
+
+def in_child(work) -> int:
+    """The exit code of some work in a child process."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            torch.set_num_threads(1)
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed_at_move(number: int, work) -> int:
+    """Do some work in a child process that is killed before its number-th move of a file or folder."""
+    move, before = os.replace, iter(range(number))
+
+    def replace(*arguments):
+        if next(before, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        move(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        return in_child(work)
+
+
+@pytest.mark.parametrize("moves", range(MOVES + 1))
+@pytest.mark.parametrize("reader", ["load", "load_or_train"])
+def test_a_run_trained_again_survives_a_kill_before_every_move(moves, reader, toy, tmp_path):
+    first = fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
+    code = killed_at_move(moves, lambda: fit(ONE_CHECKPOINT, toy(), folder=tmp_path))
+    assert code == (0 if moves == MOVES else -signal.SIGKILL)
+    if reader == "load":
+        found = Run.load(first.path)
+    else:
+        found = load_or_train(ONE_CHECKPOINT, toy(), folder=tmp_path)
+    assert found.loaded
+    assert (found.metrics == first.metrics) == (moves < MOVES - 1)
+    assert found.metrics["test"] == first.metrics["test"]
+    again = fit(ONE_CHECKPOINT, toy(), folder=tmp_path)  # takes up what was left, and leaves nothing
+    assert not again.loaded and not (again.path / "checkpoint.safetensors").exists()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {again.path.name, f".{again.path.name}.atri-lock"}
+
+
+@pytest.mark.parametrize(
+    "writer",
+    [
+        "atri_lib.training.checkpoints.save_file",
+        "atri_lib.training.runs.save_tensors",
+        "atri_lib.training.runs.save_file",
+        "pathlib.Path.write_text",
+        "atri_lib.storage.write_json",
+        "atri_lib.storage.write_sealed",
+        "tempfile.mkdtemp",
+    ],
+)
+def test_a_run_trained_again_survives_a_full_disk_at_every_write(writer, toy, tmp_path, monkeypatch):
+    first = fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, full)
+        with pytest.raises(DiskFull, match=f"{first.path}.*: the disk is full, .*free some space"):
+            fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
+    assert Run.load(first.path).metrics == first.metrics
+    assert not list(tmp_path.rglob("*.atri-partial"))
+
+
+def test_a_full_disk_says_that_a_finished_run_is_untouched(toy, tmp_path, monkeypatch):
+    run = fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
+    monkeypatch.setattr("atri_lib.training.runs.save_file", out_of_room)
+    with pytest.raises(DiskFull, match=f"^{run.path}: the disk is full, what was there is untouched; free"):
+        fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
+
+
+def out_of_room(*arguments):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "config.json"])
+def test_every_byte_of_settings_and_metrics_is_noticed(name, toy, tmp_path):
+    run = fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
+    content = (run.path / name).read_bytes()
+    for place in range(0, len(content), 7):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        (run.path / name).write_bytes(changed)
+        with pytest.raises(RunError, match=f"not a complete run .*{name}"):
+            Run.load(run.path)
+    (run.path / name).write_bytes(content)
+    assert Run.load(run.path).config == ONE_CHECKPOINT
+
+
+def test_another_run_under_this_name_is_not_taken_for_it(toy, tmp_path):
+    config, other = ONE_CHECKPOINT, ONE_CHECKPOINT.replace(seed=9)
+    here = fit(config, toy(), folder=tmp_path).path
+    shutil.rmtree(here)
+    shutil.copytree(fit(other, toy(), folder=tmp_path).path, here)
+    assert Run.load(here).config.seed == 9  # a copy is a run, wherever it lies
+    run = load_or_train(config, toy(), folder=tmp_path)
+    assert not run.loaded and run.config.seed == run.metrics["seed"] == 0
+    assert load_or_train(other, toy(), folder=tmp_path).loaded
+
+
+def test_a_run_behind_a_link_is_trained_where_it_lies_and_another_one_is_not_overwritten(toy, tmp_path):
+    config, runs, far = ONE_CHECKPOINT, tmp_path / "runs", tmp_path / "far"
+    path = fit(config, toy(), folder=runs).path
+    far.mkdir()
+    shutil.move(path, far / path.name)
+    path.symlink_to(far / path.name)
+    assert fit(config, toy(), folder=runs).path == path and path.is_symlink()
+    assert load_or_train(config, toy(), folder=runs).loaded
+    shutil.rmtree(far / path.name)  # a link to what is not there yet
+    assert not load_or_train(config, toy(), folder=runs).loaded and (far / path.name).is_dir()
+    other = config.replace(seed=9)
+    linked = runs / run_name(other, toy())
+    linked.symlink_to(far / path.name)
+    before = {file: file.read_bytes() for file in (far / path.name).iterdir()}
+    with pytest.raises(RunError, match="a link to .*, where another run is; remove the link"):
+        load_or_train(other, toy(), folder=runs)
+    assert {file: file.read_bytes() for file in (far / path.name).iterdir()} == before
+
+
+def test_what_somebody_has_put_into_a_run_stays_when_it_is_trained_again(toy, tmp_path):
+    run = fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
+    (run.path / "notes.txt").write_text("mine")
+    (run.path / "plots").mkdir()
+    (run.path / "plots" / "loss.png").write_bytes(b"plot")
+    (run.path / "latest").symlink_to("plots")
+    os.mkfifo(run.path / "pipe")
+    fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
+    assert (run.path / "notes.txt").read_text() == "mine"
+    assert (run.path / "latest").is_symlink() and (run.path / "latest" / "loss.png").read_bytes() == b"plot"
+
+
+def test_a_run_that_is_replaced_while_it_is_read_is_read_again(toy, tmp_path, monkeypatch):
+    run = fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
+    read, waiting = storage.read_sealed, [1]
+
+    def replaced(path):
+        metrics = read(path)
+        if waiting:
+            waiting.clear()
+            fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
+        return metrics
+
+    monkeypatch.setattr(storage, "read_sealed", replaced)
+    assert Run.load(run.path).metrics["wall_seconds"] != run.metrics["wall_seconds"]
+
+
+def test_two_programs_that_train_the_same_run_again_both_succeed(toy, tmp_path):
+    run = fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
+
+    def both() -> None:
+        other = os.fork()
+        fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
+        if not other:
+            os._exit(0)
+        assert os.waitpid(other, 0)[1] == 0
+
+    assert in_child(both) == 0
+    assert Run.load(run.path).metrics["test"] == run.metrics["test"]
+    assert {path.name for path in run.path.iterdir()} == {*FILES, "metrics.json"}
 
 
 @pytest.fixture
