@@ -1,4 +1,4 @@
-"""`pytest --nbval` and `pytest --nbval-lax`, without a path, validate every chapter; `pytest` alone runs the unit tests.
+"""`pytest --nbval` and `--nbval-lax`, without a path, validate every chapter; `pytest` alone runs the unit tests.
 
 What the chapters' kernels need is set here, so that nothing has to be typed: the environment of the build, this Python,
 long timeouts, the data and training runs that chapters read, and two chapters side by side where pytest-xdist is there.

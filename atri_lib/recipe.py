@@ -12,8 +12,8 @@ CHANGES = {
     1: "The first number. It stands for the code of November 2026, which made the 1,125 stored runs.",
 }
 
-# The settings as they were when RECIPE was introduced. A setting that is at its neutral value is not in any key, so a new
-# setting, entered here with the value that leaves everything as it was, makes no stored result stale. Never change a value.
+# The settings as they were when RECIPE was introduced. A setting at its neutral value is in no key, so a new setting,
+# entered here with the value that leaves everything as it was, makes no stored result stale. Never change a value.
 NEUTRAL = {
     "scheme": "kcl",
     "m": None,

@@ -1,4 +1,4 @@
-"""The numbers that equal settings must keep giving: measured here, stored in recipe_values.json, compared by test_recipe.
+"""Numbers that equal settings must keep giving: measured here, kept in recipe_values.json, compared by test_recipe.
 
     python -m tests.recipe_values      # write the file anew, after RECIPE was raised
 """

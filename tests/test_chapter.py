@@ -79,7 +79,8 @@ def test_a_parameter_that_changes_nothing_is_said_and_a_default_is_not(capsys):
     [
         (
             "# Parameters\nseed = 1\nprofil = 'smoke'\n",
-            r"profil='smoke': not a parameter of this chapter \(did you mean profile\?\): use profile, seed, preset, data",
+            r"profil='smoke': not a parameter of this chapter \(did you mean profile\?\): "
+            r"use profile, seed, preset, data",
         ),
         ("# Parameters\nk = 3\n", "k=3: not a parameter of this chapter: use profile, seed, preset, data"),
     ],

@@ -170,7 +170,7 @@ def test_stored_results_fit_recipe_settings_and_the_data_that_they_name(study):
 
 def test_stored_results_are_of_the_data_that_the_commands_fetch():
     if default_bank().name != BOOK:
-        pytest.skip("the book's recordings cannot be had on this machine, so stored results cannot be compared with them")
+        pytest.skip("the book's recordings cannot be had on this machine")
     known: dict[str, str] = {}
     for study in STORED:
         items = studies.STUDIES[study]()

@@ -6,13 +6,11 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 import types
 
 import pytest
 from safetensors import SafetensorError
 
-from atri_lib import storage
 from atri_lib.storage import (
     DiskFull,
     atomic_path,

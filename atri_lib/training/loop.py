@@ -17,7 +17,6 @@ from atri_lib.training.scoring import score
 from atri_lib.training.sources import Source, TrainingData
 from atri_lib.training.step import average_gradients, backward
 
-
 SMALL_TEMPERATURE = 1e-3  # below it logits are so large that their gradients may overflow
 LARGEST_RATE = torch.finfo(torch.float32).max  # what a weight can hold
 

@@ -142,7 +142,8 @@ def test_encoders_from_outside_are_trained_with_kept_in_the_run_and_found_again(
 )
 def test_an_encoder_from_outside_that_lacks_something_is_told_what(outside, side, given, message):
     with pytest.raises(ValueError, match=message):
-        presets.build_encoders("mini", **{"audio": "outside_encoders:Ear", "text": "outside_encoders:Reader", side: given})
+        own = {"audio": "outside_encoders:Ear", "text": "outside_encoders:Reader"}
+        presets.build_encoders("mini", **own | {side: given})
 
 
 def write_clap(folder):
