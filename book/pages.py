@@ -17,7 +17,6 @@ from api import api_sections, plain_docstrings
 from bs4 import BeautifulSoup
 from chapters import BuildFailed, read
 from nbformat import NotebookNode
-from sphinx.errors import ExtensionError
 from sphinx_external_toc.parsing import parse_toc_yaml
 from tqdm import tqdm
 
@@ -167,7 +166,7 @@ def scripts(app, pagename, templatename, context, doctree) -> None:
 def prepare_output(app) -> None:
     """The folder holds no longer what `make book` has put there. One line refuses what is no set of pages."""
     if app.builder.name in ("singlehtml", "latex"):  # tabs, sounds and explorables have no form there
-        raise ExtensionError(f"This book is a set of pages, not {app.builder.name}. For one PDF of them: make pdf")
+        raise SystemExit(f"This book is a set of pages, not {app.builder.name}. For one PDF of them: make pdf")
     (pathlib.Path(app.outdir) / BUILT).unlink(missing_ok=True)
 
 
