@@ -9,12 +9,14 @@ CHAPTERS ?=
 STUDIES ?=
 UV ?= uv==0.13.9
 PROFILE ?= book
+REMOTE ?= origin
+DRY_RUN ?=
 OMP_WAIT_POLICY ?= PASSIVE
 export PROFILE OMP_WAIT_POLICY
 # The stamp's name says what is installed and where: the pins, the project and the folder.
 READY := .venv/.ready-$(shell (pwd; cat requirements.txt pyproject.toml) | cksum | tr ' ' '-')
 
-.PHONY: help env book prepare test unit notebooks browser-test pdf refresh experiments benchmark lint clean distclean
+.PHONY: help env book prepare test unit notebooks browser-test pdf publish refresh experiments benchmark lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -25,6 +27,8 @@ help:  ## this list
 	@echo "One chapter against its outputs:    .venv/bin/pytest --nbval notebooks/NAME.ipynb"
 
 env: $(if $(filter .venv/bin/python,$(PY)),$(READY))  ## set up .venv from requirements.txt (every other target does this by itself)
+	@$(PY) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(v != "3.11" and \
+		"$(PY) is Python " + v + ", this book needs 3.11: conda env create -f environment.yml, or make without PY")'
 
 # While it is written, _build/.installing says so: an environment that was interrupted then is made anew. A download that
 # fails leaves the previous one whole. uv is twice as fast; where it does not find the packages, pip does with its settings.
@@ -91,6 +95,14 @@ browser-test: env  ## every page of the site in Chromium: of _build/html, else o
 pdf: env  ## the whole book as one PDF, from the site in _build/html, by Chromium
 	@$(PY) book/pdf.py
 
+publish: env  ## put the site in _build/html on the branch gh-pages of REMOTE=origin (DRY_RUN=1: only rehearse the push)
+	@[ -e _build/html/.built ] || { echo "_build/html holds no finished book: make book"; exit 1; }
+	@git ls-remote --quiet $(REMOTE) >/dev/null 2>&1 || \
+		{ echo "REMOTE=$(REMOTE) cannot be read: git remote add $(REMOTE) ADDRESS, or make publish REMOTE=ADDRESS"; exit 1; }
+	@$(PY) -m ghp_import --no-jekyll --no-history --force --branch gh-pages --message "The site" _build/html
+	@git push --force $(if $(DRY_RUN),--dry-run) $(REMOTE) gh-pages:gh-pages
+	@echo "$(if $(DRY_RUN),Rehearsed: nothing was pushed. Without DRY_RUN the site goes,The site went) to gh-pages of $(REMOTE)."
+
 refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound_eight_queries ..." for some)
 	@$(PY) book/tasks.py refresh $(CHAPTERS)
 
@@ -104,9 +116,9 @@ benchmark: env  ## measure the seconds that chapters quote, on an idle machine: 
 lint: env  ## ruff over library, book and tests
 	@$(PY) -m ruff check atri_lib book tests conftest.py
 
-clean:  ## remove _build, caches of the test tools and what killed runs left (data and finished runs stay in the cache)
+clean:  ## remove _build, caches of the test tools and what killed runs left (cache and .cache/executed stay)
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis
 	@[ ! -x $(PY) ] || $(PY) -c "from atri_lib.storage import clean_leftovers as c; print(len(c()), 'leftovers removed')"
 
-distclean: clean  ## also remove .venv
-	rm -rf .venv
+distclean: clean  ## also remove .venv and the executed chapters in .cache
+	rm -rf .venv .cache

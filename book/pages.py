@@ -164,7 +164,9 @@ def scripts(app, pagename, templatename, context, doctree) -> None:
 
 
 def prepare_output(app) -> None:
-    """The folder holds no longer what `make book` has put there."""
+    """The folder holds no longer what `make book` has put there. One line refuses what is no set of pages."""
+    if app.builder.name in ("singlehtml", "latex"):  # tabs, sounds and explorables have no form there
+        raise SystemExit(f"This book is a set of pages, not {app.builder.name}. For one PDF of them: make pdf")
     (pathlib.Path(app.outdir) / BUILT).unlink(missing_ok=True)
 
 

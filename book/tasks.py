@@ -30,6 +30,7 @@ from atri_lib.storage import write_text
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
+EXECUTED = ROOT / ".cache" / "executed"  # minutes of work: `jupyter-book clean` empties _build
 SCENES = BUILD / "scenes" / "scenes.js"  # beside it: the front page's data, and the sounds
 AT_ONCE = 2  # most of a chapter is single-threaded: imports, figures, twin runs
 KEPT = 3  # executed versions kept of each chapter, so that switching between two profiles executes nothing
@@ -81,7 +82,7 @@ def planned() -> dict[pathlib.Path, pathlib.Path]:
     """Where each chapter of the book is kept once it is executed; the name holds the key of its content."""
     sounds, toc = default_bank().checksum, pages.load_toc(ROOT)
     keys = {path: chapters.chapter_key(chapters.read(path), GIVEN, ROOT, sounds) for path in committed()}
-    targets = {path: BUILD / "executed" / f"{path.stem}-{key}.ipynb" for path, key in keys.items()}
+    targets = {path: EXECUTED / f"{path.stem}-{key}.ipynb" for path, key in keys.items()}
     return {path: target for path, target in targets.items() if f"notebooks/{path.stem}" in toc}
 
 
@@ -195,7 +196,7 @@ def main(goal: str, *names: str) -> int:
     os.chdir(ROOT / "notebooks")  # papermill changes to it for every chapter, and back to where it was
     try:
         with FileLock(BUILD / ".lock", timeout=0):
-            for leftover in [*BUILD.glob(".*.*"), *BUILD.glob("*/.*.*")]:  # of a build that was killed
+            for leftover in [*BUILD.glob(".*.*"), *BUILD.glob("*/.*.*"), *EXECUTED.glob(".*.*")]:  # of a build that was killed
                 shutil.rmtree(leftover, ignore_errors=True)
             ready = goal == "site" or (goal == "book" and all(target.exists() for target in planned().values()))
             code = 0 if ready else run("prepare")

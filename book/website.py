@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 
+import colab
 import nbformat
 import soundfile
 from bs4 import BeautifulSoup, Tag
@@ -133,8 +134,7 @@ def buttons(app, config) -> None:
     options = config.html_theme_options
     if options.get("repository_url"):
         options |= {f"use_{kind}_button": True for kind in ("repository", "edit_page", "issues")}
-        hosts = {"binderhub_url": "https://mybinder.org", "colab_url": "https://colab.research.google.com"}
-        options["launch_buttons"] = hosts | options.get("launch_buttons", {})
+        options["launch_buttons"] = {"binderhub_url": "https://mybinder.org"} | options.get("launch_buttons", {})
 
 
 def arrange(app, docname: str, source: list[str]) -> None:
@@ -171,7 +171,8 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
     metatags = [f'property="{name}" content="{value}"' for name, value in tags.items() if value]
     metatags += [f'name="description" content="{said}"'] if said else []
     context["metatags"] = context.get("metatags", "") + "".join(f"\n    <meta {tag} />" for tag in metatags)
-    context["header_buttons"] = header_buttons(pagename, root) + context.get("header_buttons", [])
+    repository = app.config.html_theme_options.get("repository_url") or ""
+    context["header_buttons"] = header_buttons(pagename, root, repository) + context.get("header_buttons", [])
     if not re.search(r'class="[^"]*\bmath\b', body):
         context["script_files"][:] = [one for one in context["script_files"] if "mathjax" not in f"{one}".lower()]
     draw(app, body)
@@ -184,6 +185,9 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
         taken = with_small_pictures(nbformat.read(executed() / f"{name}.ipynb", as_version=4))
         write(f"{NOTEBOOKS}/executed/{name}.ipynb", nbformat.writes(taken).encode())
         write(f"{NOTEBOOKS}/source/{name}.ipynb", nbformat.writes(bare).encode())
+        if colab.link(repository, name) and (revision := colab.commit(ROOT)):
+            opened = colab.with_installation(bare, ROOT, repository, revision)
+            write(f"{colab.FOLDER}/{name}.ipynb", nbformat.writes(opened).encode())
 
 
 def borrow_figures(app, exception) -> None:
@@ -207,8 +211,8 @@ def borrow_figures(app, exception) -> None:
             path.write_text(str(soup), encoding="utf-8")
 
 
-def header_buttons(pagename: str, root: str) -> list[dict]:
-    """The switch for code, and the downloads, in the theme's form."""
+def header_buttons(pagename: str, root: str, repository: str = "") -> list[dict]:
+    """The switch for code, the downloads, and Colab for a copy on GitHub, in the theme's form."""
     if not pagename.startswith("notebooks/"):
         return []
     name = pagename.removeprefix("notebooks/")
@@ -218,6 +222,8 @@ def header_buttons(pagename: str, root: str) -> list[dict]:
     files = {"executed": "Notebook as executed", "source": "Notebook as source"}
     links = [{"type": "link", "url": f"{root}{NOTEBOOKS}/{kind}/{name}.ipynb", "text": text, "label": f"take-{kind}"}
              for kind, text in files.items()]  # fmt: skip
+    if (address := colab.link(repository, name)) and colab.commit(ROOT):
+        links.append({"type": "link", "url": address, "text": "Open in Colab", "label": "take-colab"})
     links.append({"type": "javascript", "javascript": "window.print()", "text": "Print", "label": "print"})
     return [
         {"type": "group", "icon": "fas fa-code", "tooltip": "Code on all pages", "label": "code", "buttons": switch},

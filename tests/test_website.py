@@ -3,9 +3,14 @@
 import base64
 import io
 import json
+import os
+import shlex
+import subprocess
+import sys
 import types
 
 import cells
+import colab
 import nbformat
 import numpy as np
 import pdf
@@ -15,7 +20,7 @@ import website
 from bs4 import BeautifulSoup
 from nbformat import v4
 from PIL import Image
-from small_chapters import code
+from small_chapters import ROOT, code
 
 from atri_lib import viz
 
@@ -167,7 +172,43 @@ def test_edit_and_launch_links_wait_for_an_address():
         config = types.SimpleNamespace(html_theme_options={"repository_url": url, "launch_buttons": {"thebe": False}})
         website.buttons(None, config)
         assert bool(config.html_theme_options.get("use_edit_page_button")) == bool(url)
-        assert ("colab_url" in config.html_theme_options["launch_buttons"]) == bool(url)
+        assert ("binderhub_url" in config.html_theme_options["launch_buttons"]) == bool(url)
+
+
+@pytest.mark.parametrize(
+    "repository, address",
+    [
+        ("https://github.com/a/b", "github/a/b/blob/gh-pages/_notebooks/colab/01_x.ipynb"),
+        ("https://github.com/a/b.git/", "github/a/b/blob/gh-pages/_notebooks/colab/01_x.ipynb"),
+        ("https://gitlab.com/a/b", None),
+        ("", None),
+    ],
+)
+def test_colab_is_offered_for_a_copy_on_github_only(repository, address):
+    buttons = website.header_buttons("notebooks/01_x", "../", repository)
+    links = [one["url"] for group in buttons for one in group["buttons"] if one["label"] == "take-colab"]
+    assert links == ([f"https://colab.research.google.com/{address}"] if address else [])
+
+
+def test_colab_is_not_offered_outside_a_repository(tmp_path):
+    assert colab.commit(tmp_path) is None
+
+
+def test_a_chapter_for_colab_installs_the_library_at_the_commit_of_the_page(tmp_path):
+    before = v4.new_notebook(cells=[code("from atri_lib import training")])
+    notebook = colab.with_installation(before, ROOT, ROOT.as_uri(), colab.commit(ROOT))
+    nbformat.validate(notebook)
+    assert [cell.source for cell in notebook.cells[1:]] == ["from atri_lib import training"]
+    needed, library = [line.removeprefix("%pip ") for line in notebook.cells[0].source.splitlines()[1:]]
+    assert {"torch", "myst-nb"} <= set(needed.split())
+    command = [sys.executable, "-m", "pip", "--quiet", *shlex.split(library), "--no-build-isolation"]
+    subprocess.run([*command, "--target", tmp_path], check=True)
+    report = "import atri_lib; print(atri_lib.__file__)"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    found = subprocess.run([sys.executable, "-c", report], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert found.stdout.startswith(str(tmp_path))
+    committed = subprocess.run(["git", "-C", ROOT, "show", "HEAD:atri_lib/cost.py"], capture_output=True, check=True)
+    assert (tmp_path / "atri_lib" / "cost.py").read_bytes() == committed.stdout
 
 
 def test_the_whole_book_is_one_page_with_links_of_its_own(tmp_path):

@@ -1,0 +1,51 @@
+"""A chapter for Colab: a first cell that installs the library as it was at the commit of the page."""
+
+import pathlib
+import re
+import subprocess
+import tomllib
+
+import nbformat
+from nbformat import NotebookNode
+
+FOLDER = "_notebooks/colab"  # in the site, which `make publish` puts on the branch gh-pages
+SHOWN_WITH = ["myst-nb"]  # what chapters import besides the library and what it needs
+
+
+def commit(root: pathlib.Path) -> str | None:
+    """The commit that a checkout stands at; None where there is no repository."""
+    command = ["git", "-C", root, "rev-parse", "--verify", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def link(repository: str, name: str) -> str | None:
+    """Where Colab opens a chapter of a published copy; None for a repository that is not on GitHub."""
+    match = re.fullmatch(r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?/?", repository)
+    if not match:
+        return None
+    return f"https://colab.research.google.com/github/{match[1]}/{match[2]}/blob/gh-pages/{FOLDER}/{name}.ipynb"
+
+
+def installation(root: pathlib.Path, repository: str, revision: str) -> str:
+    """The first cell. Colab's Python is newer than the pins' 3.11: its results may differ in the last digits."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    packages = " ".join(project["dependencies"] + SHOWN_WITH)
+    source = f"git+{repository.rstrip('/')}@{revision}"
+    return "\n".join(
+        [
+            "# The library at the commit of this page, and what it needs.",
+            f"%pip install --quiet {packages}",
+            f"%pip install --quiet --no-deps --ignore-requires-python {source}",
+        ]
+    )
+
+
+def with_installation(notebook: NotebookNode, root: pathlib.Path, repository: str, revision: str) -> NotebookNode:
+    """A copy of a chapter whose first cell installs what the others import."""
+    cell = nbformat.v4.new_code_cell(installation(root, repository, revision), id="install")
+    metadata = notebook.metadata
+    return nbformat.v4.new_notebook(cells=[cell, *notebook.cells], metadata=metadata)
