@@ -7,6 +7,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
 PY ?= .venv/bin/python
 CHAPTERS ?=
 STUDIES ?=
+N ?= 20
 UV ?= uv==0.13.9
 PROFILE ?= book
 REMOTE ?= origin
@@ -16,7 +17,7 @@ export PROFILE OMP_WAIT_POLICY
 # The stamp's name says what is installed and where: the pins, the project and the folder.
 READY := .venv/.ready-$(shell (pwd; cat requirements.txt pyproject.toml) | cksum | tr ' ' '-')
 
-.PHONY: help env book prepare test unit notebooks browser-test pdf publish refresh experiments benchmark lint clean distclean
+.PHONY: help env book prepare test unit notebooks browser-test pdf publish refresh experiments verify benchmark lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -75,7 +76,7 @@ book: env  ## data, training, every chapter, the site in _build/html; repeats on
 prepare: env  ## only the data, the features and the training runs that the chapters read
 	@$(PY) book/tasks.py prepare
 
-test: unit notebooks browser-test  ## unit tests, every chapter against its committed outputs, every page in Chromium if it is there
+test: prepare unit notebooks browser-test  ## unit tests, every chapter against its committed outputs, every page in Chromium if it is there
 
 unit: env  ## only the unit tests
 	@$(PY) -m pytest -n 2 --dist loadfile
@@ -87,9 +88,9 @@ browser-test: env  ## every page of the site in Chromium: of _build/html, else o
 	@if ! $(PY) book/pdf.py --can; then \
 		echo "The pages were not tried in a browser."; \
 	elif [ -e _build/html/.built ]; then \
-		$(PY) -m pytest -rs -n 2 -m browser tests/browser; \
+		$(PY) -m pytest -n 2 -m browser tests/browser tests/test_showcase.py; \
 	else \
-		$(PY) book/tasks.py site && ATRI_SITE=_build/committed $(PY) -m pytest -rs -n 2 -m browser tests/browser; \
+		$(PY) book/tasks.py site && ATRI_SITE=_build/committed $(PY) -m pytest -n 2 -m browser tests/browser tests/test_showcase.py; \
 	fi
 
 pdf: env  ## the whole book as one PDF, from the site in _build/html, by Chromium
@@ -109,6 +110,9 @@ refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound
 experiments: env  ## train what results/ lacks, two runs at once (STUDIES="dose_16 ..." for some): three hours for all of them
 	@$(PY) -m atri_lib.studies $(STUDIES)
 	@[ -n "$(STUDIES)" ] || $(PY) -m atri_lib.theory.causes
+
+verify: env  ## train N=20 stored runs again, chosen by chance, and compare them with what is stored (a minute for two)
+	@$(PY) -m atri_lib.studies --verify $(N)
 
 benchmark: env  ## measure the seconds that chapters quote, on an idle machine: results/seconds.json (three minutes)
 	@$(PY) tests/benchmarks/seconds.py

@@ -8,11 +8,14 @@ studies are those of chapter 5, chosen on validation scenes; no run here was use
 
 import dataclasses
 import pathlib
+import random
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from atri_lib import storage
@@ -310,8 +313,45 @@ def report(folder: pathlib.Path = FOLDER) -> str:
     return "\n".join(rows)
 
 
+def verify(count: int, folder: pathlib.Path = FOLDER) -> list[str]:
+    """Train some stored runs again, chosen by chance, and say of each how far it is from what is stored.
+
+    Loss of the last epoch, recall and MRV are compared. Processors round differently, and a run of many steps carries
+    that on: what counts is the spread over seeds of the same label. Returns the labels of runs that differ by more than
+    five of its standard deviations.
+    """
+    stored = {(study, item.label, item.config.seed): item for study in STUDIES for item in STUDIES[study]()}
+    results = {study: read(study, folder) for study in STUDIES}
+    wrong = []
+    for study, label, seed in random.SystemRandom().sample(sorted(stored), count):
+        item = stored[study, label, seed]
+        alike = [result for result in results[study] if result.label == label]
+        kept = next(result for result in alike if result.config.seed == seed)
+        with tempfile.TemporaryDirectory() as place:
+            run = _again(item, pathlib.Path(place))
+        for name in ("T2A R@1", "mrv"):
+            now, before = run.metrics["test"][name], kept.test[name]
+            spread = np.std([result.test[name] for result in alike], ddof=1)
+            print(f"{study}, {label}, seed {seed}: {name} {now:.3f}, stored {before:.3f}, spread {spread:.3f}")
+            if abs(now - before) > 5 * spread:
+                wrong.append(f"{study}, {label}, seed {seed}: {name}")
+    return wrong
+
+
+def _again(item: Item, place: pathlib.Path) -> Run:
+    """The run of an item, trained in a folder of its own."""
+    config = item.located()
+    if item.first:
+        config = config.replace(init=str(train_alone(item.first, place).path))
+    return train_alone(config, place)
+
+
 def main(names: Sequence[str]) -> None:
-    """Compute the studies that are named, or all."""
+    """Compute the studies that are named, or all; `--verify N`: train N stored runs again."""
+    if names[:1] == ["--verify"]:
+        if wrong := verify(int(names[1])):
+            raise SystemExit("Not what is stored: " + "; ".join(wrong))
+        return
     if unknown := [name for name in names if name not in STUDIES]:
         raise SystemExit(f"no study is called {unknown[0]!r}: use some of {', '.join(STUDIES)}")
     FOLDER.mkdir(exist_ok=True)

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from atri_lib.data.sounds import SoundsUnavailable
+from atri_lib.data.stamps import find_stamps
 from atri_lib.languages import CODES
 from atri_lib.training import Source, TrainingData
 
@@ -19,6 +21,15 @@ from atri_lib.training import Source, TrainingData
 def quiet(monkeypatch):
     """No progress bars among the test results."""
     monkeypatch.setenv("ATRI_PROGRESS", "0")
+
+
+@pytest.fixture(scope="session")
+def recordings():
+    """The folder of the book's recordings, fetched if need be."""
+    try:
+        return find_stamps()
+    except SoundsUnavailable as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture

@@ -235,7 +235,7 @@ def test_known_words_in_each_language_find_their_clip(scenes, answered):
 
 
 @needs_browser
-@pytest.mark.skipif(not (BUILT / "scenes.js").exists(), reason="the book's own scenes are not there: make book")
+@pytest.mark.browser  # after the site, whose build makes the scenes
 def test_the_promised_scene_of_the_book_is_found_by_its_captions_and_small(tmp_path):
     static = tmp_path / "_static" / "search"
     shutil.copytree(ROOT / "book" / "_static" / "search", static)

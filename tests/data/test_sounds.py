@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atri_lib.audio import SAMPLE_RATE
-from atri_lib.data import recorded, sounds, stamps
+from atri_lib.data import recorded, sounds
 from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.data.recorded import RecordedBank
 from atri_lib.data.sounds import SoundsUnavailable, bank_checksum, levelled, trimmed
 from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.languages import CODES
-from atri_lib.storage import cache_dir
 
 ARTICLES = {
     "eng": ("a", "an"),
@@ -24,13 +23,13 @@ ARTICLES = {
     "nld": ("een",),
     "cat": ("un", "una"),
 }
-# The recordings are checked where they already are; nothing is fetched for the tests.
-STAMPS = [folder for folder in (stamps.INSTALLED, cache_dir("tuxpaint") / "stamps") if folder.is_dir()][:1]
 
 
-@pytest.fixture(scope="module", params=["synthetic"] + ["tuxpaint"] * len(STAMPS))
+@pytest.fixture(scope="module", params=["synthetic", "tuxpaint"])
 def bank(request):
-    return SyntheticBank() if request.param == "synthetic" else RecordedBank(STAMPS[0])
+    if request.param == "synthetic":
+        return SyntheticBank()
+    return RecordedBank(request.getfixturevalue("recordings"))
 
 
 def test_every_sound_has_one_name_in_each_of_the_eight_languages(bank):
@@ -128,8 +127,7 @@ def test_without_recordings_the_default_bank_is_synthetic_and_says_so_once(monke
     assert printed.err.count("no recordings: do this") == 1 and "synthetic" in printed.err and not printed.out
 
 
-@pytest.mark.skipif(not STAMPS, reason="no recordings here")
-def test_the_recordings_here_are_the_books():
+def test_the_recordings_here_are_the_books(recordings):
     """After a name was changed: write RecordedBank(...).file_sums() to tuxpaint_sounds.json."""
-    bank = RecordedBank(STAMPS[0])
+    bank = RecordedBank(recordings)
     assert not bank.unlike_the_book() and bank.name == BOOK

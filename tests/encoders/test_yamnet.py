@@ -13,16 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from atri_lib.data import stamps
 from atri_lib.data.recorded import RecordedBank
 from atri_lib.encoders import yamnet
 from atri_lib.encoders.weights import wheel_file
 from atri_lib.encoders.yamnet import PATCH_SAMPLES, YAMNet, class_names
-from atri_lib.storage import cache_dir
-
-# The recordings are heard where they already are; nothing is fetched for the tests.
-STAMPS = [folder for folder in (stamps.INSTALLED, cache_dir("tuxpaint") / "stamps") if folder.is_dir()][:1]
-
 
 @pytest.fixture(scope="module")
 def model():
@@ -127,11 +121,10 @@ def test_padding_on_both_sides_would_be_another_network(model):
     assert (other(waveform) - model(waveform)).abs().max() > 0.1
 
 
-@pytest.mark.skipif(not STAMPS, reason="the Tux Paint recordings are not on this machine")
-def test_recordings_are_recognised_and_not_taken_for_each_other(model):
+def test_recordings_are_recognised_and_not_taken_for_each_other(model, recordings):
     names = {"vacuum_cleaner": "Vacuum cleaner", "rooster": "Chicken, rooster", "toilet": "Toilet flush"}
     columns = [model.classes.index(name) for name in names.values()]
-    sounds = {sound.id: sound for sound in RecordedBank(STAMPS[0]).sounds}
+    sounds = {sound.id: sound for sound in RecordedBank(recordings).sounds}
     for row, id in enumerate(names):
         probability = model.logits(model(torch.from_numpy(sounds[id].waveform)[None])).sigmoid()
         heard = probability[0, :, columns].amax(0)  # of any patch
