@@ -196,7 +196,8 @@ def main(goal: str, *names: str) -> int:
     os.chdir(ROOT / "notebooks")  # papermill changes to it for every chapter, and back to where it was
     try:
         with FileLock(BUILD / ".lock", timeout=0):
-            for leftover in [*BUILD.glob(".*.*"), *BUILD.glob("*/.*.*"), *EXECUTED.glob(".*.*")]:  # of a build that was killed
+            killed = [*BUILD.glob(".*.*"), *BUILD.glob("*/.*.*"), *EXECUTED.glob(".*.*")]
+            for leftover in killed:  # of a build that was killed
                 shutil.rmtree(leftover, ignore_errors=True)
             ready = goal == "site" or (goal == "book" and all(target.exists() for target in planned().values()))
             code = 0 if ready else run("prepare")

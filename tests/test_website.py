@@ -205,7 +205,8 @@ def test_a_chapter_for_colab_installs_the_library_at_the_commit_of_the_page(tmp_
     subprocess.run([*command, "--target", tmp_path], check=True)
     report = "import atri_lib; print(atri_lib.__file__)"
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    found = subprocess.run([sys.executable, "-c", report], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-c", report]
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert found.stdout.startswith(str(tmp_path))
     committed = subprocess.run(["git", "-C", ROOT, "show", "HEAD:atri_lib/cost.py"], capture_output=True, check=True)
     assert (tmp_path / "atri_lib" / "cost.py").read_bytes() == committed.stdout

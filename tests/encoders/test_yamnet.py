@@ -18,6 +18,7 @@ from atri_lib.encoders import yamnet
 from atri_lib.encoders.weights import wheel_file
 from atri_lib.encoders.yamnet import PATCH_SAMPLES, YAMNet, class_names
 
+
 @pytest.fixture(scope="module")
 def model():
     return YAMNet.pretrained()
