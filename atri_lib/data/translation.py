@@ -14,13 +14,13 @@ from filelock import FileLock
 
 from atri_lib import storage
 from atri_lib.data.dataset import text_fault
+from atri_lib.data.translation_report import report
 from atri_lib.hub import CheckpointError, model_path
 from atri_lib.languages import CODES, language
 from atri_lib.progress import progress
 
 MODEL = "facebook/nllb-200-distilled-600M"
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet executes, or one made harmless
-LOOP = re.compile(r"(.{2,80}?)\1{3,}", re.DOTALL)  # a stretch of text four times in a row
 
 
 class CsvError(ValueError):
@@ -43,15 +43,24 @@ FIELDS = ("model", "beams", "max_tokens", "source", "language", "sentence", "tex
 class TranslationCache(dict):
     """(model, beams, max_tokens, source, language, sentence) -> (text, truncated): all that was translated before.
 
-    The JSONL file behind it only grows, and several processes may share it. A kill loses at most the batch in work: a
-    line cut short is skipped when reading, and translated again.
+    The JSONL file behind it only grows, and several processes may share it. Each line carries a checksum. A kill loses
+    at most the batch in work: a line that is cut short or altered is skipped when reading, and translated again.
+    Raises OSError for a pipe or a folder.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = pathlib.Path(path)
-        for line in self.path.read_bytes().splitlines() if self.path.exists() else ():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                self._keep(json.loads(line))
+        self.read()
+
+    def read(self) -> None:
+        """Take in what this and other processes have written."""
+        if not storage.regular(self.path).exists():
+            return
+        for line in self.path.read_bytes().splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                record = json.loads(line)
+                if record.pop("checksum") == storage.checksum(record):
+                    self._keep(record)
 
     def _keep(self, record: dict) -> None:
         *key, text, truncated = (record[name] for name in FIELDS)
@@ -59,7 +68,8 @@ class TranslationCache(dict):
 
     def add(self, records: Sequence[dict]) -> None:
         """Append a batch of records with the keys FIELDS and make sure it is on disk."""
-        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+        sealed = [record | {"checksum": storage.checksum(record)} for record in records]
+        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in sealed).encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.path}.lock"), open(self.path, "ab") as stream:
             stream.write(b"\n" + lines)  # the first line end closes a line that was cut short
@@ -67,6 +77,10 @@ class TranslationCache(dict):
             os.fsync(stream.fileno())
         for record in records:
             self._keep(record)
+
+    def written(self) -> set[tuple[str, str, str]]:
+        """All (language, sentence, text) that any model gave, without space around them."""
+        return {(key[-2], key[-1].strip(), text.strip()) for key, (text, _) in self.items()}
 
 
 def translate(
@@ -97,26 +111,39 @@ def translate(
         if fault := text_fault(sentence):
             raise ValueError(f"sentence {number} of those to translate {fault}: {sentence[:40]!r}")
     source, targets = language(source).code, [language(code).code for code in targets]
-    known = TranslationCache(cache or storage.cache_dir("translations") / "translations.jsonl")
+    known = TranslationCache(cache or default_cache())
     folder = model_path(model)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     weights = storage.checksum(*([path.name, storage.sha256_file(path)] for path in files))
     settings = {"model": weights, "beams": beams, "max_tokens": max_tokens, "source": source}
     key = tuple(settings.values())
-    missing = {
-        code: sorted({s for s in sentences if (*key, code, s) not in known}, key=lambda s: (-len(s), s))
-        for code in targets
-    }
-    if any(missing.values()):
-        generate = _load(folder, source, [code for code in targets if missing[code]], beams, max_tokens, device)
-        for code, rest in missing.items():
+
+    def missing(code: str) -> list[str]:
+        rest = {sentence for sentence in sentences if (*key, code, sentence) not in known}
+        return sorted(rest, key=lambda sentence: (-len(sentence), sentence))
+
+    lacking = [code for code in targets if missing(code)]
+    if lacking:
+        generate = _load(folder, source, lacking, beams, max_tokens, device)
+    for code in lacking:
+        known.path.parent.mkdir(parents=True, exist_ok=True)
+        waiting = f"another process translates to {code}; waiting for it"
+        with storage.locked(f"{known.path}.{weights}-{code}.lock", waiting):
+            known.read()  # what another process has done meanwhile
+            rest = missing(code)
             for start in progress(range(0, len(rest), batch_size), f"translating to {code}", unit="batch"):
                 batch = rest[start : start + batch_size]
-                known.add([
-                    settings | {"language": code, "sentence": sentence, "text": text, "truncated": truncated}
-                    for sentence, (text, truncated) in zip(batch, generate(batch, code), strict=True)
-                ])  # fmt: skip
+                made = []
+                for sentence, (text, truncated) in zip(batch, generate(batch, code), strict=True):
+                    about = {"language": code, "sentence": sentence, "text": text, "truncated": truncated}
+                    made.append(settings | about)
+                known.add(made)
     return {code: [Translation(s, code, *known[*key, code, s]) for s in sentences] for code in targets}
+
+
+def default_cache() -> pathlib.Path:
+    """The file in the library's cache where translations are kept."""
+    return storage.cache_dir("translations") / "translations.jsonl"
 
 
 def _load(folder: pathlib.Path, source: str, targets: list[str], beams: int, max_tokens: int, device: str) -> Callable:
@@ -133,6 +160,9 @@ def _load(folder: pathlib.Path, source: str, targets: list[str], beams: int, max
         raise CheckpointError(f"{folder}: no sequence-to-sequence checkpoint that can be read: {reason}") from error
     if missing := sorted(loaded["missing_keys"]):
         raise CheckpointError(f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}; get it again")
+    broken = [name for name, weight in network.named_parameters() if not weight.isfinite().all()]
+    if broken:
+        raise CheckpointError(f"{folder}: {len(broken)} weights are not finite, the first is {broken[0]}; get it again")
     network.eval().to(device)
     network.generation_config.max_length = None  # max_tokens decides
     ends = torch.tensor(network.generation_config.eos_token_id, device=device)  # one or several
@@ -187,39 +217,40 @@ def translate_to_csv(
 
     options: of `translate`. A cell that a spreadsheet would execute begins with an apostrophe, which csv_rows removes.
     Returns {"out", "sentences", "languages", "problems": {problem: count}} (see `report`). Raises CsvError when
-    something else than an earlier table is at `path`.
+    something is at `path` that was not written here, or was corrected or added to since.
     """
     path = pathlib.Path(path)
-    if path.exists() and not (path.is_file() and path.read_bytes().startswith(b"sentence,")):
-        raise CsvError(f"{path} exists and is no table of translations, so it is not replaced; name another file")
+    cache = options.get("cache") or default_cache()
+    if os.path.lexists(path):
+        _check_ours(path, TranslationCache(cache).written())
     sentences = list(dict.fromkeys(sentences))
     translations = translate(sentences, targets, model=model or MODEL, **options)
     texts = {code: [entry.text for entry in entries] for code, entries in translations.items()}
     table = pd.DataFrame({"sentence": sentences} | texts).map(lambda text: ("'" if FORMULA.match(text) else "") + text)
+    if path.exists():  # it may have been corrected during a long translation
+        _check_ours(path, TranslationCache(cache).written())
     storage.write_text(path, table.to_csv(index=False))
     problems = report(translations).problem.value_counts().to_dict()
     return {"out": str(path), "sentences": len(sentences), "languages": list(translations), "problems": problems}
 
 
-def report(translations: Mapping[str, Sequence[Translation]]) -> pd.DataFrame:
-    """What looks wrong among translations, for a human to read: columns language, problem, sentence, text.
-
-    problem: "empty"; "untranslated" (equals the sentence); "truncated" (the model ran into its token limit);
-    "repeated" (a stretch of text four times in a row, and not so in the sentence). A distinct pair is listed once
-    per problem.
-    """
-    rows = {}
-    for code, entries in translations.items():
-        for entry in entries:
-            text, sentence = entry.text.strip(), entry.sentence.strip()
-            problems = {
-                "empty": not text,
-                "untranslated": bool(text) and text.casefold() == sentence.casefold(),
-                "truncated": entry.truncated,
-                "repeated": bool(LOOP.search(text)) and not LOOP.search(sentence),
-            }
-            rows |= {(code, problem, sentence, text): None for problem, found in problems.items() if found}
-    return pd.DataFrame(list(rows), columns=["language", "problem", "sentence", "text"])
+def _check_ours(path: pathlib.Path, written: set[tuple[str, str, str]]) -> None:
+    """Raise CsvError unless all cells of a table are as `translate_to_csv` wrote them."""
+    merge = "it is not replaced. Name another file with --out, then copy what you want to keep from one to the other"
+    if not path.is_file():
+        raise CsvError(f"{path} exists and is no table of translations, so {merge}")
+    try:
+        rows = csv_rows(path, ["sentence"])
+    except CsvError as error:
+        raise CsvError(f"{error}; since this is no table that was written here, {merge}") from error
+    for line, row in rows:
+        for column, text in row.items():
+            if column == "sentence":
+                continue
+            if column not in CODES:
+                raise CsvError(f"{path}:1: column {column!r} was added to the table, so {merge}")
+            if (column, row["sentence"], text) not in written:
+                raise CsvError(f"{path}:{line}: the cell in {column} is not what was translated here, so {merge}")
 
 
 def csv_rows(
@@ -235,6 +266,8 @@ def csv_rows(
         with open(path, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             header = next(reader, [])
+            if doubled := [name for name in header if header.count(name) > 1]:
+                raise CsvError(f"{path}:1: two columns are called {doubled[0]!r}; rename or remove one")
             if lacking := [name for name in columns if name not in header]:
                 raise CsvError(f"{path}:1: no column {', '.join(lacking)}; found {', '.join(header) or 'nothing'}")
             for row in filter(None, reader):

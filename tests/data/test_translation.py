@@ -2,16 +2,19 @@
 
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_nllb import SENTENCES, write_translator
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, M2M100ForConditionalGeneration
 
+from atri_lib.data import translation
 from atri_lib.data.translation import (
     CsvError,
     Translation,
@@ -231,12 +234,25 @@ def test_report_lists_each_kind_of_problem_and_nothing_else():
         "untranslated": Translation("a Cat", "fra", "A cat"),
         "truncated": Translation("rain", "fra", "la pluie et", truncated=True),
         "repeated": Translation("a bird", "jpn", "鳥が鳴く鳥が鳴く鳥が鳴く鳥が鳴く"),
+        "shorter by a sentence": Translation("A dog barks. Rain falls at 3.5 mm.", "jpn", "犬が吠える。"),
+        "wrong script": Translation("a dog barks", "jpn", "собака лает"),
     }
+    chinese = Translation("a dog barks in the yard", "jpn", "一只狗在院子里叫")
+    japanese = Translation("a dog barks", "zho", "犬が吠える")
+    fine = [
+        Translation("A dog barks. It rains.", "zho", "一只狗在叫。下雨了。"),
+        Translation("a CD plays", "zho", "播放CD"),
+        Translation("a dog", "jpn", "犬"),
+        Translation("12 ...", "jpn", "12 ..."),
+    ]
     same = Translation("tick tock tick tock tick tock tick tock", "fra", "tic tac tic tac tic tac tic tac")
-    table = report({"fra": [good, *list(bad.values())[:3], same, good, bad["empty"]], "jpn": [bad["repeated"]]})
+    table = report({"fra": [good, *list(bad.values())[:3], same, good, bad["empty"]], "jpn": list(bad.values())[3:]})
     assert list(table.columns) == ["language", "problem", "sentence", "text"]
-    assert table.problem.tolist() == list(bad) and table.language.tolist() == ["fra"] * 3 + ["jpn"]
+    assert table.problem.tolist() == list(bad) and table.language.tolist() == ["fra"] * 3 + ["jpn"] * 3
     assert report({"fra": [good]}).empty
+    assert report({"jpn": [chinese], "zho": [japanese]}).problem.tolist() == ["wrong script"] * 2
+    for entry in fine:
+        assert not {"wrong script", "shorter by a sentence"} & set(report({entry.language: [entry]}).problem)
 
 
 def write(path, text, encoding="utf-8"):
@@ -262,6 +278,7 @@ def test_a_table_of_ones_own_takes_the_place_of_translate(tmp_path):
     ("sentence,fra\nrain,la pluie\n", r"own\.csv: 1 sentences have no row, the first is 'a dog'"),
     ('sentence,fra\n"a\ndog",un chien\nrain,\n', r"own\.csv:4: fra is empty"),
     ('sentence,fra\n"a dog,un chien\n', r"own\.csv:2: unexpected end of data"),
+    ("sentence,fra,fra\na dog,un chien,le chien\n", r"own\.csv:1: two columns are called 'fra'"),
 ])  # fmt: skip
 def test_a_faulty_table_is_refused_with_file_and_line(tmp_path, text, message):
     with pytest.raises(CsvError, match=message):
@@ -281,7 +298,7 @@ def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, m
     monkeypatch.setattr("atri_lib.data.translation._load", loaded)
     sentences, cache = ['a "dog"', "snow, wind", "snow", "snow", "=1+1", "- well"], tmp_path / "cache.jsonl"
     summary = translate_to_csv(sentences, ["fra", "jpn"], tmp_path / "out.csv", cache=cache, model=model)
-    assert summary["problems"] == {"truncated": 2} and summary["sentences"] == 5
+    assert summary["problems"] == {"truncated": 2, "wrong script": 5} and summary["sentences"] == 5
     assert all(cell[0] not in "=+-@" for cell in pd.read_csv(tmp_path / "out.csv").sentence)
     expected = translate(sentences, ["fra", "jpn"], cache=cache, model=model)
     found = read_translations(tmp_path / "out.csv", sentences, ["fra", "jpn"])
@@ -290,6 +307,80 @@ def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, m
     assert empty["problems"] == {"empty": 1}
     with pytest.raises(CsvError, match=r"empty\.csv:2: fra is empty"):
         read_translations(tmp_path / "empty.csv", ["rain"], ["fra"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("fra: snow", "fra: la neige"), r"out\.csv:3: the cell in fra is not what was transl"),
+        (lambda text: text.replace("sentence,fra", "sentence,fra,note").replace('"\n', '",ok\n'), "column 'note' was"),
+        (lambda text: text + "wind,le vent\n", r"out\.csv:4: the cell in fra"),
+        (lambda text: "some notes\n", "no column sentence"),
+        (lambda text: text, None),
+    ],
+)
+def test_a_table_that_people_have_changed_is_not_replaced(model, tmp_path, monkeypatch, change, message):
+    monkeypatch.setattr(
+        "atri_lib.data.translation._load",
+        lambda *_: lambda batch, code: [(f"{code}: {sentence}, yes", False) for sentence in batch],
+    )
+    path, about = tmp_path / "out.csv", {"cache": tmp_path / "cache.jsonl", "model": model}
+    translate_to_csv(["rain", "snow"], ["fra"], path, **about)
+    changed = change(path.read_text())
+    path.write_text(changed)
+    if message is None:
+        translate_to_csv(["rain", "snow", "wind"], ["fra", "deu"], path, **about)
+        assert "wind" in path.read_text()
+        return
+    with pytest.raises(CsvError, match=message):
+        translate_to_csv(["rain", "snow"], ["fra"], path, **about)
+    assert path.read_text() == changed
+
+
+def test_an_altered_line_of_the_cache_is_translated_again(model, tmp_path, calls):
+    path = tmp_path / "cache.jsonl"
+    before = run(model, path, ["fra"], ["a dog barks"])
+    line = path.read_text().strip()
+    assert line.count('"truncated": true') + line.count('"truncated": false') == 1
+    for harm in (line.replace('"truncated": ', '"truncated":  1 == ', 1), "[" * 100_000, "null", line[:-20] + '0"}'):
+        path.write_text(harm + "\n")
+        calls.seen.clear()
+        assert run(model, path, ["fra"], ["a dog barks"]) == before and calls.seen
+    flipped = json.loads(line) | {"text": "autre chose"}
+    path.write_text(json.dumps(flipped) + "\n")
+    assert run(model, path, ["fra"], ["a dog barks"]) == before
+
+
+def test_what_another_process_translates_meanwhile_is_not_translated_again(model, tmp_path, monkeypatch, calls):
+    path = tmp_path / "cache.jsonl"
+    expected = run(model, path, ["fra"], ["a dog barks"])
+    done = path.read_text()
+    path.unlink()
+    original = translation._load
+
+    def slow(*arguments):
+        path.write_text(done)  # while this one loads its model
+        return original(*arguments)
+
+    monkeypatch.setattr(translation, "_load", slow)
+    calls.seen.clear()
+    assert run(model, path, ["fra"], ["a dog barks"]) == expected and not calls.seen
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    write_translator(tmp_path)
+    network = AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    with torch.no_grad():
+        next(network.parameters())[0] = float("nan")
+    network.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="not finite, the first is"):
+        translate(["a dog barks"], ["fra"], model=tmp_path, cache=tmp_path / "cache.jsonl")
+
+
+def test_a_pipe_is_no_cache(model, tmp_path):
+    os.mkfifo(tmp_path / "cache.jsonl")
+    with pytest.raises(OSError, match="not a regular file"):
+        translate(["a dog barks"], ["fra"], model=model, cache=tmp_path / "cache.jsonl")
 
 
 def test_defaults_cover_the_seven_other_languages(model, tmp_path):

@@ -1,0 +1,57 @@
+"""What looks wrong among translations, for a human to read."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+LOOP = re.compile(r"(.{2,80}?)\1{3,}", re.DOTALL)  # a stretch of text four times in a row
+SENTENCE_END = re.compile(r"(?<!\d)[.!?]+(?=\s|$)|[。！？]+")
+KANA = {"HIRAGANA", "KATAKANA"}
+SCRIPTS = {"jpn": KANA | {"CJK"}, "zho": {"CJK"}}  # of the letters in a language; the others are written in Latin
+LONG = 5  # letters from which on Japanese is expected to have a kana among them
+
+
+def report(translations: Mapping[str, Sequence]) -> pd.DataFrame:
+    """What looks wrong among translations: columns language, problem, sentence, text.
+
+    translations: language code -> entries with .sentence, .text and .truncated. problem: "empty"; "untranslated"
+    (equals the sentence); "truncated" (the model ran into its token limit); "repeated" (a stretch of text four times in a
+    row, and not so in the sentence); "shorter by a sentence" (fewer sentences than were given); "wrong script" (most
+    letters are not of the language's script, Japanese without kana, Chinese with them). A distinct pair is listed
+    once per problem.
+    """
+    rows = {}
+    for code, entries in translations.items():
+        for entry in entries:
+            text, sentence = entry.text.strip(), entry.sentence.strip()
+            problems = {
+                "empty": not text,
+                "untranslated": bool(text) and text.casefold() == sentence.casefold(),
+                "truncated": entry.truncated,
+                "repeated": bool(LOOP.search(text)) and not LOOP.search(sentence),
+                "shorter by a sentence": bool(text) and count_sentences(text) < count_sentences(sentence),
+                "wrong script": wrong_script(text, code),
+            }
+            rows |= {(code, problem, sentence, text): None for problem, found in problems.items() if found}
+    return pd.DataFrame(list(rows), columns=["language", "problem", "sentence", "text"])
+
+
+def count_sentences(text: str) -> int:
+    """How many parts of a text that hold a letter or digit are ended by a full stop or its like, or by its end."""
+    return sum(any(map(str.isalnum, part)) for part in SENTENCE_END.split(text))
+
+
+def wrong_script(text: str, code: str) -> bool:
+    """Whether a text cannot be in a language, judged by the scripts of its letters."""
+    scripts = [unicodedata.name(letter, "?").split()[0] for letter in text if letter.isalpha()]
+    if not scripts:
+        return False
+    expected = SCRIPTS.get(code, {"LATIN"})
+    if sum(script in expected for script in scripts) < len(scripts) / 2:
+        return True
+    has_kana = not KANA.isdisjoint(scripts)
+    if code == "jpn":
+        return len(scripts) >= LONG and not has_kana
+    return code == "zho" and has_kana
