@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from atri_lib.containers import Damaged, after_id3, mp3_frames, ogg_seconds, what_it_is
+from atri_lib.channels import ChannelPower
+from atri_lib.containers import Damaged, after_id3, is_text, mp3_frames, ogg_seconds, what_it_is
 from atri_lib.quiet import without_lines
 
 SAMPLE_RATE = 16_000
@@ -47,7 +48,6 @@ UNREADABLE_SUFFIXES = (
 CONVERT = "convert them to WAV or FLAC, e.g. ffmpeg -i INPUT OUTPUT.wav"
 _CUT = re.compile(r"^ ?(?:data|SSND)\s*: (\d+) \(should be \d+\)", re.MULTILINE)  # of libsndfile's log
 _STREAMED = 0x7FFF0000  # lengths from here on mean: unknown when the header was written
-_SILENT = 1e-4  # the mean's share of its channels' power from which on it counts as silent: -40 dB
 _QUIET_DECODERS = (b"RIFF", b"FORM", b"fLaC", b"OggS")
 _MPG123 = (b"Note: ", b"Warning: ", b"[src/libmpg123", b"[libmpg123", b"[/", b"main: [src/libmpg123")
 
@@ -134,9 +134,10 @@ def read_mono(path: str | os.PathLike, dtype: str = "float32", least: float = 0.
 
 def _mixed(source: bytes | io.BytesIO, channels: int, dtype: str) -> tuple[np.ndarray, int | None]:
     """The mean over channels [frames] and None, or the channel that stands for it, and its number."""
-    parts, power = [np.zeros(0, dtype)], _Power(channels)
+    parts, power = [np.zeros(0, dtype)], ChannelPower(channels)
     for block in _blocks(source, dtype):
-        mean = block.mean(axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):  # refused later, with a message
+            mean = block.mean(axis=1)
         if channels > 1:
             power.add(block, mean)
         parts.append(mean)
@@ -155,30 +156,6 @@ def _blocks(source: bytes | io.BytesIO, dtype: str) -> Iterator[np.ndarray]:
         frames = 2**16 if stream.channels <= 8 else max(1, 2**19 // stream.channels)
         while len(block := stream.read(frames, dtype, always_2d=True)):
             yield block
-
-
-class _Power:
-    """The power of the channels and of their mean over a whole sound, without what is constant."""
-
-    def __init__(self, channels: int) -> None:
-        self.frames, self.sums, self.squares = 0, np.zeros(channels + 1), np.zeros(channels + 1)
-
-    def add(self, block: np.ndarray, mean: np.ndarray) -> None:
-        """Go on by a block [frames, channels] and its mean [frames]."""
-        with np.errstate(over="ignore", invalid="ignore"):  # refused later, with a message
-            for i, values in enumerate((*block.T, mean)):
-                self.sums[i] += values.sum()
-                self.squares[i] += np.dot(values, values)
-        self.frames += len(mean)
-
-    def instead_of_mean(self) -> int | None:
-        """The first channel of at least half the loudest one's power if the mean is nearly silent beside them."""
-        if not self.frames or not np.isfinite(self.squares).all():
-            return None
-        *channels, mean = self.squares / self.frames - np.square(self.sums / self.frames)
-        if not mean < _SILENT * max(channels) or max(channels) < 1e-12:
-            return None
-        return next(i for i, channel in enumerate(channels) if channel >= 0.5 * max(channels))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -301,11 +278,13 @@ def _ogg_seconds(path: str | os.PathLike) -> float:
             raise UnreadableSound(f"{shown(path)}: {error}; replace the file") from error
 
 
-def _reason(error: Exception, head: bytes = b"?") -> str:
+def _reason(error: Exception, head: bytes = b"\xff") -> str:
     """libsndfile's words, or better ones where they mislead."""
     text = str(error)
     if not any(head):
         return "it holds nothing but zeros"
+    if is_text(head):
+        return "it is text, not a sound"
     if "pipe?" not in text and "System error" not in text:
         return re.sub(r"^Error opening .*: (?=[A-Z])", "", text, flags=re.DOTALL).replace("\n", " ").strip()
-    return "it is text" if head and head.isascii() else "no sound is found in it"
+    return "no sound is found in it"

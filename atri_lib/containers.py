@@ -6,8 +6,8 @@ import zlib
 from dataclasses import dataclass
 
 NOT_SOUND = {  # how a file begins -> what it is, and what to do
-    rb"\s*<(!doctype html|html|head|body)": "an HTML page, not a sound; fetch the file again",
-    rb"\s*<\?xml": "an XML text, not a sound; fetch the file again",
+    rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)": "an HTML page, not a sound; fetch the file again",
+    rb"(\xef\xbb\xbf)?\s*<\?xml": "an XML text, not a sound; fetch the file again",
     rb"version https://git-lfs": "a pointer of Git LFS, not the sound; run `git lfs pull`",
     rb"PK\x03\x04": "a ZIP archive; unpack it",
     rb"\x1f\x8b": "a gzip archive; unpack it",
@@ -39,6 +39,12 @@ def what_it_is(head: bytes) -> str | None:
         if re.match(begin, head, re.IGNORECASE | re.DOTALL):
             return kind
     return None
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file are readable text in UTF-8, as an error message of a server is."""
+    text = head.decode("utf-8", "ignore")
+    return len(text.encode()) > len(head) - 4 and all(c.isprintable() or c.isspace() for c in text)
 
 
 def after_id3(content) -> int:
@@ -143,7 +149,7 @@ def ogg_seconds(content) -> float:
     Raises Damaged for a page whose checksum is wrong, one that is missing, and a file whose last page does not end its
     stream: a decoder reads such a file up to the damage and says nothing.
     """
-    position, streams = after_id3(content), {}
+    position, streams, chained = after_id3(content), {}, []
     while position < len(content):
         if position + _PAGE.size > len(content):
             break
@@ -156,13 +162,16 @@ def ogg_seconds(content) -> float:
             break
         if _ogg_checksum(content[position:end]) != written:
             raise Damaged(f"the page at byte {position} is broken")
-        stream = streams.setdefault(serial, _Stream(_clock(content[body : body + 64]), number - 1))
-        stream.add(position, flags, granule, number)
+        if flags & 2 and serial in streams:  # one stream after another, of the same number
+            chained.append(streams.pop(serial))
+        if serial not in streams:
+            streams[serial] = _Stream(_clock(content[body : body + 64]), number - 1)
+        streams[serial].add(position, flags, granule, number)
         position = end
-    sounding = [stream for stream in streams.values() if stream.rate]
-    if not all(stream.ended for stream in streams.values()) or not streams:
+    found = [*chained, *streams.values()]
+    if not found or not all(stream.ended for stream in found):
         raise Damaged(f"cut short at byte {position}, its last page does not end the stream")
-    return sum(stream.seconds for stream in sounding)
+    return sum(stream.seconds for stream in found if stream.rate)
 
 
 class _Stream:

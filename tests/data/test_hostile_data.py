@@ -151,6 +151,14 @@ def loop(folder):
     read_audio(folder / "loop.wav")
 
 
+def infinities(folder):
+    read_audio(tone(folder, samples=np.stack([TONE + np.inf, TONE - np.inf], axis=1), subtype="FLOAT"))
+
+
+def huge_opposites(folder):
+    read_audio(tone(folder, samples=np.stack([TONE * 1e300, -TONE * 1e300], axis=1), subtype="DOUBLE"))
+
+
 def endless(content):
     """A FLAC whose length was not known when it was begun."""
     return content[:21] + bytes([content[21] & 0xF0]) + bytes(4) + content[26:]
@@ -401,6 +409,18 @@ CASES = {
     "an empty file": (spoilt("a.ogg", beginning(b"")), UnreadableSound, r"a\.ogg: is empty; fetch"),
     "nothing but zeros": (spoilt("a.mp3", beginning(bytes(9000))), UnreadableSound, "holds nothing but zeros"),
     "text named .mp3": (spoilt("a.mp3", beginning(b"a dog barks\n" * 999)), UnreadableSound, "it is text"),
+    "a server's answer in JSON": (
+        spoilt("a.ogg", beginning(b'{"error": "quota"}')),
+        UnreadableSound,
+        "it is text, not",
+    ),
+    "an HTML page with a byte order mark": (
+        spoilt("a.wav", beginning(b"\xef\xbb\xbf" + HTML)),
+        UnreadableSound,
+        "is an HTML page",
+    ),
+    "infinite samples of two signs": (infinities, UnreadableSound, "not finite"),
+    "channels of 1e300 that cancel": (huge_opposites, UnreadableSound, "not finite or above 100"),
     "random bytes named .mp3": (spoilt("a.mp3", beginning(RANDOM)), UnreadableSound, "no sound is found in it"),
     "a damaged MP3": (spoilt("a.mp3", lambda c: c[:9000] + RANDOM[:4000] + c[13000:]), UnreadableSound, "broken audio"),
     "a pointer of Git LFS": (
