@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from atri_lib import storage
-from atri_lib.audio import SUFFIXES, read_audio, sound_files
+from atri_lib.audio import SUFFIXES, read_audio, shown, skipped, sound_files, unreadable_files
 from atri_lib.data.dataset import text_fault
 from atri_lib.data.features import encode_clips
 from atri_lib.encoders.presets import build_encoders
@@ -120,29 +121,33 @@ class Index:
         return [(self.names[row], float(similarity[row])) for row in np.argsort(-similarity, kind="stable")[:k]]
 
 
-def index_folder(
-    searcher: Searcher, folder: str | os.PathLike, strict: bool = False
-) -> tuple[Index, list[str]]:
+def index_folder(searcher: Searcher, folder: str | os.PathLike, strict: bool = False) -> tuple[Index, list[str]]:
     """Embed every audio file below a folder that is not hidden, and list those that are broken.
 
-    Returns the index and "path: why" of each file that cannot be read. Raises SearchError when
-    there is no file that can be read and, with strict, for any that cannot.
+    Returns the index and "path: why" of each file that cannot be read. Files of formats that cannot be read are named
+    on stderr. Raises SearchError when there is no file that can be read and, with strict, for any that cannot.
     """
     folder = pathlib.Path(folder).expanduser()
     if not folder.is_dir():
-        raise SearchError(f"{folder}: no such folder")
-    if not (files := sound_files(folder)):
-        raise SearchError(f"{folder}: no audio files ({', '.join(SUFFIXES)}) to search in")
+        raise SearchError(f"{shown(folder)}: {'a file, give the' if folder.exists() else 'no such'} folder")
+    files, others = sound_files(folder), skipped(unreadable_files(folder))
+    if not files:
+        raise SearchError(f"{folder}: no audio files ({', '.join(SUFFIXES)}) to search in{others and '; ' + others}")
+    if others:
+        print(f"Notice: {others}", file=sys.stderr)
     names, rows, broken = [], [], []
     for path in progress(files, "embedding sounds", unit="file"):
         try:
+            name = str(path.relative_to(folder))
+            name.encode()  # an index holds UTF-8
             rows.append(searcher.embed_audio(read_audio(path)))
-            names.append(str(path.relative_to(folder)))
-        except (ValueError, OSError, RuntimeError) as error:
-            broken.append(f"{path}: {error}")
+            names.append(name)
+        except UnicodeEncodeError:
+            broken.append(f"{shown(path)}: a name that is not UTF-8; rename the file")
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+            broken.append(f"{shown(path)}: {str(error).removeprefix(f'{shown(path)}: ')}")
     if broken and (strict or not names):
-        listed = "; ".join(broken)
-        raise SearchError(f"{len(broken)} of {len(files)} files cannot be read: {listed}")
+        raise SearchError(f"{len(broken)} of {len(files)} files cannot be read: {'; '.join(broken)}")
     return Index(tuple(names), np.stack(rows), searcher.weights), broken
 
 

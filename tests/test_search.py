@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -139,6 +140,33 @@ def test_a_folder_is_searched_by_the_same_numbers_as_each_sound(searcher, sounds
     assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
+def test_every_format_that_can_be_read_is_indexed_and_what_was_skipped_is_named(searcher, sounds, capsys):
+    noise = np.random.default_rng(0).normal(size=24000) / 10
+    for name, options in {
+        "d.aiff": {},
+        "e.opus": {"format": "OGG", "subtype": "OPUS"},
+        "f.oga": {"format": "OGG"},
+        "g.mp3": {},
+        "h.au": {},
+        "i.caf": {},
+    }.items():
+        soundfile.write(sounds / name, noise, 24000, **options)
+    for name in (*(f"{n}.m4a" for n in range(6)), "notes.txt", ".hidden.m4a"):
+        (sounds / name).write_bytes(b"....ftypM4A ")
+    (sounds / "folder.wav").mkdir()
+    (sounds / ".trash").mkdir()
+    shutil.copy(sounds / "b.wav", sounds / ".trash")
+    index, broken = index_folder(searcher, sounds)
+    read = ("a.flac", "b.wav", "d.aiff", "e.opus", "f.oga", "g.mp3", "h.au", "i.caf", "more/c.WAV")
+    assert index.names == read and not broken
+    assert "6 sounds are skipped, their format cannot be read: 0.m4a, 1.m4a" in (err := capsys.readouterr().err)
+    assert "4.m4a and 1 more; convert them to WAV" in err and "notes" not in err
+    (sounds / "m4a").mkdir()
+    (sounds / "0.m4a").rename(sounds / "m4a" / "0.m4a")
+    with pytest.raises(SearchError, match=r"no audio files .*; 1 sound is skipped, .*: 0\.m4a; convert"):
+        index_folder(searcher, sounds / "m4a")
+
+
 def test_sentences_are_found_by_a_sound(searcher):
     index = index_sentences(searcher, ["a dog", " ", "a bird "], "eng")
     assert index.names == ("a dog", "a bird")
@@ -158,11 +186,19 @@ def test_what_is_no_text_is_refused(searcher, text):
 def test_the_broken_sounds_of_a_folder_are_listed_and_the_others_indexed(searcher, sounds):
     (sounds / "d.wav").write_text("text")
     (sounds / "e.mp3").write_bytes(b"")
+    odd = os.fsdecode(os.fsencode(sounds) + b"/f\xff.wav")
+    shutil.copy(sounds / "b.wav", odd)
     index, broken = index_folder(searcher, sounds)
     assert index.names == ("a.flac", "b.wav", "more/c.WAV") and len(index.embeddings) == 3
-    assert [line.partition(": ")[0] for line in broken] == [str(sounds / "d.wav"), str(sounds / "e.mp3")]
-    with pytest.raises(SearchError, match=r"d\.wav: .*e\.mp3: "):
+    assert [line.partition(": ")[0] for line in broken] == [f"{sounds}/{n}" for n in ("d.wav", "e.mp3", r"f\udcff.wav")]
+    assert all(line.count("wav: ") + line.count("mp3: ") == 1 for line in broken)
+    with pytest.raises(
+        SearchError, match=r"^3 of 6 files cannot be read: .*d\.wav: .*e\.mp3: .*not UTF-8; rename"
+    ) as caught:
         index_folder(searcher, sounds, strict=True)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SearchError, match=r"b\.wav: a file, give the folder"):
+        index_folder(searcher, sounds / "b.wav")
     with pytest.raises(SearchError, match="nowhere: no such folder"):
         index_folder(searcher, sounds / "nowhere")
     (sounds / "empty").mkdir()

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import pathlib
 import pickle
 import shutil
 import signal
@@ -29,7 +30,12 @@ from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.data.translation import CsvError, read_translations, translate, translate_to_csv
 from atri_lib.hub import CheckpointError
 from atri_lib.languages import CODES
+from atri_lib.quiet import without_lines
 
+NOISE = np.random.default_rng(0).normal(size=4 * SAMPLE_RATE).clip(-4, 4) / 8
+RANDOM = np.random.default_rng(0).bytes(50_000)
+OPUS = {"format": "OGG", "subtype": "OPUS"}
+HTML = b"\n<!DOCTYPE html>\n<html><body>404 not found</body></html>" * 99
 TONE = 0.5 * np.sin(np.arange(SAMPLE_RATE) / 7)
 SECONDS = 30  # for a case
 
@@ -86,6 +92,76 @@ def samples(value):
         load_manifest(manifest(folder, line()))["train"].waveform(0)
 
     return load
+
+
+def spoilt(name, change, read=read_audio, **options):
+    """A file of noise of which the bytes are changed."""
+
+    def load(folder):
+        path = tone(folder, name, NOISE, **options)
+        path.write_bytes(change(path.read_bytes()))
+        read(path)
+
+    return load
+
+
+def cut(part):
+    return lambda content: content[: int(part * len(content))]
+
+
+def one_byte(part):
+    def change(content):
+        place = int(part * len(content))
+        return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+    return change
+
+
+def pages(content):
+    """An Ogg file's pages."""
+    return [b"OggS" + page for page in content.split(b"OggS")[1:]]
+
+
+def without_page(content):
+    first = pages(content)
+    return b"".join(first[:4] + first[5:])
+
+
+def without_last_page(content):
+    return b"".join(pages(content)[:-1])
+
+
+def beginning(content):
+    """A file in place of the sound."""
+    return lambda _: content
+
+
+def unreadable(error):
+    def load(folder):
+        path = tone(folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("builtins.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, error)))
+            read_audio(path)
+
+    return load
+
+
+def loop(folder):
+    (folder / "loop.wav").symlink_to("loop.wav")
+    read_audio(folder / "loop.wav")
+
+
+def infinities(folder):
+    read_audio(tone(folder, samples=np.stack([TONE + np.inf, TONE - np.inf], axis=1), subtype="FLOAT"))
+
+
+def huge_opposites(folder):
+    read_audio(tone(folder, samples=np.stack([TONE * 1e300, -TONE * 1e300], axis=1), subtype="DOUBLE"))
+
+
+def endless(content):
+    """A FLAC whose length was not known when it was begun."""
+    return content[:21] + bytes([content[21] & 0xF0]) + bytes(4) + content[26:]
 
 
 def in_manifest(path):
@@ -289,6 +365,90 @@ CASES = {
     "half a FLAC": (halved("tone.flac", read_audio), UnreadableSound, r"tone\.flac: broken audio .*replace the file"),
     "half an MP3": (halved("tone.mp3", read_audio), UnreadableSound, r"tone\.mp3: cut short, .*replace the file"),
     "half an AIFF": (halved("tone.aiff", in_manifest), ManifestError, r"tone\.aiff: cut short"),
+    **{
+        f"{100 * part:.0f} % of {name}": (
+            spoilt(name, cut(part), **options),
+            UnreadableSound,
+            rf"{name}: cut short .*replace",
+        )
+        for name, options in {"noise.ogg": {}, "noise.opus": OPUS}.items()
+        for part in (0.25, 0.5, 0.75, 0.95, 0.999)
+    },
+    "a flipped bit in Vorbis": (
+        spoilt("a.ogg", one_byte(0.5)),
+        UnreadableSound,
+        r"a\.ogg: the page at byte \d+ is broken",
+    ),
+    "a flipped bit in Opus": (
+        spoilt("a.opus", one_byte(0.9), **OPUS),
+        UnreadableSound,
+        "page at byte .*replace the file",
+    ),
+    "a page that is missing": (
+        spoilt("a.opus", without_page, **OPUS),
+        UnreadableSound,
+        "a page is missing before byte",
+    ),
+    "no last page": (spoilt("a.ogg", without_last_page), UnreadableSound, "its last page does not end the stream"),
+    "no last page, in a manifest": (
+        spoilt("a.ogg", without_last_page, in_manifest),
+        ManifestError,
+        r"a\.ogg: cut short",
+    ),
+    "no last page, a recording": (
+        spoilt("a.ogg", without_last_page, decode),
+        UnreadableSound,
+        "remove the stamps folder",
+    ),
+    "an HTML page named .mp3": (
+        spoilt("a.mp3", beginning(HTML)),
+        UnreadableSound,
+        r"a\.mp3: is an HTML page, not a sound",
+    ),
+    "an HTML page named .wav": (spoilt("a.wav", beginning(HTML)), UnreadableSound, r"a\.wav: is an HTML page.*fetch"),
+    "an empty file": (spoilt("a.ogg", beginning(b"")), UnreadableSound, r"a\.ogg: is empty; fetch"),
+    "nothing but zeros": (spoilt("a.mp3", beginning(bytes(9000))), UnreadableSound, "holds nothing but zeros"),
+    "text named .mp3": (spoilt("a.mp3", beginning(b"a dog barks\n" * 999)), UnreadableSound, "it is text"),
+    "a server's answer in JSON": (
+        spoilt("a.ogg", beginning(b'{"error": "quota"}')),
+        UnreadableSound,
+        "it is text, not",
+    ),
+    "an HTML page with a byte order mark": (
+        spoilt("a.wav", beginning(b"\xef\xbb\xbf" + HTML)),
+        UnreadableSound,
+        "is an HTML page",
+    ),
+    "infinite samples of two signs": (infinities, UnreadableSound, "not finite"),
+    "channels of 1e300 that cancel": (huge_opposites, UnreadableSound, "not finite or above 100"),
+    "random bytes named .mp3": (spoilt("a.mp3", beginning(RANDOM)), UnreadableSound, "no sound is found in it"),
+    "a damaged MP3": (spoilt("a.mp3", lambda c: c[:9000] + RANDOM[:4000] + c[13000:]), UnreadableSound, "broken audio"),
+    "a pointer of Git LFS": (
+        spoilt("a.wav", beginning(b"version https://git-lfs.github.com/spec/v1\n")),
+        UnreadableSound,
+        "lfs",
+    ),
+    "an archive named .wav": (spoilt("a.wav", beginning(b"PK\3\4" + RANDOM)), UnreadableSound, "ZIP archive; unpack"),
+    "an M4A": (spoilt("a.wav", beginning(b"\0\0\0 ftypM4A ")), UnreadableSound, r"a\.wav: is MP4 or M4A.*ffmpeg"),
+    "a FLAC of unknown length": (
+        spoilt("a.flac", endless),
+        UnreadableSound,
+        r"a\.flac: its header does not say how long",
+    ),
+    "a file that may not be read": (
+        unreadable("Permission denied"),
+        UnreadableSound,
+        r"tone\.wav: cannot be opened \(Perm",
+    ),
+    "a link to itself": (loop, UnreadableSound, r"loop\.wav: no such audio file \(Too many levels"),
+    "a name with NUL": (lambda folder: read_audio(folder / "a\0.wav"), UnreadableSound, r"a\\x00\.wav: no such audio"),
+    "a name of two lines": (
+        lambda folder: read_audio(folder / "a\nb\x1b.wav"),
+        UnreadableSound,
+        r"a\\nb\\x1b\.wav: no such",
+    ),
+    "a name of half a character": (lambda folder: read_audio(folder / "\ud800.wav"), UnreadableSound, "no such audio"),
+    "a folder named .wav": (lambda folder: read_audio(folder), UnreadableSound, "no such audio file; it is a folder"),
     "samples of 1e30": (samples(1e30), UnreadableSound, r"tone\.wav: values that are not finite or above 100"),
     "samples that are not numbers": (samples(np.nan), UnreadableSound, "not finite"),
     "infinite samples": (samples(-np.inf), UnreadableSound, "not finite"),
@@ -373,3 +533,131 @@ def test_a_wave_file_whose_length_was_not_known_when_it_was_begun_is_read(tmp_pa
     content[4:8] = content[40:44] = b"\xff" * 4
     path.write_bytes(content)
     assert len(audio.read_audio(path)) == SAMPLE_RATE
+
+
+def mp3_without_length(path, gain=1.0, seconds=16, rate=SAMPLE_RATE):
+    """An MP3 that begins loud and goes on with little to code, its first frame with the length taken away."""
+    noise = np.random.default_rng(1).normal(size=seconds * rate).clip(-4, 4) / 8
+    noise[rate:] *= 0.01
+    soundfile.write(path, gain * noise, rate)
+    content = path.read_bytes()
+    whole = audio.read_audio(path)
+    info = max(content.find(b"Info"), content.find(b"Xing"))
+    second = content.index(content[:2], info)
+    path.write_bytes(content[second:])
+    return whole
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+@pytest.mark.parametrize("gain", [1.0, 1e-3])
+def test_an_mp3_without_a_length_is_decoded_to_its_end(tmp_path, gain, rate):
+    whole = mp3_without_length(tmp_path / "a.mp3", gain, rate=rate)
+    read = audio.read_audio(tmp_path / "a.mp3")
+    assert len(whole) <= len(read) < len(whole) + 0.2 * SAMPLE_RATE  # the encoder's padding is not cut off
+    delay = round(len(read) - len(whole))
+    at_best = min(np.abs(read[d : d + 9000] - whole[:9000]).max() for d in range(delay + 1))
+    assert at_best < (1e-5 if rate == SAMPLE_RATE else 0.3) * gain
+    assert audio.check_header(tmp_path / "a.mp3").frames / rate == pytest.approx(len(read) / SAMPLE_RATE, rel=0.01)
+
+
+def id3(content):
+    return b"ID3\4\0\0\0\0\x10\0" + bytes(2048) + content
+
+
+def tagged(content):
+    return content + b"TAG" + b"a title".ljust(125, b"\0")
+
+
+@pytest.mark.parametrize("change", [id3, tagged, lambda content: bytes(700) + content, lambda content: content * 2])
+def test_an_mp3_is_read_to_its_end_whatever_stands_around_or_behind_it(tmp_path, change):
+    path = tone(tmp_path, "a.mp3", NOISE)
+    content = path.read_bytes()
+    plain = len(read_audio(path))
+    path.write_bytes(change(content))
+    whole = plain * (change(content).count(content))
+    assert whole <= len(read_audio(path)) < whole + 0.3 * SAMPLE_RATE
+    info = content.index(b"Info") if b"Info" in content else content.index(b"Xing")
+    path.write_bytes(change(content[content.index(content[:2], info) :]))
+    assert whole <= len(read_audio(path)) < whole + 0.3 * SAMPLE_RATE
+
+
+def test_opposite_channels_are_not_averaged_to_silence_and_one_notice_says_so(tmp_path, capsys):
+    opposite = np.stack([TONE, -TONE], axis=1)
+    heard = read_audio(tone(tmp_path, "mono.wav", TONE))
+    path = tone(tmp_path, "opposite.wav", opposite)
+    assert np.array_equal(read_audio(path), heard) and np.array_equal(read_audio(path), heard)
+    err = capsys.readouterr().err
+    assert err.count("opposite.wav: its channels cancel each other out; channel 1 is taken") == 1
+    for name, samples in {
+        "lossy.ogg": opposite,
+        "with silence.wav": np.stack([0 * TONE, TONE, -TONE], axis=1),
+        "with an offset.wav": opposite / 2 + 0.3,
+    }.items():
+        assert np.std(read_audio(tone(tmp_path, name, samples))) > 0.1, name
+        assert capsys.readouterr().err.count("cancel each other") == 1, name
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        np.stack([TONE, TONE], axis=1),
+        np.stack([TONE, -0.9 * TONE], axis=1),
+        np.stack([0 * TONE, 0 * TONE], axis=1),
+        np.stack([TONE + 0.3, TONE - 0.3], axis=1) / 2,
+        np.stack([0.3 + 1e-3 * TONE, -0.3 + 1e-3 * TONE], axis=1),
+        NOISE.reshape(-1, 2),
+    ],
+)
+def test_any_other_stereo_is_the_mean_of_its_channels(tmp_path, capsys, channels):
+    path = tone(tmp_path, samples=channels, subtype="FLOAT")
+    stored, _ = soundfile.read(path, dtype="float32")
+    assert np.array_equal(read_audio(path), stored.mean(axis=1)) and not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [{}, OPUS])
+def test_an_ogg_file_that_is_whole_is_read_also_with_something_behind_it(tmp_path, options):
+    path = tone(tmp_path, "a.ogg", NOISE, **options)
+    read = read_audio(path)
+    assert len(read) == len(NOISE)
+    path.write_bytes(path.read_bytes() + bytes(300))
+    assert np.array_equal(read_audio(path), read)
+
+
+@pytest.mark.parametrize("options", [{}, OPUS])
+def test_two_ogg_files_in_one_are_not_read_as_their_first(tmp_path, options):
+    path = tone(tmp_path, "a.ogg", NOISE, **options)
+    path.write_bytes(path.read_bytes() * 2)
+    try:
+        assert len(read_audio(path)) >= 2 * 0.95 * len(NOISE)
+    except UnreadableSound as error:
+        assert "can be decoded" in str(error) or "missing" in str(error)
+
+
+def test_a_file_whose_name_is_not_utf_8_is_read(tmp_path):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav")
+    shutil.copy(tone(tmp_path), odd)
+    assert len(read_audio(odd)) == SAMPLE_RATE
+    pathlib.Path(odd).write_bytes(b"")
+    with pytest.raises(UnreadableSound, match=r"\\udcff\.wav: is empty"):
+        read_audio(odd)
+
+
+@pytest.mark.parametrize(
+    "case", ["random bytes named .mp3", "text named .mp3", "a damaged MP3", "an HTML page named .mp3"]
+)
+def test_the_decoder_writes_no_lines_of_its_own(tmp_path, capfd, case):
+    with pytest.raises(UnreadableSound):
+        CASES[case][0](tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_others_write_to_stderr_meanwhile_is_kept(capfd):
+    with without_lines(b"Note: "):
+        os.write(2, b"Note: resync\nprogress\n")
+    assert capfd.readouterr().err == "progress\n"
+
+
+def test_a_file_of_a_thousand_channels_is_read_part_by_part(tmp_path):
+    path = tmp_path / "many.wav"
+    soundfile.write(path, np.tile(NOISE[:20_000, None] / 2, 1000), SAMPLE_RATE, subtype="PCM_U8")
+    assert len(read_audio(path)) == 20_000
