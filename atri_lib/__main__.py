@@ -9,6 +9,7 @@ import shutil
 import sys
 
 from atri_lib.languages import CODES
+from atri_lib.terminal import plain
 
 NOTES = (
     "Exit codes: 0 done; 1 it cannot be done, a message says why; 2 wrong usage; 130 interrupted; 141 the reader of "
@@ -87,10 +88,12 @@ def _config(options: argparse.Namespace):
 
 def _scenes(options: argparse.Namespace) -> dict:
     from atri_lib.data.banks import default_bank
-    from atri_lib.data.manifest import write_manifest
+    from atri_lib.data.manifest import free_folder, write_manifest
     from atri_lib.data.scenes import make_scenes
 
-    bank, sizes = default_bank(), {split: getattr(options, split) for split in ("train", "val", "test")}
+    free_folder(options.out)  # refused before the recordings are fetched
+    sizes = {split: getattr(options, split) for split in ("train", "val", "test")}
+    bank = default_bank()
     splits = make_scenes(bank, sizes=sizes, seed=options.seed)
     write_manifest(splits, options.out)
     return {"folder": str(options.out), "sounds": bank.name} | {name: len(split) for name, split in splits.items()}
@@ -195,11 +198,6 @@ def _doctor(options: argparse.Namespace) -> dict:
     return {}
 
 
-def plain(text: object) -> str:
-    """Text as it may go to a terminal: control and direction characters, and halves of characters, as escapes."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in str(text))
-
-
 def _show(result: dict, indent: str = "") -> None:
     for name, value in result.items():
         if isinstance(value, dict):
@@ -207,7 +205,7 @@ def _show(result: dict, indent: str = "") -> None:
             _show(value, indent + "  ")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for entry in value:
-                print(indent + "  ".join(plain(part).replace("\n", "\\n") for part in entry.values()))
+                print(indent + "  ".join(plain(part, newlines=False) for part in entry.values()))
         elif value != "":
             print(f"{indent}{name}: {value:.4g}" if isinstance(value, float) else f"{indent}{name}: {plain(value)}")
 
