@@ -6,15 +6,19 @@ the ML-AudioCaps corpus. The order of work: read_*, translate, with_translations
 
 import os
 import pathlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from atri_lib import storage
-from atri_lib.audio import SAMPLE_RATE, UnreadableSound, check_header, read_audio, sound_files, write_audio
-from atri_lib.data.manifest import manifest_line
+from atri_lib.audio import SAMPLE_RATE, UnreadableSound, read_audio, sound_files, write_audio
+from atri_lib.data.dataset import SPLITS
+from atri_lib.data.manifest import Intake, ManifestError, manifest_line
+from atri_lib.data.names import safe_name
 from atri_lib.data.translation import Translation, csv_rows
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
+from atri_lib.terminal import notice
 
 CAPTIONS = 5  # of each validation and test clip in both corpora, and of each training clip of Clotho
 # name -> subsets and options of aac-datasets
@@ -44,11 +48,15 @@ class Clip:
 
 @dataclass(frozen=True)
 class Corpus:
-    """missing: "split/id" of clips that have captions and no audio file; they are not among `clips`."""
+    """missing: "split/id" of clips that have captions and no audio file; they are not among `clips`.
+
+    skipped: files that have the name of a missing clip, but no format that is read, such as .m4a.
+    """
 
     name: str
     clips: tuple[Clip, ...]
     missing: tuple[str, ...]
+    skipped: tuple[pathlib.Path, ...] = ()
 
     @property
     def sentences(self) -> list[str]:
@@ -88,13 +96,16 @@ def read_clotho(folder: str | os.PathLike) -> Corpus:
     there is none, CsvError naming file and line for a faulty table.
     """
     clips, names = [], [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
-    audio = {(path.parent.name, path.name): path for path in sound_files(folder)}
+    audio, skipped = {(path.parent.name, path.name): path for path in sound_files(folder)}, []
+    other = {(path.parent.name, path.stem): path for path in _other_files(folder)}
     for split, subset in SUBSETS.items():
         for row in _table(folder, f"clotho_captions_{subset}.csv", ["file_name", *names]):
             captions = {"eng": tuple(row[name] for name in names)}
             name = pathlib.PurePath(row["file_name"])
-            clips.append(Clip(name.stem, split, audio.get((subset, name.name)), captions, ("",) * CAPTIONS))
-    return _corpus("clotho", folder, clips)
+            path = audio.get((subset, name.name))
+            skipped += [other[subset, name.stem]] if path is None and (subset, name.stem) in other else []
+            clips.append(Clip(name.stem, split, path, captions, ("",) * CAPTIONS))
+    return _corpus("clotho", folder, clips, skipped)
 
 
 def read_audiocaps(folder: str | os.PathLike) -> Corpus:
@@ -104,7 +115,8 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     YOUTUBE, or the audiocap_id. Raises CorpusError when there is none, when a table is there twice, or when a
     validation or test clip has not five captions; CsvError naming file and line for a faulty table.
     """
-    clips, audio = [], {path.stem: path for path in sound_files(folder)}
+    clips, skipped, audio = [], [], {path.stem: path for path in sound_files(folder)}
+    other = {path.stem: path for path in _other_files(folder)}
     for split in SUBSETS:
         rows: dict[tuple[str, str], list[dict[str, str]]] = {}
         for row in _table(folder, f"{split}.csv", AUDIOCAPS_COLUMNS):
@@ -114,9 +126,11 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
             if split != "train" and len(group) != CAPTIONS:
                 raise CorpusError(f"{folder}: {split}.csv has {len(group)} captions of {name}, expected {CAPTIONS}")
             numbers = tuple(row["audiocap_id"] for row in group)
-            path = next((audio[n] for n in (name, f"Y{video}", video, numbers[0]) if n in audio), None)
+            names = (name, f"Y{video}", video, numbers[0])
+            path = next((audio[n] for n in names if n in audio), None)
+            skipped += [other[n] for n in names if path is None and n in other][:1]
             clips.append(Clip(name, split, path, {"eng": tuple(row["caption"] for row in group)}, numbers))
-    return _corpus("audiocaps", folder, clips)
+    return _corpus("audiocaps", folder, clips, skipped)
 
 
 def _table(folder: str | os.PathLike, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -128,12 +142,30 @@ def _table(folder: str | os.PathLike, name: str, columns: Sequence[str]) -> list
     return [row for _, row in csv_rows(found[0], columns, filled=columns)] if found else []
 
 
-def _corpus(name: str, folder: str | os.PathLike, clips: list[Clip]) -> Corpus:
+def _other_files(folder: str | os.PathLike) -> list[pathlib.Path]:
+    """Files that are read neither as audio nor as a table, hidden ones aside."""
+    known = {*sound_files(folder), *pathlib.Path(folder).rglob("*.csv")}
+    found = [path for path in sorted(pathlib.Path(folder).rglob("*")) if path not in known]
+    return [path for path in found if not path.name.startswith(".") and path.is_file()]
+
+
+def _corpus(
+    name: str, folder: str | os.PathLike, clips: list[Clip], skipped: list[pathlib.Path]
+) -> Corpus:
     missing = tuple(f"{clip.split}/{clip.id}" for clip in clips if clip.audio is None)
+    unread = ""
+    if skipped:
+        counts = Counter(path.suffix for path in skipped).most_common()
+        kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in counts)
+        unread = f"{kinds} not read as audio, such as {skipped[0]}; convert them to FLAC or WAV"
     if len(missing) == len(clips):
         what = "its captions, but none of the audio" if clips else "none of its caption tables"
-        raise CorpusError(f"{folder} is no local copy of {name}: it holds {what}")
-    return Corpus(name, tuple(clip for clip in clips if clip.audio is not None), missing)
+        said = f"{folder} is no local copy of {name}: it holds {what}"
+        raise CorpusError(f"{said} ({unread})" if unread else said)
+    if unread:
+        notice(f"{name}: {unread}")
+    present = tuple(clip for clip in clips if clip.audio is not None)
+    return Corpus(name, present, missing, tuple(skipped))
 
 
 def with_translations(corpus: Corpus, translations: Mapping[str, Sequence[Translation]]) -> Corpus:
@@ -176,30 +208,53 @@ def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corp
     return replace(corpus, clips=tuple(clips)), rest
 
 
-def write_corpus(corpus: Corpus, folder: str | os.PathLike) -> tuple[pathlib.Path, list[str]]:
+def write_corpus(
+    corpus: Corpus, folder: str | os.PathLike, languages: Sequence[str] = CODES
+) -> tuple[pathlib.Path, list[str]]:
     """Convert to a folder with manifest.jsonl and audio/SPLIT/ID.flac (mono, 16 kHz): (manifest, clips left out).
 
     What is converted already is kept, so a killed conversion resumes. Left out, as "split/id: reason", are clips
-    without audio and files that load_manifest would refuse. Raises CorpusError when a language is not complete, and
-    OSError when a file cannot be written: run it again when there is space.
+    without audio and all that load_manifest would refuse; of a recording in two splits the one in test stays, then the
+    one in val. An id that is no file name becomes one (`safe_name`). Raises CorpusError when a language is not
+    complete, and OSError when a file cannot be written: run it again when there is space.
     """
     for clip in corpus.clips:
-        for code in CODES:
+        for code in languages:
             if len(clip.captions.get(code, ())) != len(clip.captions["eng"]):
-                raise CorpusError(f"{corpus.name}: {clip.split}/{clip.id} lacks {code} captions: translate them first")
-    folder, lines = pathlib.Path(folder), []
-    left_out = [f"{name}: no audio file" for name in corpus.missing]
-    for clip in progress(corpus.clips, f"converting {corpus.name}", unit="clip"):
-        target = pathlib.PurePosixPath("audio", clip.split, f"{clip.id}.flac")
+                said = f"{corpus.name}: {clip.split}/{clip.id} lacks {code} captions"
+                raise CorpusError(f"{said}: translate them first, or name the languages that you have")
+    folder = pathlib.Path(folder)
+    lines: dict[int, str] = {}  # by the number of their clip, as the reasons against others
+    reasons: dict[int, Exception] = {}
+    for number, clip in enumerate(progress(corpus.clips, f"converting {corpus.name}", unit="clip")):
+        target = pathlib.PurePosixPath("audio", clip.split, f"{safe_name(clip.id)}.flac")
         try:
             if not (folder / target).exists():
                 mono = read_audio(clip.audio)
                 with storage.atomic_path(folder / target) as partial:
                     write_audio(partial, mono)
-            check_header(folder / target)  # an earlier version converted clips that load_manifest refuses
         except UnreadableSound as error:  # of reading; what fails in writing ends the conversion
-            left_out.append(f"{clip.split}/{clip.id}: {error}")
+            reasons[number] = error
             continue
-        lines.append(manifest_line(clip.id, str(target), clip.split, {code: clip.captions[code] for code in CODES}))
-    storage.write_text(folder / "manifest.jsonl", "".join(lines))
+        captions = {code: clip.captions[code] for code in languages}
+        lines[number] = manifest_line(clip.id, str(target), clip.split, captions)
+    reasons |= _refused(corpus, lines, Intake(folder, languages))
+    left_out = [f"{name}: no audio file" for name in corpus.missing]
+    for number, why in sorted(reasons.items()):
+        left_out.append(f"{corpus.clips[number].split}/{corpus.clips[number].id}: {why}")
+    kept = [line for number, line in lines.items() if number not in reasons]
+    storage.write_text(folder / "manifest.jsonl", "".join(kept))
     return folder / "manifest.jsonl", left_out
+
+
+def _refused(corpus: Corpus, lines: Mapping[int, str], intake: Intake) -> dict[int, Exception]:
+    """Why load_manifest would not take a line, by the number of its clip; test goes first, so that it stays."""
+    reasons: dict[int, Exception] = {}
+    order = sorted(lines, key=lambda number: -SPLITS.index(corpus.clips[number].split))
+    for number in order:
+        clip = corpus.clips[number]
+        try:
+            intake.take(lines[number].encode(), f"of {clip.split}/{clip.id}")
+        except (ManifestError, UnreadableSound) as error:
+            reasons[number] = error
+    return reasons

@@ -1,8 +1,8 @@
-"""What every dataset is: clips with captions in eight languages, whose sound is read or rendered when asked for."""
+"""What every dataset is: clips with captions in up to eight languages, read when asked for."""
 
 import functools
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,18 +11,29 @@ from atri_lib.languages import CODES, language
 
 SPLITS = ("train", "val", "test")
 CAPTION_LIMIT = 2_000  # characters: longer ones take an encoder gigabytes
+# by their category letters or symbols, but nothing to see: fillers, a braille cell without dots
+BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159")
+
+
+class MissingLanguage(ValueError):
+    """A dataset was asked for captions in a language that it does not have."""
 
 
 class Dataset(Protocol):
-    """ids: one per clip; captions: per clip {language code: sentences}, all eight languages, equally many in each.
+    """ids: one per clip; captions: per clip {language code: sentences}, equally many in each of `languages`.
 
-    checksum: changes with captions and sound; origin: the bank of sounds or the folder that they come from.
+    languages: those of all captions, in the library's order; all eight unless a dataset has fewer.
+    checksum: changes with captions and sound; origin: the bank of sounds or the folder that they
+    come from. recordings: a checksum of each clip's sound, by which clips with the same one are
+    known; empty where every clip's is its own.
     """
 
     ids: tuple[str, ...]
     captions: tuple[dict[str, tuple[str, ...]], ...]
     checksum: str
     origin: str
+    languages: tuple[str, ...] = CODES
+    recordings: tuple[str, ...] = ()
 
     def waveform(self, index: int) -> np.ndarray:
         """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError."""
@@ -32,39 +43,68 @@ class Dataset(Protocol):
         return len(self.ids)
 
     def sentences(self, code: str) -> list[str]:
-        """All captions in one language, clip by clip: the same list at each call. Raises UnknownLanguage."""
-        return self._sentences[language(code).code]
+        """All captions in one language, clip by clip: the same list at each call.
+
+        Raises UnknownLanguage for a code that is none, MissingLanguage for a language this dataset
+        lacks.
+        """
+        if language(code).code not in self.languages:
+            raise MissingLanguage(
+                f"{self.origin} has no captions in {code}, only in {', '.join(self.languages)}"
+            )
+        return self._sentences[code]
 
     @functools.cached_property
     def _sentences(self) -> dict[str, list[str]]:
-        return {code: [text for captions in self.captions for text in captions[code]] for code in CODES}
+        return {
+            code: [text for captions in self.captions for text in captions[code]]
+            for code in self.languages
+        }
 
     @functools.cached_property
     def owner(self) -> np.ndarray:
         """int64 [captions]: the clip that each of `sentences(code)` belongs to."""
-        return np.repeat(np.arange(len(self)), [len(captions[CODES[0]]) for captions in self.captions])
+        first = self.languages[0]
+        return np.repeat(np.arange(len(self)), [len(captions[first]) for captions in self.captions])
 
 
 def text_fault(text: str) -> str | None:
     """Why a text cannot be a caption ("empty", also where nothing in it can be seen), or None."""
     if len(text) > CAPTION_LIMIT:
         return f"has {len(text)} characters, {CAPTION_LIMIT} are the most: shorten it"
-    kinds = {unicodedata.category(character) for character in text}
+    kinds = {unicodedata.category(character) for character in set(text) - BLANK}
     if "Cs" in kinds:
         return "holds half of a character (a lone surrogate): save the text as UTF-8"
-    return None if any(kind[0] not in "CZ" for kind in kinds) else "is empty"
+    return (
+        None if any(kind[0] not in "CMZ" for kind in kinds) else "is empty"
+    )  # marks (M) need a letter to sit on
 
 
-def captions_fault(captions: Mapping[str, tuple[str, ...]]) -> str | None:
-    """What is wrong with a clip's captions, naming the language, or None."""
+def captions_fault(
+    captions: Mapping[str, tuple[str, ...]], languages: Sequence[str] = CODES
+) -> str | None:
+    """What is wrong with a clip's captions, naming the language, or None; `languages` must be there."""
     if unknown := [code for code in captions if code not in CODES]:
         return f"unknown language code {unknown[0]!r}: use {', '.join(CODES)} (ISO 639-3)"
-    if lacking := [code for code in CODES if not captions.get(code)]:
+    if lacking := [code for code in languages if not captions.get(code)]:
         return f"caption missing in {', '.join(lacking)}"
-    for code in CODES:
-        if fault := next(filter(None, map(text_fault, captions[code])), None):
+    for code, texts in captions.items():
+        if fault := next(filter(None, map(text_fault, texts)), None):
             return f"caption in {code} {fault}"
-    counts = {code: len(captions[code]) for code in CODES}
+    return None
+
+
+def counts_fault(captions: Mapping[str, tuple[str, ...]]) -> str | None:
+    """Why a clip's captions cannot be paired (not equally many in each language), or None."""
+    counts = {code: len(texts) for code, texts in captions.items()}
     if len(set(counts.values())) > 1:
         return f"every language needs as many captions as the others, not {counts}"
     return None
+
+
+def by_turns(captions: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """As many captions in each language as in any: fewer ones are repeated in their order."""
+    most = max(map(len, captions.values()))
+    return {
+        code: tuple(texts[i % len(texts)] for i in range(most)) for code, texts in captions.items()
+    }

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from atri_lib import storage
 from atri_lib.data.dataset import Dataset
 from atri_lib.data.fingerprints import audio_fingerprint, text_fingerprint
-from atri_lib.languages import CODES
 from atri_lib.pooling import encode_parts
 from atri_lib.progress import progress
 from atri_lib.recipe import RECIPE
@@ -42,9 +41,10 @@ def audio_features(dataset: Dataset, encoder: nn.Module, parts: int, key: str = 
 
 
 def text_features(dataset: Dataset, encoder: nn.Module, key: str = "") -> np.ndarray:
-    """The same of its captions under a frozen text encoder: float32 [K, M, D], all eight languages, English first."""
-    key = storage.checksum("text", RECIPE, dataset.checksum, key or text_fingerprint(encoder), list(CODES))
-    return _load_or_compute(key, (len(CODES),), lambda: _encode_text(dataset, encoder))
+    """The same of its captions under a frozen text encoder: float32 [K, M, D], in its languages, English first."""
+    languages = list(dataset.languages)
+    key = storage.checksum("text", RECIPE, dataset.checksum, key or text_fingerprint(encoder), languages)
+    return _load_or_compute(key, (len(languages),), lambda: _encode_text(dataset, encoder))
 
 
 def load_ahead(dataset: Dataset, indices: Iterable[int]) -> Iterator[np.ndarray]:
@@ -80,7 +80,7 @@ def _encode_audio(dataset: Dataset, encoder: nn.Module, parts: int, batch_size: 
 
 @torch.no_grad()
 def _encode_text(dataset: Dataset, encoder: nn.Module) -> np.ndarray:
-    rows: list[Tensor] = [encoder.embed(dataset.sentences(code), language=code) for code in CODES]
+    rows: list[Tensor] = [encoder.embed(dataset.sentences(code), language=code) for code in dataset.languages]
     return torch.stack(rows).float().cpu().numpy()
 
 

@@ -5,34 +5,36 @@ import json
 import os
 import pathlib
 import shutil
-import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
 
 import numpy as np
-import pydantic
 
 from atri_lib import storage
-from atri_lib.audio import UnreadableSound, check_header, read_audio, write_audio
-from atri_lib.data.dataset import SPLITS, Dataset, captions_fault
+from atri_lib.audio import UnreadableSound, read_audio, write_audio
+from atri_lib.data.ambiguous import report_ambiguous
+from atri_lib.data.dataset import SPLITS, Dataset, by_turns, captions_fault, counts_fault
+from atri_lib.data.intake import Clip, Intake, Line, ManifestError
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
+from atri_lib.terminal import notice, plain
 
-FORMAT = 1  # raise it when the same files are decoded to other samples: features of the old ones are not used again
+# raise it when the same files are decoded to other samples: features of the old ones are not used again
+FORMAT = 1
 _SHOWN = 10  # faults listed in one error
-
-
-class ManifestError(ValueError):
-    """Captions or audio that do not make a dataset; the message names file and line, and what to change."""
+_FEWER = (
+    "; add them (of English captions, python -m atri_lib translate makes them), or train with the languages "
+    "that you have: --languages eng zho, or English alone: --languages eng --scheme english"
+)
 
 
 @dataclass(frozen=True, eq=False)
 class AudioCaptions(Dataset):
     """A dataset of clips with ids and captions in memory.
 
-    read: clip index -> float32 [samples], 16 kHz mono, raising UnreadableSound for a broken file. Raises ManifestError
-    when ids repeat or a clip's captions are not complete.
+    read: clip index -> float32 [samples], 16 kHz mono, raising UnreadableSound for a broken file.
+    Raises ManifestError when ids repeat or a clip's captions are not complete in `languages`.
     """
 
     origin: str
@@ -40,105 +42,149 @@ class AudioCaptions(Dataset):
     captions: tuple[dict[str, tuple[str, ...]], ...]
     checksum: str
     read: Callable[[int], np.ndarray] = field(repr=False)
+    languages: tuple[str, ...] = CODES
+    recordings: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if len(self.ids) != len(self.captions) or len(set(self.ids)) != len(self.ids):
-            raise ManifestError(f"{self.origin}: {len(self.captions)} clips need as many ids, each different")
+            said = f"{len(self.captions)} clips need as many ids, each different"
+            raise ManifestError(f"{self.origin}: {said}")
         for name, captions in zip(self.ids, self.captions, strict=True):
-            if fault := captions_fault(captions):
+            if fault := captions_fault(captions, self.languages) or counts_fault(captions):
                 raise ManifestError(f"{self.origin}, clip {name}: {fault}")
 
     def waveform(self, index: int) -> np.ndarray:
         return self.read(range(len(self))[index])
 
 
-def _complete(captions: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    if fault := captions_fault(captions):
-        raise ValueError(fault)
-    return {code: captions[code] for code in CODES}
-
-
-_Text = Annotated[str, pydantic.StringConstraints(strip_whitespace=True)]
-_one_or_more = pydantic.BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else (given,))
-_Captions = Annotated[dict[str, Annotated[tuple[_Text, ...], _one_or_more]], pydantic.AfterValidator(_complete)]
-_Name = Annotated[str, pydantic.StringConstraints(min_length=1)]
-
-
-class _Line(pydantic.BaseModel):
-    """A line of a manifest; `name` is its id, by default the path of the audio."""
-
-    model_config = pydantic.ConfigDict(strict=True)
-    audio: _Name
-    split: Literal[SPLITS]
-    captions: _Captions
-    id: _Name | None = None
-
-    @property
-    def name(self) -> str:
-        return self.id or os.path.normpath(self.audio)
-
-
-def load_manifest(path: str | os.PathLike) -> dict[str, AudioCaptions]:
+def load_manifest(
+    path: str | os.PathLike, languages: Sequence[str] = CODES
+) -> dict[str, AudioCaptions]:
     """The datasets of a manifest by split, those of train, val and test that it has.
 
-    path: a .jsonl file, or a folder with manifest.jsonl. One clip a line, audio relative to the manifest:
-    {"audio": "dog.wav", "split": "train", "captions": {"eng": "A dog." or ["A dog.", ...], ... all eight}}; an "id",
-    different for each clip of a split, may be given (else the audio path). Every audio file is read once for the
-    checksum. Raises ManifestError listing file:line of what is wrong: at most ten faults at once. Audio outside the
-    manifest's folder is wrong, also behind a link, and so is the same audio in two splits.
+    path: a .jsonl file, or a folder with manifest.jsonl. One clip per line, audio relative to the
+    manifest: {"audio": "dog.wav", "split": "train", "captions": {"eng": "A dog." or ["A dog.",
+    ...], ...}}; an "id", different for each clip of a split, may be given (else the audio path).
+    languages: those that every clip must have captions in, by default all eight; others that every
+    clip has are there, too. Where a clip has fewer captions in one language than in another, they
+    are repeated by turns. Every audio file is read once for the checksum. Says on stderr what is
+    repeated, not used, or ambiguous (`ambiguous_captions`).
+
+    Raises ManifestError listing file:line of what is wrong: at most ten faults at once. Audio
+    outside the manifest's folder is wrong, also behind a link, and so is the same audio in two
+    splits.
     """
     path = pathlib.Path(path)
     path = path / "manifest.jsonl" if path.is_dir() else path
     if not path.is_file():
-        raise ManifestError(f"{path}: no such manifest; give a .jsonl file or a folder that holds manifest.jsonl")
-    content = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
-    rows = [(number, raw) for number, raw in enumerate(content, start=1) if raw.strip()]
-    lines, sums, faults, seen = {}, {}, [], {}
-    for number, raw in progress(rows, "reading audio files", unit="file"):
+        raise ManifestError(
+            f"{path}: no such manifest; give a .jsonl file or a folder that holds manifest.jsonl"
+        )
+    intake, faults = Intake(path.parent, languages), []
+    for number, raw in progress(_rows(path), "reading audio files", unit="file"):
         try:
-            line = lines[number] = _parsed(raw)
-            audio = (path.parent / line.audio).resolve()  # the file itself, links followed
-            if not audio.is_relative_to(path.parent.resolve()):
-                raise ManifestError(f"audio {line.audio!r} is outside the manifest's folder; move the file into it")
-            once = {f"audio {line.audio}": audio, f"id {line.name!r} of {line.split}": (line.split, line.name)}
-            for what, key in once.items():
-                if (before := seen.setdefault(key, number)) != number:
-                    raise ManifestError(f"{what} is on line {before} already; keep a clip's captions together")
-            check_header(audio)
-            sums[number] = storage.sha256_file(audio)
-            twin = seen.setdefault(sums[number], number)
-            if lines[twin].split != line.split:
-                same = f"{line.audio} ({line.split}) is the same audio as {lines[twin].audio} ({lines[twin].split})"
-                raise ManifestError(f"{same} on line {twin}: a clip belongs to one split, remove one")
+            intake.take(raw, f"on line {number}")
         except (ManifestError, UnreadableSound, OSError) as error:
-            faults.append(f"{path}:{number}: {error}")
+            faults.append(plain(f"{path}:{number}: {error}", newlines=False))
+    broken = [fault for fault in faults if "Invalid JSON" in fault]
+    if not intake.clips and len(broken) > max(1, len(faults) / 2):
+        said = "so are other lines: write one JSON object per clip and line"
+        raise ManifestError(f"{faults[0]}; {said}")
     if faults:
-        raise ManifestError("\n".join(faults[:_SHOWN] + [f"and {len(faults) - _SHOWN} more"] * (len(faults) > _SHOWN)))
-    if not lines:
+        more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
+        lacking = any("caption missing in" in fault for fault in faults)
+        raise ManifestError("\n".join(faults[:_SHOWN] + more) + (_FEWER if lacking else ""))
+    if not intake.clips:
         raise ManifestError(f"{path}: empty; write one JSON object per clip and line")
-    datasets = {split: [n for n, line in lines.items() if line.split == split] for split in SPLITS}
-    return {split: _dataset(path, [(lines[n], sums[n]) for n in rows]) for split, rows in datasets.items() if rows}
+    datasets = _datasets(path, intake.clips)
+    report_ambiguous(datasets)
+    return datasets
 
 
-def _parsed(raw: bytes) -> _Line:
-    try:
-        return _Line.model_validate_json(raw)
-    except pydantic.ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        place = ".".join(map(str, fault["loc"]))
-        said = fault["msg"].removeprefix("Value error, ")
-        given = "" if fault["type"] in ("json_invalid", "missing", "value_error") else f", not {fault['input']!r:.60}"
-        raise ManifestError(f"{place}{place and ': '}{said}{given}") from error
+def _rows(path: pathlib.Path) -> list[tuple[int, bytes]]:
+    """Number and bytes of the lines that hold something."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ManifestError(f"{path}: UTF-16 text; save it as UTF-8")
+    if content.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
+        raise ManifestError(
+            f"{path}:1: a JSON list; write one object per clip and line, without brackets around"
+        )
+    rows = [
+        raw.removeprefix(codecs.BOM_UTF8) for raw in content.split(b"\n")
+    ]  # or of several files
+    return [(number, raw) for number, raw in enumerate(rows, start=1) if raw.strip()]
 
 
-def _dataset(path: pathlib.Path, rows: list[tuple[_Line, str]]) -> AudioCaptions:
+def _datasets(path: pathlib.Path, clips: Sequence[Clip]) -> dict[str, AudioCaptions]:
+    """The datasets by split, in the languages that all clips have; says what is left out."""
+    origin = plain(path.resolve().parent.name, newlines=False)
+    languages = [code for code in CODES if all(code in clip.line.captions for clip in clips)]
+    if not languages:
+        said = "no language that every clip has captions in; write English ones"
+        raise ManifestError(f"{path}: {said}")
+    _say_what_is_unused(path, clips, languages)
+    _say_what_is_repeated(path, clips, languages)
+    splits = {split: [clip for clip in clips if clip.line.split == split] for split in SPLITS}
+    return {
+        split: _dataset(origin, path.parent, taken, languages)
+        for split, taken in splits.items()
+        if taken
+    }
+
+
+def _dataset(
+    origin: str, folder: pathlib.Path, clips: Sequence[Clip], languages: Sequence[str]
+) -> AudioCaptions:
+    names = tuple(clip.line.name for clip in clips)
+    said = [{code: clip.line.captions[code] for code in languages} for clip in clips]
+    captions = tuple(map(by_turns, said))
+    sums = tuple(clip.audio for clip in clips)
+    files = [clip.line.audio for clip in clips]
     return AudioCaptions(
-        origin=path.resolve().parent.name,
-        ids=tuple(line.name for line, _ in rows),
-        captions=tuple(line.captions for line, _ in rows),
-        checksum=storage.checksum(FORMAT, *([line.name, line.captions, audio] for line, audio in rows)),
-        read=lambda index: read_audio(path.parent / rows[index][0].audio),
+        origin=origin,
+        ids=names,
+        captions=captions,
+        checksum=storage.checksum(FORMAT, *map(list, zip(names, captions, sums, strict=True))),
+        read=lambda index: read_audio(folder / files[index]),
+        languages=tuple(languages),
+        recordings=sums,
     )
+
+
+def _say_what_is_unused(
+    path: pathlib.Path, clips: Sequence[Clip], languages: Sequence[str]
+) -> None:
+    fields = Counter(name for clip in clips for name in clip.line.model_extra)
+    if fields:
+        known = ", ".join(Line.model_fields)
+        notice(f"{path}: fields that are not used, besides {known}: {_counted(fields)}")
+    held = Counter(code for clip in clips for code in clip.line.captions)
+    if rare := {code: count for code, count in held.items() if code not in languages}:
+        said = "languages that not every clip has are not used"
+        notice(f"{path}: {said}: {_counted(rare)} of {len(clips)} clips")
+
+
+def _say_what_is_repeated(
+    path: pathlib.Path, clips: Sequence[Clip], languages: Sequence[str]
+) -> None:
+    uneven, repeated = 0, Counter()
+    for clip in clips:
+        counts = {code: len(clip.line.captions[code]) for code in languages}
+        lacking = {code: max(counts.values()) - count for code, count in counts.items()}
+        uneven += any(lacking.values())
+        repeated.update({code: count for code, count in lacking.items() if count})
+    if uneven:
+        said = f"{uneven} of {len(clips)} clips have fewer captions in one language than in another"
+        notice(f"{path}: {said}; these are repeated by turns: {_counted(repeated)}")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """Names and how often each is there, the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    shown = [f"{name:.40} {count}" for name, count in ordered[:_SHOWN]]
+    more = [f"{len(ordered) - _SHOWN} more"] if len(ordered) > _SHOWN else []
+    return ", ".join(shown + more)
 
 
 def manifest_line(id: str, audio: str, split: str, captions: Mapping[str, Sequence[str]]) -> str:
@@ -147,25 +193,42 @@ def manifest_line(id: str, audio: str, split: str, captions: Mapping[str, Sequen
     return json.dumps(clip, ensure_ascii=False) + "\n"
 
 
+def free_folder(given: str | os.PathLike) -> pathlib.Path:
+    """The folder that `write_manifest` may fill, where a link points if it is one.
+
+    Raises ManifestError when something is there, or nothing can be written there.
+    """
+    folder = pathlib.Path(given).resolve()
+    if folder == pathlib.Path.cwd():
+        raise ManifestError(
+            f"{given} is the current directory, which cannot be replaced; name a folder in it"
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ManifestError(
+            f"{given} exists and is not an empty folder; remove it or choose another"
+        )
+    holder = next(parent for parent in folder.parents if parent.exists())
+    if not holder.is_dir() or not os.access(holder, os.W_OK | os.X_OK):
+        raise ManifestError(f"{given}: nothing can be written in {holder}; choose another folder")
+    return folder
+
+
 def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> pathlib.Path:
     """Write datasets as a folder with manifest.jsonl and 16-bit FLAC files, and return the path of the manifest.
 
-    The folder appears when it is complete, where a link points if it is one, with the permissions of an empty folder
-    that was there. Raises ManifestError, before a sound is rendered, when something is there or it cannot be put in
-    place, and for an unknown split; afterwards, when another process has put something there meanwhile.
+    The folder appears when it is complete, where a link points if it is one, with the permissions
+    of an empty folder that was there; what a killed writer of the same folder left beside it is
+    removed. Raises ManifestError, before a sound is rendered, when something is there or it cannot
+    be put in place, and for an unknown split; afterwards, when another process has put something
+    there meanwhile.
     """
-    given, folder = folder, pathlib.Path(folder).resolve()
-    if folder == pathlib.Path.cwd():
-        raise ManifestError(f"{given} is the current directory, which cannot be replaced; name a folder in it")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ManifestError(f"{given} exists and is not an empty folder; remove it or choose another")
+    folder = free_folder(folder)
     if unknown := [split for split in splits if split not in SPLITS]:
         raise ManifestError(f"unknown split {unknown[0]!r}: use {', '.join(SPLITS)}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as holder:
+    with storage.atomic_path(folder, folder=True) as partial:
         if folder.exists():
-            _put(pathlib.Path(holder, "rehearsal"), folder)
-        partial, lines = pathlib.Path(holder, folder.name), []
+            _put(partial.with_name("rehearsal"), folder)
+        lines = []
         for split, dataset in splits.items():
             (partial / "audio" / split).mkdir(parents=True)
             for i in progress(range(len(dataset)), f"writing {split}", unit="clip"):
@@ -173,7 +236,7 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
                 write_audio(partial / audio, dataset.waveform(i))
                 lines.append(manifest_line(dataset.ids[i], audio, split, dataset.captions[i]))
         storage.write_text(partial / "manifest.jsonl", "".join(lines))
-        _put(partial, folder)
+        _put(partial, folder)  # atomic_path would drop it in silence when another has put one there
     return folder / "manifest.jsonl"
 
 
@@ -185,4 +248,6 @@ def _put(partial: pathlib.Path, folder: pathlib.Path) -> None:
             shutil.copymode(folder, partial)
         os.rename(partial, folder)
     except OSError as error:  # a mount point, or a folder that another process has filled meanwhile
-        raise ManifestError(f"{folder} cannot be replaced ({error.strerror}); name another folder") from error
+        raise ManifestError(
+            f"{folder} cannot be replaced ({error.strerror}); name another folder"
+        ) from error

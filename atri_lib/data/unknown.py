@@ -1,12 +1,11 @@
 """Captions that a text encoder cannot tell apart, because its tokenizer does not know what they are written with."""
 
-import sys
 from collections.abc import Mapping
 
 import pandas as pd
 
 from atri_lib.data.dataset import Dataset
-from atri_lib.languages import CODES
+from atri_lib.terminal import notice
 
 
 def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
@@ -15,7 +14,7 @@ def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
     captions: how many; share: of all in the language; examples: up to three as "caption [pieces]", the shortest first.
     """
     rows = []
-    for code in CODES:
+    for code in dataset.languages:
         sentences = dataset.sentences(code)
         pieces = text_encoder.unknown_pieces(sentences, code)
         shown = {s: f"{s} [{' '.join(unknown)}]" for s, unknown in zip(sentences, pieces, strict=True) if unknown}
@@ -26,7 +25,7 @@ def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
 
 
 def report_unknown(splits: Mapping[str, Dataset], text_encoder) -> None:
-    """Say on stderr, a line per split and language, which captions hold what the encoder does not know.
+    """Say on stderr, one line per split and language, which captions hold what the encoder does not know.
 
     An encoder from outside the library need not be able to tell.
     """
@@ -34,8 +33,7 @@ def report_unknown(splits: Mapping[str, Dataset], text_encoder) -> None:
         return
     for split, dataset in splits.items():
         for code, count, share, examples in unknown_captions(dataset, text_encoder).itertuples(index=False):
-            print(
-                f"Notice: {count} {code} captions of {split} ({share:.0%}) hold pieces that the text encoder does not "
-                f"know, and may look alike to it: {'; '.join(examples)}. Use other words, or another text encoder.",
-                file=sys.stderr,
+            notice(
+                f"{count} {code} captions of {split} ({share:.0%}) hold pieces that the text encoder does not "
+                f"know, and may look alike to it: {'; '.join(examples)}. Use other words, or another text encoder."
             )

@@ -20,7 +20,6 @@ from atri_lib.data.unknown import report_unknown
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.encoders.text import joined
-from atri_lib.languages import CODES
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.launch import processes
 
@@ -100,9 +99,12 @@ def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[s
     if config.data is None:
         datasets = make_scenes(default_bank(), dict(zip(SPLITS, config.scenes, strict=True)), config.data_seed)
     else:
-        datasets = load_manifest(config.data)
+        datasets = load_manifest(config.data, config.languages)
     if missing := [split for split in splits if split not in datasets]:
         raise ValueError(f"{config.data}: no lines with split {', '.join(missing)}, but {', '.join(splits)} are needed")
+    if "train" in splits and len(datasets["train"]) < 2:
+        where = config.data or f"scenes={config.scenes}"
+        raise ValueError(f"{where}: at least 2 training clips are needed, one has nothing to be contrasted with")
     return {split: datasets[split] for split in splits}
 
 
@@ -134,21 +136,27 @@ def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> T
     if config.data is not None and processes().is_main_process:
         report_unknown(datasets, text_encoder)
     audio_key, text_key = audio_fingerprint(audio_encoder), text_fingerprint(text_encoder)
-    every = config.languages == CODES
-    columns = slice(None) if every else [CODES.index(code) for code in config.languages]  # a slice copies nothing
 
     def source(dataset: Dataset) -> Source:
         audio = text = None
         if not config.unfreeze.get("audio"):
             audio = torch.from_numpy(audio_features(dataset, audio_encoder, config.parts, audio_key)).to(device)
         if not config.unfreeze.get("text"):
-            text = torch.from_numpy(text_features(dataset, text_encoder, text_key)[columns]).to(device)
+            features = text_features(dataset, text_encoder, text_key)
+            text = torch.from_numpy(features[_columns(dataset, config.languages)]).to(device)
         owner = torch.from_numpy(dataset.owner).to(device)
         return Source(dataset, audio, text, config.languages, owner, text_encoder, device)
 
     sources = {split: source(dataset) for split, dataset in datasets.items()}
     checksums = [dataset.checksum for dataset in datasets.values()]
     return TrainingData(sources, audio_encoder, text_encoder, storage.checksum(checksums, audio_key, text_key))
+
+
+def _columns(dataset: Dataset, languages: Sequence[str]) -> slice | list[int]:
+    """Where a dataset's text features hold those languages."""
+    if languages == dataset.languages:
+        return slice(None)  # which copies nothing
+    return [dataset.languages.index(code) for code in languages]
 
 
 def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:

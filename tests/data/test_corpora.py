@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 import types
 
@@ -19,6 +20,7 @@ from atri_lib.data.corpora import (
     with_translations,
     write_corpus,
 )
+from atri_lib.data.names import safe_name
 from atri_lib.data.translation import CsvError, Translation
 from atri_lib.languages import CODES
 
@@ -201,6 +203,69 @@ def test_clips_that_a_manifest_may_not_hold_are_left_out_with_the_reason(tmp_pat
     assert list(reasons) == ["train/Rain", "train/Bird, development", "val/Rain", "test/Rain"]
     assert "not finite" in reasons.pop("train/Rain") and all("s of audio" in why for why in reasons.values())
     assert {name: len(split) for name, split in manifest.load_manifest(path).items()} == {"val": 1, "test": 1}
+
+
+def test_of_a_recording_in_two_splits_the_one_in_test_stays(tmp_path):
+    source = make_clotho(tmp_path / "source")
+    audio = source / "CLOTHO_v2.1/clotho_audio_files"
+    shutil.copy(audio / "validation/Rain.wav", audio / "development/Rain.wav")  # as in the published corpus
+    shutil.copy(audio / "evaluation/Bird, evaluation.wav", audio / "development/Bird, development.wav")
+    write_audio(audio / "development/Wind.wav", seed=99)
+    with open(next(source.rglob("*_development.csv")), "a", encoding="utf-8") as table:
+        table.write("Wind.wav,a,b,c,d,e\r\nWind.wav,f,g,h,i,j\r\n")
+    path, left_out = write_corpus(complete(read_clotho(source)), tmp_path / "out")
+    reasons = dict(line.split(": ", 1) for line in left_out)
+    assert list(reasons) == ["train/Rain", "train/Bird, development", "train/Wind"]
+    assert "same audio as audio/val/Rain.flac (val)" in reasons["train/Rain"]
+    assert "same audio as audio/test/Bird, evaluation.flac (test)" in reasons["train/Bird, development"]
+    assert "audio/train/Wind.flac is of train/Wind already" in reasons["train/Wind"]
+    splits = manifest.load_manifest(path)
+    assert {name: split.ids for name, split in splits.items()} == {
+        "train": ("Wind",), "val": ("Rain", "Bird, validation"), "test": ("Rain", "Bird, evaluation")}  # fmt: skip
+
+
+@pytest.mark.parametrize("video", ["../../../x", "{outside}/x", "..", "a/b", "a\\b", "x" * 300, "\x1b[31m", "-a"])
+def test_no_name_of_a_corpus_leads_out_of_its_folder(tmp_path, video):
+    video = video.format(outside=tmp_path / "outside")
+    write_table(tmp_path / "in/train.csv", AUDIOCAPS, [[1, video, 30, "a dog"], [2, "a_b", 30, "a cat"]])
+    for number in (1, 2):
+        write_audio(tmp_path / f"in/{number}.wav", seed=number)
+    path, left_out = write_corpus(complete(read_audiocaps(tmp_path / "in")), tmp_path / "out")
+    assert left_out == [] and {entry.name for entry in tmp_path.iterdir()} == {"in", "out"}
+    assert {file.parent for file in (tmp_path / "out").rglob("*.flac")} == {tmp_path / "out/audio/train"}
+    train = manifest.load_manifest(path)["train"]
+    assert train.ids == (f"{video}_30", "a_b_30") and not np.array_equal(train.waveform(0), train.waveform(1))
+
+
+@pytest.mark.parametrize("text, name", [
+    ("Bird, development", "Bird, development"), ("vfY_TJq7n_U_130", "vfY_TJq7n_U_130"), ("また", "また"),
+    ("a/b", "a_b-c14cddc0"), ("", "_-e3b0c442"), (".a", "_a-"), ("\udcff", "_-"), ("ü" * 300, "üüü")])  # fmt: skip
+def test_a_safe_name_is_the_text_or_a_name_of_its_own(text, name):
+    assert safe_name(text).startswith(name) and len(safe_name(text).encode()) < 200
+    assert (safe_name(text) == text) == (name == text)
+
+
+@pytest.mark.parametrize("read, make, kept", [(read_audiocaps, make_audiocaps, "e_30"), (read_clotho, make_clotho, "")])
+def test_audio_in_a_format_that_is_not_read_is_named_with_a_count(tmp_path, capsys, read, make, kept):
+    make(tmp_path)
+    (tmp_path / "about.txt").write_text("not audio")
+    sounds = [*tmp_path.rglob("*.flac"), *tmp_path.rglob("*.wav")]
+    for path in sounds[1:]:
+        path.rename(path.with_suffix(".m4a"))
+    corpus = read(tmp_path)
+    assert len(corpus.clips) == 1 and len(corpus.skipped) == len(corpus.missing) == 5
+    said = capsys.readouterr().err
+    assert f"Notice: {corpus.name}: 5 .m4a not read as audio, such as {tmp_path}" in said and said.count("\n") == 1
+    sounds[0].rename(sounds[0].with_suffix(".m4a"))
+    with pytest.raises(CorpusError, match=r"none of the audio \(6 .m4a not read .*; convert them to FLAC or WAV\)"):
+        read(tmp_path)
+
+
+def test_a_corpus_in_fewer_languages_is_converted_when_they_are_named(tmp_path):
+    corpus = read_clotho(make_clotho(tmp_path / "source"))
+    corpus = with_translations(corpus, translated(corpus, ["zho"]))
+    path, _ = write_corpus(corpus, tmp_path / "out", ("eng", "zho"))
+    assert manifest.load_manifest(path, ("eng", "zho"))["test"].languages == ("eng", "zho")
 
 
 def test_a_conversion_that_cannot_write_stops_and_leaves_no_clip_out(tmp_path, monkeypatch):

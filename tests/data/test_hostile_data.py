@@ -353,6 +353,9 @@ CASES = {
     "a caption of NUL": (caption("\0\0"), ManifestError, MANIFEST_2 + "is empty"),
     "a caption of zero-width spaces": (caption("\u200b \u200b"), ManifestError, MANIFEST_2 + "is empty"),
     "a caption of a byte order mark": (caption("\ufeff"), ManifestError, MANIFEST_2 + "is empty"),
+    "a caption of Hangul fillers": (caption("\u3164\u115f"), ManifestError, MANIFEST_2 + "is empty"),
+    "a caption of blank braille": (caption("\u2800 \u2800"), ManifestError, MANIFEST_2 + "is empty"),
+    "a caption of marks without letters": (caption("\ufe0f\u034f\u0301"), ManifestError, MANIFEST_2 + "is empty"),
     "half a surrogate pair": (caption("\ud800"), ManifestError, r"manifest\.jsonl:2: Invalid JSON"),
     "an hour of audio": (an_hour, ManifestError, r"hour\.flac: 57600000 samples .*10 minutes are the most, cut it"),
     "68 billion samples": (lying_header(in_manifest), ManifestError, "68719476735 samples .*10 minutes are the most"),
@@ -483,7 +486,7 @@ def test_it_is_refused_in_one_line(tmp_path, case):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("given", ["\ufefftone", "=tone", "a\u200btone", "🐕"])
+@pytest.mark.parametrize("given", ["\ufefftone", "=tone", "a\u200btone", "🐕", "\u3164tone", "⠞⠕⠝", "न"])
 def test_a_caption_with_something_to_see_is_taken(tmp_path, given):
     tone(tmp_path)
     assert load_manifest(manifest(tmp_path, line(fra=given)))["train"].sentences("fra") == [given]

@@ -1,4 +1,8 @@
 import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -95,7 +99,15 @@ def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(f
         (clip(captions=captions() | {"zho": 3}), "captions.zho.0: Input should be a valid string, not 3"),
         (clip(captions=captions() | {"zho": {"a": "b"}}), "captions.zho.0: .*string, not {'a': 'b'}"),
         (clip(captions=captions() | {"zho": None}), "captions.zho.0: Input should be a valid string, not None"),
-        (clip(captions=captions() | {"deu": ["ein Hund", "ein Köter"]}), "as many captions as the others.*'deu': 2"),
+        (clip(captions={"eng": "a dog"}), "missing in fra, .* zho; add them .*translate.* --languages eng"),
+        ('{"audio": "dog.wav", "split": "train", "split": "test", "captions": %s}', "'split' is there 2 times"),
+        ('{"audio": "dog.wav", "split": "train", "captions": {"eng": "a", %s}', "'eng' is there 2 times"),
+        ('{"audio": "dog.wav", "split": "test", "note": {"a": 1, "a": 2}, "captions": %s}', "'a' is there 2 times"),
+        (clip("dog\0.wav"), r"audio 'dog\\x00\.wav': no file can be there; name an audio file"),
+        (clip("a" * 5000, captions=captions()), "audio 'aaa.*: (File name too long|no file can be there)"),
+        (clip("loop.wav"), "audio 'loop.wav': .*; name an audio file"),
+        ('{"audio": "dog.wav", "split": "test", "x": ' + "[" * 10**5 + "]}", "Invalid JSON: recursion limit"),
+        ('{"audio": "dog.wav", "captions": ' + '{"eng": ' * 500 + "1" + "}" * 501, "Invalid JSON: recursion limit"),
         (clip("bell.wav"), "audio bell.wav is on line 1 already"),
         (clip("./bell.wav"), "audio ./bell.wav is on line 1 already"),
         (clip(id="one"), "id 'one' of train is on line 1 already"),
@@ -108,9 +120,14 @@ def test_a_wrong_line_is_named_with_file_and_number(folder, line, message):
     (folder / "text.wav").write_text("this is not audio")
     soundfile.write(folder / "empty.wav", np.zeros(0), RATE)
     soundfile.write(folder / "short.wav", tone(0.05), RATE)
+    (folder / "loop.wav").symlink_to("loop.wav")
+    if isinstance(line, str) and "%s" in line:
+        whole = json.dumps(captions())
+        line = line % (whole[1:] if '"eng": "a", %s' in line else whole)
     path = write(folder, clip("bell.wav", id="one"), "", line)
-    with pytest.raises(ManifestError, match=rf"manifest\.jsonl:3: .*{message}"):
+    with pytest.raises(ManifestError, match=rf"manifest\.jsonl:3: .*{message}") as caught:
         load_manifest(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_several_wrong_lines_are_reported_at_once_but_not_more_than_ten(folder):
@@ -131,6 +148,100 @@ def test_a_line_that_is_not_utf8_and_a_manifest_without_lines_raise(folder):
         load_manifest(path)
     with pytest.raises(ManifestError, match="no such manifest"):
         load_manifest(folder / "none.jsonl")
+
+
+@pytest.mark.parametrize("separator", ["\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\r"])
+def test_a_line_ends_at_a_line_feed_and_nowhere_else(folder, separator):
+    text = f"a dog{separator}barks"
+    line = clip(captions=captions() | {"fra": text.replace("\r", " ")}, note=separator)
+    raw = json.dumps(line, ensure_ascii=False).replace("\\f", "\\u000c")
+    (folder / "manifest.jsonl").write_bytes(f"{raw}\r\n\r\n".encode())
+    assert load_manifest(folder)["train"].sentences("fra") == [text.replace("\r", " ")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (json.dumps(clip()).encode("utf-16"), r"manifest\.jsonl: UTF-16 text; save it as UTF-8"),
+        (json.dumps([clip()], indent=2).encode(), r"manifest\.jsonl:1: a JSON list; write one object per clip"),
+        (json.dumps(clip(), indent=2).encode(), r"manifest\.jsonl:1: .*so are other lines: write one JSON obj"),
+        (b"audio,split,eng\ndog.wav,train,a dog\n", r"manifest\.jsonl:1: .*so are other lines"),
+        (b"\x1f\x8b\x08\x00\n\xff\n", r"manifest\.jsonl:1: .*so are other lines"),
+    ],
+)
+def test_a_file_that_is_no_manifest_is_told_in_one_line(folder, content, message):
+    (folder / "manifest.jsonl").write_bytes(content)
+    with pytest.raises(ManifestError, match=message) as caught:
+        load_manifest(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_manifests_put_together_keep_no_byte_order_marks(folder):
+    raw = "".join("\ufeff" + json.dumps(clip(name)) + "\r\n" for name in ("dog.wav", "bell.wav"))
+    (folder / "manifest.jsonl").write_text(raw, encoding="utf-8")
+    assert len(load_manifest(folder)["train"]) == 2
+
+
+def test_a_folder_whose_name_is_not_utf8_is_named(folder):
+    odd = pathlib.Path(os.fsdecode(os.fsencode(folder) + b"/\xff"))
+    odd.mkdir()
+    (odd / "dog.wav").hardlink_to(folder / "dog.wav")
+    write(odd, clip())
+    try:
+        said = load_manifest(odd)["train"].origin
+    except ManifestError as error:  # where soundfile does not take such a path
+        said = str(error)
+        assert "audio 'dog.wav': the path is not UTF-8; rename the file or its folder" in said
+    assert said.isprintable() and "\\udcff" in said
+
+
+@pytest.mark.parametrize(
+    ("languages", "message"),
+    [("eng", "unknown language code 'e'"), (["ita"], "unknown language code 'ita'"), ([], "no language that every")],
+)
+def test_languages_that_cannot_be_are_refused(folder, languages, message):
+    write(folder, clip(captions={"eng": "a dog"}), clip("bell.wav", captions={"fra": "une cloche"}))
+    with pytest.raises(ValueError, match=message):
+        load_manifest(folder, languages)
+
+
+def test_fewer_languages_suffice_when_they_are_asked_for(folder, capsys):
+    two = {"eng": ["a dog"], "zho": ["一只狗"]}
+    path = write(folder, clip(captions=two), clip("bell.wav", "test", captions=two | {"fra": "une cloche"}))
+    with pytest.raises(ManifestError, match=r":1: .*missing in fra, deu.*\n.*:2: .*missing in deu"):
+        load_manifest(path)
+    splits = load_manifest(path, ("eng", "zho"))
+    assert [split.languages for split in splits.values()] == [("eng", "zho")] * 2
+    assert splits["test"].sentences("zho") == ["一只狗"] and list(splits["test"].captions[0]) == ["eng", "zho"]
+    with pytest.raises(ValueError, match=f"{folder.name} has no captions in fra, only in eng, zho"):
+        splits["test"].sentences("fra")
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and said[0].endswith("languages that not every clip has are not used: fra 1 of 2 clips")
+    with pytest.raises(ManifestError, match="missing in zho"):
+        load_manifest(write(folder, clip(captions={"eng": "a dog"}), clip("bell.wav")), ("eng", "zho"))
+
+
+def test_what_is_asked_for_changes_neither_checksum_nor_languages_of_a_full_manifest(folder):
+    path = write(folder, clip(), clip("bell.wav"))
+    eight, two = load_manifest(path)["train"], load_manifest(path, ("eng", "zho"))["train"]
+    assert two.languages == CODES and two.checksum == eight.checksum and two.captions == eight.captions
+
+
+def test_fewer_captions_in_one_language_are_repeated_by_turns(folder, capsys):
+    uneven = captions("horn", 5) | {"fra": "un cor", "jpn": ["い", "ろ"]}
+    dataset = load_manifest(write(folder, clip("horn.wav", captions=uneven), clip("bell.wav")))["train"]
+    assert dataset.sentences("fra") == ["un cor"] * 5 + ["bell.wav 0 fra"]
+    assert dataset.sentences("jpn")[:5] == ["い", "ろ", "い", "ろ", "い"] and dataset.owner.tolist() == [0] * 5 + [1]
+    said = capsys.readouterr().err.splitlines()
+    assert "1 of 2 clips have fewer captions in one language" in said[0] and said[0].endswith("turns: fra 4, jpn 3")
+    assert "train: 4 fra, 3 jpn captions repeat another of their clip" in said[1] and len(said) == 2
+
+
+def test_fields_that_a_manifest_does_not_have_are_named_once(folder, capsys):
+    write(folder, clip(Split="test", licence="CC0"), clip("bell.wav", licence="CC0", **{"a\x1b[31m": 1}))
+    assert len(load_manifest(folder)["train"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.endswith("not used, besides audio, split, captions, id: licence 2, Split 1, a\\x1b[31m 1")
 
 
 def test_the_same_id_may_occur_in_two_splits(folder):
@@ -225,6 +336,30 @@ def test_writing_replaces_nothing_and_leaves_nothing_half_done(tmp_path):
     assert [p.name for p in tmp_path.rglob("*")] == ["full", "precious.txt"]
     (tmp_path / "new").mkdir()
     assert len(load_manifest(write_manifest({"train": made()}, tmp_path / "new"))["train"]) == 3
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, {tests!r})
+from test_manifest import made, write_manifest
+write_manifest({{"train": made(read=lambda index: os._exit(9))}}, {out!r})
+"""
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path):
+    script = KILLED.format(tests=str(pathlib.Path(__file__).parent), out=str(tmp_path / "new"))
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 9
+    (left,) = tmp_path.iterdir()
+    os.utime(left, (0, 0))  # a writer's folder that is younger than five seconds may not be locked yet
+    (tmp_path / ".new.mine").mkdir()
+    write_manifest({"train": made()}, tmp_path / "new")
+    assert not left.exists() and len(load_manifest(tmp_path / "new")["train"]) == 3
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_made(tmp_path):
+    (tmp_path / "file").write_text("keep")
+    with pytest.raises(ManifestError, match="out: nothing can be written in .*file; choose another folder"):
+        write_manifest({"train": made(read=lambda index: pytest.fail("rendered"))}, tmp_path / "file" / "a" / "out")
 
 
 @pytest.mark.parametrize("name", [".", "", "absent/.."])

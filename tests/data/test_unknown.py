@@ -72,6 +72,13 @@ def test_unknown_captions_are_counted_by_language_with_examples():
     assert unknown_captions(dataset("a dog"), Stub()).empty
 
 
+def test_what_captions_hold_does_not_reach_the_terminal_raw(capsys):
+    report_unknown({"test": dataset("\x1b]0;{0}\x07 \u202e\nNotice: all is well")}, Stub())
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("Notice: 4 zho") and said.strip().isprintable()
+    assert r"\x1b]0;0\x07" in said and r"\u202e\nNotice" in said
+
+
 def test_they_are_reported_in_a_line_a_language(capsys):
     report_unknown({"test": dataset("a {0} É"), "val": dataset("a dog")}, Stub())
     said = capsys.readouterr().err

@@ -178,6 +178,44 @@ def test_a_frozen_model_scores_alike_on_features_and_on_waveforms(published):
     assert on_waveforms.splits["test"].audio is None and on_features.splits["test"].audio.shape == (4, 3, 192)
 
 
+def with_lines(published, folder, change):
+    """A copy of the manifest, each line changed."""
+    folder.mkdir()
+    for sound in (published / "corpus").glob("*.wav"):
+        (folder / sound.name).hardlink_to(sound)
+    lines = map(json.loads, (published / "corpus" / "manifest.jsonl").read_text().splitlines())
+    changed = [json.dumps(line) for line in map(change, lines) if line]
+    (folder / "manifest.jsonl").write_text("\n".join(changed))
+    return str(folder)
+
+
+def only(*codes):
+    return lambda line: line | {"captions": {code: line["captions"][code] for code in codes}}
+
+
+@pytest.mark.parametrize(("codes", "scheme"), [(("eng", "zho"), "kcl"), (("eng",), "english")])
+def test_captions_of_the_runs_languages_suffice(published, tmp_path, codes, scheme):
+    data = with_lines(published, tmp_path / "few", only(*codes))
+    config = settings(published, data=data, languages=codes, scheme=scheme)
+    source = load_data(config).splits["train"]
+    full = load_data(config.replace(data=str(published / "corpus"))).splits["train"]
+    assert source.languages == codes and source.dataset.languages == codes and full.dataset.languages == CODES
+    torch.testing.assert_close(source.text, full.text, atol=1e-6, rtol=1e-5)
+    opened = config.replace(unfreeze={"text": 1})
+    for given in (config, opened):
+        assert set(load_or_train(given, folder=tmp_path).scores.table.index) == {*codes, "mean"}
+    with pytest.raises(ValueError, match="(?s)caption missing in .*--languages"):
+        load_data(settings(published, data=data))
+
+
+def test_one_training_clip_is_refused_in_words(published, tmp_path):
+    data = with_lines(published, tmp_path / "one", lambda line: line["audio"][:-5] != "train" and line)
+    whole = pathlib.Path(data, "manifest.jsonl")
+    whole.write_text((published / "corpus" / "manifest.jsonl").read_text().splitlines()[0] + "\n" + whole.read_text())
+    with pytest.raises(ValueError, match="one: at least 2 training clips are needed"):
+        load_data(settings(published, data=data))
+
+
 def test_what_the_text_encoder_does_not_know_is_reported_for_a_users_data(published, monkeypatch):
     told = []
     monkeypatch.setattr(sources, "report_unknown", lambda *given: told.append(given))

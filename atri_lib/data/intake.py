@@ -1,0 +1,135 @@
+"""The lines of a manifest, taken one by one: what each must be, and all of them together."""
+
+import json
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import pydantic
+
+from atri_lib import storage
+from atri_lib.audio import UnreadableSound, check_header
+from atri_lib.data.dataset import SPLITS, captions_fault
+from atri_lib.languages import CODES, language
+
+
+class ManifestError(ValueError):
+    """Captions or audio that make no dataset; the message names the line and what to change."""
+
+
+def _complete(
+    captions: dict[str, tuple[str, ...]], info: pydantic.ValidationInfo
+) -> dict[str, tuple[str, ...]]:
+    if fault := captions_fault(captions, info.context["languages"]):
+        raise ValueError(fault)
+    return {code: captions[code] for code in CODES if captions.get(code)}
+
+
+_Text = Annotated[str, pydantic.StringConstraints(strip_whitespace=True)]
+_one_or_more = pydantic.BeforeValidator(
+    lambda given: tuple(given) if isinstance(given, list) else (given,)
+)
+_Texts = Annotated[tuple[_Text, ...], _one_or_more]
+_Captions = Annotated[dict[str, _Texts], pydantic.AfterValidator(_complete)]
+_Name = Annotated[str, pydantic.StringConstraints(min_length=1)]
+
+
+class Line(pydantic.BaseModel):
+    """A line of a manifest; `name` is its id, by default the path of the audio."""
+
+    model_config = pydantic.ConfigDict(strict=True, extra="allow")
+    audio: _Name
+    split: Literal[SPLITS]
+    captions: _Captions
+    id: _Name | None = None
+
+    @property
+    def name(self) -> str:
+        return self.id or os.path.normpath(self.audio)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A line that was taken: where it stands, what it says, and the SHA-256 of its audio file."""
+
+    place: str
+    line: Line
+    audio: str
+
+
+class Intake:
+    """The clips of one manifest, each taken once, in one split, with audio that can be read."""
+
+    def __init__(self, folder: pathlib.Path, languages: Sequence[str] = CODES):
+        self.folder = folder
+        self.languages = tuple(language(code).code for code in languages)
+        self.clips: list[Clip] = []
+        self._places: dict[object, str] = {}  # of audio files and ids
+        self._first: dict[str, Clip] = {}  # by content of the audio
+
+    def take(self, raw: bytes, place: str) -> None:
+        """Take a line that stands at `place` ("on line 3").
+
+        Raises ManifestError for what it cannot be, UnreadableSound for its audio; it is not taken
+        then.
+        """
+        line = _parsed(raw, self.languages)
+        audio = self._found(line.audio)
+        once = {
+            f"audio {line.audio}": audio,
+            f"id {line.name!r} of {line.split}": (line.split, line.name),
+        }
+        for what, key in once.items():
+            if key in self._places:
+                said = f"{what} is {self._places[key]} already"
+                raise ManifestError(f"{said}; keep a clip's captions together")
+        self._places |= dict.fromkeys(once.values(), place)
+        clip = Clip(place, line, storage.sha256_file(audio))
+        twin = self._first.setdefault(clip.audio, clip)
+        if twin.line.split != line.split:
+            one, other = (f"{each.audio} ({each.split})" for each in (line, twin.line))
+            said = f"{one} is the same audio as {other} {twin.place}"
+            raise ManifestError(f"{said}: a clip belongs to one split, remove one")
+        self.clips.append(clip)
+
+    def _found(self, name: str) -> pathlib.Path:
+        """The audio file, links followed, when it can be read and is in the manifest's folder."""
+        try:
+            audio = (self.folder / name).resolve()
+            if not audio.is_relative_to(self.folder.resolve()):
+                said = f"audio {name!r} is outside the manifest's folder"
+                raise ManifestError(f"{said}; move the file into it")
+            check_header(audio)
+        except (ManifestError, UnreadableSound):
+            raise
+        except UnicodeEncodeError as error:
+            said = f"audio {name!r:.80}: the path is not UTF-8; rename the file or its folder"
+            raise ManifestError(said) from error
+        except (OSError, RuntimeError, ValueError) as error:  # a loop of links, NUL, too long
+            said = getattr(error, "strerror", None) or "no file can be there"
+            raise ManifestError(f"audio {name!r:.80}: {said}; name an audio file") from error
+        return audio
+
+
+def _parsed(raw: bytes, languages: Sequence[str]) -> Line:
+    try:
+        line = Line.model_validate_json(raw, context={"languages": languages})
+    except pydantic.ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        place = ".".join(map(str, fault["loc"]))
+        said = fault["msg"].removeprefix("Value error, ")
+        complete = fault["type"] in ("json_invalid", "missing", "value_error")
+        given = "" if complete else f", not {fault['input']!r:.60}"
+        raise ManifestError(f"{place}{place and ': '}{said}{given}") from error
+    json.loads(raw.decode(), object_pairs_hook=_once, parse_int=str)
+    return line
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    """Refuse an object that has a key twice; elsewhere the last one would count."""
+    counts = Counter(key for key, _ in pairs)
+    if twice := [key for key, count in counts.items() if count > 1]:
+        raise ManifestError(f"{twice[0]!r:.60} is there {counts[twice[0]]} times; keep one")
