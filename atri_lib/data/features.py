@@ -1,7 +1,6 @@
 """What a frozen tower says of a dataset, computed once, kept by content, memory-mapped."""
 
 import contextlib
-import json
 import os
 import pathlib
 import time

@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -155,6 +154,7 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
     place, and for an unknown split; afterwards, when another process has put something there meanwhile.
     """
     given, folder = folder, pathlib.Path(folder).resolve()
+    storage.settle(folder)  # what a killed call left
     if folder == pathlib.Path.cwd():
         raise ManifestError(f"{given} is the current directory, which cannot be replaced; name a folder in it")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -162,10 +162,10 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
     if unknown := [split for split in splits if split not in SPLITS]:
         raise ManifestError(f"unknown split {unknown[0]!r}: use {', '.join(SPLITS)}")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as holder:
+    with storage.temporary_folder(folder) as holder:
         if folder.exists():
-            _put(pathlib.Path(holder, "rehearsal"), folder)
-        partial, lines = pathlib.Path(holder, folder.name), []
+            _put(holder / "rehearsal", folder)
+        partial, lines = holder / folder.name, []
         for split, dataset in splits.items():
             (partial / "audio" / split).mkdir(parents=True)
             for i in progress(range(len(dataset)), f"writing {split}", unit="clip"):
