@@ -6,7 +6,6 @@ settings and the data's checksum (`atri_lib.recipe`). It also says what it was m
 """
 
 import base64
-import binascii
 import dataclasses
 import functools
 import json
@@ -23,6 +22,7 @@ import torch
 
 from atri_lib import storage
 from atri_lib.evaluation.significance import Difference
+from atri_lib.languages import CODES
 from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.training import Run, TrainConfig
 
@@ -32,6 +32,7 @@ MEASURES = {
     "rank_std": lambda ranks: ranks.astype(float).std(-1),
     "T2A R@1": lambda ranks: 100.0 * (ranks == 1).mean(-1),
 }
+MOST_CAPTIONS = 10**6  # of one run
 LOWER_IS_BETTER = {"mrv": 1, "rank_std": 1, "T2A R@1": -1}
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "results"
 
@@ -104,14 +105,15 @@ def read(study: str, folder: pathlib.Path = FOLDER) -> list[Result]:
     """The results of a study. Raises ResultsError that names the file, the line and what to do."""
     path = folder / f"{study}.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = storage.regular(path).read_bytes().split(b"\n")
     except OSError as error:
-        raise ResultsError(f"{path}: not there ({error.strerror}); run `make experiments` to compute it") from error
+        why = error.strerror or "it is no regular file"
+        raise ResultsError(f"{path}: not there ({why}); run `make experiments` to compute it") from error
     found = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines[:-1] if lines[-1] == b"" else lines, start=1):
         try:
-            found.append(_result(line))
-        except (ValueError, KeyError, TypeError, binascii.Error, zlib.error) as error:
+            found.append(_result(line.decode()))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error) as error:
             why = f"damaged ({error}); delete the line, run `make experiments`"
             raise ResultsError(f"{path}:{number}: {why}") from error
     return found
@@ -134,7 +136,17 @@ def _result(line: str) -> Result:
     if values.pop("checksum") != storage.checksum(values):
         raise ValueError("its content does not match its checksum")
     captions, languages = values["shape"]
-    flat = np.frombuffer(zlib.decompress(base64.b64decode(values["ranks"], validate=True)), "<u2")
+    if not 1 <= captions <= MOST_CAPTIONS or not 1 <= languages <= len(CODES):
+        raise ValueError(f"ranks of shape {values['shape']}")
+    size = 2 * captions * languages
+    unpacking = zlib.decompressobj()
+    packed = base64.b64decode(values["ranks"], validate=True)
+    flat = np.frombuffer(unpacking.decompress(packed, size + 1), "<u2")  # no more, whatever it unpacks to
+    numbers = [values["seconds"], *values["loss"], *values["test"].values()]
+    if not values["test"] or not np.isfinite(np.array(numbers, float)).all():
+        raise ValueError("scores, losses or seconds that are not finite numbers")
+    if not flat.all():
+        raise ValueError("a rank of 0")
     values["config"] = TrainConfig.from_dict(values["config"])
     values["first"] = values["first"] and TrainConfig.from_dict(values["first"])
     values["ranks"] = flat.reshape(languages, captions).T.astype(np.int64)
@@ -192,6 +204,22 @@ def effect_size(results: Sequence[Result], a: str, b: str, measure: str) -> floa
     return float((left - right).mean() / spread) if spread else 0.0
 
 
+def read_predictions(folder: pathlib.Path = FOLDER) -> list[dict]:
+    """What was predicted of the studies: study, measure, better and worse of each. Raises ResultsError."""
+    path = folder / "predictions.json"
+    try:
+        predictions = storage.read_json(path)["predictions"]
+        for number, said in enumerate(predictions, start=1):
+            if missing := [name for name in ("study", "measure", "better", "worse") if not said.get(name)]:
+                raise ValueError(f"prediction {number} has no {missing[0]}")
+            if said["measure"] not in MEASURES:
+                known = ", ".join(MEASURES)
+                raise ValueError(f"prediction {number}: measure {said['measure']!r} is none of {known}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(f"{path}: damaged ({error}); restore the file of the repository") from error
+    return predictions
+
+
 def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
     """Every prediction on a study (predictions.json) beside what was measured: a row each.
 
@@ -199,8 +227,7 @@ def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
     predicted side of zero, "refuted" where it is on the other, else "open". Raises ResultsError.
     """
     results, rows = read(study, folder), []
-    predictions = storage.read_json(folder / "predictions.json")["predictions"]
-    for said in [one for one in predictions if one["study"] == study]:
+    for said in [one for one in read_predictions(folder) if one["study"] == study]:
         pair = {name: said[name] for name in ("measure", "better", "worse")}
         asked = results, said["better"], said["worse"], said["measure"]
         found, effect = contrast(*asked), effect_size(*asked)

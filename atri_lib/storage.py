@@ -67,9 +67,7 @@ def switched_on(variable: str) -> bool:
 
 
 @contextlib.contextmanager
-def atomic_path(
-    target: str | os.PathLike, *, folder: bool = False, replace: bool = False
-) -> Iterator[pathlib.Path]:
+def atomic_path(target: str | os.PathLike, *, folder: bool = False, replace: bool = False) -> Iterator[pathlib.Path]:
     """Yield a temporary path beside `target`; on success it replaces `target`, on any error it is removed.
 
     With folder=True the temporary path is an existing empty folder. A folder that another process put
@@ -79,15 +77,9 @@ def atomic_path(
     """
     target = pathlib.Path(os.path.abspath(target))  # so that "." and "a/.." have a name
     target.parent.mkdir(parents=True, exist_ok=True)
-    settle(target)
     try:
-        holder = tempfile.mkdtemp(prefix=_beginning(target), suffix=PARTIAL, dir=target.parent)
-    except OSError as error:
-        raise _write_error(error, target) from error
-    holder = pathlib.Path(holder)
-    partial = holder / target.name
-    try:
-        with FileLock(holder / LOCK):
+        with temporary_folder(target) as holder:
+            partial = holder / target.name
             if folder:
                 partial.mkdir()
             yield partial
@@ -104,6 +96,21 @@ def atomic_path(
                     raise
     except Exception as error:
         raise _write_error(error, target) from error.__cause__
+
+
+@contextlib.contextmanager
+def temporary_folder(target: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yield a new folder beside a file or folder that is to be written, and remove it at the end.
+
+    What killed writers of the same target left is removed, as by `settle`.
+    """
+    target = pathlib.Path(os.path.abspath(target))
+    settle(target)
+    name = tempfile.mkdtemp(prefix=_beginning(target), suffix=PARTIAL, dir=target.parent)
+    holder = pathlib.Path(name)
+    try:
+        with FileLock(holder / LOCK):
+            yield holder
     finally:
         _dissolve(holder)
 

@@ -189,20 +189,28 @@ def entries(name: str, **changes) -> Callable[[], None]:
     return change
 
 
-def tensors(name: str, change: Callable[[dict], dict]) -> Callable[[], None]:
-    """A run's file rewritten, with the SHA-256 that belongs to it."""
+def sealed(change: Callable[[], None]) -> Callable[[], None]:
+    """A run changed by somebody who gives it the checksums that belong to it."""
 
     def rewrite() -> None:
-        save_file(change(dict(load_file(f"run/{name}"))), f"run/{name}")
+        change()
         metrics = json.loads(pathlib.Path("run/metrics.json").read_text())
-        metrics["sha256"][name] = storage.sha256_file(f"run/{name}")
-        pathlib.Path("run/metrics.json").write_text(json.dumps(metrics))
+        for name in metrics.get("sha256", ()):
+            metrics["sha256"][name] = storage.sha256_file(f"run/{name}")
+        storage.write_sealed("run/metrics.json", {k: v for k, v in metrics.items() if k != "checksum"})
 
     return rewrite
 
 
+def tensors(name: str, change: Callable[[dict], dict]) -> Callable[[], None]:
+    """A run's file rewritten, with the SHA-256 that belongs to it."""
+    return sealed(lambda: save_file(change(dict(load_file(f"run/{name}"))), f"run/{name}"))
+
+
 def index_of(vectors: np.ndarray, names: object = ("a", "b"), meta: bool = True) -> Callable[[], None]:
     note = {"names": json.dumps(names), "weights": "0" * 64} if meta else None
+    if note:
+        note["checksum"] = storage.checksum(note, vectors)
     return lambda: save_file({"embeddings": vectors}, "index", note)
 
 
@@ -440,12 +448,34 @@ CASES = [
          prepare=written("run/metrics.json", "null")),
     Case("metrics that are a list", "evaluate run", "a JSON object is expected, not list",
          prepare=written("run/metrics.json", "[]")),
-    Case("metrics that lack keys", "evaluate run", "metrics.json has no train_seconds, test, sha256",
-         prepare=written("run/metrics.json", "{}")),
+    Case("metrics that lack keys", "evaluate run", "metrics.json has no name, origin, note, train_seconds, .*",
+         prepare=sealed(written("run/metrics.json", "{}"))),
+    Case("metrics without an origin", "evaluate run", "metrics.json has no origin",
+         prepare=sealed(entries("run/metrics.json", origin=None))),
+    Case("metrics without a note", "evaluate run", "metrics.json has no note",
+         prepare=sealed(entries("run/metrics.json", note=None))),
+    Case("metrics without a checksum", "evaluate run", "metrics.json: not what was written: its checksum differs",
+         prepare=entries("run/metrics.json", checksum=None)),
+    Case("a bit of the metrics", "evaluate run", "metrics.json: not what was written: its checksum differs",
+         prepare=flipped("run/metrics.json")),
+    Case("a key twice in the metrics", "evaluate run", "metrics.json: not JSON .the key 'a' comes twice",
+         prepare=written("run/metrics.json", '{"a": 1, "a": 2}')),
+    Case("a score beyond numbers", "evaluate run", "metrics.json: not JSON .1e999 is not a finite number",
+         prepare=written("run/metrics.json", '{"a": 1e999}')),
+    Case("a bit of the config", "evaluate run", "config.json is not what was written",
+         prepare=flipped("run/config.json")),
+    Case("a loss that is none", "evaluate run", "history.csv: values that are not finite numbers",
+         prepare=sealed(written("run/history.csv", "epoch,loss,seconds\n1,nan,1\n"))),
+    Case("ranks of zero", "evaluate run", "ranks.safetensors: t2a holds no ranks",
+         prepare=tensors("ranks.safetensors", lambda state: {name: 0 * ranks for name, ranks in state.items()})),
+    Case("a bit of an index", f"{SEARCH} --index index", "index: not an index .its content does not match its check",
+         prepare=flipped("index")),
+    Case("a temperature next to none", f"{TRAIN} --seed 5 --temperature 1e-45", "temperature=1e-45 is too small"),
+    Case("a step beyond numbers", f"{TRAIN} --seed 5 --learning-rate 1e300", "learning_rate=1e.300 is beyond every"),
     Case("metrics without scores", "evaluate run", "metrics.json has no test",
-         prepare=entries("run/metrics.json", test="good")),
+         prepare=sealed(entries("run/metrics.json", test="good"))),
     Case("metrics without checksums", "evaluate run", "metrics.json has no sha256",
-         prepare=entries("run/metrics.json", sha256=None)),
+         prepare=sealed(entries("run/metrics.json", sha256=None))),
     Case("metrics cut short", "evaluate run", "metrics.json: not JSON", prepare=written("run/metrics.json", '{"a":')),
     Case("metrics that are NaN", "evaluate run", "metrics.json: not JSON",
          prepare=entries("run/metrics.json", train_seconds=float("nan"))),
@@ -454,11 +484,11 @@ CASES = [
     Case("metrics that are a pipe", "evaluate run", "metrics.json: not a regular file",
          prepare=piped("run/metrics.json")),
     Case("a config with a list", "evaluate run", r"unfreeze=\[1\]: it should be a valid dictionary",
-         prepare=entries("run/config.json", unfreeze=[1])),
+         prepare=sealed(entries("run/config.json", unfreeze=[1]))),
     Case("a config of another version", "evaluate run", r"config has unknown fields \['depth'\]",
-         prepare=entries("run/config.json", depth=3)),
+         prepare=sealed(entries("run/config.json", depth=3))),
     Case("a config that is null", "evaluate run", "config.json: a JSON object",
-         prepare=written("run/config.json", "null")),
+         prepare=sealed(written("run/config.json", "null"))),
     Case("a config that is a pipe", "evaluate run", "config.json: not a regular file",
          prepare=piped("run/config.json")),
     Case("a bit of the weights", "evaluate run", "weights.safetensors is not what was written: its SHA-256 differs",
@@ -655,7 +685,7 @@ CASES = [
          prepare=read_only("cache", "runs"), inside=nobody),
     Case("a new run, read-only", f"{TRAIN} --seed 5", "cannot be written|Permission denied",
          prepare=read_only("cache", "runs"), inside=nobody),
-    Case("a full disk while training", f"{TRAIN} --seed 5", "the disk is full, nothing was written; .*ATRI_CACHE",
+    Case("a full disk while training", f"{TRAIN} --seed 5", "the disk is full, what was there is untouched; .*ATRI",
          inside=full_disk),
     Case("a full disk for an index", f"{SEARCH} --folder sounds --index new", "new: the disk is full",
          prepare=lambda: [shutil.copy("sounds/a.wav", f"sounds/{'a' * 200}{i}.wav") for i in range(6)] and None,
@@ -679,10 +709,10 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
     found = {}
     for path in folder.rglob("*"):
         name = str(path.relative_to(folder))
-        if path.is_file() and not name.startswith("cache/") and not name.endswith(".lock"):
+        if path.is_file() and not name.startswith("cache/") and not name.endswith(".atri-lock"):
             found[name] = path.read_bytes()
         elif path.is_dir():
-            assert not re.search(r"/\.[^/]*\.\w{8}$", f"/{name}"), f"{name} is half-written"
+            assert not re.search(r"/\.[^/]*\.\w{8}(\.atri-partial)?$", f"/{name}"), f"{name} is half-written"
     return found
 
 

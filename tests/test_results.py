@@ -1,12 +1,14 @@
 """Results that last: written and read back, compared, refused when damaged; and those that are stored still hold."""
 
+import base64
 import dataclasses
 import json
+import zlib
 
 import numpy as np
 import pytest
 
-from atri_lib import results, studies
+from atri_lib import results, storage, studies
 from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.evaluation import paired_bootstrap
 from atri_lib.results import LOWER_IS_BETTER, MEASURES, Result, ResultsError
@@ -41,6 +43,36 @@ def test_what_is_written_is_read_back_in_the_order_of_labels_and_seeds(tmp_path)
     assert list(results.table(found).columns) == ["label", "seed", "epochs", "seconds", "mrv"]
 
 
+def summed(line, **changes):
+    """A line changed by somebody who gives it the checksum that belongs to it."""
+    values = json.loads(line) | changes
+    values.pop("checksum")
+    return json.dumps(values | {"checksum": storage.checksum(values)})
+
+
+def packed_zeros(size):
+    return base64.b64encode(zlib.compress(bytes(size))).decode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "{}",
+        '{"predictions": 3}',
+        '{"predictions": [3]}',
+        '{"predictions": [{"measure": "mrv", "better": "a", "worse": "b"}]}',
+        '{"predictions": [{"study": "study", "measure": "speed", "better": "a", "worse": "b"}]}',
+        '{"predictions": [{"study": "study", "measure": "mrv", "better": "a"}]}',
+    ],
+)
+def test_damaged_predictions_are_named(tmp_path, content):
+    results.write("study", [shifted("a", 0, 1)], tmp_path)
+    (tmp_path / "predictions.json").write_text(content)
+    with pytest.raises(ResultsError, match=r"predictions\.json: damaged .*; restore the file"):
+        results.verdicts("study", tmp_path)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -52,6 +84,21 @@ def test_what_is_written_is_read_back_in_the_order_of_labels_and_seeds(tmp_path)
         lambda line: json.dumps({name: value for name, value in json.loads(line).items() if name != "checksum"}),
         lambda line: "[]",
         lambda line: "null",
+        lambda line: line.replace('"seconds": 1.5', '"seconds": 1.6'),
+        lambda line: summed(line, test=None),
+        lambda line: summed(line, test=[1.0]),
+        lambda line: summed(line, test={}),
+        lambda line: summed(line, test={"mrv": "3"}),
+        lambda line: summed(line, test={"mrv": None}),
+        lambda line: summed(line, shape=[0, 8], ranks=""),
+        lambda line: summed(line, shape=[10**9, 8]),
+        lambda line: summed(line, shape=[]),
+        lambda line: summed(line, ranks=packed_zeros(2**26)),
+        lambda line: summed(line, ranks=packed_zeros(2 * 40 * 8)),
+        lambda line: summed(line, loss=[None]),
+        lambda line: line.replace('"seconds": 1.5', '"seconds": NaN'),
+        lambda line: '{"a":' * 10**5,
+        lambda line: line.replace('"label"', '"\x85label"'),
     ],
 )
 def test_a_damaged_line_is_named(tmp_path, spoil):

@@ -24,9 +24,10 @@ def _scenes_options(parser: argparse.ArgumentParser) -> None:
 
 def _scenes(options: argparse.Namespace) -> int:
     from atri_lib.data.banks import default_bank
-    from atri_lib.data.manifest import write_manifest
+    from atri_lib.data.manifest import free_folder, write_manifest
     from atri_lib.data.scenes import make_scenes
 
+    free_folder(options.out)  # refused before the recordings are fetched
     bank = default_bank()
     sizes = {split: getattr(options, split) for split in SCENE_COUNTS}
     splits = make_scenes(bank, sizes=sizes, seed=options.seed)

@@ -1,7 +1,6 @@
 """What a frozen tower says of a dataset, computed once, kept by content, memory-mapped."""
 
 import contextlib
-import json
 import os
 import pathlib
 import time
@@ -108,7 +107,7 @@ def read_array(folder: pathlib.Path) -> np.ndarray:
     """
     path, note = folder / "values.npy", folder / "about.json"
     try:
-        about, status = json.loads(note.read_text()), path.stat()
+        about, status = storage.read_json(note), path.stat()
         state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         known = about.get("checked") == state
         whole = known or storage.sha256_file(path) == about["sha256"]

@@ -199,6 +199,7 @@ def free_folder(given: str | os.PathLike) -> pathlib.Path:
     Raises ManifestError when something is there, or nothing can be written there.
     """
     folder = pathlib.Path(given).resolve()
+    storage.settle(folder)  # what a killed call left
     if folder == pathlib.Path.cwd():
         raise ManifestError(
             f"{given} is the current directory, which cannot be replaced; name a folder in it"
@@ -225,9 +226,11 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
     folder = free_folder(folder)
     if unknown := [split for split in splits if split not in SPLITS]:
         raise ManifestError(f"unknown split {unknown[0]!r}: use {', '.join(SPLITS)}")
-    with storage.atomic_path(folder, folder=True) as partial:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with storage.temporary_folder(folder) as holder:
         if folder.exists():
-            _put(partial.with_name("rehearsal"), folder)
+            _put(holder / "rehearsal", folder)
+        partial = holder / folder.name
         lines = []
         for split, dataset in splits.items():
             (partial / "audio" / split).mkdir(parents=True)
@@ -236,7 +239,7 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
                 write_audio(partial / audio, dataset.waveform(i))
                 lines.append(manifest_line(dataset.ids[i], audio, split, dataset.captions[i]))
         storage.write_text(partial / "manifest.jsonl", "".join(lines))
-        _put(partial, folder)  # atomic_path would drop it in silence when another has put one there
+        _put(partial, folder)
     return folder / "manifest.jsonl"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.progress import progress
-from atri_lib.storage import atomic_path, cache_dir, locked, offline
+from atri_lib.storage import atomic_path, cache_dir, locked, offline, settle
 
 PACKAGE = "tuxpaint-stamps-default"
 MEGABYTES = 161  # of the package
@@ -49,11 +49,10 @@ def fetch_stamps(target: pathlib.Path) -> None:
     """
     if missing := [tool for tool in ("apt-get", "dpkg-deb", "setpriv") if shutil.which(tool) is None]:
         raise _unavailable(f"this machine has no {' or '.join(missing)}")
-    with locked(target.with_suffix(".lock"), "Waiting: another process is fetching the recordings."):
+    with locked(target, "Waiting: another process is fetching the recordings."):
         if target.is_dir():
             return
-        for leftover in target.parent.glob(f".{target.name}.*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        settle(target)
         if offline():
             raise _unavailable("ATRI_OFFLINE forbids all network")
         free = shutil.disk_usage(target.parent).free // 10**6

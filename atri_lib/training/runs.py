@@ -176,13 +176,10 @@ def two_stages(config: TrainConfig, schemes: Sequence[str], data: TrainingData |
 def _asked_for(config: TrainConfig, path: pathlib.Path) -> Run:
     """The finished run of a config at `path`. Raises RunError also where another run's files are there."""
     run = _read(path, loaded=True)
-    if run.metrics["name"] != path.name or _settings(run.config) != _settings(config):
+    kept, asked = (key_settings(one.as_dict()) for one in (run.config, config))
+    if run.metrics["name"] != path.name or kept != asked:
         raise RunError(f"{path}: holds the run {run.metrics['name']}, not the one that was asked for")
     return run
-
-
-def _settings(config: TrainConfig) -> dict:
-    return config.as_dict() | {"data": None, "init": None}
 
 
 def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
