@@ -1,4 +1,4 @@
-"""Multilingual audio-text retrieval: make data, train, evaluate and compare runs, search with one."""
+"""Multilingual audio-text retrieval: make data, train, evaluate, compare, and search with a run."""
 
 import argparse
 import functools

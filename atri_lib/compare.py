@@ -1,4 +1,4 @@
-"""Is one run better than another? Paired intervals over test clips and seeds, as chapter 6 has them."""
+"""Is one run better than another? Paired intervals over test clips and seeds, as in chapter 6."""
 
 import dataclasses
 from collections.abc import Callable, Sequence

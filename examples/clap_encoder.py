@@ -58,7 +58,8 @@ class ClapAudio(nn.Module):
                 truncation="rand_trunc",  # nothing is longer than a window, so nothing is drawn
                 return_tensors="pt",
             )
-            mels = heard["input_features"].to(waveform.device, torch.float32)  # [N, 1, frames, mels]
+            mels = heard["input_features"]  # [N, 1, frames, mels]
+            mels = mels.to(waveform.device, torch.float32)
             patches.append(self.model.get_audio_features(mels).pooler_output)
         return torch.stack(patches, dim=1)
 

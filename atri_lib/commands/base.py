@@ -1,4 +1,4 @@
-"""What every command is made of: its description, the kinds of its options, its input and its output."""
+"""What every command is made of: description, kinds of options, input and output."""
 
 import argparse
 import json
@@ -82,7 +82,7 @@ def text_lines(file: pathlib.Path) -> Iterator[tuple[int, str]]:
 
 
 def captions_of(file: pathlib.Path) -> list[str]:
-    """The texts of a file, one on each line. Raises ValueError naming the line of one that is none."""
+    """The texts of a file, one on each line. Raises ValueError naming a line that is none."""
     texts = []
     for number, text in text_lines(file):
         check_text(text, f"{file}:{number}")
@@ -100,7 +100,7 @@ def decoded(line: bytes, place: str) -> str:
 
 
 def check_text(text: str, place: str) -> None:
-    """Raises ValueError naming the place of a text that no encoder reads: invisible, or too long."""
+    """Raises ValueError naming the place of a text that is invisible or too long to be read."""
     from atri_lib.data.dataset import text_fault
 
     if fault := text_fault(text):

@@ -19,7 +19,9 @@ def _scenes_options(parser: argparse.ArgumentParser) -> None:
     for split, count in SCENE_COUNTS.items():
         about = f"number of {split} scenes (%(default)s)"
         parser.add_argument(f"--{split}", type=whole, default=count, metavar="N", help=about)
-    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="all follows from it (%(default)s)")
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help="all follows from it (%(default)s)"
+    )
 
 
 def _scenes(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`search`: sounds for a text, captions for a sound; one query, a file of them, or as they are typed."""
+"""`search`: sounds for a text, captions for a sound; one query, a file of them, or typed."""
 
 import argparse
 import pathlib
@@ -45,8 +45,8 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
         "--queries",
         type=path,
         metavar="FILE",
-        help="text file with one query on each line; - or nothing at a terminal: type them, and the "
-        "model is loaded once (with --json: one line per query)",
+        help="text file with one query on each line; - or nothing at a terminal: type them, and "
+        "the model is loaded once (with --json: one line per query)",
     )
     asked.add_argument(
         "--audio", type=path, metavar="FILE", help="search with this sound instead of a text"
@@ -59,7 +59,9 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
     )
 
     places = parser.add_argument_group("where to search")
-    places.add_argument("--folder", type=path, metavar="FOLDER", help="audio files, with subfolders")
+    places.add_argument(
+        "--folder", type=path, metavar="FOLDER", help="audio files, with subfolders"
+    )
     places.add_argument(
         "--strict", action="store_true", help="refuse a --folder in which a file cannot be read"
     )

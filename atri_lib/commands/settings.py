@@ -30,9 +30,10 @@ def add_settings(parser: argparse.ArgumentParser, names: Sequence[str] | None = 
     from atri_lib.training.config import PROFILES, settings
 
     names = tuple(settings()) if names is None else names
-    profiles = [
-        name for name, changed in PROFILES.items() if "unfreeze" in names or "unfreeze" not in changed
-    ]
+    profiles = []
+    for name, changed in PROFILES.items():
+        if "unfreeze" in names or "unfreeze" not in changed:
+            profiles.append(name)
     parser.add_argument(
         "--profile", choices=profiles, help="start from these settings (default: book)"
     )

@@ -40,7 +40,9 @@ def _features(options: argparse.Namespace) -> int:
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--folder", type=path, metavar="FOLDER", help="where runs are kept (default: the cache)")
+    parser.add_argument(
+        "--folder", type=path, metavar="FOLDER", help="where runs are kept (default: the cache)"
+    )
     parser.add_argument(
         "--resume", type=path, metavar="RUN", help="finish an interrupted run folder instead"
     )

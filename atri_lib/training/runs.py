@@ -287,7 +287,7 @@ def _advice(path: pathlib.Path) -> str:
     """What to do about a folder that is no complete run."""
     if (path / "config.json").is_file() and not (path / METRICS).exists():
         return f"finish it with `python -m atri_lib train --resume {shlex.quote(str(path))}`"
-    return "give the folder of a finished run, or train it with `python -m atri_lib train`"
+    return "give the folder of a finished run, or train it (load_or_train, `python -m atri_lib train`)"
 
 
 def _identity(path: pathlib.Path) -> tuple[int, int] | None:
