@@ -129,3 +129,4 @@ def test_a_fingerprint_ignores_rounding_and_sees_a_change():
     assert fingerprints.fingerprint_of("x", values + 1e-7 * nearby) == one
     assert fingerprints.fingerprint_of("x", values + 2e-3 * nearby) != one
     assert fingerprints.fingerprint_of("y", values) != one
+    assert fingerprints.fingerprint_of("x", values, "other weights") != one

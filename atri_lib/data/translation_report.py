@@ -17,8 +17,8 @@ def report(translations: Mapping[str, Sequence]) -> pd.DataFrame:
     """What looks wrong among translations: columns language, problem, sentence, text.
 
     translations: language code -> entries with .sentence, .text and .truncated. problem: "empty"; "untranslated"
-    (equals the sentence); "truncated" (the model ran into its token limit); "repeated" (a stretch of text four times in a
-    row, and not so in the sentence); "shorter by a sentence" (fewer sentences than were given); "wrong script" (most
+    (equals the sentence); "truncated" (the model ran into its token limit); "repeated" (a stretch of text four times in
+    a row, and not so in the sentence); "shorter by a sentence" (fewer sentences than were given); "wrong script" (most
     letters are not of the language's script, Japanese without kana, Chinese with them). A distinct pair is listed
     once per problem.
     """

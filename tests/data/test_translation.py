@@ -70,12 +70,12 @@ def test_translations_are_the_models_one_sentence_at_a_time(model, tmp_path):
     found = run(model, tmp_path / "cache.jsonl", ("jpn",))["jpn"]
     tokenizer = AutoTokenizer.from_pretrained(model, src_lang="eng_Latn")
     network = AutoModelForSeq2SeqLM.from_pretrained(model).eval()
-    for sentence, translation in zip(ENGLISH, found, strict=True):
+    for sentence, made in zip(ENGLISH, found, strict=True):
         tokens = tokenizer(sentence, return_tensors="pt")
         tag = tokenizer.convert_tokens_to_ids("jpn_Jpan")
         ids = network.generate(**tokens, forced_bos_token_id=tag, num_beams=2, max_new_tokens=6)[0]
         text = tokenizer.decode(ids, skip_special_tokens=True).strip()
-        assert translation == Translation(sentence, "jpn", text, truncated=2 not in ids[1:])
+        assert made == Translation(sentence, "jpn", text, truncated=2 not in ids[1:])
 
 
 def test_each_distinct_sentence_is_translated_once_longest_first(model, tmp_path, calls):
@@ -312,7 +312,7 @@ def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, m
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("fra: snow", "fra: la neige"), r"out\.csv:3: the cell in fra is not what was transl"),
+        (lambda text: text.replace("fra: snow", "fra: la neige"), r"out\.csv:3: the cell in fra is not what"),
         (lambda text: text.replace("sentence,fra", "sentence,fra,note").replace('"\n', '",ok\n'), "column 'note' was"),
         (lambda text: text + "wind,le vent\n", r"out\.csv:4: the cell in fra"),
         (lambda text: "some notes\n", "no column sentence"),
