@@ -234,6 +234,17 @@ def sound(samples: np.ndarray, name: str = "scenes/train0.wav", **options) -> Ca
     return lambda: soundfile.write(name, samples, 16000, **options)
 
 
+def shared_captions():
+    """All test clips under the captions of the first."""
+    path = pathlib.Path("scenes/manifest.jsonl")
+    clips = [json.loads(line) for line in path.read_text().splitlines()]
+    first = next(clip for clip in clips if clip["split"] == "test")
+    for clip in clips:
+        if clip["split"] == "test":
+            clip["captions"] = first["captions"]
+    path.write_text("".join(json.dumps(clip) + "\n" for clip in clips))
+
+
 def endless_flac() -> None:
     """A FLAC file whose header claims 2**36 - 1 samples."""
     soundfile.write("scenes/train0.flac", 0.1 * np.ones(4000), 16000)
@@ -429,6 +440,8 @@ CASES = [
     Case("a mark before the manifest", "evaluate run --data scenes", "origin: ", 0,
          prepare=lambda: pathlib.Path("scenes/manifest.jsonl").write_bytes(
              b"\xef\xbb\xbf" + pathlib.Path("scenes/manifest.jsonl").read_bytes())),
+    Case("captions that several clips share", "evaluate run --data scenes", "Several clips share a caption", 0,
+         prepare=shared_captions),
     Case("a header that lies", TRAIN, "train0.wav", prepare=endless_flac),
     Case("samples without a header", TRAIN, "x.raw",
          prepare=lambda: (written("scenes/x.raw", bytes(9999))(), line(audio="x.raw")()) and None),

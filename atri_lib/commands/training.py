@@ -79,22 +79,34 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from atri_lib.training import Run, data_origin, load_data, score
+    from atri_lib.training import Run, data_origin, fair_table, load_data, score
 
     run = Run.load(options.run_folder)
+    shared = None  # what captions and sounds that several clips share do to recall
     if options.data:
         data = load_data(run.config.replace(data=options.data), splits=("test",))
-        scores = score(run.model(data), data.splits["test"])
+        model = run.model(data)
+        scores = score(model, data.splits["test"])
+        shared = fair_table(model, data.splits["test"])
         about = {"origin": data_origin(data) or options.data}
     else:
         scores = run.scores
         about = {name: run.metrics[name] for name in ("origin", "note") if run.metrics.get(name)}
-    rows = [[scores.table.index.name, *scores.table.columns]]
-    for language, values in zip(scores.table.index, scores.table.to_numpy(), strict=True):
-        rows.append([language, *map(_rounded, values)])
     result = {"test": scores.summary, "languages": scores.table.to_dict("index")} | about
-    say(options, result, f"{table(rows)}\n\n{as_text(scores.summary | about)}")
+    parts = [_as_table(scores.table), as_text(scores.summary | about)]
+    if shared is not None and len(shared):
+        result["shared captions and sounds"] = shared.to_dict("index")
+        parts.append(f"Several clips share a caption or a sound:\n{_as_table(shared)}")
+    say(options, result, "\n\n".join(parts))
     return DONE
+
+
+def _as_table(values) -> str:
+    """A data frame with one row per language, as text."""
+    rows = [[values.index.name or "language", *values.columns]]
+    for language, numbers in zip(values.index, values.to_numpy(), strict=True):
+        rows.append([language, *map(_rounded, numbers)])
+    return table(rows)
 
 
 def _rounded(value: object) -> str:
