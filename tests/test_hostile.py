@@ -189,6 +189,16 @@ def entries(name: str, **changes) -> Callable[[], None]:
     return change
 
 
+def everywhere(pattern: str, change: Callable[[str], Callable[[], None]]) -> Callable[[], None]:
+    """The same done to every file of a pattern."""
+
+    def change_all() -> None:
+        for path in list(pathlib.Path().glob(pattern)):
+            change(str(path))()
+
+    return change_all
+
+
 def sealed(change: Callable[[], None]) -> Callable[[], None]:
     """A run changed by somebody who gives it the checksums that belong to it."""
 
@@ -273,6 +283,13 @@ def read_only(*names: str) -> Callable[[], None]:
 
 def setting(name: str, value: str) -> Callable[[], None]:
     return lambda: os.environ.__setitem__(name, value)
+
+
+def homeless() -> None:
+    """A user whom the machine does not know, without any setting."""
+    for name in ("ATRI_CACHE", "XDG_CACHE_HOME", "HOME"):
+        os.environ.pop(name, None)
+    os.getuid = lambda: 2**30
 
 
 def reader_gone() -> None:
@@ -470,6 +487,13 @@ CASES = [
          prepare=tensors("ranks.safetensors", lambda state: {name: 0 * ranks for name, ranks in state.items()})),
     Case("a bit of an index", f"{SEARCH} --index index", "index: not an index .its content does not match its check",
          prepare=flipped("index")),
+    Case("a pipe that describes features", f"features {SMALL}", "origin", 0,
+         prepare=everywhere("cache/features/*/about.json", piped)),
+    Case("features described ten thousand deep", f"features {SMALL}", "origin", 0,
+         prepare=everywhere("cache/features/*/about.json", lambda name: written(name, '{"a":' * 10**5))),
+    Case("features that are a pipe", f"features {SMALL}", "origin", 0,
+         prepare=everywhere("cache/features/*/values.npy", piped)),
+    Case("no home directory", TRAIN, "no home directory is known.; set ATRI_CACHE to a folder", inside=homeless),
     Case("a temperature next to none", f"{TRAIN} --seed 5 --temperature 1e-45", "temperature=1e-45 is too small"),
     Case("a step beyond numbers", f"{TRAIN} --seed 5 --learning-rate 1e300", "learning_rate=1e.300 is beyond every"),
     Case("metrics without scores", "evaluate run", "metrics.json has no test",
