@@ -143,7 +143,8 @@ def _result(line: str) -> Result:
     packed = base64.b64decode(values["ranks"], validate=True)
     flat = np.frombuffer(unpacking.decompress(packed, size + 1), "<u2")  # no more, whatever it unpacks to
     numbers = [values["seconds"], *values["loss"], *values["test"].values()]
-    if not values["test"] or not np.isfinite(np.array(numbers, float)).all():
+    plain = all(type(number) in (int, float) for number in numbers)
+    if not values["test"] or not plain or not np.isfinite(numbers).all():
         raise ValueError("scores, losses or seconds that are not finite numbers")
     if not flat.all():
         raise ValueError("a rank of 0")

@@ -53,7 +53,7 @@ def expanded(path: str | os.PathLike) -> pathlib.Path:
     try:
         return pathlib.Path(path).expanduser()
     except RuntimeError as error:
-        raise OSError(errno.ENOENT, "no home directory is known", str(path)) from error
+        raise OSError(errno.ENOENT, "the user has no home folder", str(path)) from error
 
 
 def offline() -> bool:

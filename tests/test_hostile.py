@@ -189,6 +189,16 @@ def entries(name: str, **changes) -> Callable[[], None]:
     return change
 
 
+def everywhere(pattern: str, change: Callable[[str], Callable[[], None]]) -> Callable[[], None]:
+    """The same done to every file of a pattern."""
+
+    def change_all() -> None:
+        for path in list(pathlib.Path().glob(pattern)):
+            change(str(path))()
+
+    return change_all
+
+
 def sealed(change: Callable[[], None]) -> Callable[[], None]:
     """A run changed by somebody who gives it the checksums that belong to it."""
 
@@ -483,6 +493,12 @@ CASES = [
          prepare=tensors("ranks.safetensors", lambda state: {name: 0 * ranks for name, ranks in state.items()})),
     Case("a bit of an index", f"{SEARCH} --index index", "index: not an index .its content does not match its check",
          prepare=flipped("index")),
+    Case("a pipe that describes features", f"features {SMALL}", "origin", 0,
+         prepare=everywhere("cache/features/*/about.json", piped)),
+    Case("features described ten thousand deep", f"features {SMALL}", "origin", 0,
+         prepare=everywhere("cache/features/*/about.json", lambda name: written(name, '{"a":' * 10**5))),
+    Case("features that are a pipe", f"features {SMALL}", "origin", 0,
+         prepare=everywhere("cache/features/*/values.npy", piped)),
     Case("a temperature next to none", f"{TRAIN} --seed 5 --temperature 1e-45", "temperature=1e-45 is too small"),
     Case("a step beyond numbers", f"{TRAIN} --seed 5 --learning-rate 1e300", "learning_rate=1e.300 is beyond every"),
     Case("metrics without scores", "evaluate run", "metrics.json has no test",
@@ -686,7 +702,7 @@ CASES = [
     Case("a cache that cannot be made", "train --audio-encoder toy --text-encoder toy --data scenes",
          "captions.txt/cache.*: the cache cannot be made there .* set ATRI_CACHE",
          inside=setting("ATRI_CACHE", "captions.txt/cache")),
-    Case("no home folder", "train --data scenes", "has no home folder for the cache; set ATRI_CACHE",
+    Case("no home folder", "train --data scenes", "the user has no home folder.; set ATRI_CACHE",
          inside=homeless),
     Case("a doctor without a home", "doctor", "missing cache: .*no home folder .*\n +fix: .*set ATRI_CACHE", 0,
          inside=homeless),

@@ -116,7 +116,7 @@ def test_the_cache_may_be_named_from_home_and_what_cannot_be_made_is_explained(t
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("os.getuid", lambda: 2**30)  # a user whom /etc/passwd does not know
-    with pytest.raises(OSError, match="no home directory is known.; set ATRI_CACHE to a folder"):
+    with pytest.raises(OSError, match="no home folder.; set ATRI_CACHE to a folder"):
         cache_dir()
 
 
