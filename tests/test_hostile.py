@@ -486,8 +486,6 @@ CASES = [
     Case("a bit of the history", "evaluate run", "history.csv is not what was written",
          prepare=flipped("run/history.csv")),
     Case("a run that was interrupted", "evaluate begun", "finish it with `python -m atri_lib train --resume begun`"),
-    Case("metrics without origin and note", "evaluate run", "rank_std: ", 0,
-         prepare=sealed(entries("run/metrics.json", origin=None, note=None))),
     Case("scores that paint the terminal", "evaluate run", r"\\x1b\[31m\\nend: 3", 0,
          prepare=sealed(entries("run/metrics.json", test={"\x1b[31m\nend": 3}))),
     Case("a note that paints it", "evaluate run", r"note: \\x07bell\\u202e", 0,
