@@ -199,15 +199,15 @@ def everywhere(pattern: str, change: Callable[[str], Callable[[], None]]) -> Cal
     return change_all
 
 
-def sealed(change: Callable[[], None]) -> Callable[[], None]:
+def sealed(change: Callable[[], None], run: str = "run") -> Callable[[], None]:
     """A run changed by somebody who gives it the checksums that belong to it."""
 
     def rewrite() -> None:
         change()
-        metrics = json.loads(pathlib.Path("run/metrics.json").read_text())
+        metrics = json.loads(pathlib.Path(run, "metrics.json").read_text())
         for name in metrics.get("sha256", ()):
-            metrics["sha256"][name] = storage.sha256_file(f"run/{name}")
-        storage.write_sealed("run/metrics.json", {k: v for k, v in metrics.items() if k != "checksum"})
+            metrics["sha256"][name] = storage.sha256_file(f"{run}/{name}")
+        storage.write_sealed(f"{run}/metrics.json", {k: v for k, v in metrics.items() if k != "checksum"})
 
     return rewrite
 
@@ -320,24 +320,12 @@ def homeless() -> None:
     pwd.getpwuid = {}.__getitem__
 
 
-def table_of(content: str) -> Callable[[], None]:
-    """The run's table of scores rewritten, with the SHA-256 that belongs to it."""
-
-    def rewrite() -> None:
-        written("run/retrieval.csv", content)()
-        metrics = json.loads(pathlib.Path("run/metrics.json").read_text())
-        metrics["sha256"]["retrieval.csv"] = storage.sha256_file("run/retrieval.csv")
-        pathlib.Path("run/metrics.json").write_text(json.dumps(metrics))
-
-    return rewrite
-
-
 def a_third_run(seed: int) -> Callable[[], None]:
     """A copy of a run that says it has this seed."""
 
     def copy() -> None:
         shutil.copytree("run/", "third")
-        entries("third/config.json", seed=seed)()
+        sealed(entries("third/config.json", seed=seed), "third")()
 
     return copy
 
@@ -527,14 +515,12 @@ CASES = [
     Case("a bit of the history", "evaluate run", "history.csv is not what was written",
          prepare=flipped("run/history.csv")),
     Case("a run that was interrupted", "evaluate begun", "finish it with `python -m atri_lib train --resume begun`"),
-    Case("metrics without origin and note", "evaluate run", "rank_std: ", 0,
-         prepare=entries("run/metrics.json", origin=None, note=None)),
     Case("scores that paint the terminal", "evaluate run", r"\\x1b\[31m\\nend: 3", 0,
-         prepare=entries("run/metrics.json", test={"\x1b[31m\nend": 3})),
+         prepare=sealed(entries("run/metrics.json", test={"\x1b[31m\nend": 3}))),
     Case("a note that paints it", "evaluate run", r"note: \\x07bell\\u202e", 0,
-         prepare=entries("run/metrics.json", note="\abell\u202e")),
+         prepare=sealed(entries("run/metrics.json", note="\abell\u202e"))),
     Case("a table that paints it", "evaluate run", r"\\x1b\]0;title\\x07 +1.00", 0,
-         prepare=table_of("language,R@1\n\x1b]0;title\a,1.0\n")),
+         prepare=sealed(written("run/retrieval.csv", "language,R@1\n\x1b]0;title\a,1.0\n"))),
     Case("no data to evaluate on", "evaluate run --data ''", "argument --data: it is empty", 2),
     Case("a file as a run", "evaluate captions.txt", "captions.txt: not a complete run .*Not a directory.*; give the"),
     # comparing
@@ -546,12 +532,12 @@ CASES = [
     Case("a run with one that was interrupted", "compare run begun", "train --resume begun"),
     Case("a run with a pipe", "compare run pipe", "pipe: not a complete run"),
     Case("a run of other languages", "compare run other", "other was tested in eng fra, run in eng .*have to be",
-         prepare=entries("other/config.json", languages=["eng", "fra"])),
+         prepare=sealed(entries("other/config.json", languages=["eng", "fra"]), "other")),
     Case("a run of other data", "compare run other", "other: its data have changed since it was trained",
-         prepare=entries("other/metrics.json", data="0" * 16)),
+         prepare=sealed(entries("other/metrics.json", data="0" * 16), "other")),
     Case("a run whose data are gone", "compare run other", ": its test clips cannot be looked at .*put the data back",
-         prepare=lambda: [entries("other/metrics.json", data="0" * 16)(), entries("run/config.json", data="x")()]
-         and None),
+         prepare=lambda: [sealed(entries("other/metrics.json", data="0" * 16), "other")(),
+                          sealed(entries("run/config.json", data="x"))()] and None),
     Case("seeds that do not pair up", "compare run other --with third", "seeds 0, 2 do not pair up with 1: give runs",
          prepare=a_third_run(1)),
     Case("a seed twice", "compare run third --with other", "two runs of one side have the same seed: 0, 0",
