@@ -1,5 +1,7 @@
 """The site: what is staged, what a finished one must hold, and docstrings that Sphinx can read."""
 
+import types
+
 import chapters
 import docutils.core
 import docutils.nodes
@@ -104,6 +106,18 @@ def test_a_site_that_is_not_whole_is_found_out(tmp_path, body, problem):
 def test_a_style_sheet_that_fetches_is_found_out(tmp_path):
     (tmp_path / "a.css").write_text("@font-face { src: url('https://fonts.example/x') }")
     assert list(pages.site_problems(tmp_path, [])) == ["a.css: fetches https://fonts.example/x"]
+
+
+@pytest.mark.parametrize("builder, refused", [("singlehtml", True), ("latex", True), ("html", False)])
+def test_what_is_no_set_of_pages_names_the_pdf_and_leaves_the_site(tmp_path, builder, refused):
+    (tmp_path / pages.BUILT).touch()
+    app = types.SimpleNamespace(builder=types.SimpleNamespace(name=builder), outdir=tmp_path)
+    if refused:
+        with pytest.raises(SystemExit, match="(?m)^This book is a set of pages, not .*make pdf$"):
+            pages.prepare_output(app)
+    else:
+        pages.prepare_output(app)
+    assert (tmp_path / pages.BUILT).exists() == refused
 
 
 def as_rst(lines):
