@@ -1,5 +1,7 @@
 """The site: what is staged, what a finished one must hold, and docstrings that Sphinx can read."""
 
+import importlib
+import re
 import types
 
 import chapters
@@ -79,6 +81,15 @@ def test_api_lists_documented_modules_and_skips_empty_packages(project):
     assert ".. automodule:: atri_lib.losses" in text
     assert ".. automodule:: atri_lib\n" in text
     assert "atri_lib.data" not in text
+
+
+def test_the_page_of_the_library_starts_with_fifteen_names_that_exist():
+    page = (pages.ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    names = re.findall(r"\{py:\w+\}`([\w.]+)`", page.split("## Everything")[0])
+    assert len(names) == len({*names}) == 15
+    for module, _, name in (one.rpartition(".") for one in names):
+        found = getattr(importlib.import_module(module), name)
+        assert found.__module__ == module and found.__doc__, name  # where its entry on the page is
 
 
 @pytest.mark.parametrize(
