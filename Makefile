@@ -12,6 +12,7 @@ UV ?= uv==0.13.9
 PROFILE ?= book
 REMOTE ?= origin
 DRY_RUN ?=
+WRONG := , this book needs 3.11: conda env create -f environment.yml, or make without PY
 OMP_WAIT_POLICY ?= PASSIVE
 export PROFILE OMP_WAIT_POLICY
 # The stamp's name says what is installed and where: the pins, the project and the folder.
@@ -28,8 +29,7 @@ help:  ## this list
 	@echo "One chapter against its outputs:    .venv/bin/pytest --nbval notebooks/NAME.ipynb"
 
 env: $(if $(filter .venv/bin/python,$(PY)),$(READY))  ## set up .venv from requirements.txt (every other target does this by itself)
-	@$(PY) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(v != "3.11" and \
-		"$(PY) is Python " + v + ", this book needs 3.11: conda env create -f environment.yml, or make without PY")'
+	@$(PY) -c 'import sys; v = "{}.{}".format(*sys.version_info); v == "3.11" or sys.exit("$(PY) is Python " + v + "$(WRONG)")'
 
 # While it is written, _build/.installing says so: an environment that was interrupted then is made anew. A download that
 # fails leaves the previous one whole. uv is twice as fast; where it does not find the packages, pip does with its settings.

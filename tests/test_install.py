@@ -1,14 +1,23 @@
-"""The environment: exact pins with hashes, set up once by the Makefile, never half."""
+"""The environment, the package and its publication: exact pins set up once, a library alone, a site on a branch."""
 
+import ast
+import email
+import importlib.metadata
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import tomllib
+import zipfile
 
 import pytest
 import yaml
+from run_workflows import WORKFLOWS, run_step, steps
 from small_chapters import ROOT
+
+import atri_lib
 
 FAKE_PYTHON = """#!/bin/bash
 echo "$@" >> log
@@ -138,3 +147,205 @@ def test_threads_that_wait_sleep_unless_the_user_says_otherwise(given, expected)
     environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"} | given
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT)
     assert run.stdout.strip() == f"{expected} False"  # set while torch is still to be loaded
+
+
+def test_another_python_of_ones_own_is_refused_in_one_line(checkout):
+    (checkout / "newer").write_text("#!/bin/bash\necho \"$2\" | sed 's/sys.version_info/(3, 12)/' | exec python3 -\n")
+    (checkout / "newer").chmod(0o755)
+    code, said, _ = make(checkout, f"PY={checkout}/newer")
+    assert code != 0 and f"{checkout}/newer is Python 3.12, this book needs 3.11" in said.splitlines()[0]
+
+
+# The package
+
+
+def tracked(*paths):
+    found = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", *paths], cwd=ROOT, capture_output=True)
+    return [ROOT / name for name in found.stdout.decode().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder with the wheel and the sdist of this checkout, and the copy that they were built from."""
+    folder = tmp_path_factory.mktemp("package")
+    for path in tracked():
+        copy = folder / "copy" / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    script = "from setuptools import build_meta as b; b.build_sdist('../dist'); b.build_wheel('../dist')"
+    subprocess.run([sys.executable, "-c", script], cwd=folder / "copy", check=True, capture_output=True)
+    return folder
+
+
+def names_in(built):
+    wheel, sdist = next(built.glob("dist/*.whl")), next(built.glob("dist/*.tar.gz"))
+    with tarfile.open(sdist) as archive:
+        packed = [name.partition("/")[2] for name in archive.getnames()]
+    return {"wheel": zipfile.ZipFile(wheel).namelist(), "sdist": packed}
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_the_package_holds_the_library_with_its_data_and_nothing_of_the_repository_around_it(built, kind):
+    names = names_in(built)[kind]
+    library = {path.relative_to(ROOT).as_posix() for path in tracked("atri_lib")}
+    assert library == {name for name in names if name.startswith("atri_lib/") and "." in name}
+    assert any(name.endswith(".json") for name in library)
+    around = ("tests", "notebooks", "book", "results", "conftest", ".github")
+    assert [name for name in names if name.startswith(around)] == []
+
+
+def test_the_package_can_be_uploaded(built):
+    command = [sys.executable, "-m", "twine", "check", "--strict", *built.glob("dist/*")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.count("PASSED") == 2, done.stdout + done.stderr
+
+
+def test_the_version_comes_from_one_place(built):
+    wheel = zipfile.ZipFile(next(built.glob("dist/*.whl")))
+    metadata = email.message_from_bytes(wheel.read(next(n for n in wheel.namelist() if n.endswith("/METADATA"))))
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    listed = re.search(r"(?m)^## (\S+)", (ROOT / "CHANGELOG.md").read_text())[1]
+    assert metadata["Version"] == atri_lib.__version__ == cited == listed
+
+
+def test_pip_refuses_another_python_in_one_line(built):
+    other = ["--python-version", "3.12", "--only-binary", ":all:", "--dest", built / "never"]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-index", *other]
+    done = subprocess.run([*command, next(built.glob("dist/*.whl"))], capture_output=True, text=True)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    assert done.returncode != 0 and "requires a different Python: 3.12" in errors[0] and "3.11.*" in errors[0]
+
+
+def test_what_the_library_imports_is_what_it_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    optional = [name for kind, names in project["optional-dependencies"].items() if kind != "book" for name in names]
+    asked = {name.lower().replace("_", "-") for name in project["dependencies"] + optional}
+    owners = importlib.metadata.packages_distributions()
+    imported = set()
+    for path in tracked("atri_lib/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    imported -= {*sys.stdlib_module_names, "atri_lib"}
+    missing = {name for name in imported if not asked & {one.lower() for one in owners.get(name, [name])}}
+    brought_by_those = {"IPython", "huggingface_hub", "pydantic_core", "aac_datasets"}
+    assert missing <= brought_by_those
+
+
+def test_a_chapter_can_be_opened_where_binder_has_prepared_it(tmp_path):
+    """What repo2docker does: the pins of environment.yml (here: those of this environment), then postBuild."""
+    copy, venv = tmp_path / "copy", tmp_path / "venv"
+    for path in tracked("atri_lib", "notebooks", "postBuild", "pyproject.toml", "README.md", "LICENSE*"):
+        (copy / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy / path.relative_to(ROOT))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    python = venv / "bin" / "python"
+    site = next(venv.glob("lib/python*/site-packages"))
+    pins = importlib.metadata.distribution("papermill").locate_file("")
+    (site / "pins.pth").write_text(f"{pins}\n")  # its own .pth files, among them this library's, are not read
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment["PATH"] = f"{venv}/bin:{environment['PATH']}"
+
+    def where():
+        report = "import atri_lib; print(atri_lib.__file__)"
+        options = {"cwd": copy / "notebooks", "env": environment, "capture_output": True, "text": True}
+        return subprocess.run([python, "-c", report], **options).stdout.strip()
+
+    assert where() == ""
+    subprocess.run([copy / "postBuild"], cwd=copy, env=environment, check=True, capture_output=True)
+    assert where() == f"{copy}/atri_lib/__init__.py"
+
+
+# Its publication
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_is_one(path, tmp_path):
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    done = subprocess.run([*command, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "spoiled.yml").write_text(path.read_text().replace("runs-on:", "runs-where:"))
+    assert subprocess.run([*command, tmp_path / "spoiled.yml"], capture_output=True).returncode != 0
+
+
+@pytest.mark.skipif(not shutil.which("actionlint"), reason="actionlint is not on PATH; the workflow itself runs it")
+def test_actionlint_has_nothing_to_say():
+    done = subprocess.run(["actionlint", *WORKFLOWS], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def clone(checkout):
+    """A copy with a finished site, whose origin is a bare repository, and a Python that only builds what it is told."""
+    (checkout / "bare.git").mkdir()
+    for command in ("init --bare bare.git", "init .", "remote add origin bare.git"):
+        subprocess.run(["git", *command.split()], cwd=checkout, check=True, capture_output=True)
+    for name, value in {"user.name": "A", "user.email": "a@example.org"}.items():
+        subprocess.run(["git", "config", name, value], cwd=checkout, check=True)
+    site = checkout / "_build" / "html"
+    (site / "_static").mkdir(parents=True)
+    (site / ".built").touch()
+    (site / "index.html").write_text("<h1>One sound</h1>")
+    (site / "_static" / "a.css").touch()
+    script = (checkout / "python").read_text()
+    publishes = f'[[ "$*" == *ghp_import* ]] && exec {sys.executable} "$@"\n'
+    written_down = f'echo "$@" >> "{checkout}/log"\n{publishes}'
+    (checkout / "python").write_text(script.replace('echo "$@" >> log\n', written_down))
+    return checkout
+
+
+def published(clone):
+    command = ["git", "--git-dir", "bare.git", "ls-tree", "-r", "--name-only", "gh-pages"]
+    return subprocess.run(command, cwd=clone, capture_output=True, text=True).stdout.split()
+
+
+def publish(clone, *arguments):
+    command = ["make", "--no-print-directory", "publish", f"PY={clone}/python", *arguments]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_rehearsal_pushes_nothing_and_the_publication_the_whole_site(clone):
+    code, said = publish(clone, "DRY_RUN=1")
+    assert code == 0 and "nothing was pushed" in said and published(clone) == [], said
+    for text in ("<h1>One sound</h1>", "<h1>Eight languages</h1>"):
+        (clone / "_build" / "html" / "index.html").write_text(text)
+        code, said = publish(clone)
+        assert code == 0, said
+        assert {".nojekyll", "_static/a.css", "index.html"} <= {*published(clone)}
+        command = ["git", "--git-dir", "bare.git", "show", "gh-pages:index.html"]
+        assert subprocess.run(command, cwd=clone, capture_output=True, text=True).stdout == text
+    count = ["git", "--git-dir", "bare.git", "rev-list", "--count", "gh-pages"]
+    assert subprocess.run(count, cwd=clone, capture_output=True, text=True).stdout.strip() == "1"  # sites are large
+
+
+@pytest.mark.parametrize(
+    "arguments, spoil, message",
+    [
+        ([], lambda clone: (clone / "_build" / "html" / ".built").unlink(), "holds no finished book: make book"),
+        (["REMOTE=elsewhere"], lambda clone: None, "REMOTE=elsewhere cannot be read"),
+    ],
+)
+def test_what_cannot_be_published_is_said_in_one_line(clone, arguments, spoil, message):
+    spoil(clone)
+    code, said = publish(clone, *arguments)
+    assert code != 0 and message in said and "Traceback" not in said and published(clone) == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_every_step_of_a_workflow_runs_here(clone, path):
+    """Each `run:` in its order, with a Python that writes down what it is asked for; the push goes to the bare one."""
+    commands = [*steps(path)]
+    assert commands
+    for command, environment in commands:
+        run_step(command, environment | {"PYTHON": f"{clone}/python"}, clone)
+    calls = (clone / "log").read_text()
+    expected = {
+        "tests": ["ruff check", "pytest -n 2", "pytest --nbval"],
+        "publish": ["book/tasks.py book", "ghp_import"],
+    }
+    assert all(one in calls for one in expected[path.stem])
+    assert ("index.html" in published(clone)) == (path.stem == "publish")

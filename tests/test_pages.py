@@ -1,5 +1,9 @@
 """The site: what is staged, what a finished one must hold, and docstrings that Sphinx can read."""
 
+import importlib
+import re
+import types
+
 import chapters
 import docutils.core
 import docutils.nodes
@@ -79,6 +83,15 @@ def test_api_lists_documented_modules_and_skips_empty_packages(project):
     assert "atri_lib.data" not in text
 
 
+def test_the_page_of_the_library_starts_with_fifteen_names_that_exist():
+    page = (pages.ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    names = re.findall(r"\{py:\w+\}`([\w.]+)`", page.split("## Everything")[0])
+    assert len(names) == len({*names}) == 15
+    for module, _, name in (one.rpartition(".") for one in names):
+        found = getattr(importlib.import_module(module), name)
+        assert found.__module__ == module and found.__doc__, name  # where its entry on the page is
+
+
 @pytest.mark.parametrize(
     "body, problem",
     [
@@ -104,6 +117,18 @@ def test_a_site_that_is_not_whole_is_found_out(tmp_path, body, problem):
 def test_a_style_sheet_that_fetches_is_found_out(tmp_path):
     (tmp_path / "a.css").write_text("@font-face { src: url('https://fonts.example/x') }")
     assert list(pages.site_problems(tmp_path, [])) == ["a.css: fetches https://fonts.example/x"]
+
+
+@pytest.mark.parametrize("builder, refused", [("singlehtml", True), ("latex", True), ("html", False)])
+def test_what_is_no_set_of_pages_names_the_pdf_and_leaves_the_site(tmp_path, builder, refused):
+    (tmp_path / pages.BUILT).touch()
+    app = types.SimpleNamespace(builder=types.SimpleNamespace(name=builder), outdir=tmp_path)
+    if refused:
+        with pytest.raises(SystemExit, match="(?m)^This book is a set of pages, not .*make pdf$"):
+            pages.prepare_output(app)
+    else:
+        pages.prepare_output(app)
+    assert (tmp_path / pages.BUILT).exists() == refused
 
 
 def as_rst(lines):
