@@ -3,9 +3,11 @@
 import ast
 import json
 import types
+import warnings
 
 import chapters
 import IPython
+import numpy as np
 import papermill
 import pytest
 from small_chapters import COMMITTED
@@ -112,3 +114,16 @@ def test_what_is_no_seed_is_refused(seed):
 def test_other_types_are_refused_as_values_are(arguments):
     with pytest.raises(ValueError, match="use "):
         check_parameters(*arguments)
+
+
+@pytest.mark.parametrize(("clips", "said"), [(9, "9 test clips are too few"), (10, "10 test"), (11, "is chance: True")])
+def test_chapter_3_gives_no_verdict_on_ten_places_among_ten_clips(clips, said, capsys):
+    path = next(path for path in COMMITTED if path.stem.startswith("03"))
+    source = next(cell.source for cell in chapters.read(path).cells if "five untrained starts" in cell.source)
+    recall = np.full(5, min(1000 / clips, 100.0))
+    measured = {"mean rank variance": np.ones(5)}
+    known = {"N": clips, "np": np, "r10": recall, "measured": measured, "chance": {"mean rank variance": 2.0}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exec(source, known)
+    assert said in capsys.readouterr().out
