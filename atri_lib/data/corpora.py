@@ -139,7 +139,10 @@ def _table(folder: str | os.PathLike, name: str, columns: Sequence[str]) -> list
     if len(found) > 1:
         listed = ", ".join(map(str, found))
         raise CorpusError(f"{folder} holds {name} {len(found)} times ({listed}): give the folder of one version")
-    return [row for _, row in csv_rows(found[0], columns, filled=columns)] if found else []
+    rows = [row for _, row in csv_rows(found[0], columns, filled=columns)] if found else []
+    if rows and (unused := [column[:40] for column in rows[0] if column not in columns]):
+        notice(f"{found[0]}: columns that are not used, besides {', '.join(columns)}: {', '.join(unused[:10])}")
+    return rows
 
 
 def _other_files(folder: str | os.PathLike) -> list[pathlib.Path]:

@@ -35,6 +35,7 @@ def is_effect(path: pathlib.PurePath) -> bool:
 def find_stamps() -> pathlib.Path:
     """The `stamps` folder: of the installed package, else from the cache, else fetched. Raises SoundsUnavailable."""
     cached = cache_dir("tuxpaint") / "stamps"
+    settle(cached)  # a download that was killed may hold 161 MB, also where the recordings came otherwise since
     if any(is_effect(path.relative_to(INSTALLED)) for path in INSTALLED.rglob("*.ogg")):
         return INSTALLED
     if not cached.is_dir():

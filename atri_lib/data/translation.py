@@ -1,30 +1,23 @@
 """Captions in other languages: machine translation that can be killed and resumed, or a table of your own."""
 
-import contextlib
 import csv
-import json
 import os
 import pathlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from filelock import FileLock
 
 from atri_lib import storage
 from atri_lib.data.dataset import text_fault
+from atri_lib.data.translation_cache import FIELDS, TranslationCache  # noqa: F401
 from atri_lib.data.translation_report import report
+from atri_lib.data.translation_table import CsvError, csv_rows, harmless
 from atri_lib.hub import CheckpointError, model_path
 from atri_lib.languages import CODES, language
 from atri_lib.progress import progress
 
 MODEL = "facebook/nllb-200-distilled-600M"
-FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet executes, or one made harmless
-
-
-class CsvError(ValueError):
-    """A CSV file that does not hold what it should; the message begins with file:line."""
 
 
 @dataclass(frozen=True)
@@ -35,52 +28,6 @@ class Translation:
     language: str
     text: str
     truncated: bool = False
-
-
-FIELDS = ("model", "beams", "max_tokens", "source", "language", "sentence", "text", "truncated")
-
-
-class TranslationCache(dict):
-    """(model, beams, max_tokens, source, language, sentence) -> (text, truncated): all that was translated before.
-
-    The JSONL file behind it only grows, and several processes may share it. Each line carries a checksum. A kill loses
-    at most the batch in work: a line that is cut short or altered is skipped when reading, and translated again.
-    Raises OSError for a pipe or a folder.
-    """
-
-    def __init__(self, path: str | os.PathLike) -> None:
-        self.path = pathlib.Path(path)
-        self.read()
-
-    def read(self) -> None:
-        """Take in what this and other processes have written."""
-        if not storage.regular(self.path).exists():
-            return
-        for line in self.path.read_bytes().splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                record = json.loads(line)
-                if record.pop("checksum") == storage.checksum(record):
-                    self._keep(record)
-
-    def _keep(self, record: dict) -> None:
-        *key, text, truncated = (record[name] for name in FIELDS)
-        self[tuple(key)] = (text, truncated)
-
-    def add(self, records: Sequence[dict]) -> None:
-        """Append a batch of records with the keys FIELDS and make sure it is on disk."""
-        sealed = [record | {"checksum": storage.checksum(record)} for record in records]
-        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in sealed).encode()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.path}.lock"), open(self.path, "ab") as stream:
-            stream.write(b"\n" + lines)  # the first line end closes a line that was cut short
-            stream.flush()
-            os.fsync(stream.fileno())
-        for record in records:
-            self._keep(record)
-
-    def written(self) -> set[tuple[str, str, str]]:
-        """All (language, sentence, text) that any model gave, without space around them."""
-        return {(key[-2], key[-1].strip(), text.strip()) for key, (text, _) in self.items()}
 
 
 def translate(
@@ -101,9 +48,10 @@ def translate(
     M2M-100, mBART-50, MADLAD-400, Marian groups) or of a single pair (Marian; one target). cache: JSONL file of what
     is done; by default one for all in the library's cache. A sentence is known by its text, the bytes of the model's
     files, the languages, `beams` and `max_tokens`; each is translated once, longest first, and saved batch by batch,
-    so a killed call resumes where it was. With everything cached the model is not loaded.
+    so a killed call resumes where it was. Several calls at once share the work, one language each. The model is loaded
+    only when something is left to do.
     Raises UnknownLanguage, ValueError for a sentence that is empty or too long, ModelUnavailable, CheckpointError when
-    the checkpoint is damaged, lacks weights or does not know a language.
+    the checkpoint is damaged, lacks weights, computes what is no number, or does not know a language.
     """
     if isinstance(sentences, str):
         raise TypeError(f"expected a list of sentences, not one string: [{sentences[:40]!r}]")
@@ -122,15 +70,16 @@ def translate(
         rest = {sentence for sentence in sentences if (*key, code, sentence) not in known}
         return sorted(rest, key=lambda sentence: (-len(sentence), sentence))
 
+    generate = None
     lacking = [code for code in targets if missing(code)]
-    if lacking:
-        generate = _load(folder, source, lacking, beams, max_tokens, device)
     for code in lacking:
         known.path.parent.mkdir(parents=True, exist_ok=True)
         waiting = f"another process translates to {code}; waiting for it"
-        with storage.locked(f"{known.path}.{weights}-{code}.lock", waiting):
+        with storage.locked(f"{known.path}.{weights}-{code}", waiting):
             known.read()  # what another process has done meanwhile
             rest = missing(code)
+            if rest and generate is None:
+                generate = _load(folder, source, lacking, beams, max_tokens, device)
             for start in progress(range(0, len(rest), batch_size), f"translating to {code}", unit="batch"):
                 batch = rest[start : start + batch_size]
                 made = []
@@ -161,24 +110,41 @@ def _load(folder: pathlib.Path, source: str, targets: list[str], beams: int, max
     if missing := sorted(loaded["missing_keys"]):
         raise CheckpointError(f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}; get it again")
     broken = [name for name, weight in network.named_parameters() if not weight.isfinite().all()]
+    broken += [name for name, values in network.named_buffers() if values.isnan().any()]
     if broken:
         raise CheckpointError(f"{folder}: {len(broken)} weights are not finite, the first is {broken[0]}; get it again")
     network.eval().to(device)
     network.generation_config.max_length = None  # max_tokens decides
     ends = torch.tensor(network.generation_config.eos_token_id, device=device)  # one or several
     pair = _pair_of(tokenizer, folder, source, targets)
+    checks = _checks(folder)
 
     @torch.inference_mode()
     def generate(batch: Sequence[str], code: str) -> list[tuple[str, bool]]:
         prefix, forced = pair[code]
         tokens = tokenizer([prefix + sentence for sentence in batch], padding=True, return_tensors="pt").to(device)
-        options = {} if forced is None else {"forced_bos_token_id": forced}
+        options = {"logits_processor": checks}
+        if forced is not None:
+            options["forced_bos_token_id"] = forced
         ids = network.generate(**tokens, **options, num_beams=beams, max_new_tokens=max_tokens, do_sample=False)
         ended = torch.isin(ids[:, 1:], ends).any(1)  # position 0 is the start token, which may be the end token too
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [(text.strip(), not done) for text, done in zip(texts, ended.tolist(), strict=True)]
 
     return generate
+
+
+def _checks(folder: pathlib.Path):
+    """What looks at each step's scores: overflow in a network of finite weights is not translated from."""
+    from transformers import LogitsProcessor, LogitsProcessorList
+
+    class Numbers(LogitsProcessor):
+        def __call__(self, ids, scores):
+            if scores.isnan().any():
+                raise CheckpointError(f"{folder}: the model computes what is no number; get its weights again")
+            return scores
+
+    return LogitsProcessorList([Numbers()])
 
 
 def _pair_of(tokenizer, model, source: str, targets: list[str]) -> dict[str, tuple[str, int | None]]:
@@ -222,68 +188,41 @@ def translate_to_csv(
     path = pathlib.Path(path)
     cache = options.get("cache") or default_cache()
     if os.path.lexists(path):
-        _check_ours(path, TranslationCache(cache).written())
-    sentences = list(dict.fromkeys(sentences))
+        _check_ours(path, TranslationCache(cache))
+    sentences = list(dict.fromkeys(sentence.strip() for sentence in sentences))
     translations = translate(sentences, targets, model=model or MODEL, **options)
     texts = {code: [entry.text for entry in entries] for code, entries in translations.items()}
-    table = pd.DataFrame({"sentence": sentences} | texts).map(lambda text: ("'" if FORMULA.match(text) else "") + text)
-    if path.exists():  # it may have been corrected during a long translation
-        _check_ours(path, TranslationCache(cache).written())
-    storage.write_text(path, table.to_csv(index=False))
+    table = pd.DataFrame({"sentence": sentences} | texts).map(harmless)
+    if os.path.lexists(path):  # it may have been corrected during a long translation
+        _check_ours(path, TranslationCache(cache))
+    storage.write_text(path, table.to_csv(index=False, quoting=csv.QUOTE_ALL))  # a lone CR ends a row otherwise
     problems = report(translations).problem.value_counts().to_dict()
     return {"out": str(path), "sentences": len(sentences), "languages": list(translations), "problems": problems}
 
 
-def _check_ours(path: pathlib.Path, written: set[tuple[str, str, str]]) -> None:
-    """Raise CsvError unless all cells of a table are as `translate_to_csv` wrote them."""
+def _check_ours(path: pathlib.Path, cache: TranslationCache) -> None:
+    """Raise CsvError unless all cells of a table are as one call of `translate_to_csv` wrote them."""
     merge = "it is not replaced. Name another file with --out, then copy what you want to keep from one to the other"
     if not path.is_file():
         raise CsvError(f"{path} exists and is no table of translations, so {merge}")
     try:
         rows = csv_rows(path, ["sentence"])
     except CsvError as error:
-        raise CsvError(f"{error}; since this is no table that was written here, {merge}") from error
+        raise CsvError(f"{error}, so {merge}") from error
+    cells = []
     for line, row in rows:
-        for column, text in row.items():
-            if column == "sentence":
-                continue
-            if column not in CODES:
-                raise CsvError(f"{path}:1: column {column!r} was added to the table, so {merge}")
-            if (column, row["sentence"], text) not in written:
-                raise CsvError(f"{path}:{line}: the cell in {column} is not what was translated here, so {merge}")
-
-
-def csv_rows(
-    path: str | os.PathLike, columns: Sequence[str], filled: Sequence[str] = ()
-) -> list[tuple[int, dict[str, str]]]:
-    """(line number, row) of a UTF-8 CSV file with a header that has at least `columns`; cells are stripped.
-
-    Raises CsvError, beginning with file:line, for a missing column, a row of another length, a cell that is too long,
-    an empty one of a column in `filled`, or text that is not UTF-8; FileNotFoundError when there is no such file.
-    """
-    rows = []
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = next(reader, [])
-            if doubled := [name for name in header if header.count(name) > 1]:
-                raise CsvError(f"{path}:1: two columns are called {doubled[0]!r}; rename or remove one")
-            if lacking := [name for name in columns if name not in header]:
-                raise CsvError(f"{path}:1: no column {', '.join(lacking)}; found {', '.join(header) or 'nothing'}")
-            for row in filter(None, reader):
-                if len(row) != len(header):
-                    raise CsvError(f"{path}:{reader.line_num}: {len(row)} fields, but the header has {len(header)}")
-                harmless = (cell[1:] if cell[:1] == "'" and FORMULA.match(cell) else cell for cell in row)
-                cells = {name: cell.strip() for name, cell in zip(header, harmless, strict=True)}
-                for name, cell in cells.items():
-                    if (cell or name in filled) and (fault := text_fault(cell)):
-                        raise CsvError(f"{path}:{reader.line_num}: {name} {fault}")
-                rows.append((reader.line_num, cells))
-    except UnicodeDecodeError as error:
-        raise CsvError(f"{path}:{len(rows) + 2}: not UTF-8 text ({error.reason}); save the table as UTF-8") from error
-    except csv.Error as error:
-        raise CsvError(f"{path}:{reader.line_num}: {error}") from error
-    return rows
+        sentence = row.pop("sentence")
+        if added := [column for column in row if column not in CODES]:
+            raise CsvError(f"{path}:1: column {added[0][:40]!r} was added to the table, so {merge}")
+        if not row:
+            raise CsvError(f"{path}:1: it holds sentences and no translation, so {merge}")
+        cells += [(line, column, sentence, text) for column, text in row.items()]
+    others = cells  # that no call wrote: cells chosen from the tables of two models are somebody's work
+    for made in cache.written().values():
+        others = min(others, [cell for cell in cells if cell[1:] not in made], key=len)
+    if others:
+        line, column, *_ = others[0]
+        raise CsvError(f"{path}:{line}: the cell in {column} is not what was translated here, so {merge}")
 
 
 def read_translations(

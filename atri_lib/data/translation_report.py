@@ -1,22 +1,29 @@
 """What looks wrong among translations, for a human to read."""
 
+import functools
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from atri_lib.data.dataset import text_fault
+
 LOOP = re.compile(r"(.{2,80}?)\1{3,}", re.DOTALL)  # a stretch of text four times in a row
-SENTENCE_END = re.compile(r"(?<!\d)[.!?]+(?=\s|$)|[。！？]+")
+CLOSING = "\"'”’»)\\]"  # may stand between a full stop and the next sentence
+CJK = "\u3040-\u30ff\u3400-\u9fff"  # before these no space follows a full stop
+SENTENCE_END = re.compile(rf"(?<!\d)[.!?…]+[{CLOSING}]*(?=\s|$|[{CJK}])|[。！？．｡]+")
 KANA = {"HIRAGANA", "KATAKANA"}
-SCRIPTS = {"jpn": KANA | {"CJK"}, "zho": {"CJK"}}  # of the letters in a language; the others are written in Latin
+HAN = {"CJK", "IDEOGRAPHIC"}  # also the sign that repeats one
+SCRIPTS = {"jpn": KANA | HAN, "zho": HAN}  # of the letters in a language; the others are written in Latin
 LONG = 5  # letters from which on Japanese is expected to have a kana among them
 
 
 def report(translations: Mapping[str, Sequence]) -> pd.DataFrame:
     """What looks wrong among translations: columns language, problem, sentence, text.
 
-    translations: language code -> entries with .sentence, .text and .truncated. problem: "empty"; "untranslated"
+    translations: language code -> entries with .sentence, .text and .truncated. problem: "empty" (also where nothing
+    can be seen); "untranslated"
     (equals the sentence); "truncated" (the model ran into its token limit); "repeated" (a stretch of text four times in
     a row, and not so in the sentence); "shorter by a sentence" (fewer sentences than were given); "wrong script" (most
     letters are not of the language's script, Japanese without kana, Chinese with them). A distinct pair is listed
@@ -26,13 +33,14 @@ def report(translations: Mapping[str, Sequence]) -> pd.DataFrame:
     for code, entries in translations.items():
         for entry in entries:
             text, sentence = entry.text.strip(), entry.sentence.strip()
+            empty = text_fault(text) == "is empty"
             problems = {
-                "empty": not text,
-                "untranslated": bool(text) and text.casefold() == sentence.casefold(),
+                "empty": empty,
+                "untranslated": text.casefold() == sentence.casefold(),
                 "truncated": entry.truncated,
                 "repeated": bool(LOOP.search(text)) and not LOOP.search(sentence),
-                "shorter by a sentence": bool(text) and count_sentences(text) < count_sentences(sentence),
-                "wrong script": wrong_script(text, code),
+                "shorter by a sentence": not empty and count_sentences(text) < count_sentences(sentence),
+                "wrong script": not empty and wrong_script(text, code),
             }
             rows |= {(code, problem, sentence, text): None for problem, found in problems.items() if found}
     return pd.DataFrame(list(rows), columns=["language", "problem", "sentence", "text"])
@@ -45,7 +53,7 @@ def count_sentences(text: str) -> int:
 
 def wrong_script(text: str, code: str) -> bool:
     """Whether a text cannot be in a language, judged by the scripts of its letters."""
-    scripts = [unicodedata.name(letter, "?").split()[0] for letter in text if letter.isalpha()]
+    scripts = [_script(letter) for letter in unicodedata.normalize("NFKC", text) if letter.isalpha()]
     if not scripts:
         return False
     expected = SCRIPTS.get(code, {"LATIN"})
@@ -55,3 +63,9 @@ def wrong_script(text: str, code: str) -> bool:
     if code == "jpn":
         return len(scripts) >= LONG and not has_kana
     return code == "zho" and has_kana
+
+
+@functools.cache
+def _script(letter: str) -> str:
+    """How the Unicode name of a letter begins: LATIN, CJK, HIRAGANA, KATAKANA-HIRAGANA (the long vowel), ..."""
+    return re.split("[ -]", unicodedata.name(letter, "?"))[0]

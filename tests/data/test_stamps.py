@@ -81,7 +81,7 @@ def tools(tmp_path, monkeypatch):
 
 def test_fetching_takes_only_effects_their_captions_and_the_copyright_and_leaves_no_package(tools, tmp_path, capsys):
     assert files_in(find_stamps()) == TAKEN
-    assert sorted(os.listdir(tmp_path / "cache/tuxpaint")) == ["stamps", "stamps.lock"]
+    assert sorted(os.listdir(tmp_path / "cache/tuxpaint")) == [".stamps.atri-lock", "stamps"]
     assert "161 MB" in capsys.readouterr().err
     (tools / "apt-get").unlink()
     assert files_in(find_stamps()) == TAKEN  # from the cache, without tools
@@ -127,7 +127,7 @@ def test_a_failed_fetch_says_what_to_do_and_leaves_nothing(tools, tmp_path, tool
     (tools / tool).write_text(f"#!/bin/sh\n{script}\n")
     with pytest.raises(SoundsUnavailable, match=f"(?s){message}.*sudo apt-get install"):
         find_stamps()
-    assert os.listdir(tmp_path / "cache/tuxpaint") == ["stamps.lock"]
+    assert os.listdir(tmp_path / "cache/tuxpaint") == [".stamps.atri-lock"]
 
 
 def test_without_debian_tools_the_message_names_them(tmp_path, monkeypatch):
@@ -152,7 +152,19 @@ def test_a_killed_fetch_is_ignored_and_cleaned_up_by_the_next(tools, tmp_path):
     assert list(cache.glob(".stamps.*")) and not (cache / "stamps").exists()
     (tools / "apt-get").write_text(fast)
     assert files_in(find_stamps()) == TAKEN
-    assert sorted(os.listdir(cache)) == ["stamps", "stamps.lock"]
+    assert sorted(os.listdir(cache)) == [".stamps.atri-lock", "stamps"]
+
+
+def test_what_a_killed_fetch_left_goes_also_when_the_recordings_came_otherwise(stamps, tmp_path, monkeypatch):
+    left = tmp_path / "cache/tuxpaint/.stamps.abcd1234.atri-partial"
+    for installed in (stamps, tmp_path / "not installed"):
+        (left / "stamps/download").mkdir(parents=True)
+        (left / "atri.lock").touch()
+        monkeypatch.setattr(stamps_module, "INSTALLED", installed)
+        if installed != stamps:
+            stamps.rename(left.with_name("stamps"))  # copied there by hand
+        find_stamps()
+        assert not left.exists()
 
 
 def running(pid: int) -> bool:

@@ -1,5 +1,7 @@
 """Translation: every sentence once, whatever kills the process; a report of what looks wrong; tables of one's own."""
 
+import contextlib
+import errno
 import json
 import multiprocessing
 import os
@@ -26,6 +28,7 @@ from atri_lib.data.translation import (
 )
 from atri_lib.hub import CheckpointError, ModelUnavailable
 from atri_lib.languages import CODES, UnknownLanguage
+from atri_lib.storage import DiskFull, checksum
 
 ENGLISH = [f"{start} {end}" for start in ("a dog", "rain", "a bird") for end in ("barks", "falls on a roof", "sings")]
 
@@ -239,7 +242,17 @@ def test_report_lists_each_kind_of_problem_and_nothing_else():
     }
     chinese = Translation("a dog barks in the yard", "jpn", "一只狗在院子里叫")
     japanese = Translation("a dog barks", "zho", "犬が吠える")
+    lost = [
+        Translation('A man says "Stop." A dog barks.', "fra", "un homme dit stop"),
+        Translation("Rain falls… A dog barks!", "zho", "下雨了！"),
+    ]
     fine = [
+        Translation("A dog barks. It rains.", "zho", "狗叫.下雨."),
+        Translation("A dog barks. It rains.", "jpn", "ｲﾇｶﾞﾎｴﾙ｡ｱﾒｶﾞﾌﾙ｡"),
+        Translation("a dog... barks", "fra", "un chien… aboie"),
+        Translation("a curry", "jpn", "カレーー"),
+        Translation("time and again", "zho", "时时々々々"),
+        Translation("wide letters", "fra", "Ｃｈａｔ"),
         Translation("A dog barks. It rains.", "zho", "一只狗在叫。下雨了。"),
         Translation("a CD plays", "zho", "播放CD"),
         Translation("a dog", "jpn", "犬"),
@@ -251,6 +264,9 @@ def test_report_lists_each_kind_of_problem_and_nothing_else():
     assert table.problem.tolist() == list(bad) and table.language.tolist() == ["fra"] * 3 + ["jpn"] * 3
     assert report({"fra": [good]}).empty
     assert report({"jpn": [chinese], "zho": [japanese]}).problem.tolist() == ["wrong script"] * 2
+    for entry in lost:
+        assert report({entry.language: [entry]}).problem.tolist() == ["shorter by a sentence"], entry
+    assert report({"fra": [Translation("rain", "fra", "\u3164\u2800")]}).problem.tolist() == ["empty"]
     for entry in fine:
         assert not {"wrong script", "shorter by a sentence"} & set(report({entry.language: [entry]}).problem)
 
@@ -279,6 +295,16 @@ def test_a_table_of_ones_own_takes_the_place_of_translate(tmp_path):
     ('sentence,fra\n"a\ndog",un chien\nrain,\n', r"own\.csv:4: fra is empty"),
     ('sentence,fra\n"a dog,un chien\n', r"own\.csv:2: unexpected end of data"),
     ("sentence,fra,fra\na dog,un chien,le chien\n", r"own\.csv:1: two columns are called 'fra'"),
+    ("sentence,fra, fra\na dog,un chien,le chien\n", r"own\.csv:1: two columns are called 'fra'"),
+    ("sentence;fra\na dog;un chien\n", r"own\.csv:1: no column .*; separate the columns by commas"),
+    ("sentence\tfra\na dog\tun chien\n", r"own\.csv:1: no column .*; separate the columns by commas"),
+    ("a" * 10**6, r"own\.csv:1: field larger than field limit"),
+    ("fra,z" + ",y" * 10**5, r"own\.csv:1: two columns are called 'y'"),
+    (",".join(map(str, range(10**4))), r"own\.csv:1: no column sentence, fra; found 0.{,210}$"),
+    ("sentence,fra\na dog,un\0chien\n", r"own\.csv:2: holds the character NUL"),
+    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 99, r"own\.csv:2: unexpected end .*quote"),
+    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 10**5, r"own\.csv:2: field larger .*quote"),
+    ("<html>\n<body>not found</body></html>\n", r"own\.csv:1: no column sentence, fra; found <html>"),
 ])  # fmt: skip
 def test_a_faulty_table_is_refused_with_file_and_line(tmp_path, text, message):
     with pytest.raises(CsvError, match=message):
@@ -286,9 +312,21 @@ def test_a_faulty_table_is_refused_with_file_and_line(tmp_path, text, message):
 
 
 def test_a_table_in_another_encoding_is_refused(tmp_path):
-    path = write(tmp_path / "own.csv", "sentence,fra\na dog,un chien\nsnow,la neige tombée\n", "latin-1")
-    with pytest.raises(CsvError, match=r"own\.csv.*not UTF-8"):
-        read_translations(path, ["a dog"], ["fra"])
+    text = "sentence,fra\na dog,un chien\n" + "rain,la pluie\n" * 4000 + "snow,la neige tombée\n"
+    for encoding, line in (("latin-1", 4003), ("utf-16", 1), ("utf-16-le", 1)):
+        path = write(tmp_path / "own.csv", text, encoding)
+        with pytest.raises(CsvError, match=rf"own\.csv:{line}: .*save the table as UTF-8"):
+            read_translations(path, ["a dog"], ["fra"])
+
+
+def test_only_what_ends_a_line_ends_a_row_and_a_pipe_is_no_table(tmp_path):
+    text = " sentence , fra \r\na\x0cdog,un\x85chien\u2028\r\n"
+    path = write(tmp_path / "own.csv", text, "utf-8-sig")
+    found = read_translations(path, ["a\x0cdog"], ["fra"])
+    assert [entry.text for entry in found["fra"]] == ["un\x85chien"]
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_translations(tmp_path / "pipe.csv", ["a dog"], ["fra"])
 
 
 def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, monkeypatch):
@@ -296,11 +334,12 @@ def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, m
         return lambda batch, code: [("" if s == "rain" else f'{code}: "{s}", \nyes', s == "snow") for s in batch]
 
     monkeypatch.setattr("atri_lib.data.translation._load", loaded)
-    sentences, cache = ['a "dog"', "snow, wind", "snow", "snow", "=1+1", "- well"], tmp_path / "cache.jsonl"
+    sentences = ['a "dog"', "snow, wind", "snow", " snow ", "snow", "=1+1", "- well", "＝1+1", "a\rdog"]
+    cache = tmp_path / "cache.jsonl"
     summary = translate_to_csv(sentences, ["fra", "jpn"], tmp_path / "out.csv", cache=cache, model=model)
-    assert summary["problems"] == {"truncated": 2, "wrong script": 5} and summary["sentences"] == 5
-    assert all(cell[0] not in "=+-@" for cell in pd.read_csv(tmp_path / "out.csv").sentence)
-    expected = translate(sentences, ["fra", "jpn"], cache=cache, model=model)
+    assert summary["problems"] == {"truncated": 2, "wrong script": 7} and summary["sentences"] == 7
+    assert all(cell[0] not in "=+-@＝" for cell in pd.read_csv(tmp_path / "out.csv").sentence)
+    expected = translate([text.strip() for text in sentences], ["fra", "jpn"], cache=cache, model=model)
     found = read_translations(tmp_path / "out.csv", sentences, ["fra", "jpn"])
     assert [t.text for t in found["fra"]] == [t.text for t in expected["fra"]]
     empty = translate_to_csv(["rain"], ["fra"], tmp_path / "empty.csv", cache=cache, model=model)
@@ -313,10 +352,17 @@ def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, m
     ("change", "message"),
     [
         (lambda text: text.replace("fra: snow", "fra: la neige"), r"out\.csv:3: the cell in fra is not what"),
-        (lambda text: text.replace("sentence,fra", "sentence,fra,note").replace('"\n', '",ok\n'), "column 'note' was"),
+        (lambda text: text.replace("fra: snow, yes", ""), r"out\.csv:3: the cell in fra is not what"),
+        (lambda text: text.replace('"snow"', '"Snow"'), r"out\.csv:3: the cell in fra is not what"),
+        (lambda text: text.replace('"\n', '",ok\n').replace(",ok", ",note", 1), "column 'note' was"),
+        (lambda text: text.replace('"fra"', '"fra","fra"', 1), "two columns are called 'fra'.* it is not replaced"),
         (lambda text: text + "wind,le vent\n", r"out\.csv:4: the cell in fra"),
+        (lambda text: text + "wind,\u3164\n", r"out\.csv:4: fra is empty, so it is not replaced"),
         (lambda text: "some notes\n", "no column sentence"),
+        (lambda text: "sentence\nrain\nmy own list\n", r"out\.csv:1: it holds sentences and no translation"),
+        (lambda text: "".join(reversed(text.splitlines(keepends=True)[1:])), "no column sentence"),
         (lambda text: text, None),
+        (lambda text: '\ufeffsentence,fra\r\nsnow,"fra: snow, yes"\r\nrain,"fra: rain, yes"\r\n', None),
     ],
 )
 def test_a_table_that_people_have_changed_is_not_replaced(model, tmp_path, monkeypatch, change, message):
@@ -337,6 +383,19 @@ def test_a_table_that_people_have_changed_is_not_replaced(model, tmp_path, monke
     assert path.read_text() == changed
 
 
+def test_a_table_chosen_from_two_models_is_not_replaced(model, tmp_path, monkeypatch):
+    answers = iter(["la pluie", "la neige", "le vent", "il pleut", "il neige", "il vente"])
+    monkeypatch.setattr(translation, "_load", lambda *_: lambda batch, code: [(next(answers), False) for _ in batch])
+    path, about = tmp_path / "out.csv", {"cache": tmp_path / "cache.jsonl", "model": model}
+    for beams in (1, 2):
+        translate_to_csv(["rain", "snow", "wind"], ["fra"], path, beams=beams, **about)
+    chosen = path.read_text().replace("il neige", "la neige")
+    path.write_text(chosen)
+    with pytest.raises(CsvError, match=r"out\.csv:3: the cell in fra is not what was translated here"):
+        translate_to_csv(["rain", "snow", "wind"], ["fra"], path, beams=2, **about)
+    assert path.read_text() == chosen
+
+
 def test_an_altered_line_of_the_cache_is_translated_again(model, tmp_path, calls):
     path = tmp_path / "cache.jsonl"
     before = run(model, path, ["fra"], ["a dog barks"])
@@ -346,9 +405,17 @@ def test_an_altered_line_of_the_cache_is_translated_again(model, tmp_path, calls
         path.write_text(harm + "\n")
         calls.seen.clear()
         assert run(model, path, ["fra"], ["a dog barks"]) == before and calls.seen
-    flipped = json.loads(line) | {"text": "autre chose"}
-    path.write_text(json.dumps(flipped) + "\n")
-    assert run(model, path, ["fra"], ["a dog barks"]) == before
+    whole = {name: value for name, value in json.loads(line).items() if name != "checksum"}
+    changes = ({"text": 5}, {"text": None}, {"truncated": "no"}, {"beams": {}}, {"text": ["un", "chien"]})
+    records = [json.loads(line) | {"text": "autre chose"}, whole]
+    records += [whole | change | {"checksum": checksum(whole | change)} for change in changes]
+    for record in records:
+        path.write_text(json.dumps(record) + "\n")
+        calls.seen.clear()
+        assert run(model, path, ["fra"], ["a dog barks"]) == before and calls.seen, record
+    path.write_bytes(b"\xef\xbb\xbf" + line.encode() + b"\r\n")  # saved by an editor
+    calls.seen.clear()
+    assert run(model, path, ["fra"], ["a dog barks"]) == before and not calls.seen
 
 
 def test_what_another_process_translates_meanwhile_is_not_translated_again(model, tmp_path, monkeypatch, calls):
@@ -356,15 +423,47 @@ def test_what_another_process_translates_meanwhile_is_not_translated_again(model
     expected = run(model, path, ["fra"], ["a dog barks"])
     done = path.read_text()
     path.unlink()
-    original = translation._load
 
-    def slow(*arguments):
-        path.write_text(done)  # while this one loads its model
-        return original(*arguments)
+    @contextlib.contextmanager
+    def slow(*_):
+        path.write_text(done)  # while this one waits for the other
+        yield
 
-    monkeypatch.setattr(translation, "_load", slow)
+    monkeypatch.setattr(translation.storage, "locked", slow)
+    monkeypatch.setattr(translation, "_load", lambda *_: pytest.fail("loaded a model for nothing"))
     calls.seen.clear()
     assert run(model, path, ["fra"], ["a dog barks"]) == expected and not calls.seen
+
+
+def test_three_at_once_do_the_work_once(tmp_path, monkeypatch):
+    context = multiprocessing.get_context("fork")
+    together = context.Barrier(3)
+    locked = translation.storage.locked
+
+    def when_all_know_what_is_missing(*arguments):
+        together.wait(30)
+        return locked(*arguments)
+
+    def load(*_):
+        def generate(batch, code):
+            with open(tmp_path / "said", "a") as stream:
+                stream.writelines(f"{code} {sentence}\n" for sentence in batch)
+            return [(f"{code} {sentence}", False) for sentence in batch]
+
+        return generate
+
+    monkeypatch.setattr(translation.storage, "locked", when_all_know_what_is_missing)
+    monkeypatch.setattr(translation, "_load", load)
+    sentences = [f"dog {number}" for number in range(20)]
+    options = {"model": tmp_path, "batch_size": 2, "cache": tmp_path / "cache.jsonl"}
+    three = [context.Process(target=translate, args=(sentences, ["fra"]), kwargs=options) for _ in range(3)]
+    for process in three:
+        process.start()
+    for process in three:
+        process.join(30)
+    said = (tmp_path / "said").read_text().splitlines()
+    assert [process.exitcode for process in three] == [0, 0, 0]
+    assert sorted(said) == sorted(f"fra {sentence}" for sentence in sentences)
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):
@@ -377,10 +476,53 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
         translate(["a dog barks"], ["fra"], model=tmp_path, cache=tmp_path / "cache.jsonl")
 
 
-def test_a_pipe_is_no_cache(model, tmp_path):
-    os.mkfifo(tmp_path / "cache.jsonl")
-    with pytest.raises(OSError, match="not a regular file"):
+@pytest.mark.parametrize("beams", [1, 2])
+def test_a_network_that_overflows_is_refused_and_nothing_of_it_kept(tmp_path, beams):
+    write_translator(tmp_path)
+    network = AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    with torch.no_grad():
+        network.lm_head.weight[:] = torch.finfo(torch.float32).max * network.lm_head.weight.sign()
+    network.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="computes what is no number; get its weights again"):
+        run(tmp_path, tmp_path / "cache.jsonl", ["fra"], ["a dog barks"], beams=beams)
+    assert not (tmp_path / "cache.jsonl").exists()
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def loop(path):
+    path.symlink_to(path.name)
+
+
+def folder(path):
+    path.mkdir()
+
+
+@pytest.mark.parametrize("make, message", [
+    (pipe, r"cache\.jsonl: not a regular file"),
+    (folder, r"cache\.jsonl: not a regular file"),
+    (loop, r"symbolic links.*cache\.jsonl"),
+    (lambda path: path.symlink_to("/dev/zero"), r"cache\.jsonl: not a regular file"),
+])  # fmt: skip
+def test_what_is_no_file_is_no_cache(model, tmp_path, monkeypatch, make, message):
+    monkeypatch.setattr(translation, "_load", lambda *_: pytest.fail("loaded a model for nothing"))
+    make(tmp_path / "cache.jsonl")
+    with pytest.raises(OSError, match=message):
         translate(["a dog barks"], ["fra"], model=model, cache=tmp_path / "cache.jsonl")
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    cache = TranslationCache(tmp_path / "cache.jsonl")
+    cache.add([record("rain")])
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFull, match=r"cache\.jsonl: the disk is full, what was there is untouched; .*ATRI_CACHE"):
+        cache.add([record("snow")])
+    assert len(TranslationCache(tmp_path / "cache.jsonl")) >= 1
 
 
 def test_defaults_cover_the_seven_other_languages(model, tmp_path):
