@@ -38,7 +38,8 @@ from atri_lib.search import Searcher, index_folder
 from atri_lib.training import TrainConfig, load_data, load_or_train
 
 SECONDS, MEMORY = 20, 2 * 2**30  # of one case: time, and bytes beyond what the tests have already
-SMALL = "--audio-encoder toy --text-encoder toy --data scenes --epochs 2 --batch-size 4 --width 4 --hidden 4"
+ENCODED = "--audio-encoder toy --text-encoder toy --data scenes"
+SMALL = f"{ENCODED} --epochs 2 --batch-size 4 --width 4 --hidden 4"
 TRAIN = f"train --folder runs {SMALL}"
 
 
@@ -345,7 +346,7 @@ CASES = [
     Case("a temperature that is none", f"{TRAIN} --temperature nan", "temperature=nan: it should be a finite number"),
     Case("no temperature", f"{TRAIN} --temperature 0", "temperature=0.0: it should be greater than or equal to 0.001"),
     Case("a negative temperature", f"{TRAIN} --temperature=-1", "temperature=-1.0: it should be greater than"),
-    Case("a temperature of nearly nothing", f"{TRAIN} --temperature 1e-45", "temperature=1e-45: it should be greater"),
+    Case("a temperature of nearly nothing", f"{TRAIN} --temperature 1e-45", "temperature=1e-45: it should"),
     Case("a temperature without end", f"{TRAIN} --temperature 1e9", "temperature=.*: it should be less than or equal"),
     Case("a step beyond the numbers", f"{TRAIN} --learning-rate 1e300",
          r"learning_rate=1e\+300: it should be at most 1e\+30"),
@@ -417,7 +418,8 @@ CASES = [
     Case("a caption missing", TRAIN, ":1: .*caption missing .*deu", prepare=caption("deu", None)),
     Case("an empty caption", TRAIN, ":1: .*caption .*empty|jpn is empty", prepare=caption("jpn", " ")),
     Case("a caption that is a number", TRAIN, ":1: .*fra", prepare=caption("fra", 3)),
-    Case("a caption too many", TRAIN, ":1: .*needs as many captions", prepare=caption("fra", ["a", "b"])),
+    Case("a caption too many", TRAIN, "1 of 16 clips have fewer captions .*repeated by turns", 0,
+         prepare=caption("fra", ["a", "b"])),
     Case("a caption in Klingon", TRAIN, ":1: .*unknown language code 'tlh'", prepare=caption("tlh", "nuqneH")),
     Case("an id twice", TRAIN, "id 'train1.wav' of train is on line 1 already", prepare=line(id="train1.wav")),
     Case("an id that is a number", TRAIN, ':1: "?id"?', prepare=line(id=3)),
@@ -427,7 +429,8 @@ CASES = [
     Case("no such sound", TRAIN, ":1: .*x.wav: no such audio file", prepare=line(audio="x.wav")),
     Case("text as sound", TRAIN, ":1: .*train0.wav: cannot be read as audio",
          prepare=written("scenes/train0.wav", "a")),
-    Case("an empty file as sound", TRAIN, ":1: .*train0.wav: cannot be read", prepare=written("scenes/train0.wav", "")),
+    Case("an empty file as sound", TRAIN, ":1: .*train0.wav: is empty",
+         prepare=written("scenes/train0.wav", "")),
     Case("a pipe as sound", TRAIN, ":1: .*train0.wav: no such audio file", prepare=piped("scenes/train0.wav")),
     Case("a sound too short", TRAIN, ":1: .*0.001 s of audio", prepare=sound(np.zeros(16))),
     Case("samples that are no numbers", TRAIN, "train0.wav: .*not finite",
@@ -481,14 +484,14 @@ CASES = [
          prepare=tensors("ranks.safetensors", lambda state: {name: 0 * ranks for name, ranks in state.items()})),
     Case("a bit of an index", f"{SEARCH} --index index", "index: not an index .its content does not match its check",
          prepare=flipped("index")),
-    Case("a pipe that describes features", f"features {SMALL}", "origin", 0,
+    Case("a pipe that describes features", f"features {ENCODED}", "origin", 0,
          prepare=everywhere("cache/features/*/about.json", piped)),
-    Case("features described ten thousand deep", f"features {SMALL}", "origin", 0,
+    Case("features described ten thousand deep", f"features {ENCODED}", "origin", 0,
          prepare=everywhere("cache/features/*/about.json", lambda name: written(name, '{"a":' * 10**5))),
-    Case("features that are a pipe", f"features {SMALL}", "origin", 0,
+    Case("features that are a pipe", f"features {ENCODED}", "origin", 0,
          prepare=everywhere("cache/features/*/values.npy", piped)),
-    Case("a temperature next to none", f"{TRAIN} --seed 5 --temperature 1e-45", "temperature=1e-45 is too small"),
-    Case("a step beyond numbers", f"{TRAIN} --seed 5 --learning-rate 1e300", "learning_rate=1e.300 is beyond every"),
+    Case("a temperature next to none", f"{TRAIN} --seed 5 --temperature 1e-45", "temperature=1e-45: it should be greater"),
+    Case("a step beyond numbers", f"{TRAIN} --seed 5 --learning-rate 1e300", "learning_rate=1e.300: it should"),
     Case("metrics without scores", "evaluate run", "metrics.json has no test",
          prepare=sealed(entries("run/metrics.json", test="good"))),
     Case("metrics without checksums", "evaluate run", "metrics.json has no sha256",
@@ -690,7 +693,7 @@ CASES = [
          inside=setting("ATRI_CACHE", "captions.txt/cache")),
     Case("no home folder", "train --data scenes", "the user has no home folder.; set ATRI_CACHE",
          inside=homeless),
-    Case("a doctor without a home", "doctor", "missing cache: .*no home folder .*\n +fix: .*set ATRI_CACHE", 0,
+    Case("a doctor without a home", "doctor", "missing cache: .*no home folder.*\n +fix: .*set ATRI_CACHE", 0,
          inside=homeless),
     Case("a doctor without cache", "doctor", "missing cache: .*the cache cannot be made there", 0,
          inside=setting("ATRI_CACHE", "captions.txt/cache")),

@@ -17,9 +17,6 @@ from atri_lib.training.scoring import score
 from atri_lib.training.sources import Source, TrainingData
 from atri_lib.training.step import average_gradients, backward
 
-SMALL_TEMPERATURE = 1e-3  # below it logits are so large that their gradients may overflow
-LARGEST_RATE = torch.finfo(torch.float32).max  # what a weight can hold
-
 
 class TrainingDiverged(RuntimeError):
     """The loss or a weight became NaN or infinite; the last good checkpoint is kept."""
@@ -121,9 +118,7 @@ def _diverged(
     kept = "no checkpoint was written yet"
     if checkpoint.exists():
         kept = f"the last good checkpoint is {checkpoint}"
-    if config.temperature < SMALL_TEMPERATURE:
-        advice = f"temperature={config.temperature:g} is too small: try 0.07, as the paper"
-    elif epoch == step == 0:
+    if epoch == step == 0:
         advice = "No step was taken yet: its input or the weights it starts from are too large"
     else:
         advice = f"Try a smaller learning rate than {config.learning_rate:g}"
@@ -133,8 +128,6 @@ def _diverged(
 def _optimizer(config: TrainConfig, parameters: list) -> torch.optim.Optimizer:
     if not parameters:
         raise ValueError("nothing to train: every parameter is frozen; give unfreeze or keep the projections")
-    if config.learning_rate > LARGEST_RATE:
-        raise ValueError(f"learning_rate={config.learning_rate:g} is beyond every weight; try 0.001")
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=config.learning_rate)
     return torch.optim.Adam(parameters, lr=config.learning_rate)

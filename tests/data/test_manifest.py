@@ -104,7 +104,7 @@ def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(f
         ('{"audio": "dog.wav", "split": "train", "captions": {"eng": "a", %s}', "'eng' is there 2 times"),
         ('{"audio": "dog.wav", "split": "test", "note": {"a": 1, "a": 2}, "captions": %s}', "'a' is there 2 times"),
         (clip("dog\0.wav"), r"audio 'dog\\x00\.wav': no file can be there; name an audio file"),
-        (clip("a" * 5000, captions=captions()), "audio 'aaa.*: (File name too long|no file can be there)"),
+        (clip("a" * 5000, captions=captions()), "(aaa: no such audio file .File name too long|audio .aaa)"),
         (clip("loop.wav"), "audio 'loop.wav': .*; name an audio file"),
         ('{"audio": "dog.wav", "split": "test", "x": ' + "[" * 10**5 + "]}", "Invalid JSON: recursion limit"),
         ('{"audio": "dog.wav", "captions": ' + '{"eng": ' * 500 + "1" + "}" * 501, "Invalid JSON: recursion limit"),

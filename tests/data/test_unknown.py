@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 
 import pytest
-from test_sounds import STAMPS
 
 from atri_lib.data.phrases import FAR, NEAR, TEMPLATES
 from atri_lib.data.recorded import RecordedBank
@@ -34,9 +33,11 @@ def unknown(request):
     return holding
 
 
-@pytest.fixture(scope="module", params=["synthetic"] + ["tuxpaint"] * len(STAMPS))
+@pytest.fixture(scope="module", params=["synthetic", "tuxpaint"])
 def bank(request):
-    return SyntheticBank() if request.param == "synthetic" else RecordedBank(STAMPS[0])
+    if request.param == "synthetic":
+        return SyntheticBank()
+    return RecordedBank(request.getfixturevalue("recordings"))
 
 
 @pytest.mark.parametrize("code", CODES)
