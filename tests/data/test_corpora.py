@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import sys
 import types
@@ -137,6 +138,16 @@ def test_a_faulty_table_is_named_with_its_line(tmp_path, columns, row, message):
     write_table(tmp_path / "CLOTHO_v2.1/clotho_csv_files/clotho_captions_development.csv", header, [row])
     with pytest.raises(CsvError, match=message):
         read_clotho(tmp_path)
+
+
+def test_columns_that_are_not_used_are_named(tmp_path, capsys):
+    make_audiocaps(tmp_path)
+    read_audiocaps(tmp_path)
+    assert "not used" not in capsys.readouterr().err
+    rows = [[*row, "loud"] for row in audiocaps_rows("val", "cd", 5)]
+    write_table(tmp_path / "AUDIOCAPS/csv_files_v1/val.csv", [*AUDIOCAPS, "mood"], rows)
+    read_audiocaps(tmp_path)
+    assert re.search(r"val\.csv: columns that are not used, besides .*caption: mood", capsys.readouterr().err)
 
 
 def test_a_folder_that_is_no_corpus_is_refused(tmp_path):
