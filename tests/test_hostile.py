@@ -418,7 +418,7 @@ CASES = [
     Case("a caption missing", TRAIN, ":1: .*caption missing .*deu", prepare=caption("deu", None)),
     Case("an empty caption", TRAIN, ":1: .*caption .*empty|jpn is empty", prepare=caption("jpn", " ")),
     Case("a caption that is a number", TRAIN, ":1: .*fra", prepare=caption("fra", 3)),
-    Case("a caption too many", TRAIN, "1 of 16 clips have fewer captions .*repeated by turns", 0,
+    Case("a caption too many", TRAIN, "trained kcl", 0,
          prepare=caption("fra", ["a", "b"])),
     Case("a caption in Klingon", TRAIN, ":1: .*unknown language code 'tlh'", prepare=caption("tlh", "nuqneH")),
     Case("an id twice", TRAIN, "id 'train1.wav' of train is on line 1 already", prepare=line(id="train1.wav")),
