@@ -37,7 +37,7 @@ RANDOM = np.random.default_rng(0).bytes(50_000)
 OPUS = {"format": "OGG", "subtype": "OPUS"}
 HTML = b"\n<!DOCTYPE html>\n<html><body>404 not found</body></html>" * 99
 TONE = 0.5 * np.sin(np.arange(SAMPLE_RATE) / 7)
-SECONDS = 30  # for a case
+SECONDS = 120  # for a case
 
 
 @pytest.fixture(autouse=True)

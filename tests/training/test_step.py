@@ -237,7 +237,7 @@ WORKER = textwrap.dedent("""
 def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path):
     command = [sys.executable, "-c", WORKER, os.path.dirname(__file__)]
     workers = [subprocess.Popen([*command, str(rank), str(tmp_path)]) for rank in range(2)]
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
     for scheme, chunk in CASES:
         found = load_file(tmp_path / f"{scheme}-{chunk}")
         model, audio, texts = model_and_batch(dropout=0.0)
