@@ -134,7 +134,7 @@ def test_another_profile_is_told_and_hidden_and_a_wrong_one_is_refused(built):
     assert "The profile is smoke." in (built / "_build" / "html" / "book" / "preface.html").read_text()
     page = (built / "_build" / "html" / "notebooks" / "two.html").read_text()
     assert "smoke" not in page and "profile" in page
-    assert len(list((built / "_build" / "executed").glob("two-*.ipynb"))) == 2  # one a profile
+    assert len(list((built / ".cache" / "executed").glob("two-*.ipynb"))) == 2  # one a profile
 
 
 def test_two_chapters_overlap(tmp_path):
@@ -171,7 +171,7 @@ def test_no_kernel_outlives_a_build_however_that_ends_and_the_next_one_goes_on(t
         process.send_signal(how)
         said, _ = process.communicate(timeout=30)
         assert gone(int((folder / "pid.txt").read_text()))
-        assert list((folder / "_build" / "executed").glob("*.ipynb")) == []
+        assert list((folder / ".cache" / "executed").glob("*.ipynb")) == []
         assert how == signal.SIGKILL or "the same command goes on from there" in said
     finally:
         process.kill()
@@ -179,7 +179,7 @@ def test_no_kernel_outlives_a_build_however_that_ends_and_the_next_one_goes_on(t
         save(folder, "endless", "print('at last')")
         code, said = build(folder)
         assert code == 0, said
-        assert [path.name.split("-")[0] for path in (folder / "_build" / "executed").iterdir()] == ["endless"]
+        assert [path.name.split("-")[0] for path in (folder / ".cache" / "executed").iterdir()] == ["endless"]
 
 
 def test_refresh_executes_committed_chapters_in_place_and_leaves_unfit_ones_as_they_were(tmp_path):
