@@ -88,9 +88,9 @@ browser-test: env  ## every page of the site in Chromium: of _build/html, else o
 	@if ! $(PY) book/pdf.py --can; then \
 		echo "The pages were not tried in a browser."; \
 	elif [ -e _build/html/.built ]; then \
-		$(PY) -m pytest -n 2 -m browser tests/browser tests/test_showcase.py; \
+		$(PY) -m pytest -n 2 -m browser tests/browser tests/book/test_search_page.py; \
 	else \
-		$(PY) book/tasks.py site && ATRI_SITE=_build/committed $(PY) -m pytest -n 2 -m browser tests/browser tests/test_showcase.py; \
+		$(PY) book/tasks.py site && ATRI_SITE=_build/committed $(PY) -m pytest -n 2 -m browser tests/browser tests/book/test_search_page.py; \
 	fi
 
 pdf: env  ## the whole book as one PDF, from the site in _build/html, by Chromium
@@ -107,18 +107,18 @@ publish: env  ## put the site in _build/html on the branch gh-pages of REMOTE=or
 refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound_eight_queries ..." for some)
 	@$(PY) book/tasks.py refresh $(CHAPTERS)
 
-experiments: env  ## train what results/ lacks, two runs at once (STUDIES="dose_16 ..." for some): three hours for all of them
-	@$(PY) -m atri_lib.studies $(STUDIES)
-	@[ -n "$(STUDIES)" ] || $(PY) -m atri_lib.theory.causes
+experiments: env  ## train what studies/rows lacks, two runs at once (STUDIES="dose_16 ..." for some): three hours for all of them
+	@$(PY) -m studies $(STUDIES)
+	@[ -n "$(STUDIES)" ] || $(PY) -m studies.weights_to_ranks
 
 verify: env  ## train N=20 stored runs again, chosen by chance, and compare them with what is stored (a minute for two)
-	@$(PY) -m atri_lib.studies --verify $(N)
+	@$(PY) -m studies --verify $(N)
 
-benchmark: env  ## measure the seconds that chapters quote, on an idle machine: results/seconds.json (three minutes)
+benchmark: env  ## measure the seconds that chapters quote, on an idle machine: studies/rows/seconds.json (three minutes)
 	@$(PY) tests/benchmarks/seconds.py
 
 lint: env  ## ruff over library, book and tests
-	@$(PY) -m ruff check atri_lib book tests conftest.py
+	@$(PY) -m ruff check atri_lib book studies tests conftest.py
 
 clean:  ## remove _build, caches of the test tools and what killed runs left (cache and .cache/executed stay)
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis

@@ -1,8 +1,10 @@
-"""`pytest --nbval` and `--nbval-lax`, without a path, validate every chapter; `pytest` alone runs the unit tests.
+"""`pytest --nbval` and `--nbval-lax`, without a path, validate every chapter; `pytest` alone runs
+the unit tests.
 
-What the chapters' kernels need is set here, so that nothing has to be typed: the environment of the build, this Python,
-long timeouts, the data and training runs that chapters read, and two chapters side by side where pytest-xdist is there.
-The cells of one notebook stay in one process, however many processes are asked for.
+What the chapters' kernels need is set here, so that nothing has to be typed: the environment of the
+build, this Python, long timeouts, the data and training runs that chapters read, and two chapters
+side by side where pytest-xdist is there. The cells of one notebook stay in one process, however
+many processes are asked for.
 """
 
 import contextlib
@@ -17,14 +19,23 @@ from filelock import FileLock
 
 ROOT = pathlib.Path(__file__).resolve().parent
 AT_ONCE = 2
-pytest_plugins = ["tests.margins"]  # numbers in chapters are compared up to a margin where a cell says so
-QUIET = {"ATRI_PROGRESS": "0", "ATRI_PLAYERS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+pytest_plugins = [
+    "tests.margins"
+]  # numbers in chapters are compared up to a margin where a cell says so
+QUIET = {
+    "ATRI_PROGRESS": "0",
+    "ATRI_PLAYERS": "0",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
 EVERY_CHAPTER = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads its options
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """What `--nbval` and `--nbval-lax` mean in this project; options that are given keep their meaning."""
+    """What `--nbval` and `--nbval-lax` mean in this project; options that are given keep their
+    meaning.
+    """
     option = config.option
     if not (getattr(option, "nbval", False) or getattr(option, "nbval_lax", False)):
         return
@@ -36,7 +47,9 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         config.args = [str(ROOT / "notebooks")]
         # A worker comes by here too: it starts none of its own.
         worker = hasattr(config, "workerinput") or "PYTEST_XDIST_WORKER" in os.environ
-        if getattr(option, "numprocesses", 0) is None and not (worker or option.collectonly or option.usepdb):
+        if getattr(option, "numprocesses", 0) is None and not (
+            worker or option.collectonly or option.usepdb
+        ):
             option.numprocesses = AT_ONCE
     if getattr(option, "numprocesses", None) and option.dist == "no":
         option.dist = "loadfile"  # a cell needs those before it
@@ -45,7 +58,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Have data and training runs before the first of all chapters: it would train them unseen."""
     config = session.config
-    if config.stash.get(EVERY_CHAPTER, False) and not config.option.collectonly and not hasattr(config, "workerinput"):
+    if (
+        config.stash.get(EVERY_CHAPTER, False)
+        and not config.option.collectonly
+        and not hasattr(config, "workerinput")
+    ):
         with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             subprocess.run([sys.executable, ROOT / "book" / "tasks.py", "prepare"], check=True)
 
@@ -58,7 +75,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
 
 
 def _one_kernel_at_a_time() -> contextlib.AbstractContextManager:
-    """A lock that the processes of one pytest-xdist run share; nothing where there is one process."""
+    """A lock that the processes of one pytest-xdist run share; nothing where there is one
+    process.
+    """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return contextlib.nullcontext()
     (ROOT / "_build").mkdir(exist_ok=True)

@@ -1,4 +1,6 @@
-"""Sound files as the library hears them: one channel, 16 kHz, at most ten minutes, read in blocks."""
+"""Sound files as the library hears them: one channel, 16 kHz, at most ten minutes, read in
+blocks.
+"""
 
 import errno
 import functools
@@ -25,7 +27,8 @@ SAMPLE_RATE = 16_000
 MIN_SECONDS, MAX_SECONDS = 0.1, 600
 HIGHEST_RATE = 192_000  # with MAX_SECONDS: at most 0.5 GB of samples, whatever a header says
 LOUDEST = 100.0  # full scale is 1
-_USUAL = {  # libsndfile's formats and how their files are named; .mat and .raw hold other things than sounds
+# libsndfile's formats and how their files are named; .mat and .raw hold other things than sounds
+_USUAL = {
     "WAV": (".wav", ".wave"),
     "FLAC": (".flac",),
     "OGG": (".ogg", ".oga", ".opus"),
@@ -39,30 +42,46 @@ _USUAL = {  # libsndfile's formats and how their files are named; .mat and .raw 
     "NIST": (".sph",),
 }
 _FORMATS = soundfile.available_formats()
-SUFFIXES = tuple(suffix for name, suffixes in _USUAL.items() if name in _FORMATS for suffix in suffixes)
+SUFFIXES = tuple(
+    suffix for name, suffixes in _USUAL.items() if name in _FORMATS for suffix in suffixes
+)
 UNREADABLE_SUFFIXES = (
     *(".m4a", ".m4b", ".aac", ".mp4", ".3gp", ".wma", ".webm", ".weba", ".mka", ".mkv"),
     *(".amr", ".ape", ".wv", ".tta", ".mpc", ".mp2", ".ac3", ".spx", ".ra"),
     *(suffix for name, suffixes in _USUAL.items() if name not in _FORMATS for suffix in suffixes),
 )
 CONVERT = "convert them to WAV or FLAC, e.g. ffmpeg -i INPUT OUTPUT.wav"
-_CUT = re.compile(r"^ ?(?:data|SSND)\s*: (\d+) \(should be \d+\)", re.MULTILINE)  # of libsndfile's log
+_CUT = re.compile(
+    r"^ ?(?:data|SSND)\s*: (\d+) \(should be \d+\)", re.MULTILINE
+)  # of libsndfile's log
 _STREAMED = 0x7FFF0000  # lengths from here on mean: unknown when the header was written
 _QUIET_DECODERS = (b"RIFF", b"FORM", b"fLaC", b"OggS")
-_MPG123 = (b"Note: ", b"Warning: ", b"[src/libmpg123", b"[libmpg123", b"[/", b"main: [src/libmpg123")
+_MPG123 = (
+    b"Note: ",
+    b"Warning: ",
+    b"[src/libmpg123",
+    b"[libmpg123",
+    b"[/",
+    b"main: [src/libmpg123",
+)
 
 
 class UnreadableSound(ValueError):
-    """An audio file that cannot be decoded, or holds what the library does not take; the message names it."""
+    """An audio file that cannot be decoded, or holds what the library does not take; the message
+    names it.
+    """
 
 
 def sound_files(folder: str | os.PathLike) -> list[pathlib.Path]:
-    """The audio files below a folder, sorted; hidden ones are none (macOS leaves "._name" beside a file)."""
+    """The audio files below a folder, sorted; hidden ones are none (macOS leaves "._name" beside a
+    file).
+    """
     return _files(folder, SUFFIXES)
 
 
 def unreadable_files(folder: str | os.PathLike) -> list[pathlib.Path]:
-    """The audio files below a folder that read_audio cannot read by their format (.m4a, ...), sorted, none hidden.
+    """The audio files below a folder that read_audio cannot read by their format (.m4a, ...),
+    sorted, none hidden.
 
     For a list of what was skipped: see `skipped`.
     """
@@ -70,7 +89,9 @@ def unreadable_files(folder: str | os.PathLike) -> list[pathlib.Path]:
 
 
 def skipped(files: list[pathlib.Path]) -> str:
-    """One line for people that names files of unreadable formats, with their count and what to do; "" for none."""
+    """One line for people that names files of unreadable formats, with their count and what to do;
+    "" for none.
+    """
     if not files:
         return ""
     named = ", ".join(shown(path.name) for path in files[:5])
@@ -85,7 +106,9 @@ def readable(path: str | os.PathLike) -> bool:
 
 
 def shown(path: str | os.PathLike) -> str:
-    """A path as one line of printable characters: others as escapes, also bytes of a name that is not UTF-8."""
+    """A path as one line of printable characters: others as escapes, also bytes of a name that is
+    not UTF-8.
+    """
     text = os.fsdecode(path)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -103,37 +126,48 @@ def _files(folder: str | os.PathLike, suffixes: tuple[str, ...]) -> list[pathlib
 def read_audio(path: str | os.PathLike) -> np.ndarray:
     """An audio file as float32 [samples], mixed to mono and resampled to 16 kHz.
 
-    Raises UnreadableSound when the file is missing, no audio, damaged, cut short, or lasts less than 0.1 s or more
-    than ten minutes, and for values that are not finite or above 100.
+    Raises UnreadableSound when the file is missing, no audio, damaged, cut short, or lasts less
+    than 0.1 s or more than ten minutes, and for values that are not finite or above 100.
     """
     return mono_16k(*read_mono(path, least=MIN_SECONDS))
 
 
-def read_mono(path: str | os.PathLike, dtype: str = "float32", least: float = 0.0) -> tuple[np.ndarray, int]:
-    """An audio file of `least` seconds to ten minutes as [frames], channels averaged, and its own sample rate.
+def read_mono(
+    path: str | os.PathLike, dtype: str = "float32", least: float = 0.0
+) -> tuple[np.ndarray, int]:
+    """An audio file of `least` seconds to ten minutes as [frames], channels averaged, and its own
+    sample rate.
 
-    Channels that cancel each other out in their mean (stereo with opposite sides) are not averaged: the first one that
-    is heard is taken, and a notice on stderr says so.
+    Channels that cancel each other out in their mean (stereo with opposite sides) are not averaged:
+    the first one that is heard is taken, and a notice on stderr says so.
     """
     header, opened = _checked(path, least)
     try:
         with opened.quiet():
             mono, channel = _mixed(opened.source, header.channels, dtype)
     except soundfile.SoundFileError as error:
-        raise UnreadableSound(f"{shown(path)}: broken audio ({_reason(error)}); replace the file") from error
+        raise UnreadableSound(
+            f"{shown(path)}: broken audio ({_reason(error)}); replace the file"
+        ) from error
     if channel is not None:
-        _say_once(f"{shown(path)}: its channels cancel each other out; channel {channel + 1} is taken, not their mean")
+        _say_once(
+            f"{shown(path)}: its channels cancel each other out; channel {channel + 1} is taken, not their mean"
+        )
     if len(mono) < max(0.98 * header.frames, least * header.samplerate):
         raise UnreadableSound(
             f"{shown(path)}: cut short, {len(mono)} of {header.frames} samples are there; replace the file"
         )
     if not np.abs(mono).max(initial=0) <= LOUDEST:  # also false for NaN
-        raise UnreadableSound(f"{shown(path)}: values that are not finite or above {LOUDEST:.0f}; full scale is 1")
+        raise UnreadableSound(
+            f"{shown(path)}: values that are not finite or above {LOUDEST:.0f}; full scale is 1"
+        )
     return mono, header.samplerate
 
 
 def _mixed(source: bytes | io.BytesIO, channels: int, dtype: str) -> tuple[np.ndarray, int | None]:
-    """The mean over channels [frames] and None, or the channel that stands for it, and its number."""
+    """The mean over channels [frames] and None, or the channel that stands for it, and its
+    number.
+    """
     parts, power = [np.zeros(0, dtype)], ChannelPower(channels)
     for block in _blocks(source, dtype):
         with np.errstate(invalid="ignore", over="ignore"):  # refused later, with a message
@@ -164,19 +198,26 @@ def _say_once(notice: str) -> None:
 
 
 def write_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
-    """Write float [samples] as 16 bits at 16 kHz, in the format of the path's suffix. Raises OSError."""
+    """Write float [samples] as 16 bits at 16 kHz, in the format of the path's suffix. Raises
+    OSError.
+    """
     try:
         soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
-    except (soundfile.SoundFileError, AssertionError) as error:  # the assertion: fewer samples were written than given
+    except (
+        soundfile.SoundFileError,
+        AssertionError,
+    ) as error:  # the assertion: fewer samples were written than given
         full = shutil.disk_usage(pathlib.Path(path).parent).free < 4 * len(samples)
-        raise OSError(errno.ENOSPC if full else errno.EIO, "disk full" if full else str(error), str(path)) from error
+        raise OSError(
+            errno.ENOSPC if full else errno.EIO, "disk full" if full else str(error), str(path)
+        ) from error
 
 
 def mono_16k(mono: np.ndarray, rate: int) -> np.ndarray:
     """Float [frames] at `rate` Hz resampled to 16 kHz: [samples], of the same dtype.
 
-    The rate is taken to the nearest 25 Hz (inaudible: 4 cents at 5.4 kHz, less above), because the resampling kernel
-    of an odd one such as 44,101 Hz would need gigabytes.
+    The rate is taken to the nearest 25 Hz (inaudible: 4 cents at 5.4 kHz, less above), because the
+    resampling kernel of an odd one such as 44,101 Hz would need gigabytes.
     """
     import torch  # here: a decoded bank loads in a fraction of their import time
     import torchaudio
@@ -186,13 +227,17 @@ def mono_16k(mono: np.ndarray, rate: int) -> np.ndarray:
 
 
 def check_header(path: str | os.PathLike, least: float = MIN_SECONDS):
-    """soundfile's description of a file of at least so many seconds. Raises what read_audio does as far as it tells."""
+    """soundfile's description of a file of at least so many seconds. Raises what read_audio does as
+    far as it tells.
+    """
     return _checked(path, least)[0]
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """What soundfile is to open, a path or an MP3's content behind a frame with its length, and the first bytes."""
+    """What soundfile is to open, a path or an MP3's content behind a frame with its length, and the
+    first bytes.
+    """
 
     source: bytes | io.BytesIO
     head: bytes
@@ -218,7 +263,9 @@ def _checked(path: str | os.PathLike, least: float):
                 header = soundfile.info(opened.source, verbose=True)
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a file named .raw
         reason = _reason(error, head)
-        raise UnreadableSound(f"{name}: cannot be read as audio ({reason}); convert it to WAV or FLAC") from error
+        raise UnreadableSound(
+            f"{name}: cannot be read as audio ({reason}); convert it to WAV or FLAC"
+        ) from error
     if header.frames == 2**63 - 1:
         raise UnreadableSound(f"{name}: its header does not say how long it is; convert it again")
     if header.frames > MAX_SECONDS * min(header.samplerate, HIGHEST_RATE):
@@ -227,7 +274,9 @@ def _checked(path: str | os.PathLike, least: float):
             f"{MAX_SECONDS // 60} minutes are the most, cut it into clips"
         )
     if (cut := _CUT.search(header.extra_info)) and int(cut[1]) < _STREAMED:
-        raise UnreadableSound(f"{name}: cut short, its header announces {cut[1]} bytes of sound; replace the file")
+        raise UnreadableSound(
+            f"{name}: cut short, its header announces {cut[1]} bytes of sound; replace the file"
+        )
     if (seconds := header.frames / header.samplerate) < least:
         raise UnreadableSound(f"{name}: {seconds:.3f} s of audio, {least} s is the least")
     if 0.98 * least_seconds > seconds:
@@ -238,7 +287,9 @@ def _checked(path: str | os.PathLike, least: float):
 
 
 def _head(path: str | os.PathLike) -> bytes:
-    """The first bytes of a file. Raises UnreadableSound where there is none, or one that is no sound at all."""
+    """The first bytes of a file. Raises UnreadableSound where there is none, or one that is no
+    sound at all.
+    """
     name = shown(path)
     try:
         mode = os.stat(path).st_mode
@@ -247,22 +298,31 @@ def _head(path: str | os.PathLike) -> bytes:
     except OSError as error:
         raise UnreadableSound(f"{name}: no such audio file ({error.strerror})") from error
     except ValueError as error:  # NUL in a name
-        raise UnreadableSound(f"{name}: no such audio file; no file can have this name ({error})") from error
+        raise UnreadableSound(
+            f"{name}: no such audio file; no file can have this name ({error})"
+        ) from error
     if not stat.S_ISREG(mode):
         raise UnreadableSound(f"{name}: no such audio file; it is a folder, a pipe or a device")
     try:
         with open(path, "rb") as stream:
             head = stream.read(4096)
     except OSError as error:
-        raise UnreadableSound(f"{name}: cannot be opened ({error.strerror}); make it readable for you") from error
+        raise UnreadableSound(
+            f"{name}: cannot be opened ({error.strerror}); make it readable for you"
+        ) from error
     if kind := what_it_is(head):
         raise UnreadableSound(f"{name}: is {kind}")
     return head
 
 
 def _with_length(path: str | os.PathLike) -> bytes | None:
-    """An MP3 that announces its length, made of one that does not or announces less than it holds; else None."""
-    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    """An MP3 that announces its length, made of one that does not or announces less than it holds;
+    else None.
+    """
+    with (
+        open(path, "rb") as stream,
+        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
         found = mp3_frames(content, most=MAX_SECONDS * 48_000 // 576)
         if not found or (found.announced is not None and found.frames <= found.announced + 2):
             return None
@@ -270,8 +330,13 @@ def _with_length(path: str | os.PathLike) -> bytes | None:
 
 
 def _ogg_seconds(path: str | os.PathLike) -> float:
-    """How long an Ogg file lasts at least. Raises UnreadableSound where pages are missing or broken."""
-    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    """How long an Ogg file lasts at least. Raises UnreadableSound where pages are missing or
+    broken.
+    """
+    with (
+        open(path, "rb") as stream,
+        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
         try:
             return ogg_seconds(content)
         except Damaged as error:
@@ -286,5 +351,9 @@ def _reason(error: Exception, head: bytes = b"\xff") -> str:
     if is_text(head):
         return "it is text, not a sound"
     if "pipe?" not in text and "System error" not in text:
-        return re.sub(r"^Error opening .*: (?=[A-Z])", "", text, flags=re.DOTALL).replace("\n", " ").strip()
+        return (
+            re.sub(r"^Error opening .*: (?=[A-Z])", "", text, flags=re.DOTALL)
+            .replace("\n", " ")
+            .strip()
+        )
     return "no sound is found in it"

@@ -20,7 +20,9 @@ class ChannelPower:
         self.frames += len(mean)
 
     def instead_of_mean(self) -> int | None:
-        """The first channel of at least half the loudest one's power if the mean is nearly silent beside them."""
+        """The first channel of at least half the loudest one's power if the mean is nearly silent
+        beside them.
+        """
         if not self.frames or not np.isfinite(self.squares).all():
             return None
         *channels, mean = self.squares / self.frames - np.square(self.sums / self.frames)

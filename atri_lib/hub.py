@@ -1,4 +1,6 @@
-"""Published checkpoints: found on disk or on the model hub, read without running code, loaded key by key."""
+"""Published checkpoints: found on disk or on the model hub, read without running code, loaded key
+by key.
+"""
 
 import contextlib
 import os
@@ -14,7 +16,8 @@ from atri_lib import storage
 # A repository often holds the same weights twice: the first pattern that matches is used.
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin", "*.safetensors", "*.pt")
 SETTINGS = ("*.json", "*.model", "*.txt", "*.spm")  # configuration, tokenizer
-# Commits that are downloaded: of other ids the user names one. Add what you have looked up and tried.
+# Commits that are downloaded: of other ids the user names one. Add what you have looked up and
+# tried.
 REVISIONS = {"facebook/nllb-200-distilled-600M": "f8d333a098d19b4fd9a8b18f94170487ad3f821d"}
 
 
@@ -27,18 +30,22 @@ class CheckpointError(ValueError):
 
 
 def model_path(model: str | os.PathLike) -> pathlib.Path:
-    """A model's folder or weights file: a path that exists, else a hub id, owner/name or owner/name@COMMIT.
+    """A model's folder or weights file: a path that exists, else a hub id, owner/name or
+    owner/name@COMMIT.
 
-    An id is looked for in the hub's cache (HF_HOME names it). It is downloaded only when asked, by ATRI_HUB=1, and
-    only at a commit: the id's own, or that of REVISIONS. ATRI_OFFLINE=1 and HF_HUB_OFFLINE=1 forbid downloads.
-    Raises FileNotFoundError for a path that is not there, ModelUnavailable for an id that cannot be had.
+    An id is looked for in the hub's cache (HF_HOME names it). It is downloaded only when asked, by
+    ATRI_HUB=1, and only at a commit: the id's own, or that of REVISIONS. ATRI_OFFLINE=1 and
+    HF_HUB_OFFLINE=1 forbid downloads. Raises FileNotFoundError for a path that is not there,
+    ModelUnavailable for an id that cannot be had.
     """
     path = pathlib.Path(model).expanduser()
     if path.exists():
         return path
     match = re.fullmatch(r"([\w-][\w.-]*/[\w.-]+?)(?:@([0-9a-f]{40}))?", str(model))
     if not match or path.suffix in (".pt", ".bin", ".safetensors"):
-        raise FileNotFoundError(f"{model}: no such file or folder (and not a hub id, owner/name or owner/name@COMMIT)")
+        raise FileNotFoundError(
+            f"{model}: no such file or folder (and not a hub id, owner/name or owner/name@COMMIT)"
+        )
     name, commit = match[1], match[2] or REVISIONS.get(match[1])
     from huggingface_hub import constants
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -46,7 +53,9 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
     with contextlib.suppress(LocalEntryNotFoundError):
         if folder := _snapshot(name, commit, local_files_only=True):
             return folder
-    if forbidden := [switch for switch in ("ATRI_OFFLINE", "HF_HUB_OFFLINE") if storage.switched_on(switch)]:
+    if forbidden := [
+        switch for switch in ("ATRI_OFFLINE", "HF_HUB_OFFLINE") if storage.switched_on(switch)
+    ]:
         why = f"{forbidden[0]} is set, which forbids the network"
     elif not storage.switched_on("ATRI_HUB"):
         why = "downloads are made only when asked: set ATRI_HUB=1"
@@ -67,11 +76,17 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
 
 
 def _snapshot(name: str, commit: str | None, local_files_only: bool) -> pathlib.Path | None:
-    """The folder of a hub's model, None when it holds no weights. Raises LocalEntryNotFoundError."""
+    """The folder of a hub's model, None when it holds no weights. Raises
+    LocalEntryNotFoundError.
+    """
     from huggingface_hub import snapshot_download
 
     for weights in WEIGHTS:
-        wanted = {"allow_patterns": [*SETTINGS, weights], "revision": commit, "local_files_only": local_files_only}
+        wanted = {
+            "allow_patterns": [*SETTINGS, weights],
+            "revision": commit,
+            "local_files_only": local_files_only,
+        }
         folder = pathlib.Path(snapshot_download(name, **wanted))
         if any(folder.glob(weights)):
             return folder
@@ -79,10 +94,11 @@ def _snapshot(name: str, commit: str | None, local_files_only: bool) -> pathlib.
 
 
 def read_state_dict(source: Mapping[str, Tensor] | str | os.PathLike) -> dict[str, Tensor]:
-    """Tensors by key, on the CPU: from a mapping, a .safetensors, .bin or .pt file, a folder of them, or a hub id.
+    """Tensors by key, on the CPU: from a mapping, a .safetensors, .bin or .pt file, a folder of
+    them, or a hub id.
 
-    Pickled files are read with weights_only=True; a mapping wrapped as {"model": ...} or {"state_dict": ...} is
-    unwrapped. Raises CheckpointError for anything that holds no tensors.
+    Pickled files are read with weights_only=True; a mapping wrapped as {"model": ...} or
+    {"state_dict": ...} is unwrapped. Raises CheckpointError for anything that holds no tensors.
     """
     name, state = ("the mapping", source) if isinstance(source, Mapping) else (source, {})
     for file in [] if isinstance(source, Mapping) else _weight_files(model_path(source)):
@@ -117,25 +133,35 @@ def _read(file: pathlib.Path) -> dict:
     except OSError:
         raise
     except Exception as error:  # safetensors and the unpickler each have their own types
-        raise CheckpointError(f"{file}: cannot be read as plain tensors; it is damaged, or not weights") from error
+        raise CheckpointError(
+            f"{file}: cannot be read as plain tensors; it is damaged, or not weights"
+        ) from error
 
 
 def load_exactly(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    """Copy a state dict into a module that has exactly its keys and shapes; else check_fit raises, before any copy."""
+    """Copy a state dict into a module that has exactly its keys and shapes; else check_fit raises,
+    before any copy.
+    """
     check_fit(module.state_dict(), state, name)
     module.load_state_dict(state)
 
 
 def check_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], name: str) -> None:
-    """Raises CheckpointError listing missing keys, unexpected keys, and shapes that differ (a few are enough)."""
-    ours, theirs = ({key: list(value.shape) for key, value in weights.items()} for weights in (expected, state))
+    """Raises CheckpointError listing missing keys, unexpected keys, and shapes that differ (a few
+    are enough).
+    """
+    ours, theirs = (
+        {key: list(value.shape) for key, value in weights.items()} for weights in (expected, state)
+    )
     other = [key for key in sorted(ours.keys() & theirs.keys()) if ours[key] != theirs[key]]
     parts = {
         "missing keys": sorted(ours.keys() - theirs.keys()),
         "unexpected keys": sorted(theirs.keys() - ours.keys()),
         "other shapes": [f"{key} is {theirs[key]}, expected {ours[key]}" for key in other],
     }
-    if wrong := "; ".join(f"{len(keys)} {label}: {_listed(keys)}" for label, keys in parts.items() if keys):
+    if wrong := "; ".join(
+        f"{len(keys)} {label}: {_listed(keys)}" for label, keys in parts.items() if keys
+    ):
         raise CheckpointError(f"these weights, of another architecture, do not fit {name}: {wrong}")
 
 

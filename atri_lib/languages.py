@@ -9,7 +9,9 @@ class UnknownLanguage(ValueError):
 
 @dataclass(frozen=True)
 class Language:
-    """code: ISO 639-3; name: in English; nllb: NLLB-200 and SONAR tag; locale: ISO 639-1 style, used by Tux Paint."""
+    """code: ISO 639-3; name: in English; nllb: NLLB-200 and SONAR tag; locale: ISO 639-1 style,
+    used by Tux Paint.
+    """
 
     code: str
     name: str
@@ -31,8 +33,12 @@ CODES = tuple(language.code for language in LANGUAGES)
 
 
 def language(code: str) -> Language:
-    """The language of an ISO 639-3 code. Raises UnknownLanguage, naming the eight codes, for any other."""
+    """The language of an ISO 639-3 code. Raises UnknownLanguage, naming the eight codes, for any
+    other.
+    """
     for entry in LANGUAGES:
         if entry.code == code:
             return entry
-    raise UnknownLanguage(f"unknown language code {code!r}: use one of {', '.join(CODES)} (ISO 639-3)")
+    raise UnknownLanguage(
+        f"unknown language code {code!r}: use one of {', '.join(CODES)} (ISO 639-3)"
+    )

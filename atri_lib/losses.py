@@ -1,8 +1,9 @@
 """The objectives: ML-CLAP, CACL and KCL, all of them means of one pair loss.
 
-Embeddings are expected L2-normalised and are not normalised here. Only `similarity / temperature` matters, so
-scaling both sides by s is the same as dividing the temperature by s**2, and an orthogonal map applied to all
-embeddings changes nothing. Similarities are computed in float32 or wider, whatever the input or autocast says.
+Embeddings are expected L2-normalised and are not normalised here. Only `similarity / temperature`
+matters, so scaling both sides by s is the same as dividing the temperature by s**2, and an
+orthogonal map applied to all embeddings changes nothing. Similarities are computed in float32 or
+wider, whatever the input or autocast says.
 """
 
 from collections.abc import Sequence
@@ -19,10 +20,10 @@ def pair_losses(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Te
        to caption (i, k)? The negatives of clip i in language k are the other clips in language k.
     3. l_ik is the mean of the two negative log-probabilities.
 
-    audio: [N, d]; texts: [N, K, d]; both floating point. temperature: positive, a float or a scalar tensor.
-    Returns nats, [N, K], float32 (float64 if an input is).
-    Raises ValueError for a batch of one, no language, shapes that do not fit, or a float temperature <= 0.
-    Source: the pair loss of the bound chapter; Yin et al. 2025, arXiv 2502.14627.
+    audio: [N, d]; texts: [N, K, d]; both floating point. temperature: positive, a float or a scalar
+    tensor. Returns nats, [N, K], float32 (float64 if an input is). Raises ValueError for a batch of
+    one, no language, shapes that do not fit, or a float temperature <= 0. Source: the pair loss of
+    the bound chapter; Yin et al. 2025, arXiv 2502.14627.
     """
     logits, matched = _logits(audio, texts, temperature)
     audio_to_text = logits.logsumexp(2) - matched
@@ -38,35 +39,45 @@ def info_nce(a: Tensor, b: Tensor, temperature: float | Tensor) -> Tensor:
     Source: Radford et al. 2021, arXiv 2103.00020, Fig. 3.
     """
     if a.ndim != 2 or a.shape != b.shape:
-        raise ValueError(f"info_nce needs two [N, d] tensors of one shape, got {list(a.shape)} and {list(b.shape)}")
+        raise ValueError(
+            f"info_nce needs two [N, d] tensors of one shape, got {list(a.shape)} and {list(b.shape)}"
+        )
     return pair_losses(a, b[:, None], temperature).mean()
 
 
 def ml_clap_loss(audio: Tensor, text: Tensor, temperature: float | Tensor) -> Tensor:
     """Contrast audio with one caption per clip, each in its own randomly drawn language (ML-CLAP).
 
-    audio, text: [N, d]. Which language row i is in is the sampling scheme's business (`schemes.SCHEMES["ml_clap"]`);
-    the negatives of a clip are therefore captions in mixed languages. Returns nats, a scalar: `info_nce(audio, text)`.
-    Source: Yan et al. 2024, arXiv 2406.07012. Their code adds a small embedding regulariser, which is left out here.
+    audio, text: [N, d]. Which language row i is in is the sampling scheme's business
+    (`schemes.SCHEMES["ml_clap"]`); the negatives of a clip are therefore captions in mixed
+    languages. Returns nats, a scalar: `info_nce(audio, text)`. Source: Yan et al. 2024, arXiv
+    2406.07012. Their code adds a small embedding regulariser, which is left out here.
     """
     return info_nce(audio, text, temperature)
 
 
 def cacl_loss(
-    audio: Tensor, english: Tensor, other: Tensor, temperature: float | Tensor, weights: Sequence[float] = (1 / 3,) * 3
+    audio: Tensor,
+    english: Tensor,
+    other: Tensor,
+    temperature: float | Tensor,
+    weights: Sequence[float] = (1 / 3,) * 3,
 ) -> Tensor:
-    """Tie audio, its English caption and one caption in another language to each other (co-anchor contrast).
+    """Tie audio, its English caption and one caption in another language to each other (co-anchor
+    contrast).
 
     1. Sum both directions over the N clips for each side of the triangle: L_ae (audio, English), L_at (audio, other),
        L_et (English, other).
     2. Return (L_ae + L_at + L_et) / (6 N): the mean of three `info_nce`, or with `weights` their weighted sum.
 
-    audio, english, other: [N, d]. Returns nats, a scalar. Errors as `pair_losses`.
-    Relation: with other == english it is (2 info_nce(audio, english) + info_nce(english, english)) / 3.
-    Source: Yin et al. 2025, arXiv 2502.14627 (CACL).
+    audio, english, other: [N, d]. Returns nats, a scalar. Errors as `pair_losses`. Relation: with
+    other == english it is (2 info_nce(audio, english) + info_nce(english, english)) / 3. Source:
+    Yin et al. 2025, arXiv 2502.14627 (CACL).
     """
     sides = ((audio, english), (audio, other), (english, other))
-    return sum(weight * info_nce(a, b, temperature) for weight, (a, b) in zip(weights, sides, strict=True))
+    return sum(
+        weight * info_nce(a, b, temperature) for weight, (a, b) in zip(weights, sides, strict=True)
+    )
 
 
 def kcl_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
@@ -75,24 +86,26 @@ def kcl_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Tenso
     1. In each language, sum both directions' cross-entropies over the N clips: L_a2t and L_t2a, summed over K.
     2. Return (L_a2t + L_t2a) / (2 N K): the mean of `pair_losses`, the ideal distribution's loss.
 
-    audio: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`.
-    Relations: K = 1 is `ml_clap_loss`; any order of the languages gives the same value; `one_to_k_loss` is the
-    predecessor that mixes languages in one softmax.
-    Source: Yin et al. 2025, arXiv 2502.14627 (KCL).
+    audio: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`. Relations: K =
+    1 is `ml_clap_loss`; any order of the languages gives the same value; `one_to_k_loss` is the
+    predecessor that mixes languages in one softmax. Source: Yin et al. 2025, arXiv 2502.14627
+    (KCL).
     """
     return pair_losses(audio, texts, temperature).mean()
 
 
 def one_to_k_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
-    """The 1-to-K loss KCL descends from: one softmax over all N K captions, as its authors' code computes it.
+    """The 1-to-K loss KCL descends from: one softmax over all N K captions, as its authors' code
+    computes it.
 
     1. Audio to text: clip i against all N K captions, each of its K captions a target; mean over the N K pairs. Its
        own other captions sit in the denominator, so this mean cannot fall below log K.
     2. Text to audio: as in `kcl_loss`, but divided by K once more.
     3. Return half the sum.
 
-    audio: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`. K = 1 is `info_nce`.
-    Source: Nie et al. 2024, arXiv 2406.18254, released code (`get_unialign_contrastive_loss`).
+    audio: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`. K = 1 is
+    `info_nce`. Source: Nie et al. 2024, arXiv 2406.18254, released code
+    (`get_unialign_contrastive_loss`).
     """
     logits, matched = _logits(audio, texts, temperature)
     audio_to_text = (logits.logsumexp((0, 2)) - matched).mean()
@@ -101,17 +114,23 @@ def one_to_k_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> 
 
 
 def _logits(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Similarity / temperature, [K, N clips, N captions], and that of the matching pairs, [K, N]."""
+    """Similarity / temperature, [K, N clips, N captions], and that of the matching pairs, [K,
+    N].
+    """
     _check(audio, texts, temperature)
     # A bfloat16 similarity is off by up to 0.004, and a temperature of 0.07 makes that 0.06 nats.
     dtype = torch.promote_types(torch.promote_types(audio.dtype, texts.dtype), torch.float32)
     with torch.autocast(audio.device.type, enabled=False):
-        logits = audio.to(dtype) @ texts.to(dtype).permute(1, 2, 0) / temperature  # [N, d] @ [K, d, N]
+        logits = (
+            audio.to(dtype) @ texts.to(dtype).permute(1, 2, 0) / temperature
+        )  # [N, d] @ [K, d, N]
     return logits, logits.diagonal(dim1=1, dim2=2)
 
 
 def _check(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> None:
-    given = f"got audio {list(audio.shape)} {audio.dtype} and texts {list(texts.shape)} {texts.dtype}"
+    given = (
+        f"got audio {list(audio.shape)} {audio.dtype} and texts {list(texts.shape)} {texts.dtype}"
+    )
     if audio.ndim != 2 or texts.ndim != 3:
         raise ValueError(f"expected audio [N, d] and texts [N, K, d], {given}")
     if not (audio.is_floating_point() and texts.is_floating_point()):
@@ -120,9 +139,13 @@ def _check(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> None:
     if texts.shape[0] != clips or texts.shape[2] != dim or dim == 0:
         raise ValueError(f"audio and texts must share N and d, {given}")
     if clips < 2:
-        raise ValueError(f"a contrastive loss needs at least 2 clips, {given}: use larger batches, drop the rest")
+        raise ValueError(
+            f"a contrastive loss needs at least 2 clips, {given}: use larger batches, drop the rest"
+        )
     if texts.shape[1] == 0:
         raise ValueError(f"texts has no language (K = 0), {given}")
     # The value of a tensor is not looked at: that would wait for the device in every call.
     if temperature.numel() != 1 if isinstance(temperature, Tensor) else not temperature > 0:
-        raise ValueError(f"temperature must be one positive number, got {temperature}: the usual value is 0.07")
+        raise ValueError(
+            f"temperature must be one positive number, got {temperature}: the usual value is 0.07"
+        )

@@ -1,4 +1,6 @@
-"""From the patches of a tower to equal parts of a clip: once, and the same way for cached features and open towers."""
+"""From the patches of a tower to equal parts of a clip: once, and the same way for cached features
+and open towers.
+"""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -8,7 +10,9 @@ from torch import Tensor, nn
 
 
 def equal_parts(patches: Tensor, parts: int) -> Tensor:
-    """Average patches within `parts` equal stretches of the clip: [N, P, F] -> [N, parts, F]; P = parts is kept."""
+    """Average patches within `parts` equal stretches of the clip: [N, P, F] -> [N, parts, F]; P =
+    parts is kept.
+    """
     return nn.functional.adaptive_avg_pool1d(patches.transpose(1, 2), parts).transpose(1, 2)
 
 
@@ -19,14 +23,18 @@ def encode_parts(tower: Callable[[Tensor], Tensor], clips: Sequence[Tensor], par
     """
     order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
     groups = [list(rows) for _, rows in itertools.groupby(order, key=lambda i: len(clips[i]))]
-    pooled = torch.cat([equal_parts(tower(torch.stack([clips[i] for i in rows])), parts) for rows in groups])
+    pooled = torch.cat(
+        [equal_parts(tower(torch.stack([clips[i] for i in rows])), parts) for rows in groups]
+    )
     return pooled[torch.tensor(order).argsort().to(pooled.device)]
 
 
 class TimePooling(nn.Module):
-    """Average patch embeddings within equal parts of the clip and join the parts, so that order survives.
+    """Average patch embeddings within equal parts of the clip and join the parts, so that order
+    survives.
 
-    in: [N, P, F]; out: [N, parts * F]. A plain mean (parts = 1) cannot tell "a dog, then a horn" from the reverse.
+    in: [N, P, F]; out: [N, parts * F]. A plain mean (parts = 1) cannot tell "a dog, then a horn"
+    from the reverse.
     """
 
     def __init__(self, parts: int) -> None:

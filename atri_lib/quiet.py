@@ -11,7 +11,8 @@ _one_at_a_time = threading.Lock()
 
 @contextlib.contextmanager
 def without_lines(*begins: bytes) -> Iterator[None]:
-    """Leave out of stderr the lines that begin so; what else is written meanwhile, by any thread, follows at the end.
+    """Leave out of stderr the lines that begin so; what else is written meanwhile, by any thread,
+    follows at the end.
 
     Does nothing where stderr is closed.
     """

@@ -1,8 +1,10 @@
-"""What stored numbers follow from: one integer that people raise, and the settings; never the spelling of the code.
+"""What stored numbers follow from: one integer that people raise, and the settings; never the
+spelling of the code.
 
-Stored results, cached runs and cached features carry a key made here. Code may be renamed, moved and rewritten freely:
-as long as equal settings give equal numbers, no key changes. When they do not, `tests/test_recipe.py` fails; then
-revert, or raise RECIPE, say below what changed, and run `make experiments`.
+Stored results, cached runs and cached features carry a key made here. Code may be renamed, moved
+and rewritten freely: as long as equal settings give equal numbers, no key changes. When they do
+not, `tests/test_recipe.py` fails; then revert, or raise RECIPE, say below what changed, and run
+`make experiments`.
 """
 
 from collections.abc import Mapping
@@ -12,8 +14,9 @@ CHANGES = {
     1: "The first number. It stands for the code of November 2026, which made the 1,125 stored runs.",
 }
 
-# The settings as they were when RECIPE was introduced. A setting at its neutral value is in no key, so a new setting,
-# entered here with the value that leaves everything as it was, makes no stored result stale. Never change a value.
+# The settings as they were when RECIPE was introduced. A setting at its neutral value is in no key,
+# so a new setting, entered here with the value that leaves everything as it was, makes no stored
+# result stale. Never change a value.
 NEUTRAL = {
     "scheme": "kcl",
     "m": None,
@@ -50,7 +53,9 @@ ENCODERS = ("text_encoder", "audio_encoder")  # NAME=PATH: the name enters
 
 
 def key_settings(settings: Mapping) -> dict:
-    """The settings that a key holds: those that differ from NEUTRAL, as JSON values, without any path."""
+    """The settings that a key holds: those that differ from NEUTRAL, as JSON values, without any
+    path.
+    """
     kept = {}
     for name, value in settings.items():
         if name in PATHS:

@@ -26,12 +26,16 @@ class SearchError(ValueError):
 
 
 class Searcher:
-    """The encoders and the trained model of a run, ready to embed sounds and sentences into its space."""
+    """The encoders and the trained model of a run, ready to embed sounds and sentences into its
+    space.
+    """
 
     def __init__(self, run: Run) -> None:
         config = run.config
         self.weights = run.metrics["sha256"]["weights.safetensors"]
-        self.audio_encoder, self.text_encoder = build_encoders(config.preset, config.audio_encoder, config.text_encoder)
+        self.audio_encoder, self.text_encoder = build_encoders(
+            config.preset, config.audio_encoder, config.text_encoder
+        )
         self.model = run.model(TrainingData({}, self.audio_encoder, self.text_encoder, ""))
 
     @torch.no_grad()
@@ -44,7 +48,9 @@ class Searcher:
 
     @torch.no_grad()
     def embed_texts(self, sentences: list[str], code: str) -> np.ndarray:
-        """Sentences in one language -> unit vectors [N, d]. Raises UnknownLanguage, SearchError (see check_query)."""
+        """Sentences in one language -> unit vectors [N, d]. Raises UnknownLanguage, SearchError
+        (see check_query).
+        """
         language(code)
         for sentence in sentences:
             check_query(sentence)
@@ -61,15 +67,18 @@ class Searcher:
 
 
 def check_query(text: str) -> None:
-    """Raises SearchError for a text without a visible character, with half of one (a lone surrogate), or too long."""
+    """Raises SearchError for a text without a visible character, with half of one (a lone
+    surrogate), or too long.
+    """
     if fault := text_fault(text):
         raise SearchError(f"the text {text[:40]!r} {fault}; describe a sound")
 
 
 @dataclass(frozen=True)
 class Index:
-    """names: file paths or sentences [N]; embeddings: unit vectors float32 [N, d]; weights: SHA-256 of those of the run
-    whose space they live in. Raises SearchError when the parts do not fit each other.
+    """names: file paths or sentences [N]; embeddings: unit vectors float32 [N, d]; weights: SHA-256
+    of those of the run whose space they live in. Raises SearchError when the parts do not fit each
+    other.
     """
 
     names: tuple[str, ...]
@@ -77,15 +86,21 @@ class Index:
     weights: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.names, (list, tuple)) or not all(isinstance(name, str) for name in self.names):
+        if not isinstance(self.names, (list, tuple)) or not all(
+            isinstance(name, str) for name in self.names
+        ):
             raise SearchError("names that are no list of texts")
         if self.embeddings.ndim != 2 or len(self.embeddings) != len(self.names):
-            raise SearchError(f"{len(self.names)} names for vectors of shape {self.embeddings.shape}")
+            raise SearchError(
+                f"{len(self.names)} names for vectors of shape {self.embeddings.shape}"
+            )
         if self.embeddings.dtype != np.float32 or not np.isfinite(self.embeddings).all():
             raise SearchError("vectors that are not finite float32")
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write one safetensors file, atomically. Raises SearchError for an existing file that is no index."""
+        """Write one safetensors file, atomically. Raises SearchError for an existing file that is
+        no index.
+        """
         if os.path.lexists(path):
             Index.load(path)
         with storage.atomic_path(path) as partial:
@@ -113,26 +128,40 @@ class Index:
         """Raises SearchError naming `origin` when these vectors are not of this run's space."""
         if self.weights != run.metrics["sha256"]["weights.safetensors"]:
             fix = "build it again with --folder FOLDER --index FILE"
-            raise SearchError(f"{origin} was built with other weights than those of {run.path}: {fix}")
+            raise SearchError(
+                f"{origin} was built with other weights than those of {run.path}: {fix}"
+            )
 
     def nearest(self, query: np.ndarray, k: int) -> list[tuple[str, float]]:
-        """The k best entries for a unit vector [d], best first, with cosine similarity; equal ones keep their order."""
+        """The k best entries for a unit vector [d], best first, with cosine similarity; equal ones
+        keep their order.
+        """
         similarity = self.embeddings @ query
-        return [(self.names[row], float(similarity[row])) for row in np.argsort(-similarity, kind="stable")[:k]]
+        return [
+            (self.names[row], float(similarity[row]))
+            for row in np.argsort(-similarity, kind="stable")[:k]
+        ]
 
 
-def index_folder(searcher: Searcher, folder: str | os.PathLike, strict: bool = False) -> tuple[Index, list[str]]:
+def index_folder(
+    searcher: Searcher, folder: str | os.PathLike, strict: bool = False
+) -> tuple[Index, list[str]]:
     """Embed every audio file below a folder that is not hidden, and list those that are broken.
 
-    Returns the index and "path: why" of each file that cannot be read. Files of formats that cannot be read are named
-    on stderr. Raises SearchError when there is no file that can be read and, with strict, for any that cannot.
+    Returns the index and "path: why" of each file that cannot be read. Files of formats that cannot
+    be read are named on stderr. Raises SearchError when there is no file that can be read and, with
+    strict, for any that cannot.
     """
     folder = pathlib.Path(folder).expanduser()
     if not folder.is_dir():
-        raise SearchError(f"{shown(folder)}: {'a file, give the' if folder.exists() else 'no such'} folder")
+        raise SearchError(
+            f"{shown(folder)}: {'a file, give the' if folder.exists() else 'no such'} folder"
+        )
     files, others = sound_files(folder), skipped(unreadable_files(folder))
     if not files:
-        raise SearchError(f"{folder}: no audio files ({', '.join(SUFFIXES)}) to search in{others and '; ' + others}")
+        raise SearchError(
+            f"{folder}: no audio files ({', '.join(SUFFIXES)}) to search in{others and '; ' + others}"
+        )
     if others:
         print(f"Notice: {others}", file=sys.stderr)
     names, rows, broken = [], [], []
@@ -147,7 +176,9 @@ def index_folder(searcher: Searcher, folder: str | os.PathLike, strict: bool = F
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             broken.append(f"{shown(path)}: {str(error).removeprefix(f'{shown(path)}: ')}")
     if broken and (strict or not names):
-        raise SearchError(f"{len(broken)} of {len(files)} files cannot be read: {'; '.join(broken)}")
+        raise SearchError(
+            f"{len(broken)} of {len(files)} files cannot be read: {'; '.join(broken)}"
+        )
     return Index(tuple(names), np.stack(rows), searcher.weights), broken
 
 
@@ -155,5 +186,7 @@ def index_sentences(searcher: Searcher, sentences: list[str], code: str) -> Inde
     """Embed captions of one language, to be found by a sound."""
     sentences = [sentence.strip() for sentence in sentences if sentence.strip()]
     if not sentences:
-        raise SearchError("no captions to search in: give a text file with one caption on each line")
+        raise SearchError(
+            "no captions to search in: give a text file with one caption on each line"
+        )
     return Index(tuple(sentences), searcher.embed_texts(sentences, code), searcher.weights)

@@ -33,7 +33,8 @@ class DiskFull(OSError):
 
 
 def cache_dir(*parts: str) -> pathlib.Path:
-    """A folder below the cache root (`$ATRI_CACHE`, else `$XDG_CACHE_HOME/atri_lib`, else `~/.cache/atri_lib`), made.
+    """A folder below the cache root (`$ATRI_CACHE`, else `$XDG_CACHE_HOME/atri_lib`, else
+    `~/.cache/atri_lib`), made.
 
     Raises OSError naming ATRI_CACHE when it is not there and cannot be made.
     """
@@ -49,7 +50,9 @@ def cache_dir(*parts: str) -> pathlib.Path:
 
 
 def expanded(path: str | os.PathLike) -> pathlib.Path:
-    """The path with the home directory for `~`. Raises OSError naming the path when there is none."""
+    """The path with the home directory for `~`. Raises OSError naming the path when there is
+    none.
+    """
     try:
         return pathlib.Path(path).expanduser()
     except RuntimeError as error:
@@ -67,13 +70,16 @@ def switched_on(variable: str) -> bool:
 
 
 @contextlib.contextmanager
-def atomic_path(target: str | os.PathLike, *, folder: bool = False, replace: bool = False) -> Iterator[pathlib.Path]:
-    """Yield a temporary path beside `target`; on success it replaces `target`, on any error it is removed.
+def atomic_path(
+    target: str | os.PathLike, *, folder: bool = False, replace: bool = False
+) -> Iterator[pathlib.Path]:
+    """Yield a temporary path beside `target`; on success it replaces `target`, on any error it is
+    removed.
 
-    With folder=True the temporary path is an existing empty folder. A folder that another process put
-    in place meanwhile is kept (its content has the same key) and ours is dropped, unless replace=True:
-    then the old one goes, and a kill between the two moves is made good by `settle`. What a killed
-    writer of the same target left behind is removed. Raises DiskFull.
+    With folder=True the temporary path is an existing empty folder. A folder that another process
+    put in place meanwhile is kept (its content has the same key) and ours is dropped, unless
+    replace=True: then the old one goes, and a kill between the two moves is made good by `settle`.
+    What a killed writer of the same target left behind is removed. Raises DiskFull.
     """
     target = pathlib.Path(os.path.abspath(target))  # so that "." and "a/.." have a name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +172,9 @@ def _dissolve(holder: pathlib.Path) -> None:
 
 
 def _write_error(error: Exception, target: pathlib.Path) -> Exception:
-    """The error itself, or DiskFull: other libraries say it in words of their own, or not at all."""
+    """The error itself, or DiskFull: other libraries say it in words of their own, or not at
+    all.
+    """
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     full = full or isinstance(error, DiskFull)  # of a file in a folder that is written
     full = full or any(words in str(error) for words in ("No space left", "File too large"))
@@ -205,7 +213,9 @@ def clean_leftovers(root: str | os.PathLike | None = None) -> list[pathlib.Path]
 
 
 def only_begun(run: pathlib.Path) -> bool:
-    """Whether a run folder holds its settings and nothing else, so that there is nothing to go on from."""
+    """Whether a run folder holds its settings and nothing else, so that there is nothing to go on
+    from.
+    """
     if run.is_symlink() or not run.is_dir():
         return False
     return [entry.name for entry in run.iterdir()] == ["config.json"]
@@ -265,8 +275,8 @@ def read_sealed(path: str | os.PathLike) -> dict:
 def read_json(path: str | os.PathLike) -> dict:
     """An object from a JSON file.
 
-    Raises ValueError naming the file for anything else, also for NaN, for infinity (1e999 is one) and
-    for a key that comes twice; OSError for what is no regular file.
+    Raises ValueError naming the file for anything else, also for NaN, for infinity (1e999 is one)
+    and for a key that comes twice; OSError for what is no regular file.
     """
     try:
         if regular(path).stat().st_size > LARGEST_JSON:
@@ -299,7 +309,9 @@ def _unrepeated(pairs: list[tuple[str, object]]) -> dict:
 
 
 def regular(path: str | os.PathLike) -> pathlib.Path:
-    """The path of a file that can be read to its end. Raises OSError for a pipe, a device or a folder."""
+    """The path of a file that can be read to its end. Raises OSError for a pipe, a device or a
+    folder.
+    """
     path = pathlib.Path(path)
     if path.exists() and not path.is_file():
         raise OSError(f"{path}: not a regular file")
@@ -313,7 +325,9 @@ def sha256_file(path: str | os.PathLike) -> str:
 
 
 def checksum(*values) -> str:
-    """Hex SHA-256 (first 16 digits) of bytes, arrays (dtype, shape and values) and JSON-like values, in order."""
+    """Hex SHA-256 (first 16 digits) of bytes, arrays (dtype, shape and values) and JSON-like
+    values, in order.
+    """
     digest = hashlib.sha256()
     for value in values:
         if isinstance(value, np.ndarray):
@@ -332,7 +346,9 @@ def syntax_hash(source: bytes) -> str:
     """Checksum of Python code; comments, docstrings and layout do not enter."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        documented = isinstance(
+            node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        )
         if documented and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

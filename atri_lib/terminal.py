@@ -5,7 +5,8 @@ import sys
 
 
 def plain(text: object, newlines: bool = True) -> str:
-    """Text as it may go to a terminal: control and direction characters, and halves of characters, as escapes.
+    """Text as it may go to a terminal: control and direction characters, and halves of characters,
+    as escapes.
 
     newlines: keep line breaks, as in a message of several lines; without them the text stays one
     line.

@@ -1,4 +1,5 @@
-"""How a chapter's cells look on its page: folded code, verdicts as lists, bar charts as data for the page's own script.
+"""How a chapter's cells look on its page: folded code, verdicts as lists, bar charts as data for
+the page's own script.
 
 The script draws bars so that plotly's 4.8 MB stay at home.
 """
@@ -21,7 +22,9 @@ STROKES = {
 }  # fmt: skip
 TELLING = {"glue", "print"}
 WIDE = 1.4  # from this width to height on, a figure keeps its size on a phone and scrolls
-ASIDE = 2 / 3  # a cell is folded when at least this share of its lines imports, glues, prints or draws
+ASIDE = (
+    2 / 3
+)  # a cell is folded when at least this share of its lines imports, glues, prints or draws
 VERDICT = re.compile(r"(.*\S): (True|False)")
 
 
@@ -30,7 +33,9 @@ def is_aside(node: ast.stmt) -> bool:
     if isinstance(node, ast.Import | ast.ImportFrom):
         return True
     names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    if names & DRAWING or STROKES & {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}:
+    if names & DRAWING or STROKES & {
+        part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)
+    }:
         return True
     if isinstance(node, ast.For | ast.If | ast.With):
         return all(is_aside(inner) for inner in [*node.body, *getattr(node, "orelse", [])])
@@ -39,7 +44,8 @@ def is_aside(node: ast.stmt) -> bool:
 
 
 def is_folded(source: str, tags: list[str]) -> bool:
-    """Whether a code cell is folded on its page: parameters, imports, glue, plots; never one that names an equation.
+    """Whether a code cell is folded on its page: parameters, imports, glue, plots; never one that
+    names an equation.
 
     The tag `show-input` keeps a cell open, `hide-input` folds it.
     """
@@ -65,20 +71,26 @@ def verdicts(text: str) -> str | None:
         return None
     items = []
     for sentence, value in (match.groups() for match in found):
-        kind, mark, said = ("yes", "✓", "holds") if value == "True" else ("no", "✗", "does not hold")
+        kind, mark, said = (
+            ("yes", "✓", "holds") if value == "True" else ("no", "✗", "does not hold")
+        )
         spoken = f'<span class="atri-mark" aria-hidden="true">{mark}</span><span class="atri-spoken">{said}: </span>'
         items.append(f'<li class="{kind}">{spoken}{html.escape(sentence)}</li>')
     return f'<ul class="atri-verdicts">{"".join(items)}</ul>'
 
 
 def is_wide(picture: str) -> bool:
-    """Whether a PNG in base64 holds panels side by side: by its width and height, bytes 16 to 24."""
+    """Whether a PNG in base64 holds panels side by side: by its width and height, bytes 16 to
+    24.
+    """
     width, height = struct.unpack(">II", base64.b64decode(picture[:32])[16:24])
     return width > WIDE * height
 
 
 def arranged(notebook: NotebookNode) -> NotebookNode:
-    """A chapter with its code folded, its verdicts as lists and its bar charts in the book's own form."""
+    """A chapter with its code folded, its verdicts as lists and its bar charts in the book's own
+    form.
+    """
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
@@ -88,7 +100,9 @@ def arranged(notebook: NotebookNode) -> NotebookNode:
         for number, output in enumerate(cell.get("outputs", [])):
             data = output.get("data", {})
             if "image/png" in data and is_wide(data["image/png"]):
-                cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["classes"] = "atri-panels"
+                cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["classes"] = (
+                    "atri-panels"
+                )
             if output.get("name") == "stdout" and (listed := verdicts(output.text)):
                 form = {"text/html": listed, "text/plain": output.text}
                 cell.outputs[number] = v4.new_output("display_data", data=form)
@@ -105,7 +119,8 @@ def numbers(values) -> list:
 
 
 def bars(figure: str) -> str | None:
-    """A plotly figure (HTML) of bars, grouped or with a slider that shows one group at a time, as data for atri.js.
+    """A plotly figure (HTML) of bars, grouped or with a slider that shows one group at a time, as
+    data for atri.js.
 
     None for any other figure: it stays with plotly.
     """

@@ -1,4 +1,6 @@
-"""A chapter for Colab: a first cell that installs the library as it was at the commit of the page."""
+"""A chapter for Colab: a first cell that installs the library as it was at the commit of the
+page.
+"""
 
 import pathlib
 import re
@@ -9,6 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 
 FOLDER = "_notebooks/colab"  # in the site, which `make publish` puts on the branch gh-pages
+COPY = "copy_of_the_book"  # a folder beside the chapter
 SHOWN_WITH = ["myst-nb"]  # what chapters import besides the library and what it needs
 
 
@@ -23,7 +26,9 @@ def commit(root: pathlib.Path) -> str | None:
 
 
 def link(repository: str, name: str) -> str | None:
-    """Where Colab opens a chapter of a published copy; None for a repository that is not on GitHub."""
+    """Where Colab opens a chapter of a published copy; None for a repository that is not on
+    GitHub.
+    """
     match = re.fullmatch(r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?/?", repository)
     if not match:
         return None
@@ -31,20 +36,24 @@ def link(repository: str, name: str) -> str | None:
 
 
 def installation(root: pathlib.Path, repository: str, revision: str) -> str:
-    """The first cell. Colab's Python is newer than the pins' 3.11: its results may differ in the last digits."""
+    """The first cell. Colab's Python is newer than the pins' 3.11: its results may differ in the
+    last digits.
+    """
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     packages = " ".join(project["dependencies"] + SHOWN_WITH)
-    source = f"git+{repository.rstrip('/')}@{revision}"
     return "\n".join(
         [
-            "# The library at the commit of this page, and what it needs.",
+            "# The library and the studies at the commit of this page, and what they need.",
             f"%pip install --quiet {packages}",
-            f"%pip install --quiet --no-deps --ignore-requires-python {source}",
+            f"!git clone --quiet {repository.rstrip('/')} {COPY} && git -C {COPY} checkout --quiet {revision}",
+            f"import sys; sys.path.insert(0, {COPY!r})",
         ]
     )
 
 
-def with_installation(notebook: NotebookNode, root: pathlib.Path, repository: str, revision: str) -> NotebookNode:
+def with_installation(
+    notebook: NotebookNode, root: pathlib.Path, repository: str, revision: str
+) -> NotebookNode:
     """A copy of a chapter whose first cell installs what the others import."""
     cell = nbformat.v4.new_code_cell(installation(root, repository, revision), id="install")
     metadata = notebook.metadata

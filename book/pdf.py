@@ -1,4 +1,5 @@
-"""The whole book as one PDF: `pdf.py [SITE]`. The pages of a built site, one after the other, printed by Chromium.
+"""The whole book as one PDF: `pdf.py [SITE]`. The pages of a built site, one after the other,
+printed by Chromium.
 
 `pdf.py --can` only says, by its exit code, whether Chromium and playwright are here.
 """
@@ -29,7 +30,11 @@ h1, h2, h3, figcaption { break-after: avoid; } figure, table.dataframe, .atri-ba
 def chromium() -> str | None:
     """The browser: what ATRI_CHROMIUM names, else the first of its usual names on this machine."""
     given = os.environ.get("ATRI_CHROMIUM")
-    names = [given] if given else ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"]
+    names = (
+        [given]
+        if given
+        else ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"]
+    )
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
@@ -39,17 +44,25 @@ def key(page: str) -> str:
 
 
 def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
-    """One HTML of all pages in their order; links between them stay inside. folder: the way from it to the site."""
+    """One HTML of all pages in their order; links between them stay inside. folder: the way from it
+    to the site.
+    """
     texts = {page: (site / f"{page}.html").read_text(encoding="utf-8") for page in toc}
-    typeset = next((page for page, text in texts.items() if "tex-chtml" in text), toc[0])  # with MathJax in its head
+    typeset = next(
+        (page for page, text in texts.items() if "tex-chtml" in text), toc[0]
+    )  # with MathJax in its head
     first = BeautifulSoup(texts[typeset], "html.parser")
-    frame = "<!DOCTYPE html><html lang='en' data-theme='light' data-mode='light'><body></body></html>"
+    frame = (
+        "<!DOCTYPE html><html lang='en' data-theme='light' data-mode='light'><body></body></html>"
+    )
     whole = BeautifulSoup(frame, "html.parser")
     whole.html.insert(0, first.head)
     whole.head.append(whole.new_tag("style", string=PRINTED))
     for page, text in texts.items():
         soup = BeautifulSoup(text, "html.parser")
-        for own in soup.head.select("[src*='explore/'], [href*='explore/']"):  # by what the page lets one try
+        for own in soup.head.select(
+            "[src*='explore/'], [href*='explore/']"
+        ):  # by what the page lets one try
             if str(own) not in str(whole.head):
                 whole.head.append(own)
         article = soup.select_one("article")
@@ -58,7 +71,9 @@ def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
             element["id"] = f"{key(page)}--{element['id']}"
         for link in article.select("a[href]"):
             link["href"] = moved(link["href"], page, here, toc, folder)
-        for details in article.select("details"):  # figures and solutions are printed, folded code is not
+        for details in article.select(
+            "details"
+        ):  # figures and solutions are printed, folded code is not
             if "above-input" not in details.get("class", []):
                 details["open"] = ""
         article["id"] = key(page)
@@ -74,7 +89,9 @@ def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
 
 
 def moved(address: str, page: str, here: pathlib.PurePosixPath, toc: list[str], folder: str) -> str:
-    """Where a link of a page leads in the whole book: a page's part, a file of the site, or elsewhere as before."""
+    """Where a link of a page leads in the whole book: a page's part, a file of the site, or
+    elsewhere as before.
+    """
     parts = urlparse(address)
     if parts.scheme or parts.netloc:
         return address
@@ -87,14 +104,18 @@ def moved(address: str, page: str, here: pathlib.PurePosixPath, toc: list[str], 
 def needed() -> str:
     """The browser. Raises BuildFailed where there is no Chromium or no playwright."""
     if not (browser := chromium()):
-        raise BuildFailed("No Chromium here. Debian, Ubuntu: apt-get install chromium; or say where: ATRI_CHROMIUM.")
+        raise BuildFailed(
+            "No Chromium here. Debian, Ubuntu: apt-get install chromium; or say where: ATRI_CHROMIUM."
+        )
     if importlib.util.find_spec("playwright") is None:
         raise BuildFailed("playwright is missing: make env")
     return browser
 
 
 def print_book(site: pathlib.Path, target: pathlib.Path) -> None:
-    """Write the PDF of a built site. Raises BuildFailed where there is no site, no Chromium or no playwright."""
+    """Write the PDF of a built site. Raises BuildFailed where there is no site, no Chromium or no
+    playwright.
+    """
     browser = needed()
     toc = load_toc(ROOT)
     if missing := [page for page in toc if not (site / f"{page}.html").exists()]:
@@ -109,7 +130,13 @@ def print_book(site: pathlib.Path, target: pathlib.Path) -> None:
         page.goto(source.resolve().as_uri(), wait_until="load", timeout=600_000)
         page.set_default_timeout(600_000)
         page.evaluate("() => window.MathJax?.startup?.promise")
-        page.pdf(path=partial, tagged=True, outline=True, prefer_css_page_size=True, print_background=True)
+        page.pdf(
+            path=partial,
+            tagged=True,
+            outline=True,
+            prefer_css_page_size=True,
+            print_background=True,
+        )
         chrome.close()
 
 

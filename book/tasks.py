@@ -1,6 +1,8 @@
-"""Build the book, as tasks for doit: `tasks.py book | site | prepare | refresh [NAME ...]`; PROFILE=smoke.
+"""Build the book, as tasks for doit: `tasks.py book | site | prepare | refresh [NAME ...]`;
+PROFILE=smoke.
 
-Everything is keyed by content: what did not change is not done again, and a build that was killed goes on where it was.
+Everything is keyed by content: what did not change is not done again, and a build that was killed
+goes on where it was.
 """
 
 import contextlib
@@ -33,12 +35,14 @@ BUILD = ROOT / "_build"
 EXECUTED = ROOT / ".cache" / "executed"  # minutes of work: `jupyter-book clean` empties _build
 SCENES = BUILD / "scenes" / "scenes.js"  # beside it: the front page's data, and the sounds
 AT_ONCE = 2  # most of a chapter is single-threaded: imports, figures, twin runs
-KEPT = 3  # executed versions kept of each chapter, so that switching between two profiles executes nothing
+# executed versions kept of each chapter, so that switching between two profiles executes nothing
+KEPT = 3
 PROFILES = ("book", "smoke", "paper")
 GOALS = ("book", "site", "prepare", "refresh")
 PROFILE = os.environ.get("PROFILE") or "book"
 GIVEN = {} if PROFILE == "book" else {"profile": PROFILE}
-# Kernels draw no bars: a page shows results, not how long they took to come. Their threads sleep while they wait.
+# Kernels draw no bars: a page shows results, not how long they took to come. Their threads sleep
+# while they wait.
 QUIET = {"ATRI_PROGRESS": "0", "OMP_WAIT_POLICY": "PASSIVE", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 KEPT_NOTE = "What was finished is kept: the same command goes on from there."
 EXPECTED = (chapters.BuildFailed, RuntimeError, ValueError, OSError)  # said without a traceback
@@ -46,7 +50,9 @@ places = threading.Semaphore(AT_ONCE)
 
 
 class Lines(ConsoleReporter):
-    """doit's lines with the time, between the bars of what is under way; one more when a task is done."""
+    """doit's lines with the time, between the bars of what is under way; one more when a task is
+    done.
+    """
 
     start = time.monotonic()
 
@@ -61,7 +67,9 @@ class Lines(ConsoleReporter):
 
 
 def task(title: str, function, *arguments, **more) -> dict:
-    """A task in doit's form. What can be expected to go wrong becomes a message instead of a traceback."""
+    """A task in doit's form. What can be expected to go wrong becomes a message instead of a
+    traceback.
+    """
 
     def action() -> TaskFailed | None:
         try:
@@ -79,9 +87,13 @@ def committed() -> list[pathlib.Path]:
 
 @functools.cache
 def planned() -> dict[pathlib.Path, pathlib.Path]:
-    """Where each chapter of the book is kept once it is executed; the name holds the key of its content."""
+    """Where each chapter of the book is kept once it is executed; the name holds the key of its
+    content.
+    """
     sounds, toc = default_bank().checksum, pages.load_toc(ROOT)
-    keys = {path: chapters.chapter_key(chapters.read(path), GIVEN, ROOT, sounds) for path in committed()}
+    keys = {
+        path: chapters.chapter_key(chapters.read(path), GIVEN, ROOT, sounds) for path in committed()
+    }
     targets = {path: EXECUTED / f"{path.stem}-{key}.ipynb" for path, key in keys.items()}
     return {path: target for path, target in targets.items() if f"notebooks/{path.stem}" in toc}
 
@@ -92,14 +104,25 @@ def task_prepare() -> dict:
 
 
 def prepare() -> None:
-    """Have three schemes with three seeds, and balanced with one, in the cache, each trained on a core of its own."""
-    from atri_lib.training import TrainConfig, load_data, train_all
+    """Have three schemes with three seeds, and balanced with one, in the cache, each trained on a
+    core of its own.
+    """
+    from atri_lib.training import TrainConfig, load_data
+    from studies.parallel_runs import train_all
 
     base = TrainConfig.for_profile(PROFILE)
-    wanted = [(name, None, seed) for name in ("kcl", "cacl", "ml_clap") for seed in range(1 if GIVEN else 3)]
-    configs = [base.replace(scheme=name, m=m, seed=seed) for name, m, seed in [*wanted, ("balanced", 1, 0)]]
+    wanted = [
+        (name, None, seed)
+        for name in ("kcl", "cacl", "ml_clap")
+        for seed in range(1 if GIVEN else 3)
+    ]
+    configs = [
+        base.replace(scheme=name, m=m, seed=seed) for name, m, seed in [*wanted, ("balanced", 1, 0)]
+    ]
     for run in train_all(configs, load_data(base)):
-        print(f"        {run}: T2A R@1 {run.metrics['test']['T2A R@1']:.1f} %, MRV {run.metrics['test']['mrv']:.0f}")
+        print(
+            f"        {run}: T2A R@1 {run.metrics['test']['T2A R@1']:.1f} %, MRV {run.metrics['test']['mrv']:.0f}"
+        )
 
 
 def task_chapters() -> Iterator[dict]:
@@ -122,8 +145,9 @@ def task_scenes() -> dict:
 
     def gather() -> None:
         with places:
-            from atri_lib import showcase  # here: it loads torch
-            showcase.build(SCENES.parent, PROFILE)
+            from book import search_page  # here: it loads torch
+
+            search_page.build(SCENES.parent, PROFILE)
 
     same = [config_changed(f"{PROFILE} {default_bank().checksum}")]
     files = [*(ROOT / "atri_lib").rglob("*.py")]
@@ -137,7 +161,9 @@ def task_refresh() -> Iterator[dict]:
 
 
 def refresh(path: pathlib.Path) -> None:
-    """Execute a committed chapter in place, cleaned. Raises BuildFailed, the file as it was, if it is not fit."""
+    """Execute a committed chapter in place, cleaned. Raises BuildFailed, the file as it was, if it
+    is not fit.
+    """
     target = BUILD / "refreshed" / path.name
     execute(path, target, {})
     notebook = chapters.clean(chapters.read(target))
@@ -154,21 +180,38 @@ def task_book() -> dict:
 
 
 def task_site() -> dict:
-    """The site of the committed chapters as they are, without their sounds, for the browser test."""
+    """The site of the committed chapters as they are, without their sounds, for the browser
+    test.
+    """
     return site("committed", {path.stem: path for path in planned()})
 
 
 def site(name: str, executed: dict[str, pathlib.Path]) -> dict:
     """The site in a folder of _build."""
-    files = [path for folder in ("book", "atri_lib") for path in (ROOT / folder).rglob("*.*") if path.suffix != ".pyc"]
+    files = [
+        path
+        for folder in ("book", "atri_lib")
+        for path in (ROOT / folder).rglob("*.*")
+        if path.suffix != ".pyc"
+    ]
     files += [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt")]
-    depends = {"file_dep": [SCENES, *files, *executed.values()], "targets": [BUILD / name / pages.BUILT]}
-    return task(f"Site: _build/{name}/index.html", pages.build_site, ROOT, executed, BUILD / name, **depends)
+    depends = {
+        "file_dep": [SCENES, *files, *executed.values()],
+        "targets": [BUILD / name / pages.BUILT],
+    }
+    return task(
+        f"Site: _build/{name}/index.html", pages.build_site, ROOT, executed, BUILD / name, **depends
+    )
 
 
 def run(*selected: str) -> int:
     """Have doit do the selected tasks; its exit code."""
-    options = {"dep_file": str(BUILD / "doit.db"), "backend": "sqlite3", "num_process": AT_ONCE, "par_type": "thread"}
+    options = {
+        "dep_file": str(BUILD / "doit.db"),
+        "backend": "sqlite3",
+        "num_process": AT_ONCE,
+        "par_type": "thread",
+    }
     options |= {"reporter": Lines, "continue": selected != ("book",)}
     tasks = {name: value for name, value in globals().items() if name.startswith("task_")}
     return DoitMain(ModuleTaskLoader(tasks | {"DOIT_CONFIG": options})).run(["run", *selected])
@@ -184,25 +227,35 @@ def stop(signum: int, frame) -> None:
 
 
 def main(goal: str, *names: str) -> int:
-    """Do what was asked for; the exit code of doit. Raises SystemExit with the choices, or while another build runs."""
+    """Do what was asked for; the exit code of doit. Raises SystemExit with the choices, or while
+    another build runs.
+    """
     known = sorted(path.stem for path in committed())
     if goal not in GOALS or not set(names) <= set(known):
-        raise SystemExit(f"{goal} {' '.join(names)}: use {', '.join(GOALS)}, the last with some of {', '.join(known)}")
+        raise SystemExit(
+            f"{goal} {' '.join(names)}: use {', '.join(GOALS)}, the last with some of {', '.join(known)}"
+        )
     if PROFILE not in PROFILES:
         raise SystemExit(f"PROFILE={PROFILE!r}: use one of {', '.join(PROFILES)}")
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     BUILD.mkdir(exist_ok=True)
-    os.chdir(ROOT / "notebooks")  # papermill changes to it for every chapter, and back to where it was
+    os.chdir(
+        ROOT / "notebooks"
+    )  # papermill changes to it for every chapter, and back to where it was
     try:
         with FileLock(BUILD / ".lock", timeout=0):
             killed = [*BUILD.glob(".*.*"), *BUILD.glob("*/.*.*"), *EXECUTED.glob(".*.*")]
             for leftover in killed:  # of a build that was killed
                 shutil.rmtree(leftover, ignore_errors=True)
-            ready = goal == "site" or (goal == "book" and all(target.exists() for target in planned().values()))
+            ready = goal == "site" or (
+                goal == "book" and all(target.exists() for target in planned().values())
+            )
             code = 0 if ready else run("prepare")
             os.environ.update(QUIET, ATRI_PLAYERS="1" if goal == "book" else "0")
-            return code or (0 if goal == "prepare" else run(*[f"refresh:{name}" for name in names] or [goal]))
+            return code or (
+                0 if goal == "prepare" else run(*[f"refresh:{name}" for name in names] or [goal])
+            )
     except Timeout:
         raise SystemExit("Another build of this book is running: wait for it or stop it.") from None
     except EXPECTED as error:

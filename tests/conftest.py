@@ -1,18 +1,22 @@
-"""What the tests share: tiny datasets with features that can be learned, and a cache of their own."""
+"""What the tests share: tiny datasets with features that can be learned, and a cache of their
+own.
+"""
 
 import os
 import pathlib
 import sys
 
 os.environ["ACCELERATE_USE_CPU"] = "true"  # bit for bit, on any machine
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "book"))  # the build's scripts
+sys.path.insert(
+    0, str(pathlib.Path(__file__).resolve().parent.parent / "book")
+)  # the build's scripts
 
 import numpy as np
 import pytest
 import torch
 
 from atri_lib.data.sounds import SoundsUnavailable
-from atri_lib.data.stamps import find_stamps
+from atri_lib.data.tux_paint import find_stamps
 from atri_lib.languages import CODES
 from atri_lib.training import Source, TrainingData
 
@@ -39,7 +43,9 @@ def toy():
 
 
 def toy_source(clips: int, seed: int, languages: int = 8, captions_per_clip: int = 1) -> Source:
-    """Clips whose audio [N, 6, 12] and captions [K, M, 10] are noisy linear views of the same latent vectors."""
+    """Clips whose audio [N, 6, 12] and captions [K, M, 10] are noisy linear views of the same
+    latent vectors.
+    """
     shared = np.random.default_rng(0)
     to_audio, to_text = shared.normal(size=(5, 72)), shared.normal(size=(languages, 5, 10))
     generator = np.random.default_rng((seed, clips))

@@ -1,6 +1,7 @@
-"""Numbers that equal settings must keep giving: measured here, kept in recipe_values.json, compared by test_recipe.
+"""Numbers that equal settings must keep giving: measured here, kept in recipe_values.json, compared
+by test_recipe.
 
-    python -m tests.recipe_values      # write the file anew, after RECIPE was raised
+python -m tests.recipe_values      # write the file anew, after RECIPE was raised
 """
 
 import pathlib
@@ -9,17 +10,19 @@ import tempfile
 import numpy as np
 import torch
 
-from atri_lib import evaluation, results, storage, studies
+from atri_lib import evaluation, storage
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.recipe import RECIPE
 from atri_lib.schemes import SCHEMES
 from atri_lib.training import TrainConfig, load_data, load_or_train, loop
 from atri_lib.training.sources import TrainingData, build_model
+from studies import registry, results
 
 STORED = pathlib.Path(__file__).with_name("recipe_values.json")
 EPOCHS = 10
 CLIPS = 40
-# One row of every study, so that all schemes, optimisers, lengths and settings of the studies are met.
+# One row of every study, so that all schemes, optimisers, lengths and settings of the studies are
+# met.
 ROWS = {
     "dose_16": "hold 2",
     "captions": "m of K 2",
@@ -41,7 +44,9 @@ ROWS = {
     "descent": "balanced 2",
     "dose_30_e5": "hold all",
 }
-BOOKS = {name: getattr(TrainConfig(), name) for name in studies.DATA}  # settings of the book's data
+BOOKS = {
+    name: getattr(TrainConfig(), name) for name in registry.DATA
+}  # settings of the book's data
 
 
 def scheme_values() -> dict[str, dict[str, str]]:
@@ -107,16 +112,18 @@ def rank_values() -> list[list[int]]:
     return evaluation.rank_matrix(audio, texts, np.arange(12)).tolist()
 
 
-def fixed_row(study: str) -> studies.Item:
+def fixed_row(study: str) -> registry.Item:
     """The row of a study that is looked at, with seed 0, on the book's data and features."""
-    item = next(i for i in studies.STUDIES[study]() if i.label == ROWS[study] and i.config.seed == 0)
+    item = next(
+        i for i in registry.STUDIES[study]() if i.label == ROWS[study] and i.config.seed == 0
+    )
     first = item.first and item.first.replace(**BOOKS)
     if first and stored_loss(study) is None:
         first = first.replace(epochs=1)  # any start will do
-    return studies.Item(item.label, item.config.replace(**BOOKS), first)
+    return registry.Item(item.label, item.config.replace(**BOOKS), first)
 
 
-def first_epoch_loss(item: studies.Item, data: TrainingData, folder: pathlib.Path) -> float:
+def first_epoch_loss(item: registry.Item, data: TrainingData, folder: pathlib.Path) -> float:
     """The mean loss of the first epoch of a run, in nats, on one thread as in a study."""
     if item.first:
         model = load_or_train(item.first, data, folder=folder).model(data)
@@ -126,12 +133,20 @@ def first_epoch_loss(item: studies.Item, data: TrainingData, folder: pathlib.Pat
 
 
 def stored_loss(study: str) -> float | None:
-    """What the stored row says of its first epoch; None where the study has other data than the book's."""
-    item = next(i for i in studies.STUDIES[study]() if i.label == ROWS[study] and i.config.seed == 0)
-    same = item.scratch is None and all(getattr(item.config, name) == value for name, value in BOOKS.items())
+    """What the stored row says of its first epoch; None where the study has other data than the
+    book's.
+    """
+    item = next(
+        i for i in registry.STUDIES[study]() if i.label == ROWS[study] and i.config.seed == 0
+    )
+    same = item.scratch is None and all(
+        getattr(item.config, name) == value for name, value in BOOKS.items()
+    )
     if not same:
         return None
-    return next(r for r in results.read(study) if (r.label, r.config.seed) == (item.label, 0)).loss[0]
+    return next(r for r in results.read(study) if (r.label, r.config.seed) == (item.label, 0)).loss[
+        0
+    ]
 
 
 def measured(toy: TrainingData, folder: pathlib.Path, names: list[str]) -> dict:
@@ -146,7 +161,9 @@ def measured(toy: TrainingData, folder: pathlib.Path, names: list[str]) -> dict:
 
 
 def differences(found: dict, expected: dict) -> list[str]:
-    """What is not as stored: checksums and ranks exactly, losses and norms to 1e-4, first epochs to 1e-3."""
+    """What is not as stored: checksums and ranks exactly, losses and norms to 1e-4, first epochs to
+    1e-3.
+    """
     wrong = []
     for name, values in expected["schemes"].items():
         if found["schemes"].get(name) != values:

@@ -1,6 +1,8 @@
-"""The `run:` steps of the workflows, on this machine: `run_workflows.py [tests | publish]`, in a clone of HEAD.
+"""The `run:` steps of the workflows, on this machine: `run_workflows.py [tests | publish]`, in a
+clone of HEAD.
 
-The clone's origin is a bare repository beside it, so that `make publish` pushes nowhere else. Takes as long as they do.
+The clone's origin is a bare repository beside it, so that `make publish` pushes nowhere else. Takes
+as long as they do.
 """
 
 import os

@@ -41,12 +41,17 @@ def stream(text, name="stdout"):
 
 
 def display(**data):
-    return v4.new_output("display_data", data={key.replace("_", "/", 1): value for key, value in data.items()})
+    return v4.new_output(
+        "display_data", data={key.replace("_", "/", 1): value for key, value in data.items()}
+    )
 
 
 def chapter():
     """A small chapter that is fit to commit."""
-    cells = [v4.new_markdown_cell(PROSE), code('profile = "book"\nseed = 0', count=1, tags=["parameters"])]
+    cells = [
+        v4.new_markdown_cell(PROSE),
+        code('profile = "book"\nseed = 0', count=1, tags=["parameters"]),
+    ]
     cells.append(code("print('verdict')", count=2, outputs=[stream("verdict: 3 of 3\n")]))
     for number, name in enumerate(("one", "two"), 3):
         cells.append(v4.new_markdown_cell(EXERCISE.format(name)))

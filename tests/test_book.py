@@ -16,13 +16,17 @@ from small_chapters import COMMITTED, ROOT, chapter, code, display, stream
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_committed_chapter_is_fit_to_publish(path):
     assert chapters.problems(chapters.read(path)) == []
-    as_refreshed = path.read_text(encoding="utf-8") == chapters.written(chapters.clean(chapters.read(path)))
+    as_refreshed = path.read_text(encoding="utf-8") == chapters.written(
+        chapters.clean(chapters.read(path))
+    )
     assert as_refreshed, f"not as it is committed by: make refresh CHAPTERS={path.stem}"
 
 
 def test_every_committed_chapter_is_in_the_table_of_contents_and_every_page_there_exists():
     toc = pages.load_toc(ROOT)
-    assert [f"notebooks/{path.stem}" for path in COMMITTED] == [page for page in toc if page.startswith("notebooks/")]
+    assert [f"notebooks/{path.stem}" for path in COMMITTED] == [
+        page for page in toc if page.startswith("notebooks/")
+    ]
     assert {f"book/{path.stem}" for path in (ROOT / "book").glob("*.md")} <= set(toc)
 
 
@@ -57,7 +61,10 @@ def with_prose(old, new):
 IGNORE = ["nbval-ignore-output"]
 ALT = {"image": {"alt": "A line."}}
 SPOILED = {
-    "error": (with_outputs(v4.new_output("error", ename="KeyError", evalue="x", traceback=[])), "raised KeyError"),
+    "error": (
+        with_outputs(v4.new_output("error", ename="KeyError", evalue="x", traceback=[])),
+        "raised KeyError",
+    ),
     "stderr": (with_outputs(stream("UserWarning: x", "stderr")), "wrote to stderr"),
     "home path": (with_outputs(stream("loaded /home/ann/runs/a.json\n")), "absolute path"),
     "quoted path": (with_outputs(stream("PosixPath('/root/.cache/x')\n")), "absolute path"),
@@ -67,19 +74,34 @@ SPOILED = {
     "audio": (with_outputs(display(text_html='<audio src="x.ogg">'), tags=IGNORE), "audio data"),
     "audio mime": (with_outputs(display(audio_ogg="T2dn"), tags=IGNORE), "audio data"),
     "html compared": (with_outputs(display(text_html="<table>")), "not tagged nbval-ignore-output"),
-    "image compared": (with_outputs(display(image_png="iVBO"), mystnb=ALT), "not tagged nbval-ignore-output"),
+    "image compared": (
+        with_outputs(display(image_png="iVBO"), mystnb=ALT),
+        "not tagged nbval-ignore-output",
+    ),
     "image without alt": (with_outputs(display(image_png="iVBO"), tags=IGNORE), "without alt text"),
     "too large": (with_outputs(stream("x" * 1_500_001)), "at most 1,500,000"),
-    "no parameters": (lambda notebook: notebook.cells[1].metadata.pop("tags"), "tagged `parameters`"),
+    "no parameters": (
+        lambda notebook: notebook.cells[1].metadata.pop("tags"),
+        "tagged `parameters`",
+    ),
     "no id": (lambda notebook: notebook.cells[0].pop("id"), "without an id of their own"),
     "markdown image": (with_prose("# A chapter", "# A chapter\n![](x.png)"), "without alt text"),
-    "figure directive": (with_prose("# A chapter", "# A\n```{figure} x.png\nB\n```"), "without :alt:"),
+    "figure directive": (
+        with_prose("# A chapter", "# A\n```{figure} x.png\nB\n```"),
+        "without :alt:",
+    ),
     "no title": (with_prose("# A chapter", "A chapter"), "level-one title"),
     "no departures": (with_prose("Departures from the paper", "Notes"), "Departures"),
     "no counter-example": (with_prose("shown us wrong", "been"), "shown us wrong"),
     "no take-aways": (with_prose("Take-aways", "End"), "take-aways"),
-    "one exercise": (with_prose("{exercise} A title\n:label: ex-two", "{note}"), "1 labelled exercises"),
-    "no solution": (with_prose("{solution-start} ex-two", "{note}"), "exercise ex-two has no solution"),
+    "one exercise": (
+        with_prose("{exercise} A title\n:label: ex-two", "{note}"),
+        "1 labelled exercises",
+    ),
+    "no solution": (
+        with_prose("{solution-start} ex-two", "{note}"),
+        "exercise ex-two has no solution",
+    ),
     "shown solution": (with_prose(":class: dropdown", ""), "not hidden"),
     "open solution": (with_prose("{solution-end}", "{note}"), "without its solution-end"),
 }
@@ -89,12 +111,23 @@ SPOILED = {
 def test_a_spoiled_chapter_is_refused(spoil, message):
     notebook = chapter()
     spoil(notebook)
-    assert any(message in problem for problem in chapters.problems(notebook)), chapters.problems(notebook)
+    assert any(message in problem for problem in chapters.problems(notebook)), chapters.problems(
+        notebook
+    )
 
 
 @pytest.mark.parametrize(
     "text",
-    ["R@1/R@5/mAP10", "290 patches/s", "https://arxiv.org/home/x", "</data>", "a/tmp/b", "and/or", "5 / 3", "1/2"],
+    [
+        "R@1/R@5/mAP10",
+        "290 patches/s",
+        "https://arxiv.org/home/x",
+        "</data>",
+        "a/tmp/b",
+        "and/or",
+        "5 / 3",
+        "1/2",
+    ],
 )
 def test_a_slash_alone_is_no_absolute_path(text):
     assert not chapters.ABSOLUTE_PATH.search(text)
@@ -137,7 +170,11 @@ def test_a_chapter_is_executed_again_only_for_what_its_outputs_follow_from(proje
     "file, text, again",
     [
         ("atri_lib/losses.py", "from atri_lib import ranks\nx = 2\n", True),
-        ("atri_lib/losses.py", '"""Other words."""\nfrom atri_lib import ranks  # why\n\n\nx = 1\n', False),
+        (
+            "atri_lib/losses.py",
+            '"""Other words."""\nfrom atri_lib import ranks  # why\n\n\nx = 1\n',
+            False,
+        ),
         ("atri_lib/ranks.py", "import json\nz = 1\n", True),  # imported by losses
         ("atri_lib/unused.py", "x = 2", False),
         ("atri_lib/data/__init__.py", "x = 1\n", True),
@@ -161,7 +198,9 @@ def test_a_chapter_is_executed_again_for_the_modules_that_it_uses(project, file,
     for name, content in files.items():
         (project / name).write_text(content)
     notebook = chapter()
-    notebook.cells[2].source = "%matplotlib inline\nfrom atri_lib import losses\nfrom atri_lib.data import anything"
+    notebook.cells[
+        2
+    ].source = "%matplotlib inline\nfrom atri_lib import losses\nfrom atri_lib.data import anything"
     before = chapters.chapter_key(notebook, {}, project, "sounds")
     (project / file).parent.mkdir(exist_ok=True)
     (project / file).write_text(text)
@@ -170,17 +209,23 @@ def test_a_chapter_is_executed_again_for_the_modules_that_it_uses(project, file,
 
 def test_every_module_that_python_loads_for_a_chapter_is_among_those_it_is_keyed_by():
     path = next(path for path in COMMITTED if path.stem.startswith("05"))
-    code = "\n".join(cell.source for cell in chapters.read(path).cells if "from atri_lib" in cell.source)
+    code = "\n".join(
+        cell.source for cell in chapters.read(path).cells if "from atri_lib" in cell.source
+    )
     imports = "\n".join(line for line in code.splitlines() if re.match(r"(from|import) ", line))
     report = (
         "import sys\nfor n in list(sys.modules):\n"
         "    if n.split('.')[0] == 'atri_lib':\n        print(sys.modules[n].__file__)"
     )
-    run = subprocess.run([sys.executable, "-c", f"{imports}\n{report}"], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", f"{imports}\n{report}"], capture_output=True, text=True, check=True
+    )
     loaded = {pathlib.Path(line).resolve() for line in run.stdout.splitlines()}
     used = {file.resolve() for file in chapters.used_files(chapters.read(path), ROOT)}
     assert len(loaded) > 10 and loaded <= used
-    assert not any(file.name == "twin.py" for file in used)  # the chapter on training does not need the theory
+    assert not any(
+        file.name == "twin.py" for file in used
+    )  # the chapter on training does not need the theory
 
 
 def test_a_failing_cell_names_chapter_and_cell_and_keeps_what_ran(tmp_path):
@@ -193,14 +238,23 @@ def test_a_failing_cell_names_chapter_and_cell_and_keeps_what_ran(tmp_path):
         chapters.execute(source, tmp_path / "out" / "x.ipynb", {}, failed=tmp_path / "failed")
     assert list((tmp_path / "out").iterdir()) == []
     kept = chapters.read(tmp_path / "failed" / "03_failing.ipynb")
-    assert any(output.get("text") == "be\nfore\n" for cell in kept.cells for output in cell.get("outputs", []))
+    assert any(
+        output.get("text") == "be\nfore\n"
+        for cell in kept.cells
+        for output in cell.get("outputs", [])
+    )
 
 
 def test_a_chapter_whose_kernel_dies_is_named_and_what_ran_is_kept(tmp_path):
     source = tmp_path / "04_greedy.ipynb"
-    cells = [code("print('before')"), code("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")]
+    cells = [
+        code("print('before')"),
+        code("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"),
+    ]
     source.write_text(chapters.written(v4.new_notebook(cells=cells, metadata=chapter().metadata)))
-    with pytest.raises(chapters.BuildFailed, match=r"(?s)04_greedy.ipynb: its kernel died .*memory.*as far as"):
+    with pytest.raises(
+        chapters.BuildFailed, match=r"(?s)04_greedy.ipynb: its kernel died .*memory.*as far as"
+    ):
         chapters.execute(source, tmp_path / "out" / "x.ipynb", {}, failed=tmp_path / "failed")
     assert list((tmp_path / "out").iterdir()) == []
     assert chapters.read(tmp_path / "failed" / source.name).cells[0].outputs[0].text == "before\n"
@@ -211,7 +265,9 @@ def test_a_chapter_whose_kernel_does_not_start_is_named(tmp_path, monkeypatch):
         raise RuntimeError("Kernel died before replying to kernel_info")
 
     monkeypatch.setattr(chapters.papermill, "execute_notebook", dead)
-    with pytest.raises(chapters.BuildFailed, match=r"(?s)^a.ipynb: .*before replying.*memory.*Nothing of the"):
+    with pytest.raises(
+        chapters.BuildFailed, match=r"(?s)^a.ipynb: .*before replying.*memory.*Nothing of the"
+    ):
         chapters.execute(tmp_path / "a.ipynb", tmp_path / "x.ipynb", {}, failed=tmp_path / "failed")
     assert list(tmp_path.iterdir()) == []
 

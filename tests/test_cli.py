@@ -1,4 +1,6 @@
-"""The command line: help that teaches, exit codes that scripts can trust, JSON where it is wanted."""
+"""The command line: help that teaches, exit codes that scripts can trust, JSON where it is
+wanted.
+"""
 
 import json
 import re
@@ -61,8 +63,19 @@ def test_features_have_the_options_that_data_depend_on_and_no_others(capsys):
     with pytest.raises(SystemExit):
         main(["features", "--help"])
     told = capsys.readouterr().out
-    assert all(flag in told for flag in ("--data ", "--audio-encoder", "--scenes", "--parts", "--languages"))
-    for flag in ("--epochs", "--scheme", "--temperature", "--seed", "--unfreeze", "--batch-size", "--init"):
+    assert all(
+        flag in told
+        for flag in ("--data ", "--audio-encoder", "--scenes", "--parts", "--languages")
+    )
+    for flag in (
+        "--epochs",
+        "--scheme",
+        "--temperature",
+        "--seed",
+        "--unfreeze",
+        "--batch-size",
+        "--init",
+    ):
         assert f"{flag} " not in told
 
 
@@ -74,7 +87,9 @@ def test_the_list_of_commands_comes_within_a_second():
 
     for arguments in (["--help"], ["search", "--help"], ["compare", "--help"]):
         took = min(seconds("-m", "atri_lib", *arguments) for _ in range(3))
-        assert took < 1 or took < 5 * seconds("-c", "import json, argparse, pathlib")  # a busy machine
+        assert took < 1 or took < 5 * seconds(
+            "-c", "import json, argparse, pathlib"
+        )  # a busy machine
 
 
 def test_evaluate_prints_a_table_for_people(toy, tmp_path, capsys):
@@ -102,14 +117,25 @@ def test_streams_that_are_closed_or_full_cost_no_traceback(name):
     command = f"{sys.executable} -m atri_lib doctor {redirected}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.returncode == code
-    assert re.search(message, done.stderr) and "Traceback" not in done.stderr and "Exception" not in done.stderr
+    assert (
+        re.search(message, done.stderr)
+        and "Traceback" not in done.stderr
+        and "Exception" not in done.stderr
+    )
     assert message or not done.stderr
 
 
 def test_help_and_doctor_start_without_the_packages_that_training_needs():
-    check = "import sys; from atri_lib.__main__ import main; main(['doctor', '--json']); parser = main"
+    check = (
+        "import sys; from atri_lib.__main__ import main; main(['doctor', '--json']); parser = main"
+    )
     heavy = "sys.exit(any(name in sys.modules for name in ('pandas', 'scipy', 'transformers', 'pydantic')))"
-    assert subprocess.run([sys.executable, "-c", f"{check}; {heavy}"], stdout=subprocess.DEVNULL).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", f"{check}; {heavy}"], stdout=subprocess.DEVNULL
+        ).returncode
+        == 0
+    )
 
 
 def test_evaluate_prints_a_run_as_json(toy, tmp_path, capsys):
@@ -136,7 +162,9 @@ def test_doctor_runs_where_packages_are_missing():
     hide = "import sys; sys.modules['torch'] = sys.modules['accelerate'] = None; "
     call = "from atri_lib.__main__ import main; sys.exit(main(sys.argv[1:]))"
     for command, code in (("doctor", 0), ("train", 1)):
-        done = subprocess.run([sys.executable, "-c", hide + call, command], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", hide + call, command], capture_output=True, text=True
+        )
         assert done.returncode == code and "Traceback" not in done.stderr
     assert "atri_lib doctor" in done.stderr
 
@@ -145,5 +173,7 @@ def test_doctor_names_the_models_that_are_missing(monkeypatch, tmp_path, capsys)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     (tmp_path / "models--mispeech--ced-base").mkdir()
     main(["doctor", "--json"])
-    (hub,) = [f for f in json.loads(capsys.readouterr().out)["findings"] if f["what"].startswith("models")]
+    (hub,) = [
+        f for f in json.loads(capsys.readouterr().out)["findings"] if f["what"].startswith("models")
+    ]
     assert not hub["ok"] and "SONAR" in hub["fix"] and "ced-base" not in hub["fix"]

@@ -1,4 +1,6 @@
-"""The commands as people type them: pytest --nbval, papermill from anywhere, and those of the pages."""
+"""The commands as people type them: pytest --nbval, papermill from anywhere, and those of the
+pages.
+"""
 
 import csv
 import glob
@@ -26,13 +28,21 @@ from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.encoders import presets
 from atri_lib.languages import CODES
 
-ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("ATRI_", "OMP_", "PYTEST_"))}
+ENVIRONMENT = {
+    key: value
+    for key, value in os.environ.items()
+    if not key.startswith(("ATRI_", "OMP_", "PYTEST_"))
+}
 ENVIRONMENT |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def run(folder, *command):
     return subprocess.run(
-        [sys.executable, "-m", *map(str, command)], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
+        [sys.executable, "-m", *map(str, command)],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -40,7 +50,9 @@ def run(folder, *command):
 def test_pytest_nbval_without_a_path_collects_every_chapter_and_nothing_else(option):
     found = run(ROOT, "pytest", option, "--collect-only")
     files = re.findall(r"(?m)^(\S+?)::", found.stdout)
-    assert set(files) == {f"notebooks/{path.name}" for path in COMMITTED}, found.stdout + found.stderr
+    assert set(files) == {f"notebooks/{path.name}" for path in COMMITTED}, (
+        found.stdout + found.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +64,9 @@ def test_pytest_nbval_without_a_path_collects_every_chapter_and_nothing_else(opt
         ("-n 2 --nbval-lax notebooks/a.ipynb", 2, {"at-gw0"}),
     ],
 )
-def test_chapters_go_to_two_workers_whole_and_these_start_none_of_their_own(tmp_path, command, passed, workers):
+def test_chapters_go_to_two_workers_whole_and_these_start_none_of_their_own(
+    tmp_path, command, passed, workers
+):
     for name in ("conftest.py", "pyproject.toml", "tests/margins.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -88,10 +102,15 @@ def test_chapters_go_to_two_workers_whole_and_these_start_none_of_their_own(tmp_
 
 def test_nbval_gives_kernels_what_the_build_gives_them():
     source = "import os; print(*(os.environ[n] for n in ('OMP_WAIT_POLICY', 'ATRI_PROGRESS', 'ATRI_PLAYERS')))"
-    printed, wrong = v4.new_output("stream", text="PASSIVE 0 0\n"), v4.new_output("stream", text="3\n")
+    printed, wrong = (
+        v4.new_output("stream", text="PASSIVE 0 0\n"),
+        v4.new_output("stream", text="3\n"),
+    )
     cells = [v4.new_code_cell(source, execution_count=1, outputs=[printed])]
     cells.append(v4.new_code_cell("print(2)", execution_count=2, outputs=[wrong]))
-    notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "absent", "display_name": "Absent"}})
+    notebook = v4.new_notebook(
+        cells=cells, metadata={"kernelspec": {"name": "absent", "display_name": "Absent"}}
+    )
     (ROOT / "_build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / "_build") as folder:
         write(notebook, f"{folder}/a.ipynb")
@@ -110,9 +129,13 @@ def test_nbval_gives_kernels_what_the_build_gives_them():
         ),
     ],
 )
-def test_papermill_runs_a_chapter_from_another_folder_and_a_wrong_parameter_is_answered(tmp_path, parameter, answer):
+def test_papermill_runs_a_chapter_from_another_folder_and_a_wrong_parameter_is_answered(
+    tmp_path, parameter, answer
+):
     chapter = next(path for path in COMMITTED if path.stem.startswith("07"))
-    done = run(tmp_path, "papermill", chapter, "out.ipynb", "-p", *parameter.split(), "--no-progress-bar")
+    done = run(
+        tmp_path, "papermill", chapter, "out.ipynb", "-p", *parameter.split(), "--no-progress-bar"
+    )
     if answer is None:
         assert done.returncode == 0, done.stderr[-2000:]
     else:
@@ -178,7 +201,9 @@ def newcomer(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", ["use", "own"])
-def test_everything_on_the_pages_for_own_data_works_in_the_order_of_the_page(page, newcomer, capsys):
+def test_everything_on_the_pages_for_own_data_works_in_the_order_of_the_page(
+    page, newcomer, capsys
+):
     names = {}
     for kind, text in blocks(page):
         if kind == "python":
@@ -187,10 +212,18 @@ def test_everything_on_the_pages_for_own_data_works_in_the_order_of_the_page(pag
             assert not type_in(line), line + capsys.readouterr().err
     if page == "use":
         splits = load_manifest("recordings")
-        assert {split: len(data) for split, data in splits.items()} == {"train": 1, "val": 1, "test": 1}
+        assert {split: len(data) for split, data in splits.items()} == {
+            "train": 1,
+            "val": 1,
+            "test": 1,
+        }
         assert splits["val"].captions[0]["jpn"] == ("jpn val",)
         first, *_ = (newcomer / "english" / "manifest.jsonl").read_text().split("\n")
-        assert json.loads(first)["captions"] == {"eng": "A train sound.", "fra": "fra train", "deu": "deu train"}
+        assert json.loads(first)["captions"] == {
+            "eng": "A train sound.",
+            "fra": "fra train",
+            "deu": "deu train",
+        }
         assert -1 <= names["sound"] @ names["query"] <= 1
 
 

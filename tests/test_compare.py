@@ -46,7 +46,11 @@ def test_the_interval_is_that_of_chapter_6(runs):
 
 def test_lower_variance_is_better_and_an_interval_with_zero_decides_nothing(runs, monkeypatch):
     pair = [runs["kcl", 0]], [runs["english", 0]]
-    for low, high, better in ((1, 3, ("first", "second")), (-3, -1, ("second", "first")), (-1, 1, (None, None))):
+    for low, high, better in (
+        (1, 3, ("first", "second")),
+        (-3, -1, ("second", "first")),
+        (-1, 1, (None, None)),
+    ):
         found = evaluation.Difference((low + high) / 2, low, high, 0.01)
         monkeypatch.setattr(compare, "paired_bootstrap", lambda *_, found=found, **__: found)
         verdicts = {one.measure: one.better for one in compare_runs(*pair)}
@@ -58,10 +62,14 @@ def test_runs_that_do_not_pair_up_are_refused(runs, tmp_path):
     assert compare_runs([kcl], [runs["english", 1]])  # one on each side: any seeds
     with pytest.raises(CompareError, match="is given twice"):
         compare_runs([kcl], [kcl])
-    with pytest.raises(CompareError, match="seeds 0, 1 do not pair up with 0: give runs with the same"):
+    with pytest.raises(
+        CompareError, match="seeds 0, 1 do not pair up with 0: give runs with the same"
+    ):
         compare_runs([kcl, runs["kcl", 1]], [english])
     other = fit(SMALL, toy_data(clips=80), folder=tmp_path)
-    with pytest.raises(CompareError, match="its data have changed|its test clips cannot be looked at"):
+    with pytest.raises(
+        CompareError, match="its data have changed|its test clips cannot be looked at"
+    ):
         compare_runs([kcl], [other])
 
 
@@ -83,7 +91,11 @@ def test_the_command_prints_a_table_or_json(runs, capsys):
     english = [str(runs["english", seed].path) for seed in (0, 1)]
     assert main(["compare", kcl[0], english[0]]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"first: {kcl[0]}" and lines[3].split()[:3] == ["first", "second", "difference"]
+    assert lines[0] == f"first: {kcl[0]}" and lines[3].split()[:3] == [
+        "first",
+        "second",
+        "difference",
+    ]
     assert [line.split("  ")[0] for line in lines[4:]] == ["T2A R@1", "A2T R@1", "mrv", "rank_std"]
     assert main(["compare", *kcl, "--with", *english, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -14,9 +14,9 @@ from bs4 import BeautifulSoup
 from headless import loaded, needs_browser
 from small_chapters import COMMITTED, ROOT
 
-from atri_lib import viz
 from atri_lib.schemes import SCHEMES
 from atri_lib.theory import bounds
+from book import viz
 
 EXPLORE = ROOT / "book" / "_static" / "explore"
 NAMES = sorted(path.stem for path in EXPLORE.glob("*.js") if path.stem != "plot")
@@ -28,10 +28,35 @@ VALUES = {
     "walk": {"K": 8, "epochs": 16, "hold": 3, "rho": 1, "seed": 5},
 }  # fmt: skip
 MOVES = {  # slider positions, one after the other; the sliders that a move does not name stay
-    "direction": [{}, {"m": 3}, {"K": 12, "m": 12}, {"K": 5}, {"c": -0.0488, "m": 2}, {"K": 8, "m": 6, "c": 0.9012}],
-    "bounds": [{}, {"eta": -2.00103, "T": 10}, {"lipschitz": 0.44793, "h": 0.07918}, {"T": 400, "eta": -0.30103}],
-    "step": [{}, {"angle": 0}, {"angle": 180, "fresh": 1.5}, {"angle": 90}, {"old": 0.35, "angle": 133}, {"old": 0}],
-    "walk": [{}, {"epochs": 8}, {"epochs": 21, "hold": 5}, {"rho": 0.8}, {"epochs": 32, "hold": 8, "rho": 0.93}],
+    "direction": [
+        {},
+        {"m": 3},
+        {"K": 12, "m": 12},
+        {"K": 5},
+        {"c": -0.0488, "m": 2},
+        {"K": 8, "m": 6, "c": 0.9012},
+    ],
+    "bounds": [
+        {},
+        {"eta": -2.00103, "T": 10},
+        {"lipschitz": 0.44793, "h": 0.07918},
+        {"T": 400, "eta": -0.30103},
+    ],
+    "step": [
+        {},
+        {"angle": 0},
+        {"angle": 180, "fresh": 1.5},
+        {"angle": 90},
+        {"old": 0.35, "angle": 133},
+        {"old": 0},
+    ],
+    "walk": [
+        {},
+        {"epochs": 8},
+        {"epochs": 21, "hold": 5},
+        {"rho": 0.8},
+        {"epochs": 32, "hold": 8, "rho": 0.93},
+    ],
 }
 ACT = """
 const errors = [], states = {};
@@ -60,12 +85,19 @@ addEventListener("load", () => {
 
 
 def shown(folder, body, *, named=(*NAMES,), act=""):
-    """The document of a page with `body` and the named explorables' scripts, as Chromium has it after loading."""
-    tags = "".join(f'<script defer src="{EXPLORE.as_uri()}/{name}.js"></script>' for name in ("plot", *named))
+    """The document of a page with `body` and the named explorables' scripts, as Chromium has it
+    after loading.
+    """
+    tags = "".join(
+        f'<script defer src="{EXPLORE.as_uri()}/{name}.js"></script>' for name in ("plot", *named)
+    )
     style = f'<link rel="stylesheet" href="{EXPLORE.as_uri()}/explore.css">'
     page = folder / "page.html"
     head = f'<meta charset="utf-8"><title>x</title>{style}<script>{act}</script>{tags}'
-    page.write_text(f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{body}</body></html>', encoding="utf-8")
+    page.write_text(
+        f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{body}</body></html>',
+        encoding="utf-8",
+    )
     return loaded(page)
 
 
@@ -76,12 +108,16 @@ def box(name, **values):
 @pytest.fixture(scope="module")
 def document(tmp_path_factory):
     body = "".join(box(name, **VALUES[name]) for name in NAMES)
-    return shown(tmp_path_factory.mktemp("page"), body, act=f"const MOVES = {json.dumps(MOVES)};{ACT}")
+    return shown(
+        tmp_path_factory.mktemp("page"), body, act=f"const MOVES = {json.dumps(MOVES)};{ACT}"
+    )
 
 
 @pytest.fixture(scope="module")
 def states(document):
-    """What each explorable computed and drew after each of its moves, and after its check box or button."""
+    """What each explorable computed and drew after each of its moves, and after its check box or
+    button.
+    """
     told = json.loads(document.find(id="told").string)
     assert told["errors"] == []
     return {
@@ -94,10 +130,16 @@ def line(page, name):
     """The points [n, 2] of a drawn line, read back from its pixels by the ends of the axes."""
     path = page.find("path", {"data-line": name})
     axes = json.loads(path.find_parent("svg")["data-axes"])
-    pixels = np.array([[float(number) for number in pair.split(",")] for pair in path["d"][1:].split("L")])
+    pixels = np.array(
+        [[float(number) for number in pair.split(",")] for pair in path["d"][1:].split("L")]
+    )
     ends = [(axes["x"], axes["across"]), (axes["y"], axes["up"])]
     return np.stack(
-        [low + (pixels[:, i] - a) / (b - a) * (high - low) for i, ((low, high), (a, b)) in enumerate(ends)], 1
+        [
+            low + (pixels[:, i] - a) / (b - a) * (high - low)
+            for i, ((low, high), (a, b)) in enumerate(ends)
+        ],
+        1,
     )
 
 
@@ -108,13 +150,17 @@ def test_direction_error_is_that_of_the_theorem(states):
         K, m, c = (results[name] for name in ("K", "m", "c"))
         settings.append((K, m, round(c, 4)))
         used = np.arange(1, K + 1)
-        angles = np.degrees(np.arccos(np.minimum(1, np.sqrt(used * (1 + (K - 1) * c) / (K * (1 + (used - 1) * c))))))
+        angles = np.degrees(
+            np.arccos(np.minimum(1, np.sqrt(used * (1 + (K - 1) * c) / (K * (1 + (used - 1) * c)))))
+        )
         assert results["degrees"] == pytest.approx(angles[m - 1], abs=1e-6)
         assert line(page, "formula") == pytest.approx(np.stack([used, angles], 1), abs=0.01)
         turn = line(page, "used")[1] - line(page, "used")[0]
         assert np.degrees(np.arctan2(turn[1], turn[0])) == pytest.approx(angles[m - 1], abs=0.1)
         hollow = page.select("circle.hollow")
-        assert len(hollow) == (3 if K == 8 else 1)  # one in the legend; measured dots only beside their own K
+        assert len(hollow) == (
+            3 if K == 8 else 1
+        )  # one in the legend; measured dots only beside their own K
     assert settings[:-1] == [
         (8, 1, 0.4512), (8, 3, 0.4512), (12, 12, 0.4512), (5, 5, 0.4512), (5, 2, -0.0488), (8, 6, 0.9012),
     ]  # fmt: skip
@@ -134,7 +180,9 @@ def test_bounds_and_law_are_those_of_the_library(states):
             "published": [exact_published(eta, lipschitz, t) for t in range(1, T + 1)],
         }
         with np.errstate(divide="ignore"):
-            ours = np.log10(bounds.published(np.full(T, lipschitz), given["error"], given["gradient"], eta))
+            ours = np.log10(
+                bounds.published(np.full(T, lipschitz), given["error"], given["gradient"], eta)
+            )
         assert np.allclose(np.minimum(ours, 300), np.minimum(expected["published"], 300), atol=1e-9)
         for name, values in expected.items():
             assert results[name] == pytest.approx(values[-1], abs=1e-6), (name, seen[-1])
@@ -148,7 +196,9 @@ def test_bounds_and_law_are_those_of_the_library(states):
 
 
 def exact_published(eta, lipschitz, steps):
-    """log10 of D g_max ((1 + eta lambda)^T - 1) / lambda, in decimal arithmetic, which does not overflow."""
+    """log10 of D g_max ((1 + eta lambda)^T - 1) / lambda, in decimal arithmetic, which does not
+    overflow.
+    """
     eta, lipschitz, error, gradient = map(
         Decimal, (eta, lipschitz, VALUES["bounds"]["error"], VALUES["bounds"]["gradient"])
     )
@@ -157,7 +207,9 @@ def exact_published(eta, lipschitz, steps):
 
 @needs_browser
 def test_the_axis_leaves_the_published_bound_out_until_it_is_asked_for(states):
-    before, after = (json.loads(page.find("svg")["data-axes"])["y"][1] for _, page in states["bounds"][-2:])
+    before, after = (
+        json.loads(page.find("svg")["data-axes"])["y"][1] for _, page in states["bounds"][-2:]
+    )
     end = states["bounds"][-1][0]["published"]
     assert before < end < after
 
@@ -166,9 +218,17 @@ def test_the_axis_leaves_the_published_bound_out_until_it_is_asked_for(states):
 def test_a_step_is_a_triangle_and_two_opposite_draws_are_at_a_right_angle_on_average(states):
     for results, page in states["step"]:
         old, fresh, angle = (results[name] for name in ("old", "fresh", "angle"))
-        u, e = np.array([old, 0]), fresh * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+        u, e = (
+            np.array([old, 0]),
+            fresh * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))]),
+        )
         actual, opposite = np.linalg.norm(u + e), np.linalg.norm(u - e)
-        expected = {"actual": actual, "opposite": opposite, "bound": old + fresh, "right": np.hypot(old, fresh)}
+        expected = {
+            "actual": actual,
+            "opposite": opposite,
+            "bound": old + fresh,
+            "right": np.hypot(old, fresh),
+        }
         assert {name: results[name] for name in expected} == pytest.approx(expected, abs=1e-7)
         assert results["rms"] == pytest.approx(np.hypot(old, fresh), abs=1e-9)
         assert line(page, "sum") == pytest.approx(np.stack([0 * u, u + e]), abs=0.01)
@@ -186,10 +246,17 @@ def test_a_step_is_a_triangle_and_two_opposite_draws_are_at_a_right_angle_on_ave
 def test_twin_paths_follow_the_draws_and_their_mean_square_the_schemes_covariance(states):
     for results, page in states["walk"]:
         epochs, hold, rho = (results[name] for name in ("epochs", "hold", "rho"))
-        x, drawn = np.array(results["x"]), {name: np.array(row) for name, row in results["drawn"].items()}
+        x, drawn = (
+            np.array(results["x"]),
+            {name: np.array(row) for name, row in results["drawn"].items()},
+        )
         K = len(x)
-        assert x.mean(0) == pytest.approx([0, 0], abs=1e-12) and (x**2).sum(1).mean() == pytest.approx(1)
-        assert all(len(row) == epochs and row.min() >= 0 and row.max() < K for row in drawn.values())
+        assert x.mean(0) == pytest.approx([0, 0], abs=1e-12) and (x**2).sum(
+            1
+        ).mean() == pytest.approx(1)
+        assert all(
+            len(row) == epochs and row.min() >= 0 and row.max() < K for row in drawn.values()
+        )
         assert (drawn["latin"] == (drawn["latin"][0] + np.arange(epochs)) % K).all()
         cycles = [drawn["balanced"][first : first + K] for first in range(0, epochs, K)]
         assert all(len(set(cycle)) == len(cycle) for cycle in cycles)
@@ -216,7 +283,9 @@ def test_twin_paths_follow_the_draws_and_their_mean_square_the_schemes_covarianc
             for name in ("balanced", "latin"):
                 assert results["ends"][name] < 1e-12 and results["rms"][name] < 1e-6
             assert results["rms"]["ml_clap"] == pytest.approx(np.sqrt(epochs))
-    assert states["walk"][3][0]["ends"]["latin"] > 0.1  # 0.8 an epoch: no longer a cycle that closes
+    assert (
+        states["walk"][3][0]["ends"]["latin"] > 0.1
+    )  # 0.8 an epoch: no longer a cycle that closes
 
 
 @needs_browser
@@ -236,18 +305,32 @@ def test_every_slider_is_named_reachable_and_says_its_value(document, states, na
         assert len(inputs) >= 3 and page.select_one("[role=status]").text.strip()
         for control in inputs:
             assert page.select_one(f"label[for={control['id']}]").text.strip()
-            assert control["aria-valuetext"] == page.select_one(f"output[for={control['id']}]").text != ""
+            assert (
+                control["aria-valuetext"]
+                == page.select_one(f"output[for={control['id']}]").text
+                != ""
+            )
             assert "tabindex" not in control.attrs and "disabled" not in control.attrs
-        assert all(box.find_parent("label").text.strip() for box in page.select("input[type=checkbox]"))
+        assert all(
+            box.find_parent("label").text.strip() for box in page.select("input[type=checkbox]")
+        )
     ids = [element["id"] for element in document.select("[id]")]
     assert len(ids) == len(set(ids))
-    assert not [text for text in document.select("svg text") if re.search("NaN|undefined|Infinity", text.text)]
+    assert not [
+        text
+        for text in document.select("svg text")
+        if re.search("NaN|undefined|Infinity", text.text)
+    ]
 
 
 @needs_browser
 def test_without_its_script_an_explorable_stays_a_paragraph(tmp_path):
-    page = shown(tmp_path, box("step", **VALUES["step"]) + box("walk", **VALUES["walk"]), named=["step"])
-    assert page.select_one("[data-explorable=step] svg") and not page.select_one("[data-explorable=walk] svg")
+    page = shown(
+        tmp_path, box("step", **VALUES["step"]) + box("walk", **VALUES["walk"]), named=["step"]
+    )
+    assert page.select_one("[data-explorable=step] svg") and not page.select_one(
+        "[data-explorable=walk] svg"
+    )
     assert page.select_one("[data-explorable=walk] p").text == "What walk shows"
 
 
@@ -272,7 +355,10 @@ class App:
     "body, files",
     [
         ("<p>data-explorable in prose</p>", []),
-        (box("walk") + box("step"), ["explore/explore.css", *(f"explore/{n}.js" for n in ("plot", "step", "walk"))]),
+        (
+            box("walk") + box("step"),
+            ["explore/explore.css", *(f"explore/{n}.js" for n in ("plot", "step", "walk"))],
+        ),
     ],
 )
 def test_only_pages_with_an_explorable_load_its_files(body, files):
@@ -288,17 +374,29 @@ def test_chapters_show_every_explorable_with_the_values_that_its_script_reads():
         for cell in chapters.read(path).cells:
             if cell.cell_type == "code" and "viz.explorable(" in cell.source:
                 assert chapters.IGNORED in cell.metadata.tags
-                calls = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)]
+                calls = [
+                    node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)
+                ]
                 (call,) = [node for node in calls if ast.unparse(node.func) == "viz.explorable"]
                 called[call.args[0].value] = {keyword.arg for keyword in call.keywords}
     assert called == {name: set(VALUES[name]) for name in NAMES}
 
 
 def test_the_box_holds_its_values_whatever_they_and_the_text_hold():
-    values = {"array": np.arange(3) / 2, "number": np.float32(0.5), "text": "</div>'\"<script>&amp;"}
+    values = {
+        "array": np.arange(3) / 2,
+        "number": np.float32(0.5),
+        "text": "</div>'\"<script>&amp;",
+    }
     shown = viz.explorable("step", "a < b & 'c'", **values)._repr_mimebundle_()
-    element = BeautifulSoup(shown["text/html"], "html.parser").select_one("div.explorable[data-explorable=step]")
-    assert json.loads(element["data-values"]) == {"array": [0, 0.5, 1], "number": 0.5, "text": values["text"]}
+    element = BeautifulSoup(shown["text/html"], "html.parser").select_one(
+        "div.explorable[data-explorable=step]"
+    )
+    assert json.loads(element["data-values"]) == {
+        "array": [0, 0.5, 1],
+        "number": 0.5,
+        "text": values["text"],
+    }
     assert element.p.text == "a < b & 'c'" and "<script>" not in shown["text/html"]
     assert html.escape("a < b & 'c'") in shown["text/html"] and "a < b" in shown["text/plain"]
     with pytest.raises(ValueError, match="JSON"):

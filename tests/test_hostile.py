@@ -1,7 +1,9 @@
-"""What a hostile or unlucky user types: each ends with a code and one line that says what to do, and spoils nothing.
+"""What a hostile or unlucky user types: each ends with a code and one line that says what to do,
+and spoils nothing.
 
-A case runs the command line in a forked child with a limit of time and memory, in a copy of a small world: a dataset
-of tones, a run trained on it with encoders of a few lines, sounds, captions and an index.
+A case runs the command line in a forked child with a limit of time and memory, in a copy of a small
+world: a dataset of tones, a run trained on it with encoders of a few lines, sounds, captions and an
+index.
 """
 
 import dataclasses
@@ -61,7 +63,9 @@ class Reader(Ear):
     dim, name = 2, "toy reader"
 
     def embed(self, sentences, language="eng"):
-        return torch.tensor([[len(sentence), CODES.index(language)] for sentence in sentences]).float()
+        return torch.tensor(
+            [[len(sentence), CODES.index(language)] for sentence in sentences]
+        ).float()
 
     def unknown_pieces(self, sentences, language="eng"):
         return [[] for _ in sentences]
@@ -89,7 +93,11 @@ def world(tmp_path_factory):
     published = presets._builder
 
     def builder(given, known):
-        return (Ear if known is presets.AUDIO_ENCODERS else Reader) if given == "toy" else published(given, known)
+        return (
+            (Ear if known is presets.AUDIO_ENCODERS else Reader)
+            if given == "toy"
+            else published(given, known)
+        )
 
     patch.setattr(presets, "_builder", builder)
     patch.setenv("ATRI_CACHE", str(folder / "cache"))
@@ -98,7 +106,9 @@ def world(tmp_path_factory):
         patch.delenv(name, raising=False)
     patch.setenv("HF_HUB_CACHE", "hub")
     patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "hub"))
-    assert transformers.AutoModelForSeq2SeqLM and translation and doctor and recorded  # loaded once, not in each child
+    assert (
+        transformers.AutoModelForSeq2SeqLM and translation and doctor and recorded
+    )  # loaded once, not in each child
     write_tones(folder / "scenes")
     patch.chdir(folder)
     small = {"data": "scenes", "epochs": 2, "batch_size": 4, "width": 4, "hidden": 4}  # as SMALL
@@ -133,8 +143,10 @@ def interrupted(*arguments, **options):
 
 @dataclass(frozen=True)
 class Case:
-    """name, command, exit code, a pattern of the last line on stderr (or of stdout, for code 0); prepare: what is done
-    to the copy before; inside: what is done in the child; encoding: that of stdout; new: what the command may add."""
+    """name, command, exit code, a pattern of the last line on stderr (or of stdout, for code 0);
+    prepare: what is done to the copy before; inside: what is done in the child; encoding: that of
+    stdout; new: what the command may add.
+    """
 
     name: str
     command: str
@@ -186,7 +198,9 @@ def entries(name: str, **changes) -> Callable[[], None]:
     def change() -> None:
         values = json.loads(pathlib.Path(name).read_text()) | changes
         left_out = [key for key, value in changes.items() if value is None]
-        pathlib.Path(name).write_text(json.dumps({key: values[key] for key in values if key not in left_out}))
+        pathlib.Path(name).write_text(
+            json.dumps({key: values[key] for key in values if key not in left_out})
+        )
 
     return change
 
@@ -209,7 +223,9 @@ def sealed(change: Callable[[], None], run: str = "run") -> Callable[[], None]:
         metrics = json.loads(pathlib.Path(run, "metrics.json").read_text())
         for name in metrics.get("sha256", ()):
             metrics["sha256"][name] = storage.sha256_file(f"{run}/{name}")
-        storage.write_sealed(f"{run}/metrics.json", {k: v for k, v in metrics.items() if k != "checksum"})
+        storage.write_sealed(
+            f"{run}/metrics.json", {k: v for k, v in metrics.items() if k != "checksum"}
+        )
 
     return rewrite
 
@@ -219,7 +235,9 @@ def tensors(name: str, change: Callable[[dict], dict]) -> Callable[[], None]:
     return sealed(lambda: save_file(change(dict(load_file(f"run/{name}"))), f"run/{name}"))
 
 
-def index_of(vectors: np.ndarray, names: object = ("a", "b"), meta: bool = True) -> Callable[[], None]:
+def index_of(
+    vectors: np.ndarray, names: object = ("a", "b"), meta: bool = True
+) -> Callable[[], None]:
     note = {"names": json.dumps(names), "weights": "0" * 64} if meta else None
     if note:
         note["checksum"] = storage.checksum(note, vectors)
@@ -724,14 +742,18 @@ CASES = [
 
 
 def contents(folder: pathlib.Path) -> dict[str, bytes]:
-    """The files in a folder, by name, the cache apart; and nothing may be half-written, there neither."""
+    """The files in a folder, by name, the cache apart; and nothing may be half-written, there
+    neither.
+    """
     found = {}
     for path in folder.rglob("*"):
         name = str(path.relative_to(folder))
         if path.is_file() and not name.startswith("cache/") and not name.endswith(".atri-lock"):
             found[name] = path.read_bytes()
         elif path.is_dir():
-            assert not re.search(r"/\.[^/]*\.\w{8}(\.atri-partial)?$", f"/{name}"), f"{name} is half-written"
+            assert not re.search(r"/\.[^/]*\.\w{8}(\.atri-partial)?$", f"/{name}"), (
+                f"{name} is half-written"
+            )
     return found
 
 
@@ -745,9 +767,14 @@ def in_child(case: Case, out: pathlib.Path, err: pathlib.Path) -> int:
                 os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
             case.inside()
             sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), encoding=case.encoding)
-            sys.stderr = io.TextIOWrapper(open(2, "wb", closefd=False), encoding="utf-8", write_through=True)
+            sys.stderr = io.TextIOWrapper(
+                open(2, "wb", closefd=False), encoding="utf-8", write_through=True
+            )
             torch.set_num_threads(1)
-            used = int(re.search(r"VmSize:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1]) * 1024
+            used = (
+                int(re.search(r"VmSize:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+                * 1024
+            )
             resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
             code = __main__.main(shlex.split(case.command))
         except SystemExit as stop:
@@ -772,7 +799,9 @@ def in_child(case: Case, out: pathlib.Path, err: pathlib.Path) -> int:
 def test_it_ends_with_a_code_and_a_line_and_spoils_nothing(case, world, monkeypatch):
     with tempfile.TemporaryDirectory() as place:
         copy = pathlib.Path(place) / "world"
-        shutil.copytree(world, copy, symlinks=True, copy_function=shutil.copy2, ignore=lambda *_: ["pipe"])
+        shutil.copytree(
+            world, copy, symlinks=True, copy_function=shutil.copy2, ignore=lambda *_: ["pipe"]
+        )
         os.mkfifo(copy / "pipe")
         for link in ("run", "other", "begun"):
             name = (copy / link).readlink().name
@@ -786,11 +815,15 @@ def test_it_ends_with_a_code_and_a_line_and_spoils_nothing(case, world, monkeypa
         code = in_child(case, out, err)
         said, complaint = (path.read_text(case.encoding, "replace") for path in (out, err))
         assert code == case.code, said + complaint
-        assert re.search(case.message, said if code == 0 else (complaint.splitlines() or [""])[-1]), said + complaint
+        assert re.search(
+            case.message, said if code == 0 else (complaint.splitlines() or [""])[-1]
+        ), said + complaint
         lines = [text for text in complaint.splitlines() if "Notice" not in text]
         assert code != 1 or case.name.startswith("a broken") or len(lines) == 1, complaint
         after = contents(copy)
-        changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        changed = {
+            name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+        }
         assert bool(changed) == bool(case.new)
         assert all(any(fnmatch(name, pattern) for pattern in case.new) for name in changed), changed
 
@@ -801,12 +834,20 @@ def test_there_are_many_cases_with_different_names():
 
 def test_a_real_program_whose_reader_has_gone_says_nothing(world):
     command = [sys.executable, "-m", "atri_lib", "evaluate", str(world / "run"), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
         program.stdout.close()
         assert (program.stderr.read(), program.wait()) == ("", 141)
 
 
 def test_a_real_terminal_of_ascii_is_spoken_to_in_ascii(world):
     command = [sys.executable, "-m", "atri_lib", "evaluate", str(world / "雨")]
-    done = subprocess.run(command, capture_output=True, env=os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
-    assert done.returncode == 1 and done.stderr.isascii() and b"\\u96e8: not a complete run" in done.stderr
+    done = subprocess.run(
+        command, capture_output=True, env=os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    )
+    assert (
+        done.returncode == 1
+        and done.stderr.isascii()
+        and b"\\u96e8: not a complete run" in done.stderr
+    )

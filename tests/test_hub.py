@@ -7,7 +7,14 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 
-from atri_lib.hub import REVISIONS, CheckpointError, ModelUnavailable, load_exactly, model_path, read_state_dict
+from atri_lib.hub import (
+    REVISIONS,
+    CheckpointError,
+    ModelUnavailable,
+    load_exactly,
+    model_path,
+    read_state_dict,
+)
 
 
 @pytest.fixture
@@ -42,7 +49,10 @@ def test_a_cached_model_is_found_without_network(cache):
 
 def test_a_cached_model_without_weights_counts_as_missing(cache):
     (snapshot(cache, "owner", "model") / "config.json").write_text("{}")
-    with pytest.raises(ModelUnavailable, match=r"owner/model.*HF_HUB_OFFLINE is set.*hf download owner/model.*HF_HOME"):
+    with pytest.raises(
+        ModelUnavailable,
+        match=r"owner/model.*HF_HUB_OFFLINE is set.*hf download owner/model.*HF_HOME",
+    ):
         model_path("owner/model")
 
 
@@ -74,12 +84,22 @@ COMMIT = "0123456789" * 4
     [
         ({}, f"owner/model@{COMMIT}", "only when asked: set ATRI_HUB=1"),
         ({"ATRI_HUB": "1"}, "owner/model", "no commit is pinned: give owner/model@COMMIT"),
-        ({"ATRI_HUB": "1", "ATRI_OFFLINE": "1"}, f"owner/model@{COMMIT}", "ATRI_OFFLINE is set, which forbids"),
-        ({"ATRI_HUB": "1", "HF_HUB_OFFLINE": "1"}, f"owner/model@{COMMIT}", "HF_HUB_OFFLINE is set"),
+        (
+            {"ATRI_HUB": "1", "ATRI_OFFLINE": "1"},
+            f"owner/model@{COMMIT}",
+            "ATRI_OFFLINE is set, which forbids",
+        ),
+        (
+            {"ATRI_HUB": "1", "HF_HUB_OFFLINE": "1"},
+            f"owner/model@{COMMIT}",
+            "HF_HUB_OFFLINE is set",
+        ),
         ({"ATRI_HUB": "0"}, "facebook/nllb-200-distilled-600M", f"--revision {'f8d333a0'}"),
     ],
 )
-def test_the_hub_is_asked_only_when_told_to_and_only_for_a_commit(asked, monkeypatch, settings, model, message):
+def test_the_hub_is_asked_only_when_told_to_and_only_for_a_commit(
+    asked, monkeypatch, settings, model, message
+):
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ModelUnavailable, match=message):
@@ -88,14 +108,17 @@ def test_the_hub_is_asked_only_when_told_to_and_only_for_a_commit(asked, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("model", "commit"), [(f"owner/model@{COMMIT}", COMMIT), ("facebook/nllb-200-distilled-600M", None)]
+    ("model", "commit"),
+    [(f"owner/model@{COMMIT}", COMMIT), ("facebook/nllb-200-distilled-600M", None)],
 )
 def test_a_download_is_of_the_commit_that_was_named_or_pinned(asked, monkeypatch, model, commit):
     monkeypatch.setenv("ATRI_HUB", "1")
     assert model_path(model).name == "downloaded" and asked == [commit or REVISIONS[model]]
 
 
-@pytest.mark.parametrize("name", ["missing.pt", "./owner/model", "a/b/c", "folder/model.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["missing.pt", "./owner/model", "a/b/c", "folder/model.safetensors"]
+)
 def test_what_looks_like_a_path_is_not_searched_on_the_hub(name, cache):
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         model_path(name)

@@ -1,4 +1,6 @@
-"""The environment, the package and its publication: exact pins set up once, a library alone, a site on a branch."""
+"""The environment, the package and its publication: exact pins set up once, a library alone, a site
+on a branch.
+"""
 
 import ast
 import email
@@ -40,9 +42,13 @@ def requirements():
 def test_every_package_is_pinned_exactly_with_hashes_and_linux_only_ones_are_marked():
     lines = [line for line in requirements() if line and not line.startswith("#")]
     for line in lines:
-        assert re.fullmatch(r"[\w.-]+==[\w.+!]+(; [^;]+?)? *(--hash=sha256:[0-9a-f]{64} *)+", line), line[:200]
+        assert re.fullmatch(
+            r"[\w.-]+==[\w.+!]+(; [^;]+?)? *(--hash=sha256:[0-9a-f]{64} *)+", line
+        ), line[:200]
         name = line.split("==")[0]
-        assert not re.match(r"nvidia-|cuda-|triton$", name) or '; sys_platform == "linux"' in line, line[:200]
+        assert (
+            not re.match(r"nvidia-|cuda-|triton$", name) or '; sys_platform == "linux"' in line
+        ), line[:200]
     names = [re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines]
     assert len(set(names)) == len(names) and {"doit", "filelock", "papermill"} <= set(names)
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())
@@ -70,7 +76,11 @@ def make(folder, *arguments):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     calls = (folder / "log").read_text().splitlines() if (folder / "log").exists() else []
-    return run.returncode, run.stdout + run.stderr, [call for call in calls if "version_info" not in call]
+    return (
+        run.returncode,
+        run.stdout + run.stderr,
+        [call for call in calls if "version_info" not in call],
+    )
 
 
 def test_an_environment_is_made_once_and_again_for_other_pins(checkout):
@@ -92,7 +102,11 @@ def test_an_installation_that_was_killed_starts_from_nothing(checkout):
     (checkout / ".venv" / "pyvenv.cfg").unlink()  # as an interrupted removal leaves it
     (checkout / "killed").unlink()
     code, said, calls = make(checkout)
-    assert code == 0 and "interrupted: starting it again" in said and calls[0] == "-m venv --clear .venv"
+    assert (
+        code == 0
+        and "interrupted: starting it again" in said
+        and calls[0] == "-m venv --clear .venv"
+    )
     assert not (checkout / ".venv" / "half-written").exists()
 
 
@@ -111,7 +125,9 @@ def test_a_download_that_fails_leaves_the_environment_as_it_was(checkout):
 
 def test_where_uv_does_not_find_the_packages_pip_installs_them(checkout):
     script = (checkout / "python").read_text()
-    script = script.replace("[[ \"$*\" == *requirements.txt* && -e offline ]]", "[[ \"$*\" == \"pip install\"* ]]")
+    script = script.replace(
+        '[[ "$*" == *requirements.txt* && -e offline ]]', '[[ "$*" == "pip install"* ]]'
+    )
     (checkout / "python").write_text(script)
     code, said, calls = make(checkout)
     assert code == 0, said
@@ -132,7 +148,9 @@ def test_another_python_is_refused_and_a_missing_one_is_asked_for(checkout):
     code, said, _ = make(checkout)
     assert code != 0 and "is Python 3.13, the pins are for 3.11" in said
     code, said, _ = make(checkout, "PYTHON=")
-    assert code != 0 and "Python 3.11 was not found" in said and "apt-get install python3.11" in said
+    assert (
+        code != 0 and "Python 3.11 was not found" in said and "apt-get install python3.11" in said
+    )
     assert not (checkout / ".venv").exists()
 
 
@@ -141,39 +159,58 @@ def test_an_environment_of_ones_own_is_used_as_it_is(checkout):
     assert not (checkout / ".venv").exists()
 
 
-@pytest.mark.parametrize("given, expected", [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+@pytest.mark.parametrize(
+    "given, expected", [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
+)
 def test_threads_that_wait_sleep_unless_the_user_says_otherwise(given, expected):
     code = "import atri_lib, os, sys; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"} | given
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT)
+    environment = {
+        key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"
+    } | given
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT
+    )
     assert run.stdout.strip() == f"{expected} False"  # set while torch is still to be loaded
 
 
 def test_another_python_of_ones_own_is_refused_in_one_line(checkout):
-    (checkout / "newer").write_text("#!/bin/bash\necho \"$2\" | sed 's/sys.version_info/(3, 12)/' | exec python3 -\n")
+    (checkout / "newer").write_text(
+        "#!/bin/bash\necho \"$2\" | sed 's/sys.version_info/(3, 12)/' | exec python3 -\n"
+    )
     (checkout / "newer").chmod(0o755)
     code, said, _ = make(checkout, f"PY={checkout}/newer")
-    assert code != 0 and f"{checkout}/newer is Python 3.12, this book needs 3.11" in said.splitlines()[0]
+    assert (
+        code != 0
+        and f"{checkout}/newer is Python 3.12, this book needs 3.11" in said.splitlines()[0]
+    )
 
 
 # The package
 
 
 def tracked(*paths):
-    found = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", *paths], cwd=ROOT, capture_output=True)
+    found = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", *paths], cwd=ROOT, capture_output=True
+    )
     return [ROOT / name for name in found.stdout.decode().splitlines()]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The folder with the wheel and the sdist of this checkout, and the copy that they were built from."""
+    """The folder with the wheel and the sdist of this checkout, and the copy that they were built
+    from.
+    """
     folder = tmp_path_factory.mktemp("package")
     for path in tracked():
         copy = folder / "copy" / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
-    script = "from setuptools import build_meta as b; b.build_sdist('../dist'); b.build_wheel('../dist')"
-    subprocess.run([sys.executable, "-c", script], cwd=folder / "copy", check=True, capture_output=True)
+    script = (
+        "from setuptools import build_meta as b; b.build_sdist('../dist'); b.build_wheel('../dist')"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script], cwd=folder / "copy", check=True, capture_output=True
+    )
     return folder
 
 
@@ -185,12 +222,14 @@ def names_in(built):
 
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
-def test_the_package_holds_the_library_with_its_data_and_nothing_of_the_repository_around_it(built, kind):
+def test_the_package_holds_the_library_with_its_data_and_nothing_of_the_repository_around_it(
+    built, kind
+):
     names = names_in(built)[kind]
     library = {path.relative_to(ROOT).as_posix() for path in tracked("atri_lib")}
     assert library == {name for name in names if name.startswith("atri_lib/") and "." in name}
     assert any(name.endswith(".json") for name in library)
-    around = ("tests", "notebooks", "book", "results", "conftest", ".github")
+    around = ("tests", "notebooks", "book", "studies", "conftest", ".github")
     assert [name for name in names if name.startswith(around)] == []
 
 
@@ -202,7 +241,9 @@ def test_the_package_can_be_uploaded(built):
 
 def test_the_version_comes_from_one_place(built):
     wheel = zipfile.ZipFile(next(built.glob("dist/*.whl")))
-    metadata = email.message_from_bytes(wheel.read(next(n for n in wheel.namelist() if n.endswith("/METADATA"))))
+    metadata = email.message_from_bytes(
+        wheel.read(next(n for n in wheel.namelist() if n.endswith("/METADATA")))
+    )
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
     listed = re.search(r"(?m)^## (\S+)", (ROOT / "CHANGELOG.md").read_text())[1]
     assert metadata["Version"] == atri_lib.__version__ == cited == listed
@@ -211,14 +252,25 @@ def test_the_version_comes_from_one_place(built):
 def test_pip_refuses_another_python_in_one_line(built):
     other = ["--python-version", "3.12", "--only-binary", ":all:", "--dest", built / "never"]
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-index", *other]
-    done = subprocess.run([*command, next(built.glob("dist/*.whl"))], capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, next(built.glob("dist/*.whl"))], capture_output=True, text=True
+    )
     errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-    assert done.returncode != 0 and "requires a different Python: 3.12" in errors[0] and "3.11.*" in errors[0]
+    assert (
+        done.returncode != 0
+        and "requires a different Python: 3.12" in errors[0]
+        and "3.11.*" in errors[0]
+    )
 
 
 def test_what_the_library_imports_is_what_it_asks_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    optional = [name for kind, names in project["optional-dependencies"].items() if kind != "book" for name in names]
+    optional = [
+        name
+        for kind, names in project["optional-dependencies"].items()
+        if kind != "book"
+        for name in names
+    ]
     asked = {name.lower().replace("_", "-") for name in project["dependencies"] + optional}
     owners = importlib.metadata.packages_distributions()
     imported = set()
@@ -229,28 +281,41 @@ def test_what_the_library_imports_is_what_it_asks_for():
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.split(".")[0])
     imported -= {*sys.stdlib_module_names, "atri_lib"}
-    missing = {name for name in imported if not asked & {one.lower() for one in owners.get(name, [name])}}
+    missing = {
+        name for name in imported if not asked & {one.lower() for one in owners.get(name, [name])}
+    }
     brought_by_those = {"IPython", "huggingface_hub", "pydantic_core", "aac_datasets"}
     assert missing <= brought_by_those
 
 
 def test_a_chapter_can_be_opened_where_binder_has_prepared_it(tmp_path):
-    """What repo2docker does: the pins of environment.yml (here: those of this environment), then postBuild."""
+    """What repo2docker does: the pins of environment.yml (here: those of this environment), then
+    postBuild.
+    """
     copy, venv = tmp_path / "copy", tmp_path / "venv"
-    for path in tracked("atri_lib", "notebooks", "postBuild", "pyproject.toml", "README.md", "LICENSE*"):
+    for path in tracked(
+        "atri_lib", "notebooks", "postBuild", "pyproject.toml", "README.md", "LICENSE*"
+    ):
         (copy / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy / path.relative_to(ROOT))
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     python = venv / "bin" / "python"
     site = next(venv.glob("lib/python*/site-packages"))
     pins = importlib.metadata.distribution("papermill").locate_file("")
-    (site / "pins.pth").write_text(f"{pins}\n")  # its own .pth files, among them this library's, are not read
+    (site / "pins.pth").write_text(
+        f"{pins}\n"
+    )  # its own .pth files, among them this library's, are not read
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment["PATH"] = f"{venv}/bin:{environment['PATH']}"
 
     def where():
         report = "import atri_lib; print(atri_lib.__file__)"
-        options = {"cwd": copy / "notebooks", "env": environment, "capture_output": True, "text": True}
+        options = {
+            "cwd": copy / "notebooks",
+            "env": environment,
+            "capture_output": True,
+            "text": True,
+        }
         return subprocess.run([python, "-c", report], **options).stdout.strip()
 
     assert where() == ""
@@ -263,14 +328,22 @@ def test_a_chapter_can_be_opened_where_binder_has_prepared_it(tmp_path):
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_workflow_is_one(path, tmp_path):
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    command = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.github-workflows",
+    ]
     done = subprocess.run([*command, path], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     (tmp_path / "spoiled.yml").write_text(path.read_text().replace("runs-on:", "runs-where:"))
     assert subprocess.run([*command, tmp_path / "spoiled.yml"], capture_output=True).returncode != 0
 
 
-@pytest.mark.skipif(not shutil.which("actionlint"), reason="actionlint is not on PATH; the workflow itself runs it")
+@pytest.mark.skipif(
+    not shutil.which("actionlint"), reason="actionlint is not on PATH; the workflow itself runs it"
+)
 def test_actionlint_has_nothing_to_say():
     done = subprocess.run(["actionlint", *WORKFLOWS], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
@@ -278,7 +351,9 @@ def test_actionlint_has_nothing_to_say():
 
 @pytest.fixture
 def clone(checkout):
-    """A copy with a finished site, whose origin is a bare repository, and a Python that only builds what it is told."""
+    """A copy with a finished site, whose origin is a bare repository, and a Python that only builds
+    what it is told.
+    """
     (checkout / "bare.git").mkdir()
     for command in ("init --bare bare.git", "init .", "remote add origin bare.git"):
         subprocess.run(["git", *command.split()], cwd=checkout, check=True, capture_output=True)
@@ -319,13 +394,19 @@ def test_a_rehearsal_pushes_nothing_and_the_publication_the_whole_site(clone):
         command = ["git", "--git-dir", "bare.git", "show", "gh-pages:index.html"]
         assert subprocess.run(command, cwd=clone, capture_output=True, text=True).stdout == text
     count = ["git", "--git-dir", "bare.git", "rev-list", "--count", "gh-pages"]
-    assert subprocess.run(count, cwd=clone, capture_output=True, text=True).stdout.strip() == "1"  # sites are large
+    assert (
+        subprocess.run(count, cwd=clone, capture_output=True, text=True).stdout.strip() == "1"
+    )  # sites are large
 
 
 @pytest.mark.parametrize(
     "arguments, spoil, message",
     [
-        ([], lambda clone: (clone / "_build" / "html" / ".built").unlink(), "holds no finished book: make book"),
+        (
+            [],
+            lambda clone: (clone / "_build" / "html" / ".built").unlink(),
+            "holds no finished book: make book",
+        ),
         (["REMOTE=elsewhere"], lambda clone: None, "REMOTE=elsewhere cannot be read"),
     ],
 )
@@ -337,7 +418,9 @@ def test_what_cannot_be_published_is_said_in_one_line(clone, arguments, spoil, m
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_every_step_of_a_workflow_runs_here(clone, path):
-    """Each `run:` in its order, with a Python that writes down what it is asked for; the push goes to the bare one."""
+    """Each `run:` in its order, with a Python that writes down what it is asked for; the push goes
+    to the bare one.
+    """
     commands = [*steps(path)]
     assert commands
     for command, environment in commands:

@@ -1,4 +1,6 @@
-"""The build as a process: who shares the machine, what a failure and a kill leave, what is done again."""
+"""The build as a process: who shares the machine, what a failure and a kill leave, what is done
+again.
+"""
 
 import os
 import shutil
@@ -22,7 +24,7 @@ tasks.default_bank = lambda: types.SimpleNamespace(checksum="sounds")
 def scenes(folder, profile):
     folder.mkdir(exist_ok=True)
     (folder / "scenes.js").write_text("of " + profile)
-sys.modules["atri_lib.showcase"] = types.SimpleNamespace(build=scenes)
+sys.modules["book.search_page"] = types.SimpleNamespace(build=scenes)
 sys.exit(tasks.main(*sys.argv[1:]))"""
 MEET = """import pathlib, time
 mine, other = pathlib.Path("../{mine}.txt"), pathlib.Path("../{other}.txt")
@@ -40,7 +42,8 @@ os.replace("../pid.tmp", "../pid.txt")
 time.sleep(600)"""
 FIGURE = """import os
 import plotly.graph_objects as go
-from atri_lib import languages, viz
+from atri_lib import languages
+from book import viz
 print(os.environ["OMP_WAIT_POLICY"], len(languages.LANGUAGES))
 display(viz.explorable("step", "a step as three vectors", old=1, fresh=1, angle=90))
 viz.interactive(go.Figure(go.Scatter(y=[1, 2])), "two points")"""
@@ -52,17 +55,23 @@ def save(folder, stem, source):
         v4.new_code_cell('profile = "book"', metadata={"tags": ["parameters"]}, id="parameters"),
         v4.new_code_cell(source, id="work"),
     ]
-    (folder / "notebooks" / f"{stem}.ipynb").write_text(chapters.written(chapters.clean(v4.new_notebook(cells=cells))))
+    (folder / "notebooks" / f"{stem}.ipynb").write_text(
+        chapters.written(chapters.clean(v4.new_notebook(cells=cells)))
+    )
 
 
 def small_book(folder, **sources):
     """A project of its own with this one's build and library."""
     (folder / "notebooks").mkdir(parents=True)
-    shutil.copytree(ROOT / "book", folder / "book", ignore=shutil.ignore_patterns("*.md", "__pycache__"))
+    shutil.copytree(
+        ROOT / "book", folder / "book", ignore=shutil.ignore_patterns("*.md", "__pycache__")
+    )
     for name in ("_config.yml", "requirements.txt"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "atri_lib").symlink_to(ROOT / "atri_lib")
-    (folder / "book" / "preface.md").write_text("# Preface\n\n<!-- status -->\n\nThe profile is <!-- profile -->.\n")
+    (folder / "book" / "preface.md").write_text(
+        "# Preface\n\n<!-- status -->\n\nThe profile is <!-- profile -->.\n"
+    )
     files = "".join(f"  - file: notebooks/{stem}\n" for stem in sources)
     (folder / "_toc.yml").write_text(f"format: jb-book\nroot: book/preface\nchapters:\n{files}")
     for stem, source in sources.items():
@@ -99,8 +108,14 @@ def test_a_small_book_is_built_whole_and_not_built_again(built):
     assert loaded == sorted(loaded) and loaded[0] > 0 and "a step as three vectors" in page
     assert "explore/" not in (built / "_build" / "html" / "notebooks" / "two.html").read_text()
     preface = (built / "_build" / "html" / "book" / "preface.html").read_text()
-    assert "The profile is book." in preface and "Chapter two" in preface and "as committed" not in preface
-    assert "outputs" not in (built / "notebooks" / "one.ipynb").read_text().replace('"outputs": []', "")
+    assert (
+        "The profile is book." in preface
+        and "Chapter two" in preface
+        and "as committed" not in preface
+    )
+    assert "outputs" not in (built / "notebooks" / "one.ipynb").read_text().replace(
+        '"outputs": []', ""
+    )
     assert (built / "_build" / "html" / "_static" / "search" / "scenes.js").read_text() == "of book"
     before = (built / "_build" / "html" / "index.html").stat().st_mtime_ns
     code, said = build(built)
@@ -114,7 +129,13 @@ def test_jupyter_book_builds_the_checkout_as_committed_and_make_book_puts_its_ow
     (junk / "README.md").write_text("### Not ours {doc}`nowhere`\n")
     (junk / "bad.ipynb").write_text("not json")
     command = [sys.executable, "-c", pages.JUPYTER_BOOK, "build", "-W", "--keep-going", "."]
-    run = subprocess.run(command, cwd=built, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    run = subprocess.run(
+        command,
+        cwd=built,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0 and "WARNING" not in run.stderr, run.stdout + run.stderr
     html = built / "_build" / "html"
     assert "as committed" in (html / "book" / "preface.html").read_text()
@@ -130,15 +151,21 @@ def test_another_profile_is_told_and_hidden_and_a_wrong_one_is_refused(built):
     assert code == 1 and "PROFILE='nonsense': use one of book, smoke, paper" in said
     code, said = build(built, PROFILE="smoke")
     assert code == 0 and "data and runs" in said, said
-    assert (built / "_build" / "html" / "_static" / "search" / "scenes.js").read_text() == "of smoke"
-    assert "The profile is smoke." in (built / "_build" / "html" / "book" / "preface.html").read_text()
+    assert (
+        built / "_build" / "html" / "_static" / "search" / "scenes.js"
+    ).read_text() == "of smoke"
+    assert (
+        "The profile is smoke." in (built / "_build" / "html" / "book" / "preface.html").read_text()
+    )
     page = (built / "_build" / "html" / "notebooks" / "two.html").read_text()
     assert "smoke" not in page and "profile" in page
     assert len(list((built / ".cache" / "executed").glob("two-*.ipynb"))) == 2  # one a profile
 
 
 def test_two_chapters_overlap(tmp_path):
-    folder = small_book(tmp_path / "x", a=MEET.format(mine="a", other="b"), b=MEET.format(mine="b", other="a"))
+    folder = small_book(
+        tmp_path / "x", a=MEET.format(mine="a", other="b"), b=MEET.format(mine="b", other="a")
+    )
     code, said = build(folder)
     assert code == 0, said
     (a0, a1), (b0, b1) = (map(float, (folder / f"{name}.txt").read_text().split()) for name in "ab")
@@ -148,7 +175,12 @@ def test_two_chapters_overlap(tmp_path):
 def test_a_failing_chapter_is_named_and_what_was_finished_is_kept(tmp_path):
     folder = small_book(tmp_path / "x", quick="print(1)", bad="print('before')\n1 / 0")
     code, said = build(folder)
-    assert code != 0 and "bad.ipynb: cell 3 failed" in said and "ZeroDivisionError" in said and "is kept" in said
+    assert (
+        code != 0
+        and "bad.ipynb: cell 3 failed" in said
+        and "ZeroDivisionError" in said
+        and "is kept" in said
+    )
     assert not (folder / "_build" / "html").exists()
     assert "before" in (folder / "_build" / "failed" / "bad.ipynb").read_text()
     save(folder, "bad", "print(1)")
@@ -179,7 +211,9 @@ def test_no_kernel_outlives_a_build_however_that_ends_and_the_next_one_goes_on(t
         save(folder, "endless", "print('at last')")
         code, said = build(folder)
         assert code == 0, said
-        assert [path.name.split("-")[0] for path in (folder / ".cache" / "executed").iterdir()] == ["endless"]
+        assert [path.name.split("-")[0] for path in (folder / ".cache" / "executed").iterdir()] == [
+            "endless"
+        ]
 
 
 def test_refresh_executes_committed_chapters_in_place_and_leaves_unfit_ones_as_they_were(tmp_path):
@@ -191,7 +225,12 @@ def test_refresh_executes_committed_chapters_in_place_and_leaves_unfit_ones_as_t
     code, said = build(folder, "refresh", "nonsense")
     assert code == 1 and "fit, unfit" in said
     code, said = build(folder, "refresh")
-    assert code != 0 and "+  fit" in said and "unfit: left as it was" in said and "wrote to stderr" in said, said
+    assert (
+        code != 0
+        and "+  fit" in said
+        and "unfit: left as it was" in said
+        and "wrote to stderr" in said
+    ), said
     assert (folder / "notebooks" / "unfit.ipynb").read_text() == before
     kept = chapters.read(folder / "notebooks" / "fit.ipynb")
     assert [output.text for output in kept.cells[2].outputs] == ["01\n"]

@@ -1,4 +1,6 @@
-"""Each loss against plain loops in float64, forward and gradient; its invariants; what it must refuse."""
+"""Each loss against plain loops in float64, forward and gradient; its invariants; what it must
+refuse.
+"""
 
 import math
 
@@ -15,19 +17,27 @@ TAU = 0.07
 
 def unit(*shape, seed=0, dtype=torch.float64):
     generator = torch.Generator().manual_seed(seed)
-    return F.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1).to(dtype)
+    return F.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1).to(
+        dtype
+    )
 
 
 def loop_cross_entropy(query, candidates, target, temperature):
     """-log of the softmax over candidates at target, written out."""
-    scores = [sum(q * c for q, c in zip(query, candidate, strict=True)) / temperature for candidate in candidates]
+    scores = [
+        sum(q * c for q, c in zip(query, candidate, strict=True)) / temperature
+        for candidate in candidates
+    ]
     return torch.stack(scores).exp().sum().log() - scores[target]
 
 
 def loop_sums(a, b, temperature):
     """L_ab: both directions' cross-entropies summed over the N clips."""
     pairs = range(len(a))
-    return sum(loop_cross_entropy(a[i], b, i, temperature) + loop_cross_entropy(b[i], a, i, temperature) for i in pairs)
+    return sum(
+        loop_cross_entropy(a[i], b, i, temperature) + loop_cross_entropy(b[i], a, i, temperature)
+        for i in pairs
+    )
 
 
 def loop_info_nce(a, b, temperature):
@@ -41,7 +51,9 @@ def loop_cacl(audio, english, other, temperature):
 
 def loop_kcl(audio, texts, temperature):
     clips, languages = texts.shape[:2]
-    return sum(loop_sums(audio, texts[:, k], temperature) for k in range(languages)) / (2 * clips * languages)
+    return sum(loop_sums(audio, texts[:, k], temperature) for k in range(languages)) / (
+        2 * clips * languages
+    )
 
 
 def loop_one_to_k(audio, texts, temperature):
@@ -70,12 +82,17 @@ def test_value_and_gradient_equal_plain_loops(name):
     inputs = [unit(*shape, seed=i).requires_grad_() for i, shape in enumerate(shapes)]
     inputs.append(torch.tensor(TAU, dtype=torch.float64, requires_grad=True))
     torch.testing.assert_close(loss(*inputs), oracle(*inputs), rtol=1e-12, atol=1e-13)
-    ours, slow = torch.autograd.grad(loss(*inputs), inputs), torch.autograd.grad(oracle(*inputs), inputs)
+    ours, slow = (
+        torch.autograd.grad(loss(*inputs), inputs),
+        torch.autograd.grad(oracle(*inputs), inputs),
+    )
     for fast_gradient, slow_gradient in zip(ours, slow, strict=True):
         torch.testing.assert_close(fast_gradient, slow_gradient, rtol=1e-10, atol=1e-12)
     # Negative control: the comparison can tell a loss from the same loss at another temperature.
     with pytest.raises(AssertionError):
-        torch.testing.assert_close(loss(*inputs[:-1], 1.01 * TAU), oracle(*inputs), rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(
+            loss(*inputs[:-1], 1.01 * TAU), oracle(*inputs), rtol=1e-12, atol=1e-13
+        )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -91,12 +108,16 @@ def test_pair_losses_equal_plain_loops_pair_by_pair():
     for i in range(4):
         for k in range(2):
             text = texts[:, k]
-            one = loop_cross_entropy(audio[i], text, i, TAU) + loop_cross_entropy(text[i], audio, i, TAU)
+            one = loop_cross_entropy(audio[i], text, i, TAU) + loop_cross_entropy(
+                text[i], audio, i, TAU
+            )
             torch.testing.assert_close(losses[i, k], one / 2)
 
 
 def test_kcl_negatives_stay_in_their_language():
-    """Moving clip 1's French caption changes French losses only; in the 1-to-K loss English feels it too."""
+    """Moving clip 1's French caption changes French losses only; in the 1-to-K loss English feels
+    it too.
+    """
     audio, texts = unit(3, 4), unit(3, 2, 4, seed=1)
     moved = texts.clone()
     moved[1, 1] = unit(4, seed=2)
@@ -118,7 +139,9 @@ def test_order_of_clips_and_of_languages_does_not_matter(clips, languages, seed)
     language_order = torch.randperm(languages, generator=generator)
     for loss in (kcl_loss, one_to_k_loss):
         value = loss(audio, texts, TAU)
-        torch.testing.assert_close(loss(audio[clip_order], texts[clip_order][:, language_order], TAU), value)
+        torch.testing.assert_close(
+            loss(audio[clip_order], texts[clip_order][:, language_order], TAU), value
+        )
     english, other = texts[:, 0], texts[:, -1]
     shuffled = cacl_loss(audio[clip_order], english[clip_order], other[clip_order], TAU)
     torch.testing.assert_close(shuffled, cacl_loss(audio, english, other, TAU))
@@ -134,7 +157,9 @@ def test_relations_between_the_losses(clips, languages, seed):
     assert torch.equal(kcl_loss(audio, texts, TAU), pair_losses(audio, texts, TAU).mean())
     assert torch.equal(kcl_loss(audio, texts[:, :1], TAU), info_nce(audio, english, TAU))
     assert torch.equal(ml_clap_loss(audio, english, TAU), info_nce(audio, english, TAU))
-    torch.testing.assert_close(one_to_k_loss(audio, texts[:, :1], TAU), info_nce(audio, english, TAU))
+    torch.testing.assert_close(
+        one_to_k_loss(audio, texts[:, :1], TAU), info_nce(audio, english, TAU)
+    )
     torch.testing.assert_close(info_nce(audio, english, TAU), info_nce(english, audio, TAU))
     twice_english = (2 * info_nce(audio, english, TAU) + info_nce(english, english, TAU)) / 3
     torch.testing.assert_close(cacl_loss(audio, english, english, TAU), twice_english)
@@ -154,7 +179,9 @@ def test_scale_of_embeddings_is_temperature_and_rotation_is_nothing(scale, clips
 def test_collapsed_embeddings_cost_log_n_and_perfect_ones_nothing():
     same, distinct = torch.ones(6, 1), torch.eye(6)
     assert kcl_loss(same, same[:, None].expand(6, 3, 1), TAU).item() == pytest.approx(math.log(6))
-    assert kcl_loss(distinct, distinct[:, None].expand(6, 3, 6), TAU).item() == pytest.approx(0, abs=1e-5)
+    assert kcl_loss(distinct, distinct[:, None].expand(6, 3, 6), TAU).item() == pytest.approx(
+        0, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
@@ -163,7 +190,9 @@ def test_every_precision_gives_the_value_of_its_inputs_in_float64(dtype):
     loss = kcl_loss(audio, texts, TAU)
     loss.backward()
     assert loss.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
-    torch.testing.assert_close(loss.double(), kcl_loss(audio.double(), texts.double(), TAU), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        loss.double(), kcl_loss(audio.double(), texts.double(), TAU), rtol=1e-5, atol=1e-6
+    )
     assert audio.grad.dtype == dtype and audio.grad.isfinite().all() and audio.grad.abs().sum() > 0
 
 
@@ -172,8 +201,12 @@ def test_autocast_does_not_round_the_similarities():
     outside = kcl_loss(audio, texts, TAU)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(kcl_loss(audio, texts, TAU), outside)
-        rounded = torch.stack([(audio @ text.T).float() for text in texts.unbind(1)]) / TAU  # as autocast would have it
-    naive = ((rounded.logsumexp(1) + rounded.logsumexp(2)) / 2 - rounded.diagonal(dim1=1, dim2=2)).mean()
+        rounded = (
+            torch.stack([(audio @ text.T).float() for text in texts.unbind(1)]) / TAU
+        )  # as autocast would have it
+    naive = (
+        (rounded.logsumexp(1) + rounded.logsumexp(2)) / 2 - rounded.diagonal(dim1=1, dim2=2)
+    ).mean()
     assert 1e-5 < (naive - outside).abs() < 0.1
 
 
@@ -182,7 +215,9 @@ def test_weights_of_cacl_count_its_sides():
     sides = [info_nce(a, b, TAU) for a, b in ((audio, english), (audio, other), (english, other))]
     weighted = cacl_loss(audio, english, other, TAU, weights=(0.5, 0.25, 0.25))
     torch.testing.assert_close(weighted, 0.5 * sides[0] + 0.25 * sides[1] + 0.25 * sides[2])
-    torch.testing.assert_close(cacl_loss(audio, english, other, TAU, weights=(0.0, 1.0, 0.0)), sides[1])
+    torch.testing.assert_close(
+        cacl_loss(audio, english, other, TAU, weights=(0.0, 1.0, 0.0)), sides[1]
+    )
 
 
 def test_functional_transforms_pass_through():

@@ -21,7 +21,9 @@ from small_chapters import chapter, code
 
 def test_table_of_contents_is_read_and_missing_pages_are_named(tmp_path):
     parts = [{"chapters": [{"file": "a", "sections": [{"file": "b"}]}, {"file": "c"}]}]
-    (tmp_path / "_toc.yml").write_text(yaml.safe_dump({"format": "jb-book", "root": "book/preface", "parts": parts}))
+    (tmp_path / "_toc.yml").write_text(
+        yaml.safe_dump({"format": "jb-book", "root": "book/preface", "parts": parts})
+    )
     (tmp_path / "a.md").write_text("# A")
     with pytest.raises(chapters.BuildFailed, match="book/preface, b, c"):
         pages.load_toc(tmp_path)
@@ -52,13 +54,26 @@ def test_the_injected_parameters_are_not_shown_and_figures_have_one_form():
     assert list(notebook.cells[1].outputs[0].data) == ["text/html"]
 
 
-HOSTILE = ["a | b", "<script>alert(1)</script>", "[x](javascript:y)", "`{doc}`", "a\n\n# T", "a\u202eb", "**a** $x$ &"]
+HOSTILE = [
+    "a | b",
+    "<script>alert(1)</script>",
+    "[x](javascript:y)",
+    "`{doc}`",
+    "a\n\n# T",
+    "a\u202eb",
+    "**a** $x$ &",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_sound_cannot_bring_markup_into_the_credits(name):
     table = f"| A | B |\n|---|---|\n| {pages.plain(name)} | b |\n"
-    tokens = MarkdownIt("gfm-like", {"linkify": False}).use(dollarmath_plugin).use(myst_role_plugin).parse(table)
+    tokens = (
+        MarkdownIt("gfm-like", {"linkify": False})
+        .use(dollarmath_plugin)
+        .use(myst_role_plugin)
+        .parse(table)
+    )
     cells = [token for token in tokens if token.type == "inline"]
     assert len(cells) == 4
     kinds = {child.type for child in cells[2].children}
@@ -68,11 +83,19 @@ def test_a_sound_cannot_bring_markup_into_the_credits(name):
 
 
 @pytest.mark.parametrize(
-    "value, shown", [("np.float64(60.5)", "60.5"), ("np.int64(-3)", "-3"), ("2.5", "2.5"), ("'np.f(1)'", "'np.f(1)'")]
+    "value, shown",
+    [
+        ("np.float64(60.5)", "60.5"),
+        ("np.int64(-3)", "-3"),
+        ("2.5", "2.5"),
+        ("'np.f(1)'", "'np.f(1)'"),
+    ],
 )
 def test_glued_numpy_numbers_can_be_formatted(value, shown):
     output = v4.new_output("display_data", data={"application/papermill.record/text/plain": value})
-    notebook = pages.published_chapter(v4.new_notebook(cells=[code("glue('x', x)", outputs=[output])]))
+    notebook = pages.published_chapter(
+        v4.new_notebook(cells=[code("glue('x', x)", outputs=[output])])
+    )
     assert notebook.cells[0].outputs[0].data["application/papermill.record/text/plain"] == shown
 
 
@@ -101,7 +124,10 @@ def test_the_page_of_the_library_starts_with_fifteen_names_that_exist():
         ('<div class="system-message">x</div>', "shows a Sphinx error"),
         ("<script>Plotly.newPlot('x')</script>", "draws with plotly but does not load it"),
         ('<script src="_static/a.js?v=1"></script><a href="https://example.org">x</a>', None),
-        ('<link rel="canonical" href="https://example.org"><img src="data:image/png;base64,aa">', None),
+        (
+            '<link rel="canonical" href="https://example.org"><img src="data:image/png;base64,aa">',
+            None,
+        ),
     ],
 )
 def test_a_site_that_is_not_whole_is_found_out(tmp_path, body, problem):
@@ -119,7 +145,9 @@ def test_a_style_sheet_that_fetches_is_found_out(tmp_path):
     assert list(pages.site_problems(tmp_path, [])) == ["a.css: fetches https://fonts.example/x"]
 
 
-@pytest.mark.parametrize("builder, refused", [("singlehtml", True), ("latex", True), ("html", False)])
+@pytest.mark.parametrize(
+    "builder, refused", [("singlehtml", True), ("latex", True), ("html", False)]
+)
 def test_what_is_no_set_of_pages_names_the_pdf_and_leaves_the_site(tmp_path, builder, refused):
     (tmp_path / pages.BUILT).touch()
     app = types.SimpleNamespace(builder=types.SimpleNamespace(name=builder), outdir=tmp_path)
@@ -139,7 +167,8 @@ def as_rst(lines):
 
 def docutils_messages(lines):
     tree = docutils.core.publish_doctree(
-        "\n".join(lines), settings_overrides={"report_level": 1, "halt_level": 5, "warning_stream": False}
+        "\n".join(lines),
+        settings_overrides={"report_level": 1, "halt_level": 5, "warning_stream": False},
     )
     return [node.astext() for node in tree.findall(docutils.nodes.system_message)]
 
@@ -159,7 +188,9 @@ Back again.
 
 def test_docstrings_are_plain_text_for_sphinx():
     assert docutils_messages(as_rst(DOCSTRING.splitlines())) == []
-    assert docutils_messages(DOCSTRING.splitlines()) != []  # without the translation there are warnings
+    assert (
+        docutils_messages(DOCSTRING.splitlines()) != []
+    )  # without the translation there are warnings
     tree = docutils.core.publish_doctree("\n".join(as_rst(DOCSTRING.splitlines())))
     assert "||w_t|| <= a*b, folder=True and **kwargs; see x_." in tree.astext()
 

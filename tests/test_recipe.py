@@ -1,4 +1,6 @@
-"""Equal settings give equal numbers: what notices a change of them that nobody declared, and that it does notice."""
+"""Equal settings give equal numbers: what notices a change of them that nobody declared, and that
+it does notice.
+"""
 
 import json
 
@@ -6,17 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from atri_lib import evaluation, pooling, recipe, studies
+from atri_lib import evaluation, pooling, recipe
 from atri_lib.data import fingerprints
 from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.schemes import Cacl, Scheme
 from atri_lib.training import TrainConfig, loop
+from studies import registry
 from tests import recipe_values
 from tests.recipe_values import ROWS, STORED, differences
 
-CHANGED = "The numbers have changed: revert, or raise RECIPE (atri_lib/recipe.py), run `python -m tests.recipe_values` \
+CHANGED = (
+    "The numbers have changed: revert, or raise RECIPE (atri_lib/recipe.py), run `python -m tests.recipe_values` \
 and `make experiments`"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +39,10 @@ def expected():
 
 def test_the_stored_values_are_of_this_recipe_and_every_number_says_what_changed(expected):
     assert expected["recipe"] == recipe.RECIPE == max(recipe.CHANGES)
-    assert sorted(recipe.CHANGES) == list(range(1, recipe.RECIPE + 1)) and all(recipe.CHANGES.values())
-    assert set(ROWS) == set(studies.STUDIES) == set(expected["first epochs"])
+    assert sorted(recipe.CHANGES) == list(range(1, recipe.RECIPE + 1)) and all(
+        recipe.CHANGES.values()
+    )
+    assert set(ROWS) == set(registry.STUDIES) == set(expected["first epochs"])
 
 
 def test_schemes_steps_and_ranks_are_those_of_this_recipe(toy, tmp_path, expected):
@@ -78,13 +85,19 @@ PLANTED = {
     "pooling": lambda patch: patch.setattr(
         pooling,
         "equal_parts",
-        lambda patches, parts: torch.nn.functional.adaptive_max_pool1d(patches.transpose(1, 2), parts).transpose(1, 2),
+        lambda patches, parts: torch.nn.functional.adaptive_max_pool1d(
+            patches.transpose(1, 2), parts
+        ).transpose(1, 2),
     ),
-    "a tie in ranks": lambda patch: patch.setattr(evaluation.retrieval, "retrieval_ranks", optimistic),
+    "a tie in ranks": lambda patch: patch.setattr(
+        evaluation.retrieval, "retrieval_ranks", optimistic
+    ),
     "the temperature": lambda patch: patch.setattr(
         recipe_values,
         "build_model",
-        lambda config, data: BUILD_MODEL(config.replace(temperature=1.001 * config.temperature), data),
+        lambda config, data: BUILD_MODEL(
+            config.replace(temperature=1.001 * config.temperature), data
+        ),
     ),
     "the draw of languages": lambda patch: patch.setattr(
         Scheme, "_generator", lambda self, number: np.random.default_rng((self.seed, number))
@@ -102,7 +115,9 @@ def test_a_change_that_is_planted_is_noticed(toy, tmp_path, expected, monkeypatc
 def test_a_key_holds_what_differs_from_the_neutral_settings_and_no_path():
     neutral = TrainConfig().as_dict()
     assert recipe.key_settings(neutral) == {}
-    assert set(neutral) == set(recipe.NEUTRAL) | set(recipe.PATHS)  # a new setting has a neutral value
+    assert set(neutral) == set(recipe.NEUTRAL) | set(
+        recipe.PATHS
+    )  # a new setting has a neutral value
     placed = TrainConfig(data="here", init="there", audio_encoder="ced-tiny=/somewhere", epochs=7)
     assert recipe.key_settings(placed.as_dict()) == {"audio_encoder": "ced-tiny", "epochs": 7}
     assert recipe.key_settings(neutral | {"new": 3}) == {"new": 3}
@@ -111,13 +126,20 @@ def test_a_key_holds_what_differs_from_the_neutral_settings_and_no_path():
 def test_the_books_encoders_are_known_by_what_they_say():
     audio, text = build_encoders("mini")
     known = fingerprints.known_outputs()
-    for encoder, outputs in ((audio, fingerprints.audio_outputs), (text, fingerprints.text_outputs)):
+    for encoder, outputs in (
+        (audio, fingerprints.audio_outputs),
+        (text, fingerprints.text_outputs),
+    ):
         values = outputs(encoder)
         scale = np.sqrt(np.mean(values**2))
-        np.testing.assert_allclose(values, known[encoder.name], atol=fingerprints.TOLERANCE * scale / 10)
+        np.testing.assert_allclose(
+            values, known[encoder.name], atol=fingerprints.TOLERANCE * scale / 10
+        )
     before = fingerprints.text_fingerprint(text)
     with torch.no_grad():
-        text.output.get_parameter(next(name for name, _ in text.output.named_parameters())).mul_(1.02)
+        text.output.get_parameter(next(name for name, _ in text.output.named_parameters())).mul_(
+            1.02
+        )
     assert fingerprints.text_fingerprint(text) != before
 
 

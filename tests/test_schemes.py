@@ -1,4 +1,6 @@
-"""Schemes: closed forms of error, mean and covariance by enumeration; draws that depend on seed and epoch alone."""
+"""Schemes: closed forms of error, mean and covariance by enumeration; draws that depend on seed and
+epoch alone.
+"""
 
 import ast
 import dataclasses
@@ -15,12 +17,21 @@ from hypothesis import strategies as st
 
 import atri_lib
 from atri_lib.losses import cacl_loss, kcl_loss, ml_clap_loss
-from atri_lib.schemes import SCHEMES, SETTINGS, UnknownScheme, clip_order, data_distribution_error, ideal_distribution
+from atri_lib.schemes import (
+    SCHEMES,
+    SETTINGS,
+    UnknownScheme,
+    clip_order,
+    data_distribution_error,
+    ideal_distribution,
+)
 
 
 def scheme_of(name, clips, languages, seed=0, m=2, hold=2):
     m, hold = m if SCHEMES[name].chooses_m else None, hold if name == "hold" else None
-    own = {"block": 1} if name == "block" else {}  # where the clips of a block differ, its clips are independent
+    own = (
+        {"block": 1} if name == "block" else {}
+    )  # where the clips of a block differ, its clips are independent
     return SCHEMES[name](clips=clips, languages=languages, seed=seed, m=m, hold=hold, **own)
 
 
@@ -36,22 +47,40 @@ sizes = {
 @given(data=st.data(), **sizes)
 def test_error_per_epoch_has_its_closed_form(data, clips, languages, seed, epoch):
     m = data.draw(st.integers(1, languages))
-    seen = {"m_of_k": m, "balanced": m, "cacl": 2, "cacl_unbiased": 2, "kcl": languages}  # the others: 1
+    seen = {
+        "m_of_k": m,
+        "balanced": m,
+        "cacl": 2,
+        "cacl_unbiased": 2,
+        "kcl": languages,
+    }  # the others: 1
     for name in SCHEMES:
         realised = scheme_of(name, clips, languages, seed, m).distribution(epoch)
         error = data_distribution_error(ideal_distribution(clips, languages), realised)
-        assert error == pytest.approx(2 * (languages - seen.get(name, 1)) / languages, abs=1e-12), name
+        assert error == pytest.approx(2 * (languages - seen.get(name, 1)) / languages, abs=1e-12), (
+            name
+        )
 
 
 @settings(deadline=None, max_examples=40)
 @given(data=st.data(), **sizes)
-def test_draws_are_distinct_languages_and_their_distribution_counts_them(data, clips, languages, seed, epoch):
+def test_draws_are_distinct_languages_and_their_distribution_counts_them(
+    data, clips, languages, seed, epoch
+):
     m = data.draw(st.integers(1, languages))
     for name in SCHEMES:
         scheme = scheme_of(name, clips, languages, seed, m)
         drawn, realised = scheme.languages(epoch), scheme.distribution(epoch)
-        assert drawn.dtype == np.int64 and realised.dtype == np.float64 and drawn.shape == (clips, scheme.m)
-        weights = [1 / languages, 1 - 1 / languages] if name == "cacl_unbiased" else [1 / scheme.m] * scheme.m
+        assert (
+            drawn.dtype == np.int64
+            and realised.dtype == np.float64
+            and drawn.shape == (clips, scheme.m)
+        )
+        weights = (
+            [1 / languages, 1 - 1 / languages]
+            if name == "cacl_unbiased"
+            else [1 / scheme.m] * scheme.m
+        )
         np.testing.assert_allclose(scheme.weights, weights, atol=1e-15)
         counted = np.zeros((clips, languages))
         for i, row in enumerate(drawn):
@@ -59,29 +88,41 @@ def test_draws_are_distinct_languages_and_their_distribution_counts_them(data, c
             for k, weight in zip(row, weights, strict=True):
                 counted[i, k] += weight
         np.testing.assert_allclose(realised, counted / clips, atol=1e-15)
-        assert realised.sum() == pytest.approx(1) and scheme.mean_distribution().sum() == pytest.approx(1)
+        assert realised.sum() == pytest.approx(
+            1
+        ) and scheme.mean_distribution().sum() == pytest.approx(1)
 
 
 @settings(deadline=None, max_examples=40)
 @given(**sizes)
-def test_latin_visits_every_language_once_in_any_k_consecutive_epochs(clips, languages, seed, epoch):
+def test_latin_visits_every_language_once_in_any_k_consecutive_epochs(
+    clips, languages, seed, epoch
+):
     scheme = scheme_of("latin", clips, languages, seed)
     epochs = range(epoch, epoch + languages)
     average = sum(scheme.distribution(e) for e in epochs) / languages
-    assert data_distribution_error(average, ideal_distribution(clips, languages)) == pytest.approx(0, abs=1e-12)
-    short = sum(scheme.distribution(e) for e in epochs[:-1]) / (languages - 1)  # one epoch short: not ideal
+    assert data_distribution_error(average, ideal_distribution(clips, languages)) == pytest.approx(
+        0, abs=1e-12
+    )
+    short = sum(scheme.distribution(e) for e in epochs[:-1]) / (
+        languages - 1
+    )  # one epoch short: not ideal
     assert data_distribution_error(short, ideal_distribution(clips, languages)) > 0.1
 
 
 @settings(deadline=None, max_examples=60)
 @given(data=st.data(), **sizes)
-def test_balanced_has_no_error_over_a_cycle_and_reshuffles_after_it(data, clips, languages, seed, epoch):
+def test_balanced_has_no_error_over_a_cycle_and_reshuffles_after_it(
+    data, clips, languages, seed, epoch
+):
     m = data.draw(st.integers(1, languages))
     scheme = scheme_of("balanced", clips, languages, seed, m)
     length = languages // gcd(languages, m)
     begin = epoch - epoch % length
     average = sum(scheme.distribution(e) for e in range(begin, begin + length)) / length
-    assert data_distribution_error(average, ideal_distribution(clips, languages)) == pytest.approx(0, abs=1e-12)
+    assert data_distribution_error(average, ideal_distribution(clips, languages)) == pytest.approx(
+        0, abs=1e-12
+    )
     if length > 1:
         short = sum(scheme.distribution(e) for e in range(begin, begin + length - 1)) / (length - 1)
         assert data_distribution_error(short, ideal_distribution(clips, languages)) > 1e-3
@@ -97,7 +138,10 @@ def test_balanced_takes_every_order_equally_often_and_cycles_are_independent():
 @settings(deadline=None, max_examples=30)
 @given(hold=st.integers(1, 9), **sizes)
 def test_hold_keeps_the_draws_of_ml_clap_for_a_block(hold, clips, languages, seed, epoch):
-    held, free = scheme_of("hold", clips, languages, seed, hold=hold), scheme_of("ml_clap", clips, languages, seed)
+    held, free = (
+        scheme_of("hold", clips, languages, seed, hold=hold),
+        scheme_of("ml_clap", clips, languages, seed),
+    )
     assert np.array_equal(held.languages(epoch), free.languages(epoch // hold))
 
 
@@ -126,9 +170,13 @@ def every_history(name, languages, m, epochs, hold):
         length = languages // gcd(languages, m)
         cycles = [[tuple(order[(e * m + j) % languages] for j in range(m)) for e in range(length)]
                   for order in permutations(everyone)]  # fmt: skip
-        histories = [sum(choice, [])[:epochs] for choice in product(cycles, repeat=-(-epochs // length))]
+        histories = [
+            sum(choice, [])[:epochs] for choice in product(cycles, repeat=-(-epochs // length))
+        ]
     else:
-        outcomes = {"m_of_k": subsets, "kcl": [tuple(everyone)], "english": [(0,)]}.get(name, [(k,) for k in everyone])
+        outcomes = {"m_of_k": subsets, "kcl": [tuple(everyone)], "english": [(0,)]}.get(
+            name, [(k,) for k in everyone]
+        )
         outcomes = [(0, k) for k in everyone[1:]] if name.startswith("cacl") else outcomes
         block = hold if name == "hold" else 1
         drawn = product(outcomes, repeat=-(-epochs // block))
@@ -146,9 +194,13 @@ def test_mean_and_covariance_are_those_of_every_history(name, languages, m, epoc
     rows = every_history(name, languages, m, epochs, hold)
     scheme = scheme_of(name, 3, languages, m=m, hold=hold)
     mean = rows.mean(0)
-    np.testing.assert_allclose(mean, np.tile(scheme.mean_distribution()[0] * 3, (epochs, 1)), atol=1e-12)
+    np.testing.assert_allclose(
+        mean, np.tile(scheme.mean_distribution()[0] * 3, (epochs, 1)), atol=1e-12
+    )
     exact = np.einsum("hek,hfl->efkl", rows - mean, rows - mean) / len(rows)
-    np.testing.assert_allclose(scheme.covariance(np.arange(epochs)[:, None], np.arange(epochs)), exact, atol=1e-12)
+    np.testing.assert_allclose(
+        scheme.covariance(np.arange(epochs)[:, None], np.arange(epochs)), exact, atol=1e-12
+    )
     for e, f in product(range(epochs), repeat=2):
         np.testing.assert_allclose(scheme.covariance(e, f), exact[e, f], atol=1e-12)
     # All but CACL and English are unbiased; CACL over two languages has nothing to choose.
@@ -160,13 +212,19 @@ def test_mean_and_covariance_are_those_of_every_history(name, languages, m, epoc
 
 @pytest.mark.parametrize("name", SCHEMES)
 def test_mean_and_covariance_are_those_of_many_clips(name, clips=60_000, languages=5, epochs=5):
-    """Sampled rows, with a case that no enumeration covers: m that does not divide K, blocks of three."""
+    """Sampled rows, with a case that no enumeration covers: m that does not divide K, blocks of
+    three.
+    """
     scheme = scheme_of(name, clips, languages, seed=1, m=3, hold=3)
     rows = np.stack([scheme.distribution(e) for e in range(epochs)]) * clips  # [E, N, K]
-    np.testing.assert_allclose(rows.mean(1), np.tile(scheme.mean_distribution()[0] * clips, (epochs, 1)), atol=0.01)
+    np.testing.assert_allclose(
+        rows.mean(1), np.tile(scheme.mean_distribution()[0] * clips, (epochs, 1)), atol=0.01
+    )
     centred = rows - rows.mean(1, keepdims=True)
     sampled = np.einsum("enk,fnl->efkl", centred, centred) / clips
-    np.testing.assert_allclose(scheme.covariance(np.arange(epochs)[:, None], np.arange(epochs)), sampled, atol=0.006)
+    np.testing.assert_allclose(
+        scheme.covariance(np.arange(epochs)[:, None], np.arange(epochs)), sampled, atol=0.006
+    )
 
 
 def test_draws_of_a_cycle_avoid_each_other_and_those_of_a_block_repeat():
@@ -174,7 +232,10 @@ def test_draws_of_a_cycle_avoid_each_other_and_those_of_a_block_repeat():
         scheme = scheme_of(name, 4, 6, m=2)
         assert (np.diag(scheme.covariance(0, 1)) < 0).all() and scheme.remembers(1)
     hold = scheme_of("hold", 4, 6, hold=3)
-    assert np.array_equal(hold.covariance(0, 2), hold.covariance(1, 1)) and not hold.covariance(2, 3).any()
+    assert (
+        np.array_equal(hold.covariance(0, 2), hold.covariance(1, 1))
+        and not hold.covariance(2, 3).any()
+    )
 
 
 @pytest.mark.parametrize("name", SCHEMES)
@@ -182,7 +243,9 @@ def test_noise_share_is_the_variance_of_a_weighted_mean_of_values(name, language
     scheme = scheme_of(name, 2, languages, m=m)
     values = np.array([3.0, -1.0, 0.5, 2.0])
     variance = (every_history(name, languages, m, 1, 2)[:, 0] @ values).var()
-    assert variance == pytest.approx(scheme.noise_share * (values[scheme.chance].var() if len(scheme.chance) else 0))
+    assert variance == pytest.approx(
+        scheme.noise_share * (values[scheme.chance].var() if len(scheme.chance) else 0)
+    )
     assert variance == pytest.approx(values @ scheme.covariance(0, 0) @ values)
 
 
@@ -198,10 +261,15 @@ def test_a_loss_is_the_weighted_mean_over_the_drawn_texts(name):
         torch.testing.assert_close(scheme.loss(audio, texts, 0.5), expected[name])
     if scheme.together:
         scheme = SCHEMES[name](clips=5, languages=6, text_text=0.0)
-    sides = [weight * ml_clap_loss(audio, texts[:, j], 0.5) for j, weight in enumerate(scheme.weights.tolist())]
+    sides = [
+        weight * ml_clap_loss(audio, texts[:, j], 0.5)
+        for j, weight in enumerate(scheme.weights.tolist())
+    ]
     torch.testing.assert_close(scheme.loss(audio, texts, 0.5), sum(sides))
     if not scheme.together:
-        parts = [scheme.loss(audio, texts[:, j : j + 1], 0.5, slice(j, j + 1)) for j in range(scheme.m)]
+        parts = [
+            scheme.loss(audio, texts[:, j : j + 1], 0.5, slice(j, j + 1)) for j in range(scheme.m)
+        ]
         torch.testing.assert_close(torch.stack(parts), torch.stack(sides))
 
 
@@ -209,13 +277,17 @@ def test_a_loss_is_the_weighted_mean_over_the_drawn_texts(name):
 def test_autocast_does_not_round_a_loss(name):
     generator = torch.Generator().manual_seed(0)
     scheme = scheme_of(name, 5, 6, m=3)
-    audio, texts = torch.randn(5, 4, generator=generator), torch.randn(5, scheme.m, 4, generator=generator)
+    audio, texts = (
+        torch.randn(5, 4, generator=generator),
+        torch.randn(5, scheme.m, 4, generator=generator),
+    )
     outside = scheme.loss(audio, texts, 0.5)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(scheme.loss(audio, texts, 0.5), outside)
 
 
-DRAWS = {  # SHA-256 of the draws of ten epochs: another value, and runs of the same seed are other runs
+# SHA-256 of the draws of ten epochs: another value, and runs of the same seed are other runs
+DRAWS = {
     "ml_clap": "5f705982db944117", "m_of_k": "9affcf1953570130", "latin": "bd171b96266d0620",
     "cacl": "aca5d15a11928ecf", "kcl": "073a6123ceab47fd", "english": "fc19b19971194257",
 }  # fmt: skip
@@ -235,8 +307,15 @@ def test_no_other_file_knows_the_new_schemes_or_asks_for_a_scheme_by_name():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
         assert not strings & {"balanced", "cacl_unbiased"}, path
-        compared = [node for node in ast.walk(tree) if isinstance(node, ast.Compare | ast.MatchValue)]
-        names = {part.value for node in compared for part in ast.walk(node) if isinstance(part, ast.Constant)}
+        compared = [
+            node for node in ast.walk(tree) if isinstance(node, ast.Compare | ast.MatchValue)
+        ]
+        names = {
+            part.value
+            for node in compared
+            for part in ast.walk(node)
+            if isinstance(part, ast.Constant)
+        }
         assert not names & set(SCHEMES), path
 
 
@@ -277,7 +356,10 @@ def test_draws_depend_on_seed_and_epoch_not_on_the_order_of_calls(name):
 @settings(deadline=None, max_examples=30)
 @given(**sizes)
 def test_m_of_k_is_nested_and_runs_from_ml_clap_to_kcl(clips, languages, seed, epoch):
-    by_m = [scheme_of("m_of_k", clips, languages, seed, m).languages(epoch) for m in range(1, languages + 1)]
+    by_m = [
+        scheme_of("m_of_k", clips, languages, seed, m).languages(epoch)
+        for m in range(1, languages + 1)
+    ]
     assert np.array_equal(by_m[0], scheme_of("ml_clap", clips, languages, seed).languages(epoch))
     assert np.array_equal(by_m[-1], scheme_of("kcl", clips, languages, seed).languages(epoch))
     assert np.array_equal(by_m[-1], np.tile(np.arange(languages), (clips, 1)))
@@ -286,15 +368,21 @@ def test_m_of_k_is_nested_and_runs_from_ml_clap_to_kcl(clips, languages, seed, e
 
 
 def test_a_batch_of_block_speaks_one_language_and_batches_differ():
-    drawn = SCHEMES["block"](clips=95, languages=8, seed=4, block=10).languages(3)[clip_order(95, 4, 3), 0]
+    drawn = SCHEMES["block"](clips=95, languages=8, seed=4, block=10).languages(3)[
+        clip_order(95, 4, 3), 0
+    ]
     batches = np.split(drawn, range(10, 95, 10))
     assert [len(set(batch)) for batch in batches] == [1] * 10 and len(set(drawn)) > 2
 
 
 @pytest.mark.parametrize("name", ["cacl", "cacl_unbiased"])
 def test_cacl_with_another_anchor_is_cacl_with_the_languages_renamed(name):
-    plain, moved = (SCHEMES[name](clips=300, languages=4, seed=2, anchor=anchor) for anchor in (1, 3))
-    renamed = np.array([2, 0, 1, 3])  # what was first is the third language now, the others keep their order
+    plain, moved = (
+        SCHEMES[name](clips=300, languages=4, seed=2, anchor=anchor) for anchor in (1, 3)
+    )
+    renamed = np.array(
+        [2, 0, 1, 3]
+    )  # what was first is the third language now, the others keep their order
     assert np.array_equal(moved.languages(5), renamed[plain.languages(5)])
     np.testing.assert_allclose(moved.mean_distribution()[:, renamed], plain.mean_distribution())
     np.testing.assert_allclose(moved.covariance(1, 1)[renamed][:, renamed], plain.covariance(1, 1))
@@ -346,7 +434,10 @@ def test_bad_arguments_say_what_is_wrong(name, arguments, message):
 
 
 def test_an_unknown_scheme_lists_the_known_ones():
-    with pytest.raises(UnknownScheme, match="'clap': use one of ml_clap, m_of_k, latin, balanced, hold, block, cacl,"):
+    with pytest.raises(
+        UnknownScheme,
+        match="'clap': use one of ml_clap, m_of_k, latin, balanced, hold, block, cacl,",
+    ):
         SCHEMES["clap"]
     assert "clap" not in SCHEMES
 

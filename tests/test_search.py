@@ -15,13 +15,20 @@ from atri_lib.search import Index, Searcher, SearchError, index_folder, index_se
 from atri_lib.training import Run, TrainConfig, fit
 from conftest import toy_data
 
-INDEX = Index(("a", "b", "c", "d"), np.array([[0, 1], [1, 0], [0.6, 0.8], [1, 0]], np.float32), "weights")
+INDEX = Index(
+    ("a", "b", "c", "d"), np.array([[0, 1], [1, 0], [0.6, 0.8], [1, 0]], np.float32), "weights"
+)
 
 
 def test_the_nearest_come_first_and_equal_ones_keep_their_order():
     found = INDEX.nearest(np.array([1, 0], np.float32), 3)
     assert found == [("b", 1.0), ("d", 1.0), ("c", pytest.approx(0.6))]
-    assert [name for name, _ in INDEX.nearest(np.array([0, 1], np.float32), 9)] == ["a", "c", "b", "d"]
+    assert [name for name, _ in INDEX.nearest(np.array([0, 1], np.float32), 9)] == [
+        "a",
+        "c",
+        "b",
+        "d",
+    ]
 
 
 def test_an_index_is_read_as_it_was_written(tmp_path):
@@ -92,7 +99,9 @@ class Reader(torch.nn.Module):
     dim = 10
 
     def embed(self, sentences, language):
-        return torch.tensor([[sentence.count(letter) for letter in "abcdefghio"] for sentence in sentences]).float()
+        return torch.tensor(
+            [[sentence.count(letter) for letter in "abcdefghio"] for sentence in sentences]
+        ).float()
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +118,9 @@ def searcher(run, monkeypatch):
 
 @pytest.fixture
 def sounds(tmp_path):
-    """Three sounds of different length and loudness, one in a folder of its own, and what macOS leaves beside them."""
+    """Three sounds of different length and loudness, one in a folder of its own, and what macOS
+    leaves beside them.
+    """
     (tmp_path / "more").mkdir()
     noise = np.random.default_rng(0).normal(size=16000)
     for i, name in enumerate(("b.wav", "a.flac", "more/c.WAV")):
@@ -131,7 +142,11 @@ def test_sounds_and_sentences_become_unit_vectors_of_the_runs_space(searcher, ru
 
 def test_a_folder_is_searched_by_the_same_numbers_as_each_sound(searcher, sounds):
     index, broken = index_folder(searcher, sounds)
-    assert broken == [] and index.names == ("a.flac", "b.wav", "more/c.WAV") and index.weights == searcher.weights
+    assert (
+        broken == []
+        and index.names == ("a.flac", "b.wav", "more/c.WAV")
+        and index.weights == searcher.weights
+    )
     query = searcher.embed_texts(["a big dog"], "eng")[0]
     found = dict(index.nearest(query, 9))
     for name in index.names:
@@ -140,7 +155,9 @@ def test_a_folder_is_searched_by_the_same_numbers_as_each_sound(searcher, sounds
     assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
-def test_every_format_that_can_be_read_is_indexed_and_what_was_skipped_is_named(searcher, sounds, capsys):
+def test_every_format_that_can_be_read_is_indexed_and_what_was_skipped_is_named(
+    searcher, sounds, capsys
+):
     noise = np.random.default_rng(0).normal(size=24000) / 10
     for name, options in {
         "d.aiff": {},
@@ -159,18 +176,24 @@ def test_every_format_that_can_be_read_is_indexed_and_what_was_skipped_is_named(
     index, broken = index_folder(searcher, sounds)
     read = ("a.flac", "b.wav", "d.aiff", "e.opus", "f.oga", "g.mp3", "h.au", "i.caf", "more/c.WAV")
     assert index.names == read and not broken
-    assert "6 sounds are skipped, their format cannot be read: 0.m4a, 1.m4a" in (err := capsys.readouterr().err)
+    assert "6 sounds are skipped, their format cannot be read: 0.m4a, 1.m4a" in (
+        err := capsys.readouterr().err
+    )
     assert "4.m4a and 1 more; convert them to WAV" in err and "notes" not in err
     (sounds / "m4a").mkdir()
     (sounds / "0.m4a").rename(sounds / "m4a" / "0.m4a")
-    with pytest.raises(SearchError, match=r"no audio files .*; 1 sound is skipped, .*: 0\.m4a; convert"):
+    with pytest.raises(
+        SearchError, match=r"no audio files .*; 1 sound is skipped, .*: 0\.m4a; convert"
+    ):
         index_folder(searcher, sounds / "m4a")
 
 
 def test_sentences_are_found_by_a_sound(searcher):
     index = index_sentences(searcher, ["a dog", " ", "a bird "], "eng")
     assert index.names == ("a dog", "a bird")
-    np.testing.assert_allclose(index.embeddings, searcher.embed_texts(["a dog", "a bird"], "eng"), rtol=1e-5)
+    np.testing.assert_allclose(
+        index.embeddings, searcher.embed_texts(["a dog", "a bird"], "eng"), rtol=1e-5
+    )
     with pytest.raises(SearchError, match="no captions"):
         index_sentences(searcher, [" "], "eng")
 
@@ -190,7 +213,9 @@ def test_the_broken_sounds_of_a_folder_are_listed_and_the_others_indexed(searche
     shutil.copy(sounds / "b.wav", odd)
     index, broken = index_folder(searcher, sounds)
     assert index.names == ("a.flac", "b.wav", "more/c.WAV") and len(index.embeddings) == 3
-    assert [line.partition(": ")[0] for line in broken] == [f"{sounds}/{n}" for n in ("d.wav", "e.mp3", r"f\udcff.wav")]
+    assert [line.partition(": ")[0] for line in broken] == [
+        f"{sounds}/{n}" for n in ("d.wav", "e.mp3", r"f\udcff.wav")
+    ]
     assert all(line.count("wav: ") + line.count("mp3: ") == 1 for line in broken)
     with pytest.raises(
         SearchError, match=r"^3 of 6 files cannot be read: .*d\.wav: .*e\.mp3: .*not UTF-8; rename"
@@ -213,7 +238,9 @@ class Translator(Reader):
         return super().embed(sentences, language) + (language == "fra") * torch.arange(10)
 
 
-def test_a_text_encoder_that_reads_the_language_is_told_from_one_that_does_not(run, searcher, monkeypatch):
+def test_a_text_encoder_that_reads_the_language_is_told_from_one_that_does_not(
+    run, searcher, monkeypatch
+):
     assert not searcher.reads_language("a dog")
     monkeypatch.setattr("atri_lib.search.build_encoders", lambda *names: (Ear(), Translator()))
     assert Searcher(run).reads_language("a dog")
@@ -229,8 +256,16 @@ def test_an_assumed_language_is_said_once_where_it_matters(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a dog\na bird\n")))
     queries = tmp_path_factory.mktemp("queries") / "queries.txt"
     queries.write_text("a dog\na bird\n")
-    question = {"typed": ["--queries", "-"], "file": ["--queries", str(queries)], "text": ["a dog"]}[asked]
-    assert main(["search", "--run", str(run.path), "--folder", str(sounds), *question, *language]) == 0
+    question = {
+        "typed": ["--queries", "-"],
+        "file": ["--queries", str(queries)],
+        "text": ["a dog"],
+    }[asked]
+    assert (
+        main(["search", "--run", str(run.path), "--folder", str(sounds), *question, *language]) == 0
+    )
     out, err = capsys.readouterr()
-    assert err.count("eng is assumed; --language CODE names another") == (encoder is Translator and not language)
+    assert err.count("eng is assumed; --language CODE names another") == (
+        encoder is Translator and not language
+    )
     assert out.count("a.flac") == (1 if asked == "text" else 2)

@@ -45,7 +45,9 @@ def test_a_relative_target_stays_where_it_was_meant(tmp_path, monkeypatch):
     with atomic_path("new/file.txt") as partial:
         partial.write_text("text")
         os.chdir("elsewhere")
-    assert (tmp_path / "new/file.txt").read_text() == "text" and not list((tmp_path / "elsewhere").iterdir())
+    assert (tmp_path / "new/file.txt").read_text() == "text" and not list(
+        (tmp_path / "elsewhere").iterdir()
+    )
 
 
 CODE = """
@@ -104,13 +106,17 @@ def test_any_code_changes_its_hash(old, new):
     assert CODE.count(old) == 1 and hashed(CODE) != hashed(CODE.replace(old, new))
 
 
-def test_the_cache_may_be_named_from_home_and_what_cannot_be_made_is_explained(tmp_path, monkeypatch):
+def test_the_cache_may_be_named_from_home_and_what_cannot_be_made_is_explained(
+    tmp_path, monkeypatch
+):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ATRI_CACHE", "~/sounds")
     assert cache_dir("runs") == tmp_path / "sounds" / "runs" and not pathlib.Path("~").exists()
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(OSError, match="file/cache: the cache cannot be made there .* set ATRI_CACHE"):
+    with pytest.raises(
+        OSError, match="file/cache: the cache cannot be made there .* set ATRI_CACHE"
+    ):
         cache_dir()
     monkeypatch.delenv("ATRI_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
@@ -186,7 +192,9 @@ def out_of_room(path):
 
 
 def safetensors_out_of_room(path):  # its own words, without errno
-    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    raise SafetensorError(
+        "Error while serializing: I/O error: No space left on device (os error 28)"
+    )
 
 
 def silently_out_of_room(path):  # as numpy says it
@@ -199,7 +207,9 @@ def test_a_full_disk_is_named_and_what_was_there_stays(write, tmp_path, monkeypa
         monkeypatch.setattr("shutil.disk_usage", lambda path: types.SimpleNamespace(free=4096))
     (tmp_path / "kept").write_text("old")
     for name, said in {"kept": "what was there is untouched", "new": "nothing was written"}.items():
-        with pytest.raises(DiskFull, match=f"{name}: the disk is full, {said}; free some .*ATRI_CACHE"):
+        with pytest.raises(
+            DiskFull, match=f"{name}: the disk is full, {said}; free some .*ATRI_CACHE"
+        ):
             with atomic_path(tmp_path / name) as partial:
                 write(partial)
     assert (tmp_path / "kept").read_text() == "old"
@@ -297,7 +307,9 @@ def test_what_is_not_ours_is_left_alone(way, tmp_path):
 
 
 def killed_at_move(number: int, work) -> None:
-    """Do some work in a child process that is killed before the number-th move of a file or folder."""
+    """Do some work in a child process that is killed before the number-th move of a file or
+    folder.
+    """
     child = os.fork()
     if not child:
         moves, move = iter(range(number)), os.replace
@@ -363,7 +375,12 @@ def test_a_name_as_long_as_names_may_be_is_written(tmp_path):
 
 
 def test_a_run_folder_without_anything_to_go_on_from_is_removed(tmp_path):
-    folders = {"empty": [], "begun": ["checkpoint.safetensors"], "done": ["metrics.json"], "not ours": []}
+    folders = {
+        "empty": [],
+        "begun": ["checkpoint.safetensors"],
+        "done": ["metrics.json"],
+        "not ours": [],
+    }
     for name, files in folders.items():
         (tmp_path / "runs" / name).mkdir(parents=True)
         for file in ["config.json", *files]:

@@ -1,10 +1,11 @@
-"""What the pages can do: folded code, verdicts, bar charts, languages, sounds, links, and how little they weigh."""
+"""What the pages can do: folded code, verdicts, bar charts, languages, sounds, links, and how
+little they weigh.
+"""
 
 import base64
 import io
 import json
-import os
-import shlex
+import pathlib
 import subprocess
 import sys
 import types
@@ -22,7 +23,7 @@ from nbformat import v4
 from PIL import Image
 from small_chapters import ROOT, code
 
-from atri_lib import viz
+from book import viz
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,9 @@ def test_code_is_folded_where_it_does_not_teach(source, tags, folded):
 
 
 def test_verdicts_become_ticks_and_crosses_and_other_text_stays():
-    listed = BeautifulSoup(cells.verdicts("a < b & c: True\nit holds: at m = 1: False\n"), "html.parser")
+    listed = BeautifulSoup(
+        cells.verdicts("a < b & c: True\nit holds: at m = 1: False\n"), "html.parser"
+    )
     said = [one.get_text() for one in listed.select("li")]
     assert said == ["✓holds: a < b & c", "✗does not hold: it holds: at m = 1"]
     assert [one["class"] for one in listed.select("li")] == [["yes"], ["no"]]
@@ -60,7 +63,9 @@ def test_verdicts_become_ticks_and_crosses_and_other_text_stays():
 
 def test_a_chapter_is_arranged_without_touching_what_it_says():
     outputs = [v4.new_output("stream", name="stdout", text="less: True\n")]
-    notebook = v4.new_notebook(cells=[code("print('less:', a < b)", outputs=outputs), v4.new_markdown_cell("prose")])
+    notebook = v4.new_notebook(
+        cells=[code("print('less:', a < b)", outputs=outputs), v4.new_markdown_cell("prose")]
+    )
     first, second = cells.arranged(notebook).cells
     assert first.metadata.tags == ["hide-input"] and first.source == "print('less:', a < b)"
     assert "atri-verdicts" in first.outputs[0].data["text/html"]
@@ -69,7 +74,9 @@ def test_a_chapter_is_arranged_without_touching_what_it_says():
 
 
 def figure(*traces, **layout):
-    return viz.interactive(go.Figure(list(traces), layout), "What it shows.")._repr_mimebundle_()["text/html"]
+    return viz.interactive(go.Figure(list(traces), layout), "What it shows.")._repr_mimebundle_()[
+        "text/html"
+    ]
 
 
 def shown(page):
@@ -79,7 +86,10 @@ def shown(page):
 
 def test_grouped_bars_are_drawn_by_the_page():
     values = {"</script>": [1.5, 2], "two": [3, 4]}
-    bars = [go.Bar(x=["a", "b"], y=np.array(y), name=name, marker_color="red") for name, y in values.items()]
+    bars = [
+        go.Bar(x=["a", "b"], y=np.array(y), name=name, marker_color="red")
+        for name, y in values.items()
+    ]
     box, data = shown(cells.bars(figure(*bars, yaxis_title="R@1")))
     assert box["aria-label"] == "What it shows."
     assert [one["y"] for one in data["series"]] == [[1.5, 2.0], [3.0, 4.0]]
@@ -87,8 +97,14 @@ def test_grouped_bars_are_drawn_by_the_page():
 
 
 def test_a_slider_keeps_its_steps_and_values():
-    more = {"customdata": np.array([0.1, 0.2]), "hovertemplate": "cosine %{customdata}<br>probability %{y}"}
-    bars = [go.Bar(x=[0, 1], y=[value, 1 - value], marker_color=["#111", "#222"], **more) for value in (0.5, 0.25)]
+    more = {
+        "customdata": np.array([0.1, 0.2]),
+        "hovertemplate": "cosine %{customdata}<br>probability %{y}",
+    }
+    bars = [
+        go.Bar(x=[0, 1], y=[value, 1 - value], marker_color=["#111", "#222"], **more)
+        for value in (0.5, 0.25)
+    ]
     steps = [{"label": label, "method": "update", "args": [{}]} for label in ("low", "high")]
     slider = {"active": 1, "steps": steps, "currentvalue": {"prefix": "t "}}
     _, data = shown(cells.bars(figure(*bars, sliders=[slider])))
@@ -169,7 +185,9 @@ def test_a_page_says_what_it_is_about():
 
 def test_edit_and_launch_links_wait_for_an_address():
     for url in ("", "https://github.com/a/b"):
-        config = types.SimpleNamespace(html_theme_options={"repository_url": url, "launch_buttons": {"thebe": False}})
+        config = types.SimpleNamespace(
+            html_theme_options={"repository_url": url, "launch_buttons": {"thebe": False}}
+        )
         website.buttons(None, config)
         assert bool(config.html_theme_options.get("use_edit_page_button")) == bool(url)
         assert ("binderhub_url" in config.html_theme_options["launch_buttons"]) == bool(url)
@@ -186,7 +204,9 @@ def test_edit_and_launch_links_wait_for_an_address():
 )
 def test_colab_is_offered_for_a_copy_on_github_only(repository, address):
     buttons = website.header_buttons("notebooks/01_x", "../", repository)
-    links = [one["url"] for group in buttons for one in group["buttons"] if one["label"] == "take-colab"]
+    links = [
+        one["url"] for group in buttons for one in group["buttons"] if one["label"] == "take-colab"
+    ]
     assert links == ([f"https://colab.research.google.com/{address}"] if address else [])
 
 
@@ -199,17 +219,21 @@ def test_a_chapter_for_colab_installs_the_library_at_the_commit_of_the_page(tmp_
     notebook = colab.with_installation(before, ROOT, ROOT.as_uri(), colab.commit(ROOT))
     nbformat.validate(notebook)
     assert [cell.source for cell in notebook.cells[1:]] == ["from atri_lib import training"]
-    needed, library = [line.removeprefix("%pip ") for line in notebook.cells[0].source.splitlines()[1:]]
-    assert {"torch", "myst-nb"} <= set(needed.split())
-    command = [sys.executable, "-m", "pip", "--quiet", *shlex.split(library), "--no-build-isolation"]
-    subprocess.run([*command, "--target", tmp_path], check=True)
-    report = "import atri_lib; print(atri_lib.__file__)"
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-c", report]
-    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert found.stdout.startswith(str(tmp_path))
-    committed = subprocess.run(["git", "-C", ROOT, "show", "HEAD:atri_lib/cost.py"], capture_output=True, check=True)
-    assert (tmp_path / "atri_lib" / "cost.py").read_bytes() == committed.stdout
+    _, needed, fetched, found = notebook.cells[0].source.splitlines()
+    assert needed.startswith("%pip install") and {"torch", "myst-nb"} <= set(needed.split())
+    subprocess.run(fetched.removeprefix("!"), shell=True, cwd=tmp_path, check=True)
+    report = f"{found}\nimport atri_lib, studies.results, book.viz\nprint(atri_lib.__file__)"
+    ran = subprocess.run(
+        [sys.executable, "-c", report], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (
+        pathlib.Path(tmp_path, ran.stdout.strip())
+        == tmp_path / colab.COPY / "atri_lib" / "__init__.py"
+    ), ran.stderr
+    committed = subprocess.run(
+        ["git", "-C", ROOT, "show", "HEAD:atri_lib/losses.py"], capture_output=True, check=True
+    )
+    assert (tmp_path / colab.COPY / "atri_lib" / "losses.py").read_bytes() == committed.stdout
 
 
 def test_the_whole_book_is_one_page_with_links_of_its_own(tmp_path):
@@ -233,7 +257,9 @@ def test_the_printed_book_asks_for_what_is_missing(tmp_path, monkeypatch):
 
 def test_a_player_in_a_session_is_named_too(monkeypatch):
     monkeypatch.setenv("ATRI_PLAYERS", "1")
-    page = BeautifulSoup(viz.player(np.ones(8000, dtype="float32"), "a dog")._repr_html_(), "html.parser")
+    page = BeautifulSoup(
+        viz.player(np.ones(8000, dtype="float32"), "a dog")._repr_html_(), "html.parser"
+    )
     assert page.audio["aria-label"] == "a dog, 0.5 s"
     assert base64.b64decode(page.audio["src"].split(",")[1])[:4] == b"OggS"
 
@@ -242,10 +268,15 @@ def test_panels_side_by_side_keep_their_size_on_a_phone():
     def picture(width, height):
         stream = io.BytesIO()
         Image.new("RGB", (width, height)).save(stream, "PNG")
-        return v4.new_output("display_data", {"image/png": base64.b64encode(stream.getvalue()).decode()})
+        return v4.new_output(
+            "display_data", {"image/png": base64.b64encode(stream.getvalue()).decode()}
+        )
 
     pictures = [code("plt.show()", outputs=[picture(*size)]) for size in ((900, 400), (400, 400))]
     wide, square = cells.arranged(v4.new_notebook(cells=pictures)).cells
-    assert wide.metadata["mystnb"]["image"]["classes"] == "atri-panels" and "mystnb" not in square.metadata
+    assert (
+        wide.metadata["mystnb"]["image"]["classes"] == "atri-panels"
+        and "mystnb" not in square.metadata
+    )
     body = website.improved('<figure><img class="atri-panels" src="a.png"/></figure>', None, "")
     assert BeautifulSoup(body, "html.parser").select_one("figure > div.atri-scroll > img")

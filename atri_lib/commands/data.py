@@ -14,7 +14,7 @@ def _scenes_options(parser: argparse.ArgumentParser) -> None:
         type=path,
         required=True,
         metavar="FOLDER",
-        help="folder to write (audio and manifest.jsonl)"
+        help="folder to write (audio and manifest.jsonl)",
     )
     for split, count in SCENE_COUNTS.items():
         about = f"number of {split} scenes (%(default)s)"

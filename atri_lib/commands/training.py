@@ -74,7 +74,7 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=filled,
         metavar="MANIFEST",
-        help="manifest whose test split is scored instead of the run's"
+        help="manifest whose test split is scored instead of the run's",
     )
 
 

@@ -12,9 +12,14 @@ BOOK = RecordedBank.name  # the origin of the data behind every figure of the bo
 
 @functools.cache
 def default_bank() -> Bank:
-    """The recordings, fetched if need be; where they cannot be had, synthetic sounds and one notice on stderr."""
+    """The recordings, fetched if need be; where they cannot be had, synthetic sounds and one notice
+    on stderr.
+    """
     try:
         return RecordedBank()
     except SoundsUnavailable as reason:
-        print(f"Notice: {reason}\nContinuing with synthetic sounds instead of recordings.", file=sys.stderr)
+        print(
+            f"Notice: {reason}\nContinuing with synthetic sounds instead of recordings.",
+            file=sys.stderr,
+        )
         return SyntheticBank()

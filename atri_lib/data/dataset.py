@@ -20,7 +20,8 @@ class MissingLanguage(ValueError):
 
 
 class Dataset(Protocol):
-    """ids: one per clip; captions: per clip {language code: sentences}, equally many in each of `languages`.
+    """ids: one per clip; captions: per clip {language code: sentences}, equally many in each of
+    `languages`.
 
     languages: those of all captions, in the library's order; all eight unless a dataset has fewer.
     checksum: changes with captions and sound; origin: the bank of sounds or the folder that they
@@ -83,7 +84,9 @@ def text_fault(text: str) -> str | None:
 def captions_fault(
     captions: Mapping[str, tuple[str, ...]], languages: Sequence[str] = CODES
 ) -> str | None:
-    """What is wrong with a clip's captions, naming the language, or None; `languages` must be there."""
+    """What is wrong with a clip's captions, naming the language, or None; `languages` must be
+    there.
+    """
     if unknown := [code for code in captions if code not in CODES]:
         return f"unknown language code {unknown[0]!r}: use {', '.join(CODES)} (ISO 639-3)"
     if lacking := [code for code in languages if not captions.get(code)]:

@@ -19,7 +19,9 @@ from atri_lib.pooling import encode_parts
 from atri_lib.progress import progress
 from atri_lib.recipe import RECIPE
 
-LOADERS = min(8, os.cpu_count() or 1)  # threads that decode or render sounds while the encoder computes
+LOADERS = min(
+    8, os.cpu_count() or 1
+)  # threads that decode or render sounds while the encoder computes
 MOST_SAMPLES = 2**24  # of a batch: 17 minutes
 SETTLED = 2 * 10**9  # nanoseconds after which a change of a file shows in its times for certain
 
@@ -28,26 +30,40 @@ class FeatureError(ValueError):
     """A cached feature file that does not fit its description."""
 
 
-def audio_features(dataset: Dataset, encoder: nn.Module, parts: int, key: str = "", batch_size: int = 32) -> np.ndarray:
-    """What a frozen audio encoder makes of a dataset's clips: float32 [N, parts, F], from the cache if it was there.
+def audio_features(
+    dataset: Dataset, encoder: nn.Module, parts: int, key: str = "", batch_size: int = 32
+) -> np.ndarray:
+    """What a frozen audio encoder makes of a dataset's clips: float32 [N, parts, F], from the cache
+    if it was there.
 
-    The cache's key is RECIPE, the dataset's checksum, `parts` and the encoder's fingerprint (key: where it is known
-    already). The patches are pooled as in a model with an open tower, so both give the projections the same. The number
-    of threads is not in the key, and with another one torch adds in another order: values then differ by up to 1e-5.
+    The cache's key is RECIPE, the dataset's checksum, `parts` and the encoder's fingerprint (key:
+    where it is known already). The patches are pooled as in a model with an open tower, so both
+    give the projections the same. The number of threads is not in the key, and with another one
+    torch adds in another order: values then differ by up to 1e-5.
     """
-    key = storage.checksum("audio", RECIPE, dataset.checksum, key or audio_fingerprint(encoder), parts)
-    return _load_or_compute(key, (len(dataset), parts), lambda: _encode_audio(dataset, encoder, parts, batch_size))
+    key = storage.checksum(
+        "audio", RECIPE, dataset.checksum, key or audio_fingerprint(encoder), parts
+    )
+    return _load_or_compute(
+        key, (len(dataset), parts), lambda: _encode_audio(dataset, encoder, parts, batch_size)
+    )
 
 
 def text_features(dataset: Dataset, encoder: nn.Module, key: str = "") -> np.ndarray:
-    """The same of its captions under a frozen text encoder: float32 [K, M, D], in its languages, English first."""
+    """The same of its captions under a frozen text encoder: float32 [K, M, D], in its languages,
+    English first.
+    """
     languages = list(dataset.languages)
-    key = storage.checksum("text", RECIPE, dataset.checksum, key or text_fingerprint(encoder), languages)
+    key = storage.checksum(
+        "text", RECIPE, dataset.checksum, key or text_fingerprint(encoder), languages
+    )
     return _load_or_compute(key, (len(languages),), lambda: _encode_text(dataset, encoder))
 
 
 def load_ahead(dataset: Dataset, indices: Iterable[int]) -> Iterator[np.ndarray]:
-    """The clips of a dataset in the order given; a few are decoded in threads before they are taken."""
+    """The clips of a dataset in the order given; a few are decoded in threads before they are
+    taken.
+    """
     with ThreadPoolExecutor(LOADERS) as pool:
         coming: deque = deque()
         for index in indices:
@@ -60,16 +76,25 @@ def load_ahead(dataset: Dataset, indices: Iterable[int]) -> Iterator[np.ndarray]
 
 @torch.no_grad()
 def encode_clips(clips: Sequence[np.ndarray], encoder: nn.Module, parts: int) -> np.ndarray:
-    """Patch features of waveforms of any lengths, averaged in equal parts of each clip: float32 [N, parts, F]."""
+    """Patch features of waveforms of any lengths, averaged in equal parts of each clip: float32 [N,
+    parts, F].
+    """
     encoder.eval()
     device = next((parameter.device for parameter in encoder.parameters()), "cpu")
-    return encode_parts(encoder, [torch.from_numpy(clip).to(device) for clip in clips], parts).float().cpu().numpy()
+    return (
+        encode_parts(encoder, [torch.from_numpy(clip).to(device) for clip in clips], parts)
+        .float()
+        .cpu()
+        .numpy()
+    )
 
 
 def _encode_audio(dataset: Dataset, encoder: nn.Module, parts: int, batch_size: int) -> np.ndarray:
     rows: list[np.ndarray] = []
     batch: list[np.ndarray] = []
-    for clip in progress(load_ahead(dataset, range(len(dataset))), "audio features", total=len(dataset), unit="clip"):
+    for clip in progress(
+        load_ahead(dataset, range(len(dataset))), "audio features", total=len(dataset), unit="clip"
+    ):
         if batch and (len(batch) == batch_size or sum(map(len, batch)) + len(clip) > MOST_SAMPLES):
             rows.append(encode_clips(batch, encoder, parts))
             batch = []
@@ -79,11 +104,15 @@ def _encode_audio(dataset: Dataset, encoder: nn.Module, parts: int, batch_size: 
 
 @torch.no_grad()
 def _encode_text(dataset: Dataset, encoder: nn.Module) -> np.ndarray:
-    rows: list[Tensor] = [encoder.embed(dataset.sentences(code), language=code) for code in dataset.languages]
+    rows: list[Tensor] = [
+        encoder.embed(dataset.sentences(code), language=code) for code in dataset.languages
+    ]
     return torch.stack(rows).float().cpu().numpy()
 
 
-def _load_or_compute(key: str, leading: tuple[int, ...], compute: Callable[[], np.ndarray]) -> np.ndarray:
+def _load_or_compute(
+    key: str, leading: tuple[int, ...], compute: Callable[[], np.ndarray]
+) -> np.ndarray:
     folder = storage.cache_dir("features") / key
     try:
         values = read_array(folder)
@@ -95,15 +124,18 @@ def _load_or_compute(key: str, leading: tuple[int, ...], compute: Callable[[], n
     with storage.atomic_path(folder, folder=True, replace=True) as partial:
         np.save(partial / "values.npy", values, allow_pickle=False)
         about = {"shape": list(values.shape), "dtype": values.dtype.str}
-        storage.write_json(partial / "about.json", about | {"sha256": storage.sha256_file(partial / "values.npy")})
+        storage.write_json(
+            partial / "about.json", about | {"sha256": storage.sha256_file(partial / "values.npy")}
+        )
     return read_array(folder)
 
 
 def read_array(folder: pathlib.Path) -> np.ndarray:
-    """Memory-map a cached array (a page is copied when it is written to) after checking it against about.json.
+    """Memory-map a cached array (a page is copied when it is written to) after checking it against
+    about.json.
 
-    Its SHA-256 is taken once for every state of the file, which size and times on disk tell apart. Raises FeatureError
-    when file and description do not fit, OSError when they are not there.
+    Its SHA-256 is taken once for every state of the file, which size and times on disk tell apart.
+    Raises FeatureError when file and description do not fit, OSError when they are not there.
     """
     path, note = folder / "values.npy", folder / "about.json"
     try:
@@ -114,9 +146,13 @@ def read_array(folder: pathlib.Path) -> np.ndarray:
         values = np.load(path, mmap_mode="c", allow_pickle=False) if whole else np.empty(0)
         whole = whole and [list(values.shape), values.dtype.str] == [about["shape"], about["dtype"]]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise FeatureError(f"{note}: unreadable ({error}); delete {folder} to compute it again") from error
+        raise FeatureError(
+            f"{note}: unreadable ({error}); delete {folder} to compute it again"
+        ) from error
     if not whole:
-        raise FeatureError(f"{path}: content does not match its checksum; delete {folder} to compute it again")
+        raise FeatureError(
+            f"{path}: content does not match its checksum; delete {folder} to compute it again"
+        )
     if not known and time.time_ns() - status.st_ctime_ns > SETTLED:
         with contextlib.suppress(OSError):  # a cache that cannot be written to is hashed every time
             storage.write_json(note, about | {"checked": state})

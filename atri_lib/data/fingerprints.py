@@ -1,4 +1,6 @@
-"""Who an encoder is, told by what it says of a few fixed inputs: noticed whatever changed it, weights or code."""
+"""Who an encoder is, told by what it says of a few fixed inputs: noticed whatever changed it,
+weights or code.
+"""
 
 import functools
 import json
@@ -12,9 +14,12 @@ from atri_lib import storage
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.pooling import encode_parts
 
-KNOWN = pathlib.Path(__file__).with_name("known_outputs.json")  # name -> PROBED sums of the book's encoders
+KNOWN = pathlib.Path(__file__).with_name(
+    "known_outputs.json"
+)  # name -> PROBED sums of the book's encoders
 PROBED = 128  # sums over parts of an encoder's outputs, which hold every one of them
-TOLERANCE = 2e-3  # of their root mean square: processors round differently by 1e-5, a changed encoder by far more
+# of their root mean square: processors round differently by 1e-5, a changed encoder by far more
+TOLERANCE = 2e-3
 GRID = 0.02  # the same for an encoder that KNOWN does not hold: its outputs are rounded to this
 PARTS = 3
 SENTENCES = {
@@ -42,8 +47,9 @@ def text_fingerprint(encoder: nn.Module) -> str:
 def fingerprint_of(name: str, values: np.ndarray, declared: str = "") -> str:
     """The fingerprint of an encoder with this name and these outputs.
 
-    Outputs within TOLERANCE of the known ones give exactly the fingerprint of these, on every processor. declared: what
-    an encoder that is not known says of itself (a checksum of its weights); it counts beside the rounded outputs.
+    Outputs within TOLERANCE of the known ones give exactly the fingerprint of these, on every
+    processor. declared: what an encoder that is not known says of itself (a checksum of its
+    weights); it counts beside the rounded outputs.
     """
     scale = float(np.sqrt(np.mean(np.square(values)))) or 1.0
     known = np.asarray(known_outputs().get(name, ()))
@@ -60,7 +66,9 @@ def audio_outputs(encoder: nn.Module) -> np.ndarray:
     training = encoder.training
     encoder.eval()
     try:
-        outputs = encode_parts(encoder, [torch.from_numpy(s).to(device) for s in probe_sounds()], PARTS)
+        outputs = encode_parts(
+            encoder, [torch.from_numpy(s).to(device) for s in probe_sounds()], PARTS
+        )
     finally:
         encoder.train(training)
     return _mixed(outputs.float().cpu().numpy())
@@ -80,7 +88,9 @@ def known_outputs() -> dict[str, list[float]]:
 
 
 def probe_sounds() -> list[np.ndarray]:
-    """A rising tone in noise, three seconds, and bursts of noise, two: float32 [samples] at 16 kHz."""
+    """A rising tone in noise, three seconds, and bursts of noise, two: float32 [samples] at 16
+    kHz.
+    """
     long, short = (np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE for seconds in (3, 2))
     rising = 0.4 * np.sin(2 * np.pi * (200 * long + 600 * long**2)) + 0.1 * _noise(len(long))
     bursts = 0.5 * _noise(len(short)) * np.sin(2 * np.pi * 3 * short) ** 8
@@ -88,7 +98,9 @@ def probe_sounds() -> list[np.ndarray]:
 
 
 def _noise(count: int) -> np.ndarray:
-    """Numbers in [-1, 1) that look random and are the same everywhere (a generator of Lehmer's, as whole numbers)."""
+    """Numbers in [-1, 1) that look random and are the same everywhere (a generator of Lehmer's, as
+    whole numbers).
+    """
     values = np.empty(count, np.int64)
     state = 1
     for index in range(count):

@@ -20,7 +20,8 @@ from atri_lib.languages import CODES
 from atri_lib.progress import progress
 from atri_lib.terminal import notice, plain
 
-# raise it when the same files are decoded to other samples: features of the old ones are not used again
+# raise it when the same files are decoded to other samples: features of the old ones are not used
+# again
 FORMAT = 1
 _SHOWN = 10  # faults listed in one error
 _FEWER = (
@@ -215,7 +216,8 @@ def free_folder(given: str | os.PathLike) -> pathlib.Path:
 
 
 def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> pathlib.Path:
-    """Write datasets as a folder with manifest.jsonl and 16-bit FLAC files, and return the path of the manifest.
+    """Write datasets as a folder with manifest.jsonl and 16-bit FLAC files, and return the path of
+    the manifest.
 
     The folder appears when it is complete, where a link points if it is one, with the permissions
     of an empty folder that was there; what a killed writer of the same folder left beside it is

@@ -7,7 +7,8 @@ FORBIDDEN = '/\\:*?"<>|'  # separators, and what Windows does not take
 
 
 def safe_name(text: str) -> str:
-    """A file name, without suffix, that stays in its folder: the text itself where it is one already.
+    """A file name, without suffix, that stays in its folder: the text itself where it is one
+    already.
 
     Separators, control characters and a leading dot become "_", a long text is cut; what was
     changed so ends in eight digits of its checksum, and different texts get different names.

@@ -1,9 +1,10 @@
 """How a scene is said in each of the eight languages.
 
-A template has the sounds' noun phrases at {0}, {1}, {2}, unchanged, with their indefinite article where the language
-has one. So no German template asks for another case than the nominative, and no French, Spanish or Catalan one puts a
-preposition before them, with which the article could contract. Every layout has three phrasings per language; phrasing
-j of one language is the translation of phrasing j of the others.
+A template has the sounds' noun phrases at {0}, {1}, {2}, unchanged, with their indefinite article
+where the language has one. So no German template asks for another case than the nominative, and no
+French, Spanish or Catalan one puts a preposition before them, with which the article could
+contract. Every layout has three phrasings per language; phrasing j of one language is the
+translation of phrasing j of the others.
 """
 
 import json
@@ -19,12 +20,15 @@ FAR, NEAR = TEMPLATES.pop("far"), TEMPLATES.pop("near")  # language -> what is s
 PHRASINGS = 3
 
 
-def caption(layout: str, names: Sequence[str], far: Sequence[bool], phrasing: int, code: str) -> str:
+def caption(
+    layout: str, names: Sequence[str], far: Sequence[bool], phrasing: int, code: str
+) -> str:
     """One sentence about a scene.
 
-    layout: "single", "repeated", "sequence" or "together"; names: noun phrases in the language `code`, in the order
-    of the scene; far: which of them are in the distance. Distance is always said; nearness where a scene has both, so
-    that "a dog nearby, then a horn in the distance" is told from two distant sounds. Raises UnknownLanguage.
+    layout: "single", "repeated", "sequence" or "together"; names: noun phrases in the language
+    `code`, in the order of the scene; far: which of them are in the distance. Distance is always
+    said; nearness where a scene has both, so that "a dog nearby, then a horn in the distance" is
+    told from two distant sounds. Raises UnknownLanguage.
     """
     language(code)
     key = f"sequence{len(names)}" if layout == "sequence" else layout

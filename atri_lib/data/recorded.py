@@ -1,4 +1,6 @@
-"""Recordings of the Tux Paint stamps (Debian package tuxpaint-stamps-default, GPL-2.0-or-later) as a sound bank."""
+"""Recordings of the Tux Paint stamps (Debian package tuxpaint-stamps-default, GPL-2.0-or-later) as
+a sound bank.
+"""
 
 import contextlib
 import json
@@ -14,7 +16,7 @@ import numpy as np
 from atri_lib import audio
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound
 from atri_lib.data.sounds import Sound, SoundsUnavailable, bank_checksum, levelled, trimmed
-from atri_lib.data.stamps import find_stamps, is_effect
+from atri_lib.data.tux_paint import find_stamps, is_effect
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.progress import progress
 from atri_lib.recipe import RECIPE
@@ -28,34 +30,51 @@ BOOK = pathlib.Path(__file__).with_name("tuxpaint_sounds.json")  # checksums of 
 class RecordedBank:
     """The stamps' sound effects under their native captions in eight languages.
 
-    folder: a `stamps` folder; None looks for the installed package, then the cache, then fetches the package.
-    corrections: per sound id {"why": ..., code: name, ...} or {"why": ..., "drop": true}; None: tuxpaint_names.json.
-    left_out: why each sound that is not in `sounds` was left out. Where the sounds are not the book's, name says so and
-    a notice on stderr names the files. Raises SoundsUnavailable, UnreadableSound.
+    folder: a `stamps` folder; None looks for the installed package, then the cache, then fetches
+    the package. corrections: per sound id {"why": ..., code: name, ...} or {"why": ..., "drop":
+    true}; None: tuxpaint_names.json. left_out: why each sound that is not in `sounds` was left out.
+    Where the sounds are not the book's, name says so and a notice on stderr names the files. Raises
+    SoundsUnavailable, UnreadableSound.
     """
 
     name = "tuxpaint"
 
-    def __init__(self, folder: str | os.PathLike | None = None, corrections: Mapping[str, Mapping] | None = None):
+    def __init__(
+        self,
+        folder: str | os.PathLike | None = None,
+        corrections: Mapping[str, Mapping] | None = None,
+    ):
         self.folder = find_stamps() if folder is None else pathlib.Path(folder)
-        corrected = json.loads(CORRECTIONS.read_text(encoding="utf-8")) if corrections is None else corrections
+        corrected = (
+            json.loads(CORRECTIONS.read_text(encoding="utf-8"))
+            if corrections is None
+            else corrections
+        )
         self.left_out: dict[str, str] = {}
         chosen: dict[pathlib.Path, dict[str, str]] = {}
-        for path in sorted(p for p in self.folder.rglob("*.ogg") if is_effect(p.relative_to(self.folder))):
+        for path in sorted(
+            p for p in self.folder.rglob("*.ogg") if is_effect(p.relative_to(self.folder))
+        ):
             correction = corrected.get(path.stem, {})
             names = sound_names(path.with_suffix(".txt"), correction)
             if correction.get("drop"):
                 self.left_out[path.stem] = correction["why"]
             elif missing := [code for code in CODES if not names.get(code)]:
                 self.left_out[path.stem] = f"no caption in {', '.join(missing)}"
-            elif taken := [names[code] for code in CODES if any(names[code] == n[code] for n in chosen.values())]:
+            elif taken := [
+                names[code]
+                for code in CODES
+                if any(names[code] == n[code] for n in chosen.values())
+            ]:
                 self.left_out[path.stem] = f"another sound has the name {taken[0]!r}"
             else:
                 chosen[path] = names
         waveforms = decoded(list(chosen))
         self.left_out |= {path.stem: "silent" for path in chosen if not waveforms[path].size}
         self.sounds = tuple(
-            Sound(path.stem, waveforms[path], names, path.relative_to(self.folder).as_posix(), LICENCE)
+            Sound(
+                path.stem, waveforms[path], names, path.relative_to(self.folder).as_posix(), LICENCE
+            )
             for path, names in chosen.items()
             if waveforms[path].size
         )
@@ -74,54 +93,79 @@ class RecordedBank:
             )
 
     def unlike_the_book(self) -> list[str]:
-        """Files that are missing, that are altered (or the caption beside them), and that the book does not use."""
+        """Files that are missing, that are altered (or the caption beside them), and that the book
+        does not use.
+        """
         book, own = json.loads(BOOK.read_text(encoding="utf-8")), self.file_sums()
         said = {True: "is missing", False: "is altered"}
         faults = [f"{name} {said[name not in own]}" for name in book if own.get(name) != book[name]]
         return faults + [f"{name} is new" for name in own if name not in book]
 
     def file_sums(self) -> dict[str, str]:
-        """Checksum of every sound's file and names, by its path: what BOOK holds for the book's recordings."""
-        return {s.source: checksum((self.folder / s.source).read_bytes(), s.names) for s in self.sounds}
+        """Checksum of every sound's file and names, by its path: what BOOK holds for the book's
+        recordings.
+        """
+        return {
+            s.source: checksum((self.folder / s.source).read_bytes(), s.names) for s in self.sounds
+        }
 
 
 def sound_names(caption_file: pathlib.Path, correction: Mapping) -> dict[str, str]:
-    """Noun phrases per language code from NAME.txt (line 1 English, then `<locale>.utf8=<caption>`), corrected.
+    """Noun phrases per language code from NAME.txt (line 1 English, then
+    `<locale>.utf8=<caption>`), corrected.
 
     Languages without a caption are absent; a caption file that does not exist counts as empty.
     """
-    lines = caption_file.read_text(encoding="utf-8-sig", errors="replace").splitlines() if caption_file.exists() else []
+    lines = (
+        caption_file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        if caption_file.exists()
+        else []
+    )
     captions = {"en.utf8": lines[0] if lines else ""}
     captions |= dict(line.split("=", 1) for line in lines[1:] if "=" in line)
-    found = {lang.code: noun_phrase(captions.get(f"{lang.locale}.utf8", ""), lang.code) for lang in LANGUAGES}
+    found = {
+        lang.code: noun_phrase(captions.get(f"{lang.locale}.utf8", ""), lang.code)
+        for lang in LANGUAGES
+    }
     found |= {code: correction[code] for code in CODES if code in correction}
     return {code: name for code, name in found.items() if name}
 
 
 def noun_phrase(caption: str, code: str) -> str:
-    """A native caption as it reads inside a sentence: "Ein bunter Hahn." -> "ein bunter Hahn", "一只企鹅。" -> "企鹅".
+    """A native caption as it reads inside a sentence: "Ein bunter Hahn." -> "ein bunter Hahn",
+    "一只企鹅。" -> "企鹅".
 
-    Drops what is in parentheses and final punctuation; Japanese and Chinese lose spaces, Chinese its classifier;
-    the first letter is lowered, in German only that of an article.
+    Drops what is in parentheses and final punctuation; Japanese and Chinese lose spaces, Chinese
+    its classifier; the first letter is lowered, in German only that of an article.
     """
     text = re.sub(r"[(（].*?[)）]", "", caption)
     text = " ".join(text.split()).strip(" .,;!。．！")
     if code in ("jpn", "zho"):
-        return re.sub("^一[只个道]", "", text.replace(" ", "")) if code == "zho" else text.replace(" ", "")
+        return (
+            re.sub("^一[只个道]", "", text.replace(" ", ""))
+            if code == "zho"
+            else text.replace(" ", "")
+        )
     if code == "deu" and not re.match(r"(Ein|Eine|Der|Die|Das)\b", text):
         return text
     return text[:1].lower() + text[1:]
 
 
 def decoded(paths: list[pathlib.Path]) -> dict[pathlib.Path, np.ndarray]:
-    """The waveforms of audio files as in Sound (silence: empty), from the cache if these bytes were decoded before."""
+    """The waveforms of audio files as in Sound (silence: empty), from the cache if these bytes were
+    decoded before.
+    """
     key = checksum(*(path.read_bytes() for path in paths), RECIPE)
     cached = cache_dir("tuxpaint") / f"decoded-{key}.npz"
-    with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged
+    with contextlib.suppress(
+        OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile
+    ):  # absent or damaged
         with np.load(cached, allow_pickle=False) as arrays:
             samples, ends, written = arrays["samples"], arrays["ends"], str(arrays["checksum"])
         if written == checksum(samples, ends):
-            return dict(zip(paths, np.split(samples.astype(np.float32) / 2**15, ends[:-1]), strict=True))
+            return dict(
+                zip(paths, np.split(samples.astype(np.float32) / 2**15, ends[:-1]), strict=True)
+            )
     waveforms = {path: decode(path) for path in progress(paths, "decoding the recordings")}
     samples = np.round(np.concatenate([*waveforms.values(), np.zeros(0)]) * 2**15).astype(np.int16)
     ends = np.cumsum([w.size for w in waveforms.values()], dtype=np.int64)
@@ -131,14 +175,20 @@ def decoded(paths: list[pathlib.Path]) -> dict[pathlib.Path, np.ndarray]:
 
 
 def decode(path: pathlib.Path) -> np.ndarray:
-    """One audio file as mono 16 kHz, without rumble below 60 Hz, trimmed and levelled. Raises UnreadableSound."""
+    """One audio file as mono 16 kHz, without rumble below 60 Hz, trimmed and levelled. Raises
+    UnreadableSound.
+    """
     import torch  # here: a decoded bank loads in a fraction of their import time
     from torchaudio import functional
 
     try:
-        mono = torch.from_numpy(audio.mono_16k(*audio.read_mono(path, "float64")))  # equal bytes on every CPU
+        mono = torch.from_numpy(
+            audio.mono_16k(*audio.read_mono(path, "float64"))
+        )  # equal bytes on every CPU
     except UnreadableSound as reason:
-        raise UnreadableSound(f"{reason}, or remove the stamps folder it is in to have it fetched again") from None
+        raise UnreadableSound(
+            f"{reason}, or remove the stamps folder it is in to have it fetched again"
+        ) from None
     if not mono.numel():
         return np.zeros(0, np.float32)
     mono /= mono.abs().max().clamp(1.0)  # the filter clips what exceeds 1

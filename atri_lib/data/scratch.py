@@ -1,6 +1,8 @@
-"""Other recordings: the sounds of Scratch 1.4 (Debian package `scratch`, CC BY-SA 3.0), a folder as a user would bring.
+"""Other recordings: the sounds of Scratch 1.4 (Debian package `scratch`, CC BY-SA 3.0), a folder as
+a user would bring.
 
-They share no recording with the book's. The names in eight languages are this project's own, not a native speaker's.
+They share no recording with the book's. The names in eight languages are this project's own, not a
+native speaker's.
 """
 
 import json
@@ -13,13 +15,16 @@ from atri_lib.data.scenes import make_scenes
 from atri_lib.data.sounds import Sound, SoundsUnavailable, bank_checksum
 from atri_lib.storage import cache_dir, checksum
 
-NAMES = pathlib.Path(__file__).with_name("scratch_names.json")  # path below Media/Sounds -> code -> noun phrase
+NAMES = pathlib.Path(__file__).with_name(
+    "scratch_names.json"
+)  # path below Media/Sounds -> code -> noun phrase
 MEDIA = "usr/share/scratch/Media/Sounds"
 LICENCE = "CC-BY-SA-3.0"
 
 
 class ScratchBank:
-    """The sounds in NAMES, from Media/Sounds of the installed package, or unpacked into the cache's scratch.
+    """The sounds in NAMES, from Media/Sounds of the installed package, or unpacked into the cache's
+    scratch.
 
     Raises SoundsUnavailable, which says how to get them, and UnreadableSound.
     """
@@ -29,7 +34,9 @@ class ScratchBank:
     def __init__(self) -> None:
         names = json.loads(NAMES.read_text(encoding="utf-8"))
         places = (pathlib.Path("/", MEDIA), cache_dir("scratch") / MEDIA)
-        folder = next((place for place in places if all((place / name).is_file() for name in names)), None)
+        folder = next(
+            (place for place in places if all((place / name).is_file() for name in names)), None
+        )
         if folder is None:
             raise SoundsUnavailable(
                 f"the sounds of Scratch 1.4 are not there: `apt-get download scratch`, then `dpkg-deb -x scratch_*.deb "
@@ -37,12 +44,16 @@ class ScratchBank:
             )
         waveforms = decoded([folder / name for name in names]).values()
         named = zip(names.items(), waveforms, strict=True)
-        self.sounds = tuple(Sound(id, wave, said, f"Media/Sounds/{id}", LICENCE) for (id, said), wave in named)
+        self.sounds = tuple(
+            Sound(id, wave, said, f"Media/Sounds/{id}", LICENCE) for (id, said), wave in named
+        )
         self.checksum = bank_checksum(self.sounds)
 
 
 def scratch_manifest(scenes: tuple[int, int, int] = (800, 100, 300), seed: int = 0) -> pathlib.Path:
-    """The manifest of scenes of these sounds, written once to the cache with their audio. Raises SoundsUnavailable."""
+    """The manifest of scenes of these sounds, written once to the cache with their audio. Raises
+    SoundsUnavailable.
+    """
     bank = ScratchBank()
     folder = cache_dir("scratch") / f"scenes-{checksum(bank.checksum, list(scenes), seed)}"
     if not folder.is_dir():

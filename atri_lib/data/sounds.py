@@ -21,9 +21,10 @@ class SoundsUnavailable(RuntimeError):
 class Sound:
     """One sound and what it is called.
 
-    waveform: float32 [samples], 16 kHz mono, |x| <= 0.95, rounded to 16 bits. names: per ISO 639-3 code a singular noun
-    phrase for use inside a sentence, with its article where the language has one ("a frog", "une grenouille",
-    "ein Frosch" in the nominative, "カエル", "青蛙"); no two sounds of a bank share a name in any language.
+    waveform: float32 [samples], 16 kHz mono, |x| <= 0.95, rounded to 16 bits. names: per ISO 639-3
+    code a singular noun phrase for use inside a sentence, with its article where the language has
+    one ("a frog", "une grenouille", "ein Frosch" in the nominative, "カエル", "青蛙"); no two sounds of
+    a bank share a name in any language.
     """
 
     id: str
@@ -47,7 +48,9 @@ def bank_checksum(sounds: tuple[Sound, ...]) -> str:
 
 
 def trimmed(waveform: np.ndarray, below: float = 40.0) -> np.ndarray:
-    """Cut leading and trailing 20 ms frames that are `below` dB under the loudest one; silence comes back empty."""
+    """Cut leading and trailing 20 ms frames that are `below` dB under the loudest one; silence
+    comes back empty.
+    """
     padded = np.pad(waveform, (0, -len(waveform) % _FRAME))
     energy = np.square(padded, dtype=np.float64).reshape(-1, _FRAME).mean(axis=1)  # [frames]
     if not energy.size or energy.max() < 1e-8:
@@ -57,9 +60,11 @@ def trimmed(waveform: np.ndarray, below: float = 40.0) -> np.ndarray:
 
 
 def levelled(waveform: np.ndarray) -> np.ndarray:
-    """Scale the loudest 0.4 s to an RMS of 0.1 (less where the peak would pass 0.95), with 2 ms fades at the ends.
+    """Scale the loudest 0.4 s to an RMS of 0.1 (less where the peak would pass 0.95), with 2 ms
+    fades at the ends.
 
-    float [samples] -> float32 [samples], rounded to 16 bits so that last-bit differences between machines vanish.
+    float [samples] -> float32 [samples], rounded to 16 bits so that last-bit differences between
+    machines vanish.
     """
     window = min(len(waveform), SAMPLE_RATE * 2 // 5)
     total = np.cumsum(np.square(np.concatenate([[0.0], waveform]), dtype=np.float64))

@@ -1,4 +1,6 @@
-"""A bank of procedurally generated sounds: no download, for tests and where recordings cannot be had."""
+"""A bank of procedurally generated sounds: no download, for tests and where recordings cannot be
+had.
+"""
 
 import json
 import pathlib
@@ -13,7 +15,9 @@ NAMES = pathlib.Path(__file__).with_name("synthetic_names.json")
 
 
 class SyntheticBank:
-    """29 sounds of 0.8 to 2 s, a function of the seed alone (pitches, rates and noise vary by about 10 %)."""
+    """29 sounds of 0.8 to 2 s, a function of the seed alone (pitches, rates and noise vary by about
+    10 %).
+    """
 
     def __init__(self, seed: int = 0):
         names = json.loads(NAMES.read_text(encoding="utf-8"))
@@ -21,7 +25,9 @@ class SyntheticBank:
         self.sounds = tuple(
             Sound(
                 id=name,
-                waveform=levelled(formula(Draw(np.random.default_rng([seed, *name.encode()]), seconds))),
+                waveform=levelled(
+                    formula(Draw(np.random.default_rng([seed, *name.encode()]), seconds))
+                ),
                 names=names[name],
                 source=f"{__name__}.{name}",
                 licence="Apache-2.0",
@@ -32,7 +38,9 @@ class SyntheticBank:
 
 
 class Draw:
-    """What a formula is made of. t: time in seconds [samples]; f: a frequency in Hz, one or [samples]."""
+    """What a formula is made of. t: time in seconds [samples]; f: a frequency in Hz, one or
+    [samples].
+    """
 
     def __init__(self, rng: np.random.Generator, seconds: float) -> None:
         self.rng = rng
@@ -48,11 +56,18 @@ class Draw:
     def tone(self, f: float | np.ndarray, harmonics: tuple[float, ...] = (1.0,)) -> np.ndarray:
         """Sum of amplitude * sin(multiple * phase), the phase integrating f."""
         phase = 2 * np.pi * np.cumsum(np.broadcast_to(f, self.t.shape)) / SAMPLE_RATE
-        return sum(amplitude * np.sin(multiple * phase) for multiple, amplitude in enumerate(harmonics, 1))
+        return sum(
+            amplitude * np.sin(multiple * phase) for multiple, amplitude in enumerate(harmonics, 1)
+        )
 
     def struck(self, f: float, partials: dict[float, float]) -> np.ndarray:
-        """Partials, multiple of f -> decay in 1/s, each dying away from t = 0; the body of bells."""
-        return sum(self.sine(multiple * f) * np.exp(-decay * self.t) for multiple, decay in partials.items())
+        """Partials, multiple of f -> decay in 1/s, each dying away from t = 0; the body of
+        bells.
+        """
+        return sum(
+            self.sine(multiple * f) * np.exp(-decay * self.t)
+            for multiple, decay in partials.items()
+        )
 
     def noise(self, low: float, high: float) -> np.ndarray:
         """Unit-variance noise with Gaussian flanks around the band low..high Hz."""

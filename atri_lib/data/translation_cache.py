@@ -1,4 +1,6 @@
-"""What was translated before: a file of lines that several programs share and that a kill does not harm."""
+"""What was translated before: a file of lines that several programs share and that a kill does not
+harm.
+"""
 
 import contextlib
 import json
@@ -15,11 +17,13 @@ FIELDS = (*SETTINGS, "language", "sentence", "text", "truncated")
 
 
 class TranslationCache(dict):
-    """(model, beams, max_tokens, source, language, sentence) -> (text, truncated): all that was translated before.
+    """(model, beams, max_tokens, source, language, sentence) -> (text, truncated): all that was
+    translated before.
 
-    The JSONL file behind it only grows, and several processes may share it. Each line carries a checksum. A kill loses
-    at most the batch in work: a line that is cut short or altered is skipped when reading, and translated again.
-    Raises OSError for a pipe, a folder or a link that leads to itself.
+    The JSONL file behind it only grows, and several processes may share it. Each line carries a
+    checksum. A kill loses at most the batch in work: a line that is cut short or altered is skipped
+    when reading, and translated again. Raises OSError for a pipe, a folder or a link that leads to
+    itself.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -33,7 +37,9 @@ class TranslationCache(dict):
         except FileNotFoundError:
             return
         for line in content.splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            with contextlib.suppress(
+                ValueError, KeyError, TypeError, AttributeError, RecursionError
+            ):
                 record = json.loads(line)
                 if record.pop("checksum") == storage.checksum(record):
                     self._keep(record)
@@ -45,7 +51,9 @@ class TranslationCache(dict):
         self[tuple(key)] = (text, truncated)
 
     def add(self, records: Sequence[dict]) -> None:
-        """Append a batch of records with the keys FIELDS and make sure it is on disk. Raises DiskFull."""
+        """Append a batch of records with the keys FIELDS and make sure it is on disk. Raises
+        DiskFull.
+        """
         sealed = [record | {"checksum": storage.checksum(record)} for record in records]
         lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in sealed).encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +69,9 @@ class TranslationCache(dict):
             self._keep(record)
 
     def written(self) -> dict[tuple, set[tuple[str, str, str]]]:
-        """Settings -> all (language, sentence, text) that were made with them, without space around texts."""
+        """Settings -> all (language, sentence, text) that were made with them, without space around
+        texts.
+        """
         made: dict[tuple, set[tuple[str, str, str]]] = {}
         for (*settings, language, sentence), (text, _) in self.items():
             made.setdefault(tuple(settings), set()).add((language, sentence.strip(), text.strip()))

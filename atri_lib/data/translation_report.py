@@ -15,19 +15,22 @@ CJK = "\u3040-\u30ff\u3400-\u9fff"  # before these no space follows a full stop
 SENTENCE_END = re.compile(rf"(?<!\d)[.!?…]+[{CLOSING}]*(?=\s|$|[{CJK}])|[。！？．｡]+")
 KANA = {"HIRAGANA", "KATAKANA"}
 HAN = {"CJK", "IDEOGRAPHIC"}  # also the sign that repeats one
-SCRIPTS = {"jpn": KANA | HAN, "zho": HAN}  # of the letters in a language; the others are written in Latin
+SCRIPTS = {
+    "jpn": KANA | HAN,
+    "zho": HAN,
+}  # of the letters in a language; the others are written in Latin
 LONG = 5  # letters from which on Japanese is expected to have a kana among them
 
 
 def report(translations: Mapping[str, Sequence]) -> pd.DataFrame:
     """What looks wrong among translations: columns language, problem, sentence, text.
 
-    translations: language code -> entries with .sentence, .text and .truncated. problem: "empty" (also where nothing
-    can be seen); "untranslated"
-    (equals the sentence); "truncated" (the model ran into its token limit); "repeated" (a stretch of text four times in
-    a row, and not so in the sentence); "shorter by a sentence" (fewer sentences than were given); "wrong script" (most
-    letters are not of the language's script, Japanese without kana, Chinese with them). A distinct pair is listed
-    once per problem.
+    translations: language code -> entries with .sentence, .text and .truncated. problem: "empty"
+    (also where nothing can be seen); "untranslated" (equals the sentence); "truncated" (the model
+    ran into its token limit); "repeated" (a stretch of text four times in a row, and not so in the
+    sentence); "shorter by a sentence" (fewer sentences than were given); "wrong script" (most
+    letters are not of the language's script, Japanese without kana, Chinese with them). A distinct
+    pair is listed once per problem.
     """
     rows = {}
     for code, entries in translations.items():
@@ -39,21 +42,30 @@ def report(translations: Mapping[str, Sequence]) -> pd.DataFrame:
                 "untranslated": text.casefold() == sentence.casefold(),
                 "truncated": entry.truncated,
                 "repeated": bool(LOOP.search(text)) and not LOOP.search(sentence),
-                "shorter by a sentence": not empty and count_sentences(text) < count_sentences(sentence),
+                "shorter by a sentence": not empty
+                and count_sentences(text) < count_sentences(sentence),
                 "wrong script": not empty and wrong_script(text, code),
             }
-            rows |= {(code, problem, sentence, text): None for problem, found in problems.items() if found}
+            rows |= {
+                (code, problem, sentence, text): None
+                for problem, found in problems.items()
+                if found
+            }
     return pd.DataFrame(list(rows), columns=["language", "problem", "sentence", "text"])
 
 
 def count_sentences(text: str) -> int:
-    """How many parts of a text that hold a letter or digit are ended by a full stop or its like, or by its end."""
+    """How many parts of a text that hold a letter or digit are ended by a full stop or its like, or
+    by its end.
+    """
     return sum(any(map(str.isalnum, part)) for part in SENTENCE_END.split(text))
 
 
 def wrong_script(text: str, code: str) -> bool:
     """Whether a text cannot be in a language, judged by the scripts of its letters."""
-    scripts = [_script(letter) for letter in unicodedata.normalize("NFKC", text) if letter.isalpha()]
+    scripts = [
+        _script(letter) for letter in unicodedata.normalize("NFKC", text) if letter.isalpha()
+    ]
     if not scripts:
         return False
     expected = SCRIPTS.get(code, {"LATIN"})
@@ -67,5 +79,7 @@ def wrong_script(text: str, code: str) -> bool:
 
 @functools.cache
 def _script(letter: str) -> str:
-    """How the Unicode name of a letter begins: LATIN, CJK, HIRAGANA, KATAKANA-HIRAGANA (the long vowel), ..."""
+    """How the Unicode name of a letter begins: LATIN, CJK, HIRAGANA, KATAKANA-HIRAGANA (the long
+    vowel), ...
+    """
     return re.split("[ -]", unicodedata.name(letter, "?"))[0]

@@ -1,4 +1,6 @@
-"""Tables of text that people bring or correct: CSV files, read with the line of whatever is wrong in them."""
+"""Tables of text that people bring or correct: CSV files, read with the line of whatever is wrong
+in them.
+"""
 
 import codecs
 import csv
@@ -11,7 +13,8 @@ from collections.abc import Sequence
 from atri_lib import storage
 from atri_lib.data.dataset import text_fault
 
-# how a cell begins that a spreadsheet executes (Japanese ones also by wide signs), or one made harmless
+# how a cell begins that a spreadsheet executes (Japanese ones also by wide signs), or one made
+# harmless
 FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 SHOWN = 200  # characters of a header in a message
 
@@ -23,11 +26,12 @@ class CsvError(ValueError):
 def csv_rows(
     path: str | os.PathLike, columns: Sequence[str], filled: Sequence[str] = ()
 ) -> list[tuple[int, dict[str, str]]]:
-    """(line number, row) of a UTF-8 CSV file with a header that has at least `columns`; cells are stripped.
+    """(line number, row) of a UTF-8 CSV file with a header that has at least `columns`; cells are
+    stripped.
 
-    Raises CsvError, beginning with file:line, for a missing column or one that comes twice, a row of another length,
-    a cell that is too long, an empty one of a column in `filled`, or text that is not UTF-8; FileNotFoundError when
-    there is no such file, OSError for what is no regular file.
+    Raises CsvError, beginning with file:line, for a missing column or one that comes twice, a row
+    of another length, a cell that is too long, an empty one of a column in `filled`, or text that
+    is not UTF-8; FileNotFoundError when there is no such file, OSError for what is no regular file.
     """
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     rows: list[tuple[int, dict[str, str]]] = []
@@ -56,17 +60,23 @@ def _text(path: str | os.PathLike) -> str:
     content = storage.regular(path).read_bytes().removeprefix(codecs.BOM_UTF8)
     if b"\0" in content:
         line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        raise CsvError(f"{path}:{line}: holds the character NUL, as UTF-16 does; save the table as UTF-8")
+        raise CsvError(
+            f"{path}:{line}: holds the character NUL, as UTF-16 does; save the table as UTF-8"
+        )
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise CsvError(f"{path}:{line}: not UTF-8 text ({error.reason}); save the table as UTF-8") from error
+        raise CsvError(
+            f"{path}:{line}: not UTF-8 text ({error.reason}); save the table as UTF-8"
+        ) from error
 
 
 def _check_header(path: str | os.PathLike, header: list[str], columns: Sequence[str]) -> None:
     if doubled := [name for name, count in Counter(header).items() if count > 1]:
-        raise CsvError(f"{path}:1: two columns are called {doubled[0][:SHOWN]!r}; rename or remove one")
+        raise CsvError(
+            f"{path}:1: two columns are called {doubled[0][:SHOWN]!r}; rename or remove one"
+        )
     if lacking := [name for name in columns if name not in header]:
         found = ", ".join(header)[:SHOWN] or "nothing"
         advice = "; separate the columns by commas" if re.search("[;\t|]", found) else ""

@@ -1,10 +1,14 @@
-"""Encoders of sound and of sentences, and the two towers in one space. A name is imported when it is asked for."""
+"""Encoders of sound and of sentences, and the two towers in one space. A name is imported when it
+is asked for.
+"""
 
 __all__ = ["CED", "E5", "DualEncoder", "MultilingualUSE", "SonarText", "YAMNet"]
 
 
 def __getattr__(name: str) -> type:
-    """The class of that name: `import atri_lib.encoders` alone loads neither torch nor transformers."""
+    """The class of that name: `import atri_lib.encoders` alone loads neither torch nor
+    transformers.
+    """
     match name:
         case "CED":
             from atri_lib.encoders.ced import CED as found

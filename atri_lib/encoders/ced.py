@@ -1,7 +1,8 @@
 """CED: a vision transformer over mel patches, distilled from an ensemble of AudioSet taggers.
 
-Source: Dinkel et al., "CED: Consistent ensemble distillation for audio tagging", 2023 (arXiv 2308.11957). Parameters
-carry the names of the published checkpoints; see `published_keys` for the few that differ.
+Source: Dinkel et al., "CED: Consistent ensemble distillation for audio tagging", 2023 (arXiv
+2308.11957). Parameters carry the names of the published checkpoints; see `published_keys` for the
+few that differ.
 """
 
 import os
@@ -27,7 +28,9 @@ TOGETHER = 32  # chunks that pass the blocks at once, or one of each clip of a l
 
 
 class LogMel(nn.Module):
-    """Waveforms [N, S] -> decibels [N, 64, 1 + S // 160], each clip floored 120 dB below its own maximum."""
+    """Waveforms [N, S] -> decibels [N, 64, 1 + S // 160], each clip floored 120 dB below its own
+    maximum.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,35 +39,58 @@ class LogMel(nn.Module):
         self.register_buffer("mels", mels, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        with torch.autocast(waveform.device.type, enabled=False):  # a Fourier transform needs full precision
+        with torch.autocast(
+            waveform.device.type, enabled=False
+        ):  # a Fourier transform needs full precision
             edge = (FFT // 2, FFT // 2)
-            wide = nn.functional.pad(waveform.to(self.window.dtype)[:, None], edge, mode="reflect")[:, 0]
+            wide = nn.functional.pad(waveform.to(self.window.dtype)[:, None], edge, mode="reflect")[
+                :, 0
+            ]
             starts = range(0, 1 + waveform.shape[1] // HOP, STRETCH)
             parts = [wide[:, start * HOP : (start + STRETCH - 1) * HOP + FFT] for start in starts]
-            # The channel axis makes the floor a clip's own; without it the loudest clip of a batch would set it.
-            energy = torch.cat([self._energy(part) for part in parts], -1)[:, None]  # [N, 1, mels, frames]
+            # The channel axis makes the floor a clip's own; without it the loudest clip of a batch
+            # would set it.
+            energy = torch.cat([self._energy(part) for part in parts], -1)[
+                :, None
+            ]  # [N, 1, mels, frames]
             return audio.amplitude_to_DB(energy, 10.0, 1e-10, 0.0, TOP_DB)[:, 0]
 
     def _energy(self, waveform: Tensor) -> Tensor:
         """Mel energies [N, mels, frames] of waveforms whose edges are there already."""
-        power = audio.spectrogram(waveform, 0, self.window, FFT, HOP, FFT, power=2.0, normalized=False, center=False)
+        power = audio.spectrogram(
+            waveform, 0, self.window, FFT, HOP, FFT, power=2.0, normalized=False, center=False
+        )
         return (power.transpose(1, 2) @ self.mels).transpose(1, 2)
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block: self-attention, query, key and value from one matrix; MLP four times the width."""
+    """Pre-norm transformer block: self-attention, query, key and value from one matrix; MLP four
+    times the width.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
-        self.attn = nn.ModuleDict({"qkv": nn.Linear(width, 3 * width), "proj": nn.Linear(width, width)})
-        layers = {"fc1": nn.Linear(width, 4 * width), "act": nn.GELU(), "fc2": nn.Linear(4 * width, width)}
+        self.attn = nn.ModuleDict(
+            {"qkv": nn.Linear(width, 3 * width), "proj": nn.Linear(width, width)}
+        )
+        layers = {
+            "fc1": nn.Linear(width, 4 * width),
+            "act": nn.GELU(),
+            "fc2": nn.Linear(4 * width, width),
+        }
         self.mlp = nn.Sequential(OrderedDict(layers))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        parts = self.attn.qkv(self.norm1(tokens)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = nn.functional.scaled_dot_product_attention(*parts)  # of query, key, value, each [N, heads, L, d]
+        parts = (
+            self.attn.qkv(self.norm1(tokens))
+            .unflatten(-1, (3, self.heads, -1))
+            .permute(2, 0, 3, 1, 4)
+        )
+        mixed = nn.functional.scaled_dot_product_attention(
+            *parts
+        )  # of query, key, value, each [N, heads, L, d]
         tokens = tokens + self.attn.proj(mixed.transpose(1, 2).flatten(2))
         return tokens + self.mlp(self.norm2(tokens))
 
@@ -72,9 +98,10 @@ class Block(nn.Module):
 class CED(nn.Module):
     """Audio encoder: waveforms at 16 kHz to one vector per 160 ms.
 
-    size: tiny, mini, small or base (5.5, 9.6, 22, 86 million parameters). Weights are random until `load_published`.
-    The mel statistics of the batch norm stay those of the checkpoint, also in training: a clip's features never depend
-    on its batch, so chunked and distributed steps equal the plain one.
+    size: tiny, mini, small or base (5.5, 9.6, 22, 86 million parameters). Weights are random until
+    `load_published`. The mel statistics of the batch norm stay those of the checkpoint, also in
+    training: a clip's features never depend on its batch, so chunked and distributed steps equal
+    the plain one.
     """
 
     fingerprint = property(fingerprint)
@@ -104,24 +131,32 @@ class CED(nn.Module):
         return self
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Embed the time steps of clips: waveform [N, S] in [-1, 1] -> [N, P, dim], one row per 160 ms.
+        """Embed the time steps of clips: waveform [N, S] in [-1, 1] -> [N, P, dim], one row per 160
+        ms.
 
-        A clip of up to 1012 frames (10.12 s) gives P = frames // 16 rows; a longer one is cut into chunks of 1012
-        frames, the last filled up with mean-level mels as published, and gives 63 rows a chunk. Clips shorter than one
-        patch are extended with silence. Raises ValueError for an empty clip or another shape.
+        A clip of up to 1012 frames (10.12 s) gives P = frames // 16 rows; a longer one is cut into
+        chunks of 1012 frames, the last filled up with mean-level mels as published, and gives 63
+        rows a chunk. Clips shorter than one patch are extended with silence. Raises ValueError for
+        an empty clip or another shape.
         """
         if waveform.ndim != 2 or waveform.shape[1] == 0:
-            raise ValueError(f"waveform has shape {list(waveform.shape)}: expected [clips, samples] with samples > 0")
+            raise ValueError(
+                f"waveform has shape {list(waveform.shape)}: expected [clips, samples] with samples > 0"
+            )
         waveform = nn.functional.pad(waveform, (0, max(0, SHORTEST - waveform.shape[1])))
         mels = self.init_bn(self.front_end(waveform)[:, :, None])  # [N, mels, 1, frames]
         if mels.shape[-1] > CHUNK:
             mels = nn.functional.pad(mels, (0, -mels.shape[-1] % CHUNK))
-            mels = mels.unflatten(-1, (-1, CHUNK)).movedim(3, 1).flatten(0, 1)  # [N * chunks, mels, 1, CHUNK]
+            mels = (
+                mels.unflatten(-1, (-1, CHUNK)).movedim(3, 1).flatten(0, 1)
+            )  # [N * chunks, mels, 1, CHUNK]
         parts = mels.transpose(1, 2).split(max(TOGETHER, len(waveform)))
         return torch.cat([self.encode(part) for part in parts]).reshape(len(waveform), -1, self.dim)
 
     def encode(self, mels: Tensor) -> Tensor:
-        """Normalised mels of one chunk each [M, 1, 64, frames] -> [M, frames // 16, dim], averaged over frequency."""
+        """Normalised mels of one chunk each [M, 1, 64, frames] -> [M, frames // 16, dim], averaged
+        over frequency.
+        """
         patches = self.patch_embed(mels)  # [M, dim, 4, T]
         patches = patches + self.time_pos_embed[..., : patches.shape[-1]] + self.freq_pos_embed
         tokens = patches.flatten(2).transpose(1, 2)  # [M, 4 T, dim], frequency-major
@@ -130,29 +165,38 @@ class CED(nn.Module):
         return self.norm(tokens).unflatten(1, (MELS // PATCH, -1)).mean(1)
 
     def load_published(self, source: Mapping[str, Tensor] | str | os.PathLike) -> "CED":
-        """Load a published checkpoint, in place: a state dict, a .pt or .safetensors file, a folder, or a hub id.
+        """Load a published checkpoint, in place: a state dict, a .pt or .safetensors file, a
+        folder, or a hub id.
 
-        Both forms are accepted (`published_keys`). Raises CheckpointError listing keys that are missing, unexpected
-        or of another shape; OSError naming the path, or the cache and variables of the hub, when it cannot be had.
+        Both forms are accepted (`published_keys`). Raises CheckpointError listing keys that are
+        missing, unexpected or of another shape; OSError naming the path, or the cache and variables
+        of the hub, when it cannot be had.
         """
         state = published_keys(read_state_dict(source))
-        looks = {width: size for size, (width, _) in SIZES.items()}.get(len(state.get("norm.weight", ())), self.size)
-        name = f"CED({self.size!r})" + (f" (they look like CED({looks!r}))" if looks != self.size else "")
+        looks = {width: size for size, (width, _) in SIZES.items()}.get(
+            len(state.get("norm.weight", ())), self.size
+        )
+        name = f"CED({self.size!r})" + (
+            f" (they look like CED({looks!r}))" if looks != self.size else ""
+        )
         load_exactly(self, state, name)
         return self
 
     @classmethod
     def pretrained(cls, size: str = "base", source: str | os.PathLike | None = None) -> "CED":
-        """The published encoder of a size, from `source` or from the hub (mispeech/ced-SIZE); see load_published."""
+        """The published encoder of a size, from `source` or from the hub (mispeech/ced-SIZE); see
+        load_published.
+        """
         return cls(size).load_published(source or f"mispeech/ced-{size}").eval()
 
 
 def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The encoder's part of a published state dict, under this module's names.
 
-    The authors' files hold the encoder at top level with `init_bn.1.*` and the front end's constants
-    `front_end.0.*`; the hub's hold it under `encoder.*` with `init_bn.*`. Both add the 527-class tagging head
-    `outputlayer.*`, which is left out. Raises CheckpointError when the front end's mel filters are others than ours.
+    The authors' files hold the encoder at top level with `init_bn.1.*` and the front end's
+    constants `front_end.0.*`; the hub's hold it under `encoder.*` with `init_bn.*`. Both add the
+    527-class tagging head `outputlayer.*`, which is left out. Raises CheckpointError when the front
+    end's mel filters are others than ours.
     """
     expected = LogMel().mels
     filters = state.get("front_end.0.mel_scale.fb", expected)
@@ -161,7 +205,9 @@ def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             f"front_end.0.mel_scale.fb {list(filters.shape)} differs from {MELS} mels, 0-8000 Hz, at 16 kHz: "
             "this checkpoint was trained with another front end"
         )
-    kept = {"init_bn.num_batches_tracked": torch.tensor(0)}  # a counter nobody reads; old files lack it
+    kept = {
+        "init_bn.num_batches_tracked": torch.tensor(0)
+    }  # a counter nobody reads; old files lack it
     for key, value in state.items():
         if not key.startswith(("front_end.", "outputlayer.")):
             kept[key.removeprefix("encoder.").replace("init_bn.1.", "init_bn.")] = value

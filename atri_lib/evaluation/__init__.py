@@ -12,7 +12,13 @@ from atri_lib.evaluation.retrieval import (
     retrieval_table,
     top_k,
 )
-from atri_lib.evaluation.significance import Correlation, Difference, clip_means, paired_bootstrap, spearman
+from atri_lib.evaluation.significance import (
+    Correlation,
+    Difference,
+    clip_means,
+    paired_bootstrap,
+    spearman,
+)
 from atri_lib.evaluation.ties import (
     Ambiguity,
     FairRanks,

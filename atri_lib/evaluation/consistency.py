@@ -5,10 +5,12 @@ from numpy.typing import ArrayLike
 
 
 def mean_rank_variance(ranks: ArrayLike) -> float:
-    """Mean rank variance (MRV): population variance of an instance's ranks over K languages, mean over instances.
+    """Mean rank variance (MRV): population variance of an instance's ranks over K languages, mean
+    over instances.
 
     ranks: [N, K], from `rank_matrix`. Returns squared ranks; 0 if the languages agree or K = 1.
-    Source: Nie et al. 2024, arXiv 2406.18254, whose released code averages standard deviations: `mean_rank_std`.
+    Source: Nie et al. 2024, arXiv 2406.18254, whose released code averages standard deviations:
+    `mean_rank_std`.
     """
     return float(_instances(ranks).var(axis=1).mean())
 
@@ -16,8 +18,8 @@ def mean_rank_variance(ranks: ArrayLike) -> float:
 def mean_rank_std(ranks: ArrayLike) -> float:
     """Population standard deviation of an instance's ranks over K languages, mean over instances.
 
-    ranks: [N, K]. Returns ranks. Less ruled by a few lost instances than `mean_rank_variance`; its square is never
-    larger. Source: the released code of Nie et al. 2024, which calls it MRV.
+    ranks: [N, K]. Returns ranks. Less ruled by a few lost instances than `mean_rank_variance`; its
+    square is never larger. Source: the released code of Nie et al. 2024, which calls it MRV.
     """
     return float(_instances(ranks).std(axis=1).mean())
 
@@ -25,5 +27,7 @@ def mean_rank_std(ranks: ArrayLike) -> float:
 def _instances(values: ArrayLike) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
-        raise ValueError(f"expected a finite, non-empty [N, K] array (instances, languages), got shape {values.shape}")
+        raise ValueError(
+            f"expected a finite, non-empty [N, K] array (instances, languages), got shape {values.shape}"
+        )
     return values

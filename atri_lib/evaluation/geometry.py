@@ -1,4 +1,6 @@
-"""Where the languages lie: distance between their centroids, between translations, and from their common direction."""
+"""Where the languages lie: distance between their centroids, between translations, and from their
+common direction.
+"""
 
 from itertools import combinations
 
@@ -6,22 +8,24 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from atri_lib.evaluation.checks import embeddings, indices
+from atri_lib.evaluation.input_checks import embeddings, indices
 
 
 def language_gap(texts: ArrayLike | Tensor) -> float:
     """Distance between two languages' centroids, mean over all pairs of languages.
 
-    texts: [N, K, d], L2-normalised, row i being one caption in K languages. Returns a Euclidean length; 0 if K = 1.
-    Never larger than `parallel_distance`: the gap is the part of that distance all captions share.
-    Source: the modality gap of Liang et al. 2022, arXiv 2203.02053, between languages in place of modalities.
+    texts: [N, K, d], L2-normalised, row i being one caption in K languages. Returns a Euclidean
+    length; 0 if K = 1. Never larger than `parallel_distance`: the gap is the part of that distance
+    all captions share. Source: the modality gap of Liang et al. 2022, arXiv 2203.02053, between
+    languages in place of modalities.
     """
     texts = embeddings(texts, "texts", "N K d").astype(np.float64)
     return _mean_over_pairs(texts.mean(axis=0, keepdims=True))
 
 
 def parallel_distance(texts: ArrayLike | Tensor) -> float:
-    """Distance between a caption's embeddings in two languages, mean over captions and all pairs of languages.
+    """Distance between a caption's embeddings in two languages, mean over captions and all pairs of
+    languages.
 
     texts: [N, K, d], L2-normalised. Returns a Euclidean length between 0 and 2; 0 if K = 1.
     """
@@ -29,11 +33,13 @@ def parallel_distance(texts: ArrayLike | Tensor) -> float:
 
 
 def direction_error(texts: ArrayLike | Tensor, used: ArrayLike) -> np.ndarray:
-    """Modality-alignment direction error: angle between the mean of all K texts and the mean of those a scheme used.
+    """Modality-alignment direction error: angle between the mean of all K texts and the mean of
+    those a scheme used.
 
-    texts: [N, K, d], L2-normalised; used: [N, m], the languages of clip i (`scheme.languages(epoch)`).
-    Returns radians, float64 [N]; 0 if all K are used. Raises ValueError where a mean has no direction.
-    Source: Yin et al. 2025, arXiv 2502.14627, Sec. 3; the closed form for equal cosines is in `theory.symbolic`.
+    texts: [N, K, d], L2-normalised; used: [N, m], the languages of clip i
+    (`scheme.languages(epoch)`). Returns radians, float64 [N]; 0 if all K are used. Raises
+    ValueError where a mean has no direction. Source: Yin et al. 2025, arXiv 2502.14627, Sec. 3; the
+    closed form for equal cosines is in `theory.symbolic`.
     """
     texts = embeddings(texts, "texts", "N K d").astype(np.float64)
     used = np.asarray(used)
@@ -43,7 +49,9 @@ def direction_error(texts: ArrayLike | Tensor, used: ArrayLike) -> np.ndarray:
     ideal = _unit(texts.mean(axis=1))
     taken = _unit(np.take_along_axis(texts, used[..., None], axis=1).mean(axis=1))
     # arccos would lose half the digits at small angles
-    return 2 * np.arctan2(np.linalg.norm(ideal - taken, axis=1), np.linalg.norm(ideal + taken, axis=1))
+    return 2 * np.arctan2(
+        np.linalg.norm(ideal - taken, axis=1), np.linalg.norm(ideal + taken, axis=1)
+    )
 
 
 def _mean_over_pairs(texts: np.ndarray) -> float:
@@ -55,5 +63,7 @@ def _mean_over_pairs(texts: np.ndarray) -> float:
 def _unit(vectors: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     if length.min() < 1e-12:
-        raise ValueError(f"the texts of clip {length.argmin()} average to zero, which has no direction")
+        raise ValueError(
+            f"the texts of clip {length.argmin()} average to zero, which has no direction"
+        )
     return vectors / length

@@ -1,8 +1,10 @@
-"""Ranks, recall and average precision in both directions; scores are inner products, ranks count from 1.
+"""Ranks, recall and average precision in both directions; scores are inner products, ranks count
+from 1.
 
-A tie counts against the query: an embedding that collapses to a constant ranks last, not first. (ML-CLAP's released
-code breaks ties by an unstable sort.) Equal gallery items get equal scores whatever order the BLAS adds in; scores of
-float32 embeddings are summed in float64 and compared in float32, the precision they have.
+A tie counts against the query: an embedding that collapses to a constant ranks last, not first.
+(ML-CLAP's released code breaks ties by an unstable sort.) Equal gallery items get equal scores
+whatever order the BLAS adds in; scores of float32 embeddings are summed in float64 and compared in
+float32, the precision they have.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,46 +14,54 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from atri_lib.evaluation.checks import embeddings, indices
+from atri_lib.evaluation.input_checks import embeddings, indices
 
 Embeddings = ArrayLike | Tensor
 _CHUNK = 2**22  # scores held at once: 32 MB in float64
 
 
 def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike) -> np.ndarray:
-    """Rank of each query's one target: the number of gallery items that score at least as high, itself included.
+    """Rank of each query's one target: the number of gallery items that score at least as high,
+    itself included.
 
-    queries: [Q, d]; gallery: [G, d]; targets: [Q] gallery indices. Returns int64 [Q], 1 = found first.
-    Raises ValueError for NaN embeddings, for shapes that do not fit and for targets outside the gallery.
+    queries: [Q, d]; gallery: [G, d]; targets: [Q] gallery indices. Returns int64 [Q], 1 = found
+    first. Raises ValueError for NaN embeddings, for shapes that do not fit and for targets outside
+    the gallery.
     """
     queries, gallery = _pair(queries, gallery)
     targets = indices(targets, "targets", len(gallery), (len(queries),))
     ranks = np.empty(len(queries), dtype=np.int64)
     for rows, scores in _scores(queries, gallery):
-        ranks[rows] = (scores >= np.take_along_axis(scores, targets[rows, None], axis=1)).sum(axis=1)
+        ranks[rows] = (scores >= np.take_along_axis(scores, targets[rows, None], axis=1)).sum(
+            axis=1
+        )
     return ranks
 
 
 def rank_matrix(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
     """Text-to-audio rank of every caption in every language, the input of the consistency measures.
 
-    audio: [N, d]; texts: [M, K, d], row j being one caption in K languages; owner: [M], the clip of each caption.
-    Returns int64 [M, K]. A clip with several captions contributes one row for each: the instance whose ranks should
-    agree is the caption, not the clip. Raises ValueError as `retrieval_ranks`.
+    audio: [N, d]; texts: [M, K, d], row j being one caption in K languages; owner: [M], the clip of
+    each caption. Returns int64 [M, K]. A clip with several captions contributes one row for each:
+    the instance whose ranks should agree is the caption, not the clip. Raises ValueError as
+    `retrieval_ranks`.
     """
     texts = embeddings(texts, "texts", "M K d")
     captions, languages, width = texts.shape
     owner = indices(owner, "owner", len(audio), (captions,))
-    return retrieval_ranks(texts.reshape(-1, width), audio, owner.repeat(languages)).reshape(captions, languages)
+    return retrieval_ranks(texts.reshape(-1, width), audio, owner.repeat(languages)).reshape(
+        captions, languages
+    )
 
 
 def relevant_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
-    """Audio-to-text ranks of all of a clip's captions among the captions of their language, best first.
+    """Audio-to-text ranks of all of a clip's captions among the captions of their language, best
+    first.
 
-    audio: [N, d]; texts: [M, K, d]; owner: [M], the clip each caption belongs to. A clip's j-th best caption has rank
-    j plus the number of other clips' captions that score at least as high. Returns int64 [N, K, R], R the most captions
-    of any clip; clips with fewer are padded with 0. Raises ValueError as `retrieval_ranks`, and for a clip without
-    a caption.
+    audio: [N, d]; texts: [M, K, d]; owner: [M], the clip each caption belongs to. A clip's j-th
+    best caption has rank j plus the number of other clips' captions that score at least as high.
+    Returns int64 [N, K, R], R the most captions of any clip; clips with fewer are padded with 0.
+    Raises ValueError as `retrieval_ranks`, and for a clip without a caption.
     """
     texts = embeddings(texts, "texts", "M K d").swapaxes(0, 1)
     languages, captions, width = texts.shape
@@ -66,7 +76,9 @@ def relevant_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np
     ranks = np.zeros((len(audio), languages, counts.max()), dtype=np.int64)
     for rows, scores in _scores(audio, texts):
         scores = scores.reshape(-1, languages, captions)
-        best = np.where(filled[rows, None], np.take_along_axis(scores, own[rows, None], axis=2), -np.inf)
+        best = np.where(
+            filled[rows, None], np.take_along_axis(scores, own[rows, None], axis=2), -np.inf
+        )
         best = -np.sort(-best, axis=2)  # [rows, K, R]
         others = np.where((owner == np.arange(len(audio))[rows, None])[:, None], -np.inf, scores)
         for j in range(best.shape[2]):
@@ -75,10 +87,11 @@ def relevant_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np
 
 
 def audio_to_text_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
-    """Audio-to-text rank of each clip: the best rank among its captions, as in ML-CLAP's evaluation.
+    """Audio-to-text rank of each clip: the best rank among its captions, as in ML-CLAP's
+    evaluation.
 
-    audio: [N, d]; texts: [M, d] in one language; owner: [M], the clip each caption belongs to. Returns int64 [N].
-    Errors as `relevant_ranks`.
+    audio: [N, d]; texts: [M, d] in one language; owner: [M], the clip each caption belongs to.
+    Returns int64 [N]. Errors as `relevant_ranks`.
     """
     return relevant_ranks(audio, embeddings(texts, "texts", "M d")[:, None], owner)[:, 0, 0]
 
@@ -91,7 +104,9 @@ def top_k(queries: Embeddings, gallery: Embeddings, k: int) -> np.ndarray:
     queries, gallery = _pair(queries, gallery)
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    chunks = (np.argsort(-scores, axis=1, kind="stable")[:, :k] for _, scores in _scores(queries, gallery))
+    chunks = (
+        np.argsort(-scores, axis=1, kind="stable")[:, :k] for _, scores in _scores(queries, gallery)
+    )
     return np.concatenate(list(chunks))
 
 
@@ -99,22 +114,26 @@ def recall_at(ranks: ArrayLike, k: int) -> float:
     """Share of queries whose rank is k or better, between 0 and 1. ranks: [Q], counted from 1."""
     ranks = np.asarray(ranks)
     if ranks.ndim != 1 or len(ranks) == 0 or ranks.min() < 1:
-        raise ValueError(f"recall_at needs a non-empty [Q] array of ranks counted from 1, got shape {ranks.shape}")
+        raise ValueError(
+            f"recall_at needs a non-empty [Q] array of ranks counted from 1, got shape {ranks.shape}"
+        )
     return float((ranks <= k).mean())
 
 
 def map_at_10(ranks: ArrayLike) -> float:
     """Mean average precision of the first 10 retrieved, between 0 and 1.
 
-    ranks: [Q], one relevant item per query: AP is 1 / rank, or 0 beyond 10. Or [Q, R], the sorted ranks of all
-    relevant items padded with 0 (`relevant_ranks`): AP sums j / rank_j over those within 10 and divides by
-    min(10, relevant items). ML-CLAP's released code divides by 5 always; for clips with 5 captions each (AudioCaps,
-    Clotho) the two agree.
+    ranks: [Q], one relevant item per query: AP is 1 / rank, or 0 beyond 10. Or [Q, R], the sorted
+    ranks of all relevant items padded with 0 (`relevant_ranks`): AP sums j / rank_j over those
+    within 10 and divides by min(10, relevant items). ML-CLAP's released code divides by 5 always;
+    for clips with 5 captions each (AudioCaps, Clotho) the two agree.
     """
     ranks = np.asarray(ranks)
     ranks = ranks[:, None] if ranks.ndim == 1 else ranks
     if ranks.ndim != 2 or ranks.size == 0 or ranks[:, 0].min() < 1:
-        raise ValueError(f"map_at_10 needs [Q] or [Q, R] ranks counted from 1, padded with 0, got shape {ranks.shape}")
+        raise ValueError(
+            f"map_at_10 needs [Q] or [Q, R] ranks counted from 1, padded with 0, got shape {ranks.shape}"
+        )
     position = np.arange(1, ranks.shape[1] + 1)
     hits = (ranks >= 1) & (ranks <= 10)
     precision = np.where(hits, position / np.maximum(ranks, 1), 0).sum(axis=1)
@@ -122,14 +141,16 @@ def map_at_10(ranks: ArrayLike) -> float:
 
 
 def retrieval_table(codes: Sequence[str], t2a: np.ndarray, relevant: np.ndarray) -> pd.DataFrame:
-    """Both directions' measures per language, and their mean over languages in the last row, "mean".
+    """Both directions' measures per language, and their mean over languages in the last row,
+    "mean".
 
-    codes: of the K languages; t2a: `rank_matrix` [M, K]; relevant: `relevant_ranks` [N, K, R], whose first entry is the
-    A2T rank, that of the best of a clip's captions. Columns, T2A then A2T: R@1, R@5, R@10 and mAP@10 in percent, as
-    papers print them, and the median rank.
+    codes: of the K languages; t2a: `rank_matrix` [M, K]; relevant: `relevant_ranks` [N, K, R],
+    whose first entry is the A2T rank, that of the best of a clip's captions. Columns, T2A then A2T:
+    R@1, R@5, R@10 and mAP@10 in percent, as papers print them, and the median rank.
     """
     rows = {
-        code: _measures("T2A", t2a[:, k, None]) | _measures("A2T", relevant[:, k]) for k, code in enumerate(codes)
+        code: _measures("T2A", t2a[:, k, None]) | _measures("A2T", relevant[:, k])
+        for k, code in enumerate(codes)
     }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
     table.loc["mean"] = table.mean()
@@ -145,7 +166,9 @@ def _measures(direction: str, relevant: np.ndarray) -> dict[str, float]:
 def _pair(queries: Embeddings, gallery: Embeddings) -> tuple[np.ndarray, np.ndarray]:
     queries, gallery = embeddings(queries, "queries", "Q d"), embeddings(gallery, "gallery", "G d")
     if queries.shape[1] != gallery.shape[1]:
-        raise ValueError(f"queries are {queries.shape[1]}-d, the gallery {gallery.shape[1]}-d: embed both by one model")
+        raise ValueError(
+            f"queries are {queries.shape[1]}-d, the gallery {gallery.shape[1]}-d: embed both by one model"
+        )
     return queries, gallery
 
 
@@ -154,7 +177,9 @@ def _scores(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, n
     compared = np.result_type(queries, gallery)
     first: dict[bytes, int] = {}  # one column per distinct gallery item; + 0.0 turns -0.0 into 0.0
     column = np.array([first.setdefault(item.tobytes(), len(first)) for item in gallery + 0.0])
-    distinct = np.frombuffer(b"".join(first), gallery.dtype).reshape(len(first), -1).astype(np.float64)
+    distinct = (
+        np.frombuffer(b"".join(first), gallery.dtype).reshape(len(first), -1).astype(np.float64)
+    )
     size = max(1, _CHUNK // len(gallery))
     for start in range(0, len(queries), size):
         rows = slice(start, start + size)

@@ -1,7 +1,8 @@
 """Is the difference real? Bootstrap over clips, and over seeds where a run was repeated.
 
-Values come as [N] (one per clip) or [S, N] (seeds by clips). Seeds and clips are resampled separately and crossed,
-because every seed is tested on the same clips; with few seeds the interval over seeds is rough, so report S with it.
+Values come as [N] (one per clip) or [S, N] (seeds by clips). Seeds and clips are resampled
+separately and crossed, because every seed is tested on the same clips; with few seeds the interval
+over seeds is rough, so report S with it.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from atri_lib.evaluation.checks import indices
+from atri_lib.evaluation.input_checks import indices
 
 _CHUNK = 2**22  # resampled values held at once
 
@@ -36,15 +37,19 @@ class Correlation:
 
 
 def clip_means(values: ArrayLike, owner: ArrayLike) -> np.ndarray:
-    """Mean of the captions' values per clip, so that a bootstrap resamples clips with all their captions.
+    """Mean of the captions' values per clip, so that a bootstrap resamples clips with all their
+    captions.
 
-    values: [..., M]; owner: [M], the clip each caption belongs to, every clip 0 ... N - 1 having one. Returns [..., N].
+    values: [..., M]; owner: [M], the clip each caption belongs to, every clip 0 ... N - 1 having
+    one. Returns [..., N].
     """
     values, owner = np.asarray(values, dtype=np.float64), np.asarray(owner)
     owner = indices(owner, "owner", owner.max(initial=0) + 1, values.shape[-1:])
     counts = np.bincount(owner)
     if 0 in counts:
-        raise ValueError(f"clip {counts.argmin()} has no caption: number the clips in owner 0 ... N - 1")
+        raise ValueError(
+            f"clip {counts.argmin()} has no caption: number the clips in owner 0 ... N - 1"
+        )
     order = np.argsort(owner, kind="stable")
     starts = np.cumsum(counts) - counts
     return np.add.reduceat(values[..., order], starts, axis=-1) / counts
@@ -53,30 +58,38 @@ def clip_means(values: ArrayLike, owner: ArrayLike) -> np.ndarray:
 def paired_bootstrap(
     a: ArrayLike, b: ArrayLike, statistic: Callable = np.mean, repeats: int = 10_000, seed: int = 0
 ) -> Difference:
-    """Compare two systems on the same clips (and seeds) by a paired, hierarchical percentile bootstrap.
+    """Compare two systems on the same clips (and seeds) by a paired, hierarchical percentile
+    bootstrap.
 
-    a, b: [N] or [S, N], the same clips in the same order; for captions, `clip_means` first. statistic: reduces the
-    last axis, called with axis=-1 on [repeats, S * N]; np.mean, np.median.
-    Returns a `Difference`; p is twice the smaller share of resamples on one side of zero, at least 2 / (repeats + 1),
-    at most 1. p < 0.05 implies that the interval, of 95 %, excludes zero.
-    Raises ValueError for fewer than 2 clips, shapes that differ and NaN. Source: Efron and Tibshirani 1993, ch. 13.
+    a, b: [N] or [S, N], the same clips in the same order; for captions, `clip_means` first.
+    statistic: reduces the last axis, called with axis=-1 on [repeats, S * N]; np.mean, np.median.
+    Returns a `Difference`; p is twice the smaller share of resamples on one side of zero, at least
+    2 / (repeats + 1), at most 1. p < 0.05 implies that the interval, of 95 %, excludes zero. Raises
+    ValueError for fewer than 2 clips, shapes that differ and NaN. Source: Efron and Tibshirani
+    1993, ch. 13.
     """
     a, b = _grid(a, "a"), _grid(b, "b")
     if a.shape != b.shape:
-        raise ValueError(f"a and b must hold the same seeds and clips, got shapes {a.shape} and {b.shape}")
+        raise ValueError(
+            f"a and b must hold the same seeds and clips, got shapes {a.shape} and {b.shape}"
+        )
     observed = float(statistic(a.ravel(), axis=-1) - statistic(b.ravel(), axis=-1))
     draws = _resamples(a.shape, repeats, seed)
-    resampled = np.concatenate([statistic(a.flat[at], axis=-1) - statistic(b.flat[at], axis=-1) for at in draws])
+    resampled = np.concatenate(
+        [statistic(a.flat[at], axis=-1) - statistic(b.flat[at], axis=-1) for at in draws]
+    )
     smaller_side = min((resampled <= 0).sum(), (resampled >= 0).sum())
-    return Difference(observed, *_interval(resampled), min(1.0, 2 * float(smaller_side + 1) / (repeats + 1)))
+    return Difference(
+        observed, *_interval(resampled), min(1.0, 2 * float(smaller_side + 1) / (repeats + 1))
+    )
 
 
 def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0) -> Correlation:
     """Spearman's rank correlation with a percentile bootstrap interval; ties share their mean rank.
 
-    x, y: [N] or [S, N] (seeds by conditions, resampled crossed). Resamples in which x or y is constant have no
-    correlation and are left out. Raises ValueError for fewer than 2 conditions, shapes that differ, NaN, or constant
-    x or y. Source: Efron and Tibshirani 1993.
+    x, y: [N] or [S, N] (seeds by conditions, resampled crossed). Resamples in which x or y is
+    constant have no correlation and are left out. Raises ValueError for fewer than 2 conditions,
+    shapes that differ, NaN, or constant x or y. Source: Efron and Tibshirani 1993.
     """
     x, y = _grid(x, "x"), _grid(y, "y")
     if x.shape != y.shape:
@@ -84,7 +97,9 @@ def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0) -
     observed = float(_rank_correlation(x.ravel(), y.ravel()))
     if np.isnan(observed):
         raise ValueError("x or y is constant, so there is no rank correlation")
-    resampled = [_rank_correlation(x.flat[at], y.flat[at]) for at in _resamples(x.shape, repeats, seed)]
+    resampled = [
+        _rank_correlation(x.flat[at], y.flat[at]) for at in _resamples(x.shape, repeats, seed)
+    ]
     return Correlation(observed, *_interval(np.concatenate(resampled)))
 
 
@@ -96,7 +111,9 @@ def _rank_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _resamples(shape: tuple[int, int], repeats: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield chunks [repeats, S * N] of flat cell indices: seeds and clips drawn with replacement, crossed."""
+    """Yield chunks [repeats, S * N] of flat cell indices: seeds and clips drawn with replacement,
+    crossed.
+    """
     if repeats < 1:
         raise ValueError(f"repeats must be positive, got {repeats}")
     seeds, clips = shape
@@ -117,11 +134,15 @@ def _grid(values: ArrayLike, name: str) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     values = values[None] if values.ndim == 1 else values
     if values.ndim != 2 or values.size == 0:
-        raise ValueError(f"{name} must be a non-empty [N] or [S, N] array, got shape {values.shape}")
+        raise ValueError(
+            f"{name} must be a non-empty [N] or [S, N] array, got shape {values.shape}"
+        )
     if values.shape[1] < 2:
         raise ValueError(
             f"{name} holds 1 clip (or condition): an interval needs at least 2; test on more of them"
         )
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} has NaN or infinity: drop those clips from both sides or mend what measured them")
+        raise ValueError(
+            f"{name} has NaN or infinity: drop those clips from both sides or mend what measured them"
+        )
     return np.ascontiguousarray(values)

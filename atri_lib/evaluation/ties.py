@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
-from atri_lib.evaluation.checks import embeddings, indices
+from atri_lib.evaluation.input_checks import embeddings, indices
 from atri_lib.evaluation.retrieval import Embeddings, _pair, _scores
 
 

@@ -7,8 +7,8 @@
     scheme.covariance(e, f)      # float64 [K, K]: how a clip's row of N p' in epoch e varies with its row in epoch f
     scheme.loss(audio, texts, temperature)  # nats: the objective for the drawn texts [N, m, d]
 
-A new scheme is a class in this file, listed in SCHEMES: training, theory and figures ask only what it says of itself.
-Draws depend on (seed, epoch) alone, not on the order of calls.
+A new scheme is a class in this file, listed in SCHEMES: training, theory and figures ask only what
+it says of itself. Draws depend on (seed, epoch) alone, not on the order of calls.
 """
 
 import dataclasses
@@ -22,7 +22,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from atri_lib.losses import cacl_loss
-from atri_lib.schemes.base import Pool, Scheme, clip_order, data_distribution_error, ideal_distribution
+from atri_lib.schemes.base import (
+    Pool,
+    Scheme,
+    clip_order,
+    data_distribution_error,
+    ideal_distribution,
+)
 
 __all__ = [
     "SCHEMES", "SETTINGS", "Pool", "Scheme", "UnknownScheme", "clip_order", "data_distribution_error",
@@ -37,7 +43,8 @@ class UnknownScheme(ValueError):
 class MofK(Scheme):
     """m languages without replacement, drawn anew in every epoch.
 
-    The draws are nested: with one seed, what m = 2 sees includes what m = 1 sees. Error 2 (K - m) / K, mean p.
+    The draws are nested: with one seed, what m = 2 sees includes what m = 1 sees. Error 2 (K - m) /
+    K, mean p.
     """
 
     name, label, colour, marker = "m_of_k", "m-of-K", "#E69F00", "s"
@@ -49,7 +56,9 @@ class MofK(Scheme):
 
 
 class MlClap(MofK):
-    """One language, drawn anew in every epoch: the first of the m-of-K draws. Error 2 (K - 1) / K, mean p."""
+    """One language, drawn anew in every epoch: the first of the m-of-K draws. Error 2 (K - 1) / K,
+    mean p.
+    """
 
     name, label, colour, marker = "ml_clap", "ML-CLAP", "#D55E00", "o"
     chooses_m = False
@@ -66,9 +75,11 @@ class Kcl(MofK):
 
 @dataclass(frozen=True, init=False)
 class Hold(MlClap):
-    """ML-CLAP that keeps a clip's language for `hold` epochs; 1 is ML-CLAP, as many as there are epochs never changes.
+    """ML-CLAP that keeps a clip's language for `hold` epochs; 1 is ML-CLAP, as many as there are
+    epochs never changes.
 
-    Error and mean of an epoch as ML-CLAP; but the draws of a block are equal, so their errors add up.
+    Error and mean of an epoch as ML-CLAP; but the draws of a block are equal, so their errors add
+    up.
     """
 
     name, label, colour, marker = "hold", "Hold", "#882255", "P"
@@ -83,10 +94,12 @@ class Hold(MlClap):
 
 @dataclass(frozen=True, init=False)
 class Block(MlClap):
-    """ML-CLAP in which `block` clips that follow each other in the epoch's order share one language.
+    """ML-CLAP in which `block` clips that follow each other in the epoch's order share one
+    language.
 
-    With as many as a batch has, a batch speaks one language: the schedule of ML-CLAP without negatives of other
-    languages. Error, mean and covariance of a clip as ML-CLAP; the clips of a block are not independent.
+    With as many as a batch has, a batch speaks one language: the schedule of ML-CLAP without
+    negatives of other languages. Error, mean and covariance of a clip as ML-CLAP; the clips of a
+    block are not independent.
     """
 
     name, label, colour, marker = "block", "One language a batch", "#999933", "X"
@@ -99,7 +112,8 @@ class Block(MlClap):
 
 
 class Latin(Scheme):
-    """Language (offset_i + epoch) mod K with random offsets: every clip meets every language once in any K epochs.
+    """Language (offset_i + epoch) mod K with random offsets: every clip meets every language once
+    in any K epochs.
 
     Error 2 (K - 1) / K in an epoch, 0 summed over any K consecutive epochs.
     """
@@ -119,11 +133,12 @@ class Latin(Scheme):
 
 
 class Balanced(Scheme):
-    """All K languages in a random order, m an epoch, then anew in a fresh order (random reshuffling).
+    """All K languages in a random order, m an epoch, then anew in a fresh order (random
+    reshuffling).
 
-    Where m does not divide K, a cycle goes round the same order until it ends with an epoch: in K / gcd(K, m) epochs
-    every language is seen m / gcd(K, m) times, and never twice in an epoch.
-    Error 2 (K - m) / K in an epoch, 0 summed over a cycle.
+    Where m does not divide K, a cycle goes round the same order until it ends with an epoch: in K /
+    gcd(K, m) epochs every language is seen m / gcd(K, m) times, and never twice in an epoch. Error
+    2 (K - m) / K in an epoch, 0 summed over a cycle.
     """
 
     name, label, colour, marker = "balanced", "Balanced", "#56B4E9", "p"
@@ -143,17 +158,21 @@ class Balanced(Scheme):
     def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
         k, m = self.k, self.m
         lag = (f - e) * m % k
-        shared = np.maximum(m - lag, 0) + np.maximum(m + lag - k, 0)  # places of the order that both epochs use
+        shared = np.maximum(m - lag, 0) + np.maximum(
+            m + lag - k, 0
+        )  # places of the order that both epochs use
         return (e // self.cycle == f // self.cycle) * (shared * k - m**2) / max(m * (k - m), 1)
 
 
 @dataclass(frozen=True, init=False)
 class Cacl(Scheme):
-    """An anchor (column 0) and one random other language (column 1), contrasted in a triangle with the audio.
+    """An anchor (column 0) and one random other language (column 1), contrasted in a triangle with
+    the audio.
 
-    text_text: the weight of the side between the texts; the two audio-text sides share the rest by `weights`. These two
-    are the scheme's pair distribution: error 2 (K - 2) / K. Biased: the anchor has mass 1/2 in expectation, each other
-    language 1 / (2 (K - 1)). anchor: its place among the languages, from 1; the paper's is English.
+    text_text: the weight of the side between the texts; the two audio-text sides share the rest by
+    `weights`. These two are the scheme's pair distribution: error 2 (K - 2) / K. Biased: the anchor
+    has mass 1/2 in expectation, each other language 1 / (2 (K - 1)). anchor: its place among the
+    languages, from 1; the paper's is English.
     """
 
     name, label, colour, marker = "cacl", "CACL", "#0072B2", "^"
@@ -165,7 +184,9 @@ class Cacl(Scheme):
     def __init__(self, *given: Any, **settings: Any) -> None:
         super().__init__(*given, **settings)
         if self.anchor > self.k:
-            raise ValueError(f"anchor={self.anchor} is none of the {self.k} languages: give 1 ... {self.k}")
+            raise ValueError(
+                f"anchor={self.anchor} is none of the {self.k} languages: give 1 ... {self.k}"
+            )
 
     @property
     def _order(self) -> np.ndarray:
@@ -183,21 +204,33 @@ class Cacl(Scheme):
         places = self._order.argsort()
         return super().covariance(e, f)[..., places, :][..., places]
 
-    def loss(self, audio: Tensor, texts: Tensor, temperature: float | Tensor, columns: slice = slice(None)) -> Tensor:
-        """The weighted triangle of audio, English and the other text [N, 2, d]; `cacl_loss` with text_text = 1/3."""
+    def loss(
+        self,
+        audio: Tensor,
+        texts: Tensor,
+        temperature: float | Tensor,
+        columns: slice = slice(None),
+    ) -> Tensor:
+        """The weighted triangle of audio, English and the other text [N, 2, d]; `cacl_loss` with
+        text_text = 1/3.
+        """
         sides = (*((1 - self.text_text) * self.weights).tolist(), self.text_text)
         return cacl_loss(audio, texts[:, 0], texts[:, 1], temperature, weights=sides)
 
 
 class CaclUnbiased(Cacl):
-    """CACL whose audio-text part weighs English 1/K and the other language (K - 1)/K. Error 2 (K - 2) / K, mean p."""
+    """CACL whose audio-text part weighs English 1/K and the other language (K - 1)/K. Error 2 (K -
+    2) / K, mean p.
+    """
 
     name, label, colour, marker = "cacl_unbiased", "CACL unbiased", "#332288", "<"
     pools = staticmethod(lambda k, m: (Pool(1, 1, 1 / k), Pool(k - 1, 1, (k - 1) / k)))
 
 
 class English(Scheme):
-    """English only, the baseline that trusts the text encoder alone. Error 2 (K - 1) / K in every epoch: pure bias."""
+    """English only, the baseline that trusts the text encoder alone. Error 2 (K - 1) / K in every
+    epoch: pure bias.
+    """
 
     name, label, colour, marker = "english", "English only", "#555555", "x"
     pools = staticmethod(lambda k, m: (Pool(1, 1, 1), Pool(k - 1, 0, 0)))
@@ -213,4 +246,9 @@ class _Schemes(dict):
 
 _KINDS = (MlClap, MofK, Latin, Balanced, Hold, Block, Cacl, CaclUnbiased, Kcl, English)
 SCHEMES = _Schemes((kind.name, kind) for kind in _KINDS)
-SETTINGS = ("m", *dict.fromkeys(field.name for kind in SCHEMES.values() for field in dataclasses.fields(kind)[4:]))
+SETTINGS = (
+    "m",
+    *dict.fromkeys(
+        field.name for kind in SCHEMES.values() for field in dataclasses.fields(kind)[4:]
+    ),
+)

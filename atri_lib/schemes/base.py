@@ -1,4 +1,6 @@
-"""What every scheme has: its draws, the exact distribution that they realise, how epochs covary, and the loss."""
+"""What every scheme has: its draws, the exact distribution that they realise, how epochs covary,
+and the loss.
+"""
 
 import abc
 import dataclasses
@@ -12,14 +14,17 @@ from torch import Tensor
 
 from atri_lib.losses import pair_losses
 
-# Keeps language draws independent of other generators that training seeds with the same (seed, epoch).
+# Keeps language draws independent of other generators that training seeds with the same (seed,
+# epoch).
 _STREAM = int.from_bytes(b"lang", "big")
 
 
 class Pool(NamedTuple):
-    """Neighbouring languages, `size` of them, of which each epoch draws `drawn` without replacement.
+    """Neighbouring languages, `size` of them, of which each epoch draws `drawn` without
+    replacement.
 
-    weight: of each drawn language in the clip's audio-text loss. Numbers, or sympy expressions in K and m.
+    weight: of each drawn language in the clip's audio-text loss. Numbers, or sympy expressions in K
+    and m.
     """
 
     size: Any
@@ -29,10 +34,12 @@ class Pool(NamedTuple):
 
 @dataclass(frozen=True, init=False)
 class Scheme(abc.ABC):
-    """A scheme over `clips` N and `k` languages, of which each clip sees `m` per epoch, drawn from `seed`.
+    """A scheme over `clips` N and `k` languages, of which each clip sees `m` per epoch, drawn from
+    `seed`.
 
-    pools(k, m): what an epoch draws for a clip, English first; sizes add up to k; k and m are numbers or symbols.
-    A subclass declares settings of its own as fields: int (at least 1) or float (a share, 0 <= x < 1).
+    pools(k, m): what an epoch draws for a clip, English first; sizes add up to k; k and m are
+    numbers or symbols. A subclass declares settings of its own as fields: int (at least 1) or float
+    (a share, 0 <= x < 1).
     """
 
     name: ClassVar[str]
@@ -41,41 +48,59 @@ class Scheme(abc.ABC):
     marker: ClassVar[str]
     pools: ClassVar[Callable[[Any, Any], tuple[Pool, ...]]]
     chooses_m: ClassVar[bool] = False
-    together: ClassVar[bool] = False  # whether the loss contrasts a clip's drawn texts with each other
+    together: ClassVar[bool] = (
+        False  # whether the loss contrasts a clip's drawn texts with each other
+    )
 
     clips: int
     k: int
     m: int
     seed: int
 
-    def __init__(self, clips: int, languages: int, seed: int = 0, m: int | None = None, **settings: Any) -> None:
-        """m: only where the scheme lets you choose it. settings: the scheme's own fields; None is their default.
+    def __init__(
+        self, clips: int, languages: int, seed: int = 0, m: int | None = None, **settings: Any
+    ) -> None:
+        """m: only where the scheme lets you choose it. settings: the scheme's own fields; None is
+        their default.
 
         Raises ValueError for a value that cannot be, or a setting that this scheme does not have.
         """
         own = {field.name: field for field in dataclasses.fields(self)[4:]}
         given = {name: value for name, value in settings.items() if value is not None}
         if foreign := sorted(given.keys() - own):
-            raise ValueError(f"{self.name} has no setting {foreign[0]}: leave it out, or use a scheme that has it")
+            raise ValueError(
+                f"{self.name} has no setting {foreign[0]}: leave it out, or use a scheme that has it"
+            )
         values = {"clips": _integer("clips", clips), "k": _integer("languages", languages)}
         values |= {"m": self._drawn(values["k"], m), "seed": _integer("seed", seed, least=0)}
-        values |= {name: _CHECKS[field.type](name, given.get(name, field.default)) for name, field in own.items()}
+        values |= {
+            name: _CHECKS[field.type](name, given.get(name, field.default))
+            for name, field in own.items()
+        }
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def _drawn(self, k: int, m: int | None) -> int:
         if self.chooses_m and m is None:
-            raise ValueError(f"{self.name} needs m, the languages a clip sees in an epoch: m=1 ... m={k}")
+            raise ValueError(
+                f"{self.name} needs m, the languages a clip sees in an epoch: m=1 ... m={k}"
+            )
         pools = self.pools(k, m if m is None else _integer("m", m))
         drawn = sum(pool.drawn for pool in pools)
         if m not in (None, drawn):
-            raise ValueError(f"{self.name} over {k} languages has m={drawn}, got m={m}: m_of_k lets you choose")
+            raise ValueError(
+                f"{self.name} over {k} languages has m={drawn}, got m={m}: m_of_k lets you choose"
+            )
         if any(pool.drawn > pool.size for pool in pools):
-            raise ValueError(f"{self.name} cannot draw {drawn} different languages out of {k}: give more languages")
+            raise ValueError(
+                f"{self.name} cannot draw {drawn} different languages out of {k}: give more languages"
+            )
         return drawn
 
     def languages(self, epoch: int) -> np.ndarray:
-        """Which languages each clip sees in an epoch: int64 [N, m], indices into the K languages, English = 0."""
+        """Which languages each clip sees in an epoch: int64 [N, m], indices into the K languages,
+        English = 0.
+        """
         if epoch < 0:
             raise ValueError(f"epochs count from 0, got {epoch}")
         return self._draw(epoch)
@@ -92,8 +117,12 @@ class Scheme(abc.ABC):
 
     @property
     def weights(self) -> np.ndarray:
-        """The weight of each column of `languages` in a clip's audio-text loss: float64 [m], sums to 1."""
-        return np.concatenate([np.full(drawn, float(weight)) for _, drawn, weight in self.pools(self.k, self.m)])
+        """The weight of each column of `languages` in a clip's audio-text loss: float64 [m], sums
+        to 1.
+        """
+        return np.concatenate(
+            [np.full(drawn, float(weight)) for _, drawn, weight in self.pools(self.k, self.m)]
+        )
 
     def distribution(self, epoch: int) -> np.ndarray:
         """The realised pair distribution p' of an epoch: float64 [N, K], sums to 1."""
@@ -104,7 +133,9 @@ class Scheme(abc.ABC):
     def mean_distribution(self) -> np.ndarray:
         """The expectation of p' over the scheme's randomness: float64 [N, K], sums to 1."""
         pools = self.pools(self.k, self.m)
-        row = np.concatenate([np.full(size, float(weight) * drawn / max(size, 1)) for size, drawn, weight in pools])
+        row = np.concatenate(
+            [np.full(size, float(weight) * drawn / max(size, 1)) for size, drawn, weight in pools]
+        )
         return np.tile(row / self.clips, (self.clips, 1))
 
     @property
@@ -113,9 +144,11 @@ class Scheme(abc.ABC):
         return not np.allclose(self.k * self.clips * self.mean_distribution(), 1, rtol=1e-9)
 
     def covariance(self, e: ArrayLike, f: ArrayLike) -> np.ndarray:
-        """Covariance of a clip's row of N p' in epoch e with its row in epoch f, exact: float64 [..., K, K].
+        """Covariance of a clip's row of N p' in epoch e with its row in epoch f, exact: float64
+        [..., K, K].
 
-        e, f: epochs, broadcast together ([...]). Rows of different clips are independent in every scheme but `block`.
+        e, f: epochs, broadcast together ([...]). Rows of different clips are independent in every
+        scheme but `block`.
         """
         spread, first = np.zeros((self.k, self.k)), 0  # within one epoch
         for size, drawn, weight in self.pools(self.k, self.m):
@@ -127,7 +160,9 @@ class Scheme(abc.ABC):
         return self._correlation(np.asarray(e), np.asarray(f))[..., None, None] * spread
 
     def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
-        """Covariance between epochs / covariance within one; epochs are drawn independently unless overridden."""
+        """Covariance between epochs / covariance within one; epochs are drawn independently unless
+        overridden.
+        """
         return np.asarray(e == f, dtype=float)
 
     @property
@@ -137,7 +172,9 @@ class Scheme(abc.ABC):
 
     @property
     def noise_share(self) -> float:
-        """Variance of a clip's gradient / population variance of its gradients over the languages in `chance`."""
+        """Variance of a clip's gradient / population variance of its gradients over the languages
+        in `chance`.
+        """
         size = len(self.chance)
         return float(np.trace(self.covariance(0, 0))) * size / (size - 1) if size else 0.0
 
@@ -145,18 +182,30 @@ class Scheme(abc.ABC):
         """Whether an epoch's draw is correlated with any earlier one's."""
         return bool(np.abs(self.covariance(np.arange(epoch), epoch)).max(initial=0) > 1e-12)
 
-    def loss(self, audio: Tensor, texts: Tensor, temperature: float | Tensor, columns: slice = slice(None)) -> Tensor:
-        """The objective for the drawn texts: the weighted mean of their pair losses; nats, a scalar.
+    def loss(
+        self,
+        audio: Tensor,
+        texts: Tensor,
+        temperature: float | Tensor,
+        columns: slice = slice(None),
+    ) -> Tensor:
+        """The objective for the drawn texts: the weighted mean of their pair losses; nats, a
+        scalar.
 
-        audio: [N, d]; texts: [N, m, d]; the negatives of a caption are the batch's captions in its column.
-        columns: which of the m are given; losses of parts add up to the whole, except where `together`.
+        audio: [N, d]; texts: [N, m, d]; the negatives of a caption are the batch's captions in its
+        column. columns: which of the m are given; losses of parts add up to the whole, except where
+        `together`.
         """
         losses = pair_losses(audio, texts, temperature).mean(0)
-        return (losses * losses.new_tensor(self.weights[columns])).sum()  # a product @ would be rounded by autocast
+        return (
+            losses * losses.new_tensor(self.weights[columns])
+        ).sum()  # a product @ would be rounded by autocast
 
 
 def clip_order(clips: int, seed: int, epoch: int) -> np.ndarray:
-    """The order in which training with this seed goes through the clips in an epoch: a permutation, int64 [N]."""
+    """The order in which training with this seed goes through the clips in an epoch: a permutation,
+    int64 [N].
+    """
     return np.random.default_rng((seed, epoch)).permutation(clips)
 
 
@@ -166,13 +215,17 @@ def ideal_distribution(clips: int, languages: int) -> np.ndarray:
 
 
 def data_distribution_error(p: np.ndarray, q: np.ndarray) -> float:
-    """Data distribution error D = sum_ik |p_ik - q_ik| of two [N, K] distributions (L1, between 0 and 2).
+    """Data distribution error D = sum_ik |p_ik - q_ik| of two [N, K] distributions (L1, between 0
+    and 2).
 
-    Raises ValueError if the shapes differ. Source: Yin et al. 2025, arXiv 2502.14627; the bound chapter.
+    Raises ValueError if the shapes differ. Source: Yin et al. 2025, arXiv 2502.14627; the bound
+    chapter.
     """
     p, q = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
     if p.shape != q.shape:
-        raise ValueError(f"two distributions over the same pairs have one shape, got {p.shape} and {q.shape}")
+        raise ValueError(
+            f"two distributions over the same pairs have one shape, got {p.shape} and {q.shape}"
+        )
     return float(np.abs(p - q).sum())
 
 

@@ -1,4 +1,5 @@
-"""Every bound and law of the book is one affine recursion; here it is, vectorised over steps and draws.
+"""Every bound and law of the book is one affine recursion; here it is, vectorised over steps and
+draws.
 
 Arrays are float64 with the steps on the last axis: [..., T]. What is not given per draw broadcasts.
 """
@@ -10,12 +11,16 @@ from numpy.typing import ArrayLike
 def unroll(factor: ArrayLike, forcing: ArrayLike) -> np.ndarray:
     """Solve x_t = factor_t x_(t-1) + forcing_t for t = 1 ... T from x_0 = 0, all steps at once.
 
-    factor, forcing: [..., T], broadcast together. Returns x_1 ... x_T, float64 [..., T].
-    A bound that overflows is inf; a factor of 0 forgets even that (0 inf = 0). Raises ValueError if T is 0.
+    factor, forcing: [..., T], broadcast together. Returns x_1 ... x_T, float64 [..., T]. A bound
+    that overflows is inf; a factor of 0 forgets even that (0 inf = 0). Raises ValueError if T is 0.
     """
-    factor, forcing = np.broadcast_arrays(np.asarray(factor, np.float64), np.asarray(forcing, np.float64))
+    factor, forcing = np.broadcast_arrays(
+        np.asarray(factor, np.float64), np.asarray(forcing, np.float64)
+    )
     if factor.ndim == 0 or factor.shape[-1] == 0:
-        raise ValueError(f"a recursion needs at least one step on the last axis, got shape {factor.shape}")
+        raise ValueError(
+            f"a recursion needs at least one step on the last axis, got shape {factor.shape}"
+        )
     x, solved = np.zeros(factor.shape[:-1]), np.empty(factor.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(factor.shape[-1]):
@@ -24,40 +29,49 @@ def unroll(factor: ArrayLike, forcing: ArrayLike) -> np.ndarray:
     return solved
 
 
-def published(lipschitz: ArrayLike, error: ArrayLike, gradient_max: ArrayLike, rate: float) -> np.ndarray:
+def published(
+    lipschitz: ArrayLike, error: ArrayLike, gradient_max: ArrayLike, rate: float
+) -> np.ndarray:
     """The published bound, step by step: x_t = (1 + eta lambda_t) x_(t-1) + eta D_t g_max(w_(t-1)).
 
-    lipschitz: lambda_t = sum p' lambda_(a,t); error: D_t = sum |p - p'|; gradient_max: g_max at the ideal run's
-    weights before step t; all [..., T]. rate: eta. Returns a bound on ||w_t - w'_t||, [..., T].
-    Source: eq-bound-one-step of the bound chapter; Yin et al. 2025, after Zhao et al. 2018, arXiv 1806.00582.
+    lipschitz: lambda_t = sum p' lambda_(a,t); error: D_t = sum |p - p'|; gradient_max: g_max at the
+    ideal run's weights before step t; all [..., T]. rate: eta. Returns a bound on ||w_t - w'_t||,
+    [..., T]. Source: eq-bound-one-step of the bound chapter; Yin et al. 2025, after Zhao et al.
+    2018, arXiv 1806.00582.
     """
-    return unroll(1 + rate * np.asarray(lipschitz), rate * np.asarray(error) * np.asarray(gradient_max))
+    return unroll(
+        1 + rate * np.asarray(lipschitz), rate * np.asarray(error) * np.asarray(gradient_max)
+    )
 
 
 def trajectory(rho: ArrayLike, forcing: ArrayLike) -> np.ndarray:
-    """The trajectory bound x_t = rho_t x_(t-1) + forcing_t on the (joint) error of any scheme and optimiser.
+    """The trajectory bound x_t = rho_t x_(t-1) + forcing_t on the (joint) error of any scheme and
+    optimiser.
 
-    rho: what one ideal step does to the present error; forcing: how far apart one ideal and one scheme step land from
-    the same state (SGD: eta xi_t); both [..., T]. It is the triangle inequality in every step. Returns [..., T].
+    rho: what one ideal step does to the present error; forcing: how far apart one ideal and one
+    scheme step land from the same state (SGD: eta xi_t); both [..., T]. It is the triangle
+    inequality in every step. Returns [..., T].
     """
     return unroll(rho, forcing)
 
 
 def mean_square(amplification: ArrayLike, variance: ArrayLike) -> np.ndarray:
-    """The mean-square law: RMS weight error from M_t = amplification_t M_(t-1) + variance_t, equal starts.
+    """The mean-square law: RMS weight error from M_t = amplification_t M_(t-1) + variance_t, equal
+    starts.
 
-    amplification: E[rho_t^2 ||delta||^2] / E||delta||^2; variance: E||noise of step t||^2 (SGD: eta^2 sigma_t^2), plus
-    twice its mean product with the error carried along where draws remember earlier ones; both [..., T].
-    Returns sqrt(M_t), [..., T].
+    amplification: E[rho_t^2 ||delta||^2] / E||delta||^2; variance: E||noise of step t||^2 (SGD:
+    eta^2 sigma_t^2), plus twice its mean product with the error carried along where draws remember
+    earlier ones; both [..., T]. Returns sqrt(M_t), [..., T].
     """
     return np.sqrt(unroll(amplification, variance).clip(0))
 
 
 def sampling_factor(languages: int, m: int) -> float:
-    """(K - m) / (m (K - 1)): variance of the mean of m of K values without replacement, in units of their variance.
+    """(K - m) / (m (K - 1)): variance of the mean of m of K values without replacement, in units of
+    their variance.
 
-    The variance is the population variance over the K values. m = 1 gives 1, m = K gives 0 (K = 1 too).
-    Raises ValueError unless 1 <= m <= K.
+    The variance is the population variance over the K values. m = 1 gives 1, m = K gives 0 (K = 1
+    too). Raises ValueError unless 1 <= m <= K.
     """
     if not 1 <= m <= languages:
         raise ValueError(f"m of K languages needs 1 <= m <= K, got m={m}, K={languages}")
@@ -73,16 +87,22 @@ def share_held(bound: ArrayLike, measured: ArrayLike, slack: float = 1e-9) -> fl
 
 
 def overtaken(bound: ArrayLike, other: ArrayLike) -> np.ndarray:
-    """The first step, from 1, at which a bound exceeds another one; nan if it never does. [..., T] to [...].
+    """The first step, from 1, at which a bound exceeds another one; nan if it never does. [..., T]
+    to [...].
 
-    other: as a rule the trivial bound, the two distances travelled: from there on a bound says less than nothing.
+    other: as a rule the trivial bound, the two distances travelled: from there on a bound says less
+    than nothing.
     """
     above = np.asarray(bound) > np.asarray(other)
     return np.where(above.any(-1), above.argmax(-1) + 1.0, np.nan)
 
 
 def tightness(bound: ArrayLike, measured: ArrayLike) -> np.ndarray:
-    """bound / measured, elementwise; 1 where both are 0 (nothing to bound), inf where only the measured is."""
-    bound, measured = np.broadcast_arrays(np.asarray(bound, np.float64), np.asarray(measured, np.float64))
+    """bound / measured, elementwise; 1 where both are 0 (nothing to bound), inf where only the
+    measured is.
+    """
+    bound, measured = np.broadcast_arrays(
+        np.asarray(bound, np.float64), np.asarray(measured, np.float64)
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((bound == 0) & (measured == 0), 1.0, bound / measured)

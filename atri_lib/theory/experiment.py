@@ -1,4 +1,6 @@
-"""What a twin experiment is run on: the data and schedule all runs share, and the arms that are compared."""
+"""What a twin experiment is run on: the data and schedule all runs share, and the arms that are
+compared.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,25 +14,30 @@ from torch import Tensor, nn
 from atri_lib.encoders.dual import DualEncoder, TimePooling
 from atri_lib.progress import progress
 from atri_lib.schemes import SCHEMES, Scheme, clip_order, ideal_distribution
-from atri_lib.theory.flat import Batch, Flat, Task
+from atri_lib.theory.model_functions import Batch, Flat, Task
 from atri_lib.theory.optimizers import Optimizer, Runs
 
 
 class Arm:
     """One way of training that is compared with the ideal run: Arm("4 of K", "m_of_k", m=4).
 
-    scheme: a key of `schemes.SCHEMES`; settings: its own. mixed: practical ML-CLAP, where the negatives of a clip are
-    the captions the batch drew, in their languages; only with one language per clip.
+    scheme: a key of `schemes.SCHEMES`; settings: its own. mixed: practical ML-CLAP, where the
+    negatives of a clip are the captions the batch drew, in their languages; only with one language
+    per clip.
     """
 
     def __init__(self, name: str, scheme: str, *, mixed: bool = False, **settings: Any) -> None:
         self.name, self.scheme, self.mixed, self.settings = name, scheme, mixed, settings
 
     def draw(self, clips: int, languages: int, seed: int) -> Scheme:
-        """The scheme with this seed. Raises ValueError for mixed negatives with more than one language per clip."""
+        """The scheme with this seed. Raises ValueError for mixed negatives with more than one
+        language per clip.
+        """
         scheme = SCHEMES[self.scheme](clips=clips, languages=languages, seed=seed, **self.settings)
         if self.mixed and scheme.m != 1:
-            raise ValueError(f"mixed negatives are defined for one language per clip, {self.name!r} has m={scheme.m}")
+            raise ValueError(
+                f"mixed negatives are defined for one language per clip, {self.name!r} has m={scheme.m}"
+            )
         return scheme
 
 
@@ -47,7 +54,9 @@ ARMS = (
 
 @dataclass(frozen=True)
 class Step:
-    """One mini-batch. index: from 1; clips: int64 [B]; data: their features; even: ideal p on the batch, [1, B, K]."""
+    """One mini-batch. index: from 1; clips: int64 [B]; data: their features; even: ideal p on the
+    batch, [1, B, K].
+    """
 
     index: int
     epoch: int
@@ -60,9 +69,11 @@ class Step:
 class Experiment:
     """A model, its features and the order of mini-batches: everything two twin runs have in common.
 
-    model: as `Flat` wants it; its present parameters are the start. Every bound holds for any activation, but only a
+    model: as `Flat` wants it; its present parameters are the start. Every bound holds for any
+    activation, but only a
         twice differentiable one (GELU, tanh; not ReLU) has the Lipschitz gradients the published bound is about.
-    audio: [N, ...]; texts: [N, K, ...], English first; floating point. batch: clips per step; the last step of an
+    audio: [N, ...]; texts: [N, K, ...], English first; floating point. batch: clips per step; the
+    last step of an
         epoch takes what is left, unless that is one clip. seed: decides the order of clips, anew in every epoch.
     Raises ValueError if audio and texts do not fit, or there is no batch of two clips.
     """
@@ -79,9 +90,13 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.texts.ndim < 2 or len(self.audio) != len(self.texts):
             given = f"{list(self.audio.shape)} and {list(self.texts.shape)}"
-            raise ValueError(f"expected audio [N, ...] and texts [N, K, ...] of the same N clips, got {given}")
+            raise ValueError(
+                f"expected audio [N, ...] and texts [N, K, ...] of the same N clips, got {given}"
+            )
         if min(self.batch, len(self.audio)) < 2 or self.epochs < 1:
-            raise ValueError(f"need a batch of at least 2 clips and an epoch, got {self.batch} and {self.epochs}")
+            raise ValueError(
+                f"need a batch of at least 2 clips and an epoch, got {self.batch} and {self.epochs}"
+            )
 
     @cached_property
     def task(self) -> Task:
@@ -93,14 +108,23 @@ class Experiment:
         return self.texts.shape[1]
 
     def on_batch(self, distribution: np.ndarray, clips: np.ndarray) -> Tensor:
-        """A distribution over all pairs, [..., N, K], conditioned on the batch's clips: [..., B, K] in `dtype`."""
-        return torch.as_tensor(distribution[..., clips, :] * (len(self.audio) / len(clips)), dtype=self.dtype)
+        """A distribution over all pairs, [..., N, K], conditioned on the batch's clips: [..., B, K]
+        in `dtype`.
+        """
+        return torch.as_tensor(
+            distribution[..., clips, :] * (len(self.audio) / len(clips)), dtype=self.dtype
+        )
 
     def steps(self, label: str) -> Iterator[Step]:
         """Every mini-batch of every epoch in order, with a progress bar."""
-        ideal, firsts = ideal_distribution(*self.texts.shape[:2]), range(0, len(self.audio) - 1, self.batch)
+        ideal, firsts = (
+            ideal_distribution(*self.texts.shape[:2]),
+            range(0, len(self.audio) - 1, self.batch),
+        )
         orders = [clip_order(len(self.audio), self.seed, epoch) for epoch in range(self.epochs)]
-        batches = [(epoch, order[i : i + self.batch]) for epoch, order in enumerate(orders) for i in firsts]
+        batches = [
+            (epoch, order[i : i + self.batch]) for epoch, order in enumerate(orders) for i in firsts
+        ]
         for index, (epoch, clips) in enumerate(progress(batches, label, unit="step"), start=1):
             data = self.audio[clips].to(self.dtype), self.texts[clips].to(self.dtype)
             yield Step(index, epoch, clips, data, self.on_batch(ideal, clips)[None])
@@ -109,8 +133,12 @@ class Experiment:
         """Equal runs at the start."""
         return Runs.begin(optimizer, self.task.flat.start, runs)
 
-    def ideal_run(self, optimizer: Optimizer, label: str) -> Iterator[tuple[Step, Runs, Tensor, Runs]]:
-        """Every step with the ideal run before it, that run's gradient [1, D], and the run after it."""
+    def ideal_run(
+        self, optimizer: Optimizer, label: str
+    ) -> Iterator[tuple[Step, Runs, Tensor, Runs]]:
+        """Every step with the ideal run before it, that run's gradient [1, D], and the run after
+        it.
+        """
         ideal = self.begin(optimizer)
         for step in self.steps(label):
             gradient = self.task.gradients(ideal.weights, step.even, step.data)
@@ -120,23 +148,35 @@ class Experiment:
 
 
 def on_features(
-    audio: Tensor, texts: Tensor, *, components: int = 64, hidden: int = 32, width: int = 32, seed: int = 0, **options
+    audio: Tensor,
+    texts: Tensor,
+    *,
+    components: int = 64,
+    hidden: int = 32,
+    width: int = 32,
+    seed: int = 0,
+    **options,
 ) -> Experiment:
     """The presets' projections, made small, on the principal components of cached features.
 
-    audio: patch embeddings [N, P, F], averaged within thirds of the clip; texts: [N, K, D]. components: how many are
-    kept on either side, scaled to mean square 1; hidden, width: units of a projection. No dropout: twin runs share
-    everything but the languages. seed: of the initial weights and of the order of clips; options: of `Experiment`.
+    audio: patch embeddings [N, P, F], averaged within thirds of the clip; texts: [N, K, D].
+    components: how many are kept on either side, scaled to mean square 1; hidden, width: units of a
+    projection. No dropout: twin runs share everything but the languages. seed: of the initial
+    weights and of the order of clips; options: of `Experiment`.
     """
     audio, texts = principal(TimePooling(3)(audio), components), principal(texts, components)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = DualEncoder(audio.shape[-1], texts.shape[-1], width=width, hidden=hidden, parts=1, dropout=0.0)
+        model = DualEncoder(
+            audio.shape[-1], texts.shape[-1], width=width, hidden=hidden, parts=1, dropout=0.0
+        )
     return Experiment(model, audio[:, None], texts, seed=seed, **options)
 
 
 def principal(features: Tensor, components: int) -> Tensor:
-    """The leading principal components of features [..., F], float64, scaled to mean square 1: [..., components]."""
+    """The leading principal components of features [..., F], float64, scaled to mean square 1:
+    [..., components].
+    """
     rows = features.double().flatten(0, -2)
     rows = rows - rows.mean(0)
     rows = rows @ torch.linalg.svd(rows, full_matrices=False)[2][:components].T
@@ -144,13 +184,17 @@ def principal(features: Tensor, components: int) -> Tensor:
 
 
 class Draws:
-    """Independent draws of one arm, of which nothing random leaves one, and the gradients they prescribe."""
+    """Independent draws of one arm, of which nothing random leaves one, and the gradients they
+    prescribe.
+    """
 
     def __init__(self, experiment: Experiment, arm: Arm, seeds: Sequence[int]):
         self.experiment, self.task, self.mixed = experiment, experiment.task, arm.mixed
         schemes = [arm.draw(*experiment.texts.shape[:2], seed) for seed in seeds]
         self.schemes = schemes if schemes[0].noise_share else schemes[:1]
-        self._realised = lru_cache(1)(lambda epoch: np.stack([scheme.distribution(epoch) for scheme in self.schemes]))
+        self._realised = lru_cache(1)(
+            lambda epoch: np.stack([scheme.distribution(epoch) for scheme in self.schemes])
+        )
 
     def __len__(self) -> int:
         return len(self.schemes)
@@ -159,8 +203,14 @@ class Draws:
         """p' of every draw on the batch, [S, B, K]."""
         return self.experiment.on_batch(self._realised(step.epoch), step.clips)
 
-    def gradients(self, weights: Tensor, distribution: Tensor, step: Step, anchor: Tensor | None = None) -> Tensor:
-        """Every draw's gradient at its own weights, [S, D] to [S, D]; anchor [D]: as seen from there."""
-        drawn = distribution.argmax(-1) if self.mixed else distribution  # where negatives mix: each clip's language
+    def gradients(
+        self, weights: Tensor, distribution: Tensor, step: Step, anchor: Tensor | None = None
+    ) -> Tensor:
+        """Every draw's gradient at its own weights, [S, D] to [S, D]; anchor [D]: as seen from
+        there.
+        """
+        drawn = (
+            distribution.argmax(-1) if self.mixed else distribution
+        )  # where negatives mix: each clip's language
         loss = self.task.mixed_loss if self.mixed else self.task.weighted_loss
         return self.task.gradients(weights, drawn, step.data, loss, anchor)

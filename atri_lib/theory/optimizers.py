@@ -1,4 +1,6 @@
-"""SGD, momentum and Adam as maps on (weights, state), free of any module, so that two runs can be compared exactly."""
+"""SGD, momentum and Adam as maps on (weights, state), free of any module, so that two runs can be
+compared exactly.
+"""
 
 from dataclasses import dataclass
 
@@ -9,13 +11,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Works elementwise on weights of any leading shape ([D], or [S, D] for a stack of runs); returns new tensors."""
+    """Works elementwise on weights of any leading shape ([D], or [S, D] for a stack of runs);
+    returns new tensors.
+    """
 
     rate: float
 
     @property
     def gain(self) -> float | None:
-        """How far a gradient's noise of length 1 moves the weights in the same step; None where that is not linear."""
+        """How far a gradient's noise of length 1 moves the weights in the same step; None where
+        that is not linear.
+        """
         return self.rate
 
     def start(self, weights: Tensor) -> tuple:
@@ -27,7 +33,9 @@ class Optimizer:
         raise NotImplementedError
 
     def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
-        """The joint state in the units of the weights, [..., a multiple of D]: its norm measures joint errors."""
+        """The joint state in the units of the weights, [..., a multiple of D]: its norm measures
+        joint errors.
+        """
         return weights
 
 
@@ -43,7 +51,9 @@ SLOW = SGD(0.05)  # what the studies take unless told otherwise
 
 @dataclass(frozen=True)
 class Momentum(Optimizer):
-    """v <- beta v + g; w <- w - eta v (heavy ball, as torch.optim.SGD). State: (v,); coordinates: (w, eta v)."""
+    """v <- beta v + g; w <- w - eta v (heavy ball, as torch.optim.SGD). State: (v,); coordinates:
+    (w, eta v).
+    """
 
     beta: float = 0.9
 
@@ -60,10 +70,12 @@ class Momentum(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adam with bias correction (as torch.optim.Adam, no weight decay). State: (m, v, t), t counts the steps.
+    """Adam with bias correction (as torch.optim.Adam, no weight decay). State: (m, v, t), t counts
+    the steps.
 
-    Coordinates: (w, eta m / scale, eta log scale) with m, v bias-corrected and scale = sqrt(v) + eps. The second block
-    is the step the moments prescribe; the third changes by eta x when v alone would stretch that step by exp(-x).
+    Coordinates: (w, eta m / scale, eta log scale) with m, v bias-corrected and scale = sqrt(v) +
+    eps. The second block is the step the moments prescribe; the third changes by eta x when v alone
+    would stretch that step by exp(-x).
     """
 
     beta1: float = 0.9
@@ -115,7 +127,9 @@ class Runs:
 
     def joint_error(self, other: "Runs") -> np.ndarray:
         """How far the joint states are apart, in the optimiser's coordinates, [S]."""
-        mine, theirs = (runs.optimizer.coordinates(runs.weights, runs.state) for runs in (self, other))
+        mine, theirs = (
+            runs.optimizer.coordinates(runs.weights, runs.state) for runs in (self, other)
+        )
         return distance(mine, theirs)
 
 

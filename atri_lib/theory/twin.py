@@ -1,7 +1,9 @@
-"""The twin-run experiment: how far a scheme's weights stray from the ideal run's, and what bounds and laws say.
+"""The twin-run experiment: how far a scheme's weights stray from the ideal run's, and what bounds
+and laws say.
 
-Twin runs share start, mini-batches and optimiser; the ideal run w uses every language of every clip, the other run w'
-what its scheme drew. The mean run uses the scheme's mean distribution: it is w unless the scheme is biased (CACL).
+Twin runs share start, mini-batches and optimiser; the ideal run w uses every language of every
+clip, the other run w' what its scheme drew. The mean run uses the scheme's mean distribution: it is
+w unless the scheme is biased (CACL).
 """
 
 from collections.abc import Sequence
@@ -28,43 +30,51 @@ def run(
     power_iterations: int | None = 3,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Run every arm beside the ideal run; measure the weight error and everything the bounds and the law need.
+    """Run every arm beside the ideal run; measure the weight error and everything the bounds and
+    the law need.
 
-    draws: measured runs per arm, seeds seed ... seed + draws - 1 (one run if the arm has no randomness). pilots:
-    further runs on seeds of their own, from which alone the mean-square law's constants come; 0 leaves the law out
-    (nan). power_iterations: for lambda; None leaves the published bound out (nan). Either saves much of the cost.
+    draws: measured runs per arm, seeds seed ... seed + draws - 1 (one run if the arm has no
+    randomness). pilots: further runs on seeds of their own, from which alone the mean-square law's
+    constants come; 0 leaves the law out (nan). power_iterations: for lambda; None leaves the
+    published bound out (nan). Either saves much of the cost.
 
     Returns one row per (scheme, step, draw), step from 1 (the error after that step):
     - measured: ||w_t - w'_t||; joint: the same in the optimiser's coordinates (equal for SGD).
     - published: the published bound (SGD only, else nan). lipschitz: the larger of sum p' lambda_(a,t), with the pairs'
-      spectral norms at w_(t-1) by power iteration, and the quotient ||grad L_p'(w) - grad L_p'(w')|| / ||delta||.
-      Neither exceeds the sum of the true Lipschitz constants on the segment from w to w', and with the second alone
-      the inequality holds, so the bound is certified although power iteration converges from below.
-      gradient_max: g_max(w_(t-1)); distribution_error: D_t on the batch. mixed_negatives: for arms with mixed negatives
-      ||grad L_p'(w) - gradient used at w||, which the published bound lacks and is added to D_t g_max here; else 0.
+    spectral norms at w_(t-1) by power iteration, and the quotient ||grad L_p'(w) - grad L_p'(w')||
+    / ||delta||. Neither exceeds the sum of the true Lipschitz constants on the segment from w to
+    w', and with the second alone the inequality holds, so the bound is certified although power
+    iteration converges from below. gradient_max: g_max(w_(t-1)); distribution_error: D_t on the
+    batch. mixed_negatives: for arms with mixed negatives ||grad L_p'(w) - gradient used at w||,
+    which the published bound lacks and is added to D_t g_max here; else 0.
     - quotient: that quotient alone; certified: the published bound with it in place of lipschitz, the least that the
       inequality allows (both left out, or nan, without power_iterations).
     - trajectory: bound on joint (so on measured). rho, forcing: its constants, measured on this draw; xi:
       ||grad L_p(w') - gradient used||, so that forcing = eta xi for SGD.
     - mean_square: RMS over draws by sqrt(bias^2 + law). bias: ||w_t - mean run||. amplification: E||one ideal step
-      on the error||^2 / E||error||^2 of w' - mean run, and sigma: root of sigma_t^2 at w', from every language's
-      gradients, both averages over the pilots. memory: twice the mean product of the error carried along and the new
-      noise: 0 for independent draws by theory, measured on the pilots where a scheme remembers earlier epochs (Latin).
-      There the noise is measured on them too (sigma: nan), as w' knows which languages are to come, and so is Adam's,
-      which is not linear in the gradient; it is taken as unbiased. What mixed negatives add is ignored.
+    on the error||^2 / E||error||^2 of w' - mean run, and sigma: root of sigma_t^2 at w', from every
+    language's gradients, both averages over the pilots. memory: twice the mean product of the error
+    carried along and the new noise: 0 for independent draws by theory, measured on the pilots where
+    a scheme remembers earlier epochs (Latin). There the noise is measured on them too (sigma: nan),
+    as w' knows which languages are to come, and so is Adam's, which is not linear in the gradient;
+    it is taken as unbiased. What mixed negatives add is ignored.
 
     - what they compete with. trivial: the bound ||w_t - w_0|| + ||w'_t - w_0||, the two distances travelled. pilots:
-      the RMS error of the pilots themselves (where nothing is random: of the run). sqrt_steps: mean_square of step 1,
-      which every run takes from the same weights, times sqrt(t).
+    the RMS error of the pilots themselves (where nothing is random: of the run). sqrt_steps:
+    mean_square of step 1, which every run takes from the same weights, times sqrt(t).
 
     Raises FloatingPointError if a run diverges, ValueError for arms that do not fit the data.
     """
     if draws < 1 or pilots < 0:
-        raise ValueError(f"need at least one measured draw, and no pilots or more, got {draws} and {pilots}")
+        raise ValueError(
+            f"need at least one measured draw, and no pilots or more, got {draws} and {pilots}"
+        )
     ensembles = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms]
     for step, ideal, _, after in experiment.ideal_run(optimizer, "twin runs"):
         constants = None
-        if isinstance(optimizer, SGD) and power_iterations is not None:  # g_max, and lambda of every pair, [B, K], at w
+        if (
+            isinstance(optimizer, SGD) and power_iterations is not None
+        ):  # g_max, and lambda of every pair, [B, K], at w
             task, weights = experiment.task, ideal.weights[0]
             curvature = task.pair_curvature(weights, step.data, power_iterations)
             constants = task.pair_norms(weights, step.data).max().item(), curvature
@@ -74,13 +84,24 @@ def run(
 
 
 class _Ensemble:
-    """One arm's measured runs and pilots in one stack, its reference run, and what each step measured."""
+    """One arm's measured runs and pilots in one stack, its reference run, and what each step
+    measured.
+    """
 
     def __init__(
-        self, experiment: Experiment, optimizer: Optimizer, arm: Arm, draws: int, pilots: int, seed: int
+        self,
+        experiment: Experiment,
+        optimizer: Optimizer,
+        arm: Arm,
+        draws: int,
+        pilots: int,
+        seed: int,
     ) -> None:
         self.experiment, self.task, self.arm = experiment, experiment.task, arm
-        seeds = [*range(seed, seed + draws), *range(seed + PILOT_SEEDS, seed + PILOT_SEEDS + pilots)]
+        seeds = [
+            *range(seed, seed + draws),
+            *range(seed + PILOT_SEEDS, seed + PILOT_SEEDS + pilots),
+        ]
         self.draws, self.measured = Draws(experiment, arm, seeds), slice(draws)
         self.scheme = self.draws.schemes[0]
         self.pilots = slice(draws, None) if self.scheme.noise_share else slice(None)
@@ -89,13 +110,20 @@ class _Ensemble:
         self.per_draw: list[dict[str, np.ndarray]] = []
         self.per_step: list[dict[str, float]] = []
 
-    def advance(self, step: Step, ideal: Runs, ideal_after: Runs, constants: tuple[float, Tensor] | None) -> None:
+    def advance(
+        self, step: Step, ideal: Runs, ideal_after: Runs, constants: tuple[float, Tensor] | None
+    ) -> None:
         """Take one step with every run and record what it measured."""
         runs, realised = self.runs, self.draws.distribution(step)
-        used, full = self.draws.gradients(runs.weights, realised, step), self._everywhere(step.even, step)
+        used, full = (
+            self.draws.gradients(runs.weights, realised, step),
+            self._everywhere(step.even, step),
+        )
         after, after_full = runs.after(used), runs.after(full)
         if not torch.isfinite(after.weights).all():
-            raise FloatingPointError(f"{self.arm.name} diverged in step {step.index}: lower the rate")
+            raise FloatingPointError(
+                f"{self.arm.name} diverged in step {step.index}: lower the rate"
+            )
         record = {
             "measured": after.error(ideal_after),
             "joint": after.joint_error(ideal_after),
@@ -106,7 +134,9 @@ class _Ensemble:
         }
         record = {name: values[self.measured] for name, values in record.items()}
         if constants is not None:
-            record |= self._published(step, ideal, realised[self.measured], used[self.measured], constants)
+            record |= self._published(
+                step, ideal, realised[self.measured], used[self.measured], constants
+            )
         self.per_draw.append(record)
         law = self._law(step, ideal, ideal_after, full, after)
         self.per_step.append({"step": step.index, "epoch": step.epoch} | law)
@@ -114,10 +144,17 @@ class _Ensemble:
 
     def _everywhere(self, distribution: Tensor, step: Step) -> Tensor:
         """The gradient of every run under one distribution [1, B, K]."""
-        return self.task.gradients(self.runs.weights, distribution.expand(len(self.draws), -1, -1), step.data)
+        return self.task.gradients(
+            self.runs.weights, distribution.expand(len(self.draws), -1, -1), step.data
+        )
 
     def _published(
-        self, step: Step, ideal: Runs, realised: Tensor, used: Tensor, constants: tuple[float, Tensor]
+        self,
+        step: Step,
+        ideal: Runs,
+        realised: Tensor,
+        used: Tensor,
+        constants: tuple[float, Tensor],
     ) -> dict[str, np.ndarray]:
         """The published bound's constants for the measured draws, each [draws]."""
         gradient_max, curvature = constants
@@ -125,7 +162,11 @@ class _Ensemble:
         anchored = self.draws.gradients(at_ideal, realised, step)
         delta = distance(at_ideal, self.runs.weights[self.measured])
         quotient = _ratio(distance(anchored, used), delta, default=0.0)
-        extra = distance(anchored, self.task.gradients(at_ideal, realised, step.data)) if self.arm.mixed else 0 * delta
+        extra = (
+            distance(anchored, self.task.gradients(at_ideal, realised, step.data))
+            if self.arm.mixed
+            else 0 * delta
+        )
         return {
             "lipschitz": np.maximum((realised * curvature).sum((1, 2)).numpy(), quotient),
             "quotient": quotient,
@@ -134,17 +175,23 @@ class _Ensemble:
             "mixed_negatives": extra,
         }
 
-    def _law(self, step: Step, ideal: Runs, ideal_after: Runs, full: Tensor, after: Runs) -> dict[str, float]:
+    def _law(
+        self, step: Step, ideal: Runs, ideal_after: Runs, full: Tensor, after: Runs
+    ) -> dict[str, float]:
         """The mean-square law's constants from the pilots, and the reference run's step."""
         reference, reference_after, expected = ideal, ideal_after, full
         if self.scheme.biased:
             mean = self.experiment.on_batch(self.scheme.mean_distribution(), step.clips)[None]
             reference, expected = self.reference, self._everywhere(mean, step)
-            reference_after = reference.after(self.task.gradients(reference.weights, mean, step.data))
+            reference_after = reference.after(
+                self.task.gradients(reference.weights, mean, step.data)
+            )
             self.reference = reference_after
         law = {"bias": reference_after.error(ideal_after)[0], "sigma": 0.0, "memory": 0.0}
         if not len(errors := after.error(ideal_after)[self.pilots]):
-            return law | dict.fromkeys(("pilots", "sigma", "memory", "amplification", "variance"), np.nan)
+            return law | dict.fromkeys(
+                ("pilots", "sigma", "memory", "amplification", "variance"), np.nan
+            )
         law["pilots"] = np.sqrt(np.square(errors).mean())
         if self.scheme.noise_share == 0:
             return law | {"amplification": 1.0, "variance": 0.0}
@@ -153,26 +200,48 @@ class _Ensemble:
         before = np.square(self.runs.error(reference)[self.pilots]).sum()
         law["amplification"] = float(_ratio(carried, before))
         remembers, gain = self.scheme.remembers(step.epoch), self.runs.optimizer.gain
-        if remembers:  # the languages of this epoch depend on earlier ones': u and n are not independent
-            kept, noise = reference_after.weights - after_expected.weights, after_expected.weights - after.weights
+        if (
+            remembers
+        ):  # the languages of this epoch depend on earlier ones': u and n are not independent
+            kept, noise = (
+                reference_after.weights - after_expected.weights,
+                after_expected.weights - after.weights,
+            )
             law["memory"] = 2 * (kept * noise).sum(1)[self.pilots].mean().item()
         if remembers or gain is None:
-            return law | {"sigma": np.nan, "variance": np.square(after.error(after_expected)[self.pilots]).mean()}
-        single = [part.float() for part in (self.runs.weights[self.pilots], *step.data)]  # half the time, seven digits
-        spread = self.task.language_spread(single[0], (single[1], single[2]), self.scheme.chance).mean().item()
+            return law | {
+                "sigma": np.nan,
+                "variance": np.square(after.error(after_expected)[self.pilots]).mean(),
+            }
+        single = [
+            part.float() for part in (self.runs.weights[self.pilots], *step.data)
+        ]  # half the time, seven digits
+        spread = (
+            self.task.language_spread(single[0], (single[1], single[2]), self.scheme.chance)
+            .mean()
+            .item()
+        )
         law["sigma"] = np.sqrt(self.scheme.noise_share * spread) / len(step.clips)
         return law | {"variance": (gain * law["sigma"]) ** 2}
 
     def table(self) -> pd.DataFrame:
         """All steps and draws of this arm, with the bounds and the law worked out."""
-        columns = {name: np.stack([r[name] for r in self.per_draw], axis=1) for name in self.per_draw[0]}  # [draws, T]
-        shared = {name: np.array([r[name] for r in self.per_step]) for name in self.per_step[0]}  # [T]
+        columns = {
+            name: np.stack([r[name] for r in self.per_draw], axis=1) for name in self.per_draw[0]
+        }  # [draws, T]
+        shared = {
+            name: np.array([r[name] for r in self.per_step]) for name in self.per_step[0]
+        }  # [T]
         shape = columns["measured"].shape
         columns["trajectory"] = bounds.trajectory(columns["rho"], columns["forcing"])
         columns |= {name: np.full(shape, np.nan) for name in ("published", "certified")}
         if "lipschitz" in columns:
             excess = columns["mixed_negatives"] / columns["gradient_max"]
-            source = columns["distribution_error"] + excess, columns["gradient_max"], self.runs.optimizer.rate
+            source = (
+                columns["distribution_error"] + excess,
+                columns["gradient_max"],
+                self.runs.optimizer.rate,
+            )
             columns["published"] = bounds.published(columns["lipschitz"], *source)
             columns["certified"] = bounds.published(columns["quotient"], *source)
         law = bounds.mean_square(shared["amplification"], shared.pop("variance") + shared["memory"])
@@ -181,7 +250,9 @@ class _Ensemble:
         columns |= {name: np.broadcast_to(values, shape) for name, values in shared.items()}
         columns["draw"] = np.broadcast_to(np.arange(shape[0])[:, None], shape)
         first = ["step", "epoch", "draw", "measured", "published", "trajectory", "mean_square"]
-        table = pd.DataFrame({name: columns[name].T.ravel() for name in first + sorted(columns.keys() - first)})
+        table = pd.DataFrame(
+            {name: columns[name].T.ravel() for name in first + sorted(columns.keys() - first)}
+        )
         table.insert(0, "scheme", self.arm.name)
         return table
 

@@ -1,4 +1,6 @@
-"""Checkpoints: safetensors only, written atomically, checked when read, exact enough to resume bit for bit."""
+"""Checkpoints: safetensors only, written atomically, checked when read, exact enough to resume bit
+for bit.
+"""
 
 import json
 import pathlib
@@ -16,10 +18,14 @@ from atri_lib.hub import check_fit
 def write_checkpoint(
     path: pathlib.Path, model: DualEncoder, optimizer: torch.optim.Optimizer, history: list
 ) -> None:
-    """Write weights, optimizer state, history and a checksum of them to one safetensors file, atomically."""
+    """Write weights, optimizer state, history and a checksum of them to one safetensors file,
+    atomically.
+    """
     tensors = {f"model.{name}": value for name, value in trained_state(model).items()}
     for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+        tensors |= {
+            f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()
+        }
     tensors = {name: value.contiguous().cpu() for name, value in tensors.items()}
     note = json.dumps(history, allow_nan=False)
     with storage.atomic_path(path) as partial:
@@ -29,7 +35,8 @@ def write_checkpoint(
 def read_checkpoint(
     path: pathlib.Path, model: DualEncoder, optimizer: torch.optim.Optimizer
 ) -> tuple[list, int]:
-    """Restore what write_checkpoint wrote and return (history, epochs done); ([], 0) when there is no file.
+    """Restore what write_checkpoint wrote and return (history, epochs done); ([], 0) when there is
+    no file.
 
     Raises ValueError for a file that is damaged or of another architecture.
     """
@@ -43,14 +50,22 @@ def read_checkpoint(
             raise ValueError("its content does not match its checksum")
         history = json.loads(note)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path}: damaged checkpoint ({error}); delete it to begin this run anew") from error
-    load_state(model, {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}, str(path))
+        raise ValueError(
+            f"{path}: damaged checkpoint ({error}); delete it to begin this run anew"
+        ) from error
+    load_state(
+        model,
+        {name[6:]: value for name, value in tensors.items() if name.startswith("model.")},
+        str(path),
+    )
     state = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, index, entry = name.split(".", 2)
             state.setdefault(int(index), {})[entry] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict(
+        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
     return history, len(history)
 
 
@@ -61,7 +76,9 @@ def _checksum(tensors: dict[str, Tensor], note: str) -> str:
 
 
 def trained_state(model: DualEncoder) -> dict[str, Tensor]:
-    """The tensors a run changes: trainable parameters, projections, and the buffers of opened towers."""
+    """The tensors a run changes: trainable parameters, projections, and the buffers of opened
+    towers.
+    """
     trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     frozen = {name for name, _ in model.named_parameters()} - trainable
     keep = lambda name: name not in frozen or not name.startswith(("audio_tower", "text_tower"))  # noqa: E731
@@ -69,8 +86,12 @@ def trained_state(model: DualEncoder) -> dict[str, Tensor]:
 
 
 def load_state(model: DualEncoder, tensors: dict[str, Tensor], origin: str) -> None:
-    """Load a run's tensors; raises ValueError listing those that are missing, unexpected, misshapen or not finite."""
+    """Load a run's tensors; raises ValueError listing those that are missing, unexpected, misshapen
+    or not finite.
+    """
     check_fit(trained_state(model), tensors, origin)
     if wrong := [name for name, value in tensors.items() if not value.isfinite().all()]:
-        raise ValueError(f"{origin}: values that are not finite in {', '.join(sorted(wrong))}; train this run anew")
+        raise ValueError(
+            f"{origin}: values that are not finite in {', '.join(sorted(wrong))}; train this run anew"
+        )
     model.load_state_dict(tensors, strict=False)

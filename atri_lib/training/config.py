@@ -1,4 +1,6 @@
-"""Everything a run depends on, in one frozen record whose fields say what they mean and what they may be."""
+"""Everything a run depends on, in one frozen record whose fields say what they mean and what they
+may be.
+"""
 
 import dataclasses
 import functools
@@ -6,7 +8,14 @@ import os
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    TypeAdapter,
+    ValidationError,
+)
 
 from atri_lib.languages import CODES, language
 from atri_lib.schemes import SCHEMES, SETTINGS, Scheme
@@ -44,7 +53,9 @@ def _filled(text: str) -> str:
 
 def _single_precision(rate: float) -> float:
     if rate > LARGEST_RATE:
-        raise ValueError(f"it should be at most {LARGEST_RATE}, numbers of single precision end soon after")
+        raise ValueError(
+            f"it should be at most {LARGEST_RATE}, numbers of single precision end soon after"
+        )
     return rate
 
 
@@ -57,68 +68,113 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """scheme, m, languages: who is contrasted; preset, data, scenes: with what; the rest: how it is optimised.
+    """scheme, m, languages: who is contrasted; preset, data, scenes: with what; the rest: how it is
+    optimised.
 
-    Each field carries its meaning, unit and limits (`settings` lists them). Raises ValueError naming the field for a
-    value that cannot work.
+    Each field carries its meaning, unit and limits (`settings` lists them). Raises ValueError
+    naming the field for a value that cannot work.
     """
 
     scheme: Annotated[Literal[*SCHEMES], Field(description="what a step contrasts")] = "kcl"
-    m: Annotated[Positive | None, Field(description="languages a step sees, for the schemes that leave it open")] = None
-    hold: Annotated[Positive | None, Field(description="epochs a clip keeps its language, for hold")] = None
+    m: Annotated[
+        Positive | None,
+        Field(description="languages a step sees, for the schemes that leave it open"),
+    ] = None
+    hold: Annotated[
+        Positive | None, Field(description="epochs a clip keeps its language, for hold")
+    ] = None
     block: Annotated[
-        Positive | None, Field(description="clips in a row that share their language, for block; 100 unless given")
+        Positive | None,
+        Field(description="clips in a row that share their language, for block; 100 unless given"),
     ] = None
     text_text: Annotated[
-        float | None, Field(ge=0, lt=1, description="share of text against text in the loss of cacl, cacl_unbiased")
+        float | None,
+        Field(
+            ge=0, lt=1, description="share of text against text in the loss of cacl, cacl_unbiased"
+        ),
     ] = None
     anchor: Annotated[
-        Positive | None, Field(description="place of the language that cacl contrasts with all others; 1: English")
+        Positive | None,
+        Field(description="place of the language that cacl contrasts with all others; 1: English"),
     ] = None
     languages: Annotated[
-        tuple[str, ...], AfterValidator(_english_first), Field(description="languages trained with, English first")
+        tuple[str, ...],
+        AfterValidator(_english_first),
+        Field(description="languages trained with, English first"),
     ] = CODES
-    seed: Annotated[Seed, Field(description="start, order of clips and draws of languages follow from it")] = 0
-    preset: Annotated[str, Field(description="encoders: mini (laptop), paper (GPU, models of a hub)")] = "mini"
+    seed: Annotated[
+        Seed, Field(description="start, order of clips and draws of languages follow from it")
+    ] = 0
+    preset: Annotated[
+        str, Field(description="encoders: mini (laptop), paper (GPU, models of a hub)")
+    ] = "mini"
     text_encoder: Annotated[
         Filled | None,
-        Field(description="instead of the preset's: use, e5, sonar, sonar=PATH, or your own module:Class"),
+        Field(
+            description="instead of the preset's: use, e5, sonar, sonar=PATH, or your own module:Class"
+        ),
     ] = None
     audio_encoder: Annotated[
         Filled | None,
-        Field(description="instead of the preset's: yamnet, ced-SIZE, ced-SIZE=PATH, or your own module:Class"),
+        Field(
+            description="instead of the preset's: yamnet, ced-SIZE, ced-SIZE=PATH, or your own module:Class"
+        ),
     ] = None
-    data: Annotated[Path | None, Field(description="manifest, or its folder; else scenes are composed")] = None
+    data: Annotated[
+        Path | None, Field(description="manifest, or its folder; else scenes are composed")
+    ] = None
     scenes: Annotated[
         tuple[Positive, Positive, Positive], Field(description="scenes to compose: train, val, test")
     ] = (2000, 250, 500)  # fmt: skip
     data_seed: Annotated[Seed, Field(description="the scenes follow from it")] = 0
     epochs: Annotated[Positive, Field(description="passes over the training clips")] = 30
-    batch_size: Annotated[int, Field(ge=2, description="clips a step contrasts; a contrastive loss needs 2")] = 100
-    optimizer: Annotated[Literal["adam", "sgd"], Field(description="how weights follow the gradient")] = "adam"
+    batch_size: Annotated[
+        int, Field(ge=2, description="clips a step contrasts; a contrastive loss needs 2")
+    ] = 100
+    optimizer: Annotated[
+        Literal["adam", "sgd"], Field(description="how weights follow the gradient")
+    ] = "adam"
     learning_rate: Annotated[
         PositiveFloat,
         AfterValidator(_single_precision),
         Field(json_schema_extra={"maximum": LARGEST_RATE}, description="step size at the start"),
     ] = 1e-3
-    schedule: Annotated[Literal["cosine", "constant"], Field(description="step size over the run")] = "cosine"
+    schedule: Annotated[
+        Literal["cosine", "constant"], Field(description="step size over the run")
+    ] = "cosine"
     temperature: Annotated[
         float,
-        Field(ge=1e-3, le=1e3, allow_inf_nan=False, description="divides the cosines (the paper: 0.07)"),
+        Field(
+            ge=1e-3,
+            le=1e3,
+            allow_inf_nan=False,
+            description="divides the cosines (the paper: 0.07)",
+        ),
     ] = 0.1
     learn_temperature: Annotated[bool, Field(description="train the temperature too")] = False
     width: Annotated[Positive, Field(description="dimensions of the shared space")] = 256
-    hidden: Annotated[Positive, Field(description="units between the two layers of a projection")] = 512
-    parts: Annotated[Positive, Field(description="stretches of time that a clip's features are averaged in")] = 3
-    dropout: Annotated[float, Field(ge=0, lt=1, description="share of the hidden units left out in a step")] = 0.1
+    hidden: Annotated[
+        Positive, Field(description="units between the two layers of a projection")
+    ] = 512
+    parts: Annotated[
+        Positive, Field(description="stretches of time that a clip's features are averaged in")
+    ] = 3
+    dropout: Annotated[
+        float, Field(ge=0, lt=1, description="share of the hidden units left out in a step")
+    ] = 0.1
     unfreeze: Annotated[
         dict[Literal["audio", "text"], NonNegativeInt | Literal["all"]],
-        Field(description="last blocks of a tower to train, audio=2 text=all; none: projections on cached features"),
+        Field(
+            description="last blocks of a tower to train, audio=2 text=all; none: projections on cached features"
+        ),
     ] = field(default_factory=dict)
     text_chunk: Annotated[
-        NonNegativeInt, Field(description="captions a forward pass; 0: all. Same gradients, less memory")
+        NonNegativeInt,
+        Field(description="captions a forward pass; 0: all. Same gradients, less memory"),
     ] = 0
-    precision: Annotated[Literal["fp32", "bf16"], Field(description="numbers that towers compute with")] = "fp32"
+    precision: Annotated[
+        Literal["fp32", "bf16"], Field(description="numbers that towers compute with")
+    ] = "fp32"
     init: Annotated[Path | None, Field(description="run folder whose weights are the start")] = None
     evaluate_every: Annotated[Positive, Field(description="epochs between two scores on val")] = 5
     checkpoint_every: Annotated[Positive, Field(description="epochs between two checkpoints")] = 5
@@ -129,17 +185,25 @@ class TrainConfig:
             try:
                 object.__setattr__(self, name, validator.validate_python(given))
             except ValidationError as error:
-                raise ValueError(f"{name}={given!r}: {fault(error)} ({settings()[name]['description']})") from error
+                raise ValueError(
+                    f"{name}={given!r}: {fault(error)} ({settings()[name]['description']})"
+                ) from error
         self.build_scheme(clips=2)  # refuses what cannot be
 
     def build_scheme(self, clips: int) -> Scheme:
-        """The scheme over that many clips, with the settings given; those left at None are the scheme's own."""
+        """The scheme over that many clips, with the settings given; those left at None are the
+        scheme's own.
+        """
         own = {name: getattr(self, name) for name in SETTINGS}
-        return SCHEMES[self.scheme](clips=clips, languages=len(self.languages), seed=self.seed, **own)
+        return SCHEMES[self.scheme](
+            clips=clips, languages=len(self.languages), seed=self.seed, **own
+        )
 
     @classmethod
     def for_profile(cls, profile: str = "book", **changes) -> "TrainConfig":
-        """The settings of a chapter's profile ("book", "smoke", "paper") with some fields changed."""
+        """The settings of a chapter's profile ("book", "smoke", "paper") with some fields
+        changed.
+        """
         if profile not in PROFILES:
             raise ValueError(f"profile={profile!r}: use one of {', '.join(PROFILES)}")
         return cls(**(PROFILES[profile] | changes))
@@ -156,7 +220,9 @@ class TrainConfig:
     def from_dict(cls, values: dict) -> "TrainConfig":
         """The inverse of as_dict; raises ValueError naming any field this version does not know."""
         if unknown := set(values) - set(settings()):
-            raise ValueError(f"config has unknown fields {sorted(unknown)}: it was written by another version")
+            raise ValueError(
+                f"config has unknown fields {sorted(unknown)}: it was written by another version"
+            )
         return cls(**values)
 
 

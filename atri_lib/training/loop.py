@@ -1,4 +1,6 @@
-"""The training loop: the same for projections on cached features and for whole towers on many GPUs."""
+"""The training loop: the same for projections on cached features and for whole towers on many
+GPUs.
+"""
 
 import math
 import pathlib
@@ -12,7 +14,7 @@ from atri_lib.encoders.dual import DualEncoder
 from atri_lib.progress import progress
 from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
 from atri_lib.training.config import TrainConfig
-from atri_lib.training.launch import agreed, processes
+from atri_lib.training.processes import agreed, processes
 from atri_lib.training.scoring import score
 from atri_lib.training.sources import Source, TrainingData
 from atri_lib.training.step import average_gradients, backward
@@ -29,14 +31,16 @@ def train(
     checkpoint: pathlib.Path,
     epochs: int | None = None,
 ) -> list[dict]:
-    """Train `model` in place and return the history: one row an epoch (loss, seconds, validation summary).
+    """Train `model` in place and return the history: one row an epoch (loss, seconds, validation
+    summary).
 
-    Goes on from `checkpoint` if it exists and writes it every config.checkpoint_every epochs, atomically. Every step
-    seeds the generators from (seed, step), and data order from (seed, epoch), so a resumed run repeats the
-    uninterrupted one bit for bit on one process and the CPU. Raises TrainingDiverged at the first NaN, and ValueError
-    for a batch that the processes cannot share evenly, processes that do not share the run's folder, features that are
-    not finite and fewer than two clips to train on.
-    epochs: stop after so many of config.epochs; the step size follows config.epochs all the same.
+    Goes on from `checkpoint` if it exists and writes it every config.checkpoint_every epochs,
+    atomically. Every step seeds the generators from (seed, step), and data order from (seed,
+    epoch), so a resumed run repeats the uninterrupted one bit for bit on one process and the CPU.
+    Raises TrainingDiverged at the first NaN, and ValueError for a batch that the processes cannot
+    share evenly, processes that do not share the run's folder, features that are not finite and
+    fewer than two clips to train on. epochs: stop after so many of config.epochs; the step size
+    follows config.epochs all the same.
     """
     launch = processes()
     source = data.splits["train"]
@@ -47,7 +51,9 @@ def train(
     scheme = config.build_scheme(len(source))
     history, begin = read_checkpoint(checkpoint, model, optimizer)
     if begin != agreed(begin):
-        raise ValueError(f"{checkpoint.parent} is not the same folder for all processes: give one that they share")
+        raise ValueError(
+            f"{checkpoint.parent} is not the same folder for all processes: give one that they share"
+        )
     together = min(config.batch_size, len(source))
     if together % launch.num_processes:
         raise ValueError(
@@ -68,7 +74,9 @@ def train(
             own = config.seed * 1_000_003 + number * launch.num_processes + launch.process_index
             torch.manual_seed(own)
             for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * _schedule(config.schedule, number / (config.epochs * steps))
+                group["lr"] = config.learning_rate * _schedule(
+                    config.schedule, number / (config.epochs * steps)
+                )
             first = (step * launch.num_processes + launch.process_index) * batch
             rows = order[first : first + batch]
             clips = source.clips(rows)
@@ -76,22 +84,32 @@ def train(
                 source.prefetch(order[first + together : first + together + batch])
             texts = [source.captions(captions[rows], column) for column in languages[rows].T]
             optimizer.zero_grad(set_to_none=True)
-            # Chunks encode twice, first without gradient: autocast must not reuse the weights it cast then.
+            # Chunks encode twice, first without gradient: autocast must not reuse the weights it
+            # cast then.
             cast = {"enabled": config.precision == "bf16", "cache_enabled": not config.text_chunk}
             with torch.autocast(source.device.type, torch.bfloat16, **cast):
                 losses.append(backward(model, scheme, clips, texts, config.text_chunk))
             average_gradients(model)
             optimizer.step()
-        losses = torch.stack(losses).double().cpu()  # once an epoch, so that no step waits for the device
+        losses = (
+            torch.stack(losses).double().cpu()
+        )  # once an epoch, so that no step waits for the device
         if not losses.isfinite().all():
             first = int((~losses.isfinite()).nonzero()[0])
             raise _diverged(f"the loss is {losses[first]}", config, epoch, first, checkpoint)
         if not all(parameter.isfinite().all() for parameter in parameters):
             raise _diverged("a weight is not finite", config, epoch, steps, checkpoint)
-        row = {"epoch": epoch + 1, "loss": losses.mean().item(), "seconds": time.perf_counter() - started}
+        row = {
+            "epoch": epoch + 1,
+            "loss": losses.mean().item(),
+            "seconds": time.perf_counter() - started,
+        }
         last = epoch + 1 == config.epochs
         if last or (epoch + 1) % config.evaluate_every == 0:
-            row |= {f"val_{name}": value for name, value in score(model, data.splits["val"]).summary.items()}
+            row |= {
+                f"val_{name}": value
+                for name, value in score(model, data.splits["val"]).summary.items()
+            }
         history.append(row)
         bar.set_postfix(loss=f"{row['loss']:.3f}")
         if launch.is_main_process and not last and (epoch + 1) % config.checkpoint_every == 0:
@@ -102,7 +120,9 @@ def train(
 def _check_data(data: TrainingData) -> None:
     """Raises ValueError for what no loss can be computed of."""
     if len(data.splits["train"]) < 2:
-        raise ValueError("there is 1 training clip, and a contrastive loss needs at least 2: give more clips")
+        raise ValueError(
+            "there is 1 training clip, and a contrastive loss needs at least 2: give more clips"
+        )
     for split, source in data.splits.items():
         for side, features in {"audio": source.audio, "text": source.text}.items():
             if features is not None and not features.isfinite().all():
@@ -127,7 +147,9 @@ def _diverged(
 
 def _optimizer(config: TrainConfig, parameters: list) -> torch.optim.Optimizer:
     if not parameters:
-        raise ValueError("nothing to train: every parameter is frozen; give unfreeze or keep the projections")
+        raise ValueError(
+            "nothing to train: every parameter is frozen; give unfreeze or keep the projections"
+        )
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=config.learning_rate)
     return torch.optim.Adam(parameters, lr=config.learning_rate)
@@ -138,7 +160,9 @@ def _schedule(name: str, done: float) -> float:
 
 
 def _epoch_order(seed: int, epoch: int, source: Source) -> tuple[Tensor, Tensor]:
-    """A permutation of the clips, and for every clip one of its captions; both from (seed, epoch)."""
+    """A permutation of the clips, and for every clip one of its captions; both from (seed,
+    epoch).
+    """
     generator = np.random.default_rng((seed, epoch))
     owner = source.owner.cpu().numpy()
     first = np.searchsorted(owner, np.arange(len(source)))

@@ -1,4 +1,6 @@
-"""A run is a folder: what was asked, what came out, and the weights. Load it if its key exists, else train it."""
+"""A run is a folder: what was asked, what came out, and the weights. Load it if its key exists,
+else train it.
+"""
 
 import contextlib
 import os
@@ -24,14 +26,24 @@ from atri_lib.encoders.dual import DualEncoder
 from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.training.checkpoints import load_state, trained_state
 from atri_lib.training.config import TrainConfig
-from atri_lib.training.launch import agreed, processes
 from atri_lib.training.loop import train
+from atri_lib.training.processes import agreed, processes
 from atri_lib.training.scoring import Scores, score
 from atri_lib.training.sources import TrainingData, build_model, load_data
 
 FILES = ("weights.safetensors", "ranks.safetensors", "history.csv", "retrieval.csv", "config.json")
-METRICS, CHECKPOINT = "metrics.json", "checkpoint.safetensors"  # what says that a run is complete; what it goes on from
-NEEDED = {"name": str, "origin": str, "note": str, "train_seconds": float, "test": dict, "sha256": dict}  # of metrics
+METRICS, CHECKPOINT = (
+    "metrics.json",
+    "checkpoint.safetensors",
+)  # what says that a run is complete; what it goes on from
+NEEDED = {
+    "name": str,
+    "origin": str,
+    "note": str,
+    "train_seconds": float,
+    "test": dict,
+    "sha256": dict,
+}  # of metrics
 NOT_THE_BOOKS = "not the data of the book: its numbers are of the recordings of Tux Paint"
 
 
@@ -41,7 +53,8 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. history: one row an epoch; metrics: seed, versions, cost, test scores; scores: ranks on test.
+    """A finished run. history: one row an epoch; metrics: seed, versions, cost, test scores;
+    scores: ranks on test.
 
     loaded: whether this call found it in the cache (then seconds is what the training once took).
     """
@@ -67,7 +80,11 @@ class Run:
 
     def __str__(self) -> str:
         verb = "loaded" if self.loaded else "trained"
-        name = self.config.scheme if self.config.m is None else f"{self.config.scheme}({self.config.m})"
+        name = (
+            self.config.scheme
+            if self.config.m is None
+            else f"{self.config.scheme}({self.config.m})"
+        )
         return f"{verb} {name} seed {self.config.seed} ({self.seconds:.1f} s of training)"
 
     @classmethod
@@ -77,22 +94,30 @@ class Run:
 
     @classmethod
     def resume(cls, path: str | os.PathLike) -> "Run":
-        """Finish the run of a folder that was interrupted (it holds config.json, perhaps a checkpoint)."""
+        """Finish the run of a folder that was interrupted (it holds config.json, perhaps a
+        checkpoint).
+        """
         path = pathlib.Path(os.path.realpath(storage.expanded(path)))
         with contextlib.suppress(RunError):
             return cls.load(path)
         try:
             config = TrainConfig.from_dict(storage.read_json(path / "config.json"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{path}: not a run folder, config.json cannot be read ({error})") from error
+            raise RunError(
+                f"{path}: not a run folder, config.json cannot be read ({error})"
+            ) from error
         data = load_data(config)
         if path.name != run_name(config, data):
-            raise RunError(f"{path}: RECIPE or data changed since it was started; train it anew with load_or_train")
+            raise RunError(
+                f"{path}: RECIPE or data changed since it was started; train it anew with load_or_train"
+            )
         return load_or_train(config, data, folder=path.parent)
 
 
 def run_name(config: TrainConfig, data: TrainingData) -> str:
-    """Folder name of a run: scheme, seed and a checksum of RECIPE, settings, the start's weights and the data."""
+    """Folder name of a run: scheme, seed and a checksum of RECIPE, settings, the start's weights
+    and the data.
+    """
     start = storage.sha256_file(_weights(config.init)) if config.init else ""
     key = storage.checksum(RECIPE, key_settings(config.as_dict()), start, data.checksum)
     return f"{config.scheme}-{config.seed}-{key}"
@@ -112,8 +137,12 @@ def _tensors(path: pathlib.Path) -> dict[str, torch.Tensor]:
         raise RunError(f"{path}: damaged weights ({error}); train the run again") from error
 
 
-def fit(config: TrainConfig, data: TrainingData | None = None, folder: str | os.PathLike | None = None) -> Run:
-    """Train, score on the test split and keep the run. See load_or_train, which looks for a finished run first."""
+def fit(
+    config: TrainConfig, data: TrainingData | None = None, folder: str | os.PathLike | None = None
+) -> Run:
+    """Train, score on the test split and keep the run. See load_or_train, which looks for a
+    finished run first.
+    """
     return load_or_train(config, data, folder=folder, again=True)
 
 
@@ -124,13 +153,14 @@ def load_or_train(
     folder: str | os.PathLike | None = None,
     again: bool = False,
 ) -> Run:
-    """The run of a config: loaded if its key (RECIPE, settings, data) is in `folder`, else trained and kept there.
+    """The run of a config: loaded if its key (RECIPE, settings, data) is in `folder`, else trained
+    and kept there.
 
-    An interrupted run goes on from its last checkpoint. A second program that wants the same run waits for the first.
-    The processes of one launch (accelerate) train it together and the first of them writes; they do not wait for
-    another program, but raise RunError.
-    folder: the cache's runs by default. again=True trains even if a finished run exists, which stays as it is until the
-    new one, then complete, takes its place; other files in its folder are kept.
+    An interrupted run goes on from its last checkpoint. A second program that wants the same run
+    waits for the first. The processes of one launch (accelerate) train it together and the first of
+    them writes; they do not wait for another program, but raise RunError. folder: the cache's runs
+    by default. again=True trains even if a finished run exists, which stays as it is until the new
+    one, then complete, takes its place; other files in its folder are kept.
     """
     launch = processes()
     data = data or load_data(config)
@@ -159,26 +189,38 @@ def load_or_train(
             _train_into(place, config, data)
             return _read(path, loaded=False)
     except TimeoutError:
-        raise RunError(f"{path}: another program trains this run; start again when it is done") from None
+        raise RunError(
+            f"{path}: another program trains this run; start again when it is done"
+        ) from None
 
 
-def two_stages(config: TrainConfig, schemes: Sequence[str], data: TrainingData | None = None, folder=None) -> dict:
-    """The paper's recipe: an ML-CLAP run, then from its weights one run of each scheme; returns {scheme: Run}.
+def two_stages(
+    config: TrainConfig, schemes: Sequence[str], data: TrainingData | None = None, folder=None
+) -> dict:
+    """The paper's recipe: an ML-CLAP run, then from its weights one run of each scheme; returns
+    {scheme: Run}.
 
     Both stages take config.epochs epochs. The first run's folder is each result's `config.init`.
     """
     data = data or load_data(config)
     first = load_or_train(config.replace(scheme="ml_clap"), data, folder=folder)
     second = config.replace(init=str(first.path))
-    return {scheme: load_or_train(second.replace(scheme=scheme), data, folder=folder) for scheme in schemes}
+    return {
+        scheme: load_or_train(second.replace(scheme=scheme), data, folder=folder)
+        for scheme in schemes
+    }
 
 
 def _asked_for(config: TrainConfig, path: pathlib.Path) -> Run:
-    """The finished run of a config at `path`. Raises RunError also where another run's files are there."""
+    """The finished run of a config at `path`. Raises RunError also where another run's files are
+    there.
+    """
     run = _read(path, loaded=True)
     kept, asked = (key_settings(one.as_dict()) for one in (run.config, config))
     if run.metrics["name"] != path.name or kept != asked:
-        raise RunError(f"{path}: holds the run {run.metrics['name']}, not the one that was asked for")
+        raise RunError(
+            f"{path}: holds the run {run.metrics['name']}, not the one that was asked for"
+        )
     return run
 
 
@@ -207,8 +249,12 @@ def _trained(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Non
     if config.init:
         origin = _weights(config.init)
         towers = {name: value for name, value in trained_state(model).items() if "_tower." in name}
-        load_state(model, towers | _tensors(origin), str(origin))  # a tower that was frozen begins as published
-    with torch.random.fork_rng():  # the caller's generator is the same whether the run is loaded or trained
+        load_state(
+            model, towers | _tensors(origin), str(origin)
+        )  # a tower that was frozen begins as published
+    with (
+        torch.random.fork_rng()
+    ):  # the caller's generator is the same whether the run is loaded or trained
         history = pd.DataFrame(train(config, data, model, path / CHECKPOINT))
     result = score(model, data.splits["test"])
     if launch.is_main_process:
@@ -231,7 +277,9 @@ def _trained(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Non
             "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             "test": result.summary,
         }
-        with storage.atomic_path(path, folder=True, replace=True) as new:  # the checkpoint goes with the old one
+        with storage.atomic_path(
+            path, folder=True, replace=True
+        ) as new:  # the checkpoint goes with the old one
             _keep_additions(path, new)
             save_tensors(tensors, new / FILES[0])
             save_file(ranks, new / FILES[1])
@@ -255,22 +303,30 @@ def _keep_additions(old: pathlib.Path, new: pathlib.Path) -> None:
 
 
 def data_origin(data: TrainingData) -> str:
-    """What the test split is of: a bank of sounds ("tuxpaint" is the book's) or a manifest's folder."""
+    """What the test split is of: a bank of sounds ("tuxpaint" is the book's) or a manifest's
+    folder.
+    """
     return data.splits["test"].dataset.origin
 
 
 def _read(path: pathlib.Path, loaded: bool) -> Run:
     before = _identity(path)
     if before is None:
-        storage.settle(os.path.realpath(path))  # it was about to be replaced when its program was killed
+        storage.settle(
+            os.path.realpath(path)
+        )  # it was about to be replaced when its program was killed
         before = _identity(path)
     try:
         metrics = storage.read_sealed(path / METRICS)
-        if wrong := [name for name, kind in NEEDED.items() if not isinstance(metrics.get(name), kind)]:
+        if wrong := [
+            name for name, kind in NEEDED.items() if not isinstance(metrics.get(name), kind)
+        ]:
             raise ValueError(f"{METRICS} has no {', '.join(wrong)}")
         for name in FILES:
             if storage.sha256_file(path / name) != metrics["sha256"].get(name):
-                raise ValueError(f"{name} is not what was written: its SHA-256 differs from {METRICS}")
+                raise ValueError(
+                    f"{name} is not what was written: its SHA-256 differs from {METRICS}"
+                )
         config = TrainConfig.from_dict(storage.read_json(path / FILES[4]))
         history, ranks = pd.read_csv(path / FILES[2]), load_file(path / FILES[1])
         table = pd.read_csv(path / FILES[3], index_col="language")
@@ -287,7 +343,9 @@ def _advice(path: pathlib.Path) -> str:
     """What to do about a folder that is no complete run."""
     if (path / "config.json").is_file() and not (path / METRICS).exists():
         return f"finish it with `python -m atri_lib train --resume {shlex.quote(str(path))}`"
-    return "give the folder of a finished run, or train it (load_or_train, `python -m atri_lib train`)"
+    return (
+        "give the folder of a finished run, or train it (load_or_train, `python -m atri_lib train`)"
+    )
 
 
 def _identity(path: pathlib.Path) -> tuple[int, int] | None:
@@ -313,4 +371,8 @@ def _check(history: pd.DataFrame, scores: Scores) -> None:
 
 
 def _accelerator() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    return (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"{torch.get_num_threads()} CPU threads"
+    )

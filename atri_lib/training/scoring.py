@@ -15,10 +15,11 @@ from atri_lib.training.sources import Source
 
 @dataclass(frozen=True)
 class Scores:
-    """t2a: ranks [M, K] of each caption's clip; a2t: [N, K] best rank among a clip's captions; both 1-based.
+    """t2a: ranks [M, K] of each caption's clip; a2t: [N, K] best rank among a clip's captions; both
+    1-based.
 
-    table: evaluation.retrieval_table, recall and mAP@10 per language in percent; summary: its mean row, mean rank
-    variance "mrv", "rank_std", and the text space's "gap" and "distance".
+    table: evaluation.retrieval_table, recall and mAP@10 per language in percent; summary: its mean
+    row, mean rank variance "mrv", "rank_std", and the text space's "gap" and "distance".
     """
 
     t2a: np.ndarray
@@ -29,17 +30,24 @@ class Scores:
 
 @torch.no_grad()
 def encode(model: DualEncoder, source: Source, batch_size: int = 256) -> tuple[Tensor, Tensor]:
-    """A split's audio [N, d] and texts [M, K, d] as unit vectors, in evaluation mode, on the CPU."""
+    """A split's audio [N, d] and texts [M, K, d] as unit vectors, in evaluation mode, on the
+    CPU.
+    """
     training = model.training
     model.eval()
     audio, texts = [], []
-    clips, captions = (torch.arange(count).split(batch_size) for count in (len(source), len(source.owner)))
+    clips, captions = (
+        torch.arange(count).split(batch_size) for count in (len(source), len(source.owner))
+    )
     for part, following in zip(clips, [*clips[1:], clips[0][:0]], strict=True):
         batch = source.clips(part)
         source.prefetch(following)
         audio.append(model.encode_audio(batch).float().cpu())
     for k in range(len(source.languages)):
-        rows = [model.encode_text(source.captions(part, torch.full_like(part, k))).float().cpu() for part in captions]
+        rows = [
+            model.encode_text(source.captions(part, torch.full_like(part, k))).float().cpu()
+            for part in captions
+        ]
         texts.append(torch.cat(rows))
     model.train(training)
     return torch.cat(audio), torch.stack(texts, dim=1)
@@ -54,7 +62,10 @@ def score(model: DualEncoder, source: Source) -> Scores:
     table = evaluation.retrieval_table(source.languages, t2a, relevant)
     summary = {"mrv": evaluation.mean_rank_variance(t2a), "rank_std": evaluation.mean_rank_std(t2a)}
     if len(source.languages) > 1:
-        summary |= {"gap": evaluation.language_gap(texts), "distance": evaluation.parallel_distance(texts)}
+        summary |= {
+            "gap": evaluation.language_gap(texts),
+            "distance": evaluation.parallel_distance(texts),
+        }
     return Scores(t2a, relevant[..., 0], table, table.loc["mean"].to_dict() | summary)
 
 

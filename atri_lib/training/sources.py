@@ -1,4 +1,6 @@
-"""Where batches come from: cached features of frozen towers, or waveforms and tokens of open ones."""
+"""Where batches come from: cached features of frozen towers, or waveforms and tokens of open
+ones.
+"""
 
 import copy
 import functools
@@ -16,17 +18,18 @@ from atri_lib.data.features import LOADERS, audio_features, text_features
 from atri_lib.data.fingerprints import audio_fingerprint, text_fingerprint
 from atri_lib.data.manifest import load_manifest
 from atri_lib.data.scenes import make_scenes
-from atri_lib.data.unknown import report_unknown
+from atri_lib.data.unknown_pieces import report_unknown
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.encoders.text import joined
 from atri_lib.training.config import TrainConfig
-from atri_lib.training.launch import processes
+from atri_lib.training.processes import processes
 
 
 @dataclass(frozen=True)
 class Source:
-    """One split, ready to be batched: each side is an array of features, or None where the tower is open.
+    """One split, ready to be batched: each side is an array of features, or None where the tower is
+    open.
 
     audio [N, parts, F], text [K, M, D] on one device; owner [M]: the clip of each caption.
     """
@@ -51,34 +54,51 @@ class Source:
         return ThreadPoolExecutor(LOADERS)
 
     def prefetch(self, index: Tensor) -> None:
-        """Begin to decode some clips [n] in threads, for the call of `clips` that comes next; no-op on features."""
+        """Begin to decode some clips [n] in threads, for the call of `clips` that comes next; no-op
+        on features.
+        """
         if self.audio is None:
             for i in set(index.tolist()) - self._coming.keys():
                 self._coming[i] = self._loaders.submit(self.dataset.waveform, i)
 
     def clips(self, index: Tensor) -> Tensor | list[Tensor]:
-        """Model input of some clips [n]: features [n, parts, F], or n waveforms [samples] as long as they are."""
+        """Model input of some clips [n]: features [n, parts, F], or n waveforms [samples] as long
+        as they are.
+        """
         if self.audio is not None:
             return self.audio[index]
         self.prefetch(index)
-        ready = {i: torch.from_numpy(self._coming.pop(i).result()).to(self.device) for i in set(index.tolist())}
+        ready = {
+            i: torch.from_numpy(self._coming.pop(i).result()).to(self.device)
+            for i in set(index.tolist())
+        }
         return [ready[i] for i in index.tolist()]
 
     def paired(self, count: int) -> tuple[Tensor, Tensor]:
-        """Features of the first `count` clips and of each one's first caption, on the CPU: [n, P, F], [n, K, D]."""
+        """Features of the first `count` clips and of each one's first caption, on the CPU: [n, P,
+        F], [n, K, D].
+        """
         count = min(count, len(self))
         first = torch.searchsorted(self.owner, torch.arange(count, device=self.device))
         return self.audio[:count].cpu(), self.text[:, first].transpose(0, 1).cpu()
 
     def captions(self, index: Tensor, language: Tensor) -> Tensor | dict[str, Tensor]:
-        """Model input of some captions [n], each in its own language [n]: features [n, D] or tokens."""
+        """Model input of some captions [n], each in its own language [n]: features [n, D] or
+        tokens.
+        """
         if self.text is not None:
             return self.text[language, index]
         rows, order = [], []
-        for k in language.unique().tolist():  # tokenised a language at a time, then put back in order
+        for (
+            k
+        ) in language.unique().tolist():  # tokenised a language at a time, then put back in order
             where = (language == k).nonzero().flatten()
             sentences = self.dataset.sentences(self.languages[k])
-            rows.append(self.text_encoder.tokenize([sentences[i] for i in index[where].tolist()], self.languages[k]))
+            rows.append(
+                self.text_encoder.tokenize(
+                    [sentences[i] for i in index[where].tolist()], self.languages[k]
+                )
+            )
             order.append(where)
         order = torch.cat(order).argsort()
         return {name: values[order].to(self.device) for name, values in joined(rows).items()}
@@ -95,26 +115,35 @@ class TrainingData:
 
 
 def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[str, Dataset]:
-    """The datasets a config names, by split: a manifest's, or scenes composed from the sounds at hand."""
+    """The datasets a config names, by split: a manifest's, or scenes composed from the sounds at
+    hand.
+    """
     if config.data is None:
-        datasets = make_scenes(default_bank(), dict(zip(SPLITS, config.scenes, strict=True)), config.data_seed)
+        datasets = make_scenes(
+            default_bank(), dict(zip(SPLITS, config.scenes, strict=True)), config.data_seed
+        )
     else:
         datasets = load_manifest(config.data, config.languages)
     if missing := [split for split in splits if split not in datasets]:
-        raise ValueError(f"{config.data}: no lines with split {', '.join(missing)}, but {', '.join(splits)} are needed")
+        raise ValueError(
+            f"{config.data}: no lines with split {', '.join(missing)}, but {', '.join(splits)} are needed"
+        )
     if "train" in splits and len(datasets["train"]) < 2:
         where = config.data or f"scenes={config.scenes}"
-        raise ValueError(f"{where}: at least 2 training clips are needed, one has nothing to be contrasted with")
+        raise ValueError(
+            f"{where}: at least 2 training clips are needed, one has nothing to be contrasted with"
+        )
     return {split: datasets[split] for split in splits}
 
 
 def load_data(
     config: TrainConfig, device: str | torch.device | None = None, splits: Sequence[str] = SPLITS
 ) -> TrainingData:
-    """Datasets, encoders and features for a config; what is frozen is computed once and read from the cache.
+    """Datasets, encoders and features for a config; what is frozen is computed once and read from
+    the cache.
 
-    device: where to train and encode, by default this process's GPU or the CPU. In a launch of several processes the
-    first one computes what is missing.
+    device: where to train and encode, by default this process's GPU or the CPU. In a launch of
+    several processes the first one computes what is missing.
     """
     device = torch.device(device or processes().device)
     with processes().main_process_first():
@@ -124,7 +153,9 @@ def load_data(
 def data_checksum(config: TrainConfig) -> str:
     """The checksum that `load_data` gives this config's data, without computing a feature."""
     datasets = load_datasets(config).values()
-    audio_encoder, text_encoder = build_encoders(config.preset, config.audio_encoder, config.text_encoder)
+    audio_encoder, text_encoder = build_encoders(
+        config.preset, config.audio_encoder, config.text_encoder
+    )
     fingerprints = audio_fingerprint(audio_encoder), text_fingerprint(text_encoder)
     return storage.checksum([dataset.checksum for dataset in datasets], *fingerprints)
 
@@ -140,7 +171,9 @@ def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> T
     def source(dataset: Dataset) -> Source:
         audio = text = None
         if not config.unfreeze.get("audio"):
-            audio = torch.from_numpy(audio_features(dataset, audio_encoder, config.parts, audio_key)).to(device)
+            audio = torch.from_numpy(
+                audio_features(dataset, audio_encoder, config.parts, audio_key)
+            ).to(device)
         if not config.unfreeze.get("text"):
             features = text_features(dataset, text_encoder, text_key)
             text = torch.from_numpy(features[_columns(dataset, config.languages)]).to(device)
@@ -149,7 +182,9 @@ def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> T
 
     sources = {split: source(dataset) for split, dataset in datasets.items()}
     checksums = [dataset.checksum for dataset in datasets.values()]
-    return TrainingData(sources, audio_encoder, text_encoder, storage.checksum(checksums, audio_key, text_key))
+    return TrainingData(
+        sources, audio_encoder, text_encoder, storage.checksum(checksums, audio_key, text_key)
+    )
 
 
 def _columns(dataset: Dataset, languages: Sequence[str]) -> slice | list[int]:
@@ -160,7 +195,9 @@ def _columns(dataset: Dataset, languages: Sequence[str]) -> slice | list[int]:
 
 
 def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:
-    """A DualEncoder with freshly initialised projections (from config.seed) and copies of the towers that are open."""
+    """A DualEncoder with freshly initialised projections (from config.seed) and copies of the
+    towers that are open.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         return DualEncoder(

@@ -1,9 +1,10 @@
 """One training step: the loss on gathered embeddings, its gradient pushed back into the encoders.
 
-The loss is computed on *leaves*: detached embeddings of the whole global batch, the same on every process. Its
-gradient with respect to a process's own rows is then sent through that process's graph. So negatives come from all
-processes with exact gradients and no communication in the backward pass, and texts can be encoded in chunks whose
-activations are computed again when their gradient is known (gradient caching: Gao et al. 2021).
+The loss is computed on *leaves*: detached embeddings of the whole global batch, the same on every
+process. Its gradient with respect to a process's own rows is then sent through that process's
+graph. So negatives come from all processes with exact gradients and no communication in the
+backward pass, and texts can be encoded in chunks whose activations are computed again when their
+gradient is known (gradient caching: Gao et al. 2021).
 """
 
 import functools
@@ -19,25 +20,36 @@ Captions = Tensor | dict[str, Tensor]  # features [n, D], or tokens by name [n, 
 
 
 def backward(
-    model: nn.Module, scheme: Scheme, audio_input: Tensor | list, text_inputs: Sequence[Captions], text_chunk: int = 0
+    model: nn.Module,
+    scheme: Scheme,
+    audio_input: Tensor | list,
+    text_inputs: Sequence[Captions],
+    text_chunk: int = 0,
 ) -> Tensor:
-    """Add the gradient of the global batch's loss to `.grad` of every parameter; return the loss in nats, detached.
+    """Add the gradient of the global batch's loss to `.grad` of every parameter; return the loss in
+    nats, detached.
 
-    audio_input: this process's clips; text_inputs: for each of the m drawn languages, this process's captions.
-    text_chunk: captions per forward pass of the text side; 0 encodes all m languages at once. Any chunk gives the
-    same gradients. With several processes, average the gradients afterwards (`average_gradients`).
-    Nothing here waits for the device.
+    audio_input: this process's clips; text_inputs: for each of the m drawn languages, this
+    process's captions. text_chunk: captions per forward pass of the text side; 0 encodes all m
+    languages at once. Any chunk gives the same gradients. With several processes, average the
+    gradients afterwards (`average_gradients`). Nothing here waits for the device.
     """
     audio = model.encode_audio(audio_input)
     leaf = _leaf(audio)
-    apart = text_chunk and not scheme.together  # then a language is encoded, contrasted and freed before the next
+    apart = (
+        text_chunk and not scheme.together
+    )  # then a language is encoded, contrasted and freed before the next
     losses = []
     for columns in [slice(j, j + 1) for j in range(len(text_inputs))] if apart else [slice(None)]:
         parts, again = _encode_texts(model, text_inputs[columns], len(audio), text_chunk)
-        text_leaf = _leaf(torch.cat(parts).unflatten(0, (-1, len(audio))).transpose(0, 1))  # [n, m, d]
+        text_leaf = _leaf(
+            torch.cat(parts).unflatten(0, (-1, len(audio))).transpose(0, 1)
+        )  # [n, m, d]
         loss = scheme.loss(leaf, text_leaf, model.temperature, columns)
         loss.backward()
-        gradient = _own_gradient(text_leaf, len(audio)).transpose(0, 1).flatten(0, 1)  # [m n, d], as encoded
+        gradient = (
+            _own_gradient(text_leaf, len(audio)).transpose(0, 1).flatten(0, 1)
+        )  # [m n, d], as encoded
         for encode, own in zip(again, gradient.split([len(part) for part in parts]), strict=True):
             _push(encode(), own)
         losses.append(loss.detach())
@@ -48,7 +60,9 @@ def backward(
 def _encode_texts(
     model: nn.Module, inputs: Sequence[Captions], rows: int, chunk: int
 ) -> tuple[list[Tensor], list[Callable[[], Tensor]]]:
-    """m languages' captions of `rows` clips by chunk: the embeddings, and what gives them again with a graph."""
+    """m languages' captions of `rows` clips by chunk: the embeddings, and what gives them again
+    with a graph.
+    """
     if not chunk or chunk >= rows * len(inputs):
         encoded = model.encode_text(_join(inputs))
         return [encoded.detach()], [lambda: encoded]
@@ -61,7 +75,9 @@ def _encode_texts(
 
 
 def _replay(model: nn.Module, captions: Captions, state: tuple[Tensor, list[Tensor]]) -> Tensor:
-    """Encode with the dropout masks of a generator's earlier state; the generators go on where they are."""
+    """Encode with the dropout masks of a generator's earlier state; the generators go on where they
+    are.
+    """
     now = _random_state()
     _set_random_state(state)
     encoded = model.encode_text(captions)
@@ -70,7 +86,10 @@ def _replay(model: nn.Module, captions: Captions, state: tuple[Tensor, list[Tens
 
 
 def _random_state() -> tuple[Tensor, list[Tensor]]:
-    return torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return (
+        torch.get_rng_state(),
+        torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    )
 
 
 def _set_random_state(state: tuple[Tensor, list[Tensor]]) -> None:
@@ -85,22 +104,32 @@ def _push(encoded: Tensor, gradient: Tensor) -> None:
 
 
 def _processes() -> tuple[int, int]:
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+    return (
+        (dist.get_rank(), dist.get_world_size())
+        if dist.is_available() and dist.is_initialized()
+        else (0, 1)
+    )
 
 
 def _leaf(embeddings: Tensor) -> Tensor:
     """All processes' rows of a detached embedding, as a leaf that collects gradient."""
     _, world = _processes()
-    rows = embeddings.detach().float() if embeddings.dtype == torch.bfloat16 else embeddings.detach()
+    rows = (
+        embeddings.detach().float() if embeddings.dtype == torch.bfloat16 else embeddings.detach()
+    )
     if world > 1:
-        gathered = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(world)]
+        gathered = [
+            torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(world)
+        ]
         dist.all_gather(gathered, rows.contiguous())
         rows = torch.cat(gathered)
     return rows.clone().requires_grad_(True)
 
 
 def _own_gradient(leaf: Tensor, rows: int) -> Tensor:
-    """This process's part, times the number of processes, since gradients are averaged afterwards."""
+    """This process's part, times the number of processes, since gradients are averaged
+    afterwards.
+    """
     rank, world = _processes()
     return leaf.grad[rank * rows : (rank + 1) * rows] * world
 
@@ -133,6 +162,9 @@ def _join(inputs: Sequence[Captions]) -> Captions:
     joined = {}
     for name in inputs[0]:
         longest = max(tokens[name].shape[1] for tokens in inputs)
-        padded = [nn.functional.pad(tokens[name], (0, longest - tokens[name].shape[1])) for tokens in inputs]
+        padded = [
+            nn.functional.pad(tokens[name], (0, longest - tokens[name].shape[1]))
+            for tokens in inputs
+        ]
         joined[name] = torch.cat(padded)
     return joined

@@ -1,5 +1,6 @@
-"""What two torch processes at once cost each other: a training step alone and beside a second one, threads that wait
-spinning (OpenMP's default) or sleeping (OMP_WAIT_POLICY=PASSIVE). Takes a minute: python tests/benchmarks/cores.py
+"""What two torch processes at once cost each other: a training step alone and beside a second one,
+threads that wait spinning (OpenMP's default) or sleeping (OMP_WAIT_POLICY=PASSIVE). Takes a minute:
+python tests/benchmarks/cores.py
 """
 
 import os
@@ -38,7 +39,9 @@ for line in sys.stdin:
 
 
 def milliseconds(processes: int, policy: str | None, languages: int) -> float:
-    """A step's time in each of `processes` processes at once: the median over rounds of their mean."""
+    """A step's time in each of `processes` processes at once: the median over rounds of their
+    mean.
+    """
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
     environment |= {"OMP_WAIT_POLICY": policy} if policy else {}
     command = [sys.executable, "-c", STEP.format(k=languages, seconds=SECONDS)]
@@ -61,13 +64,20 @@ def milliseconds(processes: int, policy: str | None, languages: int) -> float:
 
 def main() -> None:
     cores = os.cpu_count() or 1
-    print(f"{cores} cores, load {os.getloadavg()[0]:.1f} before the start (other programs spoil the numbers)")
+    print(
+        f"{cores} cores, load {os.getloadavg()[0]:.1f} before the start (other programs spoil the numbers)"
+    )
     print(f"{'step':<18}{'processes':>10}{'spinning':>12}{'PASSIVE':>12}{'ratio':>8}")
     for name, languages in (("ML-CLAP, K = 1", 1), ("KCL, K = 8", 8)):
         for processes in (1, cores):
-            spinning, passive = (milliseconds(processes, policy, languages) for policy in (None, "PASSIVE"))
+            spinning, passive = (
+                milliseconds(processes, policy, languages) for policy in (None, "PASSIVE")
+            )
             ratio = spinning / passive
-            print(f"{name:<18}{processes:>10}{spinning:>9.1f} ms{passive:>9.1f} ms{ratio:>8.2f}", flush=True)
+            print(
+                f"{name:<18}{processes:>10}{spinning:>9.1f} ms{passive:>9.1f} ms{ratio:>8.2f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""The seconds that chapters quote, measured alone on an idle machine and kept with hardware and date.
+"""The seconds that chapters quote, measured alone on an idle machine and kept with hardware and
+date.
 
-`make benchmark` writes results/seconds.json in about three minutes; `make refresh` then brings them into the chapters.
-While other programs are running it refuses; `--busy` measures all the same and marks the figures as provisional.
+`make benchmark` writes studies/rows/seconds.json in about three minutes; `make refresh` then brings
+them into the chapters. While other programs are running it refuses; `--busy` measures all the same
+and marks the figures as provisional.
 """
 
 import argparse
@@ -19,7 +21,11 @@ import psutil
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
-os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "ATRI_PROGRESS": "0"}  # before torch is loaded
+os.environ |= {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "ATRI_PROGRESS": "0",
+}  # before torch is loaded
 
 EPOCHS = 6  # of a timed run; the first is a warm-up
 SCENES = 60
@@ -37,14 +43,16 @@ STEPS = {  # way of chapter 14 -> setting, numbers of languages; ML-CLAP and CAC
 
 
 def training() -> list[dict]:
-    """Seconds of an epoch for the book's schemes, and for the schemes of chapter 12 with its smaller projections."""
-    from atri_lib import studies
-    from atri_lib.seconds import cost_of
+    """Seconds of an epoch for the book's schemes, and for the schemes of chapter 12 with its
+    smaller projections.
+    """
     from atri_lib.training import TrainConfig, load_data
+    from studies import registry
+    from studies.benchmark_seconds import cost_of
 
     base = TrainConfig.for_profile("book")
     configs = [base.replace(scheme=scheme) for scheme in ("ml_clap", "cacl", "kcl")]
-    configs += [item.config for item in studies.numbers() if item.config.seed == 0]
+    configs += [item.config for item in registry.numbers() if item.config.seed == 0]
     different = {json.dumps(cost_of(config), sort_keys=True): config for config in configs}
     data = load_data(base)
     rows = []
@@ -67,7 +75,7 @@ def epoch_seconds(config, data) -> float:
 
 def steps() -> list[dict]:
     """Processor seconds of a step for every setting of chapter 14."""
-    from atri_lib import cost
+    from studies import cost
 
     settings = [
         cost.Setting(languages=languages, repeats=3, **way)
@@ -98,21 +106,36 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     described = pathlib.Path("/proc/cpuinfo")
     if described.exists():
-        names = [line.split(":")[1].strip() for line in described.read_text().splitlines() if "model name" in line]
+        names = [
+            line.split(":")[1].strip()
+            for line in described.read_text().splitlines()
+            if "model name" in line
+        ]
         model = names[0] if names else model
     memory = psutil.virtual_memory().total / 2**30
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    return f"{psutil.cpu_count()} cores of {model}, {memory:.0f} GiB, {platform.system()}, {versions}"
+    return (
+        f"{psutil.cpu_count()} cores of {model}, {memory:.0f} GiB, {platform.system()}, {versions}"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--busy", action="store_true", help="measure although other programs are running")
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "results" / "seconds.json")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--busy", action="store_true", help="measure although other programs are running"
+    )
+    parser.add_argument(
+        "--output", type=pathlib.Path, default=ROOT / "studies" / "rows" / "seconds.json"
+    )
     given = parser.parse_args()
     load = psutil.cpu_percent(interval=3)
     if load > IDLE and not given.busy:
-        parser.exit(1, f"Other programs use {load:.0f} % of the cores: wait for them, or add --busy (provisional).\n")
+        parser.exit(
+            1,
+            f"Other programs use {load:.0f} % of the cores: wait for them, or add --busy (provisional).\n",
+        )
 
     import torch
 
@@ -127,7 +150,9 @@ def main() -> None:
         "training": training(),
         "steps": steps(),
     }
-    load = max(load, psutil.cpu_percent(interval=3))  # after it too: something may have been started meanwhile
+    load = max(
+        load, psutil.cpu_percent(interval=3)
+    )  # after it too: something may have been started meanwhile
     found["busy"] = load > IDLE
     storage.write_text(given.output, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     print(f"{given.output.name}: written after {time.monotonic() - started:.0f} s")

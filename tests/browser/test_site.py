@@ -1,6 +1,7 @@
 """The built site in a browser: `make browser-test`. Screenshots are left in _build/browser.
 
-Skipped where there is no site (`make book` or `jupyter-book build .` makes one), no Chromium or no playwright.
+Skipped where there is no site (`make book` or `jupyter-book build .` makes one), no Chromium or no
+playwright.
 """
 
 import functools
@@ -13,10 +14,10 @@ import threading
 from urllib.parse import unquote, urlparse
 
 import nbformat
+import page_size
 import pages
 import pdf
 import pytest
-import weight
 from bs4 import BeautifulSoup
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -26,16 +27,25 @@ PAGES = [*pages.load_toc(ROOT), "genindex", "search"]
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
 WIDTHS = (1400, 380)
 MB = 1e6
-FIRST, LARGEST, WHOLE = 1 * MB, 2.5 * MB, 15 * MB  # bytes sent for the first page, for any page; of the whole site
+FIRST, LARGEST, WHOLE = (
+    1 * MB,
+    2.5 * MB,
+    15 * MB,
+)  # bytes sent for the first page, for any page; of the whole site
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not (SITE / "index.html").exists(), reason=f"no site in {SITE}: make book"),
-    pytest.mark.skipif(not pdf.chromium(), reason="no Chromium: apt-get install chromium, or set ATRI_CHROMIUM"),
-    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="no playwright: make env"),
+    pytest.mark.skipif(
+        not pdf.chromium(), reason="no Chromium: apt-get install chromium, or set ATRI_CHROMIUM"
+    ),
+    pytest.mark.skipif(
+        importlib.util.find_spec("playwright") is None, reason="no playwright: make env"
+    ),
 ]
 
-# What is cut: wider than the window and in nothing that scrolls; or scrolled without the cue and the keyboard's reach.
+# What is cut: wider than the window and in nothing that scrolls; or scrolled without the cue and
+# the keyboard's reach.
 CUT = """() => {
   const width = document.documentElement.clientWidth, found = [];
   const scrolls = (one) => ["auto", "scroll"].includes(getComputedStyle(one).overflowX);
@@ -105,7 +115,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address():
     """The site, served without compression: what is weighed is what lies in the files."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(SITE)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(SITE))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
@@ -126,7 +138,9 @@ def chrome():
 def axe():
     import axe_playwright_python
 
-    return (pathlib.Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    return (pathlib.Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(
+        encoding="utf-8"
+    )
 
 
 class Visit:
@@ -136,14 +150,19 @@ class Visit:
         self.page = chrome.new_page(viewport={"width": width, "height": 900})
         self.page.set_default_timeout(120_000)
         self.problems, self.sent = [], {}
-        self.page.on("console", lambda one: one.type == "error" and self.problems.append(f"console: {one.text}"))
+        self.page.on(
+            "console",
+            lambda one: one.type == "error" and self.problems.append(f"console: {one.text}"),
+        )
         self.page.on("pageerror", lambda one: self.problems.append(f"script: {one}"))
         self.page.on("requestfailed", lambda one: self.problems.append(f"not loaded: {one.url}"))
         self.page.on("response", self.weigh)
         self.page.goto(url, wait_until="load", timeout=120_000)
         self.page.evaluate("() => window.MathJax?.startup?.promise?.then(() => null)")
         self.page.wait_for_load_state("networkidle")
-        self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+        self.page.evaluate(
+            "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))"
+        )
 
     def weigh(self, response) -> None:
         if response.status >= 400:
@@ -200,7 +219,9 @@ def test_what_is_cut_is_found_out(chrome, kind):
 
 def test_raw_markup_missing_names_and_silent_players_are_found_out(chrome, axe):
     page = chrome.new_page()
-    page.set_content("<article><p>costs $x$</p><img src='data:,'><audio src='data:audio/ogg;base64,aa'></audio>")
+    page.set_content(
+        "<article><p>costs $x$</p><img src='data:,'><audio src='data:audio/ogg;base64,aa'></audio>"
+    )
     page.evaluate(axe)
     assert page.evaluate(DOLLARS) == ["costs $x$"]
     assert any(one.startswith("image-alt") for one in page.evaluate(AXE, ["wcag2a"]))
@@ -232,11 +253,18 @@ def test_the_switch_for_code_holds_on_every_chapter(chrome, address):
 
 
 def test_the_slider_moves_the_bars_to_their_values(chrome, address):
-    chapter = next(one for one in CHAPTERS if '"slider": {' in (SITE / f"{one}.html").read_text(encoding="utf-8"))
+    chapter = next(
+        one
+        for one in CHAPTERS
+        if '"slider": {' in (SITE / f"{one}.html").read_text(encoding="utf-8")
+    )
     with Visit(chrome, f"{address}/{chapter}.html") as visit:
         page, box = visit.page, visit.page.locator(".atri-bars").first
         box.locator("summary").click()
-        table = [[float(cell) for cell in row.locator("td").all_inner_texts()] for row in box.locator("tbody tr").all()]
+        table = [
+            [float(cell) for cell in row.locator("td").all_inner_texts()]
+            for row in box.locator("tbody tr").all()
+        ]
         box.locator("input").focus()
         for _ in range(len(table)):
             page.keyboard.press("ArrowLeft")
@@ -248,9 +276,17 @@ def test_the_slider_moves_the_bars_to_their_values(chrome, address):
 
 
 def test_internal_links_and_anchors_resolve():
-    soups = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in weight.html_pages(SITE)}
+    soups = {
+        path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in page_size.html_pages(SITE)
+    }
     ids = {path: [one["id"] for one in soup.select("[id]")] for path, soup in soups.items()}
-    broken = [f"{path.name}: id {one} twice" for path, found in ids.items() for one in {*found} if found.count(one) > 1]
+    broken = [
+        f"{path.name}: id {one} twice"
+        for path, found in ids.items()
+        for one in {*found}
+        if found.count(one) > 1
+    ]
     for path, soup in soups.items():
         for link in soup.select("a[href]"):
             parts = urlparse(link["href"])
@@ -258,7 +294,9 @@ def test_internal_links_and_anchors_resolve():
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
             known = next((names for other, names in ids.items() if other.resolve() == target), None)
-            if not target.exists() or (parts.fragment and known is not None and unquote(parts.fragment) not in known):
+            if not target.exists() or (
+                parts.fragment and known is not None and unquote(parts.fragment) not in known
+            ):
                 broken.append(f"{path.relative_to(SITE)}: {link['href']}")
     assert not broken, "\n".join(sorted({*broken}))
 
@@ -267,7 +305,7 @@ def test_the_whole_site_is_light_and_has_no_button_that_sends_data_away():
     files = [path for path in SITE.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < WHOLE
     assert not [path.name for path in files if path.suffix == ".map"]
-    text = "".join(path.read_text(encoding="utf-8") for path in weight.html_pages(SITE))
+    text = "".join(path.read_text(encoding="utf-8") for path in page_size.html_pages(SITE))
     assert not re.search(r"sendDataToCloud|showSendToCloud|plotlyServerURL\W+https", text)
 
 
@@ -275,8 +313,13 @@ def test_the_whole_site_is_light_and_has_no_button_that_sends_data_away():
 def test_a_chapter_can_be_taken_home(chapter):
     soup = BeautifulSoup((SITE / f"{chapter}.html").read_text(encoding="utf-8"), "html.parser")
     links = {link["href"] for link in soup.select("a[href$='.ipynb']")}
-    notebooks = {link: nbformat.read((SITE / chapter).parent / link, as_version=4) for link in links}
-    held = {link: any(cell.get("outputs") for cell in notebook.cells) for link, notebook in notebooks.items()}
+    notebooks = {
+        link: nbformat.read((SITE / chapter).parent / link, as_version=4) for link in links
+    }
+    held = {
+        link: any(cell.get("outputs") for cell in notebook.cells)
+        for link, notebook in notebooks.items()
+    }
     assert sorted(held.values()) == [False, True]
     assert soup.select_one("meta[name=description]")["content"]
     assert soup.select_one("link[rel=icon]") and soup.select_one("meta[property='og:image']")

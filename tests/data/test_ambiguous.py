@@ -1,4 +1,6 @@
-"""How many queries have more than one answer, and the best R@1, against a search over all rankings."""
+"""How many queries have more than one answer, and the best R@1, against a search over all
+rankings.
+"""
 
 import itertools
 
@@ -11,23 +13,31 @@ from atri_lib.languages import CODES
 
 
 def dataset(*texts, sounds=None):
-    """A clip per entry: its captions, which are the same in all languages but zho, where each has its own."""
+    """A clip per entry: its captions, which are the same in all languages but zho, where each has
+    its own.
+    """
     captions, numbers = [], itertools.count()
     for said in texts:
-        captions.append(dict.fromkeys(CODES, tuple(said)) | {"zho": tuple(f"狗{next(numbers)}" for _ in said)})
+        captions.append(
+            dict.fromkeys(CODES, tuple(said)) | {"zho": tuple(f"狗{next(numbers)}" for _ in said)}
+        )
     names = tuple(map(str, range(len(texts))))
     recordings = tuple(sounds or names)
     return AudioCaptions("made", names, tuple(captions), "x", None, recordings=recordings)
 
 
 def first(ranked, right, strict):
-    """Chance that the first of tied items is right: they are shuffled, or a wrong one among them comes first."""
+    """Chance that the first of tied items is right: they are shuffled, or a wrong one among them
+    comes first.
+    """
     top = [item in right for item in ranked]
     return float(all(top)) if strict else np.mean(top)
 
 
 def best(queries, classes, strict):
-    """The best mean R@1: queries that look alike, by their first entry, put the same class of items first."""
+    """The best mean R@1: queries that look alike, by their first entry, put the same class of items
+    first.
+    """
     total = 0.0
     for look in {look for look, _ in queries}:
         asked = [right for other, right in queries if other == look]
@@ -37,10 +47,16 @@ def best(queries, classes, strict):
 
 def brute_force(data, code):
     texts, owner = data.sentences(code), data.owner.tolist()
-    clips = [[i for i, sound in enumerate(data.recordings) if sound == one] for one in sorted(set(data.recordings))]
+    clips = [
+        [i for i, sound in enumerate(data.recordings) if sound == one]
+        for one in sorted(set(data.recordings))
+    ]
     rows = [[j for j, text in enumerate(texts) if text == one] for one in sorted(set(texts))]
     captions = [(text, {owner[j]}) for j, text in enumerate(texts)]
-    sounds = [(data.recordings[i], {j for j, one in enumerate(owner) if one == i}) for i in range(len(data))]
+    sounds = [
+        (data.recordings[i], {j for j, one in enumerate(owner) if one == i})
+        for i in range(len(data))
+    ]
     return [best(queries, classes, strict) for strict in (False, True)
             for queries, classes in ((captions, clips), (sounds, rows))]  # fmt: skip
 
@@ -65,7 +81,9 @@ def test_two_clips_with_two_equal_captions_halve_the_recall():
 
 def test_the_same_sound_twice_makes_every_language_ambiguous():
     table = ambiguous_captions(dataset("a", "b", "c", sounds=["x", "x", "y"])).set_index("language")
-    assert list(table.index) == list(CODES) and set(table.captions) == {2} and set(table.twins) == {2}
+    assert (
+        list(table.index) == list(CODES) and set(table.captions) == {2} and set(table.twins) == {2}
+    )
     reached = table.loc["zho", ["t2a", "a2t", "t2a_strict", "a2t_strict"]].tolist()
     assert reached == pytest.approx([2 / 3, 2 / 3, 1 / 3, 2 / 3])
 
@@ -76,8 +94,17 @@ def test_a_caption_twice_at_one_clip_costs_no_recall_at_1():
 
 
 def test_one_line_per_split_says_it_and_none_where_all_is_clear(capsys):
-    report_ambiguous({"train": dataset("a", "b"), "val": dataset("aa"), "test": dataset("ab", "ac", sounds="xx")})
+    report_ambiguous(
+        {"train": dataset("a", "b"), "val": dataset("aa"), "test": dataset("ab", "ac", sounds="xx")}
+    )
     val, test = capsys.readouterr().err.splitlines()
-    assert val.startswith("Notice: val: 1 eng, 1 fra") and "repeat another of their clip" in val and "R@1" not in val
-    assert "4 jpn, 4 zho captions have more than one right clip; 2 clips have the sound of another" in test
+    assert (
+        val.startswith("Notice: val: 1 eng, 1 fra")
+        and "repeat another of their clip" in val
+        and "R@1" not in val
+    )
+    assert (
+        "4 jpn, 4 zho captions have more than one right clip; 2 clips have the sound of another"
+        in test
+    )
     assert "R@1 can reach 50.0% from text to audio" in test

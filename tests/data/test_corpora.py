@@ -1,4 +1,6 @@
-"""AudioCaps and Clotho in their published layouts, completed and converted; everything that can be missing."""
+"""AudioCaps and Clotho in their published layouts, completed and converted; everything that can be
+missing.
+"""
 
 import csv
 import json
@@ -39,14 +41,22 @@ def write_table(path, header, rows):
 
 
 def make_clotho(root):
-    """The layout of aac-datasets and of the published archives; "Rain.wav" is another sound in each split."""
+    """The layout of aac-datasets and of the published archives; "Rain.wav" is another sound in each
+    split.
+    """
     for number, subset in enumerate(("development", "validation", "evaluation")):
         files = ["Rain.wav", f"Bird, {subset}.wav"]
-        rows = [[file, *(f"{file[:4]} in {subset}, number {n}" for n in range(1, 6))] for file in files]
+        rows = [
+            [file, *(f"{file[:4]} in {subset}, number {n}" for n in range(1, 6))] for file in files
+        ]
         header = ["file_name", *(f"caption_{n}" for n in range(1, 6))]
-        write_table(root / "CLOTHO_v2.1/clotho_csv_files" / f"clotho_captions_{subset}.csv", header, rows)
+        write_table(
+            root / "CLOTHO_v2.1/clotho_csv_files" / f"clotho_captions_{subset}.csv", header, rows
+        )
         for seed, file in enumerate(files):
-            write_audio(root / "CLOTHO_v2.1/clotho_audio_files" / subset / file, seed=2 * number + seed)
+            write_audio(
+                root / "CLOTHO_v2.1/clotho_audio_files" / subset / file, seed=2 * number + seed
+            )
     return root
 
 
@@ -60,17 +70,30 @@ def audiocaps_rows(split, videos, captions):
 
 
 def make_audiocaps(root):
-    """The layout of aac-datasets: rows of a clip are scattered over the table, as in the published one."""
+    """The layout of aac-datasets: rows of a clip are scattered over the table, as in the published
+    one.
+    """
     base = root / "AUDIOCAPS"
     for split, videos, captions in (("train", "ab", 1), ("val", "cd", 5), ("test", "ef", 5)):
-        write_table(base / "csv_files_v1" / f"{split}.csv", AUDIOCAPS, audiocaps_rows(split, videos, captions))
+        write_table(
+            base / "csv_files_v1" / f"{split}.csv",
+            AUDIOCAPS,
+            audiocaps_rows(split, videos, captions),
+        )
         for video in videos:
-            write_audio(base / "audio_32000Hz" / split / f"{video}_30.flac", rate=32000, channels=2, seed=ord(video))
+            write_audio(
+                base / "audio_32000Hz" / split / f"{video}_30.flac",
+                rate=32000,
+                channels=2,
+                seed=ord(video),
+            )
     return root
 
 
 def translated(corpus, codes=CODES[1:]):
-    return {code: [Translation(s, code, f"{code}: {s}") for s in corpus.sentences] for code in codes}
+    return {
+        code: [Translation(s, code, f"{code}: {s}") for s in corpus.sentences] for code in codes
+    }
 
 
 def complete(corpus):
@@ -98,7 +121,9 @@ def test_audiocaps_gathers_five_captions_in_validation_and_test(tmp_path):
     assert d.numbers == ("2010", "2011", "2012", "2013", "2014") and d.audio.name == "d_30.flac"
 
 
-@pytest.mark.parametrize("name", ["vfY_TJq7n_U_130.flac", "YvfY_TJq7n_U.wav", "vfY_TJq7n_U.ogg", "97151.wav"])
+@pytest.mark.parametrize(
+    "name", ["vfY_TJq7n_U_130.flac", "YvfY_TJq7n_U.wav", "vfY_TJq7n_U.ogg", "97151.wav"]
+)
 def test_audiocaps_audio_is_found_under_every_downloaders_name(tmp_path, name):
     write_table(tmp_path / "train.csv", AUDIOCAPS, [[97151, "vfY_TJq7n_U", 130, "ducks quack"]])
     write_audio(tmp_path / "train" / name, rate=16000)
@@ -122,7 +147,9 @@ def test_what_macos_leaves_beside_a_file_is_no_audio(tmp_path):
 
 def test_a_test_clip_without_five_captions_is_refused(tmp_path):
     make_audiocaps(tmp_path)
-    write_table(tmp_path / "AUDIOCAPS/csv_files_v1/val.csv", AUDIOCAPS, audiocaps_rows("val", "cd", 4))
+    write_table(
+        tmp_path / "AUDIOCAPS/csv_files_v1/val.csv", AUDIOCAPS, audiocaps_rows("val", "cd", 4)
+    )
     with pytest.raises(CorpusError, match=r"val\.csv has 4 captions of c_30, expected 5"):
         read_audiocaps(tmp_path)
 
@@ -135,7 +162,9 @@ def test_a_test_clip_without_five_captions_is_refused(tmp_path):
 def test_a_faulty_table_is_named_with_its_line(tmp_path, columns, row, message):
     make_clotho(tmp_path)
     header = ["file_name", *(f"caption_{n}" for n in range(1, columns + 1))]
-    write_table(tmp_path / "CLOTHO_v2.1/clotho_csv_files/clotho_captions_development.csv", header, [row])
+    write_table(
+        tmp_path / "CLOTHO_v2.1/clotho_csv_files/clotho_captions_development.csv", header, [row]
+    )
     with pytest.raises(CsvError, match=message):
         read_clotho(tmp_path)
 
@@ -147,7 +176,9 @@ def test_columns_that_are_not_used_are_named(tmp_path, capsys):
     rows = [[*row, "loud"] for row in audiocaps_rows("val", "cd", 5)]
     write_table(tmp_path / "AUDIOCAPS/csv_files_v1/val.csv", [*AUDIOCAPS, "mood"], rows)
     read_audiocaps(tmp_path)
-    assert re.search(r"val\.csv: columns that are not used, besides .*caption: mood", capsys.readouterr().err)
+    assert re.search(
+        r"val\.csv: columns that are not used, besides .*caption: mood", capsys.readouterr().err
+    )
 
 
 def test_a_folder_that_is_no_corpus_is_refused(tmp_path):
@@ -180,7 +211,9 @@ def test_the_manifest_reads_back(tmp_path):
     splits = manifest.load_manifest(write_corpus(corpus, tmp_path / "out")[0])
     assert {name: len(split) for name, split in splits.items()} == {"train": 2, "val": 2, "test": 2}
     assert splits["test"].sentences("jpn")[5] == "jpn: Bird in evaluation, number 1"
-    assert splits["test"].owner.tolist() == [0] * 5 + [1] * 5 and splits["val"].waveform(0).shape == (3200,)
+    assert splits["test"].owner.tolist() == [0] * 5 + [1] * 5 and splits["val"].waveform(
+        0
+    ).shape == (3200,)
 
 
 def test_conversion_reports_unreadable_audio_and_resumes(tmp_path):
@@ -206,21 +239,34 @@ def test_clips_that_a_manifest_may_not_hold_are_left_out_with_the_reason(tmp_pat
     make_clotho(tmp_path / "source")
     audio = tmp_path / "source/CLOTHO_v2.1/clotho_audio_files"
     write_audio(audio / "validation/Rain.wav", seconds=0.05)
-    write_audio(audio / "evaluation/Rain.wav", rate=1013, seconds=102 / 1013)  # 0.1 s, rounded down in resampling
+    write_audio(
+        audio / "evaluation/Rain.wav", rate=1013, seconds=102 / 1013
+    )  # 0.1 s, rounded down in resampling
     soundfile.write(audio / "development/Rain.wav", np.full(9000, np.nan), 44100, subtype="FLOAT")
-    write_audio(tmp_path / "out/audio/train/Bird, development.flac", rate=16000, seconds=0.05)  # converted before
+    write_audio(
+        tmp_path / "out/audio/train/Bird, development.flac", rate=16000, seconds=0.05
+    )  # converted before
     path, left_out = write_corpus(complete(read_clotho(tmp_path / "source")), tmp_path / "out")
     reasons = dict(line.split(": ", 1) for line in left_out)
     assert list(reasons) == ["train/Rain", "train/Bird, development", "val/Rain", "test/Rain"]
-    assert "not finite" in reasons.pop("train/Rain") and all("s of audio" in why for why in reasons.values())
-    assert {name: len(split) for name, split in manifest.load_manifest(path).items()} == {"val": 1, "test": 1}
+    assert "not finite" in reasons.pop("train/Rain") and all(
+        "s of audio" in why for why in reasons.values()
+    )
+    assert {name: len(split) for name, split in manifest.load_manifest(path).items()} == {
+        "val": 1,
+        "test": 1,
+    }
 
 
 def test_of_a_recording_in_two_splits_the_one_in_test_stays(tmp_path):
     source = make_clotho(tmp_path / "source")
     audio = source / "CLOTHO_v2.1/clotho_audio_files"
-    shutil.copy(audio / "validation/Rain.wav", audio / "development/Rain.wav")  # as in the published corpus
-    shutil.copy(audio / "evaluation/Bird, evaluation.wav", audio / "development/Bird, development.wav")
+    shutil.copy(
+        audio / "validation/Rain.wav", audio / "development/Rain.wav"
+    )  # as in the published corpus
+    shutil.copy(
+        audio / "evaluation/Bird, evaluation.wav", audio / "development/Bird, development.wav"
+    )
     write_audio(audio / "development/Wind.wav", seed=99)
     with open(next(source.rglob("*_development.csv")), "a", encoding="utf-8") as table:
         table.write("Wind.wav,a,b,c,d,e\r\nWind.wav,f,g,h,i,j\r\n")
@@ -228,24 +274,35 @@ def test_of_a_recording_in_two_splits_the_one_in_test_stays(tmp_path):
     reasons = dict(line.split(": ", 1) for line in left_out)
     assert list(reasons) == ["train/Rain", "train/Bird, development", "train/Wind"]
     assert "same audio as audio/val/Rain.flac (val)" in reasons["train/Rain"]
-    assert "same audio as audio/test/Bird, evaluation.flac (test)" in reasons["train/Bird, development"]
+    assert (
+        "same audio as audio/test/Bird, evaluation.flac (test)"
+        in reasons["train/Bird, development"]
+    )
     assert "audio/train/Wind.flac is of train/Wind already" in reasons["train/Wind"]
     splits = manifest.load_manifest(path)
     assert {name: split.ids for name, split in splits.items()} == {
         "train": ("Wind",), "val": ("Rain", "Bird, validation"), "test": ("Rain", "Bird, evaluation")}  # fmt: skip
 
 
-@pytest.mark.parametrize("video", ["../../../x", "{outside}/x", "..", "a/b", "a\\b", "x" * 300, "\x1b[31m", "-a"])
+@pytest.mark.parametrize(
+    "video", ["../../../x", "{outside}/x", "..", "a/b", "a\\b", "x" * 300, "\x1b[31m", "-a"]
+)
 def test_no_name_of_a_corpus_leads_out_of_its_folder(tmp_path, video):
     video = video.format(outside=tmp_path / "outside")
-    write_table(tmp_path / "in/train.csv", AUDIOCAPS, [[1, video, 30, "a dog"], [2, "a_b", 30, "a cat"]])
+    write_table(
+        tmp_path / "in/train.csv", AUDIOCAPS, [[1, video, 30, "a dog"], [2, "a_b", 30, "a cat"]]
+    )
     for number in (1, 2):
         write_audio(tmp_path / f"in/{number}.wav", seed=number)
     path, left_out = write_corpus(complete(read_audiocaps(tmp_path / "in")), tmp_path / "out")
     assert left_out == [] and {entry.name for entry in tmp_path.iterdir()} == {"in", "out"}
-    assert {file.parent for file in (tmp_path / "out").rglob("*.flac")} == {tmp_path / "out/audio/train"}
+    assert {file.parent for file in (tmp_path / "out").rglob("*.flac")} == {
+        tmp_path / "out/audio/train"
+    }
     train = manifest.load_manifest(path)["train"]
-    assert train.ids == (f"{video}_30", "a_b_30") and not np.array_equal(train.waveform(0), train.waveform(1))
+    assert train.ids == (f"{video}_30", "a_b_30") and not np.array_equal(
+        train.waveform(0), train.waveform(1)
+    )
 
 
 @pytest.mark.parametrize("text, name", [
@@ -256,8 +313,12 @@ def test_a_safe_name_is_the_text_or_a_name_of_its_own(text, name):
     assert (safe_name(text) == text) == (name == text)
 
 
-@pytest.mark.parametrize("read, make, kept", [(read_audiocaps, make_audiocaps, "e_30"), (read_clotho, make_clotho, "")])
-def test_audio_in_a_format_that_is_not_read_is_named_with_a_count(tmp_path, capsys, read, make, kept):
+@pytest.mark.parametrize(
+    "read, make, kept", [(read_audiocaps, make_audiocaps, "e_30"), (read_clotho, make_clotho, "")]
+)
+def test_audio_in_a_format_that_is_not_read_is_named_with_a_count(
+    tmp_path, capsys, read, make, kept
+):
     make(tmp_path)
     (tmp_path / "about.txt").write_text("not audio")
     sounds = [*tmp_path.rglob("*.flac"), *tmp_path.rglob("*.wav")]
@@ -266,9 +327,14 @@ def test_audio_in_a_format_that_is_not_read_is_named_with_a_count(tmp_path, caps
     corpus = read(tmp_path)
     assert len(corpus.clips) == 1 and len(corpus.skipped) == len(corpus.missing) == 5
     said = capsys.readouterr().err
-    assert f"Notice: {corpus.name}: 5 .m4a not read as audio, such as {tmp_path}" in said and said.count("\n") == 1
+    assert (
+        f"Notice: {corpus.name}: 5 .m4a not read as audio, such as {tmp_path}" in said
+        and said.count("\n") == 1
+    )
     sounds[0].rename(sounds[0].with_suffix(".m4a"))
-    with pytest.raises(CorpusError, match=r"none of the audio \(6 .m4a not read .*; convert them to FLAC or WAV\)"):
+    with pytest.raises(
+        CorpusError, match=r"none of the audio \(6 .m4a not read .*; convert them to FLAC or WAV\)"
+    ):
         read(tmp_path)
 
 
@@ -299,7 +365,9 @@ def test_conversion_reads_audio_as_manifests_do(tmp_path, monkeypatch):
     monkeypatch.setattr(corpora, "read_audio", lambda path: read.append(path) or loud[len(read) :])
     path, _ = write_corpus(corpus, tmp_path / "out")
     assert read == [clip.audio for clip in corpus.clips]
-    assert manifest.load_manifest(path)["val"].waveform(0).min() > 0.99  # what exceeds 1 is clipped, not wrapped
+    assert (
+        manifest.load_manifest(path)["val"].waveform(0).min() > 0.99
+    )  # what exceeds 1 is clipped, not wrapped
 
 
 def test_a_corpus_that_lacks_a_language_is_not_converted(tmp_path):
@@ -317,7 +385,10 @@ def test_human_japanese_takes_the_place_of_translations_where_it_exists(tmp_path
     corpus = complete(read_audiocaps(make_audiocaps(tmp_path / "source")))
     folder = tmp_path / "captions" / "ja"
     for split, videos, captions in (("train_auto", "ab", 1), ("val", "cd", 5), ("test", "ef", 5)):
-        rows = [[*row[:3], f"人の{row[3]}"] for row in audiocaps_rows(split.split("_")[0], videos, captions)]
+        rows = [
+            [*row[:3], f"人の{row[3]}"]
+            for row in audiocaps_rows(split.split("_")[0], videos, captions)
+        ]
         write_table(folder / f"{split}.csv", AUDIOCAPS, rows[1:] if split == "test" else rows[::-1])
     human, rest = with_human_japanese(corpus, folder)
     assert rest == 1

@@ -1,4 +1,6 @@
-"""Features of frozen encoders: computed once for equal content, whole or computed anew, only for the side asked for."""
+"""Features of frozen encoders: computed once for equal content, whole or computed anew, only for
+the side asked for.
+"""
 
 import json
 import threading
@@ -35,7 +37,9 @@ class Reader(Ear):
 
 
 class Clips:
-    """Noise of the lengths given, in samples; knows which threads asked for it and how many clips are alive."""
+    """Noise of the lengths given, in samples; knows which threads asked for it and how many clips
+    are alive.
+    """
 
     checksum = "clips"
 
@@ -53,21 +57,31 @@ class Clips:
 @pytest.fixture
 def scenes(tmp_path, monkeypatch):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
-    for fingerprint in ("audio_fingerprint", "text_fingerprint"):  # the real ones ask the encoder, which counts
+    for fingerprint in (
+        "audio_fingerprint",
+        "text_fingerprint",
+    ):  # the real ones ask the encoder, which counts
         monkeypatch.setattr(features, fingerprint, lambda encoder: encoder.name)
     return make_scenes(SyntheticBank(), {"train": 5, "val": 3, "test": 3}, seed=0)
 
 
 def test_features_have_their_shapes_and_values_and_are_computed_once(scenes):
     ear, reader, data = Ear(), Reader(), scenes["train"]
-    audio, text = features.audio_features(data, ear, 5, batch_size=2), features.text_features(data, reader)
+    audio, text = (
+        features.audio_features(data, ear, 5, batch_size=2),
+        features.text_features(data, reader),
+    )
     assert audio.shape == (5, 5, 2) and audio.dtype == np.float32 and ear.calls == 3
     halves = torch.from_numpy(data.waveform(4)).reshape(5, 2, 8000)
     np.testing.assert_allclose(audio[4, :, 0], halves.mean(-1).mean(-1), atol=1e-7)
     assert text.shape == (8, 5, 2) and text.dtype == np.float32 and reader.calls == 8
     assert text[2, 3].tolist() == [len(data.sentences("deu")[3]), 2]
     again = features.audio_features(data, ear, 5), features.text_features(data, reader)
-    assert ear.calls == 3 and reader.calls == 8 and all(isinstance(values, np.memmap) for values in again)
+    assert (
+        ear.calls == 3
+        and reader.calls == 8
+        and all(isinstance(values, np.memmap) for values in again)
+    )
     np.testing.assert_array_equal(again[0], audio)
 
 
@@ -121,7 +135,9 @@ def test_a_description_that_does_not_fit_is_computed_anew(scenes, tmp_path, chan
 
 
 def test_a_whole_file_of_other_features_is_computed_anew(scenes, tmp_path):
-    """The description fits the file, but neither fits the dataset: somebody copied another folder there."""
+    """The description fits the file, but neither fits the dataset: somebody copied another folder
+    there.
+    """
     ear = Ear()
     whole = np.array(features.audio_features(scenes["test"], ear, 3))
     (path,) = (tmp_path / "features").glob("*/values.npy")
@@ -144,7 +160,9 @@ def test_an_unchanged_file_is_hashed_once(scenes, monkeypatch):
 
 def test_clips_are_loaded_in_order_by_other_threads_and_only_a_few_ahead():
     data, started = Clips(*[8000] * 40), []
-    data.waveform = lambda index, original=data.waveform: (started.append(index), original(index))[1]
+    data.waveform = lambda index, original=data.waveform: (started.append(index), original(index))[
+        1
+    ]
     clips = features.load_ahead(data, range(39, -1, -1))
     np.testing.assert_array_equal(next(clips), Clips(*[8000] * 40).waveform(39))
     assert len(started) <= 3 * features.LOADERS + 1
@@ -153,7 +171,9 @@ def test_clips_are_loaded_in_order_by_other_threads_and_only_a_few_ahead():
     np.testing.assert_array_equal(rest[-1], Clips(8000).waveform(0))
 
 
-def test_clips_of_any_lengths_come_out_in_order_and_long_ones_do_not_gather_in_a_batch(tmp_path, monkeypatch):
+def test_clips_of_any_lengths_come_out_in_order_and_long_ones_do_not_gather_in_a_batch(
+    tmp_path, monkeypatch
+):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
     monkeypatch.setattr(features, "MOST_SAMPLES", 40_000)
     lengths = [8000, 24_000, 8000, 40_000, 16_000, 24_000]
@@ -162,4 +182,6 @@ def test_clips_of_any_lengths_come_out_in_order_and_long_ones_do_not_gather_in_a
         sizes.append([len(clip) for clip in clips]), whole(clips, encoder, parts))[1])  # fmt: skip
     values = features.audio_features(data, Ear(), 1)
     assert sizes == [lengths[:3], lengths[3:4], lengths[4:]]
-    np.testing.assert_allclose(values[:, 0, 0], [data.waveform(i).mean() for i in range(6)], atol=1e-6)
+    np.testing.assert_allclose(
+        values[:, 0, 0], [data.waveform(i).mean() for i in range(6)], atol=1e-6
+    )

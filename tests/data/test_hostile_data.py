@@ -1,4 +1,6 @@
-"""What must not get in, get lost or take the machine down: each case ends at once, with a line that says what to do."""
+"""What must not get in, get lost or take the machine down: each case ends at once, with a line that
+says what to do.
+"""
 
 import csv
 import errno
@@ -22,7 +24,7 @@ from tiny_nllb import write_translator
 
 from atri_lib import audio
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound, read_audio
-from atri_lib.data import stamps
+from atri_lib.data import tux_paint
 from atri_lib.data.corpora import CorpusError, download, read_clotho
 from atri_lib.data.manifest import AudioCaptions, ManifestError, load_manifest, write_manifest
 from atri_lib.data.recorded import decode
@@ -55,11 +57,17 @@ def in_time():
 
 
 def line(sound="tone.wav", split="train", **captions):
-    return {"audio": sound, "split": split, "captions": {code: f"a tone, {code}" for code in CODES} | captions}
+    return {
+        "audio": sound,
+        "split": split,
+        "captions": {code: f"a tone, {code}" for code in CODES} | captions,
+    }
 
 
 def manifest(folder, *lines):
-    (folder / "manifest.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in lines), encoding="utf-8")
+    (folder / "manifest.jsonl").write_text(
+        "".join(json.dumps(entry) + "\n" for entry in lines), encoding="utf-8"
+    )
     return folder
 
 
@@ -140,7 +148,9 @@ def unreadable(error):
     def load(folder):
         path = tone(folder)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("builtins.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, error)))
+            patch.setattr(
+                "builtins.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, error))
+            )
             read_audio(path)
 
     return load
@@ -152,11 +162,15 @@ def loop(folder):
 
 
 def infinities(folder):
-    read_audio(tone(folder, samples=np.stack([TONE + np.inf, TONE - np.inf], axis=1), subtype="FLOAT"))
+    read_audio(
+        tone(folder, samples=np.stack([TONE + np.inf, TONE - np.inf], axis=1), subtype="FLOAT")
+    )
 
 
 def huge_opposites(folder):
-    read_audio(tone(folder, samples=np.stack([TONE * 1e300, -TONE * 1e300], axis=1), subtype="DOUBLE"))
+    read_audio(
+        tone(folder, samples=np.stack([TONE * 1e300, -TONE * 1e300], axis=1), subtype="DOUBLE")
+    )
 
 
 def endless(content):
@@ -210,7 +224,9 @@ def same_audio_in_two_splits(folder):
 def corpus_caption(text):
     def load(folder):
         header = ["file_name", *(f"caption_{n}" for n in range(1, 6))]
-        with open(folder / "clotho_captions_development.csv", "w", encoding="utf-8", newline="") as stream:
+        with open(
+            folder / "clotho_captions_development.csv", "w", encoding="utf-8", newline=""
+        ) as stream:
             csv.writer(stream).writerows([header, ["a.wav", "b", text, "d", "e", "f"]])
         read_clotho(folder)
 
@@ -241,7 +257,9 @@ def translator(damage):
     def load(folder):
         write_translator(folder / "model")
         damage(folder / "model" / "model.safetensors")
-        translate(["a dog"], ["fra"], model=folder / "model", cache=folder / "cache.jsonl", max_tokens=3)
+        translate(
+            ["a dog"], ["fra"], model=folder / "model", cache=folder / "cache.jsonl", max_tokens=3
+        )
 
     return load
 
@@ -277,7 +295,11 @@ def never(index):
 def on_a_mount_point(folder):
     (folder / "mount").mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "rename", lambda *_: (_ for _ in ()).throw(OSError(errno.EBUSY, "Device or resource busy")))
+        patch.setattr(
+            os,
+            "rename",
+            lambda *_: (_ for _ in ()).throw(OSError(errno.EBUSY, "Device or resource busy")),
+        )
         write_manifest(made(never), folder / "mount")
 
 
@@ -298,11 +320,16 @@ def second_of_two(folder):
     try:
         write_manifest(made(meanwhile), folder / "out")
     finally:
-        assert sorted(path.name for path in folder.iterdir()) == ["out"] and len(load_manifest(folder / "out")) == 1
+        assert (
+            sorted(path.name for path in folder.iterdir()) == ["out"]
+            and len(load_manifest(folder / "out")) == 1
+        )
 
 
 class Zeros(io.RawIOBase):
-    """A tar file whose first member says that it is large; its content is never there in one piece."""
+    """A tar file whose first member says that it is large; its content is never there in one
+    piece.
+    """
 
     def __init__(self, name, size):
         entry = tarfile.TarInfo(name)
@@ -317,16 +344,18 @@ class Zeros(io.RawIOBase):
 
 
 def archive(name, size):
-    return lambda folder: stamps.unpack(tarfile.open(fileobj=Zeros(name, size), mode="r|"), folder)
+    return lambda folder: tux_paint.unpack(
+        tarfile.open(fileobj=Zeros(name, size), mode="r|"), folder
+    )
 
 
 def fetch(monkeypatched):
     def load(folder):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(shutil, "which", lambda tool: tool)
-            patch.setattr(stamps, "download", lambda *_: pytest.fail("fetched"))
+            patch.setattr(tux_paint, "download", lambda *_: pytest.fail("fetched"))
             monkeypatched(patch)
-            stamps.fetch_stamps(folder / "stamps")
+            tux_paint.fetch_stamps(folder / "stamps")
 
     return load
 
@@ -348,25 +377,81 @@ def download_without_network(folder):
 STAMPS = "usr/share/tuxpaint/stamps/"
 MANIFEST_2 = r"manifest\.jsonl:2: captions: caption in fra "
 CASES = {
-    "a caption of 1 MB": (caption("a" * 10**6), ManifestError, MANIFEST_2 + "has 1000000 characters, 2000 are"),
-    "a caption of 100,000 words": (caption("dog " * 10**5), ManifestError, MANIFEST_2 + "has 399999 characters"),
+    "a caption of 1 MB": (
+        caption("a" * 10**6),
+        ManifestError,
+        MANIFEST_2 + "has 1000000 characters, 2000 are",
+    ),
+    "a caption of 100,000 words": (
+        caption("dog " * 10**5),
+        ManifestError,
+        MANIFEST_2 + "has 399999 characters",
+    ),
     "a caption of NUL": (caption("\0\0"), ManifestError, MANIFEST_2 + "is empty"),
-    "a caption of zero-width spaces": (caption("\u200b \u200b"), ManifestError, MANIFEST_2 + "is empty"),
+    "a caption of zero-width spaces": (
+        caption("\u200b \u200b"),
+        ManifestError,
+        MANIFEST_2 + "is empty",
+    ),
     "a caption of a byte order mark": (caption("\ufeff"), ManifestError, MANIFEST_2 + "is empty"),
-    "a caption of Hangul fillers": (caption("\u3164\u115f"), ManifestError, MANIFEST_2 + "is empty"),
-    "a caption of blank braille": (caption("\u2800 \u2800"), ManifestError, MANIFEST_2 + "is empty"),
-    "a caption of marks without letters": (caption("\ufe0f\u034f\u0301"), ManifestError, MANIFEST_2 + "is empty"),
+    "a caption of Hangul fillers": (
+        caption("\u3164\u115f"),
+        ManifestError,
+        MANIFEST_2 + "is empty",
+    ),
+    "a caption of blank braille": (
+        caption("\u2800 \u2800"),
+        ManifestError,
+        MANIFEST_2 + "is empty",
+    ),
+    "a caption of marks without letters": (
+        caption("\ufe0f\u034f\u0301"),
+        ManifestError,
+        MANIFEST_2 + "is empty",
+    ),
     "half a surrogate pair": (caption("\ud800"), ManifestError, r"manifest\.jsonl:2: Invalid JSON"),
-    "an hour of audio": (an_hour, ManifestError, r"hour\.flac: 57600000 samples .*10 minutes are the most, cut it"),
-    "68 billion samples": (lying_header(in_manifest), ManifestError, "68719476735 samples .*10 minutes are the most"),
+    "an hour of audio": (
+        an_hour,
+        ManifestError,
+        r"hour\.flac: 57600000 samples .*10 minutes are the most, cut it",
+    ),
+    "68 billion samples": (
+        lying_header(in_manifest),
+        ManifestError,
+        "68719476735 samples .*10 minutes are the most",
+    ),
     "68 billion samples read": (lying_header(read_audio), UnreadableSound, "68719476735 samples"),
-    "68 billion samples in a recording": (lying_header(decode), UnreadableSound, "68719476735 .*remove the stamps"),
-    "a raw file": (raw, ManifestError, r"tone\.raw: cannot be read as audio .*convert it to WAV or FLAC"),
+    "68 billion samples in a recording": (
+        lying_header(decode),
+        UnreadableSound,
+        "68719476735 .*remove the stamps",
+    ),
+    "a raw file": (
+        raw,
+        ManifestError,
+        r"tone\.raw: cannot be read as audio .*convert it to WAV or FLAC",
+    ),
     "a pipe": (pipe, ManifestError, r"pipe\.wav: no such audio file"),
-    "half a WAV": (halved("tone.wav", in_manifest), ManifestError, r"tone\.wav: cut short, .*replace the file"),
-    "half a WAV among the recordings": (halved("tone.wav", decode), UnreadableSound, r"tone\.wav: cut short"),
-    "half a FLAC": (halved("tone.flac", read_audio), UnreadableSound, r"tone\.flac: broken audio .*replace the file"),
-    "half an MP3": (halved("tone.mp3", read_audio), UnreadableSound, r"tone\.mp3: cut short, .*replace the file"),
+    "half a WAV": (
+        halved("tone.wav", in_manifest),
+        ManifestError,
+        r"tone\.wav: cut short, .*replace the file",
+    ),
+    "half a WAV among the recordings": (
+        halved("tone.wav", decode),
+        UnreadableSound,
+        r"tone\.wav: cut short",
+    ),
+    "half a FLAC": (
+        halved("tone.flac", read_audio),
+        UnreadableSound,
+        r"tone\.flac: broken audio .*replace the file",
+    ),
+    "half an MP3": (
+        halved("tone.mp3", read_audio),
+        UnreadableSound,
+        r"tone\.mp3: cut short, .*replace the file",
+    ),
     "half an AIFF": (halved("tone.aiff", in_manifest), ManifestError, r"tone\.aiff: cut short"),
     **{
         f"{100 * part:.0f} % of {name}": (
@@ -392,7 +477,11 @@ CASES = {
         UnreadableSound,
         "a page is missing before byte",
     ),
-    "no last page": (spoilt("a.ogg", without_last_page), UnreadableSound, "its last page does not end the stream"),
+    "no last page": (
+        spoilt("a.ogg", without_last_page),
+        UnreadableSound,
+        "its last page does not end the stream",
+    ),
     "no last page, in a manifest": (
         spoilt("a.ogg", without_last_page, in_manifest),
         ManifestError,
@@ -408,10 +497,22 @@ CASES = {
         UnreadableSound,
         r"a\.mp3: is an HTML page, not a sound",
     ),
-    "an HTML page named .wav": (spoilt("a.wav", beginning(HTML)), UnreadableSound, r"a\.wav: is an HTML page.*fetch"),
+    "an HTML page named .wav": (
+        spoilt("a.wav", beginning(HTML)),
+        UnreadableSound,
+        r"a\.wav: is an HTML page.*fetch",
+    ),
     "an empty file": (spoilt("a.ogg", beginning(b"")), UnreadableSound, r"a\.ogg: is empty; fetch"),
-    "nothing but zeros": (spoilt("a.mp3", beginning(bytes(9000))), UnreadableSound, "holds nothing but zeros"),
-    "text named .mp3": (spoilt("a.mp3", beginning(b"a dog barks\n" * 999)), UnreadableSound, "it is text"),
+    "nothing but zeros": (
+        spoilt("a.mp3", beginning(bytes(9000))),
+        UnreadableSound,
+        "holds nothing but zeros",
+    ),
+    "text named .mp3": (
+        spoilt("a.mp3", beginning(b"a dog barks\n" * 999)),
+        UnreadableSound,
+        "it is text",
+    ),
     "a server's answer in JSON": (
         spoilt("a.ogg", beginning(b'{"error": "quota"}')),
         UnreadableSound,
@@ -424,15 +525,31 @@ CASES = {
     ),
     "infinite samples of two signs": (infinities, UnreadableSound, "not finite"),
     "channels of 1e300 that cancel": (huge_opposites, UnreadableSound, "not finite or above 100"),
-    "random bytes named .mp3": (spoilt("a.mp3", beginning(RANDOM)), UnreadableSound, "no sound is found in it"),
-    "a damaged MP3": (spoilt("a.mp3", lambda c: c[:9000] + RANDOM[:4000] + c[13000:]), UnreadableSound, "broken audio"),
+    "random bytes named .mp3": (
+        spoilt("a.mp3", beginning(RANDOM)),
+        UnreadableSound,
+        "no sound is found in it",
+    ),
+    "a damaged MP3": (
+        spoilt("a.mp3", lambda c: c[:9000] + RANDOM[:4000] + c[13000:]),
+        UnreadableSound,
+        "broken audio",
+    ),
     "a pointer of Git LFS": (
         spoilt("a.wav", beginning(b"version https://git-lfs.github.com/spec/v1\n")),
         UnreadableSound,
         "lfs",
     ),
-    "an archive named .wav": (spoilt("a.wav", beginning(b"PK\3\4" + RANDOM)), UnreadableSound, "ZIP archive; unpack"),
-    "an M4A": (spoilt("a.wav", beginning(b"\0\0\0 ftypM4A ")), UnreadableSound, r"a\.wav: is MP4 or M4A.*ffmpeg"),
+    "an archive named .wav": (
+        spoilt("a.wav", beginning(b"PK\3\4" + RANDOM)),
+        UnreadableSound,
+        "ZIP archive; unpack",
+    ),
+    "an M4A": (
+        spoilt("a.wav", beginning(b"\0\0\0 ftypM4A ")),
+        UnreadableSound,
+        r"a\.wav: is MP4 or M4A.*ffmpeg",
+    ),
     "a FLAC of unknown length": (
         spoilt("a.flac", endless),
         UnreadableSound,
@@ -444,37 +561,133 @@ CASES = {
         r"tone\.wav: cannot be opened \(Perm",
     ),
     "a link to itself": (loop, UnreadableSound, r"loop\.wav: no such audio file \(Too many levels"),
-    "a name with NUL": (lambda folder: read_audio(folder / "a\0.wav"), UnreadableSound, r"a\\x00\.wav: no such audio"),
+    "a name with NUL": (
+        lambda folder: read_audio(folder / "a\0.wav"),
+        UnreadableSound,
+        r"a\\x00\.wav: no such audio",
+    ),
     "a name of two lines": (
         lambda folder: read_audio(folder / "a\nb\x1b.wav"),
         UnreadableSound,
         r"a\\nb\\x1b\.wav: no such",
     ),
-    "a name of half a character": (lambda folder: read_audio(folder / "\ud800.wav"), UnreadableSound, "no such audio"),
-    "a folder named .wav": (lambda folder: read_audio(folder), UnreadableSound, "no such audio file; it is a folder"),
-    "samples of 1e30": (samples(1e30), UnreadableSound, r"tone\.wav: values that are not finite or above 100"),
+    "a name of half a character": (
+        lambda folder: read_audio(folder / "\ud800.wav"),
+        UnreadableSound,
+        "no such audio",
+    ),
+    "a folder named .wav": (
+        lambda folder: read_audio(folder),
+        UnreadableSound,
+        "no such audio file; it is a folder",
+    ),
+    "samples of 1e30": (
+        samples(1e30),
+        UnreadableSound,
+        r"tone\.wav: values that are not finite or above 100",
+    ),
     "samples that are not numbers": (samples(np.nan), UnreadableSound, "not finite"),
     "infinite samples": (samples(-np.inf), UnreadableSound, "not finite"),
-    "a link to the outside": (link_to_the_outside, ManifestError, ":1: audio 'tone.wav' is outside the manifest's"),
-    "one clip in two splits": (same_audio_in_two_splits, ManifestError, r":2: other.wav \(test\) .*tone.wav \(train\)"),
-    "a corpus caption of 1 MB": (corpus_caption("a" * 10**6), CsvError, r"development\.csv:2: .*field limit"),
-    "a corpus caption of 3,000": (corpus_caption("a" * 3000), CsvError, r"development\.csv:2: caption_2 has 3000 char"),
-    "a corpus caption of NUL": (corpus_caption("\0"), CsvError, r"development\.csv:2: .*(NUL|caption_2 is empty)"),
-    "a translation of 3,000": (own_table("a" * 3000), CsvError, r"own\.csv:2: fra has 3000 characters"),
-    "a translation of zero-width spaces": (own_table("\u200b"), CsvError, r"own\.csv:2: fra is empty"),
-    "a sentence of 1 MB": (long_sentence, ValueError, "sentence 2 of those to translate has 1000000 characters"),
-    "translate over its input": (translate_over_its_input, CsvError, r"in\.txt.*not replaced\. Name another file"),
-    "a translator without decoder": (translator(without_decoder), CheckpointError, "weights are missing.*get it again"),
-    "a translator cut short": (translator(truncate), CheckpointError, "no sequence-to-sequence checkpoint"),
-    "a translator as a pickle": (translator(pickled), CheckpointError, "no sequence-to-sequence checkpoint"),
-    "scenes on a mount point": (on_a_mount_point, ManifestError, r"mount cannot be replaced \(Device or resource busy"),
-    "scenes over a link's folder": (link_to_a_full_folder, ManifestError, "link exists and is not an empty folder"),
-    "two scenes at once": (second_of_two, ManifestError, "out cannot be replaced .*name another folder"),
-    "a package of 3 GB": (archive("./usr/other", 3 * 10**9), SoundsUnavailable, "unpacks to more than it should"),
-    "a recording of 1 GB": (archive(f"./{STAMPS}a.ogg", 10**9), SoundsUnavailable, r"a\.ogg: 1000000000 bytes"),
-    "a full disk": (fetch(full_disk), OSError, "disk full: the recordings need 322 MB, 2 MB are free; set ATRI_CACHE"),
-    "no network allowed": (fetch(no_network), SoundsUnavailable, "ATRI_OFFLINE forbids all network"),
-    "no network for a corpus": (download_without_network, CorpusError, "ATRI_OFFLINE .*local copy to read_clotho"),
+    "a link to the outside": (
+        link_to_the_outside,
+        ManifestError,
+        ":1: audio 'tone.wav' is outside the manifest's",
+    ),
+    "one clip in two splits": (
+        same_audio_in_two_splits,
+        ManifestError,
+        r":2: other.wav \(test\) .*tone.wav \(train\)",
+    ),
+    "a corpus caption of 1 MB": (
+        corpus_caption("a" * 10**6),
+        CsvError,
+        r"development\.csv:2: .*field limit",
+    ),
+    "a corpus caption of 3,000": (
+        corpus_caption("a" * 3000),
+        CsvError,
+        r"development\.csv:2: caption_2 has 3000 char",
+    ),
+    "a corpus caption of NUL": (
+        corpus_caption("\0"),
+        CsvError,
+        r"development\.csv:2: .*(NUL|caption_2 is empty)",
+    ),
+    "a translation of 3,000": (
+        own_table("a" * 3000),
+        CsvError,
+        r"own\.csv:2: fra has 3000 characters",
+    ),
+    "a translation of zero-width spaces": (
+        own_table("\u200b"),
+        CsvError,
+        r"own\.csv:2: fra is empty",
+    ),
+    "a sentence of 1 MB": (
+        long_sentence,
+        ValueError,
+        "sentence 2 of those to translate has 1000000 characters",
+    ),
+    "translate over its input": (
+        translate_over_its_input,
+        CsvError,
+        r"in\.txt.*not replaced\. Name another file",
+    ),
+    "a translator without decoder": (
+        translator(without_decoder),
+        CheckpointError,
+        "weights are missing.*get it again",
+    ),
+    "a translator cut short": (
+        translator(truncate),
+        CheckpointError,
+        "no sequence-to-sequence checkpoint",
+    ),
+    "a translator as a pickle": (
+        translator(pickled),
+        CheckpointError,
+        "no sequence-to-sequence checkpoint",
+    ),
+    "scenes on a mount point": (
+        on_a_mount_point,
+        ManifestError,
+        r"mount cannot be replaced \(Device or resource busy",
+    ),
+    "scenes over a link's folder": (
+        link_to_a_full_folder,
+        ManifestError,
+        "link exists and is not an empty folder",
+    ),
+    "two scenes at once": (
+        second_of_two,
+        ManifestError,
+        "out cannot be replaced .*name another folder",
+    ),
+    "a package of 3 GB": (
+        archive("./usr/other", 3 * 10**9),
+        SoundsUnavailable,
+        "unpacks to more than it should",
+    ),
+    "a recording of 1 GB": (
+        archive(f"./{STAMPS}a.ogg", 10**9),
+        SoundsUnavailable,
+        r"a\.ogg: 1000000000 bytes",
+    ),
+    "a full disk": (
+        fetch(full_disk),
+        OSError,
+        "disk full: the recordings need 322 MB, 2 MB are free; set ATRI_CACHE",
+    ),
+    "no network allowed": (
+        fetch(no_network),
+        SoundsUnavailable,
+        "ATRI_OFFLINE forbids all network",
+    ),
+    "no network for a corpus": (
+        download_without_network,
+        CorpusError,
+        "ATRI_OFFLINE .*local copy to read_clotho",
+    ),
 }
 
 
@@ -486,7 +699,9 @@ def test_it_is_refused_in_one_line(tmp_path, case):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("given", ["\ufefftone", "=tone", "a\u200btone", "🐕", "\u3164tone", "⠞⠕⠝", "न"])
+@pytest.mark.parametrize(
+    "given", ["\ufefftone", "=tone", "a\u200btone", "🐕", "\u3164tone", "⠞⠕⠝", "न"]
+)
 def test_a_caption_with_something_to_see_is_taken(tmp_path, given):
     tone(tmp_path)
     assert load_manifest(manifest(tmp_path, line(fra=given)))["train"].sentences("fra") == [given]
@@ -505,7 +720,9 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert len(read_audio({str(tmp_path / "long.wav")!r})) == 600 * 16_000
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert float(done.stdout) < 1.0  # GiB
 
 
@@ -518,16 +735,25 @@ def test_scenes_go_where_a_link_points_and_keep_the_folders_permissions(tmp_path
 
 
 def test_a_repaired_translator_does_not_give_what_the_damaged_one_gave(tmp_path):
-    options = {"cache": tmp_path / "cache.jsonl", "max_tokens": 4, "beams": 1, "model": tmp_path / "model"}
+    options = {
+        "cache": tmp_path / "cache.jsonl",
+        "max_tokens": 4,
+        "beams": 1,
+        "model": tmp_path / "model",
+    }
     write_translator(tmp_path / "model")
     weights = tmp_path / "model" / "model.safetensors"
     state = safetensors.torch.load_file(weights)
-    safetensors.torch.save_file({name: value.flip(0) for name, value in state.items()}, weights, {"format": "pt"})
+    safetensors.torch.save_file(
+        {name: value.flip(0) for name, value in state.items()}, weights, {"format": "pt"}
+    )
     translate(["a dog"], ["fra"], **options)
     write_translator(tmp_path / "model")
     fresh = translate(["a dog"], ["fra"], **options | {"cache": tmp_path / "other.jsonl"})
     assert translate(["a dog"], ["fra"], **options) == fresh
-    assert len([entry for entry in (tmp_path / "cache.jsonl").read_text().splitlines() if entry]) == 2
+    assert (
+        len([entry for entry in (tmp_path / "cache.jsonl").read_text().splitlines() if entry]) == 2
+    )
 
 
 def test_a_wave_file_whose_length_was_not_known_when_it_was_begun_is_read(tmp_path):
@@ -539,7 +765,9 @@ def test_a_wave_file_whose_length_was_not_known_when_it_was_begun_is_read(tmp_pa
 
 
 def mp3_without_length(path, gain=1.0, seconds=16, rate=SAMPLE_RATE):
-    """An MP3 that begins loud and goes on with little to code, its first frame with the length taken away."""
+    """An MP3 that begins loud and goes on with little to code, its first frame with the length
+    taken away.
+    """
     noise = np.random.default_rng(1).normal(size=seconds * rate).clip(-4, 4) / 8
     noise[rate:] *= 0.01
     soundfile.write(path, gain * noise, rate)
@@ -556,11 +784,15 @@ def mp3_without_length(path, gain=1.0, seconds=16, rate=SAMPLE_RATE):
 def test_an_mp3_without_a_length_is_decoded_to_its_end(tmp_path, gain, rate):
     whole = mp3_without_length(tmp_path / "a.mp3", gain, rate=rate)
     read = audio.read_audio(tmp_path / "a.mp3")
-    assert len(whole) <= len(read) < len(whole) + 0.2 * SAMPLE_RATE  # the encoder's padding is not cut off
+    assert (
+        len(whole) <= len(read) < len(whole) + 0.2 * SAMPLE_RATE
+    )  # the encoder's padding is not cut off
     delay = round(len(read) - len(whole))
     at_best = min(np.abs(read[d : d + 9000] - whole[:9000]).max() for d in range(delay + 1))
     assert at_best < (1e-5 if rate == SAMPLE_RATE else 0.3) * gain
-    assert audio.check_header(tmp_path / "a.mp3").frames / rate == pytest.approx(len(read) / SAMPLE_RATE, rel=0.01)
+    assert audio.check_header(tmp_path / "a.mp3").frames / rate == pytest.approx(
+        len(read) / SAMPLE_RATE, rel=0.01
+    )
 
 
 def id3(content):
@@ -571,7 +803,9 @@ def tagged(content):
     return content + b"TAG" + b"a title".ljust(125, b"\0")
 
 
-@pytest.mark.parametrize("change", [id3, tagged, lambda content: bytes(700) + content, lambda content: content * 2])
+@pytest.mark.parametrize(
+    "change", [id3, tagged, lambda content: bytes(700) + content, lambda content: content * 2]
+)
 def test_an_mp3_is_read_to_its_end_whatever_stands_around_or_behind_it(tmp_path, change):
     path = tone(tmp_path, "a.mp3", NOISE)
     content = path.read_bytes()
@@ -646,7 +880,8 @@ def test_a_file_whose_name_is_not_utf_8_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "case", ["random bytes named .mp3", "text named .mp3", "a damaged MP3", "an HTML page named .mp3"]
+    "case",
+    ["random bytes named .mp3", "text named .mp3", "a damaged MP3", "an HTML page named .mp3"],
 )
 def test_the_decoder_writes_no_lines_of_its_own(tmp_path, capfd, case):
     with pytest.raises(UnreadableSound):

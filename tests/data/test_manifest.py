@@ -38,7 +38,9 @@ def folder(tmp_path):
 
 
 def write(folder, *lines):
-    text = "\n".join(line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines)
+    text = "\n".join(
+        line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines
+    )
     (folder / "manifest.jsonl").write_text(text + "\n", encoding="utf-8")
     return folder / "manifest.jsonl"
 
@@ -56,11 +58,21 @@ def made(count=3, text="made", **changes):
 
 def test_a_manifest_gives_its_splits_with_captions_and_audio(folder):
     five = captions("horn", 5)
-    path = write(folder, clip("horn.wav", "test", captions=five), "", clip("dog.wav"), clip("bell.wav", "test", id="b"))
+    path = write(
+        folder,
+        clip("horn.wav", "test", captions=five),
+        "",
+        clip("dog.wav"),
+        clip("bell.wav", "test", id="b"),
+    )
     splits = load_manifest(path)
     assert list(splits) == ["train", "test"] and [len(split) for split in splits.values()] == [1, 2]
     test = splits["test"]
-    assert test.ids == ("horn.wav", "b") and test.owner.tolist() == [0] * 5 + [1] and test.owner.dtype == np.int64
+    assert (
+        test.ids == ("horn.wav", "b")
+        and test.owner.tolist() == [0] * 5 + [1]
+        and test.owner.dtype == np.int64
+    )
     assert test.sentences("jpn") == [*five["jpn"], "bell.wav 0 jpn"]
     assert test.captions[0]["fra"] == tuple(five["fra"])
     assert test.waveform(0).dtype == np.float32 and test.waveform(0).shape == (RATE // 2,)
@@ -81,7 +93,10 @@ def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(f
         ('{"audio": ', "Invalid JSON"),
         ('["dog.wav"]', "Input should be an object, not \\['dog.wav'\\]"),
         (clip(audio=7, captions=captions()), "audio: Input should be a valid string, not 7"),
-        (clip(audio="", captions=captions()), "audio: String should have at least 1 character, not ''"),
+        (
+            clip(audio="", captions=captions()),
+            "audio: String should have at least 1 character, not ''",
+        ),
         (clip("none.wav"), "none.wav: no such audio file"),
         (clip("../dog.wav"), "outside the manifest's folder"),
         (clip("a/../../dog.wav"), "outside the manifest's folder"),
@@ -91,23 +106,62 @@ def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(f
         ({"audio": "dog.wav", "captions": captions()}, "split: Field required"),
         (clip(id=""), "id: String should have at least 1 character, not ''"),
         (clip(captions="a dog"), "captions: Input should be an object, not 'a dog'"),
-        (clip(captions=captions() | {"ita": ["un cane"]}), "unknown language code 'ita': use eng, fra"),
-        (clip(captions={c: v for c, v in captions().items() if c != "nld"}), "caption missing in nld"),
+        (
+            clip(captions=captions() | {"ita": ["un cane"]}),
+            "unknown language code 'ita': use eng, fra",
+        ),
+        (
+            clip(captions={c: v for c, v in captions().items() if c != "nld"}),
+            "caption missing in nld",
+        ),
         (clip(captions=captions() | {"spa": "  "}), "caption in spa is empty"),
         (clip(captions=captions() | {"cat": []}), "caption missing in cat"),
-        (clip(captions=captions() | {"zho": [None]}), "captions.zho.0: Input should be a valid string, not None"),
-        (clip(captions=captions() | {"zho": 3}), "captions.zho.0: Input should be a valid string, not 3"),
-        (clip(captions=captions() | {"zho": {"a": "b"}}), "captions.zho.0: .*string, not {'a': 'b'}"),
-        (clip(captions=captions() | {"zho": None}), "captions.zho.0: Input should be a valid string, not None"),
-        (clip(captions={"eng": "a dog"}), "missing in fra, .* zho; add them .*translate.* --languages eng"),
-        ('{"audio": "dog.wav", "split": "train", "split": "test", "captions": %s}', "'split' is there 2 times"),
-        ('{"audio": "dog.wav", "split": "train", "captions": {"eng": "a", %s}', "'eng' is there 2 times"),
-        ('{"audio": "dog.wav", "split": "test", "note": {"a": 1, "a": 2}, "captions": %s}', "'a' is there 2 times"),
+        (
+            clip(captions=captions() | {"zho": [None]}),
+            "captions.zho.0: Input should be a valid string, not None",
+        ),
+        (
+            clip(captions=captions() | {"zho": 3}),
+            "captions.zho.0: Input should be a valid string, not 3",
+        ),
+        (
+            clip(captions=captions() | {"zho": {"a": "b"}}),
+            "captions.zho.0: .*string, not {'a': 'b'}",
+        ),
+        (
+            clip(captions=captions() | {"zho": None}),
+            "captions.zho.0: Input should be a valid string, not None",
+        ),
+        (
+            clip(captions={"eng": "a dog"}),
+            "missing in fra, .* zho; add them .*translate.* --languages eng",
+        ),
+        (
+            '{"audio": "dog.wav", "split": "train", "split": "test", "captions": %s}',
+            "'split' is there 2 times",
+        ),
+        (
+            '{"audio": "dog.wav", "split": "train", "captions": {"eng": "a", %s}',
+            "'eng' is there 2 times",
+        ),
+        (
+            '{"audio": "dog.wav", "split": "test", "note": {"a": 1, "a": 2}, "captions": %s}',
+            "'a' is there 2 times",
+        ),
         (clip("dog\0.wav"), r"audio 'dog\\x00\.wav': no file can be there; name an audio file"),
-        (clip("a" * 5000, captions=captions()), "(aaa: no such audio file .File name too long|audio .aaa)"),
+        (
+            clip("a" * 5000, captions=captions()),
+            "(aaa: no such audio file .File name too long|audio .aaa)",
+        ),
         (clip("loop.wav"), "audio 'loop.wav': .*; name an audio file"),
-        ('{"audio": "dog.wav", "split": "test", "x": ' + "[" * 10**5 + "]}", "Invalid JSON: recursion limit"),
-        ('{"audio": "dog.wav", "captions": ' + '{"eng": ' * 500 + "1" + "}" * 501, "Invalid JSON: recursion limit"),
+        (
+            '{"audio": "dog.wav", "split": "test", "x": ' + "[" * 10**5 + "]}",
+            "Invalid JSON: recursion limit",
+        ),
+        (
+            '{"audio": "dog.wav", "captions": ' + '{"eng": ' * 500 + "1" + "}" * 501,
+            "Invalid JSON: recursion limit",
+        ),
         (clip("bell.wav"), "audio bell.wav is on line 1 already"),
         (clip("./bell.wav"), "audio ./bell.wav is on line 1 already"),
         (clip(id="one"), "id 'one' of train is on line 1 already"),
@@ -135,7 +189,9 @@ def test_several_wrong_lines_are_reported_at_once_but_not_more_than_ten(folder):
     with pytest.raises(ManifestError) as caught:
         load_manifest(path)
     message = str(caught.value).splitlines()
-    assert len(message) == 11 and message[0].startswith(f"{path}:2:") and message[-1] == "and 4 more"
+    assert (
+        len(message) == 11 and message[0].startswith(f"{path}:2:") and message[-1] == "and 4 more"
+    )
 
 
 def test_a_line_that_is_not_utf8_and_a_manifest_without_lines_raise(folder):
@@ -163,8 +219,14 @@ def test_a_line_ends_at_a_line_feed_and_nowhere_else(folder, separator):
     ("content", "message"),
     [
         (json.dumps(clip()).encode("utf-16"), r"manifest\.jsonl: UTF-16 text; save it as UTF-8"),
-        (json.dumps([clip()], indent=2).encode(), r"manifest\.jsonl:1: a JSON list; write one object per clip"),
-        (json.dumps(clip(), indent=2).encode(), r"manifest\.jsonl:1: .*so are other lines: write one JSON obj"),
+        (
+            json.dumps([clip()], indent=2).encode(),
+            r"manifest\.jsonl:1: a JSON list; write one object per clip",
+        ),
+        (
+            json.dumps(clip(), indent=2).encode(),
+            r"manifest\.jsonl:1: .*so are other lines: write one JSON obj",
+        ),
         (b"audio,split,eng\ndog.wav,train,a dog\n", r"manifest\.jsonl:1: .*so are other lines"),
         (b"\x1f\x8b\x08\x00\n\xff\n", r"manifest\.jsonl:1: .*so are other lines"),
     ],
@@ -197,7 +259,11 @@ def test_a_folder_whose_name_is_not_utf8_is_named(folder):
 
 @pytest.mark.parametrize(
     ("languages", "message"),
-    [("eng", "unknown language code 'e'"), (["ita"], "unknown language code 'ita'"), ([], "no language that every")],
+    [
+        ("eng", "unknown language code 'e'"),
+        (["ita"], "unknown language code 'ita'"),
+        ([], "no language that every"),
+    ],
 )
 def test_languages_that_cannot_be_are_refused(folder, languages, message):
     write(folder, clip(captions={"eng": "a dog"}), clip("bell.wav", captions={"fra": "une cloche"}))
@@ -207,41 +273,68 @@ def test_languages_that_cannot_be_are_refused(folder, languages, message):
 
 def test_fewer_languages_suffice_when_they_are_asked_for(folder, capsys):
     two = {"eng": ["a dog"], "zho": ["一只狗"]}
-    path = write(folder, clip(captions=two), clip("bell.wav", "test", captions=two | {"fra": "une cloche"}))
+    path = write(
+        folder, clip(captions=two), clip("bell.wav", "test", captions=two | {"fra": "une cloche"})
+    )
     with pytest.raises(ManifestError, match=r":1: .*missing in fra, deu.*\n.*:2: .*missing in deu"):
         load_manifest(path)
     splits = load_manifest(path, ("eng", "zho"))
     assert [split.languages for split in splits.values()] == [("eng", "zho")] * 2
-    assert splits["test"].sentences("zho") == ["一只狗"] and list(splits["test"].captions[0]) == ["eng", "zho"]
+    assert splits["test"].sentences("zho") == ["一只狗"] and list(splits["test"].captions[0]) == [
+        "eng",
+        "zho",
+    ]
     with pytest.raises(ValueError, match=f"{folder.name} has no captions in fra, only in eng, zho"):
         splits["test"].sentences("fra")
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1 and said[0].endswith("languages that not every clip has are not used: fra 1 of 2 clips")
+    assert len(said) == 1 and said[0].endswith(
+        "languages that not every clip has are not used: fra 1 of 2 clips"
+    )
     with pytest.raises(ManifestError, match="missing in zho"):
-        load_manifest(write(folder, clip(captions={"eng": "a dog"}), clip("bell.wav")), ("eng", "zho"))
+        load_manifest(
+            write(folder, clip(captions={"eng": "a dog"}), clip("bell.wav")), ("eng", "zho")
+        )
 
 
 def test_what_is_asked_for_changes_neither_checksum_nor_languages_of_a_full_manifest(folder):
     path = write(folder, clip(), clip("bell.wav"))
     eight, two = load_manifest(path)["train"], load_manifest(path, ("eng", "zho"))["train"]
-    assert two.languages == CODES and two.checksum == eight.checksum and two.captions == eight.captions
+    assert (
+        two.languages == CODES and two.checksum == eight.checksum and two.captions == eight.captions
+    )
 
 
 def test_fewer_captions_in_one_language_are_repeated_by_turns(folder, capsys):
     uneven = captions("horn", 5) | {"fra": "un cor", "jpn": ["い", "ろ"]}
-    dataset = load_manifest(write(folder, clip("horn.wav", captions=uneven), clip("bell.wav")))["train"]
+    dataset = load_manifest(write(folder, clip("horn.wav", captions=uneven), clip("bell.wav")))[
+        "train"
+    ]
     assert dataset.sentences("fra") == ["un cor"] * 5 + ["bell.wav 0 fra"]
-    assert dataset.sentences("jpn")[:5] == ["い", "ろ", "い", "ろ", "い"] and dataset.owner.tolist() == [0] * 5 + [1]
+    assert dataset.sentences("jpn")[:5] == [
+        "い",
+        "ろ",
+        "い",
+        "ろ",
+        "い",
+    ] and dataset.owner.tolist() == [0] * 5 + [1]
     said = capsys.readouterr().err.splitlines()
-    assert "1 of 2 clips have fewer captions in one language" in said[0] and said[0].endswith("turns: fra 4, jpn 3")
+    assert "1 of 2 clips have fewer captions in one language" in said[0] and said[0].endswith(
+        "turns: fra 4, jpn 3"
+    )
     assert "train: 4 fra, 3 jpn captions repeat another of their clip" in said[1] and len(said) == 2
 
 
 def test_fields_that_a_manifest_does_not_have_are_named_once(folder, capsys):
-    write(folder, clip(Split="test", licence="CC0"), clip("bell.wav", licence="CC0", **{"a\x1b[31m": 1}))
+    write(
+        folder,
+        clip(Split="test", licence="CC0"),
+        clip("bell.wav", licence="CC0", **{"a\x1b[31m": 1}),
+    )
     assert len(load_manifest(folder)["train"]) == 2
     (said,) = capsys.readouterr().err.splitlines()
-    assert said.endswith("not used, besides audio, split, captions, id: licence 2, Split 1, a\\x1b[31m 1")
+    assert said.endswith(
+        "not used, besides audio, split, captions, id: licence 2, Split 1, a\\x1b[31m 1"
+    )
 
 
 def test_the_same_id_may_occur_in_two_splits(folder):
@@ -257,7 +350,9 @@ def test_audio_is_mixed_to_mono_and_resampled(tmp_path):
     assert np.abs(mono - tone(1.0) / 2)[100:-100].max() < 0.01
 
 
-@pytest.mark.parametrize(("rate", "used"), [(44_101, 44_100), (22_254, 22_250), (16_000, 16_000), (3, 25)])
+@pytest.mark.parametrize(
+    ("rate", "used"), [(44_101, 44_100), (22_254, 22_250), (16_000, 16_000), (3, 25)]
+)
 def test_an_odd_rate_is_rounded_before_resampling(tmp_path, monkeypatch, rate, used):
     rates, samples = [], np.zeros(rate)
     resample = torchaudio.functional.resample
@@ -293,7 +388,9 @@ def test_the_checksum_follows_captions_and_audio_not_the_place(folder, tmp_path_
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     soundfile.write(elsewhere / "dog.wav", tone(hertz=300), RATE)
     assert load_manifest(write(elsewhere, clip()))["train"].checksum == first
-    assert load_manifest(write(elsewhere, clip(captions=captions("cat"))))["train"].checksum != first
+    assert (
+        load_manifest(write(elsewhere, clip(captions=captions("cat"))))["train"].checksum != first
+    )
     soundfile.write(elsewhere / "dog.wav", tone(hertz=301), RATE)
     assert load_manifest(write(elsewhere, clip()))["train"].checksum != first
 
@@ -350,7 +447,9 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path):
     script = KILLED.format(tests=str(pathlib.Path(__file__).parent), out=str(tmp_path / "new"))
     assert subprocess.run([sys.executable, "-c", script]).returncode == 9
     (left,) = tmp_path.iterdir()
-    os.utime(left, (0, 0))  # a writer's folder that is younger than five seconds may not be locked yet
+    os.utime(
+        left, (0, 0)
+    )  # a writer's folder that is younger than five seconds may not be locked yet
     (tmp_path / ".new.mine").mkdir()
     write_manifest({"train": made()}, tmp_path / "new")
     assert not left.exists() and len(load_manifest(tmp_path / "new")["train"]) == 3
@@ -358,15 +457,22 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_made(tmp_path):
     (tmp_path / "file").write_text("keep")
-    with pytest.raises(ManifestError, match="out: nothing can be written in .*file; choose another folder"):
-        write_manifest({"train": made(read=lambda index: pytest.fail("rendered"))}, tmp_path / "file" / "a" / "out")
+    with pytest.raises(
+        ManifestError, match="out: nothing can be written in .*file; choose another folder"
+    ):
+        write_manifest(
+            {"train": made(read=lambda index: pytest.fail("rendered"))},
+            tmp_path / "file" / "a" / "out",
+        )
 
 
 @pytest.mark.parametrize("name", [".", "", "absent/.."])
 def test_the_current_directory_is_not_replaced(tmp_path, monkeypatch, name):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(ManifestError, match="current directory, which cannot be replaced; name a folder in it"):
+    with pytest.raises(
+        ManifestError, match="current directory, which cannot be replaced; name a folder in it"
+    ):
         write_manifest({"train": made()}, name)
     assert [path.name for path in tmp_path.rglob("*")] == ["here"]
     assert len(load_manifest(write_manifest({"train": made()}, "set"))["train"]) == 3
@@ -377,7 +483,10 @@ def test_the_current_directory_is_not_replaced(tmp_path, monkeypatch, name):
     [
         ({"ids": ("a", "b", "a")}, "ids, each different"),
         ({"ids": ("a", "b")}, "3 clips need as many ids"),
-        ({"captions": ({"eng": ("only English",)},) * 3}, "made, clip made/0: caption missing in fra, deu"),
+        (
+            {"captions": ({"eng": ("only English",)},) * 3},
+            "made, clip made/0: caption missing in fra, deu",
+        ),
     ],
 )
 def test_a_dataset_that_is_not_complete_raises(changes, message):

@@ -1,4 +1,6 @@
-"""Captions: every layout in every language with three phrasings, cased, spaced and punctuated as that language does."""
+"""Captions: every layout in every language with three phrasings, cased, spaced and punctuated as
+that language does.
+"""
 
 import itertools
 import re
@@ -35,9 +37,15 @@ def test_sentences_are_cased_spaced_and_punctuated(code):
     for layout, count, phrasing, far, _ in (entry for entry in ALL if entry[-1] == code):
         sentence = caption(layout, NAMES[code][:count], far, phrasing, code)
         assert all(name.lower() in sentence.lower() for name in NAMES[code][:count]), sentence
-        assert sentence[0] == sentence[0].upper() and "  " not in sentence and sentence == sentence.strip()
+        assert (
+            sentence[0] == sentence[0].upper()
+            and "  " not in sentence
+            and sentence == sentence.strip()
+        )
         if code in ("jpn", "zho"):
-            assert sentence.endswith("。") and " " not in sentence and not re.search("[.,:]", sentence), sentence
+            assert (
+                sentence.endswith("。") and " " not in sentence and not re.search("[.,:]", sentence)
+            ), sentence
         else:
             assert sentence.endswith(".") and sentence.count(".") == 1, sentence
         if code == "deu":
@@ -67,7 +75,13 @@ def test_an_unknown_language_is_refused_with_the_codes_that_are_known():
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("hielo", " y hielo"), ("hierba", " y hierba"), ("hilo", " e hilo"), ("insectos", " e insectos")]
+    ("name", "said"),
+    [
+        ("hielo", " y hielo"),
+        ("hierba", " y hierba"),
+        ("hilo", " e hilo"),
+        ("insectos", " e insectos"),
+    ],
 )
 def test_spanish_y_becomes_e_before_the_sound_i_alone(name, said):
     assert said in caption("together", ("un rey", name), (False, False), 0, "spa")
@@ -75,6 +89,8 @@ def test_spanish_y_becomes_e_before_the_sound_i_alone(name, said):
 
 @pytest.mark.parametrize(("code", "word"), [("eng", "sound"), ("jpn", "音"), ("zho", "的声音")])
 def test_no_template_hangs_the_word_sound_on_a_name(code, word):
-    """A name may itself be one ("a rising tone"): the Chinese for "the sound of the sound of rain" is not a caption."""
+    """A name may itself be one ("a rising tone"): the Chinese for "the sound of the sound of rain"
+    is not a caption.
+    """
     templates = [text for by_code in TEMPLATES.values() for text in by_code[code]]
     assert not any(re.search(rf"{word} of \{{|\}}の?{word}", text) for text in templates)

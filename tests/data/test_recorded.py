@@ -1,4 +1,6 @@
-"""RecordedBank on small invented stamps: names, what is left out, bad files, whether they are the book's."""
+"""RecordedBank on small invented stamps: names, what is left out, bad files, whether they are the
+book's.
+"""
 
 import io
 import json
@@ -34,7 +36,9 @@ def own_cache(tmp_path, monkeypatch):
 def ogg(frequency: float, rate: int = 22_050, channels: int = 1, seconds: float = 0.5) -> bytes:
     tone = 0.3 * np.sin(2 * np.pi * frequency * np.arange(int(seconds * rate)) / rate)
     buffer = io.BytesIO()
-    soundfile.write(buffer, np.stack([tone] * channels, axis=1), rate, format="OGG", subtype="VORBIS")
+    soundfile.write(
+        buffer, np.stack([tone] * channels, axis=1), rate, format="OGG", subtype="VORBIS"
+    )
     return buffer.getvalue()
 
 
@@ -111,7 +115,9 @@ def test_a_tone_keeps_its_pitch_and_length_at_any_rate(tmp_path, rate, channels)
 
 def test_a_sound_without_a_caption_in_one_language_is_left_out_and_listed(stamps):
     text = stamps / "animals/newt.txt"
-    text.write_text("\n".join(line for line in text.read_text().splitlines() if not line.startswith("nl")))
+    text.write_text(
+        "\n".join(line for line in text.read_text().splitlines() if not line.startswith("nl"))
+    )
     bank = RecordedBank(stamps, {})
     assert ids(bank) == ["frog"] and bank.left_out == {"newt": "no caption in nld"}
     corrected = RecordedBank(stamps, {"newt": {"why": "no Dutch caption", "nld": "een salamander"}})
@@ -133,10 +139,14 @@ def test_a_name_that_is_taken_in_one_language_leaves_the_second_sound_out(stamps
 def test_silent_and_dropped_sounds_are_left_out_with_the_reason(stamps):
     (stamps / "animals/newt.ogg").write_bytes(ogg(0))
     assert RecordedBank(stamps, {}).left_out == {"newt": "silent"}
-    assert RecordedBank(stamps, {"newt": {"why": "not a newt", "drop": True}}).left_out == {"newt": "not a newt"}
+    assert RecordedBank(stamps, {"newt": {"why": "not a newt", "drop": True}}).left_out == {
+        "newt": "not a newt"
+    }
 
 
-@pytest.mark.parametrize("content", [b"", b"not audio", ogg(300)[:40]], ids=["empty", "text", "cut"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not audio", ogg(300)[:40]], ids=["empty", "text", "cut"]
+)
 def test_a_bad_file_is_named(stamps, content):
     (stamps / "animals/newt.ogg").write_bytes(content)
     with pytest.raises(UnreadableSound, match=r"newt\.ogg"):
@@ -154,7 +164,10 @@ def test_a_second_load_decodes_nothing_and_equals_the_first(stamps, monkeypatch)
         patch.setattr(recorded, "decode", None)
         again = RecordedBank(stamps, {})
     assert first.checksum == again.checksum
-    assert all(a.waveform.tobytes() == b.waveform.tobytes() for a, b in zip(first.sounds, again.sounds, strict=True))
+    assert all(
+        a.waveform.tobytes() == b.waveform.tobytes()
+        for a, b in zip(first.sounds, again.sounds, strict=True)
+    )
     (stamps / "animals/frog.ogg").write_bytes(ogg(600))
     assert RecordedBank(stamps, {}).checksum != first.checksum
 
@@ -189,7 +202,12 @@ def test_recordings_that_are_not_the_books_are_named(stamps, tmp_path, monkeypat
     (stamps / "animals/eft.txt").write_text(captions("eft"))
     bank, said = RecordedBank(stamps), capsys.readouterr().err
     assert bank.name == f"tuxpaint, not the book's ({bank.checksum})"
-    for fault in ("frog.ogg is altered", "newt.ogg is missing", "eft.ogg is new", "Remove that folder"):
+    for fault in (
+        "frog.ogg is altered",
+        "newt.ogg is missing",
+        "eft.ogg is new",
+        "Remove that folder",
+    ):
         assert fault in said
     assert said.count("\n") == 1
 
@@ -199,4 +217,6 @@ def test_the_documented_corrections_have_a_reason_and_only_known_keys():
     assert isinstance(corrections.pop("_about"), str)
     for key, correction in corrections.items():
         assert correction["why"] and set(correction) - {"why"}, key
-        assert set(correction) <= {"why", "drop", *CODES} and ("drop" not in correction or len(correction) == 2), key
+        assert set(correction) <= {"why", "drop", *CODES} and (
+            "drop" not in correction or len(correction) == 2
+        ), key

@@ -1,4 +1,6 @@
-"""Scenes: one seed decides all, splits do not leak, audio is what the recipe says, impossible wishes are refused."""
+"""Scenes: one seed decides all, splits do not leak, audio is what the recipe says, impossible
+wishes are refused.
+"""
 
 import dataclasses
 import itertools
@@ -47,15 +49,24 @@ def test_one_seed_gives_the_same_bytes_and_another_does_not(bank, scenes):
 
 def heard(dataset):
     """Every pair of sounds of every scene by brute force, and what is said of sounds alone."""
-    pairs = {(a, b) for recipe in dataset.recipes for a in recipe.sounds for b in recipe.sounds if a < b}
-    return pairs, {(recipe.sounds, recipe.far) for recipe in dataset.recipes if len(recipe.sounds) == 1}
+    pairs = {
+        (a, b) for recipe in dataset.recipes for a in recipe.sounds for b in recipe.sounds if a < b
+    }
+    return pairs, {
+        (recipe.sounds, recipe.far) for recipe in dataset.recipes if len(recipe.sounds) == 1
+    }
 
 
 def test_no_two_sounds_are_heard_together_in_two_splits(scenes):
     for first, second in itertools.combinations(scenes.values(), 2):
-        pairs, alone = (mine & theirs for mine, theirs in zip(heard(first), heard(second), strict=True))
+        pairs, alone = (
+            mine & theirs for mine, theirs in zip(heard(first), heard(second), strict=True)
+        )
         assert not pairs and not alone
-        stated = [frozenset.union(*(recipe.combinations for recipe in split.recipes)) for split in (first, second)]
+        stated = [
+            frozenset.union(*(recipe.combinations for recipe in split.recipes))
+            for split in (first, second)
+        ]
         assert not stated[0] & stated[1]
     assert any(len(recipe.sounds) == 3 for recipe in scenes["test"].recipes)
 
@@ -76,7 +87,10 @@ def test_every_possible_scene_can_be_drawn(bank):
     with pytest.raises(SceneError, match="sounds give only") as error:
         make_scenes(bank, {"val": 10**6})
     possible = int(re.search(r"only (\d+)", str(error.value))[1])
-    assert len({recipe.said for recipe in make_scenes(bank, {"val": possible})["val"].recipes}) == possible
+    assert (
+        len({recipe.said for recipe in make_scenes(bank, {"val": possible})["val"].recipes})
+        == possible
+    )
 
 
 def test_every_scene_of_a_split_is_said_differently_in_every_language(scenes):
@@ -101,13 +115,18 @@ def rendered(dataset, recipe):
 def test_far_is_quieter_and_duller_than_near(scenes):
     dataset = scenes["test"]
     for sound in range(8):
-        near, far = (rendered(dataset, Recipe("single", (sound,), (away,), 0)) for away in (False, True))
+        near, far = (
+            rendered(dataset, Recipe("single", (sound,), (away,), 0)) for away in (False, True)
+        )
         assert np.sqrt(np.mean(far**2)) < 0.6 * np.sqrt(np.mean(near**2))
 
 
 def test_a_sequence_has_its_sounds_in_order(scenes):
     dataset = scenes["test"]
-    forward, backward = (rendered(dataset, Recipe("sequence", order, (False, False), 0)) for order in ((0, 9), (9, 0)))
+    forward, backward = (
+        rendered(dataset, Recipe("sequence", order, (False, False), 0))
+        for order in ((0, 9), (9, 0))
+    )
     alone = rendered(dataset, Recipe("single", (0,), (False,), 0))[:8000]
 
     def likeness(wave):
@@ -125,7 +144,9 @@ def test_rendering_is_a_hundred_times_faster_than_real_time(scenes):
 
 
 def test_too_many_scenes_are_refused_with_the_number_possible(bank):
-    small = dataclasses.make_dataclass("Few", ["name", "sounds", "checksum"])("few", bank.sounds[:3], "few")
+    small = dataclasses.make_dataclass("Few", ["name", "sounds", "checksum"])(
+        "few", bank.sounds[:3], "few"
+    )
     with pytest.raises(SceneError, match=r"3 sounds give only \d+"):
         make_scenes(small, {"train": 100, "test": 10})
     with pytest.raises(ValueError, match="every split needs a scene"):

@@ -1,4 +1,6 @@
-"""Every bank keeps the contract of Sound; levels, trimming, and the fallback to synthetic sounds."""
+"""Every bank keeps the contract of Sound; levels, trimming, and the fallback to synthetic
+sounds.
+"""
 
 import dataclasses
 
@@ -48,7 +50,11 @@ def test_ids_are_unique(bank):
 
 def test_names_read_inside_a_sentence(bank):
     for name in (name for sound in bank.sounds for name in sound.names.values()):
-        assert name == " ".join(name.split()) and name[-1].isalpha() and not set(name) & set("()（）[]“”«»!！?？。.,")
+        assert (
+            name == " ".join(name.split())
+            and name[-1].isalpha()
+            and not set(name) & set("()（）[]“”«»!！?？。.,")
+        )
 
 
 @pytest.mark.parametrize("code", ARTICLES)
@@ -66,13 +72,19 @@ def test_the_english_article_fits_its_noun(bank):
 
 @pytest.mark.parametrize("code", ["jpn", "zho"])
 def test_japanese_and_chinese_names_hold_neither_spaces_nor_latin_letters(bank, code):
-    assert not any(char.isspace() or char.isascii() for sound in bank.sounds for char in sound.names[code])
+    assert not any(
+        char.isspace() or char.isascii() for sound in bank.sounds for char in sound.names[code]
+    )
 
 
 def test_waveforms_are_audible_mono_float32_of_sensible_level_and_length(bank):
     for sound in bank.sounds:
         wave = sound.waveform
-        assert wave.dtype == np.float32 and wave.ndim == 1 and 0.15 * SAMPLE_RATE < len(wave) < 11 * SAMPLE_RATE
+        assert (
+            wave.dtype == np.float32
+            and wave.ndim == 1
+            and 0.15 * SAMPLE_RATE < len(wave) < 11 * SAMPLE_RATE
+        )
         assert np.isfinite(wave).all() and 0.1 < np.abs(wave).max() <= 0.951
         window = np.lib.stride_tricks.sliding_window_view(wave, min(len(wave), 6400))[::160]
         loudest = np.sqrt(np.square(window, dtype=np.float64).mean(axis=1).max())
@@ -93,10 +105,14 @@ def test_trimming_removes_silence_and_no_sound(before, after, seed):
     tone = np.random.default_rng(seed).uniform(-1, 1, 4000).astype(np.float32)
     kept = trimmed(np.concatenate([np.zeros(before), tone, np.zeros(after)]))
     assert 4000 <= len(kept) < 4000 + 2 * 320
-    assert np.square(kept, dtype=np.float64).sum() == pytest.approx(np.square(tone, dtype=np.float64).sum())
+    assert np.square(kept, dtype=np.float64).sum() == pytest.approx(
+        np.square(tone, dtype=np.float64).sum()
+    )
 
 
-@pytest.mark.parametrize("silence", [np.zeros(0, np.float32), np.zeros(5, np.float32), np.full(9000, 1e-5, np.float32)])
+@pytest.mark.parametrize(
+    "silence", [np.zeros(0, np.float32), np.zeros(5, np.float32), np.full(9000, 1e-5, np.float32)]
+)
 def test_silence_is_trimmed_to_nothing(silence):
     assert trimmed(silence).size == 0
 
@@ -124,7 +140,11 @@ def test_without_recordings_the_default_bank_is_synthetic_and_says_so_once(monke
     finally:
         default_bank.cache_clear()
     printed = capsys.readouterr()
-    assert printed.err.count("no recordings: do this") == 1 and "synthetic" in printed.err and not printed.out
+    assert (
+        printed.err.count("no recordings: do this") == 1
+        and "synthetic" in printed.err
+        and not printed.out
+    )
 
 
 def test_the_recordings_here_are_the_books(recordings):

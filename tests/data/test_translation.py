@@ -1,4 +1,6 @@
-"""Translation: every sentence once, whatever kills the process; a report of what looks wrong; tables of one's own."""
+"""Translation: every sentence once, whatever kills the process; a report of what looks wrong;
+tables of one's own.
+"""
 
 import contextlib
 import errno
@@ -30,7 +32,11 @@ from atri_lib.hub import CheckpointError, ModelUnavailable
 from atri_lib.languages import CODES, UnknownLanguage
 from atri_lib.storage import DiskFull, checksum
 
-ENGLISH = [f"{start} {end}" for start in ("a dog", "rain", "a bird") for end in ("barks", "falls on a roof", "sings")]
+ENGLISH = [
+    f"{start} {end}"
+    for start in ("a dog", "rain", "a bird")
+    for end in ("barks", "falls on a roof", "sings")
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +47,17 @@ def model(tmp_path_factory):
 
 
 def count_calls(patch):
-    """Record every batch the model is given as (forced tag, rows); `stop`: die instead of the call of that number."""
+    """Record every batch the model is given as (forced tag, rows); `stop`: die instead of the call
+    of that number.
+    """
     generate = M2M100ForConditionalGeneration.generate
 
     def counted(self, *args, forced_bos_token_id=None, **options):
         if len(counted.seen) == counted.stop:
             raise KeyboardInterrupt
-        counted.seen.append((forced_bos_token_id, [tuple(row[row != 1].tolist()) for row in options["input_ids"]]))
+        counted.seen.append(
+            (forced_bos_token_id, [tuple(row[row != 1].tolist()) for row in options["input_ids"]])
+        )
         return generate(self, *args, forced_bos_token_id=forced_bos_token_id, **options)
 
     counted.stop, counted.seen = None, []
@@ -101,7 +111,9 @@ def test_a_killed_call_resumes_without_repeating_a_saved_sentence(model, tmp_pat
         with pytest.raises(KeyboardInterrupt):
             run(model, path)
         saved = whole_lines(path) if path.exists() else []
-        assert len(saved) == sum(len(batch) for _, batch in calls.seen)  # nothing but the batch in work is lost
+        assert len(saved) == sum(
+            len(batch) for _, batch in calls.seen
+        )  # nothing but the batch in work is lost
         calls.stop = None
         run(model, path)
         rows = [(tag, row) for tag, batch in calls.seen for row in batch]
@@ -215,14 +227,22 @@ def test_checkpoints_are_told_the_language_their_own_way():
     from atri_lib.data.translation import _pair_of
 
     m2m = FakeTokenizer(["<unk>", "fr", "en", "__en__", "__fr__", "__zh__"], src_lang=None)
-    assert _pair_of(m2m, "m2m", "eng", ["fra", "zho"]) == {"fra": ("", 4), "zho": ("", 5)} and m2m.src_lang == "en"
+    assert (
+        _pair_of(m2m, "m2m", "eng", ["fra", "zho"]) == {"fra": ("", 4), "zho": ("", 5)}
+        and m2m.src_lang == "en"
+    )
     mbart = FakeTokenizer(["<unk>", "de", "en_XX", "de_DE", "zh_CN", "fr_XX"], src_lang=None)
     assert _pair_of(mbart, "mbart", "eng", ["deu", "zho"]) == {"deu": ("", 3), "zho": ("", 4)}
     with pytest.raises(CheckpointError, match=r"mbart has no language tag for Catalan \(cat\)"):
         _pair_of(mbart, "mbart", "eng", ["cat"])
     group = FakeTokenizer(["<unk>", ">>fra<<", ">>cat<<"])
-    assert _pair_of(group, "opus", "eng", ["fra", "cat"]) == {"fra": (">>fra<< ", None), "cat": (">>cat<< ", None)}
-    assert _pair_of(FakeTokenizer(["<unk>", "<2ja>"]), "madlad", "eng", ["jpn"]) == {"jpn": ("<2ja> ", None)}
+    assert _pair_of(group, "opus", "eng", ["fra", "cat"]) == {
+        "fra": (">>fra<< ", None),
+        "cat": (">>cat<< ", None),
+    }
+    assert _pair_of(FakeTokenizer(["<unk>", "<2ja>"]), "madlad", "eng", ["jpn"]) == {
+        "jpn": ("<2ja> ", None)
+    }
     single = FakeTokenizer(["<unk>"], target_lang="fr")
     assert _pair_of(single, "opus", "eng", ["fra"]) == {"fra": ("", None)}
     for targets in (["deu"], ["fra", "deu"]):
@@ -237,7 +257,9 @@ def test_report_lists_each_kind_of_problem_and_nothing_else():
         "untranslated": Translation("a Cat", "fra", "A cat"),
         "truncated": Translation("rain", "fra", "la pluie et", truncated=True),
         "repeated": Translation("a bird", "jpn", "鳥が鳴く鳥が鳴く鳥が鳴く鳥が鳴く"),
-        "shorter by a sentence": Translation("A dog barks. Rain falls at 3.5 mm.", "jpn", "犬が吠える。"),
+        "shorter by a sentence": Translation(
+            "A dog barks. Rain falls at 3.5 mm.", "jpn", "犬が吠える。"
+        ),
         "wrong script": Translation("a dog barks", "jpn", "собака лает"),
     }
     chinese = Translation("a dog barks in the yard", "jpn", "一只狗在院子里叫")
@@ -258,17 +280,32 @@ def test_report_lists_each_kind_of_problem_and_nothing_else():
         Translation("a dog", "jpn", "犬"),
         Translation("12 ...", "jpn", "12 ..."),
     ]
-    same = Translation("tick tock tick tock tick tock tick tock", "fra", "tic tac tic tac tic tac tic tac")
-    table = report({"fra": [good, *list(bad.values())[:3], same, good, bad["empty"]], "jpn": list(bad.values())[3:]})
+    same = Translation(
+        "tick tock tick tock tick tock tick tock", "fra", "tic tac tic tac tic tac tic tac"
+    )
+    table = report(
+        {
+            "fra": [good, *list(bad.values())[:3], same, good, bad["empty"]],
+            "jpn": list(bad.values())[3:],
+        }
+    )
     assert list(table.columns) == ["language", "problem", "sentence", "text"]
-    assert table.problem.tolist() == list(bad) and table.language.tolist() == ["fra"] * 3 + ["jpn"] * 3
+    assert (
+        table.problem.tolist() == list(bad) and table.language.tolist() == ["fra"] * 3 + ["jpn"] * 3
+    )
     assert report({"fra": [good]}).empty
     assert report({"jpn": [chinese], "zho": [japanese]}).problem.tolist() == ["wrong script"] * 2
     for entry in lost:
-        assert report({entry.language: [entry]}).problem.tolist() == ["shorter by a sentence"], entry
-    assert report({"fra": [Translation("rain", "fra", "\u3164\u2800")]}).problem.tolist() == ["empty"]
+        assert report({entry.language: [entry]}).problem.tolist() == ["shorter by a sentence"], (
+            entry
+        )
+    assert report({"fra": [Translation("rain", "fra", "\u3164\u2800")]}).problem.tolist() == [
+        "empty"
+    ]
     for entry in fine:
-        assert not {"wrong script", "shorter by a sentence"} & set(report({entry.language: [entry]}).problem)
+        assert not {"wrong script", "shorter by a sentence"} & set(
+            report({entry.language: [entry]}).problem
+        )
 
 
 def write(path, text, encoding="utf-8"):
@@ -331,15 +368,31 @@ def test_only_what_ends_a_line_ends_a_row_and_a_pipe_is_no_table(tmp_path):
 
 def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, monkeypatch):
     def loaded(*_):
-        return lambda batch, code: [("" if s == "rain" else f'{code}: "{s}", \nyes', s == "snow") for s in batch]
+        return lambda batch, code: [
+            ("" if s == "rain" else f'{code}: "{s}", \nyes', s == "snow") for s in batch
+        ]
 
     monkeypatch.setattr("atri_lib.data.translation._load", loaded)
-    sentences = ['a "dog"', "snow, wind", "snow", " snow ", "snow", "=1+1", "- well", "＝1+1", "a\rdog"]
+    sentences = [
+        'a "dog"',
+        "snow, wind",
+        "snow",
+        " snow ",
+        "snow",
+        "=1+1",
+        "- well",
+        "＝1+1",
+        "a\rdog",
+    ]
     cache = tmp_path / "cache.jsonl"
-    summary = translate_to_csv(sentences, ["fra", "jpn"], tmp_path / "out.csv", cache=cache, model=model)
+    summary = translate_to_csv(
+        sentences, ["fra", "jpn"], tmp_path / "out.csv", cache=cache, model=model
+    )
     assert summary["problems"] == {"truncated": 2, "wrong script": 7} and summary["sentences"] == 7
     assert all(cell[0] not in "=+-@＝" for cell in pd.read_csv(tmp_path / "out.csv").sentence)
-    expected = translate([text.strip() for text in sentences], ["fra", "jpn"], cache=cache, model=model)
+    expected = translate(
+        [text.strip() for text in sentences], ["fra", "jpn"], cache=cache, model=model
+    )
     found = read_translations(tmp_path / "out.csv", sentences, ["fra", "jpn"])
     assert [t.text for t in found["fra"]] == [t.text for t in expected["fra"]]
     empty = translate_to_csv(["rain"], ["fra"], tmp_path / "empty.csv", cache=cache, model=model)
@@ -351,21 +404,41 @@ def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, m
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("fra: snow", "fra: la neige"), r"out\.csv:3: the cell in fra is not what"),
-        (lambda text: text.replace("fra: snow, yes", ""), r"out\.csv:3: the cell in fra is not what"),
+        (
+            lambda text: text.replace("fra: snow", "fra: la neige"),
+            r"out\.csv:3: the cell in fra is not what",
+        ),
+        (
+            lambda text: text.replace("fra: snow, yes", ""),
+            r"out\.csv:3: the cell in fra is not what",
+        ),
         (lambda text: text.replace('"snow"', '"Snow"'), r"out\.csv:3: the cell in fra is not what"),
-        (lambda text: text.replace('"\n', '",ok\n').replace(",ok", ",note", 1), "column 'note' was"),
-        (lambda text: text.replace('"fra"', '"fra","fra"', 1), "two columns are called 'fra'.* it is not replaced"),
+        (
+            lambda text: text.replace('"\n', '",ok\n').replace(",ok", ",note", 1),
+            "column 'note' was",
+        ),
+        (
+            lambda text: text.replace('"fra"', '"fra","fra"', 1),
+            "two columns are called 'fra'.* it is not replaced",
+        ),
         (lambda text: text + "wind,le vent\n", r"out\.csv:4: the cell in fra"),
         (lambda text: text + "wind,\u3164\n", r"out\.csv:4: fra is empty, so it is not replaced"),
         (lambda text: "some notes\n", "no column sentence"),
-        (lambda text: "sentence\nrain\nmy own list\n", r"out\.csv:1: it holds sentences and no translation"),
+        (
+            lambda text: "sentence\nrain\nmy own list\n",
+            r"out\.csv:1: it holds sentences and no translation",
+        ),
         (lambda text: "".join(reversed(text.splitlines(keepends=True)[1:])), "no column sentence"),
         (lambda text: text, None),
-        (lambda text: '\ufeffsentence,fra\r\nsnow,"fra: snow, yes"\r\nrain,"fra: rain, yes"\r\n', None),
+        (
+            lambda text: '\ufeffsentence,fra\r\nsnow,"fra: snow, yes"\r\nrain,"fra: rain, yes"\r\n',
+            None,
+        ),
     ],
 )
-def test_a_table_that_people_have_changed_is_not_replaced(model, tmp_path, monkeypatch, change, message):
+def test_a_table_that_people_have_changed_is_not_replaced(
+    model, tmp_path, monkeypatch, change, message
+):
     monkeypatch.setattr(
         "atri_lib.data.translation._load",
         lambda *_: lambda batch, code: [(f"{code}: {sentence}, yes", False) for sentence in batch],
@@ -385,13 +458,17 @@ def test_a_table_that_people_have_changed_is_not_replaced(model, tmp_path, monke
 
 def test_a_table_chosen_from_two_models_is_not_replaced(model, tmp_path, monkeypatch):
     answers = iter(["la pluie", "la neige", "le vent", "il pleut", "il neige", "il vente"])
-    monkeypatch.setattr(translation, "_load", lambda *_: lambda batch, code: [(next(answers), False) for _ in batch])
+    monkeypatch.setattr(
+        translation, "_load", lambda *_: lambda batch, code: [(next(answers), False) for _ in batch]
+    )
     path, about = tmp_path / "out.csv", {"cache": tmp_path / "cache.jsonl", "model": model}
     for beams in (1, 2):
         translate_to_csv(["rain", "snow", "wind"], ["fra"], path, beams=beams, **about)
     chosen = path.read_text().replace("il neige", "la neige")
     path.write_text(chosen)
-    with pytest.raises(CsvError, match=r"out\.csv:3: the cell in fra is not what was translated here"):
+    with pytest.raises(
+        CsvError, match=r"out\.csv:3: the cell in fra is not what was translated here"
+    ):
         translate_to_csv(["rain", "snow", "wind"], ["fra"], path, beams=2, **about)
     assert path.read_text() == chosen
 
@@ -401,12 +478,23 @@ def test_an_altered_line_of_the_cache_is_translated_again(model, tmp_path, calls
     before = run(model, path, ["fra"], ["a dog barks"])
     line = path.read_text().strip()
     assert line.count('"truncated": true') + line.count('"truncated": false') == 1
-    for harm in (line.replace('"truncated": ', '"truncated":  1 == ', 1), "[" * 100_000, "null", line[:-20] + '0"}'):
+    for harm in (
+        line.replace('"truncated": ', '"truncated":  1 == ', 1),
+        "[" * 100_000,
+        "null",
+        line[:-20] + '0"}',
+    ):
         path.write_text(harm + "\n")
         calls.seen.clear()
         assert run(model, path, ["fra"], ["a dog barks"]) == before and calls.seen
     whole = {name: value for name, value in json.loads(line).items() if name != "checksum"}
-    changes = ({"text": 5}, {"text": None}, {"truncated": "no"}, {"beams": {}}, {"text": ["un", "chien"]})
+    changes = (
+        {"text": 5},
+        {"text": None},
+        {"truncated": "no"},
+        {"beams": {}},
+        {"text": ["un", "chien"]},
+    )
     records = [json.loads(line) | {"text": "autre chose"}, whole]
     records += [whole | change | {"checksum": checksum(whole | change)} for change in changes]
     for record in records:
@@ -418,7 +506,9 @@ def test_an_altered_line_of_the_cache_is_translated_again(model, tmp_path, calls
     assert run(model, path, ["fra"], ["a dog barks"]) == before and not calls.seen
 
 
-def test_what_another_process_translates_meanwhile_is_not_translated_again(model, tmp_path, monkeypatch, calls):
+def test_what_another_process_translates_meanwhile_is_not_translated_again(
+    model, tmp_path, monkeypatch, calls
+):
     path = tmp_path / "cache.jsonl"
     expected = run(model, path, ["fra"], ["a dog barks"])
     done = path.read_text()
@@ -456,7 +546,10 @@ def test_three_at_once_do_the_work_once(tmp_path, monkeypatch):
     monkeypatch.setattr(translation, "_load", load)
     sentences = [f"dog {number}" for number in range(20)]
     options = {"model": tmp_path, "batch_size": 2, "cache": tmp_path / "cache.jsonl"}
-    three = [context.Process(target=translate, args=(sentences, ["fra"]), kwargs=options) for _ in range(3)]
+    three = [
+        context.Process(target=translate, args=(sentences, ["fra"]), kwargs=options)
+        for _ in range(3)
+    ]
     for process in three:
         process.start()
     for process in three:
@@ -520,11 +613,15 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
     cache = TranslationCache(tmp_path / "cache.jsonl")
     cache.add([record("rain")])
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DiskFull, match=r"cache\.jsonl: the disk is full, what was there is untouched; .*ATRI_CACHE"):
+    with pytest.raises(
+        DiskFull, match=r"cache\.jsonl: the disk is full, what was there is untouched; .*ATRI_CACHE"
+    ):
         cache.add([record("snow")])
     assert len(TranslationCache(tmp_path / "cache.jsonl")) >= 1
 
 
 def test_defaults_cover_the_seven_other_languages(model, tmp_path):
-    found = translate(SENTENCES[:1], model=model, beams=1, max_tokens=2, cache=tmp_path / "cache.jsonl")
+    found = translate(
+        SENTENCES[:1], model=model, beams=1, max_tokens=2, cache=tmp_path / "cache.jsonl"
+    )
     assert tuple(found) == CODES[1:] and all(len(entries) == 1 for entries in found.values())

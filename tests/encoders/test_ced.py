@@ -17,7 +17,9 @@ from atri_lib.hub import CheckpointError, ModelUnavailable
 
 
 def published_shapes(width: int, form: str) -> dict[str, tuple[int, ...]]:
-    """Keys and shapes of the released files, written down from the authors' code and the hub's, not from ours."""
+    """Keys and shapes of the released files, written down from the authors' code and the hub's, not
+    from ours.
+    """
     top, norm = {"authors": ("", "init_bn.1"), "hub": ("encoder.", "encoder.init_bn")}[form]
     shapes = {f"{norm}.{name}": (64,) for name in ("weight", "bias", "running_mean", "running_var")}
     shapes[f"{norm}.num_batches_tracked"] = ()
@@ -26,11 +28,18 @@ def published_shapes(width: int, form: str) -> dict[str, tuple[int, ...]]:
     shapes[f"{top}time_pos_embed"] = (1, width, 1, 63)
     shapes[f"{top}freq_pos_embed"] = (1, width, 4, 1)
     for block in range(12):
-        for name, rows, columns in (("attn.qkv", 3, 1), ("attn.proj", 1, 1), ("mlp.fc1", 4, 1), ("mlp.fc2", 1, 4)):
+        for name, rows, columns in (
+            ("attn.qkv", 3, 1),
+            ("attn.proj", 1, 1),
+            ("mlp.fc1", 4, 1),
+            ("mlp.fc2", 1, 4),
+        ):
             shapes[f"{top}blocks.{block}.{name}.weight"] = (rows * width, columns * width)
             shapes[f"{top}blocks.{block}.{name}.bias"] = (rows * width,)
         for name in ("norm1", "norm2"):
-            shapes |= {f"{top}blocks.{block}.{name}.{part}": (width,) for part in ("weight", "bias")}
+            shapes |= {
+                f"{top}blocks.{block}.{name}.{part}": (width,) for part in ("weight", "bias")
+            }
     shapes |= {f"{top}norm.{part}": (width,) for part in ("weight", "bias")}
     shapes |= {f"outputlayer.0.{part}": (width,) for part in ("weight", "bias")}
     shapes |= {"outputlayer.1.weight": (527, width), "outputlayer.1.bias": (527,)}
@@ -44,9 +53,13 @@ def released(width: int, form: str, seed: int = 0) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     shapes = published_shapes(width, form)
     state = {key: 0.1 * torch.randn(shape, generator=generator) for key, shape in shapes.items()}
-    state = {key: value.abs() + 0.5 if "running_var" in key else value for key, value in state.items()}
+    state = {
+        key: value.abs() + 0.5 if "running_var" in key else value for key, value in state.items()
+    }
     if form == "authors":
-        state["front_end.0.mel_scale.fb"] = torchaudio.transforms.MelSpectrogram(16000, 512, n_mels=64).mel_scale.fb
+        state["front_end.0.mel_scale.fb"] = torchaudio.transforms.MelSpectrogram(
+            16000, 512, n_mels=64
+        ).mel_scale.fb
     return {key: torch.tensor(7) if "num_batches" in key else value for key, value in state.items()}
 
 
@@ -56,23 +69,32 @@ def tiny() -> CED:
 
 
 def clip(seconds: float, seed: int = 0, clips: int = 1) -> torch.Tensor:
-    return 0.1 * torch.randn(clips, round(16000 * seconds), generator=torch.Generator().manual_seed(seed))
+    return 0.1 * torch.randn(
+        clips, round(16000 * seconds), generator=torch.Generator().manual_seed(seed)
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_published_keys_and_shapes_load_for_every_size(size, monkeypatch):
-    monkeypatch.setattr(nn.init, "trunc_normal_", lambda *_, **__: None)  # slow, and overwritten at once
+    monkeypatch.setattr(
+        nn.init, "trunc_normal_", lambda *_, **__: None
+    )  # slow, and overwritten at once
     encoder = CED(size)
     for form, value in (("authors", 0.25), ("hub", 0.5)):
         shapes = published_shapes(SIZES[size][0], form)
         shapes.pop("front_end.0.mel_scale.fb", None)  # compared by value: below
-        encoder.load_published({key: torch.tensor(value).expand(shape) for key, shape in shapes.items()})
+        encoder.load_published(
+            {key: torch.tensor(value).expand(shape) for key, shape in shapes.items()}
+        )
         assert all(bool((parameter == value).all()) for parameter in encoder.parameters())
 
 
 def test_both_released_forms_give_the_same_encoder():
     hub, authors = released(192, "hub"), released(192, "authors")
-    authors |= {key.removeprefix("encoder.").replace("init_bn.", "init_bn.1."): value for key, value in hub.items()}
+    authors |= {
+        key.removeprefix("encoder.").replace("init_bn.", "init_bn.1."): value
+        for key, value in hub.items()
+    }
     first, second = CED("tiny").load_published(hub), CED("tiny").load_published(authors)
     assert first.fingerprint == second.fingerprint != CED("tiny").fingerprint
 
@@ -83,7 +105,9 @@ def test_missing_and_unexpected_keys_are_listed_and_nothing_is_loaded():
     state["encoder.blocks.12.norm1.bias"] = torch.zeros(192)
     encoder = CED("tiny")
     before = encoder.fingerprint
-    expected = r"1 missing keys: blocks\.3\.mlp\.fc1\.weight; 1 unexpected keys: blocks\.12\.norm1\.bias"
+    expected = (
+        r"1 missing keys: blocks\.3\.mlp\.fc1\.weight; 1 unexpected keys: blocks\.12\.norm1\.bias"
+    )
     with pytest.raises(CheckpointError, match=expected):
         encoder.load_published(state)
     assert encoder.fingerprint == before
@@ -97,7 +121,9 @@ def test_a_checkpoint_of_another_size_is_named():
 
 def test_a_checkpoint_of_another_front_end_is_refused():
     state = released(192, "authors")
-    state["front_end.0.mel_scale.fb"] = torchaudio.transforms.MelSpectrogram(32000, 512, n_mels=64).mel_scale.fb
+    state["front_end.0.mel_scale.fb"] = torchaudio.transforms.MelSpectrogram(
+        32000, 512, n_mels=64
+    ).mel_scale.fb
     with pytest.raises(CheckpointError, match="another front end"):
         CED("tiny").load_published(state)
 
@@ -127,7 +153,9 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
 def test_without_a_hub_the_error_says_what_to_set(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ModelUnavailable, match=r"mispeech/ced-base.*HF_HUB_OFFLINE is set.*HF_HOME"):
+    with pytest.raises(
+        ModelUnavailable, match=r"mispeech/ced-base.*HF_HUB_OFFLINE is set.*HF_HOME"
+    ):
         CED.pretrained("base")
     with pytest.raises(FileNotFoundError, match=r"nowhere/ced\.pt"):
         CED("tiny").load_published("nowhere/ced.pt")
@@ -139,29 +167,41 @@ def test_unknown_size_names_the_four():
 
 
 def test_front_end_is_torchaudios_for_one_clip_and_ignores_the_rest_of_the_batch(tiny):
-    mel = torchaudio.transforms.MelSpectrogram(16000, 512, 512, 160, f_min=0.0, f_max=8000.0, n_mels=64, center=True)
+    mel = torchaudio.transforms.MelSpectrogram(
+        16000, 512, 512, 160, f_min=0.0, f_max=8000.0, n_mels=64, center=True
+    )
     decibel = torchaudio.transforms.AmplitudeToDB(top_db=120)
     quiet, loud = 1e-4 * torch.sin(torch.arange(8000) * 0.3), torch.sin(torch.arange(8000) * 0.9)
     expected = torch.stack([decibel(mel(wave)) for wave in (quiet, loud)])
     together = tiny.front_end(torch.stack([quiet, loud]))
     torch.testing.assert_close(together, expected, rtol=0, atol=1e-3)
-    as_published = decibel(mel(torch.stack([quiet, loud])))  # one floor for the batch: the loud clip's
+    as_published = decibel(
+        mel(torch.stack([quiet, loud]))
+    )  # one floor for the batch: the loud clip's
     assert (as_published[0] - expected[0]).abs().max() > 5
 
 
 def slow_forward(state: dict, waveform: torch.Tensor, heads: int) -> torch.Tensor:
     """Token states [4, T, dim] of one short clip, one obvious step at a time, in float64."""
     w = {key.removeprefix("encoder."): value.double() for key, value in state.items()}
-    mel = torchaudio.transforms.MelSpectrogram(16000, 512, 512, 160, f_max=8000.0, n_mels=64).double()
+    mel = torchaudio.transforms.MelSpectrogram(
+        16000, 512, 512, 160, f_max=8000.0, n_mels=64
+    ).double()
     x = torchaudio.transforms.AmplitudeToDB(top_db=120)(mel(waveform.double()))  # [64, frames]
     mean, variance = w["init_bn.running_mean"][:, None], w["init_bn.running_var"][:, None]
-    x = (x - mean) / (variance + 1e-5).sqrt() * w["init_bn.weight"][:, None] + w["init_bn.bias"][:, None]
+    x = (x - mean) / (variance + 1e-5).sqrt() * w["init_bn.weight"][:, None] + w["init_bn.bias"][
+        :, None
+    ]
     tokens = []
     for row in range(4):
         for column in range(x.shape[1] // 16):
             patch = x[16 * row : 16 * row + 16, 16 * column : 16 * column + 16]
-            token = (w["patch_embed.proj.weight"][:, 0] * patch).sum((1, 2)) + w["patch_embed.proj.bias"]
-            tokens.append(token + w["freq_pos_embed"][0, :, row, 0] + w["time_pos_embed"][0, :, 0, column])
+            token = (w["patch_embed.proj.weight"][:, 0] * patch).sum((1, 2)) + w[
+                "patch_embed.proj.bias"
+            ]
+            tokens.append(
+                token + w["freq_pos_embed"][0, :, row, 0] + w["time_pos_embed"][0, :, 0, column]
+            )
     x = torch.stack(tokens)
 
     def norm(name: str, values: torch.Tensor) -> torch.Tensor:
@@ -181,7 +221,9 @@ def slow_forward(state: dict, waveform: torch.Tensor, heads: int) -> torch.Tenso
             weights = (query[:, part] @ key[:, part].T / math.sqrt(width)).softmax(-1)
             out.append(weights @ value[:, part])
         x = x + linear(f"{at}.attn.proj", torch.cat(out, -1))
-        x = x + linear(f"{at}.mlp.fc2", nn.functional.gelu(linear(f"{at}.mlp.fc1", norm(f"{at}.norm2", x))))
+        x = x + linear(
+            f"{at}.mlp.fc2", nn.functional.gelu(linear(f"{at}.mlp.fc1", norm(f"{at}.norm2", x)))
+        )
     return norm("norm", x).reshape(4, -1, x.shape[1])
 
 
@@ -203,25 +245,37 @@ def test_a_clip_of_any_length_gives_one_row_per_16_frames(tiny, samples):
     assert rows.shape == (1, max(1, (1 + samples // HOP) // 16), 192) and rows.isfinite().all()
 
 
-@pytest.mark.parametrize("frames, chunks", [(CHUNK, 1), (CHUNK + 1, 2), (2 * CHUNK, 2), (2 * CHUNK + 1, 3)])
+@pytest.mark.parametrize(
+    "frames, chunks", [(CHUNK, 1), (CHUNK + 1, 2), (2 * CHUNK, 2), (2 * CHUNK + 1, 3)]
+)
 def test_long_clips_are_the_chunks_of_their_mels(tiny, frames, chunks):
     waveform = clip((frames - 1) * HOP / 16000, clips=2)
     with torch.no_grad():
-        mels = tiny.init_bn(tiny.front_end(waveform)[:, :, None]).transpose(1, 2)  # [2, 1, 64, frames]
+        mels = tiny.init_bn(tiny.front_end(waveform)[:, :, None]).transpose(
+            1, 2
+        )  # [2, 1, 64, frames]
         assert mels.shape[-1] == frames
         mels = nn.functional.pad(mels, (0, chunks * CHUNK - frames))
         expected = torch.cat([tiny.encode(part) for part in mels.split(CHUNK, dim=-1)], dim=1)
         torch.testing.assert_close(tiny(waveform), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("samples", [5, 8000, 64 * HOP - 1, 64 * HOP, 64 * HOP + 1, 2 * 64 * HOP + 700])
-def test_the_spectrum_of_a_long_clip_is_taken_in_stretches_with_the_same_result(tiny, monkeypatch, samples):
-    waveforms = nn.functional.pad(clip(samples / 16000, clips=2), (0, max(0, ced.SHORTEST - samples)))
+@pytest.mark.parametrize(
+    "samples", [5, 8000, 64 * HOP - 1, 64 * HOP, 64 * HOP + 1, 2 * 64 * HOP + 700]
+)
+def test_the_spectrum_of_a_long_clip_is_taken_in_stretches_with_the_same_result(
+    tiny, monkeypatch, samples
+):
+    waveforms = nn.functional.pad(
+        clip(samples / 16000, clips=2), (0, max(0, ced.SHORTEST - samples))
+    )
     waveforms[1, -20:] *= 100  # the loudest of a clip is anywhere
     whole, taken = tiny.front_end(waveforms), []
     monkeypatch.setattr(ced, "STRETCH", 64)
     energy = tiny.front_end._energy
-    monkeypatch.setattr(tiny.front_end, "_energy", lambda part: (taken.append(part.shape[1]), energy(part))[1])
+    monkeypatch.setattr(
+        tiny.front_end, "_energy", lambda part: (taken.append(part.shape[1]), energy(part))[1]
+    )
     torch.testing.assert_close(tiny.front_end(waveforms), whole, rtol=0, atol=1e-4)
     assert whole.shape[-1] == 1 + waveforms.shape[1] // HOP
     assert len(taken) == -(-whole.shape[-1] // 64) and max(taken) <= 63 * HOP + 512
@@ -232,7 +286,9 @@ def test_the_chunks_of_a_long_clip_pass_the_blocks_a_few_at_a_time(tiny, monkeyp
     with torch.no_grad():
         whole, sizes = tiny(waveform), []
         monkeypatch.setattr(ced, "TOGETHER", 3)
-        monkeypatch.setattr(tiny, "encode", lambda mels: (sizes.append(len(mels)), CED.encode(tiny, mels))[1])
+        monkeypatch.setattr(
+            tiny, "encode", lambda mels: (sizes.append(len(mels)), CED.encode(tiny, mels))[1]
+        )
         torch.testing.assert_close(tiny(waveform), whole, rtol=1e-4, atol=1e-4)
     assert sizes == [3, 3, 3, 1] and whole.shape == (2, 5 * 63, 192)
 
@@ -258,6 +314,8 @@ def test_training_reaches_every_parameter_and_keeps_clips_independent():
     rows = encoder(waveforms)
     torch.testing.assert_close(rows[1:2], encoder(waveforms[1:2]), rtol=1e-4, atol=1e-4)
     rows.square().sum().backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in encoder.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.any() for parameter in encoder.parameters()
+    )
     assert torch.equal(encoder.init_bn.running_mean, statistics)
     assert len(encoder.blocks) == 12

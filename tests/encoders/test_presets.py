@@ -19,7 +19,10 @@ from atri_lib.languages import CODES
 def test_every_encoder_can_be_imported_from_the_package():
     from atri_lib.encoders import CED, E5, DualEncoder, MultilingualUSE, SonarText, YAMNet
 
-    found = {entry.__name__: entry for entry in (CED, E5, DualEncoder, MultilingualUSE, SonarText, YAMNet)}
+    found = {
+        entry.__name__: entry
+        for entry in (CED, E5, DualEncoder, MultilingualUSE, SonarText, YAMNet)
+    }
     assert sorted(found) == sorted(encoders.__all__)
     assert all(getattr(encoders, name) is entry for name, entry in found.items())
 
@@ -39,8 +42,12 @@ def test_the_package_and_one_encoder_load_no_more_than_they_need():
     assert done.stdout.splitlines() == ["[False, False, False]", "[True, False, False]"]
 
 
-@pytest.mark.parametrize("side, names", [("audio", presets.AUDIO_ENCODERS), ("text", presets.TEXT_ENCODERS)])
-def test_a_preset_calls_the_encoder_of_that_name_with_the_checkpoint_given(monkeypatch, side, names):
+@pytest.mark.parametrize(
+    "side, names", [("audio", presets.AUDIO_ENCODERS), ("text", presets.TEXT_ENCODERS)]
+)
+def test_a_preset_calls_the_encoder_of_that_name_with_the_checkpoint_given(
+    monkeypatch, side, names
+):
     class Fake:
         def __init__(self, name):
             self.name = name
@@ -54,9 +61,15 @@ def test_a_preset_calls_the_encoder_of_that_name_with_the_checkpoint_given(monke
     found = {name: presets.build_encoders("mini", **{side: name})[position] for name in names}
     if side == "audio":
         sizes = ("tiny", "mini", "small", "base")
-        assert found == {"yamnet": ("YAMNet", ())} | {f"ced-{size}": ("CED", (size,)) for size in sizes}
+        assert found == {"yamnet": ("YAMNet", ())} | {
+            f"ced-{size}": ("CED", (size,)) for size in sizes
+        }
     else:
-        assert found == {"use": ("MultilingualUSE", ()), "e5": ("E5", ()), "sonar": ("SonarText", ())}
+        assert found == {
+            "use": ("MultilingualUSE", ()),
+            "e5": ("E5", ()),
+            "sonar": ("SonarText", ()),
+        }
     assert presets.build_encoders("paper", "ced-mini=here", "sonar=a/b") == (
         ("CED", ("mini", "here")), ("SonarText", ("a/b",)),
     )  # fmt: skip
@@ -94,7 +107,9 @@ class NoWidth(Reader):
 
 @pytest.fixture
 def outside(tmp_path, monkeypatch):
-    """A folder that Python finds modules in, with a module of encoders, and a small manifest beside it."""
+    """A folder that Python finds modules in, with a module of encoders, and a small manifest beside
+    it.
+    """
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "outside_encoders.py").write_text(OWN)
@@ -105,7 +120,9 @@ def outside(tmp_path, monkeypatch):
             tone = 0.1 * np.sin(0.05 * (len(lines) + 1) * np.arange(4000))
             soundfile.write(tmp_path / "data" / f"{split}{i}.wav", tone, 16000)
             captions = {code: f"{code} {split} {'very ' * i}high" for code in CODES}
-            lines.append(json.dumps({"audio": f"{split}{i}.wav", "split": split, "captions": captions}))
+            lines.append(
+                json.dumps({"audio": f"{split}{i}.wav", "split": split, "captions": captions})
+            )
     (tmp_path / "data" / "manifest.jsonl").write_text("\n".join(lines))
     yield tmp_path
     sys.modules.pop("outside_encoders", None)
@@ -114,8 +131,16 @@ def outside(tmp_path, monkeypatch):
 def test_encoders_from_outside_are_trained_with_kept_in_the_run_and_found_again(outside, capsys):
     data = str(outside / "data")
     small = ["--epochs", "2", "--batch-size", "3", "--width", "4", "--hidden", "4", "--parts", "2"]
-    own = ["--audio-encoder", "outside_encoders:Ear=2.5", "--text-encoder", "outside_encoders:Reader"]
-    assert main(["train", "--data", data, "--folder", str(outside / "runs"), "--json", *small, *own]) == 0
+    own = [
+        "--audio-encoder",
+        "outside_encoders:Ear=2.5",
+        "--text-encoder",
+        "outside_encoders:Reader",
+    ]
+    assert (
+        main(["train", "--data", data, "--folder", str(outside / "runs"), "--json", *small, *own])
+        == 0
+    )
     run = json.loads(capsys.readouterr().out)["run"]
     config = json.loads(pathlib.Path(run, "config.json").read_text())
     assert [config[f"{side}_encoder"] for side in ("audio", "text")] == own[1::2]
@@ -135,7 +160,11 @@ def test_encoders_from_outside_are_trained_with_kept_in_the_run_and_found_again(
         ("text", "outside_encoders:NoWidth", "it has no dim .int."),
         ("text", "outside_encoders:Ear", "it has no embed .callable."),
         ("audio", "outside_encoders:Ear=loud", "could not convert string to float: 'loud'"),
-        ("audio", "outside_encoders:Nose", "Nose of outside_encoders is no subclass of torch.nn.Module"),
+        (
+            "audio",
+            "outside_encoders:Nose",
+            "Nose of outside_encoders is no subclass of torch.nn.Module",
+        ),
         ("audio", "outside_encoders.more:Ear", "no module 'outside_encoders.more'|not a package"),
         ("audio", "outside_encoders:Ear:Ear", "write module:Class"),
     ],
@@ -153,15 +182,29 @@ def write_clap(folder):
 
     pieces = ByteLevelBPETokenizer()
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    pieces.train_from_iterator(["a dog barks", "rain falls"] * 3, vocab_size=300, special_tokens=special)
+    pieces.train_from_iterator(
+        ["a dog barks", "rain falls"] * 3, vocab_size=300, special_tokens=special
+    )
     pieces.save_model(str(folder))
     tokenizer = RobertaTokenizer.from_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    text = {"vocab_size": len(tokenizer), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    audio = {"hidden_size": 8, "patch_embeds_hidden_size": 4, "depths": [1, 1], "num_attention_heads": [2, 2]}
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    audio = {
+        "hidden_size": 8,
+        "patch_embeds_hidden_size": 4,
+        "depths": [1, 1],
+        "num_attention_heads": [2, 2],
+    }
     audio |= {"patch_stride": [4, 4], "num_classes": 3}
     torch.manual_seed(0)
-    config = ClapConfig(text_config=text | {"intermediate_size": 32}, audio_config=audio, projection_dim=8)
+    config = ClapConfig(
+        text_config=text | {"intermediate_size": 32}, audio_config=audio, projection_dim=8
+    )
     ClapModel(config).save_pretrained(folder)
     ClapFeatureExtractor(truncation="rand_trunc").save_pretrained(folder)
 
@@ -171,16 +214,22 @@ def test_the_example_wraps_a_clap_model_of_transformers(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(pathlib.Path(__file__).resolve().parents[2] / "examples")
     names = [f"clap_encoder:{side}={tmp_path}" for side in ("ClapAudio", "ClapText")]
     audio, text = (encoder.eval() for encoder in presets.build_encoders("mini", *names))
-    sounds = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 11 * 16000)).astype(np.float32))
+    sounds = torch.from_numpy(
+        np.random.default_rng(0).normal(size=(2, 11 * 16000)).astype(np.float32)
+    )
     with torch.no_grad():
         patches = audio(sounds)
         alone = audio(sounds[:1])
-    assert patches.shape == (2, 2, audio.dim) and audio.dim == text.dim == 8  # a patch for each begun 10 s
+    assert (
+        patches.shape == (2, 2, audio.dim) and audio.dim == text.dim == 8
+    )  # a patch for each begun 10 s
     torch.testing.assert_close(alone, patches[:1], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(patches.norm(dim=-1), torch.ones(2, 2))
     sentences = ["a dog barks", "rain"]
     vectors = text.embed(sentences, language="eng")
-    torch.testing.assert_close(vectors[1:], text.embed(sentences[1:], language="eng"), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        vectors[1:], text.embed(sentences[1:], language="eng"), rtol=1e-4, atol=1e-5
+    )
     assert vectors.shape == (2, 8) and not torch.allclose(vectors[0], vectors[1], atol=1e-4)
     with pytest.raises(ValueError, match="sentence 0 has .* tokens, at most 512"):
         text.tokenize(["bark " * 600])

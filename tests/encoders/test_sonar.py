@@ -13,7 +13,13 @@ from atri_lib.encoders.sonar import ARCHITECTURE, SonarText, nllb_tokenizer
 from atri_lib.hub import CheckpointError, ModelUnavailable
 from atri_lib.languages import CODES, LANGUAGES, UnknownLanguage
 
-SMALL = {"vocab_size": 326, "d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 32}
+SMALL = {
+    "vocab_size": 326,
+    "d_model": 16,
+    "encoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 32,
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,21 +37,35 @@ def sonar(folder) -> SonarText:
     return SonarText.pretrained(folder)
 
 
-def published_shapes(layers: int = 24, width: int = 1024, ffn: int = 8192, vocabulary: int = 256206) -> dict:
+def published_shapes(
+    layers: int = 24, width: int = 1024, ffn: int = 8192, vocabulary: int = 256206
+) -> dict:
     """Keys and shapes of the port to transformers."""
-    shapes = {"embed_tokens.weight": (vocabulary, width), "layer_norm.weight": (width,), "layer_norm.bias": (width,)}
+    shapes = {
+        "embed_tokens.weight": (vocabulary, width),
+        "layer_norm.weight": (width,),
+        "layer_norm.bias": (width,),
+    }
     for layer in range(layers):
         square = [f"self_attn.{name}_proj" for name in "kvq"] + ["self_attn.out_proj"]
-        linear = {name: (width, width) for name in square} | {"fc1": (ffn, width), "fc2": (width, ffn)}
+        linear = {name: (width, width) for name in square} | {
+            "fc1": (ffn, width),
+            "fc2": (width, ffn),
+        }
         for name, shape in linear.items():
-            shapes |= {f"layers.{layer}.{name}.weight": shape, f"layers.{layer}.{name}.bias": shape[:1]}
+            shapes |= {
+                f"layers.{layer}.{name}.weight": shape,
+                f"layers.{layer}.{name}.bias": shape[:1],
+            }
         for name in ("self_attn_layer_norm", "final_layer_norm"):
             shapes |= {f"layers.{layer}.{name}.{part}": (width,) for part in ("weight", "bias")}
     return shapes
 
 
 def authors_form(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same weights as the authors' file holds them: fairseq2's names, control tokens in fairseq2's order."""
+    """The same weights as the authors' file holds them: fairseq2's names, control tokens in
+    fairseq2's order.
+    """
     layer_names = {"out_proj": "output_proj", "fc1": "ffn.inner_proj", "fc2": "ffn.output_proj"}
     layer_names["final_layer_norm"] = "ffn_layer_norm"
     renamed = {}
@@ -72,11 +92,15 @@ def test_the_published_architecture_is_built_without_a_download():
 
 def test_published_folder_loads_and_both_released_forms_agree(folder, sonar, tmp_path):
     state = load_file(folder / "model.safetensors")
-    assert {key: tuple(value.shape) for key, value in state.items()} == published_shapes(2, 16, 32, 326)
+    assert {key: tuple(value.shape) for key, value in state.items()} == published_shapes(
+        2, 16, 32, 326
+    )
     torch.save({"model": authors_form(state)}, tmp_path / "sonar_text_encoder.pt")
     theirs = SonarText.from_config(**SMALL).load_published(tmp_path / "sonar_text_encoder.pt")
     assert theirs.fingerprint == sonar.fingerprint
-    unordered = authors_form(state) | {"encoder_frontend.embed.weight": state["embed_tokens.weight"]}
+    unordered = authors_form(state) | {
+        "encoder_frontend.embed.weight": state["embed_tokens.weight"]
+    }
     assert SonarText.from_config(**SMALL).load_published(unordered).fingerprint != sonar.fingerprint
 
 
@@ -84,7 +108,9 @@ def test_missing_and_unexpected_keys_are_listed(folder):
     state = load_file(folder / "model.safetensors")
     del state["layers.1.fc2.bias"]
     state["decoder.layer_norm.weight"] = torch.zeros(16)
-    expected = r"1 missing keys: layers\.1\.fc2\.bias; 1 unexpected keys: decoder\.layer_norm\.weight"
+    expected = (
+        r"1 missing keys: layers\.1\.fc2\.bias; 1 unexpected keys: decoder\.layer_norm\.weight"
+    )
     with pytest.raises(CheckpointError, match=expected):
         SonarText.from_config(**SMALL).load_published(state)
 
@@ -100,19 +126,30 @@ def test_a_sentence_is_tag_pieces_end(sonar, entry):
 def test_both_tokenizer_files_give_the_published_numbers(folder, tmp_path):
     write_sentencepiece_tokenizer(tmp_path / "published")
     for tokenizer in (nllb_tokenizer(folder), nllb_tokenizer(tmp_path / "published")):
-        # 120 pieces and <pad>, then 202 tags in NLLB's order, then <mask>: English is number 46 of the tags
-        numbers = tokenizer.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>", "ace_Arab", "eng_Latn", "<mask>"])
+        # 120 pieces and <pad>, then 202 tags in NLLB's order, then <mask>: English is number 46 of
+        # the tags
+        numbers = tokenizer.convert_tokens_to_ids(
+            ["<s>", "<pad>", "</s>", "<unk>", "ace_Arab", "eng_Latn", "<mask>"]
+        )
         assert numbers == [0, 1, 2, 3, 121, 121 + 46, 121 + 202]
 
 
 def test_a_tokenizer_without_language_tags_is_refused(tmp_path):
     write_sentencepiece_tokenizer(tmp_path / "bare")
     (tmp_path / "bare" / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "NllbTokenizer", "legacy_behaviour": False, "model_max_length": 1024})
+        json.dumps(
+            {
+                "tokenizer_class": "NllbTokenizer",
+                "legacy_behaviour": False,
+                "model_max_length": 1024,
+            }
+        )
     )
     with pytest.raises(CheckpointError, match="no language tag eng_Latn"):
         nllb_tokenizer(tmp_path / "bare")
-    with pytest.raises(CheckpointError, match=r"expected tokenizer\.json or sentencepiece\.bpe\.model"):
+    with pytest.raises(
+        CheckpointError, match=r"expected tokenizer\.json or sentencepiece\.bpe\.model"
+    ):
         nllb_tokenizer(tmp_path)
 
 
@@ -134,7 +171,9 @@ def test_the_vector_is_the_mean_of_the_token_states(sonar):
 
 def test_padding_and_batches_do_not_change_a_sentence(sonar):
     tokens = sonar.tokenize(SENTENCES)
-    padded = {name: torch.nn.functional.pad(value, (0, 3)) for name, value in tokens.items()}  # with <s>, masked
+    padded = {
+        name: torch.nn.functional.pad(value, (0, 3)) for name, value in tokens.items()
+    }  # with <s>, masked
     torch.testing.assert_close(sonar(**padded), sonar(**tokens))
     torch.testing.assert_close(sonar.embed(SENTENCES, batch_size=3), sonar(**tokens).detach())
     alone = torch.cat([sonar.embed([sentence]) for sentence in SENTENCES])
@@ -171,7 +210,9 @@ def test_without_tokenizer_or_model_the_error_says_what_to_do(monkeypatch, tmp_p
 
 def test_a_caption_of_more_than_512_tokens_is_refused(sonar):
     assert sonar.tokenize([("dog " * 510).strip()])["ids"].shape == (1, 512)
-    with pytest.raises(ValueError, match="sentence 1 has 100,002 tokens, at most 512 can be read: shorten it"):
+    with pytest.raises(
+        ValueError, match="sentence 1 has 100,002 tokens, at most 512 can be read: shorten it"
+    ):
         sonar.embed(["a dog barks", ("dog " * 100_000).strip()])
 
 

@@ -1,4 +1,6 @@
-"""The multilingual Universal Sentence Encoder against its numpy original; padding; gradients; bad input."""
+"""The multilingual Universal Sentence Encoder against its numpy original; padding; gradients; bad
+input.
+"""
 
 import numpy as np
 import pytest
@@ -12,11 +14,26 @@ from atri_lib.languages import CODES, UnknownLanguage
 
 SENTENCES = {
     "eng": ["A rooster crows, then a vacuum cleaner starts.", "Rain."],
-    "fra": ["Au loin, un chien aboie tandis que la pluie tombe sur un toit.", "Quelqu'un tire la chasse d'eau."],
-    "deu": ["In der Ferne bellt ein Hund, während Regen auf ein Dach fällt.", "Jemand betätigt die Spülung."],
-    "spa": ["Canta un gallo y luego arranca una aspiradora.", "¿Quién tira de la cadena dos veces?"],
-    "nld": ["Een haan kraait, daarna start een stofzuiger.", "Iemand spoelt het toilet twee keer door."],
-    "cat": ["Al lluny borda un gos mentre plou sobre una teulada.", "Algú estira la cadena: col·legi."],
+    "fra": [
+        "Au loin, un chien aboie tandis que la pluie tombe sur un toit.",
+        "Quelqu'un tire la chasse d'eau.",
+    ],
+    "deu": [
+        "In der Ferne bellt ein Hund, während Regen auf ein Dach fällt.",
+        "Jemand betätigt die Spülung.",
+    ],
+    "spa": [
+        "Canta un gallo y luego arranca una aspiradora.",
+        "¿Quién tira de la cadena dos veces?",
+    ],
+    "nld": [
+        "Een haan kraait, daarna start een stofzuiger.",
+        "Iemand spoelt het toilet twee keer door.",
+    ],
+    "cat": [
+        "Al lluny borda un gos mentre plou sobre una teulada.",
+        "Algú estira la cadena: col·legi.",
+    ],
     "jpn": ["ニワトリが鳴き、それから掃除機が動き始める。", "誰かがトイレを２回流す。"],
     "zho": ["公鸡打鸣，然后吸尘器启动。", "有人冲了两次马桶。"],
 }
@@ -43,7 +60,9 @@ def test_embeddings_equal_the_original_in_each_language(model, original, code):
 @settings(max_examples=50, deadline=None)
 @given(sentence=st.text(st.characters(codec="utf-8"), min_size=1, max_size=30))
 @example(sentence="\x00dog\u200b")
-def test_any_text_becomes_the_pieces_of_the_original_with_runs_of_unknown_ones_joined(model, original, sentence):
+def test_any_text_becomes_the_pieces_of_the_original_with_runs_of_unknown_ones_joined(
+    model, original, sentence
+):
     assume(any(c.isprintable() and not c.isspace() for c in sentence))
     pieces = original._tokenizer.encode(sentence)
     joined = [piece for i, piece in enumerate(pieces) if piece or i == 0 or pieces[i - 1]]
@@ -55,7 +74,9 @@ def test_no_sentence_depends_on_the_rest_of_its_batch(model):
     torch.testing.assert_close(model.embed(EVERY, batch_size=len(EVERY)), alone, atol=2e-6, rtol=0)
     torch.testing.assert_close(model.embed(EVERY, batch_size=3), alone, atol=2e-6, rtol=0)
     tokens = model.tokenize(EVERY)
-    whole = model(tokens["ids"], torch.ones_like(tokens["mask"]))  # negative control: padding taken for tokens
+    whole = model(
+        tokens["ids"], torch.ones_like(tokens["mask"])
+    )  # negative control: padding taken for tokens
     assert (whole - alone).abs().max() > 0.01
 
 
@@ -69,7 +90,9 @@ def test_a_translation_is_nearer_than_another_sentence(model):
 def test_gradient_reaches_every_part_and_only_the_embeddings_of_the_tokens_seen(model):
     tokens = model.tokenize(SENTENCES["eng"])
     model(**tokens)[:, :7].sum().backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.any() for parameter in model.parameters()
+    )
     rows = model.embedding.weight.grad.any(1).nonzero()[:, 0]
     assert set(rows.tolist()) == set(tokens["ids"][tokens["mask"]].tolist())
     in_blocks = [parameter for block in model.blocks for parameter in block.parameters()]
@@ -85,7 +108,9 @@ def test_bad_input_is_refused(model):
     with pytest.raises(ValueError, match="sentence 1 is empty"):
         model.embed(["rain", " \n"])
     for nothing in ("\x00", "\u200b\ufeff", "\x00 \u2028"):
-        with pytest.raises(ValueError, match="sentence 1 holds nothing that can be read: '.*'; write a caption"):
+        with pytest.raises(
+            ValueError, match="sentence 1 holds nothing that can be read: '.*'; write a caption"
+        ):
             model.embed(["rain", nothing])
     with pytest.raises(ValueError, match="sentence 0 holds half a surrogate pair"):
         model.embed(["a dog \ud83d"])
@@ -98,7 +123,9 @@ def test_bad_input_is_refused(model):
 def test_a_caption_of_many_words_is_refused_before_it_takes_gigabytes(model):
     assert model.tokenize(["dog " * 510])["ids"].shape == (1, 512)
     for endless in ("dog " * 100_000, "x" * 1_000_000, "犬" * 400_000):
-        with pytest.raises(ValueError, match=r"sentence 1 has [\d,]+ tokens, at most 512 can be read: shorten it"):
+        with pytest.raises(
+            ValueError, match=r"sentence 1 has [\d,]+ tokens, at most 512 can be read: shorten it"
+        ):
             model.embed(["rain", endless])
 
 

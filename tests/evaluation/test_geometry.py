@@ -1,4 +1,6 @@
-"""Gap, parallel distance and direction error against plain loops and closed forms; their invariants."""
+"""Gap, parallel distance and direction error against plain loops and closed forms; their
+invariants.
+"""
 
 import math
 
@@ -23,14 +25,19 @@ def loop_length(vector):
 def loop_gap(texts):
     clips, languages, _ = texts.shape
     centroids = [sum(texts[i, k] for i in range(clips)) / clips for k in range(languages)]
-    lengths = [loop_length(centroids[k] - centroids[other]) for k in range(languages) for other in range(k)]
+    lengths = [
+        loop_length(centroids[k] - centroids[other]) for k in range(languages) for other in range(k)
+    ]
     return sum(lengths) / len(lengths)
 
 
 def loop_distance(texts):
     clips, languages, _ = texts.shape
     lengths = [
-        loop_length(texts[i, k] - texts[i, other]) for i in range(clips) for k in range(languages) for other in range(k)
+        loop_length(texts[i, k] - texts[i, other])
+        for i in range(clips)
+        for k in range(languages)
+        for other in range(k)
     ]
     return sum(lengths) / len(lengths)
 
@@ -56,7 +63,9 @@ def test_measures_equal_plain_loops(clips, languages, seed):
     assert language_gap(texts) == pytest.approx(loop_gap(texts), abs=1e-12)
     assert parallel_distance(texts) == pytest.approx(loop_distance(texts), abs=1e-12)
     rng = np.random.default_rng(seed)
-    used = rng.permuted(np.tile(np.arange(languages), (clips, 1)), axis=1)[:, : rng.integers(1, languages + 1)]
+    used = rng.permuted(np.tile(np.arange(languages), (clips, 1)), axis=1)[
+        :, : rng.integers(1, languages + 1)
+    ]
     expected = [loop_angle(texts[i], used[i]) for i in range(clips)]
     np.testing.assert_allclose(direction_error(texts, used), expected, atol=1e-7)
 
@@ -75,7 +84,9 @@ def test_order_scale_rotation_and_translation(scale, clips, languages, seed):
     used = rng.integers(languages, size=(clips, 1))
     error = direction_error(texts, used)
     np.testing.assert_allclose(direction_error(scale * texts @ rotation, used), error, atol=1e-7)
-    np.testing.assert_allclose(direction_error(texts[:, order], np.argsort(order)[used]), error, atol=1e-7)
+    np.testing.assert_allclose(
+        direction_error(texts[:, order], np.argsort(order)[used]), error, atol=1e-7
+    )
 
 
 @settings(deadline=None, max_examples=40)
@@ -89,7 +100,9 @@ def test_the_gap_is_at_most_the_parallel_distance(clips, languages, seed):
 def test_a_language_shifted_as_a_whole_has_gap_equal_to_distance_and_scatter_has_none():
     english = unit(500, 1, 8)
     shifted = np.concatenate([english, english + 0.3 / math.sqrt(8)], axis=1)
-    assert language_gap(shifted) == pytest.approx(0.3) and parallel_distance(shifted) == pytest.approx(0.3)
+    assert language_gap(shifted) == pytest.approx(0.3) and parallel_distance(
+        shifted
+    ) == pytest.approx(0.3)
     scattered = unit(20_000, 2, 8, seed=1)
     assert language_gap(scattered) < 0.02 and parallel_distance(scattered) > 1.3
 
@@ -103,7 +116,9 @@ def test_direction_error_has_its_closed_form_for_equal_cosines(cosine, languages
     # Negative control: unequal cosines leave the formula.
     bent = equal_cosines(languages, cosine)
     bent[0, 0] = -bent[0, 0]
-    assert direction_error(bent, np.arange(m)[None])[0] != pytest.approx(math.acos(math.sqrt(ratio)), abs=1e-3)
+    assert direction_error(bent, np.arange(m)[None])[0] != pytest.approx(
+        math.acos(math.sqrt(ratio)), abs=1e-3
+    )
 
 
 def test_using_all_languages_leaves_no_error_and_tiny_angles_keep_their_digits():
@@ -116,7 +131,12 @@ def test_using_all_languages_leaves_no_error_and_tiny_angles_keep_their_digits()
 
 def test_one_language_has_no_gap_no_distance_no_error():
     texts = torch.from_numpy(unit(4, 1, 3)).float().requires_grad_()
-    assert language_gap(texts) == parallel_distance(texts) == direction_error(texts, np.zeros((4, 1), int)).max() == 0
+    assert (
+        language_gap(texts)
+        == parallel_distance(texts)
+        == direction_error(texts, np.zeros((4, 1), int)).max()
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,9 +146,18 @@ def test_one_language_has_no_gap_no_distance_no_error():
         (lambda: parallel_distance(np.full((2, 2, 2), np.nan)), "texts has NaN"),
         (lambda: direction_error(unit(4, 3, 2), np.zeros((4, 0), int)), "m >= 1"),
         (lambda: direction_error(unit(4, 3, 2), np.zeros(4, int)), r"used must be \[N, m\]"),
-        (lambda: direction_error(unit(4, 3, 2), np.full((4, 1), 3)), "used holds 3, expected indices from 0 to 2"),
-        (lambda: direction_error(unit(4, 3, 2), np.zeros((5, 1), int)), r"integers of shape \(4, 1\)"),
-        (lambda: direction_error(np.array([[[1.0, 0], [-1.0, 0]]]), [[0]]), "clip 0 average to zero"),
+        (
+            lambda: direction_error(unit(4, 3, 2), np.full((4, 1), 3)),
+            "used holds 3, expected indices from 0 to 2",
+        ),
+        (
+            lambda: direction_error(unit(4, 3, 2), np.zeros((5, 1), int)),
+            r"integers of shape \(4, 1\)",
+        ),
+        (
+            lambda: direction_error(np.array([[[1.0, 0], [-1.0, 0]]]), [[0]]),
+            "clip 0 average to zero",
+        ),
     ],
 )
 def test_bad_input_says_what_is_wrong(call, message):

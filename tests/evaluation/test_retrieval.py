@@ -1,4 +1,6 @@
-"""Ranks, recall and average precision against plain loops; ties, chunks, invariants; what must be refused."""
+"""Ranks, recall and average precision against plain loops; ties, chunks, invariants; what must be
+refused.
+"""
 
 import numpy as np
 import pytest
@@ -34,13 +36,17 @@ def loop_ranks(queries, gallery, targets):
     ranks = []
     for query, target in zip(queries, targets, strict=True):
         scores = [sum(q * g for q, g in zip(query, item, strict=True)) for item in gallery]
-        better_or_equal = [j for j in range(len(gallery)) if j != target and scores[j] >= scores[target]]
+        better_or_equal = [
+            j for j in range(len(gallery)) if j != target and scores[j] >= scores[target]
+        ]
         ranks.append(len(better_or_equal) + 1)
     return np.array(ranks)
 
 
 def loop_relevant_ranks(audio, texts, owner, clip):
-    """Sorted ranks of a clip's captions: walk down the list, other clips' captions first among equals."""
+    """Sorted ranks of a clip's captions: walk down the list, other clips' captions first among
+    equals.
+    """
     scores = [sum(a * t for a, t in zip(audio[clip], text, strict=True)) for text in texts]
     order = sorted(range(len(texts)), key=lambda j: (-scores[j], owner[j] == clip))
     return [place + 1 for place, j in enumerate(order) if owner[j] == clip]
@@ -73,7 +79,9 @@ def test_audio_to_text_ranks_and_precision_equal_plain_loops(draw, extra, clips,
     expected = [loop_relevant_ranks(audio, texts, owner, clip) for clip in range(clips)]
     relevant = relevant_ranks(audio, texts[:, None], owner)[:, 0]
     assert [list(row[row > 0]) for row in relevant] == expected
-    np.testing.assert_array_equal(audio_to_text_ranks(audio, texts, owner), [min(ranks) for ranks in expected])
+    np.testing.assert_array_equal(
+        audio_to_text_ranks(audio, texts, owner), [min(ranks) for ranks in expected]
+    )
     precision = np.mean([loop_average_precision(ranks, len(ranks)) for ranks in expected])
     assert map_at_10(relevant) == pytest.approx(precision, abs=1e-12)
 
@@ -87,7 +95,9 @@ def test_order_and_scale_do_not_matter(scale, clips, dim, seed):
     order = np.random.default_rng(seed).permutation(clips)
     place = np.argsort(order)  # where item i went
     np.testing.assert_array_equal(retrieval_ranks(queries, gallery[order], place[targets]), ranks)
-    np.testing.assert_array_equal(retrieval_ranks(queries[order], gallery, targets[order]), ranks[order])
+    np.testing.assert_array_equal(
+        retrieval_ranks(queries[order], gallery, targets[order]), ranks[order]
+    )
     np.testing.assert_array_equal(retrieval_ranks(scale * queries, gallery, targets), ranks)
 
 
@@ -96,17 +106,28 @@ def test_order_and_scale_do_not_matter(scale, clips, dim, seed):
 def test_one_caption_per_clip_makes_the_directions_mirror_images(clips, dim, seed):
     audio, text = unit(clips, dim, seed=seed), unit(clips, dim, seed=seed + 1)
     owner = np.arange(clips)
-    np.testing.assert_array_equal(audio_to_text_ranks(audio, text, owner), retrieval_ranks(audio, text, owner))
+    np.testing.assert_array_equal(
+        audio_to_text_ranks(audio, text, owner), retrieval_ranks(audio, text, owner)
+    )
     both = np.stack([text, text[::-1]], axis=1)
-    np.testing.assert_array_equal(relevant_ranks(audio, both, owner)[:, 0, 0], retrieval_ranks(audio, text, owner))
+    np.testing.assert_array_equal(
+        relevant_ranks(audio, both, owner)[:, 0, 0], retrieval_ranks(audio, text, owner)
+    )
 
 
 @settings(deadline=None, max_examples=60)
-@given(draw=st.sampled_from([unit, small_integers]), languages=st.integers(1, 3), extra=st.integers(0, 12), **sizes)
+@given(
+    draw=st.sampled_from([unit, small_integers]),
+    languages=st.integers(1, 3),
+    extra=st.integers(0, 12),
+    **sizes,
+)
 def test_ranks_of_all_languages_at_once_equal_plain_loops_language_by_language(
     draw, languages, extra, clips, dim, seed
 ):
-    """Ties, several captions a clip in any order, and more languages than one: both directions from [M, K, d]."""
+    """Ties, several captions a clip in any order, and more languages than one: both directions from
+    [M, K, d].
+    """
     rng = np.random.default_rng(seed)
     owner = rng.permutation(np.concatenate([np.arange(clips), rng.integers(clips, size=extra)]))
     audio, texts = draw(clips, dim, seed=seed), draw(len(owner), languages, dim, seed=seed + 1)
@@ -126,7 +147,9 @@ def test_collapsed_embeddings_rank_last():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_repeated_gallery_item_always_ties(dtype):
-    """Copies of the target, scattered so that a BLAS kernel would sum some of them in another order."""
+    """Copies of the target, scattered so that a BLAS kernel would sum some of them in another
+    order.
+    """
     gallery = unit(301, 257, seed=1).astype(dtype)
     copies = np.arange(0, 301, 7)
     gallery[copies] = gallery[0]
@@ -136,7 +159,9 @@ def test_a_repeated_gallery_item_always_ties(dtype):
 
 
 def test_float32_embeddings_are_compared_in_float32():
-    """The same caption embedded in two batches may differ in a last bit; that bit does not decide."""
+    """The same caption embedded in two batches may differ in a last bit; that bit does not
+    decide.
+    """
     item = unit(1, 64, seed=1).astype(np.float32)
     nudged = item.copy()
     nudged[0, 0] = np.nextafter(nudged[0, 0], np.float32(2))
@@ -164,7 +189,12 @@ def test_chunks_do_not_change_ranks(monkeypatch):
 def test_tensors_of_every_precision_and_those_with_gradients_are_accepted():
     queries, gallery = torch.eye(4), torch.eye(4).requires_grad_()
     for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.float64):
-        assert list(retrieval_ranks(queries.to(dtype), gallery.to(dtype), torch.arange(4))) == [1, 1, 1, 1]
+        assert list(retrieval_ranks(queries.to(dtype), gallery.to(dtype), torch.arange(4))) == [
+            1,
+            1,
+            1,
+            1,
+        ]
 
 
 def test_top_k_is_sorted_by_score_and_stable():
@@ -197,7 +227,9 @@ def test_rank_matrix_and_table_are_the_single_measures_side_by_side():
     table = retrieval_table(("eng", "fra", "jpn"), ranks, relevant)
     assert ranks.shape == (40, 3) and list(table.index) == ["eng", "fra", "jpn", "mean"]
     assert list(table.columns) == [
-        f"{way} {measure}" for way in ("T2A", "A2T") for measure in ("R@1", "R@5", "R@10", "mAP@10", "median rank")
+        f"{way} {measure}"
+        for way in ("T2A", "A2T")
+        for measure in ("R@1", "R@5", "R@10", "mAP@10", "median rank")
     ]
     for k, code in enumerate(("eng", "fra", "jpn")):
         text = texts[:, k]
@@ -225,20 +257,41 @@ def test_nan_embeddings_are_named():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, 1, 2, 4]), "targets holds 4, expected indices from 0 to"),
+        (
+            lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, 1, 2, 4]),
+            "targets holds 4, expected indices from 0 to",
+        ),
         (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, -1, 2, 3]), "targets holds -1"),
         (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, 1]), r"integers of shape \(4,\)"),
-        (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0.0, 1.0, 2.0, 3.0]), "targets must be integers"),
-        (lambda: retrieval_ranks(unit(4, 3), unit(4, 2), np.arange(4)), "queries are 3-d, the gallery 2-d"),
+        (
+            lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0.0, 1.0, 2.0, 3.0]),
+            "targets must be integers",
+        ),
+        (
+            lambda: retrieval_ranks(unit(4, 3), unit(4, 2), np.arange(4)),
+            "queries are 3-d, the gallery 2-d",
+        ),
         (lambda: retrieval_ranks(unit(4), unit(4, 3), np.arange(4)), r"non-empty \[Q, d\]"),
-        (lambda: retrieval_ranks(unit(4, 3), np.empty((0, 3)), np.arange(4)), "gallery must be a non-empty"),
+        (
+            lambda: retrieval_ranks(unit(4, 3), np.empty((0, 3)), np.arange(4)),
+            "gallery must be a non-empty",
+        ),
         (lambda: audio_to_text_ranks(unit(3, 2), unit(3, 2), [0, 2, 2]), "clip 1 has no caption"),
         (lambda: recall_at([0, 1], 1), "counted from 1"),
         (lambda: recall_at([], 1), "non-empty"),
         (lambda: map_at_10([0, 1]), "counted from 1"),
-        (lambda: rank_matrix(unit(3, 2), np.empty((3, 0, 2)), [0, 1, 2]), r"texts must be a non-empty \[M, K, d\]"),
-        (lambda: rank_matrix(unit(2, 2), unit(3, 1, 2), [0, 1]), r"owner must be integers of shape \(3,\)"),
-        (lambda: relevant_ranks(unit(2, 2), unit(3, 1, 3), [0, 1, 1]), "queries are 2-d, the gallery 3-d"),
+        (
+            lambda: rank_matrix(unit(3, 2), np.empty((3, 0, 2)), [0, 1, 2]),
+            r"texts must be a non-empty \[M, K, d\]",
+        ),
+        (
+            lambda: rank_matrix(unit(2, 2), unit(3, 1, 2), [0, 1]),
+            r"owner must be integers of shape \(3,\)",
+        ),
+        (
+            lambda: relevant_ranks(unit(2, 2), unit(3, 1, 3), [0, 1, 1]),
+            "queries are 2-d, the gallery 3-d",
+        ),
     ],
 )
 def test_bad_input_says_what_is_wrong(call, message):

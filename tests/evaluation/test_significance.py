@@ -1,4 +1,6 @@
-"""Bootstrap: intervals that cover, p-values that are calibrated, resampling by clip and by seed, determinism."""
+"""Bootstrap: intervals that cover, p-values that are calibrated, resampling by clip and by seed,
+determinism.
+"""
 
 import numpy as np
 import pytest
@@ -28,8 +30,11 @@ def test_interval_agrees_with_a_plain_loop_bootstrap(shape):
     a, b = noise(*shape) + 1, noise(*shape, seed=1)
     result = paired_bootstrap(a, b)
     assert result.difference == pytest.approx(a.mean() - b.mean())
-    # Two Monte-Carlo estimates with different draws: the width is about 0.8, its simulation error below 0.03.
-    np.testing.assert_allclose([result.low, result.high], loop_bootstrap(a, b, 2000, seed=9), atol=0.08)
+    # Two Monte-Carlo estimates with different draws: the width is about 0.8, its simulation error
+    # below 0.03.
+    np.testing.assert_allclose(
+        [result.low, result.high], loop_bootstrap(a, b, 2000, seed=9), atol=0.08
+    )
 
 
 def test_interval_agrees_with_scipy_for_another_statistic():
@@ -39,19 +44,32 @@ def test_interval_agrees_with_scipy_for_another_statistic():
         return np.median(x, axis=axis) - np.median(y, axis=axis)
 
     reference = scipy.stats.bootstrap(
-        (a, b), difference_of_medians, paired=True, vectorized=True, method="percentile", n_resamples=9999, rng=1
+        (a, b),
+        difference_of_medians,
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        n_resamples=9999,
+        rng=1,
     ).confidence_interval
     result = paired_bootstrap(a, b, statistic=np.median)
     np.testing.assert_allclose([result.low, result.high], reference, atol=0.04)
 
 
 @settings(deadline=None, max_examples=25)
-@given(clips=st.integers(2, 20), seeds=st.integers(1, 4), seed=st.integers(0, 2**16), shift=st.floats(-5, 5))
+@given(
+    clips=st.integers(2, 20),
+    seeds=st.integers(1, 4),
+    seed=st.integers(0, 2**16),
+    shift=st.floats(-5, 5),
+)
 def test_swapping_sides_mirrors_and_a_common_shift_changes_nothing(clips, seeds, seed, shift):
     a, b = noise(seeds, clips, seed=seed), noise(seeds, clips, seed=seed + 1)
     forth, back = (paired_bootstrap(x, y, repeats=200, seed=seed) for x, y in ((a, b), (b, a)))
     assert forth.low <= forth.high and 0 < forth.p_value <= 1
-    np.testing.assert_allclose([back.difference, back.low, back.high], [-forth.difference, -forth.high, -forth.low])
+    np.testing.assert_allclose(
+        [back.difference, back.low, back.high], [-forth.difference, -forth.high, -forth.low]
+    )
     assert back.p_value == forth.p_value
     moved = paired_bootstrap(a + shift, b + shift, repeats=200, seed=seed)
     np.testing.assert_allclose([moved.low, moved.high], [forth.low, forth.high], atol=1e-9)
@@ -66,13 +84,21 @@ def test_no_difference_is_not_significant_and_a_constant_one_is_certain():
 
 
 def test_intervals_cover_and_p_values_are_calibrated():
-    """300 experiments without a difference: about 5 % come out significant. With one of two deviations, nearly all."""
-    null = [paired_bootstrap(noise(50, seed=i), noise(50, seed=i + 1000), repeats=400) for i in range(300)]
+    """300 experiments without a difference: about 5 % come out significant. With one of two
+    deviations, nearly all.
+    """
+    null = [
+        paired_bootstrap(noise(50, seed=i), noise(50, seed=i + 1000), repeats=400)
+        for i in range(300)
+    ]
     assert 0.02 < np.mean([r.p_value < 0.05 for r in null]) < 0.10
     assert 0.90 < np.mean([r.low <= 0 <= r.high for r in null]) < 0.98
     assert all(r.low > 0 or r.high < 0 for r in null if r.p_value < 0.05)
     assert 0.3 < np.mean([r.p_value for r in null]) < 0.7
-    real = [paired_bootstrap(noise(50, seed=i) + 2, noise(50, seed=i + 1000), repeats=400) for i in range(20)]
+    real = [
+        paired_bootstrap(noise(50, seed=i) + 2, noise(50, seed=i + 1000), repeats=400)
+        for i in range(20)
+    ]
     assert all(r.p_value < 0.05 and r.low > 0 for r in real)
 
 
@@ -100,11 +126,18 @@ def test_captions_are_resampled_with_their_clip():
     clustered = paired_bootstrap(clip_means(a, owner), clip_means(zero, owner))
     naive = paired_bootstrap(a, zero)
     assert clustered == paired_bootstrap(per_clip, np.zeros(40))
-    assert (clustered.high - clustered.low) / (naive.high - naive.low) == pytest.approx(np.sqrt(5), rel=0.1)
+    assert (clustered.high - clustered.low) / (naive.high - naive.low) == pytest.approx(
+        np.sqrt(5), rel=0.1
+    )
 
 
 @settings(deadline=None, max_examples=30)
-@given(clips=st.integers(1, 8), extra=st.integers(0, 12), seeds=st.integers(1, 3), seed=st.integers(0, 2**16))
+@given(
+    clips=st.integers(1, 8),
+    extra=st.integers(0, 12),
+    seeds=st.integers(1, 3),
+    seed=st.integers(0, 2**16),
+)
 def test_clip_means_equal_plain_loops(clips, extra, seeds, seed):
     rng = np.random.default_rng(seed)
     owner = rng.permutation(np.concatenate([np.arange(clips), rng.integers(clips, size=extra)]))
@@ -129,12 +162,17 @@ def test_results_depend_on_the_seed_alone(monkeypatch):
 @given(size=st.integers(3, 20), levels=st.integers(2, 10), seed=st.integers(0, 2**16))
 def test_spearman_equals_scipy_with_ties(size, levels, seed):
     rng = np.random.default_rng(seed)
-    x, y = rng.integers(levels, size=size).astype(float), rng.integers(levels, size=size).astype(float)
+    x, y = (
+        rng.integers(levels, size=size).astype(float),
+        rng.integers(levels, size=size).astype(float),
+    )
     x[:2], y[:2] = (0, 1), (0, 1)  # not constant
     result = spearman(x, y, repeats=50)
     assert result.rho == pytest.approx(scipy.stats.spearmanr(x, y).statistic, abs=1e-12)
     assert -1 - 1e-12 <= result.low <= result.high <= 1 + 1e-12
-    assert spearman(np.exp(x), y, repeats=50).rho == pytest.approx(result.rho)  # monotone maps change nothing
+    assert spearman(np.exp(x), y, repeats=50).rho == pytest.approx(
+        result.rho
+    )  # monotone maps change nothing
     assert spearman(-x, y, repeats=50).rho == pytest.approx(-result.rho)
 
 
@@ -149,7 +187,9 @@ def test_spearman_takes_seeds_by_conditions():
     conditions = np.arange(8.0)
     y = conditions + noise(5, 8)
     result = spearman(np.tile(conditions, (5, 1)), y)
-    assert result.rho == pytest.approx(scipy.stats.spearmanr(np.tile(conditions, 5), y.ravel()).statistic)
+    assert result.rho == pytest.approx(
+        scipy.stats.spearmanr(np.tile(conditions, 5), y.ravel()).statistic
+    )
     assert 0.5 < result.low < result.rho < result.high
 
 

@@ -23,7 +23,9 @@ def loop(factor, forcing):
 def test_unroll_is_the_loop_over_steps(steps, draws, seed):
     generator = np.random.default_rng(seed)
     factor, forcing = generator.uniform(0, 2, (draws, steps)), generator.uniform(-1, 1, steps)
-    np.testing.assert_allclose(bounds.unroll(factor, forcing), loop(factor, forcing), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        bounds.unroll(factor, forcing), loop(factor, forcing), rtol=1e-9, atol=1e-9
+    )
 
 
 def test_unroll_forgets_at_factor_zero_even_after_an_overflow():
@@ -40,9 +42,17 @@ def test_unroll_leaves_its_arguments_alone_and_refuses_no_steps():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 30), st.floats(0, 1), st.floats(0, 2), st.floats(0, 50), st.integers(0, 2**32 - 1))
+@given(
+    st.integers(1, 30),
+    st.floats(0, 1),
+    st.floats(0, 2),
+    st.floats(0, 50),
+    st.integers(0, 2**32 - 1),
+)
 def test_published_bound_is_the_sum_over_an_epoch(steps, rate, error, lipschitz, seed):
-    """a^T ||start|| + eta D sum_(j = 0 ... T-1) a^j g_max(w_(T-1-j)), by brute force for constant a; start is 0."""
+    """a^T ||start|| + eta D sum_(j = 0 ... T-1) a^j g_max(w_(T-1-j)), by brute force for constant
+    a; start is 0.
+    """
     gradient_max = np.random.default_rng(seed).uniform(0, 5, steps)
     a = 1 + rate * lipschitz
     by_hand = rate * error * sum(a**j * gradient_max[steps - 1 - j] for j in range(steps))
@@ -51,7 +61,9 @@ def test_published_bound_is_the_sum_over_an_epoch(steps, rate, error, lipschitz,
 
 
 def test_published_bound_of_one_step_is_not_zero():
-    """A sum over j that began at 1 would say 0 here, while two runs that used different pairs have parted."""
+    """A sum over j that began at 1 would say 0 here, while two runs that used different pairs have
+    parted.
+    """
     assert bounds.published([7.0], 1.75, [2.0], rate=0.1) == pytest.approx([0.1 * 1.75 * 2.0])
 
 
@@ -65,9 +77,13 @@ def test_no_distribution_error_no_bound_to_pay():
 def test_sampling_factor_by_counting_every_subset(languages, data):
     m = data.draw(st.integers(1, languages))
     values = np.random.default_rng(languages).normal(size=(languages, 3))
-    means = np.stack([values[list(chosen)].mean(0) for chosen in itertools.combinations(range(languages), m)])
+    means = np.stack(
+        [values[list(chosen)].mean(0) for chosen in itertools.combinations(range(languages), m)]
+    )
     exact = np.square(means - values.mean(0)).sum(1).mean()
-    assert exact == pytest.approx(bounds.sampling_factor(languages, m) * values.var(0).sum(), abs=1e-12)
+    assert exact == pytest.approx(
+        bounds.sampling_factor(languages, m) * values.var(0).sum(), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("m", [0, 5])
@@ -77,12 +93,16 @@ def test_sampling_factor_needs_m_of_k(m):
 
 
 class Toy:
-    """Quadratic pair losses l_ik = (w - c_ik)' A (w - c_ik) / 2: every expectation is a finite sum."""
+    """Quadratic pair losses l_ik = (w - c_ik)' A (w - c_ik) / 2: every expectation is a finite
+    sum.
+    """
 
     def __init__(self, clips, languages, m, rate, steps, curvature, seed):
         self.rate, self.steps, self.m, self.languages = rate, steps, m, languages
         self.curvature = np.asarray(curvature)  # eigenvalues of A
-        self.centres = np.random.default_rng(seed).normal(size=(clips, languages, len(self.curvature)))
+        self.centres = np.random.default_rng(seed).normal(
+            size=(clips, languages, len(self.curvature))
+        )
         subsets = list(itertools.combinations(range(languages), m))
         self.draws = list(itertools.product(subsets, repeat=clips))
 
@@ -91,14 +111,21 @@ class Toy:
 
     def drawn(self, weights, draw):
         gradients = self.gradients(weights)
-        return np.mean([gradients[clip, list(languages)].mean(0) for clip, languages in enumerate(draw)], axis=0)
+        return np.mean(
+            [gradients[clip, list(languages)].mean(0) for clip, languages in enumerate(draw)],
+            axis=0,
+        )
 
     def run(self, path):
         """Ideal and scheme weights along one path of draws: errors [T], rho [T], xi [T]."""
         w = v = np.zeros(len(self.curvature))
         errors, rho, xi = [], [], []
         for draw in path:
-            mean_w, mean_v, used = self.gradients(w).mean((0, 1)), self.gradients(v).mean((0, 1)), self.drawn(v, draw)
+            mean_w, mean_v, used = (
+                self.gradients(w).mean((0, 1)),
+                self.gradients(v).mean((0, 1)),
+                self.drawn(v, draw),
+            )
             gap = np.linalg.norm(w - v)
             rho.append(np.linalg.norm(w - v - self.rate * (mean_w - mean_v)) / gap if gap else 1.0)
             xi.append(np.linalg.norm(mean_v - used))
@@ -108,7 +135,12 @@ class Toy:
 
     def every_path(self):
         """errors, rho, xi, each [paths, T], over every possible sequence of draws."""
-        return (np.array(x) for x in zip(*map(self.run, itertools.product(self.draws, repeat=self.steps)), strict=True))
+        return (
+            np.array(x)
+            for x in zip(
+                *map(self.run, itertools.product(self.draws, repeat=self.steps)), strict=True
+            )
+        )
 
     def variance(self):
         spread = self.gradients(0).var(axis=1).sum()  # sum_i Var_k, the same at any weights
@@ -132,7 +164,9 @@ def test_mean_square_law_is_exact_with_measured_amplification():
     amplification = (rho**2 * before**2).mean(0) / np.maximum((before**2).mean(0), 1e-300)
     law = bounds.mean_square(amplification, 0.09 * toy.variance())
     np.testing.assert_allclose(np.sqrt((errors**2).mean(0)), law, rtol=1e-9)
-    wrong = bounds.mean_square(amplification, 0.09 * toy.variance() * 3 / 2)  # K - 1 forgotten: Var with K, not K - 1
+    wrong = bounds.mean_square(
+        amplification, 0.09 * toy.variance() * 3 / 2
+    )  # K - 1 forgotten: Var with K, not K - 1
     assert (wrong / np.sqrt((errors**2).mean(0)) > 1.2).all()
 
 
@@ -141,7 +175,8 @@ def test_bounds_hold_on_every_path_of_the_toy_and_a_wrong_constant_breaks_them()
     errors, rho, xi = toy.every_path()
     assert bounds.share_held(bounds.trajectory(rho, 0.3 * xi), errors) == 1
     assert bounds.share_held(bounds.trajectory(0.9 * rho, 0.3 * xi), errors) < 1
-    # One clip in two languages whose gradients are g and -g at the start: D = 1, and the bound is met in step 1.
+    # One clip in two languages whose gradients are g and -g at the start: D = 1, and the bound is
+    # met in step 1.
     toy.centres[0, 1] = -toy.centres[0, 0]
     errors, _, _ = toy.every_path()
     gradient_max = np.linalg.norm(toy.gradients(0), axis=2).max()
@@ -151,7 +186,10 @@ def test_bounds_hold_on_every_path_of_the_toy_and_a_wrong_constant_breaks_them()
 
 def test_overtaken_is_the_first_step_above_the_other_bound():
     other = [2.0, 2.0, 2.0]
-    assert bounds.overtaken([1.0, 3.0, 1.0], other) == 2 and bounds.overtaken([2.5, 3.0, 4.0], other) == 1
+    assert (
+        bounds.overtaken([1.0, 3.0, 1.0], other) == 2
+        and bounds.overtaken([2.5, 3.0, 4.0], other) == 1
+    )
     assert np.isnan(bounds.overtaken(other, other))  # equal is not above
     assert bounds.overtaken([[1.0, 1.0, np.inf], [3.0, 0.0, 0.0]], other).tolist() == [3, 1]
 

@@ -6,12 +6,16 @@ from atri_lib.theory.optimizers import SGD, Adam, Momentum, Runs
 THEIRS = {
     SGD(0.1): lambda p: torch.optim.SGD([p], lr=0.1),
     Momentum(0.1, 0.8): lambda p: torch.optim.SGD([p], lr=0.1, momentum=0.8),
-    Adam(0.01, 0.8, 0.95, 1e-6): lambda p: torch.optim.Adam([p], lr=0.01, betas=(0.8, 0.95), eps=1e-6),
+    Adam(0.01, 0.8, 0.95, 1e-6): lambda p: torch.optim.Adam(
+        [p], lr=0.01, betas=(0.8, 0.95), eps=1e-6
+    ),
 }
 
 
 def gradients(steps, *shape):
-    return torch.randn(steps, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return torch.randn(
+        steps, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
 
 
 @pytest.mark.parametrize("ours", THEIRS, ids=lambda optimizer: type(optimizer).__name__)
@@ -28,7 +32,10 @@ def test_steps_are_those_of_torch(ours):
 @pytest.mark.parametrize("optimizer", THEIRS, ids=lambda optimizer: type(optimizer).__name__)
 def test_a_stack_of_runs_is_its_runs(optimizer):
     start, noise = gradients(1, 5)[0], gradients(4, 3, 5)
-    stack, singles = Runs.begin(optimizer, start, 3), [Runs.begin(optimizer, start) for _ in range(3)]
+    stack, singles = (
+        Runs.begin(optimizer, start, 3),
+        [Runs.begin(optimizer, start) for _ in range(3)],
+    )
     for step in noise:
         stack = stack.after(step)
         singles = [run.after(gradient[None]) for run, gradient in zip(singles, step, strict=True)]

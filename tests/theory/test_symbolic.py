@@ -1,4 +1,6 @@
-"""Every derived formula against enumeration or a plain loop in exact rationals, with a case that must fail."""
+"""Every derived formula against enumeration or a plain loop in exact rationals, with a case that
+must fail.
+"""
 
 import functools
 import itertools
@@ -15,7 +17,9 @@ from atri_lib.theory.symbolic import bound, direction, distribution, law
 
 A, B = bound.series("a"), bound.series("b")
 fractions = st.fractions(min_value=-2, max_value=2, max_denominator=9)
-counts = st.integers(1, 6).flatmap(lambda k: st.tuples(st.just(k), st.integers(1, k), st.integers(1, 3)))
+counts = st.integers(1, 6).flatmap(
+    lambda k: st.tuples(st.just(k), st.integers(1, k), st.integers(1, 3))
+)
 
 
 def at(expression, **values):
@@ -24,7 +28,10 @@ def at(expression, **values):
     return F(*sp.Rational(expression.subs(chosen)).as_numer_denom())
 
 
-USED = dict.fromkeys(("ml_clap", "latin", "hold", "block", "english"), 1) | {"cacl": 2, "cacl_unbiased": 2}  # else m
+USED = dict.fromkeys(("ml_clap", "latin", "hold", "block", "english"), 1) | {
+    "cacl": 2,
+    "cacl_unbiased": 2,
+}  # else m
 
 
 def draws(scheme, languages, used):
@@ -67,7 +74,9 @@ def test_distribution_error_equals_the_sum_over_pairs(size, scheme, random):
     if scheme.startswith("cacl") and K == 1:
         return
     used = USED.get(scheme, K if scheme == "kcl" else m)
-    rows = [[w / N for w in weights(scheme, K, random.choice(draws(scheme, K, used)))] for _ in range(N)]
+    rows = [
+        [w / N for w in weights(scheme, K, random.choice(draws(scheme, K, used)))] for _ in range(N)
+    ]
     assert at(distribution.distribution_error(scheme), N=N, K=K, m=m) == l1(rows, F(1, N * K))
 
 
@@ -76,20 +85,31 @@ def test_closed_forms_are_those_of_the_scheme_that_trains(scheme):
     built = SCHEMES[scheme](clips=5, languages=8, m=3 if SCHEMES[scheme].chooses_m else None)
     ideal = ideal_distribution(5, 8)
     measured = data_distribution_error(ideal, built.distribution(epoch=2))
-    assert measured == pytest.approx(float(at(distribution.distribution_error(scheme), K=8, m=3)), abs=1e-12)
+    assert measured == pytest.approx(
+        float(at(distribution.distribution_error(scheme), K=8, m=3)), abs=1e-12
+    )
     of_mean = data_distribution_error(ideal, built.mean_distribution())
     assert of_mean == pytest.approx(float(at(distribution.bias(scheme), K=8, m=3)), abs=1e-12)
     assert (of_mean > 1e-12) == built.biased == (scheme in ("english", "cacl"))
-    assert built.noise_share == pytest.approx(float(at(law.noise_share(scheme), K=8, m=3)), abs=1e-12)
+    assert built.noise_share == pytest.approx(
+        float(at(law.noise_share(scheme), K=8, m=3)), abs=1e-12
+    )
 
 
 def test_closed_forms_of_the_new_schemes():
     K, m = distribution.K, distribution.m
-    expected = {"balanced": 2 * (K - m) / K, "hold": 2 * (K - 1) / K, "cacl_unbiased": 2 * (K - 2) / K}
+    expected = {
+        "balanced": 2 * (K - m) / K,
+        "hold": 2 * (K - 1) / K,
+        "cacl_unbiased": 2 * (K - 2) / K,
+    }
     for scheme, error in expected.items():
         assert sp.simplify(distribution.distribution_error(scheme) - error) == 0
         assert distribution.bias(scheme) == 0
-        assert all(sp.simplify(value - distribution.IDEAL) == 0 for _, value in distribution.expected_row(scheme))
+        assert all(
+            sp.simplify(value - distribution.IDEAL) == 0
+            for _, value in distribution.expected_row(scheme)
+        )
     assert sp.simplify(distribution.bias("cacl") - (K - 2) / K) == 0
     assert sp.simplify(law.noise_share("cacl_unbiased") - (K - 1) ** 2 / K**2) == 0
 
@@ -110,11 +130,15 @@ def test_inclusion_probability_counts_subsets(K, m, named):
 @pytest.mark.parametrize("scheme", sorted(SCHEMES))
 def test_expected_row_is_the_mean_over_all_draws(scheme, N=2, K=5, m=3):
     seen = draws(scheme, K, USED.get(scheme, K if scheme == "kcl" else m))
-    averaged = [mean(column) / N for column in zip(*(weights(scheme, K, s) for s in seen), strict=True)]
+    averaged = [
+        mean(column) / N for column in zip(*(weights(scheme, K, s) for s in seen), strict=True)
+    ]
     derived = [at(sp.sympify(v), N=N, K=K, m=m) for n, v in distribution.expected_row(scheme)
                for _ in range(int(at(sp.sympify(n), K=K)))]  # fmt: skip
     assert averaged == derived
-    assert at(distribution.bias(scheme), K=K) == N * sum(abs(F(1, N * K) - value) for value in averaged)
+    assert at(distribution.bias(scheme), K=K) == N * sum(
+        abs(F(1, N * K) - value) for value in averaged
+    )
     assert (distribution.bias(scheme) == 0) == (scheme not in ("cacl", "english"))
 
 
@@ -130,7 +154,9 @@ def test_latin_visits_every_language_once_in_any_K_epochs(K):
     visits = distribution.latin_visits(distribution.m)
     for epochs, k in itertools.product(range(2 * K), range(K)):
         values = {"start": 3, "offset": 1, "K": K, "m": epochs, "language": k}
-        derived = visits.subs({getattr(distribution, name): value for name, value in values.items()})
+        derived = visits.subs(
+            {getattr(distribution, name): value for name, value in values.items()}
+        )
         assert derived == latin_counts(1, range(3, 3 + epochs), K)[k]
 
 
@@ -157,7 +183,10 @@ def test_direction_cosine_equals_the_gram_matrix(K, m, cosine):
     gram = [[F(1) if s == k else cosine for k in range(K)] for s in range(K)]
     expected = gram_cosine(gram, range(m))
     assert at(direction.direction_cosine() ** 2, K=K, m=m, c=cosine) == expected
-    assert at(direction.weighted_direction_cosine(1 / distribution.m) ** 2, K=K, m=m, c=cosine) == expected
+    assert (
+        at(direction.weighted_direction_cosine(1 / distribution.m) ** 2, K=K, m=m, c=cosine)
+        == expected
+    )
 
 
 def test_direction_cosine_holds_for_constructed_unit_vectors(K=6, cosine=0.37):
@@ -165,14 +194,18 @@ def test_direction_cosine_holds_for_constructed_unit_vectors(K=6, cosine=0.37):
     for m in range(1, K + 1):
         used, ideal = texts[:m].mean(0), texts.mean(0)
         measured = used @ ideal / np.linalg.norm(used) / np.linalg.norm(ideal)
-        derived = direction.direction_cosine().subs({direction.c: cosine, distribution.K: K, distribution.m: m})
+        derived = direction.direction_cosine().subs(
+            {direction.c: cosine, distribution.K: K, distribution.m: m}
+        )
         assert measured == pytest.approx(float(derived), abs=1e-12)
 
 
 def test_direction_error_falls_with_every_language_and_ends_at_zero():
     assert direction.direction_cosine(distribution.K) == 1
     for K, cosine in itertools.product((2, 5), (F(-1, 6), F(0), F(9, 10))):
-        values = [at(direction.direction_cosine() ** 2, K=K, m=m, c=cosine) for m in range(1, K + 1)]
+        values = [
+            at(direction.direction_cosine() ** 2, K=K, m=m, c=cosine) for m in range(1, K + 1)
+        ]
         assert values == sorted(set(values))
         assert at(direction.direction_slope(), K=K, m=2, c=cosine) > 0
 
@@ -180,7 +213,11 @@ def test_direction_error_falls_with_every_language_and_ends_at_zero():
 def test_direction_cosine_fails_for_unequal_cosines():
     gram = [[F(1), F(9, 10), F(1, 10)], [F(9, 10), F(1), F(1, 10)], [F(1, 10), F(1, 10), F(1)]]
     mean_cosine = F(11, 30)
-    assert gram_cosine(gram, [2]) < at(direction.direction_cosine(1) ** 2, K=3, c=mean_cosine) < gram_cosine(gram, [0])
+    assert (
+        gram_cosine(gram, [2])
+        < at(direction.direction_cosine(1) ** 2, K=3, c=mean_cosine)
+        < gram_cosine(gram, [0])
+    )
 
 
 def test_direction_of_weighted_rows_equals_the_gram_matrix(K=5, cosine=F(1, 4)):
@@ -207,9 +244,15 @@ def concrete(expression):
 
 
 def numbers(expression, p, q, gradient, weights, weights_scheme, eta):
-    """The exact value of a vector expression in one dimension, where the norm is the absolute value."""
+    """The exact value of a vector expression in one dimension, where the norm is the absolute
+    value.
+    """
     pairs = list(itertools.product(range(2), range(2)))
-    values = {sp.Symbol(f"{name}_{i}_{k}"): table[i][k] for i, k in pairs for name, table in (("p", p), ("q", q))}
+    values = {
+        sp.Symbol(f"{name}_{i}_{k}"): table[i][k]
+        for i, k in pairs
+        for name, table in (("p", p), ("q", q))
+    }
     values |= {sp.Symbol(f"lipschitz_{i}_{k}"): abs(gradient[i][k][0]) for i, k in pairs}
     values |= {bound.eta: eta, bound.w: weights, bound.w_scheme: weights_scheme}
     slope = lambda i, k, x: gradient[i - 1][k - 1][0] * x + gradient[i - 1][k - 1][1]  # noqa: E731
@@ -222,7 +265,10 @@ rows_of_two = st.lists(st.fractions(0, 1, max_denominator=5), min_size=4, max_si
 
 
 def as_distribution(values):
-    return [[value / sum(values) for value in values[:2]], [value / sum(values) for value in values[2:]]]
+    return [
+        [value / sum(values) for value in values[:2]],
+        [value / sum(values) for value in values[2:]],
+    ]
 
 
 problems = st.fixed_dictionaries({
@@ -242,18 +288,28 @@ def test_splits_add_up_to_the_weight_error_and_every_step_of_the_bound_is_an_ine
     after_triangle = bound.triangle(bound.published_split())
     a, b = (numbers(term, **problem) for term in bound.one_step())
     final = a * abs(problem["weights"] - problem["weights_scheme"]) + b
-    assert final == numbers(bound.assume_constants(after_triangle), **problem) >= numbers(after_triangle, **problem)
+    assert (
+        final
+        == numbers(bound.assume_constants(after_triangle), **problem)
+        >= numbers(after_triangle, **problem)
+    )
 
 
 @settings(max_examples=25, deadline=None)
 @given(problems)
-def test_one_step_weighs_lipschitz_constants_with_the_scheme_and_gradients_at_the_ideal_run(problem):
+def test_one_step_weighs_lipschitz_constants_with_the_scheme_and_gradients_at_the_ideal_run(
+    problem,
+):
     a, b = (numbers(term, **problem) for term in bound.one_step())
     pairs = list(itertools.product(range(2), range(2)))
     slopes = {(i, k): problem["gradient"][i][k] for i, k in pairs}
-    assert a == 1 + problem["eta"] * sum(problem["q"][i][k] * abs(slopes[i, k][0]) for i, k in pairs)
+    assert a == 1 + problem["eta"] * sum(
+        problem["q"][i][k] * abs(slopes[i, k][0]) for i, k in pairs
+    )
     error = sum(abs(problem["p"][i][k] - problem["q"][i][k]) for i, k in pairs)
-    assert b == problem["eta"] * error * max(abs(h * problem["weights"] + offset) for h, offset in slopes.values())
+    assert b == problem["eta"] * error * max(
+        abs(h * problem["weights"] + offset) for h, offset in slopes.values()
+    )
 
 
 def test_the_bound_is_broken_by_a_halved_lipschitz_constant_or_a_halved_distribution_error():
@@ -262,12 +318,16 @@ def test_the_bound_is_broken_by_a_halved_lipschitz_constant_or_a_halved_distribu
                  "weights_scheme": F(0), "eta": F(1)}  # fmt: skip
     a, _ = (numbers(term, **expanding) for term in bound.one_step())
     assert abs(numbers(bound.weight_error(), **expanding)) == a == 2  # tight here,
-    assert abs(numbers(bound.weight_error(), **expanding)) > 1 + (a - 1) / 2  # so half of lambda is too little
+    assert (
+        abs(numbers(bound.weight_error(), **expanding)) > 1 + (a - 1) / 2
+    )  # so half of lambda is too little
     one_sided = [[F(1, 2), F(0)]] * 2
     opposed = {"p": even, "q": one_sided, "gradient": [[(F(0), F(1)), (F(0), F(-1))]] * 2, "weights": F(0),
                "weights_scheme": F(0), "eta": F(1)}  # fmt: skip
     _, b = (numbers(term, **opposed) for term in bound.one_step())
-    assert abs(numbers(bound.weight_error(), **opposed)) == b == 1  # tight as well: half of D would give 1/2
+    assert (
+        abs(numbers(bound.weight_error(), **opposed)) == b == 1
+    )  # tight as well: half of D would give 1/2
 
 
 @settings(max_examples=15, deadline=None)
@@ -301,7 +361,9 @@ def test_epoch_sum_runs_from_zero_to_the_last_step():
         expected = bound.iterate(steps, lambda _: bound.a, B).subs(bound.x0, 0)
         assert sp.expand(total.subs(bound.T, steps).doit() - expected) == 0
         from_one = sp.Sum(total.function, (bound.j, 1, bound.T - 1)).subs(bound.T, steps).doit()
-        assert sp.expand(expected - from_one) == B(steps)  # the last source is missing: at T = 1 nothing is left
+        assert sp.expand(expected - from_one) == B(
+            steps
+        )  # the last source is missing: at T = 1 nothing is left
     assert sp.Sum(total.function, (bound.j, 1, bound.T - 1)).subs(bound.T, 1).doit() == 0
 
 
@@ -311,19 +373,29 @@ def test_closed_forms_equal_the_loop(factor, source, start):
     for steps in range(6):
         assert at(bound.closed_form(), a=factor, b=source, T=steps, x_0=start) == x
         x = factor * x + source
-    per_epoch = bound.closed_form(bound.a**3, bound.closed_form(steps=sp.Integer(3), start=0), steps=sp.Integer(4))
-    assert at(per_epoch - bound.closed_form(steps=sp.Integer(12)), a=factor, b=source, x_0=start) == 0
+    per_epoch = bound.closed_form(
+        bound.a**3, bound.closed_form(steps=sp.Integer(3), start=0), steps=sp.Integer(4)
+    )
+    assert (
+        at(per_epoch - bound.closed_form(steps=sp.Integer(12)), a=factor, b=source, x_0=start) == 0
+    )
 
 
 def test_special_cases_of_the_published_bound():
     cases = bound.special_cases()
     small, values = 1e-7, {bound.lam: 3.0, bound.D: 1.5, bound.g: 2.0}
-    exact = lambda eta, steps: float(bound.published_bound().subs(values | {bound.eta: eta, bound.T: steps}))  # noqa: E731
+    exact = lambda eta, steps: float(
+        bound.published_bound().subs(values | {bound.eta: eta, bound.T: steps})
+    )  # noqa: E731
     assert cases["no distribution error"] == cases["small steps, their number fixed"] == 0
     assert exact(small, 5) < 1e-5
-    at_time_one = float(cases["small steps, training time fixed"].subs(values | {bound.duration: 1}))
+    at_time_one = float(
+        cases["small steps, training time fixed"].subs(values | {bound.duration: 1})
+    )
     assert at_time_one == pytest.approx(exact(1e-5, 10**5), rel=1e-3) and at_time_one > 1
-    flat = bound.published_bound().subs({bound.lam: small, bound.D: 1, bound.g: 1, bound.eta: 1, bound.T: 9})
+    flat = bound.published_bound().subs(
+        {bound.lam: small, bound.D: 1, bound.g: 1, bound.eta: 1, bound.T: 9}
+    )
     assert float(flat) == pytest.approx(9, rel=1e-5)
     assert cases["flat loss"].subs({bound.D: 1, bound.g: 1, bound.eta: 1, bound.T: 9}) == 9
     growth = float(cases["growth per step"].subs(values | {bound.eta: 0.1}))
@@ -348,7 +420,9 @@ def test_cacl_bias_and_variance_equal_those_over_all_draws(scheme, K=5):
     english = F(1, K) if scheme == "cacl_unbiased" else F(1, 2)
     drawn = [english * gradients[0] + (1 - english) * gradients[other] for other in range(1, K)]
     assert variance(drawn) == at(law.noise_share(scheme), K=K) * variance(gradients[1:])
-    assert mean(drawn) - mean(gradients) == at(law.english_bias(scheme), K=K) * (gradients[0] - mean(gradients[1:]))
+    assert mean(drawn) - mean(gradients) == at(law.english_bias(scheme), K=K) * (
+        gradients[0] - mean(gradients[1:])
+    )
     assert law.english_bias(scheme).subs(distribution.K, 2) == 0
 
 
@@ -371,7 +445,9 @@ def test_square_expands_into_known_part_cross_term_and_noise():
 
 
 def enumerate_runs(curvature, target, chances, eta, steps, force=lambda x: x):
-    """All runs on losses with gradient curvature_k force(w - target_k): (E delta^2 per step, ideal, scheme's mean)."""
+    """All runs on losses with gradient curvature_k force(w - target_k): (E delta^2 per step, ideal,
+    scheme's mean).
+    """
     K = len(curvature)
     grad = lambda k, w: curvature[k] * force(w - target[k])  # noqa: E731
     full = lambda w, q: sum(q[k] * grad(k, w) for k in range(K))  # noqa: E731
@@ -380,7 +456,11 @@ def enumerate_runs(curvature, target, chances, eta, steps, force=lambda x: x):
     for _ in range(steps):
         ideal -= eta * full(ideal, [F(1, K)] * K)
         expected -= eta * full(expected, mean_row)
-        runs = [(weight * chance, w - eta * full(w, row)) for weight, w in runs for chance, row in chances]
+        runs = [
+            (weight * chance, w - eta * full(w, row))
+            for weight, w in runs
+            for chance, row in chances
+        ]
         squares.append(sum(weight * (ideal - w) ** 2 for weight, w in runs))
     return squares, (ideal - expected) ** 2, sum(weight * (expected - w) ** 2 for weight, w in runs)
 
@@ -393,23 +473,31 @@ def test_mean_square_law_is_exact_on_quadratics_for_unbiased_draws_and_wrong_for
     eta, target = F(1, 4), [F(0), F(1), F(3)]
     squares, _, _ = enumerate_runs([F(2)] * 3, target, ONE_OF_THREE, eta, steps=5)
     rho, noise = 1 - 2 * eta, variance([2 * t for t in target])
-    predicted = [at(law.mean_square() / law.sigma**2, rho=rho, eta=eta, T=t) * noise for t in range(1, 6)]
+    predicted = [
+        at(law.mean_square() / law.sigma**2, rho=rho, eta=eta, T=t) * noise for t in range(1, 6)
+    ]
     assert squares == predicted
     biased, _, _ = enumerate_runs([F(2)] * 3, target, CACL_OF_THREE, eta, steps=5)
     cacl_noise = sp.Rational(variance([2 * t for t in target[1:]])) * law.noise_share("cacl")
-    assert biased[-1] > at(law.mean_square() / law.sigma**2, rho=rho, eta=eta, T=5) * F(str(cacl_noise))
+    assert biased[-1] > at(law.mean_square() / law.sigma**2, rho=rho, eta=eta, T=5) * F(
+        str(cacl_noise)
+    )
 
 
 def test_bias_path_plus_variance_is_exact_on_quadratics_only():
     target = [F(0), F(1), F(3)]
     for force, exact in ((lambda x: x, True), (lambda x: x + x**3 / 4, False)):
         squares, path, spread = enumerate_runs([F(1)] * 3, target, CACL_OF_THREE, F(1, 8), 4, force)
-        assert (squares[-1] == path + spread) == exact  # the cross term needs E[w'] = the expected run
+        assert (
+            squares[-1] == path + spread
+        ) == exact  # the cross term needs E[w'] = the expected run
 
 
 def test_mean_square_grows_linearly_where_nothing_contracts():
     assert sp.limit(law.mean_square(), law.rho, 1) == law.eta**2 * law.sigma**2 * law.T
-    assert law.mean_square().subs({law.rho: 1 / sp.Integer(2), law.T: 1}) == law.eta**2 * law.sigma**2
+    assert (
+        law.mean_square().subs({law.rho: 1 / sp.Integer(2), law.T: 1}) == law.eta**2 * law.sigma**2
+    )
 
 
 # --- momentum
@@ -426,10 +514,15 @@ def heavy_ball(noises, eta, beta, curvature, state=(F(0), F(0))):
 def test_momentum_maps_and_response_equal_the_loop(eta=F(1, 5)):
     mu_1, mu_2 = F(4, 5), F(1, 2)
     beta, curvature = mu_1 * mu_2, (1 - mu_1) * (1 - mu_2) / eta
-    matrix, source = (part.subs({law.eta: eta, law.beta: beta, law.h: curvature}) for part in law.momentum_maps())
+    matrix, source = (
+        part.subs({law.eta: eta, law.beta: beta, law.h: curvature}) for part in law.momentum_maps()
+    )
     for lag in range(5):
         impulse = heavy_ball([F(1)] + [F(0)] * lag, eta, beta, curvature)
-        assert tuple(matrix**lag * source) == (sp.Rational(impulse[0]), sp.Rational(eta * impulse[1]))
+        assert tuple(matrix**lag * source) == (
+            sp.Rational(impulse[0]),
+            sp.Rational(eta * impulse[1]),
+        )
         assert at(law.momentum_response(), mu_1=mu_1, mu_2=mu_2, eta=eta, j=lag) == impulse[0]
 
 
@@ -440,8 +533,15 @@ def test_momentum_stationary_value_is_where_the_recursion_settles(eta=0.1, beta=
     for _ in range(500):
         state = matrix @ state @ matrix.T + source @ source.T
     assert state[0, 0] == pytest.approx(float(law.momentum_stationary().subs(values)))
-    without = sp.limit(law.mean_square().subs({law.rho: 1 - sp.Rational(1, 5), law.eta: 1, law.sigma: 1}), law.T, sp.oo)
-    assert law.momentum_stationary().subs(law.beta, 0).subs({law.eta: 1, law.h: sp.Rational(1, 5)}) == without
+    without = sp.limit(
+        law.mean_square().subs({law.rho: 1 - sp.Rational(1, 5), law.eta: 1, law.sigma: 1}),
+        law.T,
+        sp.oo,
+    )
+    assert (
+        law.momentum_stationary().subs(law.beta, 0).subs({law.eta: 1, law.h: sp.Rational(1, 5)})
+        == without
+    )
 
 
 def test_momentum_shadow_moves_like_plain_sgd(eta=F(1, 5), beta=F(2, 3)):

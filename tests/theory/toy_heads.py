@@ -13,7 +13,9 @@ class Heads(nn.Module):
         self.text = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, out))
 
     def forward(self, audio, texts):
-        return nn.functional.normalize(self.audio(audio), dim=-1), nn.functional.normalize(self.text(texts), dim=-1)
+        return nn.functional.normalize(self.audio(audio), dim=-1), nn.functional.normalize(
+            self.text(texts), dim=-1
+        )
 
 
 def heads(seed=0, **sizes) -> Heads:
@@ -23,7 +25,9 @@ def heads(seed=0, **sizes) -> Heads:
 
 
 def features(clips=6, languages=3, width=3, seed=0):
-    """audio [N, F]; texts [N, K, F]: what clip and caption share, plus each language's own way of saying it."""
+    """audio [N, F]; texts [N, K, F]: what clip and caption share, plus each language's own way of
+    saying it.
+    """
     generator = torch.Generator().manual_seed(seed)
     shared = torch.randn(clips, 1, width, generator=generator)
     audio = shared[:, 0] + 0.3 * torch.randn(clips, width, generator=generator)

@@ -12,7 +12,14 @@ from atri_lib.training import TrainConfig, TrainingDiverged, build_model
 from atri_lib.training.loop import _epoch_order, train
 from atri_lib.training.step import backward
 
-PLAIN = {"batch_size": 20, "evaluate_every": 100, "checkpoint_every": 100, "width": 8, "hidden": 16, "dropout": 0.0}
+PLAIN = {
+    "batch_size": 20,
+    "evaluate_every": 100,
+    "checkpoint_every": 100,
+    "width": 8,
+    "hidden": 16,
+    "dropout": 0.0,
+}
 
 
 def trained(config, data, folder):
@@ -21,7 +28,9 @@ def trained(config, data, folder):
 
 
 def by_hand(config, data, optimizer, factor):
-    """The same run with the steps written out; factor(done): learning rate / the configured one, done from 0 to 1."""
+    """The same run with the steps written out; factor(done): learning rate / the configured one,
+    done from 0 to 1.
+    """
     model, source, number = build_model(config, data).train(), data.splits["train"], 0
     optimizer = optimizer(model.parameters(), lr=config.learning_rate)
     scheme = config.build_scheme(len(source))
@@ -30,9 +39,16 @@ def by_hand(config, data, optimizer, factor):
         order, captions = _epoch_order(config.seed, epoch, source)
         languages = torch.from_numpy(scheme.languages(epoch))
         for rows in order[: steps * config.batch_size].split(config.batch_size):
-            optimizer.param_groups[0]["lr"] = config.learning_rate * factor(number / (config.epochs * steps))
+            optimizer.param_groups[0]["lr"] = config.learning_rate * factor(
+                number / (config.epochs * steps)
+            )
             optimizer.zero_grad()
-            backward(model, scheme, source.clips(rows), [source.captions(captions[rows], k) for k in languages[rows].T])
+            backward(
+                model,
+                scheme,
+                source.clips(rows),
+                [source.captions(captions[rows], k) for k in languages[rows].T],
+            )
             optimizer.step()
             number += 1
     return model
@@ -41,12 +57,20 @@ def by_hand(config, data, optimizer, factor):
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 @pytest.mark.parametrize("optimizer, kind", [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam)])
 def test_optimisers_and_schedules_are_those_written_out(optimizer, kind, schedule, toy, tmp_path):
-    factors = {"constant": lambda done: 1.0, "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2}
-    config = TrainConfig(optimizer=optimizer, schedule=schedule, epochs=2, learning_rate=0.05, **PLAIN)
+    factors = {
+        "constant": lambda done: 1.0,
+        "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+    }
+    config = TrainConfig(
+        optimizer=optimizer, schedule=schedule, epochs=2, learning_rate=0.05, **PLAIN
+    )
     model, _ = trained(config, toy(), tmp_path)
     for name, schedule_by_hand in factors.items():
         expected = by_hand(config, toy(), kind, schedule_by_hand).state_dict()
-        same = all(torch.allclose(value, expected[key], atol=1e-6) for key, value in model.state_dict().items())
+        same = all(
+            torch.allclose(value, expected[key], atol=1e-6)
+            for key, value in model.state_dict().items()
+        )
         assert same == (name == schedule)
 
 
@@ -67,7 +91,10 @@ def test_settings_of_a_scheme_reach_its_runs(toy, tmp_path):
     ml_clap = trained(config.replace(scheme="ml_clap"), toy(), tmp_path)[1]
     losses = [[row["loss"] for row in history] for history in (*runs, ml_clap)]
     assert losses[0] == losses[1] == losses[3] != losses[2]
-    cacl = [trained(TrainConfig(scheme="cacl", text_text=w, epochs=1, **PLAIN), toy(), tmp_path)[1] for w in (0.0, 0.5)]
+    cacl = [
+        trained(TrainConfig(scheme="cacl", text_text=w, epochs=1, **PLAIN), toy(), tmp_path)[1]
+        for w in (0.0, 0.5)
+    ]
     assert cacl[0][0]["loss"] != cacl[1][0]["loss"]
 
 
@@ -90,26 +117,45 @@ def test_settings_survive_as_plain_values():
     config = TrainConfig(scheme="cacl_unbiased", text_text=0.0)
     assert config.as_dict()["text_text"] == 0.0 and config.as_dict()["hold"] is None
     assert TrainConfig.from_dict(config.as_dict()) == config
-    old = {name: value for name, value in config.as_dict().items() if name not in ("hold", "text_text")}
+    old = {
+        name: value for name, value in config.as_dict().items() if name not in ("hold", "text_text")
+    }
     assert TrainConfig.from_dict(old).text_text is None
 
 
 def test_a_loss_that_is_not_finite_names_its_epoch_and_step(toy, tmp_path):
     data = toy()
     order, _ = _epoch_order(0, 0, data.splits["train"])
-    data.splits["train"].audio[order[25]] = 3e38  # a clip of the second batch: two patches together are too much
-    with pytest.raises(TrainingDiverged, match="the loss is nan in epoch 1, step 2; no checkpoint.*a smaller learning"):
+    data.splits["train"].audio[order[25]] = (
+        3e38  # a clip of the second batch: two patches together are too much
+    )
+    with pytest.raises(
+        TrainingDiverged,
+        match="the loss is nan in epoch 1, step 2; no checkpoint.*a smaller learning",
+    ):
         trained(TrainConfig(epochs=3, **PLAIN), data, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("settings", "value", "message"),
     [
-        ({"temperature": 1e-45}, 1, "temperature=1e-45: it should be greater than or equal to 0.001"),
+        (
+            {"temperature": 1e-45},
+            1,
+            "temperature=1e-45: it should be greater than or equal to 0.001",
+        ),
         ({"learning_rate": 1e30}, 1, "Try a smaller learning rate than 1e\\+30"),
         ({"learning_rate": 1e300}, 1, "learning_rate=1e\\+300: it should be at most 1e\\+30"),
-        ({}, 3e38, "step 1; no checkpoint .* No step was taken yet: its input or the weights .* too large"),
-        ({}, math.nan, "the audio features of split train are not finite: .* delete `features` in the cache"),
+        (
+            {},
+            3e38,
+            "step 1; no checkpoint .* No step was taken yet: its input or the weights .* too large",
+        ),
+        (
+            {},
+            math.nan,
+            "the audio features of split train are not finite: .* delete `features` in the cache",
+        ),
     ],
 )
 def test_the_cause_of_a_loss_that_is_not_finite_is_named(settings, value, message, toy, tmp_path):
@@ -128,7 +174,9 @@ def test_features_of_every_split_are_looked_at_before_training(toy, tmp_path):
 
 
 def test_one_training_clip_is_not_enough(toy, tmp_path):
-    with pytest.raises(ValueError, match="there is 1 training clip, and a contrastive loss needs at least 2"):
+    with pytest.raises(
+        ValueError, match="there is 1 training clip, and a contrastive loss needs at least 2"
+    ):
         trained(TrainConfig(epochs=3, **PLAIN), toy(clips=1), tmp_path)
 
 

@@ -36,12 +36,18 @@ from atri_lib.training import (
     load_or_train,
     run_name,
     runs,
-    train_all,
 )
 from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
 from atri_lib.training.runs import FILES
 
-SMALL = {"epochs": 6, "batch_size": 20, "evaluate_every": 2, "checkpoint_every": 1, "width": 8, "hidden": 16}
+SMALL = {
+    "epochs": 6,
+    "batch_size": 20,
+    "evaluate_every": 2,
+    "checkpoint_every": 1,
+    "width": 8,
+    "hidden": 16,
+}
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
@@ -50,7 +56,9 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("scheme", ["ml_clap", "latin", "cacl", "kcl"])
 def test_training_learns_what_chance_cannot(scheme, toy, tmp_path):
-    config = TrainConfig(scheme=scheme, **SMALL | {"epochs": 25, "learning_rate": 3e-3, "width": 32, "hidden": 64})
+    config = TrainConfig(
+        scheme=scheme, **SMALL | {"epochs": 25, "learning_rate": 3e-3, "width": 32, "hidden": 64}
+    )
     run = load_or_train(config, toy(200), folder=tmp_path)
     assert run.metrics["test"]["T2A R@10"] > 55  # chance is 10 of 30 clips, 33 %
     assert run.history["loss"].iloc[-1] < run.history["loss"].iloc[0]
@@ -88,17 +96,24 @@ KILLED = textwrap.dedent("""
 
 
 def test_a_killed_run_resumes_to_identical_weights(toy, tmp_path):
-    config = TrainConfig(epochs=400, batch_size=20, evaluate_every=400, checkpoint_every=1, width=8, hidden=16)
+    config = TrainConfig(
+        epochs=400, batch_size=20, evaluate_every=400, checkpoint_every=1, width=8, hidden=16
+    )
     expected = weights(load_or_train(config, toy(), folder=tmp_path / "whole"))
     tests = os.path.dirname(os.path.dirname(__file__))
     worker = subprocess.Popen([sys.executable, "-c", KILLED, tests, str(tmp_path / "killed")])
     deadline = time.monotonic() + 60
-    while not list((tmp_path / "killed").glob("*/checkpoint.safetensors")) and time.monotonic() < deadline:
+    while (
+        not list((tmp_path / "killed").glob("*/checkpoint.safetensors"))
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.01)
     time.sleep(np.random.default_rng(os.getpid()).uniform(0, 0.5))
     worker.send_signal(signal.SIGKILL)
     worker.wait()
-    assert not list((tmp_path / "killed").glob("*/metrics.json")), "the run ended before it could be killed"
+    assert not list((tmp_path / "killed").glob("*/metrics.json")), (
+        "the run ended before it could be killed"
+    )
     resumed = load_or_train(config, toy(), folder=tmp_path / "killed")
     assert not resumed.loaded
     assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
@@ -153,7 +168,10 @@ def test_wrong_settings_name_the_field(change, message):
 
 
 def test_the_largest_seed_trains(toy, tmp_path):
-    assert fit(TrainConfig(seed=2**32 - 1, **SMALL), toy(), folder=tmp_path).metrics["seed"] == 2**32 - 1
+    assert (
+        fit(TrainConfig(seed=2**32 - 1, **SMALL), toy(), folder=tmp_path).metrics["seed"]
+        == 2**32 - 1
+    )
 
 
 def test_a_path_may_be_given_as_one():
@@ -161,16 +179,22 @@ def test_a_path_may_be_given_as_one():
     assert (config.data, config.init) == ("here", "there")
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "ranks.safetensors", "history.csv", "retrieval.csv"])
+@pytest.mark.parametrize(
+    "name", ["weights.safetensors", "ranks.safetensors", "history.csv", "retrieval.csv"]
+)
 def test_a_flipped_bit_is_noticed_and_the_run_trained_anew(name, toy, tmp_path):
     run = fit(TrainConfig(**SMALL), toy(), folder=tmp_path)
     content = bytearray((run.path / name).read_bytes())
     content[-3] ^= 1
     (run.path / name).write_bytes(content)
-    with pytest.raises(RunError, match=f"{name} is not what was written: its SHA-256 differs.*load_or_train"):
+    with pytest.raises(
+        RunError, match=f"{name} is not what was written: its SHA-256 differs.*load_or_train"
+    ):
         Run.load(run.path)
     again = load_or_train(TrainConfig(**SMALL), toy(), folder=tmp_path)
-    assert not again.loaded and all(torch.equal(value, weights(run)[key]) for key, value in weights(again).items())
+    assert not again.loaded and all(
+        torch.equal(value, weights(run)[key]) for key, value in weights(again).items()
+    )
     assert Run.load(run.path).metrics["sha256"] == again.metrics["sha256"]
 
 
@@ -181,13 +205,19 @@ def test_the_tensors_of_a_checkpoint_are_checked(toy, tmp_path):
     model.encode_text(torch.randn(4, 10)).sum().backward()
     optimizer.step()
     write_checkpoint(tmp_path / "c.safetensors", model, optimizer, [{"epoch": 1, "loss": 2.5}])
-    assert read_checkpoint(tmp_path / "c.safetensors", model, optimizer) == ([{"epoch": 1, "loss": 2.5}], 1)
+    assert read_checkpoint(tmp_path / "c.safetensors", model, optimizer) == (
+        [{"epoch": 1, "loss": 2.5}],
+        1,
+    )
     content = (tmp_path / "c.safetensors").read_bytes()
     for place in (-1, content.index(b"2.5")):
         changed = bytearray(content)
         changed[place] ^= 1
         (tmp_path / "c.safetensors").write_bytes(changed)
-        with pytest.raises(ValueError, match="c.safetensors: damaged checkpoint .*; delete it to begin this run anew"):
+        with pytest.raises(
+            ValueError,
+            match="c.safetensors: damaged checkpoint .*; delete it to begin this run anew",
+        ):
             read_checkpoint(tmp_path / "c.safetensors", model, optimizer)
     with pytest.raises(ValueError, match="JSON"):  # a loss that is none is not written
         write_checkpoint(tmp_path / "c.safetensors", model, optimizer, [{"loss": math.nan}])
@@ -198,7 +228,10 @@ def test_a_run_says_what_its_data_are_of_and_whether_they_are_the_books(toy, sma
     run = fit(config, data, folder=tmp_path)
     assert "not the data of the book" in run.metrics["note"]
     scenes = make_scenes(SyntheticBank(), {"train": 2, "val": 2, "test": 2}, seed=0)
-    for dataset, origin in ((scenes["test"], SyntheticBank().name), (SimpleNamespace(origin="tuxpaint"), "tuxpaint")):
+    for dataset, origin in (
+        (scenes["test"], SyntheticBank().name),
+        (SimpleNamespace(origin="tuxpaint"), "tuxpaint"),
+    ):
         source = dataclasses.replace(data.splits["test"], dataset=dataset)
         assert data_origin(dataclasses.replace(data, splits={"test": source})) == origin
 
@@ -219,24 +252,13 @@ def test_a_finished_run_is_loaded_where_nothing_can_be_written(toy, tmp_path, mo
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_is_started_side_by_side_keeps_idle_threads_from_spinning(small_data, monkeypatch):
-    config, data = small_data
-    started = []
-
-    def popen(*arguments, env, **options):
-        started.append(env)
-        raise InterruptedError
-
-    monkeypatch.setattr(subprocess, "Popen", popen)
-    with pytest.raises(InterruptedError):
-        train_all([config.replace(seed=7)], data, workers=1)
-    assert started[0]["OMP_WAIT_POLICY"] == "PASSIVE" and started[0]["OMP_NUM_THREADS"] == "1"
-
-
 def test_a_checkpoint_of_another_architecture_lists_the_keys(toy, tmp_path):
     run = fit(TrainConfig(**SMALL), toy(), folder=tmp_path)
     config = TrainConfig(init=str(run.path), **SMALL | {"width": 12})
-    with pytest.raises(ValueError, match=r"another architecture, .*audio_projection.4.weight is \[8, 16\], expected"):
+    with pytest.raises(
+        ValueError,
+        match=r"another architecture, .*audio_projection.4.weight is \[8, 16\], expected",
+    ):
         fit(config, toy(), folder=tmp_path)
 
 
@@ -270,7 +292,9 @@ def test_a_damaged_run_can_be_resumed_and_a_replaced_one_is_whole_until_the_end(
     assert Run.load(run.path).metrics["test"] == run.metrics["test"]
 
 
-def test_the_caller_s_random_numbers_do_not_depend_on_whether_a_run_was_trained_or_loaded(toy, tmp_path):
+def test_the_caller_s_random_numbers_do_not_depend_on_whether_a_run_was_trained_or_loaded(
+    toy, tmp_path
+):
     drawn = []
     for _ in range(2):
         torch.manual_seed(5)
@@ -287,11 +311,14 @@ def test_a_run_is_known_by_what_its_data_hold_not_by_where_they_are(toy, tmp_pat
 
 
 ONE_CHECKPOINT = TrainConfig(**SMALL | {"epochs": 2})
-MOVES = 4  # of files and folders: config.json, metrics.json, the old run away, the new one in its place
+MOVES = (
+    4  # of files and folders: config.json, metrics.json, the old run away, the new one in its place
+)
 
 
 def in_child(work, first: Run, data: TrainingData) -> int:
-    """The exit code of some work in a child process, which has the first run's numbers instead of training.
+    """The exit code of some work in a child process, which has the first run's numbers instead of
+    training.
 
     It computes nothing: the threads of torch do not survive a fork.
     """
@@ -311,7 +338,9 @@ def in_child(work, first: Run, data: TrainingData) -> int:
 
 
 def killed_at_move(number: int, work, first: Run, data: TrainingData) -> int:
-    """Do some work in a child process that is killed before its number-th move of a file or folder."""
+    """Do some work in a child process that is killed before its number-th move of a file or
+    folder.
+    """
     move, before = os.replace, iter(range(number))
 
     def replace(*arguments):
@@ -355,7 +384,9 @@ def test_a_run_trained_again_survives_a_kill_before_every_move(moves, reader, to
         "tempfile.mkdtemp",
     ],
 )
-def test_a_run_trained_again_survives_a_full_disk_at_every_write(writer, toy, tmp_path, monkeypatch):
+def test_a_run_trained_again_survives_a_full_disk_at_every_write(
+    writer, toy, tmp_path, monkeypatch
+):
     first = fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
 
     def full(*arguments, **options):
@@ -372,7 +403,9 @@ def test_a_run_trained_again_survives_a_full_disk_at_every_write(writer, toy, tm
 def test_a_full_disk_says_that_a_finished_run_is_untouched(toy, tmp_path, monkeypatch):
     run = fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
     monkeypatch.setattr("atri_lib.training.runs.save_file", out_of_room)
-    with pytest.raises(DiskFull, match=f"^{run.path}: the disk is full, what was there is untouched; free"):
+    with pytest.raises(
+        DiskFull, match=f"^{run.path}: the disk is full, what was there is untouched; free"
+    ):
         fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
 
 
@@ -405,7 +438,9 @@ def test_another_run_under_this_name_is_not_taken_for_it(toy, tmp_path):
     assert load_or_train(other, toy(), folder=tmp_path).loaded
 
 
-def test_a_run_behind_a_link_is_trained_where_it_lies_and_another_one_is_not_overwritten(toy, tmp_path):
+def test_a_run_behind_a_link_is_trained_where_it_lies_and_another_one_is_not_overwritten(
+    toy, tmp_path
+):
     config, runs, far = ONE_CHECKPOINT, tmp_path / "runs", tmp_path / "far"
     path = fit(config, toy(), folder=runs).path
     far.mkdir()
@@ -433,7 +468,9 @@ def test_what_somebody_has_put_into_a_run_stays_when_it_is_trained_again(toy, tm
     os.mkfifo(run.path / "pipe")
     fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
     assert (run.path / "notes.txt").read_text() == "mine"
-    assert (run.path / "latest").is_symlink() and (run.path / "latest" / "loss.png").read_bytes() == b"plot"
+    assert (run.path / "latest").is_symlink() and (
+        run.path / "latest" / "loss.png"
+    ).read_bytes() == b"plot"
 
 
 def test_a_run_that_is_replaced_while_it_is_read_is_read_again(toy, tmp_path, monkeypatch):
@@ -471,28 +508,9 @@ def test_two_programs_that_train_the_same_run_again_both_succeed(toy, tmp_path):
 def small_data(tmp_path, monkeypatch):
     """A config for a few synthetic scenes as a manifest, with a cache of its own, and its data."""
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
-    write_manifest(make_scenes(SyntheticBank(), {"train": 24, "val": 6, "test": 8}, seed=0), tmp_path / "scenes")
+    write_manifest(
+        make_scenes(SyntheticBank(), {"train": 24, "val": 6, "test": 8}, seed=0),
+        tmp_path / "scenes",
+    )
     config = TrainConfig(data=str(tmp_path / "scenes"), **SMALL | {"epochs": 2, "batch_size": 12})
     return config, load_data(config)
-
-
-def test_runs_trained_side_by_side_are_those_trained_alone(small_data, tmp_path, monkeypatch):
-    config, data = small_data
-    configs = [config.replace(scheme=scheme, seed=seed) for seed in (0, 1) for scheme in ("ml_clap", "kcl")]
-    runs = train_all(configs, data, workers=2)
-    assert [(run.config.scheme, run.config.seed) for run in runs] == [(c.scheme, c.seed) for c in configs]
-    assert all(run.loaded for run in runs) and all("1 CPU threads" in run.metrics["hardware"] for run in runs)
-    for config, run in zip(configs, runs, strict=True):
-        alone = weights(load_or_train(config, data, folder=tmp_path / "alone"))
-        for name, value in weights(run).items():
-            torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=1e-4)
-    monkeypatch.setattr(subprocess, "Popen", None)  # no process is started for what is there
-    assert [run.path for run in train_all(configs, data)] == [run.path for run in runs]
-
-
-def test_a_run_that_fails_beside_others_is_named_and_the_others_are_kept(small_data):
-    config, data = small_data
-    configs = [config, config.replace(learning_rate=1e30), *(config.replace(seed=seed) for seed in range(1, 9))]
-    with pytest.raises(RunError, match=r"(?s)training kcl with seed 0 failed:.*TrainingDiverged"):
-        train_all(configs, data, workers=2)
-    assert load_or_train(config, data).loaded

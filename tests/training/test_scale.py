@@ -1,4 +1,6 @@
-"""The paper's setting in its published formats, on tiny checkpoints: the command line, processes, bf16, kills."""
+"""The paper's setting in its published formats, on tiny checkpoints: the command line, processes,
+bf16, kills.
+"""
 
 import json
 import os
@@ -17,8 +19,8 @@ from safetensors.torch import load_file
 from atri_lib.encoders.ced import CED
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.presets import build_encoders
+from atri_lib.encoders.random_checkpoints import write_ced, write_sonar
 from atri_lib.encoders.sonar import SonarText
-from atri_lib.encoders.tiny import write_ced, write_sonar
 from atri_lib.languages import CODES
 from atri_lib.schemes import SCHEMES
 from atri_lib.training import Run, TrainConfig, build_model, load_data, load_or_train, two_stages
@@ -57,8 +59,22 @@ def settings(published: pathlib.Path, **changes) -> dict:
 def command(published: pathlib.Path, folder: pathlib.Path, **changes) -> list[str]:
     """`-m atri_lib train` with these settings as options."""
     values = settings(published, **changes)
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if name != "unfreeze"]
-    return ["-m", "atri_lib", "train", *options, "--unfreeze", "audio=all", "text=all", f"--folder={folder}", "--json"]
+    options = [
+        f"--{name.replace('_', '-')}={value}"
+        for name, value in values.items()
+        if name != "unfreeze"
+    ]
+    return [
+        "-m",
+        "atri_lib",
+        "train",
+        *options,
+        "--unfreeze",
+        "audio=all",
+        "text=all",
+        f"--folder={folder}",
+        "--json",
+    ]
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
@@ -66,7 +82,9 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
 
 
 def test_a_checkpoint_elsewhere_is_named_after_the_encoder(published):
-    audio, text = build_encoders("paper", f"ced-tiny={published / 'ced'}", f"sonar={published / 'sonar'}")
+    audio, text = build_encoders(
+        "paper", f"ced-tiny={published / 'ced'}", f"sonar={published / 'sonar'}"
+    )
     assert (audio.dim, text.dim) == (192, 32)
     for wrong in ("ced-tiny=", "yamnet=elsewhere"):
         with pytest.raises(ValueError, match="only ced-SIZE=PATH"):
@@ -77,12 +95,18 @@ def test_a_checkpoint_elsewhere_is_named_after_the_encoder(published):
 
 def test_both_stages_run_on_open_towers_and_chunks_change_nothing(published, tmp_path):
     data = load_data(TrainConfig(**settings(published)))
-    first = load_or_train(TrainConfig(scheme="ml_clap", **settings(published)), data, folder=tmp_path)
+    first = load_or_train(
+        TrainConfig(scheme="ml_clap", **settings(published)), data, folder=tmp_path
+    )
     second = settings(published, init=str(first.path))
-    runs = [load_or_train(TrainConfig(text_chunk=n, **second), data, folder=tmp_path) for n in (0, 6, 4)]
+    runs = [
+        load_or_train(TrainConfig(text_chunk=n, **second), data, folder=tmp_path) for n in (0, 6, 4)
+    ]
     assert runs[0].history["loss"].iloc[0] < np.log(6) * 1.5
     for run in runs[1:]:
-        assert run.history["loss"].iloc[0] == pytest.approx(runs[0].history["loss"].iloc[0], rel=1e-4)
+        assert run.history["loss"].iloc[0] == pytest.approx(
+            runs[0].history["loss"].iloc[0], rel=1e-4
+        )
     start, end = weights(first), weights(runs[0])
     assert any(name.startswith("audio_tower.blocks.0") for name in end)
     moved = "text_tower.encoder.layers.0.fc1.weight"
@@ -92,10 +116,15 @@ def test_both_stages_run_on_open_towers_and_chunks_change_nothing(published, tmp
 def test_runs_from_the_same_data_do_not_train_each_others_towers(published, tmp_path):
     data = load_data(TrainConfig(**settings(published)))
     before = data.audio_encoder.fingerprint, data.text_encoder.fingerprint
-    shared = [load_or_train(TrainConfig(seed=seed, **settings(published)), data, folder=tmp_path) for seed in (0, 1)]
+    shared = [
+        load_or_train(TrainConfig(seed=seed, **settings(published)), data, folder=tmp_path)
+        for seed in (0, 1)
+    ]
     assert (data.audio_encoder.fingerprint, data.text_encoder.fingerprint) == before
     alone = load_or_train(TrainConfig(seed=1, **settings(published)), folder=tmp_path / "alone")
-    assert all(torch.equal(value, weights(alone)[name]) for name, value in weights(shared[1]).items())
+    assert all(
+        torch.equal(value, weights(alone)[name]) for name, value in weights(shared[1]).items()
+    )
     first, second = (run.model(data) for run in shared)
     assert not torch.equal(first.audio_tower.norm.weight, second.audio_tower.norm.weight)
 
@@ -104,7 +133,9 @@ def test_bf16_trains_near_the_full_precision_loss(published, tmp_path):
     data = load_data(TrainConfig(**settings(published)))
     runs = {
         (precision, chunk): load_or_train(
-            TrainConfig(precision=precision, text_chunk=chunk, **settings(published)), data, folder=tmp_path
+            TrainConfig(precision=precision, text_chunk=chunk, **settings(published)),
+            data,
+            folder=tmp_path,
         )
         for precision, chunk in (("fp32", 0), ("bf16", 0), ("bf16", 4))
     }
@@ -112,7 +143,11 @@ def test_bf16_trains_near_the_full_precision_loss(published, tmp_path):
     assert losses["bf16", 0] == pytest.approx(losses["fp32", 0], rel=0.05)
     assert losses["bf16", 4] == pytest.approx(losses["bf16", 0], rel=0.02)
     assert losses["bf16", 0] != losses["fp32", 0]
-    assert all(value.dtype == torch.float32 for value in weights(runs["bf16", 0]).values() if value.is_floating_point())
+    assert all(
+        value.dtype == torch.float32
+        for value in weights(runs["bf16", 0]).values()
+        if value.is_floating_point()
+    )
 
 
 def test_bf16_chunks_give_the_gradients_of_the_whole(published):
@@ -125,7 +160,9 @@ def test_bf16_chunks_give_the_gradients_of_the_whole(published):
         texts = [source.captions(rows, torch.full_like(rows, k)) for k in range(len(CODES))]
         with torch.autocast("cpu", torch.bfloat16, cache_enabled=not chunk):
             backward(model, scheme, source.clips(rows), texts, chunk)
-        gradients.append(dict(model.named_parameters())["text_tower.encoder.layers.0.fc1.weight"].grad.flatten())
+        gradients.append(
+            dict(model.named_parameters())["text_tower.encoder.layers.0.fc1.weight"].grad.flatten()
+        )
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
 
 
@@ -144,7 +181,10 @@ def test_two_stages_start_every_scheme_from_the_same_weights(published, tmp_path
     runs = two_stages(TrainConfig(**settings(published)), ("cacl", "kcl"), folder=tmp_path)
     (start,) = {run.config.init for run in runs.values()}
     assert Run.load(start).config.scheme == "ml_clap"
-    assert {scheme: run.config.scheme for scheme, run in runs.items()} == {"cacl": "cacl", "kcl": "kcl"}
+    assert {scheme: run.config.scheme for scheme, run in runs.items()} == {
+        "cacl": "cacl",
+        "kcl": "kcl",
+    }
 
 
 def test_a_killed_command_taken_up_again_ends_with_the_same_weights(published, tmp_path):
@@ -153,7 +193,10 @@ def test_a_killed_command_taken_up_again_ends_with_the_same_weights(published, t
     line = [sys.executable, *command(published, tmp_path / "killed", epochs=15)]
     worker = subprocess.Popen(line, env=environment, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
-    while not list((tmp_path / "killed").glob("*/checkpoint.safetensors")) and time.monotonic() < deadline:
+    while (
+        not list((tmp_path / "killed").glob("*/checkpoint.safetensors"))
+        and time.monotonic() < deadline
+    ):
         assert worker.poll() is None, "the command ended before its first checkpoint"
         time.sleep(0.02)
     worker.send_signal(signal.SIGKILL)
@@ -166,7 +209,8 @@ def test_a_killed_command_taken_up_again_ends_with_the_same_weights(published, t
 
 @pytest.mark.slow
 def test_two_processes_of_accelerate_train_like_one(published, tmp_path):
-    # On CPUs `accelerate launch --num_processes 2` starts one process (it leaves the rest to MPI); torchrun starts two.
+    # On CPUs `accelerate launch --num_processes 2` starts one process (it leaves the rest to MPI);
+    # torchrun starts two.
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     found, environment = {}, os.environ | {"ATRI_PROGRESS": "0", "ACCELERATE_USE_CPU": "true"}
     for name, start in (("one", []), ("two", launch)):
@@ -177,23 +221,44 @@ def test_two_processes_of_accelerate_train_like_one(published, tmp_path):
     one, two = (Run.load(found[name]["run"]) for name in ("one", "two"))
     assert one.history["loss"].iloc[0] == pytest.approx(two.history["loss"].iloc[0], rel=1e-5)
     for name, value in weights(one).items():
-        torch.testing.assert_close(weights(two)[name], value, rtol=0, atol=3e-4)  # Adam turns rounding into steps
+        torch.testing.assert_close(
+            weights(two)[name], value, rtol=0, atol=3e-4
+        )  # Adam turns rounding into steps
 
 
 @pytest.mark.slow
 def test_one_step_at_full_size_fits_24_gib():
-    """CED-Base and SONAR with random weights, everything trained, two clips in eight languages, one step of Adam."""
+    """CED-Base and SONAR with random weights, everything trained, two clips in eight languages, one
+    step of Adam.
+    """
     import resource
 
     torch.manual_seed(0)
     towers = {"audio_tower": CED("base"), "text_tower": SonarText.from_config()}
-    model = DualEncoder(768, 1024, width=1024, hidden=1024, parts=1, unfreeze={"audio": "all", "text": "all"}, **towers)
+    model = DualEncoder(
+        768,
+        1024,
+        width=1024,
+        hidden=1024,
+        parts=1,
+        unfreeze={"audio": "all", "text": "all"},
+        **towers,
+    )
     model.train()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=5e-6, fused=True)
     shape = (2, 24)
-    texts = [{"ids": torch.randint(4, 256000, shape), "mask": torch.ones(shape, dtype=torch.bool)} for _ in CODES]
-    loss = backward(model, SCHEMES["kcl"](clips=2, languages=8), 0.1 * torch.randn(2, 160_000), texts, text_chunk=2)
+    texts = [
+        {"ids": torch.randint(4, 256000, shape), "mask": torch.ones(shape, dtype=torch.bool)}
+        for _ in CODES
+    ]
+    loss = backward(
+        model,
+        SCHEMES["kcl"](clips=2, languages=8),
+        0.1 * torch.randn(2, 160_000),
+        texts,
+        text_chunk=2,
+    )
     assert loss.isfinite() and all(parameter.grad.isfinite().all() for parameter in trained)
     optimizer.step()
     assert all(parameter.isfinite().all() for parameter in trained)

@@ -1,4 +1,6 @@
-"""What batches are made of: cached and open towers say the same, nothing is loaded or listed twice."""
+"""What batches are made of: cached and open towers say the same, nothing is loaded or listed
+twice.
+"""
 
 import json
 import pathlib
@@ -12,7 +14,7 @@ from torch import nn
 from atri_lib.data.features import audio_features
 from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.encoders.dual import DualEncoder
-from atri_lib.encoders.tiny import write_ced, write_sonar
+from atri_lib.encoders.random_checkpoints import write_ced, write_sonar
 from atri_lib.languages import CODES
 from atri_lib.pooling import TimePooling, encode_parts, equal_parts
 from atri_lib.training import (
@@ -43,7 +45,9 @@ class Tower(nn.Module):
 
 
 class Clips:
-    """Noise of PATCHES patches, captions that name clip and language; counts what it is asked for."""
+    """Noise of PATCHES patches, captions that name clip and language; counts what it is asked
+    for.
+    """
 
     checksum, owner = "sources", np.arange(len(PATCHES))
 
@@ -55,7 +59,11 @@ class Clips:
 
     def waveform(self, index):
         self.asked.append(index)
-        return np.random.default_rng(index).normal(size=100 * PATCHES[index] + index).astype(np.float32)
+        return (
+            np.random.default_rng(index)
+            .normal(size=100 * PATCHES[index] + index)
+            .astype(np.float32)
+        )
 
     def sentences(self, code):
         self.asked.append(code)
@@ -78,7 +86,9 @@ def open_source() -> Source:
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 5, 9])
-def test_cached_features_and_an_open_tower_give_the_projections_the_same(tmp_path, monkeypatch, parts):
+def test_cached_features_and_an_open_tower_give_the_projections_the_same(
+    tmp_path, monkeypatch, parts
+):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
     source, tower = open_source(), Tower()
     cached = torch.from_numpy(audio_features(source.dataset, tower, parts))
@@ -89,7 +99,9 @@ def test_cached_features_and_an_open_tower_give_the_projections_the_same(tmp_pat
     torch.testing.assert_close(TimePooling(parts)(cached), opened.flatten(1), atol=1e-6, rtol=1e-5)
     by_hand = [tower(clip[None])[0] for clip in clips]
     for i, patches in enumerate(by_hand):  # a part is the mean of the patches that it overlaps
-        edges = [(len(patches) * j // parts, -(-len(patches) * (j + 1) // parts)) for j in range(parts)]
+        edges = [
+            (len(patches) * j // parts, -(-len(patches) * (j + 1) // parts)) for j in range(parts)
+        ]
         expected = torch.stack([patches[start:end].mean(0) for start, end in edges])
         torch.testing.assert_close(opened[i], expected, atol=1e-6, rtol=1e-5)
     open_vectors = model.encode_audio(source.clips(index))
@@ -126,8 +138,16 @@ def test_captions_in_mixed_languages_keep_their_order():
     index, language = torch.tensor([2, 0, 4, 1]), torch.tensor([7, 0, 1, 0])
     for _ in range(3):
         tokens = source.captions(index, language)
-        texts = ["".join(map(chr, row[keep].tolist())) for row, keep in zip(*tokens.values(), strict=True)]
-        assert texts == ["zho very very loud", "eng loud", "fra very very very very loud", "eng very loud"]
+        texts = [
+            "".join(map(chr, row[keep].tolist()))
+            for row, keep in zip(*tokens.values(), strict=True)
+        ]
+        assert texts == [
+            "zho very very loud",
+            "eng loud",
+            "fra very very very very loud",
+            "eng very loud",
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +160,14 @@ def published(tmp_path_factory) -> pathlib.Path:
     lines, generator = [], np.random.default_rng(0)
     for split in ("train", "val", "test"):
         for i in range(4):
-            samples = generator.normal(size=64_000 + 32_000 * i) * np.linspace(0, 0.2, 64_000 + 32_000 * i)
+            samples = generator.normal(size=64_000 + 32_000 * i) * np.linspace(
+                0, 0.2, 64_000 + 32_000 * i
+            )
             soundfile.write(folder / "corpus" / f"{split}{i}.wav", samples, 16_000)
             captions = {code: f"{code} noise {'very ' * i}long in {split}" for code in CODES}
-            lines.append(json.dumps({"audio": f"{split}{i}.wav", "split": split, "captions": captions}))
+            lines.append(
+                json.dumps({"audio": f"{split}{i}.wav", "split": split, "captions": captions})
+            )
     (folder / "corpus" / "manifest.jsonl").write_text("\n".join(lines))
     return folder
 
@@ -157,7 +181,9 @@ def settings(published: pathlib.Path, **changes) -> TrainConfig:
 
 
 @pytest.mark.parametrize("unfreeze", [{"audio": "all", "text": "all"}, {"audio": 2}, {"text": 1}])
-def test_a_run_trained_frozen_and_continued_with_open_towers_starts_where_it_ended(published, tmp_path, unfreeze):
+def test_a_run_trained_frozen_and_continued_with_open_towers_starts_where_it_ended(
+    published, tmp_path, unfreeze
+):
     frozen = settings(published)
     first = load_or_train(frozen, folder=tmp_path)
     further = settings(published, unfreeze=unfreeze, init=str(first.path), learning_rate=1e-12)
@@ -168,14 +194,21 @@ def test_a_run_trained_frozen_and_continued_with_open_towers_starts_where_it_end
 
 
 def test_a_frozen_model_scores_alike_on_features_and_on_waveforms(published):
-    frozen, opened = settings(published), settings(published, unfreeze={"audio": "all", "text": "all"})
+    frozen, opened = (
+        settings(published),
+        settings(published, unfreeze={"audio": "all", "text": "all"}),
+    )
     on_features = load_data(frozen)
     on_waveforms = load_data(opened)
     results = [score(build_model(config, data), data.splits["test"])
                for config, data in ((frozen, on_features), (opened, on_waveforms))]  # fmt: skip
     np.testing.assert_array_equal(results[0].t2a, results[1].t2a)
     assert results[0].summary == pytest.approx(results[1].summary, rel=1e-4)
-    assert on_waveforms.splits["test"].audio is None and on_features.splits["test"].audio.shape == (4, 3, 192)
+    assert on_waveforms.splits["test"].audio is None and on_features.splits["test"].audio.shape == (
+        4,
+        3,
+        192,
+    )
 
 
 def with_lines(published, folder, change):
@@ -199,7 +232,11 @@ def test_captions_of_the_runs_languages_suffice(published, tmp_path, codes, sche
     config = settings(published, data=data, languages=codes, scheme=scheme)
     source = load_data(config).splits["train"]
     full = load_data(config.replace(data=str(published / "corpus"))).splits["train"]
-    assert source.languages == codes and source.dataset.languages == codes and full.dataset.languages == CODES
+    assert (
+        source.languages == codes
+        and source.dataset.languages == codes
+        and full.dataset.languages == CODES
+    )
     torch.testing.assert_close(source.text, full.text, atol=1e-6, rtol=1e-5)
     opened = config.replace(unfreeze={"text": 1})
     for given in (config, opened):
@@ -209,9 +246,15 @@ def test_captions_of_the_runs_languages_suffice(published, tmp_path, codes, sche
 
 
 def test_one_training_clip_is_refused_in_words(published, tmp_path):
-    data = with_lines(published, tmp_path / "one", lambda line: line["audio"][:-5] != "train" and line)
+    data = with_lines(
+        published, tmp_path / "one", lambda line: line["audio"][:-5] != "train" and line
+    )
     whole = pathlib.Path(data, "manifest.jsonl")
-    whole.write_text((published / "corpus" / "manifest.jsonl").read_text().splitlines()[0] + "\n" + whole.read_text())
+    whole.write_text(
+        (published / "corpus" / "manifest.jsonl").read_text().splitlines()[0]
+        + "\n"
+        + whole.read_text()
+    )
     with pytest.raises(ValueError, match="one: at least 2 training clips are needed"):
         load_data(settings(published, data=data))
 

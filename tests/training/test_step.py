@@ -1,4 +1,6 @@
-"""The step against plain autograd: any chunk, any scheme, two processes; same loss, same gradients."""
+"""The step against plain autograd: any chunk, any scheme, two processes; same loss, same
+gradients.
+"""
 
 import math
 import os
@@ -19,16 +21,24 @@ from atri_lib.training.step import backward
 
 
 class TokenTower(nn.Module):
-    """Mean of embedded tokens under a mask, then a layer with dropout: the smallest thing shaped like a text tower."""
+    """Mean of embedded tokens under a mask, then a layer with dropout: the smallest thing shaped
+    like a text tower.
+    """
 
     def __init__(self, dim: int = 10) -> None:
         super().__init__()
-        self.table, self.layer, self.dropout = nn.Embedding(50, dim), nn.Linear(dim, dim), nn.Dropout(0.3)
+        self.table, self.layer, self.dropout = (
+            nn.Embedding(50, dim),
+            nn.Linear(dim, dim),
+            nn.Dropout(0.3),
+        )
         self.blocks = [self.table, self.layer]
 
     def forward(self, input_ids, attention_mask):
         mask = attention_mask[..., None].to(self.table.weight.dtype)
-        return self.dropout(torch.tanh(self.layer((self.table(input_ids) * mask).sum(1) / mask.sum(1))))
+        return self.dropout(
+            torch.tanh(self.layer((self.table(input_ids) * mask).sum(1) / mask.sum(1)))
+        )
 
 
 class WaveTower(nn.Module):
@@ -45,11 +55,20 @@ class WaveTower(nn.Module):
 
 def model_and_batch(clips: int = 6, languages: int = 5, dropout: float = 0.2):
     torch.manual_seed(0)
-    towers = {"audio_tower": WaveTower(), "text_tower": TokenTower(), "unfreeze": {"audio": "all", "text": "all"}}
-    model = DualEncoder(12, 10, width=7, hidden=9, dropout=dropout, learn_temperature=True, **towers).double()
+    towers = {
+        "audio_tower": WaveTower(),
+        "text_tower": TokenTower(),
+        "unfreeze": {"audio": "all", "text": "all"},
+    }
+    model = DualEncoder(
+        12, 10, width=7, hidden=9, dropout=dropout, learn_temperature=True, **towers
+    ).double()
     audio = torch.randn(clips, 48, dtype=torch.float64)
     texts = [
-        {"input_ids": torch.randint(50, (clips, 4 + k % 2)), "attention_mask": torch.ones(clips, 4 + k % 2)}
+        {
+            "input_ids": torch.randint(50, (clips, 4 + k % 2)),
+            "attention_mask": torch.ones(clips, 4 + k % 2),
+        }
         for k in range(languages)
     ]
     return model, audio, texts
@@ -105,7 +124,9 @@ def test_any_chunk_size_gives_the_same_gradients(chunk):
 
 
 def test_uneven_chunks_replay_their_dropout_masks():
-    """Without the replay of the generator the second pass draws other masks, and this gradient check fails."""
+    """Without the replay of the generator the second pass draws other masks, and this gradient
+    check fails.
+    """
     model, audio, texts = model_and_batch()
     model.zero_grad()
     torch.manual_seed(5)
@@ -113,7 +134,10 @@ def test_uneven_chunks_replay_their_dropout_masks():
     leaf_audio = model.encode_audio(audio)
     rows = []
     for tokens in texts:
-        parts = [model.encode_text({name: values[part] for name, values in tokens.items()}) for part in chunks]
+        parts = [
+            model.encode_text({name: values[part] for name, values in tokens.items()})
+            for part in chunks
+        ]
         rows.append(torch.cat(parts))
     kcl_loss(leaf_audio, torch.stack(rows, dim=1), model.temperature).backward()
     expected = gradients(model)
@@ -127,7 +151,10 @@ def test_gradients_of_other_dropout_masks_differ():
     model, audio, texts = model_and_batch()
     _, expected = plain(model, audio, texts, seed=3)
     _, found = chunked(model, audio, texts, seed=4, chunk=len(audio))
-    assert any((found[name] - gradient).norm() > 1e-3 * gradient.norm() for name, gradient in expected.items())
+    assert any(
+        (found[name] - gradient).norm() > 1e-3 * gradient.norm()
+        for name, gradient in expected.items()
+    )
 
 
 LOSSES = {
@@ -138,7 +165,11 @@ LOSSES = {
     "english": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
     "cacl": lambda audio, texts, tau: cacl_loss(audio, texts[:, 0], texts[:, 1], tau),
     "cacl_unbiased": lambda audio, texts, tau: (
-        2 / 15 * ml_clap_loss(audio, texts[:, 0], tau)  # K = 5: 1/5 of the two thirds of the audio-text part
+        2
+        / 15
+        * ml_clap_loss(
+            audio, texts[:, 0], tau
+        )  # K = 5: 1/5 of the two thirds of the audio-text part
         + 8 / 15 * ml_clap_loss(audio, texts[:, 1], tau)
         + 1 / 3 * ml_clap_loss(texts[:, 0], texts[:, 1], tau)
     ),
@@ -160,7 +191,9 @@ def test_every_scheme_steps_along_the_gradient_of_its_loss_in_any_chunks(name, c
     loss.backward()
     expected = gradients(model)
     model.zero_grad()
-    assert backward(model, scheme, audio_input, texts, chunk).item() == pytest.approx(loss.item(), rel=1e-12)
+    assert backward(model, scheme, audio_input, texts, chunk).item() == pytest.approx(
+        loss.item(), rel=1e-12
+    )
     for gradient, value in zip(gradients(model).values(), expected.values(), strict=True):
         torch.testing.assert_close(gradient, value, rtol=1e-9, atol=1e-12)
 
@@ -172,11 +205,15 @@ def test_no_forward_pass_takes_more_captions_than_a_chunk(name):
     model.encode_text = lambda tokens: sizes.append(len(tokens["input_ids"])) or encode(tokens)
     scheme = build(name, languages=5)
     backward(model, scheme, audio, texts[: scheme.m], text_chunk=4)
-    assert sorted(sizes) == sorted(2 * scheme.m * [4, 2])  # each chunk twice: for the loss, then for the gradient
+    assert sorted(sizes) == sorted(
+        2 * scheme.m * [4, 2]
+    )  # each chunk twice: for the loss, then for the gradient
 
 
 class NeverWaits(TorchDispatchMode):
-    """Refuses to read a value, as `.item()`, `bool()` and `float()` of a tensor do: on a GPU that waits for it."""
+    """Refuses to read a value, as `.item()`, `bool()` and `float()` of a tensor do: on a GPU that
+    waits for it.
+    """
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if func is torch.ops.aten._local_scalar_dense.default:
@@ -205,7 +242,9 @@ def test_chunks_of_cacl_replay_their_dropout_masks():
             backward(model, build("cacl", 2), audio, texts, chunk)
         else:
             leaf = model.encode_audio(audio)
-            cacl_loss(leaf, *(model.encode_text(tokens) for tokens in texts), model.temperature).backward()
+            cacl_loss(
+                leaf, *(model.encode_text(tokens) for tokens in texts), model.temperature
+            ).backward()
         found.append(gradients(model))
     for name, gradient in found[1].items():
         assert (found[0][name] - gradient).norm() <= 1e-10 * gradient.norm(), name
@@ -274,5 +313,7 @@ def test_a_fixed_temperature_has_no_floor(temperature):
     assert model.temperature.item() == pytest.approx(temperature)
     assert torch.equal(model.log_temperature, before)
     if temperature < 0.01:
-        with pytest.raises(ValueError, match=r"temperature=0.001: a learned one starts at 0.01 or above"):
+        with pytest.raises(
+            ValueError, match=r"temperature=0.001: a learned one starts at 0.01 or above"
+        ):
             DualEncoder(12, 10, temperature=temperature, learn_temperature=True)

@@ -1,1 +1,3 @@
-"""Derivations in sympy: `distribution` (what schemes sample), `direction`, `bound` (published), `law` (mean square)."""
+"""Derivations in sympy: `distribution` (what schemes sample), `direction`, `bound` (published),
+`law` (mean square).
+"""

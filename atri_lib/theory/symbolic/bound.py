@@ -1,7 +1,8 @@
 """The published weight-error bound, one justified step at a time.
 
-Vectors (weights, gradients) are symbols nothing is assumed about; scalars are declared real. Identities that are linear
-in the vectors then hold for vectors as they do for numbers, and norms are taken only by `norm` and `triangle`.
+Vectors (weights, gradients) are symbols nothing is assumed about; scalars are declared real.
+Identities that are linear in the vectors then hold for vectors as they do for numbers, and norms
+are taken only by `norm` and `triangle`.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,9 @@ duration = sp.Symbol("s", positive=True)  # training time eta T
 # Braces make the primed names sort, and so print, after the plain ones.
 p, p_scheme = (sp.IndexedBase(name, nonnegative=True) for name in ("p", "{p'}"))
 lipschitz = sp.IndexedBase("lambda", nonnegative=True)
-w, w_scheme = sp.symbols("w_{t-1} {w'}_{t-1}")  # the two runs before the step: vectors, hence no assumptions
+w, w_scheme = sp.symbols(
+    "w_{t-1} {w'}_{t-1}"
+)  # the two runs before the step: vectors, hence no assumptions
 
 Series = Callable[[sp.Expr | int], sp.Expr]
 
@@ -59,7 +62,11 @@ class PairSum(sp.Sum):
 
     def _latex(self, printer):
         term = printer._print(self.function)
-        return rf"\sum_{{i,k}} \left({term}\right)" if self.function.is_Add else rf"\sum_{{i,k}} {term}"
+        return (
+            rf"\sum_{{i,k}} \left({term}\right)"
+            if self.function.is_Add
+            else rf"\sum_{{i,k}} {term}"
+        )
 
 
 def over_pairs(term: sp.Expr) -> PairSum:
@@ -68,7 +75,9 @@ def over_pairs(term: sp.Expr) -> PairSum:
 
 
 def loss_gradient(weights: sp.Expr, distribution: sp.IndexedBase) -> PairSum:
-    """grad L_p(w) = sum_ik p_ik grad l_ik(w): the assumption that a loss is a weighted sum of pair losses."""
+    """grad L_p(w) = sum_ik p_ik grad l_ik(w): the assumption that a loss is a weighted sum of pair
+    losses.
+    """
     return over_pairs(distribution[clip, language] * PairGradient(clip, language, weights))
 
 
@@ -83,9 +92,11 @@ def weight_error() -> sp.Expr:
 
 
 def published_split() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
-    """delta_t in three parts, by adding and subtracting the scheme's distribution at the ideal weights.
+    """delta_t in three parts, by adding and subtracting the scheme's distribution at the ideal
+    weights.
 
-    Start (delta_{t-1}), propagation (same distribution, two weights), discrepancy (same weights, two distributions).
+    Start (delta_{t-1}), propagation (same distribution, two weights), discrepancy (same weights,
+    two distributions).
     """
     between = loss_gradient(w, p_scheme)
     propagation = -eta * _merge(between, loss_gradient(w_scheme, p_scheme))
@@ -93,7 +104,9 @@ def published_split() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
 
 
 def trajectory_split() -> tuple[sp.Expr, sp.Expr]:
-    """delta_t in two parts, by adding and subtracting the ideal distribution at the scheme's weights."""
+    """delta_t in two parts, by adding and subtracting the ideal distribution at the scheme's
+    weights.
+    """
     between = loss_gradient(w_scheme, p)
     drift = w - w_scheme - eta * _merge(loss_gradient(w, p), between)
     return drift, -eta * _merge(between, loss_gradient(w_scheme, p_scheme))
@@ -105,12 +118,16 @@ def _merge(left: PairSum, right: PairSum) -> PairSum:
 
 
 def triangle(parts: tuple[sp.Expr, ...]) -> sp.Expr:
-    """Upper bound on the norm of a sum of vectors: the sum of their norms (inside sums over pairs as well)."""
+    """Upper bound on the norm of a sum of vectors: the sum of their norms (inside sums over pairs
+    as well).
+    """
     return sp.Add(*map(norm, parts))
 
 
 def norm(vector: sp.Expr) -> sp.Expr:
-    """||s v|| = |s| ||v|| for real s; ||sum v|| <= sum ||v|| over pairs; a difference of vectors is left whole."""
+    """||s v|| = |s| ||v|| for real s; ||sum v|| <= sum ||v|| over pairs; a difference of vectors is
+    left whole.
+    """
     if isinstance(vector, PairSum):
         return over_pairs(norm(vector.function))
     if isinstance(vector, sp.Mul):
@@ -120,7 +137,9 @@ def norm(vector: sp.Expr) -> sp.Expr:
 
 
 def assume_constants(bound: sp.Expr) -> sp.Expr:
-    """Lipschitz constants for gradient differences, g_max for gradients; factors free of i and k leave the sums."""
+    """Lipschitz constants for gradient differences, g_max for gradients; factors free of i and k
+    leave the sums.
+    """
 
     def replace(length: Norm) -> sp.Expr:
         gradients = sorted(length.atoms(PairGradient), key=str)
@@ -137,7 +156,9 @@ def _pull_out(term: sp.Expr, *_limits: sp.Tuple) -> sp.Expr:
 
 
 def one_step() -> tuple[sp.Expr, sp.Expr]:
-    """(a, b) of ||delta_t|| <= a ||delta_{t-1}|| + b, read off the bound that the steps above produce."""
+    """(a, b) of ||delta_t|| <= a ||delta_{t-1}|| + b, read off the bound that the steps above
+    produce.
+    """
     bound = sp.expand(assume_constants(triangle(published_split())))
     distance = Norm(w - w_scheme)
     return bound.coeff(distance), bound.coeff(distance, 0)
@@ -162,15 +183,22 @@ def unrolled(steps: sp.Expr, factor: Series, source: Series) -> sp.Expr:
     return sp.Product(factor(s), (s, 1, steps)) * x0 + sp.Sum(source(t) * later, (t, 1, steps))
 
 
-def induction_residual(candidate: Callable[[sp.Expr], sp.Expr], factor: Series, source: Series) -> sp.Expr:
-    """candidate(T+1) - (factor(T+1) candidate(T) + source(T+1)); zero is the induction step from T to T + 1.
+def induction_residual(
+    candidate: Callable[[sp.Expr], sp.Expr], factor: Series, source: Series
+) -> sp.Expr:
+    """candidate(T+1) - (factor(T+1) candidate(T) + source(T+1)); zero is the induction step from T
+    to T + 1.
 
-    The last term of every sum and product up to T + 1 is split off, and what the sum's index does not touch pulled out.
+    The last term of every sum and product up to T + 1 is split off, and what the sum's index does
+    not touch pulled out.
     """
 
     def split_last(term: sp.Sum | sp.Product) -> sp.Expr:
         index, low, high = term.limits[0]
-        rest, last = term.func(term.function, (index, low, high - 1)), term.function.subs(index, high).doit()
+        rest, last = (
+            term.func(term.function, (index, low, high - 1)),
+            term.function.subs(index, high).doit(),
+        )
         return rest + last if isinstance(term, sp.Sum) else rest * last
 
     def reaches_end(term: sp.Expr) -> bool:
@@ -181,7 +209,8 @@ def induction_residual(candidate: Callable[[sp.Expr], sp.Expr], factor: Series, 
 
 
 def epoch_sum(source: Series) -> sp.Sum:
-    """What T steps with one factor a accumulate, as a sum over j, the number of steps taken after each source.
+    """What T steps with one factor a accumulate, as a sum over j, the number of steps taken after
+    each source.
 
     It is `unrolled` under the change of index j = T - t: the limits follow, they are not chosen.
     """
@@ -190,8 +219,12 @@ def epoch_sum(source: Series) -> sp.Sum:
     return powers.change_index(t, T - t, j)
 
 
-def closed_form(factor: sp.Expr = a, source: sp.Expr = b, steps: sp.Expr = T, start: sp.Expr | int = x0) -> sp.Expr:
-    """Solution of x_T = factor x_{T-1} + source from x_0 = start, all three constant (factor != 1)."""
+def closed_form(
+    factor: sp.Expr = a, source: sp.Expr = b, steps: sp.Expr = T, start: sp.Expr | int = x0
+) -> sp.Expr:
+    """Solution of x_T = factor x_{T-1} + source from x_0 = start, all three constant (factor !=
+    1).
+    """
     x = sp.Function("x")
     solution = sp.rsolve(x(T + 1) - a * x(T) - b, x(T), {x(0): x0})
     from_start, from_sources = (sp.factor(sp.expand(solution).coeff(x0, power)) for power in (1, 0))
@@ -199,7 +232,9 @@ def closed_form(factor: sp.Expr = a, source: sp.Expr = b, steps: sp.Expr = T, st
 
 
 def published_bound(steps: sp.Expr = T) -> sp.Expr:
-    """The bound for one lambda and one g_max in all steps, from equal starts; a = 1 + eta lambda as p' sums to one."""
+    """The bound for one lambda and one g_max in all steps, from equal starts; a = 1 + eta lambda as
+    p' sums to one.
+    """
     return closed_form(1 + eta * lam, eta * D * g, steps, start=0)
 
 

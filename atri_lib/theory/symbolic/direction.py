@@ -1,7 +1,8 @@
-"""The direction error: the angle between the mean of K texts and the mean of the texts a scheme used.
+"""The direction error: the angle between the mean of K texts and the mean of the texts a scheme
+used.
 
-All inner products come from the Gram matrix of K unit texts with one common pairwise cosine c: 1 on its diagonal, c
-off it.
+All inner products come from the Gram matrix of K unit texts with one common pairwise cosine c: 1 on
+its diagonal, c off it.
 """
 
 import sympy as sp
@@ -13,8 +14,12 @@ s, k = sp.symbols("s k", integer=True, positive=True)
 
 
 def gram_sum(first: sp.Expr | int, second: sp.Expr | int) -> sp.Expr:
-    """Inner product of t_1 + ... + t_first and t_1 + ... + t_second (first <= second), summed from Gram entries."""
-    one_row = sp.Sum(c, (k, 1, s - 1)) + 1 + sp.Sum(c, (k, s + 1, second))  # left of, on, right of the diagonal
+    """Inner product of t_1 + ... + t_first and t_1 + ... + t_second (first <= second), summed from
+    Gram entries.
+    """
+    one_row = (
+        sp.Sum(c, (k, 1, s - 1)) + 1 + sp.Sum(c, (k, s + 1, second))
+    )  # left of, on, right of the diagonal
     return sp.factor(sp.Sum(one_row.doit(), (s, 1, first)).doit())
 
 
@@ -25,20 +30,26 @@ def direction_cosine(used: sp.Expr | int = m) -> sp.Expr:
 
 
 def direction_slope() -> sp.Expr:
-    """d cos^2(theta_m) / dm, factored; not negative for -1/(K-1) <= c <= 1, the range in which such texts exist."""
+    """d cos^2(theta_m) / dm, factored; not negative for -1/(K-1) <= c <= 1, the range in which such
+    texts exist.
+    """
     return sp.factor(sp.diff(direction_cosine() ** 2, m))
 
 
 def row_concentration(segments: Row) -> sp.Expr:
-    """sum_k q_k^2 of a clip's row, normalised to sum to one: 1/m for m texts used equally, 1/K for all."""
+    """sum_k q_k^2 of a clip's row, normalised to sum to one: 1/m for m texts used equally, 1/K for
+    all.
+    """
     mass = sum(count * value for count, value in segments)
     return sp.simplify(sum(count * (value / mass) ** 2 for count, value in segments))
 
 
 def weighted_direction_cosine(concentration: sp.Expr) -> sp.Expr:
-    """The same cosine for any weights q_k that sum to one; they enter only through `concentration` = sum_k q_k^2.
+    """The same cosine for any weights q_k that sum to one; they enter only through `concentration`
+    = sum_k q_k^2.
 
-    <sum_k q_k t_k, sum_l u_l t_l> = c sum_k q_k sum_l u_l + (1 - c) sum_k q_k u_k: the Gram matrix is c + (1 - c) I.
+    <sum_k q_k t_k, sum_l u_l t_l> = c sum_k q_k sum_l u_l + (1 - c) sum_k q_k u_k: the Gram matrix
+    is c + (1 - c) I.
     """
     with_mean, own, mean = (c + (1 - c) * overlap for overlap in (1 / K, concentration, 1 / K))
     return sp.sqrt(with_mean**2 / (own * mean))

@@ -1,7 +1,9 @@
-"""The data distribution error of every scheme, from its definition: a sum of |p - p'| over all (clip, language) pairs.
+"""The data distribution error of every scheme, from its definition: a sum of |p - p'| over all
+(clip, language) pairs.
 
-A clip's row of p' takes few values. Renaming the languages of a clip (which changes no sum over languages) puts equal
-values side by side, so a row is written as segments (how many languages, value of p').
+A clip's row of p' takes few values. Renaming the languages of a clip (which changes no sum over
+languages) puts equal values side by side, so a row is written as segments (how many languages,
+value of p').
 """
 
 import sympy as sp
@@ -24,8 +26,13 @@ def pools(scheme: str) -> tuple[Pool, ...]:
 
 
 def row(scheme: str) -> Row:
-    """One clip's p' in one epoch: of every pool the drawn languages have their weight / N, the others nothing."""
-    parts = (((pool.drawn, pool.weight / N), (pool.size - pool.drawn, sp.S.Zero)) for pool in pools(scheme))
+    """One clip's p' in one epoch: of every pool the drawn languages have their weight / N, the
+    others nothing.
+    """
+    parts = (
+        ((pool.drawn, pool.weight / N), (pool.size - pool.drawn, sp.S.Zero))
+        for pool in pools(scheme)
+    )
     return tuple(segment for part in parts for segment in part if segment[0] != 0)
 
 
@@ -39,27 +46,38 @@ def error_sum(segments: Row, ideal: sp.Expr = IDEAL) -> sp.Sum:
 
 
 def evaluate(total: sp.Sum, least: sp.Expr | int = 1) -> sp.Expr:
-    """Do the sums of `error_sum`, given K >= least (which is what settles the signs inside the absolute values)."""
-    free_of_signs = total.subs(K, least + _slack).replace(sp.Abs, lambda term: sp.Abs(sp.factor(term)))
+    """Do the sums of `error_sum`, given K >= least (which is what settles the signs inside the
+    absolute values).
+    """
+    free_of_signs = total.subs(K, least + _slack).replace(
+        sp.Abs, lambda term: sp.Abs(sp.factor(term))
+    )
     return sp.factor(sp.simplify(free_of_signs.doit())).subs(_slack, K - least)
 
 
 def distribution_error(scheme: str) -> sp.Expr:
-    """D of one epoch of a scheme, closed form in K (and m), for as many languages as it draws or more."""
+    """D of one epoch of a scheme, closed form in K (and m), for as many languages as it draws or
+    more.
+    """
     drawn = sum(pool.drawn for pool in pools(scheme))
     return evaluate(error_sum(row(scheme)), 1 if drawn == K else drawn)
 
 
 def inclusion_probability(chosen: sp.Expr | int, languages: sp.Expr, named: int = 1) -> sp.Expr:
-    """Chance that `named` given languages are all among `chosen` of `languages` drawn without replacement.
+    """Chance that `named` given languages are all among `chosen` of `languages` drawn without
+    replacement.
 
     Subsets that contain them, divided by all subsets.
     """
-    return sp.factor(sp.combsimp(sp.binomial(languages - named, chosen - named) / sp.binomial(languages, chosen)))
+    return sp.factor(
+        sp.combsimp(sp.binomial(languages - named, chosen - named) / sp.binomial(languages, chosen))
+    )
 
 
 def expected_row(scheme: str) -> Row:
-    """E[p'] of one clip: every language of a pool has its chance to be drawn times its weight / N."""
+    """E[p'] of one clip: every language of a pool has its chance to be drawn times its weight /
+    N.
+    """
     chances = ((pool, inclusion_probability(pool.drawn, pool.size)) for pool in pools(scheme))
     return tuple((pool.size, sp.simplify(chance * pool.weight / N)) for pool, chance in chances)
 
@@ -72,7 +90,8 @@ def bias(scheme: str) -> sp.Expr:
 def latin_visits(epochs: sp.Expr) -> sp.Expr:
     """In how many of `epochs` consecutive epochs Latin shows a clip in a given language.
 
-    Epoch e shows language k if (offset + e - k) mod K = 0, so this counts the multiples of K in a window.
+    Epoch e shows language k if (offset + e - k) mod K = 0, so this counts the multiples of K in a
+    window.
     """
     shift = start + offset - language
     return sp.floor(sp.expand((shift + epochs - 1) / K)) - sp.floor(sp.expand((shift - 1) / K))
@@ -81,7 +100,8 @@ def latin_visits(epochs: sp.Expr) -> sp.Expr:
 def latin_accumulated_error(remainder: sp.Expr = m) -> sp.Expr:
     """sum_ik |q K p - sum_e p'_e| after E = q K + remainder epochs of Latin, 0 <= remainder <= K.
 
-    K epochs visit every language once (latin_visits), so `remainder` languages have been seen q + 1 times, the rest q.
+    K epochs visit every language once (latin_visits), so `remainder` languages have been seen q + 1
+    times, the rest q.
     """
     rounds = sp.Symbol("q", integer=True, nonnegative=True)
     seen = (remainder, (rounds + 1) / N), (K - remainder, rounds / N)

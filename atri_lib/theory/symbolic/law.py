@@ -1,9 +1,19 @@
-"""The mean-square law: how large weight error is on average when the scheme's draws are unbiased, and with momentum."""
+"""The mean-square law: how large weight error is on average when the scheme's draws are unbiased,
+and with momentum.
+"""
 
 import sympy as sp
 
 from atri_lib.theory.symbolic.bound import T, closed_form, eta
-from atri_lib.theory.symbolic.distribution import IDEAL, K, N, expected_row, inclusion_probability, m, pools
+from atri_lib.theory.symbolic.distribution import (
+    IDEAL,
+    K,
+    N,
+    expected_row,
+    inclusion_probability,
+    m,
+    pools,
+)
 
 rho, sigma, h, beta, mu_1, mu_2 = sp.symbols("rho sigma h beta mu_1 mu_2", positive=True)
 draw, draws = sp.symbols("s S", integer=True, positive=True)
@@ -11,7 +21,8 @@ lag = sp.Symbol("j", integer=True, nonnegative=True)
 
 
 def square_expanded() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
-    """E (u - eta n)^2 over draws s = 1 ... S with chance pi_s and noise n_s, by powers of the noise: three terms.
+    """E (u - eta n)^2 over draws s = 1 ... S with chance pi_s and noise n_s, by powers of the
+    noise: three terms.
 
     One coordinate; squared norms add over coordinates. u is what is known before the draw.
     """
@@ -22,10 +33,11 @@ def square_expanded() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
 
 
 def sampling_variance(chosen: sp.Expr | int = m, languages: sp.Expr = K) -> sp.Expr:
-    """Mean of `chosen` of `languages` values drawn without replacement: its variance / the values' population variance.
+    """Mean of `chosen` of `languages` values drawn without replacement: its variance / the values'
+    population variance.
 
-    Var sum_k z_k x_k / m with indicators z_k and, without loss of generality, sum_k x_k = 0, so that
-    sum_{k != l} x_k x_l = -sum_k x_k^2 and the variance is (Var z - Cov z) sum_k x_k^2 / m^2.
+    Var sum_k z_k x_k / m with indicators z_k and, without loss of generality, sum_k x_k = 0, so
+    that sum_{k != l} x_k x_l = -sum_k x_k^2 and the variance is (Var z - Cov z) sum_k x_k^2 / m^2.
     """
     one = inclusion_probability(chosen, languages)
     variance = one - one**2
@@ -34,40 +46,54 @@ def sampling_variance(chosen: sp.Expr | int = m, languages: sp.Expr = K) -> sp.E
 
 
 def noise_share(scheme: str) -> sp.Expr:
-    """Variance of a scheme's gradient of one clip / population variance over the pool that it draws from."""
+    """Variance of a scheme's gradient of one clip / population variance over the pool that it draws
+    from.
+    """
     random = [pool for pool in pools(scheme) if pool.drawn not in (0, pool.size)]
-    return sp.simplify(sum((drawn * weight) ** 2 * sampling_variance(drawn, size) for size, drawn, weight in random))
+    return sp.simplify(
+        sum(
+            (drawn * weight) ** 2 * sampling_variance(drawn, size) for size, drawn, weight in random
+        )
+    )
 
 
 def english_bias(scheme: str) -> sp.Expr:
-    """B in E[grad] - grad L_p = B (g_English - mean of the other g), per clip: how far English is over-weighted.
+    """B in E[grad] - grad L_p = B (g_English - mean of the other g), per clip: how far English is
+    over-weighted.
 
     For schemes with English in a pool of its own.
     """
     (_, english), (others, other) = expected_row(scheme)
     surplus = sp.simplify(N * (english - IDEAL))
-    missing = sp.simplify(N * others * (other - IDEAL))  # the other languages lose what English gains
+    missing = sp.simplify(
+        N * others * (other - IDEAL)
+    )  # the other languages lose what English gains
     return sp.simplify((surplus - missing) / 2)
 
 
 def latin_growth(epochs: sp.Expr = m) -> sp.Expr:
-    """E ||noise summed over `epochs` <= K epochs||^2 / population variance; gradients fixed, languages in random order.
+    """E ||noise summed over `epochs` <= K epochs||^2 / population variance; gradients fixed,
+    languages in random order.
 
-    Latin shows `epochs` distinct languages: their sum is `epochs` times a mean drawn without replacement.
+    Latin shows `epochs` distinct languages: their sum is `epochs` times a mean drawn without
+    replacement.
     """
     return epochs**2 * sampling_variance(epochs, K)
 
 
 def mean_square(steps: sp.Expr = T) -> sp.Expr:
-    """E ||delta_T||^2 for constant rho != 1 and sigma from equal starts: x_T = rho^2 x_{T-1} + eta^2 sigma^2."""
+    """E ||delta_T||^2 for constant rho != 1 and sigma from equal starts: x_T = rho^2 x_{T-1} +
+    eta^2 sigma^2.
+    """
     return closed_form(rho**2, eta**2 * sigma**2, steps, start=0)
 
 
 def momentum_maps() -> tuple[sp.Matrix, sp.Matrix]:
-    """(M, b) of heavy ball's error in the joint state (delta, eta delta_v): z_t = M z_{t-1} + b xi_t.
+    """(M, b) of heavy ball's error in the joint state (delta, eta delta_v): z_t = M z_{t-1} + b
+    xi_t.
 
-    v_t = beta v_{t-1} + gradient, w_t = w_{t-1} - eta v_t; the two runs' gradients differ by h delta + xi, h the
-    curvature between them. M and b are the Jacobians of that step.
+    v_t = beta v_{t-1} + gradient, w_t = w_{t-1} - eta v_t; the two runs' gradients differ by h
+    delta + xi, h the curvature between them. M and b are the Jacobians of that step.
     """
     delta, move, noise = sp.symbols("delta u xi")
     next_move = beta * move + eta * (h * delta + noise)
@@ -76,19 +102,26 @@ def momentum_maps() -> tuple[sp.Matrix, sp.Matrix]:
 
 
 def momentum_response() -> sp.Expr:
-    """What noise of size one leaves in the weights `lag` steps later, in the eigenvalues mu_1, mu_2 of M.
+    """What noise of size one leaves in the weights `lag` steps later, in the eigenvalues mu_1, mu_2
+    of M.
 
     (M^lag b)_1, using trace and determinant: mu_1 + mu_2 = 1 + beta - eta h and mu_1 mu_2 = beta.
     """
     matrix, source = momentum_maps()
     roots = sp.Poly(sp.expand((sp.Symbol("x") - mu_1) * (sp.Symbol("x") - mu_2)), sp.Symbol("x"))
-    in_roots = sp.solve([matrix.trace() + roots.nth(1), matrix.det() - roots.nth(0)], [h, beta], dict=True)[0]
+    in_roots = sp.solve(
+        [matrix.trace() + roots.nth(1), matrix.det() - roots.nth(0)], [h, beta], dict=True
+    )[0]
     vectors, diagonal = matrix.subs(in_roots).diagonalize()
-    return sp.powsimp(sp.factor(sp.simplify((vectors * diagonal**lag * vectors.inv() * source.subs(in_roots))[0])))
+    return sp.powsimp(
+        sp.factor(sp.simplify((vectors * diagonal**lag * vectors.inv() * source.subs(in_roots))[0]))
+    )
 
 
 def momentum_stationary() -> sp.Expr:
-    """Limit of E delta_T^2 / sigma^2 for constant curvature h > 0: the fixed point of P = M P M' + b b'."""
+    """Limit of E delta_T^2 / sigma^2 for constant curvature h > 0: the fixed point of P = M P M' +
+    b b'.
+    """
     matrix, source = momentum_maps()
     entries = sp.symbols("P_11 P_12 P_22")
     state = sp.Matrix([[entries[0], entries[1]], [entries[1], entries[2]]])
@@ -97,7 +130,9 @@ def momentum_stationary() -> sp.Expr:
 
 
 def momentum_shadow() -> tuple[sp.Expr, sp.Expr]:
-    """(kappa, eta_effective): w + kappa v moves like plain SGD, w + kappa v -> w + kappa v - eta_effective gradient."""
+    """(kappa, eta_effective): w + kappa v moves like plain SGD, w + kappa v -> w + kappa v -
+    eta_effective gradient.
+    """
     kappa, buffer, gradient = sp.symbols("kappa v g")
     next_buffer = beta * buffer + gradient
     move = sp.expand(-eta * next_buffer + kappa * (next_buffer - buffer))

@@ -1,0 +1,52 @@
+"""Captions that a text encoder cannot tell apart, because its tokenizer does not know what they are
+written with.
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from atri_lib.data.dataset import Dataset
+from atri_lib.terminal import notice
+
+
+def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
+    """Captions with a piece unknown to `text_encoder.unknown_pieces`: a row per language that has
+    some.
+
+    captions: how many; share: of all in the language; examples: up to three as "caption [pieces]",
+    the shortest first.
+    """
+    rows = []
+    for code in dataset.languages:
+        sentences = dataset.sentences(code)
+        pieces = text_encoder.unknown_pieces(sentences, code)
+        shown = {
+            s: f"{s} [{' '.join(unknown)}]"
+            for s, unknown in zip(sentences, pieces, strict=True)
+            if unknown
+        }
+        if count := sum(map(bool, pieces)):
+            examples = [
+                shown[sentence] for sentence in sorted(shown, key=lambda s: (len(s), s))[:3]
+            ]
+            rows.append((code, count, count / len(sentences), examples))
+    return pd.DataFrame(rows, columns=["language", "captions", "share", "examples"])
+
+
+def report_unknown(splits: Mapping[str, Dataset], text_encoder) -> None:
+    """Say on stderr, one line per split and language, which captions hold what the encoder does not
+    know.
+
+    An encoder from outside the library need not be able to tell.
+    """
+    if not hasattr(text_encoder, "unknown_pieces"):
+        return
+    for split, dataset in splits.items():
+        for code, count, share, examples in unknown_captions(dataset, text_encoder).itertuples(
+            index=False
+        ):
+            notice(
+                f"{count} {code} captions of {split} ({share:.0%}) hold pieces that the text encoder does not "
+                f"know, and may look alike to it: {'; '.join(examples)}. Use other words, or another text encoder."
+            )

@@ -1,0 +1,3 @@
+"""The pages, their build, and what only pages need: chapter parameters, figures, the search
+page.
+"""

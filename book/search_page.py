@@ -1,0 +1,190 @@
+"""What a reader can search in the browser: every query of the test scenes, answered by several
+runs, with its sounds.
+
+From a local file a page may load scripts but not data: so the data are scripts that assign a
+global, beside MP3 files.
+"""
+
+import base64
+import io
+import json
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from atri_lib import evaluation, storage
+from atri_lib.audio import SAMPLE_RATE
+from atri_lib.data.dataset import Dataset
+from atri_lib.data.scenes import Recipe
+from atri_lib.languages import CODES, LANGUAGES
+from atri_lib.schemes import SCHEMES
+from atri_lib.training import TrainConfig, encode, load_data
+from studies.parallel_runs import train_all
+
+SHOWN = {"ml_clap": {}, "balanced": {"m": 1}, "cacl": {}, "kcl": {}}  # scheme -> its settings
+FOUND, PAGE = 5, 10  # clips kept for each query; ranks up to PAGE are on the first page of results
+BUDGET = 4_000_000  # bytes of all sounds: about four in five clips, those that are found most often
+QUIETEST = 0.95  # compression level of an MP3 file: 16 kbit/s at 16 kHz
+
+
+def only_answer(recipes: tuple[Recipe, ...]) -> np.ndarray:
+    """For each scene, bool [N]: whether no other scene holds all of its sounds."""
+    sounds = [set(recipe.sounds) for recipe in recipes]
+    return np.array([sum(mine <= other for other in sounds) == 1 for mine in sounds])
+
+
+def fair_scenes(dataset: Dataset, ranks: np.ndarray, text_encoder) -> np.ndarray:
+    """Queries, bool [M], whose wrong ranks nothing but the model explains; ranks: [M, K] (chapter
+    1).
+
+    At least one language finds the scene first, the text encoder knows every piece of the captions,
+    and where scenes are composed no other one holds all of its sounds.
+    """
+    fair = ranks.min(axis=1) == 1
+    for code in CODES:
+        fair &= [
+            not pieces for pieces in text_encoder.unknown_pieces(dataset.sentences(code), code)
+        ]
+    return (
+        fair & only_answer(dataset.recipes)[dataset.owner] if hasattr(dataset, "recipes") else fair
+    )
+
+
+def promised_query(ranks: np.ndarray, fair: np.ndarray, share: float = 0.9) -> int:
+    """The fair query (of all, if none is) whose ranks [M, K] disagree more than in `share` of them,
+    by their std.
+    """
+    candidates = np.flatnonzero(fair) if fair.any() else np.arange(len(ranks))
+    order = candidates[np.argsort(ranks.std(axis=1)[candidates], kind="stable")]
+    return int(order[int(share * (len(order) - 1))])
+
+
+def answers(audio, texts, owner) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors [N, d], [M, K, d] and each caption's clip [M] -> ranks of the right clip [M, K],
+    first clips found.
+
+    The clips, best first: [M, K, min(5, N)].
+    """
+    ranks = evaluation.rank_matrix(audio, texts, owner)
+    found = evaluation.top_k(texts.reshape(-1, texts.shape[-1]), audio, FOUND)
+    return ranks, found.reshape(*ranks.shape, -1)
+
+
+def page_shares(ranks: np.ndarray) -> list[float]:
+    """Shares of queries, ranks [M, K], whose scene is on the first page in all, in some only and in
+    no language.
+    """
+    on_page = ranks <= PAGE
+    every, some = on_page.all(axis=1).mean(), on_page.any(axis=1).mean()
+    return [float(every), float(some - every), float(1 - some)]
+
+
+def playing_order(found: np.ndarray, first: int, clips: int) -> np.ndarray:
+    """All clips [N], `first` before all others, then by how often they are found [...], equal ones
+    by number.
+    """
+    times = np.bincount(found.ravel(), minlength=clips)
+    times[first] = found.size + 1
+    return np.argsort(-times, kind="stable")
+
+
+def encode_mp3(waveform: np.ndarray) -> bytes:
+    """A 16 kHz mono waveform [samples] as MP3, which every browser plays, with 2 kB a second."""
+    import soundfile
+
+    stream = io.BytesIO()
+    options = {"compression_level": QUIETEST, "bitrate_mode": "CONSTANT"}
+    soundfile.write(stream, waveform, SAMPLE_RATE, "MPEG_LAYER_III", format="MP3", **options)
+    return stream.getvalue()
+
+
+def known_characters(text_encoder) -> np.ndarray:
+    """Bits, uint8 [8192], lowest first: for each character below U+10000 whether the encoder has a
+    piece for it.
+    """
+    characters = [c for c in map(chr, range(2**16)) if c.isprintable() and not c.isspace()]
+    known = np.zeros(2**16, bool)
+    pieces = text_encoder.unknown_pieces(characters, CODES[0])
+    known[[ord(c) for c, unknown in zip(characters, pieces, strict=True) if not unknown]] = True
+    return np.packbits(known, bitorder="little")
+
+
+def packed(values: np.ndarray) -> str:
+    """Numbers below 65,536 of any shape as base64 text of little-endian 16-bit integers."""
+    if values.size and not 0 <= values.min() <= values.max() < 2**16:
+        raise ValueError(f"values from {values.min()} to {values.max()} do not fit 16 bits")
+    return base64.b64encode(values.astype("<u2").tobytes()).decode()
+
+
+def about(answered: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict:
+    """What all pages say of schemes and languages."""
+    schemes = [
+        {"name": name, "label": SCHEMES[name].label, "colour": SCHEMES[name].colour}
+        | {"page": page_shares(ranks), "mrv": evaluation.mean_rank_variance(ranks)}
+        for name, (ranks, _) in answered.items()
+    ]
+    languages = [
+        {"code": x.code, "name": x.name, "locale": x.locale.replace("_", "-")} for x in LANGUAGES
+    ]
+    return {"schemes": schemes, "languages": languages, "firstPage": PAGE}
+
+
+def write(
+    folder: str | os.PathLike,
+    dataset: Dataset,
+    answered: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    text_encoder,
+) -> int:
+    """Write summary.js (the front page), scenes.js (the page to search) and sounds/N.mp3; how many
+    clips can be played.
+
+    answered: scheme -> `answers` of its run; the first scheme chooses the promised query.
+    """
+    ranks, found = (
+        np.stack(parts) for parts in zip(*answered.values(), strict=True)
+    )  # [S, M, K], [S, M, K, 5]
+    promised = promised_query(ranks[0], fair_scenes(dataset, ranks[0], text_encoder))
+    captions, clip = [dataset.sentences(code) for code in CODES], int(dataset.owner[promised])
+    shared = about(answered) | {"clips": len(dataset), "promised": promised}
+    with storage.atomic_path(folder, folder=True, replace=True) as partial:
+        (partial / "sounds").mkdir()
+        order, left = playing_order(found, clip, len(dataset)).tolist(), BUDGET
+        while order and len(sound := encode_mp3(dataset.waveform(order[0]))) <= left:
+            (partial / "sounds" / f"{order.pop(0)}.mp3").write_bytes(sound)
+            left -= len(sound)
+        known = base64.b64encode(known_characters(text_encoder)).decode()
+        numbers = {"ranks": ranks, "found": found, "owner": dataset.owner}
+        scenes = {"captions": captions, "known": known} | {
+            name: packed(values) for name, values in numbers.items()
+        }
+        names = {
+            int(one): captions[0][int(np.argmax(dataset.owner == one))]
+            for one in found[:, promised].flat
+        }
+        summary = {"captions": [row[promised] for row in captions], "clip": clip, "names": names}
+        summary |= {"ranks": ranks[:, promised].tolist(), "found": found[:, promised].tolist()}
+        for name, values in (("scenes", scenes), ("summary", summary)):
+            text = json.dumps(
+                shared | {"silent": order} | values, ensure_ascii=False, separators=(",", ":")
+            )
+            (partial / f"{name}.js").write_text(
+                f"window.ATRI_{name.upper()} = {text};\n", encoding="utf-8"
+            )
+    return len(dataset) - len(order)
+
+
+def build(folder: str | os.PathLike, profile: str = "book") -> None:
+    """Write the folder from the runs with seed 0 of a profile; those that the cache does not hold
+    are trained.
+    """
+    base = TrainConfig.for_profile(profile)
+    data = load_data(base)
+    runs = train_all(
+        [base.replace(scheme=name, **settings) for name, settings in SHOWN.items()], data
+    )
+    test = data.splits["test"]
+    answered = {
+        run.config.scheme: answers(*encode(run.model(data), test), test.owner.cpu()) for run in runs
+    }
+    write(folder, test.dataset, answered, data.text_encoder)

@@ -1,0 +1,3 @@
+"""The research behind the chapters: lists of runs, their stored rows, and what only one chapter
+needs.
+"""

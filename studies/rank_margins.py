@@ -1,0 +1,83 @@
+"""From scores to ranks: how far a rank can move when scores do, and how far it is expected to.
+
+Everything is said in *margins*: the positive's score minus a competitor's. A rank is 1 plus the
+number of competitors whose margin is not positive, so it changes only where a margin changes sign.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr
+
+from atri_lib.evaluation.input_checks import embeddings, indices
+
+
+def margins(audio: ArrayLike, texts: ArrayLike, owner: ArrayLike) -> np.ndarray:
+    """Score of each caption's own clip minus that of every clip, float32 [M, K, N]; +inf for the
+    own clip itself.
+
+    audio: [N, d]; texts: [M, K, d]; owner: [M], the clip of each caption. Raises ValueError as
+    `rank_matrix` does.
+    """
+    audio, texts = embeddings(audio, "audio", "N d"), embeddings(texts, "texts", "M K d")
+    owner = indices(owner, "owner", len(audio), (len(texts),))
+    scores = (texts.astype(np.float64) @ audio.T.astype(np.float64)).astype(np.float32)
+    result = np.take_along_axis(scores, owner[:, None, None], axis=2) - scores
+    np.put_along_axis(result, owner[:, None, None], np.inf, axis=2)
+    return result
+
+
+def ranks_of(margins: ArrayLike) -> np.ndarray:
+    """1 + the number of competitors that score at least as high, int64 [...]. margins: [..., N]."""
+    return 1 + (np.asarray(margins) <= 0).sum(axis=-1)
+
+
+def rank_shift_bound(
+    margins: ArrayLike, change: float | ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """By how much a rank can get worse, and better, if no score moves by more than `change`: int64
+    [...], [...].
+
+    margins: [..., N]; change: at least 0, broadcast to [...]. Worse: competitors with 0 < margin <=
+    2 change; better: those with -2 change < margin <= 0. Both are attained; their sum is the number
+    of competitors within 2 change. Source: theorem "A rank moves by its near competitors" of the
+    chapter on size and direction.
+    """
+    margins, reach = np.asarray(margins), 2 * np.asarray(change, dtype=np.float64)[..., None]
+    if (reach < 0).any():
+        raise ValueError("a change of scores is a length: give change >= 0")
+    worse = ((margins > 0) & (margins <= reach)).sum(axis=-1)
+    better = ((margins > -reach) & (margins <= 0)).sum(axis=-1)
+    return worse, better
+
+
+def expected_ranks(margins: ArrayLike, variance: ArrayLike) -> np.ndarray:
+    """Expected rank if every margin is Gaussian: 1 + sum_j Phi(-d_j / sqrt(v_j)), float64 [...].
+
+    margins: means [..., N]; variance: of each margin over draws, broadcast to [..., N]; 0 keeps a
+    margin where it is.
+    """
+    margins = np.asarray(margins, dtype=np.float64)
+    spread = np.sqrt(np.broadcast_to(variance, margins.shape))
+    still = (margins <= 0).astype(np.float64)
+    flipped = ndtr(-np.divide(margins, spread, out=np.zeros_like(margins), where=spread > 0))
+    return 1 + np.where(spread > 0, flipped, still).sum(axis=-1)
+
+
+def gaussian_ranks(draws: ArrayLike, samples: int, seed: int) -> np.ndarray:
+    """Ranks of margins drawn from the Gaussian law that a few draws span, int64 [samples, ...].
+
+    draws: margins [S, ..., N], S >= 2. A sample is mean + sum_s z_s (draw_s - mean) / sqrt(S - 1)
+    with independent normal z: it has the draws' mean and their sample covariance, jointly over
+    competitors, languages and queries.
+    """
+    draws = np.asarray(draws, dtype=np.float32)
+    if len(draws) < 2:
+        raise ValueError(f"a variance needs at least 2 draws, got {len(draws)}")
+    own = np.isinf(draws[0])
+    finite = np.where(own, np.float32(0), draws)
+    mean = finite.mean(axis=0)
+    ways = (finite - mean) / np.sqrt(np.float32(len(draws) - 1))
+    normal = np.random.default_rng(seed).normal(size=(samples, len(draws))).astype(np.float32)
+    return np.stack(
+        [ranks_of(np.where(own, np.inf, mean + np.tensordot(z, ways, axes=1))) for z in normal]
+    )

@@ -1,0 +1,35 @@
+"""Figures and players: sounds within their size, embedded only where the book is built, text safe
+in HTML.
+"""
+
+import numpy as np
+import pytest
+
+from book import viz
+
+TONE = 0.3 * np.sin(np.arange(80_000) / 10).astype(np.float32)
+
+
+def test_five_seconds_of_noise_fit_thirty_kilobytes():
+    noise = np.random.default_rng(0).normal(size=80_000).astype(np.float32) * 0.2
+    data = viz.encode_ogg(noise)
+    assert data[:4] == b"OggS" and len(data) <= 30_000
+
+
+def test_sound_is_embedded_only_where_the_book_is_built(monkeypatch):
+    monkeypatch.delenv("ATRI_PLAYERS", raising=False)
+    assert "base64" not in viz.player(TONE, "a tone")._repr_html_()
+    monkeypatch.setenv("ATRI_PLAYERS", "1")
+    assert "data:audio/ogg;base64" in viz.player(TONE, "a tone")._repr_html_()
+
+
+def test_labels_are_escaped():
+    page = viz.players([("<script>", TONE)])._repr_html_()
+    assert "&lt;script&gt;" in page and "<script>" not in page
+
+
+def test_what_cannot_be_played_is_refused():
+    with pytest.raises(ValueError, match="empty"):
+        viz.encode_ogg(np.zeros(0, np.float32))
+    with pytest.raises(ValueError, match="play a shorter clip"):
+        viz.encode_ogg(np.random.default_rng(0).normal(size=16_000 * 120).astype(np.float32))

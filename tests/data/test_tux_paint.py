@@ -1,0 +1,221 @@
+"""The stamps' folder: fetched once, bounded, without a trace of what failed; stand-ins for Debian's
+tools.
+"""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+
+import pytest
+
+from atri_lib.data import tux_paint
+from atri_lib.data.sounds import SoundsUnavailable
+from atri_lib.data.tux_paint import fetch_stamps, find_stamps, unpack
+
+STAMPS = "./usr/share/tuxpaint/stamps/"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tux_paint, "INSTALLED", tmp_path / "not installed")
+
+
+@pytest.fixture
+def stamps(tmp_path):
+    """A folder that looks like the installed package's."""
+    folder = tmp_path / "stamps"
+    (folder / "animals").mkdir(parents=True)
+    for name in ("frog.ogg", "frog.txt", "frog_desc.ogg"):
+        (folder / "animals" / name).write_bytes(b"x")
+    return folder
+
+
+# Fetching, with stand-ins for apt-get (copies a prepared archive) and dpkg-deb (prints it).
+
+
+def archive_of(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+GOOD = {
+    STAMPS + "animals/frog.ogg": b"ogg",
+    STAMPS + "animals/frog.txt": b"A frog.",
+    STAMPS + "animals/frog.png": b"picture",
+    STAMPS + "animals/frog_desc_fr.ogg": b"speech",
+    STAMPS + "animals/newt.txt": b"without a sound",
+    STAMPS + "animals/README": b"no sound",
+    "./usr/share/doc/tuxpaint-stamps-default/copyright": b"GPL-2",
+    "./etc/other.ogg": b"elsewhere",
+}
+TAKEN = ["animals/frog.ogg", "animals/frog.txt", "copyright"]
+
+
+def files_in(folder) -> list[str]:
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """A folder on PATH with the stand-ins; package.tar in it is what the archive server has."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    download = f'case "$*" in *" download "*) {{before}} cp {folder}/package.tar tuxpaint-stamps_1_all.deb;; esac'
+    fast, slow = (download.format(before=before) for before in ("", "sleep 30;"))
+    scripts = {"apt-get": fast, "slow": slow, "dpkg-deb": 'cat "$2"'}
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    (folder / "package.tar").write_bytes(archive_of(GOOD))
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def test_fetching_takes_only_effects_their_captions_and_the_copyright_and_leaves_no_package(
+    tools, tmp_path, capsys
+):
+    assert files_in(find_stamps()) == TAKEN
+    assert sorted(os.listdir(tmp_path / "cache/tuxpaint")) == [".stamps.atri-lock", "stamps"]
+    assert "161 MB" in capsys.readouterr().err
+    (tools / "apt-get").unlink()
+    assert files_in(find_stamps()) == TAKEN  # from the cache, without tools
+
+
+def test_an_installed_package_is_used_before_the_cache(stamps, monkeypatch):
+    monkeypatch.setattr(tux_paint, "INSTALLED", stamps)
+    assert find_stamps() == stamps
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.ogg", "/etc/outside.ogg", STAMPS + "../../../../outside.ogg"]
+)
+def test_an_archive_that_leaves_its_folder_is_refused(tmp_path, name):
+    archive = tarfile.open(fileobj=io.BytesIO(archive_of({name: b"x", **GOOD})))
+    (tmp_path / "a/b").mkdir(parents=True)
+    with pytest.raises(SoundsUnavailable, match="unsafe path"):
+        unpack(archive, tmp_path / "a/b")
+    assert files_in(tmp_path) == []
+
+
+def test_links_in_the_archive_are_not_followed(tmp_path):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        link = tarfile.TarInfo(STAMPS + "animals/frog.ogg")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    buffer.seek(0)
+    unpack(tarfile.open(fileobj=buffer), tmp_path)
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "script", "message"),
+    [
+        ("apt-get", "echo E: Unable to locate package; exit 100", "Unable to locate package"),
+        ("apt-get", "exit 0", "could not fetch"),
+        ("dpkg-deb", "echo not an archive", "damaged"),
+        ("dpkg-deb", 'cat "$2"; exit 2', "damaged"),
+        ("dpkg-deb", 'head -c 1300 "$2"; exit 1', "damaged"),
+        ("dpkg-deb", 'head -c 514 "$2"', "damaged"),
+    ],
+)
+def test_a_failed_fetch_says_what_to_do_and_leaves_nothing(tools, tmp_path, tool, script, message):
+    (tools / tool).write_text(f"#!/bin/sh\n{script}\n")
+    with pytest.raises(SoundsUnavailable, match=f"(?s){message}.*sudo apt-get install"):
+        find_stamps()
+    assert os.listdir(tmp_path / "cache/tuxpaint") == [".stamps.atri-lock"]
+
+
+def test_without_debian_tools_the_message_names_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        SoundsUnavailable, match="no apt-get or dpkg-deb.*copy Tux Paint's stamps to"
+    ):
+        find_stamps()
+
+
+FETCH = "from atri_lib.data.tux_paint import find_stamps; print(find_stamps())"
+
+
+def test_a_killed_fetch_is_ignored_and_cleaned_up_by_the_next(tools, tmp_path):
+    fast = (tools / "apt-get").read_text()
+    (tools / "apt-get").write_text((tools / "slow").read_text())
+    process = subprocess.Popen(
+        [sys.executable, "-c", FETCH], start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    cache = tmp_path / "cache/tuxpaint"
+    deadline = time.monotonic() + 30
+    while not list(cache.glob(".stamps.*/stamps/download/log.txt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list(cache.glob(".stamps.*")) and not (cache / "stamps").exists()
+    (tools / "apt-get").write_text(fast)
+    assert files_in(find_stamps()) == TAKEN
+    assert sorted(os.listdir(cache)) == [".stamps.atri-lock", "stamps"]
+
+
+def test_what_a_killed_fetch_left_goes_also_when_the_recordings_came_otherwise(
+    stamps, tmp_path, monkeypatch
+):
+    left = tmp_path / "cache/tuxpaint/.stamps.abcd1234.atri-partial"
+    for installed in (stamps, tmp_path / "not installed"):
+        (left / "stamps/download").mkdir(parents=True)
+        (left / "atri.lock").touch()
+        monkeypatch.setattr(tux_paint, "INSTALLED", installed)
+        if installed != stamps:
+            stamps.rename(left.with_name("stamps"))  # copied there by hand
+        find_stamps()
+        assert not left.exists()
+
+
+def running(pid: int) -> bool:
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(")")[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_killed_fetch_leaves_no_child(tools, tmp_path):
+    say = f"echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/child"
+    (tools / "apt-get").write_text(f"#!/bin/sh\n{say}\nexec sleep 60\n")
+    process = subprocess.Popen([sys.executable, "-c", FETCH], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "child").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = int((tmp_path / "child").read_text())
+    assert running(child)
+    process.kill()  # nothing of ours can run after this
+    process.wait()
+    time.sleep(0.2)
+    assert not running(child)
+
+
+def test_two_processes_at_once_fetch_one_copy(tools, tmp_path):
+    (tools / "apt-get").write_text(
+        (tools / "slow").read_text().replace("sleep 30", "echo x >> $0.calls; sleep 1")
+    )
+    pair = [
+        subprocess.Popen([sys.executable, "-c", FETCH], stderr=subprocess.DEVNULL) for _ in range(2)
+    ]
+    assert [process.wait(60) for process in pair] == [0, 0]
+    assert files_in(tmp_path / "cache/tuxpaint/stamps") == TAKEN
+    assert (tools / "apt-get.calls").read_text() == "x\n"
+
+
+def test_a_fetch_keeps_what_another_process_has_put_in_place(tools, stamps):
+    before = files_in(stamps)
+    fetch_stamps(stamps)
+    assert files_in(stamps) == before

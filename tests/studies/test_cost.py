@@ -1,0 +1,129 @@
+"""What a step costs: memory that is counted exactly, and that does not grow with K unless asked to;
+stored seconds.
+"""
+
+import json
+import types
+from dataclasses import asdict
+
+import pandas as pd
+import pytest
+
+from atri_lib.training import TrainConfig
+from studies import benchmark_seconds
+from studies.cost import Setting, measure
+
+SMALL = {"batch": 8, "length": 8, "layers": 1, "width": 64, "repeats": 1}
+
+
+@pytest.fixture(scope="module")
+def peaks():
+    settings = [Setting("kcl", k, chunk, **SMALL) for k in (2, 6, 10) for chunk in (0, 8, 4)]
+    settings += [Setting("m_of_k", 10, m=1, **SMALL)] + [Setting("ml_clap", 10, **SMALL)] * 2
+    table = measure(settings)
+    assert (table[["seconds", "tensors", "resident"]] > 0).all(axis=None)
+    return table.tensors.tolist()
+
+
+def test_plain_kcl_grows_linearly_and_chunks_stay_flat(peaks):
+    plain, by_language, cached = peaks[0:9:3], peaks[1:9:3], peaks[2:9:3]
+    assert (
+        plain[2] - plain[1] == pytest.approx(plain[1] - plain[0], rel=0.05)
+        and plain[2] > 2 * plain[0]
+    )
+    assert by_language[2] <= 1.05 * by_language[0] <= 1.3 * peaks[-1]
+    assert cached[2] <= 1.05 * cached[0] and cached[0] < by_language[0]
+
+
+def test_bytes_of_tensors_are_the_same_every_time(peaks):
+    assert peaks[-1] == pytest.approx(peaks[-2], rel=1e-3)
+    assert peaks[-1] == pytest.approx(peaks[-3], rel=1e-3)  # one of K is what ML-CLAP takes
+
+
+def test_chunks_bound_the_memory_of_cacl_and_nothing_is_said(capfd):
+    """A notebook shows what a process writes to its error stream; the profiler in the children
+    warns there.
+    """
+    settings = [Setting("cacl", 4, chunk, layers=1, repeats=1) for chunk in (0, 12)]
+    whole, cached = measure(settings).tensors
+    assert cached < 0.7 * whole
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_cannot_be_measured_says_why():
+    with pytest.raises(RuntimeError, match="at least 2 clips"):
+        measure([Setting("cacl", 2, batch=1)])
+
+
+KCL = TrainConfig(scheme="kcl")
+STEP = Setting("kcl", 8, text_chunk=24)
+
+
+@pytest.fixture
+def figures(tmp_path):
+    """A file as the benchmark writes it."""
+    found = {"machine": "2 cores of X", "date": "2026-01-02", "busy": False, "scene": 0.01}
+    found["training"] = [{"config": benchmark_seconds.cost_of(KCL), "epoch": 0.5}]
+    found["steps"] = [asdict(STEP) | {"seconds": 0.7}]
+    path = tmp_path / "seconds.json"
+    path.write_text(json.dumps(found))
+    return path
+
+
+def test_stored_seconds_are_those_of_the_settings_whatever_the_seed_and_the_epochs(figures):
+    found = benchmark_seconds.of_configs(
+        [KCL, KCL.replace(seed=3, epochs=60, learning_rate=0.1)], figures
+    )
+    assert found == ([15.0, 30.0], "seconds: measured 2026-01-02 on 2 cores of X, otherwise idle")
+    assert benchmark_seconds.of_scene(figures).values == [0.01]
+    table = pd.DataFrame([asdict(STEP) | {"way": "x", "seconds": 9.0, "tensors": 1.0}])
+    assert benchmark_seconds.of_steps(table, figures).values == [0.7]
+
+
+@pytest.mark.parametrize(
+    "other", [{"scheme": "cacl"}, {"batch_size": 50}, {"languages": ("eng", "fra")}]
+)
+def test_runs_that_the_benchmark_does_not_have_keep_their_own_seconds(figures, other):
+    runs = [
+        types.SimpleNamespace(config=config, seconds=7.0) for config in (KCL, KCL.replace(**other))
+    ]
+    assert benchmark_seconds.of_runs(runs[:1], figures).values == [15.0]
+    assert benchmark_seconds.of_runs(runs, figures) == ([7.0, 7.0], benchmark_seconds.HERE)
+    with pytest.raises(ValueError, match="no run like .*make benchmark"):
+        benchmark_seconds.of_configs([run.config for run in runs], figures)
+    table = pd.DataFrame([asdict(STEP), asdict(STEP) | {"batch": 8}]).assign(seconds=9.0)
+    assert benchmark_seconds.of_steps(table, figures) == ([9.0, 9.0], benchmark_seconds.HERE)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "not readable"),
+        ("{", "not readable"),
+        ("{}", "no machine, date"),
+        ("[1]", "no machine, date"),
+    ],
+)
+def test_a_file_that_is_no_benchmark_names_the_command(tmp_path, text, said):
+    path = tmp_path / "seconds.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ValueError, match=f"seconds.json: {said}.*make benchmark"):
+        benchmark_seconds.stored(path)
+
+
+def test_provisional_figures_are_called_so(figures):
+    figures.write_text(figures.read_text().replace('"busy": false', '"busy": true'))
+    assert benchmark_seconds.of_scene(figures).source.endswith(
+        "beside other programs (provisional)"
+    )
+
+
+def test_the_committed_figures_have_what_chapters_ask_for():
+    schemes = [KCL.replace(scheme=name) for name in ("ml_clap", "cacl", "kcl")]
+    clap, cacl, kcl = benchmark_seconds.of_configs(schemes).values
+    assert 0 < clap < kcl and 0 < cacl < kcl
+    table = pd.DataFrame(
+        [asdict(Setting("kcl", k, chunk)) for k in (1, 2, 4, 8, 16) for chunk in (0, 24, 12)]
+    )
+    assert benchmark_seconds.of_steps(table.assign(seconds=9.0)).source != benchmark_seconds.HERE

@@ -1,0 +1,283 @@
+"""Results that last: written and read back, compared, refused when damaged; and those that are
+stored still hold.
+"""
+
+import base64
+import dataclasses
+import json
+import zlib
+
+import numpy as np
+import pytest
+
+from atri_lib import storage
+from atri_lib.data.banks import BOOK, default_bank
+from atri_lib.evaluation import paired_bootstrap
+from atri_lib.training import TrainConfig
+from studies import computing, registry, results
+from studies.results import LOWER_IS_BETTER, MEASURES, Result, ResultsError
+
+STORED = sorted(path.stem for path in results.FOLDER.glob("*.jsonl"))
+
+
+def made(label, seed, ranks, **settings):
+    config = TrainConfig(scheme="ml_clap", seed=seed, **settings)
+    made_with = {"commit": "", "torch": "2", "python": "3"}
+    about = (label, config, None, "data", f"key-{label}-{seed}", made_with)
+    return Result(*about, 1.5, [2.0, 1.0], {"mrv": 3.0}, np.asarray(ranks))
+
+
+def shifted(label, seed, spread):
+    """Ranks of 40 captions in 8 languages; the larger the spread, the more they disagree."""
+    generator = np.random.default_rng(seed)
+    return made(label, seed, 1 + generator.integers(0, 1 + spread, size=(40, 8)))
+
+
+def test_what_is_written_is_read_back_in_the_order_of_labels_and_seeds(tmp_path):
+    ranks = np.random.default_rng(0).integers(1, 500, size=(50, 8))
+    start = TrainConfig(scheme="ml_clap", epochs=3)
+    one = dataclasses.replace(made("b", 1, ranks, epochs=4), first=start)
+    results.write("study", [one, made("b", 0, ranks + 1), made("a", 2, ranks)], tmp_path)
+    found = results.read("study", tmp_path)
+    assert [(result.label, result.config.seed) for result in found] == [
+        ("a", 2),
+        ("b", 0),
+        ("b", 1),
+    ]
+    for name in ("label", "config", "first", "data", "key", "made", "seconds", "loss", "test"):
+        assert getattr(found[2], name) == getattr(one, name)
+    assert np.array_equal(found[2].ranks, ranks) and results.ranks_of(found, "b").shape == (
+        2,
+        50,
+        8,
+    )
+    assert list(results.table(found).columns) == ["label", "seed", "epochs", "seconds", "mrv"]
+
+
+def summed(line, **changes):
+    """A line changed by somebody who gives it the checksum that belongs to it."""
+    values = json.loads(line) | changes
+    values.pop("checksum")
+    return json.dumps(values | {"checksum": storage.checksum(values)})
+
+
+def packed_zeros(size):
+    return base64.b64encode(zlib.compress(bytes(size))).decode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "{}",
+        '{"predictions": 3}',
+        '{"predictions": [3]}',
+        '{"predictions": [{"measure": "mrv", "better": "a", "worse": "b"}]}',
+        '{"predictions": [{"study": "study", "measure": "speed", "better": "a", "worse": "b"}]}',
+        '{"predictions": [{"study": "study", "measure": "mrv", "better": "a"}]}',
+    ],
+)
+def test_damaged_predictions_are_named(tmp_path, content):
+    results.write("study", [shifted("a", 0, 1)], tmp_path)
+    (tmp_path / "predictions.json").write_text(content)
+    with pytest.raises(ResultsError, match=r"predictions\.json: damaged .*; restore the file"):
+        results.verdicts("study", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda line: line[: len(line) // 2],
+        lambda line: line.replace('"mrv": 3.0', '"mrv": 2.0'),
+        lambda line: line.replace('"shape": [40, 8]', '"shape": [41, 8]'),
+        lambda line: json.dumps(json.loads(line) | {"ranks": "!"}),
+        lambda line: json.dumps(json.loads(line) | {"config": {"speed": 1}}),
+        lambda line: json.dumps(
+            {name: value for name, value in json.loads(line).items() if name != "checksum"}
+        ),
+        lambda line: "[]",
+        lambda line: "null",
+        lambda line: line.replace('"seconds": 1.5', '"seconds": 1.6'),
+        lambda line: summed(line, test=None),
+        lambda line: summed(line, test=[1.0]),
+        lambda line: summed(line, test={}),
+        lambda line: summed(line, test={"mrv": "3"}),
+        lambda line: summed(line, test={"mrv": None}),
+        lambda line: summed(line, shape=[0, 8], ranks=""),
+        lambda line: summed(line, shape=[10**9, 8]),
+        lambda line: summed(line, shape=[]),
+        lambda line: summed(line, ranks=packed_zeros(2**26)),
+        lambda line: summed(line, ranks=packed_zeros(2 * 40 * 8)),
+        lambda line: summed(line, loss=[None]),
+        lambda line: line.replace('"seconds": 1.5', '"seconds": NaN'),
+        lambda line: '{"a":' * 10**5,
+        lambda line: line.replace('"label"', '"\x85label"'),
+    ],
+)
+def test_a_damaged_line_is_named(tmp_path, spoil):
+    results.write("study", [shifted("a", 0, 1), shifted("a", 1, 1)], tmp_path)
+    first, second = (tmp_path / "study.jsonl").read_text().splitlines()
+    (tmp_path / "study.jsonl").write_text(f"{first}\n{spoil(second)}\n")
+    with pytest.raises(
+        ResultsError, match=r"study\.jsonl:2: damaged .* delete the line, run `make experiments`"
+    ):
+        results.read("study", tmp_path)
+
+
+def test_a_file_or_label_that_is_not_there_says_what_to_do(tmp_path):
+    with pytest.raises(ResultsError, match="not there .* run `make experiments`"):
+        results.read("nothing", tmp_path)
+    with pytest.raises(ResultsError, match="no run is labelled 'c': use one of a, b"):
+        results.ranks_of([shifted("a", 0, 1), shifted("b", 0, 1)], "c")
+
+
+def test_the_key_follows_settings_start_data_and_nothing_else():
+    config, other = TrainConfig(scheme="ml_clap"), TrainConfig(scheme="ml_clap", epochs=7)
+    keys = [results.key_of(config, None, "x"), results.key_of(other, None, "x"), results.key_of(config, other, "x"),
+            results.key_of(config, None, "y")]  # fmt: skip
+    assert (
+        len(set(keys)) == 4
+        and results.key_of(config.replace(data="elsewhere"), None, "x") == keys[0]
+    )
+
+
+def test_measures_are_those_of_the_evaluation():
+    from atri_lib import evaluation
+
+    ranks = np.random.default_rng(1).integers(1, 9, size=(3, 60, 8))
+    for name, expected in (
+        ("mrv", evaluation.mean_rank_variance),
+        ("rank_std", evaluation.mean_rank_std),
+    ):
+        assert MEASURES[name](ranks).mean() == pytest.approx(
+            np.mean([expected(one) for one in ranks])
+        )
+    assert MEASURES["T2A R@1"](ranks).mean() == pytest.approx(100 * (ranks == 1).mean())
+
+
+def test_the_relative_variance_does_not_see_ranks_that_are_worse_in_all_languages_alike():
+    ranks = np.random.default_rng(2).integers(1, 50, size=(30, 8))
+    runs = [made("a", 0, ranks), made("b", 0, 3 * ranks), made("c", 0, np.tile(ranks[:, :1], 8))]
+    one, same, agreeing = (results.relative_variance(runs, label) for label in "abc")
+    assert one == pytest.approx(same) and one > 0.1 and agreeing == 0
+
+
+def test_a_contrast_is_the_paired_bootstrap_of_the_evaluation():
+    runs = [shifted("a", seed, 4) for seed in range(5)] + [
+        shifted("b", seed, 5) for seed in range(5)
+    ]
+    ours = results.contrast(runs, "a", "b", "mrv", repeats=20_000)
+    theirs = paired_bootstrap(
+        *(MEASURES["mrv"](results.ranks_of(runs, label)) for label in "ab"), repeats=20_000
+    )
+    assert ours.difference == pytest.approx(theirs.difference)
+    assert (ours.low, ours.high) == pytest.approx(
+        (theirs.low, theirs.high), abs=0.02 * (theirs.high - theirs.low)
+    )
+    with pytest.raises(ResultsError, match="not the same seeds and captions"):
+        results.contrast(runs[:-1], "a", "b", "mrv")
+
+
+def test_verdicts_hold_are_refuted_or_stay_open(tmp_path):
+    runs = [
+        shifted(label, seed, spread)
+        for label, spread in (("calm", 1), ("wild", 9))
+        for seed in range(4)
+    ]
+    runs += [dataclasses.replace(run, label="calm too") for run in runs[:4]]
+    results.write("study", runs, tmp_path)
+    pairs = (("calm", "wild"), ("wild", "calm"), ("calm", "calm too"))
+    told = [
+        {"better": a, "worse": b, "measure": measure}
+        for a, b in pairs
+        for measure in LOWER_IS_BETTER
+    ]
+    said = [{"study": "study"} | one for one in told]
+    (tmp_path / "predictions.json").write_text(json.dumps({"predictions": said}))
+    table = results.verdicts("study", tmp_path).set_index(["better", "worse"])
+    for pair, verdict in zip(pairs, ("held", "refuted", "open"), strict=True):
+        assert set(table.loc[pair, "verdict"]) == {verdict}
+    mrv = table[table.measure == "mrv"].loc[[("calm", "wild")]].iloc[0]
+    assert mrv.difference < 0 and mrv.low < mrv.difference < mrv.high and mrv.effect < -2
+
+
+def test_every_study_names_its_runs_once_and_every_prediction_has_them():
+    predicted = json.loads((results.FOLDER / "predictions.json").read_text())["predictions"]
+    labels = {}
+    for name, study in registry.STUDIES.items():
+        names = [(item.label, item.config.seed) for item in study()]
+        assert len(set(names)) == len(names), name
+        labels[name] = {label for label, _ in names}
+    for said in predicted:
+        assert {said["better"], said["worse"]} <= labels[said["study"]], said
+
+
+def test_a_study_is_computed_resumed_and_recomputed_when_its_runs_change(
+    tmp_path, monkeypatch, toy
+):
+    monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
+    settings = {"epochs": 1, "batch_size": 20, "width": 8, "hidden": 16}
+    first = TrainConfig(scheme="ml_clap", seed=3, **settings)
+    items = [registry.Item("plain", first), registry.Item("after", first.replace(epochs=2), first)]
+    monkeypatch.setitem(registry.STUDIES, "toy", lambda: items)
+    monkeypatch.setattr(computing, "load_data", lambda config: toy())
+    monkeypatch.setattr(computing, "data_checksum", lambda config: toy().checksum)
+    trained = []
+
+    def train_all(configs, data):
+        from atri_lib.training import load_or_train
+
+        trained.extend(configs)
+        return [load_or_train(config, data) for config in configs]
+
+    monkeypatch.setattr(computing, "train_all", train_all)
+    computing.compute("toy", tmp_path)
+    kept = results.read("toy", tmp_path)
+    assert [result.label for result in kept] == ["after", "plain"] and len(trained) == 3
+    assert (
+        kept[0].config.init is None
+        and kept[0].first == first
+        and not np.array_equal(kept[0].ranks, kept[1].ranks)
+    )
+    assert not list(
+        (tmp_path / "cache" / "runs").glob("*/weights.safetensors")
+    )  # nothing reads them again
+    computing.compute("toy", tmp_path)
+    assert len(trained) == 3  # nothing left to do
+    items[0] = registry.Item("plain", first.replace(learning_rate=0.5))
+    assert [item.label for item in computing.status("toy", tmp_path)[1]] == ["plain"]
+    computing.compute("toy", tmp_path)
+    assert len(trained) == 4 and results.read("toy", tmp_path)[0].key == kept[0].key
+
+
+@pytest.mark.parametrize("study", STORED)
+def test_stored_results_fit_recipe_settings_and_the_data_that_they_name(study):
+    """Without looking at the data: the next test does, where the commands fetch them."""
+    checksums = {(r.label, r.config.seed): r.data for r in results.read(study)}
+    _, missing = computing.fitting(
+        study, lambda item: checksums.get((item.label, item.config.seed), "")
+    )
+    stale = sorted({item.label for item in missing})
+    assert not stale, (
+        f"studies/rows/{study}.jsonl does not fit today's settings: make experiments ({', '.join(stale)})"
+    )
+    assert len(set(checksums.values())) == 1
+
+
+def test_stored_results_are_of_the_data_that_the_commands_fetch():
+    if default_bank().name != BOOK:
+        pytest.skip("the book's recordings cannot be had on this machine")
+    known: dict[str, str] = {}
+    for study in STORED:
+        items = registry.STUDIES[study]()
+        if any(item.scratch for item in items):
+            # other recordings, which no command fetches before they are needed: `make verify`
+            continue
+        _, missing = computing.status(study, checksums=known)
+        assert not missing, (
+            f"studies/rows/{study}.jsonl does not fit today's data: make experiments"
+        )
+
+
+def test_stored_results_are_small():
+    assert sum(path.stat().st_size for path in results.FOLDER.rglob("*.json*")) < 5_000_000
