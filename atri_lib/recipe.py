@@ -19,6 +19,7 @@ CHANGES = {
 # result stale. Never change a value.
 NEUTRAL = {
     "scheme": "kcl",
+    "scheme_settings": {},
     "m": None,
     "hold": None,
     "block": None,

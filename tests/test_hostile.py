@@ -357,7 +357,7 @@ SOUND = "search --run run --audio sounds/a.wav"
 OWN = "train --data scenes --text-encoder toy --audio-encoder "
 CASES = [
     # settings
-    Case("an unknown scheme", f"{TRAIN} --scheme magic", "scheme='magic': it should be 'ml_clap', .*'kcl'"),
+    Case("an unknown scheme", f"{TRAIN} --scheme magic", "scheme='magic': unknown scheme 'magic': use one of ml_clap, .*or your own as module:Class"),
     Case("a batch of one", f"{TRAIN} --batch-size 1", "batch_size=1: it should be greater than or equal to 2"),
     Case("epochs in words", f"{TRAIN} --epochs many", "argument --epochs: invalid int value: 'many'", 2),
     Case("no epochs", f"{TRAIN} --epochs 0", "epochs=0: it should be greater"),
@@ -377,7 +377,7 @@ CASES = [
     Case("a home that is none", "train --folder ~nobody-here/x", "'~nobody-here/x': there is no such home folder", 2),
     Case("no such module", f"{OWN}nowhere:Ear", "'nowhere:Ear': no module 'nowhere'; type the command in its folder"),
     Case("a module of nothing", f"{OWN}:Ear", "':Ear': write module:Class"),
-    Case("a path as module", f"{OWN}a/b.py:Ear", "write module:Class, as in my_encoders:Ear"),
+    Case("a path as module", f"{OWN}a/b.py:Ear", "write module:Class, as in my_module:MyClass"),
     Case("a function as encoder", f"{OWN}os:system=true", "system of os is no subclass of torch.nn.Module"),
     Case("no such class", f"{OWN}os:Ear", "Ear of os is no subclass"),
     Case("a module that fails", f"{OWN}mine:Ear", "'mine:Ear': its module fails when imported .ZeroDivisionError",

@@ -22,6 +22,7 @@ KINDS = {
     "scenes": {"nargs": 3, "metavar": ("TRAIN", "VAL", "TEST")},
     "languages": {"nargs": "+", "metavar": "CODE"},
     "unfreeze": {"nargs": "+", "metavar": "SIDE=BLOCKS"},
+    "scheme_settings": {"nargs": "+", "metavar": "NAME=NUMBER"},
 }
 
 
@@ -77,8 +78,9 @@ def config_of(options: argparse.Namespace):
     from atri_lib.training.config import TrainConfig
 
     given = given_settings(options)
-    if "unfreeze" in given:
-        given["unfreeze"] = dict(pair.partition("=")[::2] for pair in given["unfreeze"])
+    for name in ("unfreeze", "scheme_settings"):
+        if name in given:
+            given[name] = dict(pair.partition("=")[::2] for pair in given[name])
     config = TrainConfig.for_profile(options.profile or "book", **given)
     # A wrong name of an encoder is refused now, not after the data.
     encoder_builders(config.preset, config.audio_encoder, config.text_encoder)

@@ -47,12 +47,12 @@ An encoder returns the same for the same input and does not depend on the rest o
 """
 
 import functools
-import importlib
 from collections.abc import Callable, Mapping
 
 from torch import nn
 
 from atri_lib import encoders
+from atri_lib.outside import is_outside, outside_arguments, outside_class
 
 # name -> what gives the pretrained encoder; only then is its module imported, with the packages it
 # needs
@@ -105,7 +105,7 @@ def encoder_builders(
 
 def _builder(given: str, known: Mapping[str, Callable[..., nn.Module]]) -> Callable[[], nn.Module]:
     name, equals, source = given.partition("=")
-    if ":" in name:
+    if is_outside(given):
         side = "audio" if known is AUDIO_ENCODERS else "text"
         return _own_builder(given, side)
     if name not in known:
@@ -118,14 +118,11 @@ def _builder(given: str, known: Mapping[str, Callable[..., nn.Module]]) -> Calla
 
 def _own_builder(given: str, side: str) -> Callable[[], nn.Module]:
     """What builds an encoder from outside the library, "module:Class" or "module:Class=TEXT"."""
-    name, equals, argument = given.partition("=")
-    module, _, attribute = name.partition(":")
-    found = _own_class(given, module, attribute)
-    arguments = [argument] if equals else []
+    found = outside_class(given, nn.Module, "encoder", "torch.nn.Module")
 
     def build() -> nn.Module:
         try:
-            encoder = found(*arguments)
+            encoder = found(*outside_arguments(given))
         except (ValueError, OSError, RuntimeError, MemoryError):
             raise
         except Exception as error:
@@ -138,30 +135,3 @@ def _own_builder(given: str, side: str) -> Callable[[], nn.Module]:
         return encoder
 
     return build
-
-
-def _own_class(given: str, module: str, attribute: str) -> type[nn.Module]:
-    """The class that is named; only a subclass of nn.Module is ever called.
-
-    A name may come from a run folder, and so from somebody else.
-    """
-    if not all(part.isidentifier() for part in [*module.split("."), attribute]):
-        raise ValueError(f"encoder {given!r}: write module:Class, as in my_encoders:Ear")
-    try:
-        found = getattr(importlib.import_module(module), attribute, None)
-    except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name in _parents(module):
-            fix = "type the command in its folder, or add that to PYTHONPATH"
-            raise ValueError(f"encoder {given!r}: no module {module!r}; {fix}") from error
-        why = f"{type(error).__name__}: {error}"
-        raise ValueError(f"encoder {given!r}: its module fails when imported ({why})") from error
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        message = f"{attribute} of {module} is no subclass of torch.nn.Module"
-        raise ValueError(f"encoder {given!r}: {message}; see atri_lib.encoders.presets")
-    return found
-
-
-def _parents(module: str) -> list[str]:
-    """A module's name and those of the packages that hold it."""
-    parts = module.split(".")
-    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]

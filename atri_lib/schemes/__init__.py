@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from atri_lib.losses import cacl_loss
+from atri_lib.outside import is_outside, outside_class
 from atri_lib.schemes.base import (
     Pool,
     Scheme,
@@ -240,8 +241,13 @@ class English(Scheme):
 
 
 class _Schemes(dict):
+    """The schemes by name; `module:Class` finds a scheme from outside the library."""
+
     def __missing__(self, name: str) -> type[Scheme]:
-        raise UnknownScheme(f"unknown scheme {name!r}: use one of {', '.join(self)}")
+        if is_outside(name):
+            return outside_class(name, Scheme, "scheme", "atri_lib.schemes.Scheme")
+        choices = f"{', '.join(self)}, or your own as module:Class"
+        raise UnknownScheme(f"unknown scheme {name!r}: use one of {choices}")
 
 
 _KINDS = (MlClap, MofK, Latin, Balanced, Hold, Block, Cacl, CaclUnbiased, Kcl, English)

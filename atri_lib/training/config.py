@@ -41,6 +41,11 @@ def _english_first(codes: tuple[str, ...]) -> tuple[str, ...]:
     return codes
 
 
+def _known_scheme(name: str) -> str:
+    SCHEMES[name]  # raises ValueError that names the choices
+    return name
+
+
 def _as_text(path: object) -> object:
     return os.fspath(path) if isinstance(path, os.PathLike) else path
 
@@ -75,7 +80,18 @@ class TrainConfig:
     naming the field for a value that cannot work.
     """
 
-    scheme: Annotated[Literal[*SCHEMES], Field(description="what a step contrasts")] = "kcl"
+    scheme: Annotated[
+        str,
+        AfterValidator(_known_scheme),
+        Field(
+            json_schema_extra={"enum": [*SCHEMES]},
+            description="what a step contrasts, or your own as module:Class",
+        ),
+    ] = "kcl"
+    scheme_settings: Annotated[
+        dict[str, int | float],
+        Field(description="settings that a scheme of your own declares, radius=3"),
+    ] = field(default_factory=dict)
     m: Annotated[
         Positive | None,
         Field(description="languages a step sees, for the schemes that leave it open"),
@@ -196,7 +212,10 @@ class TrainConfig:
         """
         own = {name: getattr(self, name) for name in SETTINGS}
         return SCHEMES[self.scheme](
-            clips=clips, languages=len(self.languages), seed=self.seed, **own
+            clips=clips,
+            languages=len(self.languages),
+            seed=self.seed,
+            **own | self.scheme_settings,
         )
 
     @classmethod

@@ -24,6 +24,7 @@ from atri_lib import __version__, storage
 from atri_lib.data.banks import BOOK
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.recipe import RECIPE, key_settings
+from atri_lib.schemes import SCHEMES
 from atri_lib.training.checkpoints import load_state, trained_state
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.loop import train
@@ -120,7 +121,7 @@ def run_name(config: TrainConfig, data: TrainingData) -> str:
     """
     start = storage.sha256_file(_weights(config.init)) if config.init else ""
     key = storage.checksum(RECIPE, key_settings(config.as_dict()), start, data.checksum)
-    return f"{config.scheme}-{config.seed}-{key}"
+    return f"{SCHEMES[config.scheme].name}-{config.seed}-{key}"
 
 
 def _weights(run: str | os.PathLike) -> pathlib.Path:
@@ -226,7 +227,9 @@ def _asked_for(config: TrainConfig, path: pathlib.Path) -> Run:
 
 def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
     launch = processes()
-    data_path = config.data and os.path.abspath(config.data)
+    data_path = config.data
+    if data_path and os.path.exists(data_path):  # else a class from outside
+        data_path = os.path.abspath(data_path)
     config = config.replace(data=data_path)
     if launch.is_main_process:
         path.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ ones.
 
 import copy
 import functools
+import pathlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from atri_lib.data.unknown_pieces import report_unknown
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.encoders.text import joined
+from atri_lib.outside import is_outside, outside_arguments, outside_class
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.processes import processes
 
@@ -115,13 +117,17 @@ class TrainingData:
 
 
 def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[str, Dataset]:
-    """The datasets a config names, by split: a manifest's, or scenes composed from the sounds at
+    """The datasets a config names, by split: a manifest's, those of a class from outside
+    (`module:Class`, called with the name of each split), or scenes composed from the sounds at
     hand.
     """
     if config.data is None:
         datasets = make_scenes(
             default_bank(), dict(zip(SPLITS, config.scenes, strict=True)), config.data_seed
         )
+    elif is_outside(config.data) and not pathlib.Path(config.data).exists():
+        dataset = outside_class(config.data, Dataset, "data", "atri_lib.data.dataset.Dataset")
+        datasets = {split: dataset(split, *outside_arguments(config.data)) for split in splits}
     else:
         datasets = load_manifest(config.data, config.languages)
     if missing := [split for split in splits if split not in datasets]:

@@ -1,0 +1,131 @@
+"""A scheme, encoders and a data set of one's own, from a module outside the library."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from atri_lib.__main__ import main
+from atri_lib.schemes import SCHEMES
+from atri_lib.training import TrainConfig, load_datasets
+
+MODULE = '''
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from atri_lib.data.dataset import Dataset
+from atri_lib.languages import CODES
+from atri_lib.schemes import Pool, Scheme
+
+
+@dataclass(frozen=True, init=False)
+class Turns(Scheme):
+    """Every clip meets the languages in their order, each for `stay` epochs."""
+
+    name, label, colour, marker = "turns", "In turns", "#000000", "o"
+    stay: int = 2
+
+    @staticmethod
+    def pools(k, m):
+        return (Pool(k, 1, 1),)
+
+    def _draw(self, epoch):
+        return np.full((self.clips, 1), epoch // self.stay % self.k)
+
+
+class Tones(Dataset):
+    """Sine tones of 0.25 s; tone number i has 220 + 40 i hertz."""
+
+    origin = "tones"
+
+    def __init__(self, split):
+        self.numbers = {"train": range(8), "val": range(8, 12), "test": range(12, 16)}[split]
+        self.checksum = f"tones {list(self.numbers)}"
+        self.ids = tuple(f"tone {number}" for number in self.numbers)
+        self.captions = tuple({code: (f"{code} {number}",) for code in CODES} for number in self.numbers)
+
+    def waveform(self, index):
+        time = np.arange(4000) / 16_000
+        return (0.3 * np.sin(2 * np.pi * (220 + 40 * self.numbers[index]) * time)).astype(np.float32)
+
+
+class Ear(torch.nn.Module):
+    name, dim, fingerprint = "ear", 2, "ear-1"
+
+    def forward(self, waveform):
+        patches = waveform[:, :4000].unflatten(1, (4, 1000))
+        return torch.stack([patches.diff(dim=-1).std(-1), patches.abs().amax(-1)], -1)
+
+
+class Reader(torch.nn.Module):
+    name, dim, fingerprint = "reader", 3, "reader-1"
+
+    def embed(self, sentences, language="eng"):
+        return torch.tensor([[len(s), s.count("1"), s.count("e")] for s in sentences]).float()
+'''
+SMALL = ["--epochs", "2", "--batch-size", "4", "--width", "4", "--hidden", "4", "--parts", "2"]
+
+
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    """A folder that Python finds modules in, and a cache of its own."""
+    monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine.py").write_text(MODULE)
+    yield tmp_path
+    sys.modules.pop("mine", None)
+
+
+def test_a_run_with_everything_from_outside_is_trained_evaluated_and_searched(outside, capsys):
+    own = ["--audio-encoder", "mine:Ear", "--text-encoder", "mine:Reader", "--data", "mine:Tones"]
+    scheme = ["--scheme", "mine:Turns", "--scheme-settings", "stay=3"]
+    main(["train", *own, *scheme, *SMALL, "--folder", str(outside / "runs")])
+    (run,) = (outside / "runs").glob("turns-0-*")
+    kept = json.loads((run / "config.json").read_text())
+    assert kept["scheme"] == "mine:Turns" and kept["scheme_settings"] == {"stay": 3}
+    assert kept["data"] == "mine:Tones"
+    capsys.readouterr()
+    main(["evaluate", str(run), "--json"])
+    assert "T2A R@1" in capsys.readouterr().out
+    main(["train", *own, *scheme, *SMALL, "--folder", str(outside / "runs")])
+    assert len(list((outside / "runs").glob("turns-0-*"))) == 1  # found again
+
+
+def test_a_scheme_from_outside_has_its_settings_in_the_config_and_the_key(outside):
+    config = TrainConfig(scheme="mine:Turns", scheme_settings={"stay": 3})
+    drawn = [config.build_scheme(clips=2).languages(epoch)[0, 0] for epoch in range(7)]
+    assert drawn == [0, 0, 0, 1, 1, 1, 2]
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+    distribution = SCHEMES["mine:Turns"](clips=2, languages=8).distribution(0)
+    np.testing.assert_array_equal(distribution, [[0.5] + [0] * 7] * 2)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"scheme": "mine:Turns", "scheme_settings": {"hop": 3}}, "turns has no setting hop"),
+        ({"scheme": "mine:Turns", "scheme_settings": {"stay": 0}}, "stay must be an integer"),
+        ({"scheme": "mine:Ear"}, "Ear of mine is no subclass of atri_lib.schemes.Scheme"),
+        ({"scheme": "nowhere:Turns"}, "scheme 'nowhere:Turns': no module 'nowhere'"),
+        ({"scheme": "kcl", "scheme_settings": {"stay": 3}}, "kcl has no setting stay"),
+    ],
+)
+def test_a_scheme_that_cannot_be_is_refused_in_one_line(outside, changes, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        TrainConfig(**changes)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        ("mine:Ear", "Ear of mine is no subclass of atri_lib.data.dataset.Dataset"),
+        ("nowhere:Tones", "data 'nowhere:Tones': no module 'nowhere'"),
+    ],
+)
+def test_data_that_cannot_be_is_refused_in_one_line(outside, data, message):
+    with pytest.raises(ValueError, match=message):
+        load_datasets(TrainConfig(data=data))
