@@ -177,8 +177,9 @@ def newcomer(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(banks, "default_bank", SyntheticBank)
-    (source,) = [text for kind, text in blocks("own") if text.startswith("# my_encoders.py")]
-    (tmp_path / "my_encoders.py").write_text(source, encoding="utf-8")
+    for _, source in blocks("own"):
+        if saved := re.match(r"# (\w+\.py)\n", source):
+            (tmp_path / saved[1]).write_text(source, encoding="utf-8")
     import my_encoders
 
     monkeypatch.setitem(presets.AUDIO_ENCODERS, "yamnet", my_encoders.Loudness)
@@ -197,7 +198,8 @@ def newcomer(tmp_path, monkeypatch):
     ]
     (tmp_path / "english" / "manifest.jsonl").write_text("\n".join(map(json.dumps, clips)))
     yield tmp_path
-    sys.modules.pop("my_encoders")
+    for name in ("my_encoders", "my_schemes"):
+        sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize("page", ["use", "own"])
