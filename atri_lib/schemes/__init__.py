@@ -236,5 +236,5 @@ class _Schemes(dict):
 
 _KINDS = (MlClap, MofK, Latin, Balanced, Hold, Block, Cacl, CaclUnbiased, Kcl, English)
 SCHEMES = _Schemes((kind.name, kind) for kind in _KINDS)
-_OWN = {name: kind for kind in _KINDS for name in kind.own_settings()}
-SETTINGS = ("m", *_OWN)  # what a scheme may be given, each once
+_OWN = [name for kind in _KINDS for name in kind.own_settings()]
+SETTINGS = ("m", *dict.fromkeys(_OWN))  # what schemes can be given, each once
