@@ -63,9 +63,7 @@ class Flat:
 
 @dataclass(frozen=True)
 class Task:
-    """Contrastive learning of a `Flat` model: `losses` and their derivatives at any weights on any
-    mini-batch.
-    """
+    """Contrastive learning of a `Flat` model: losses and derivatives at any weights and batch."""
 
     flat: Flat
     temperature: float
@@ -77,7 +75,8 @@ class Task:
 
     def weighted_loss(self, weights: Tensor, distribution: Tensor, batch: Batch) -> Tensor:
         """L_p' at weights [D] for p' on the batch, [B, K]."""
-        return (distribution * self.losses(self.flat.split(weights), batch)).sum()
+        losses = self.losses(self.flat.split(weights), batch)
+        return (distribution * losses).sum()
 
     def mixed_loss(self, weights: Tensor, languages: Tensor, batch: Batch) -> Tensor:
         """Practical ML-CLAP's loss at weights [D]: one caption per clip, its language int64 [B];
@@ -85,7 +84,8 @@ class Task:
         """
         audio, texts = batch
         drawn = texts[torch.arange(len(texts)), languages]  # [B, ...]
-        encoded, text = self.flat(self.flat.split(weights), audio, drawn[:, None])
+        parts = self.flat.split(weights)
+        encoded, text = self.flat(parts, audio, drawn[:, None])
         return info_nce(encoded, text[:, 0], self.temperature)
 
     def gradients(
@@ -113,7 +113,8 @@ class Task:
             at_anchor, change = jvp(slope, (anchor,), (w - anchor,))
             return at_anchor + change
 
-        return vmap(of_run, chunk_size=_rows(len(self.flat.start)))(weights, drawn)
+        at_once = _rows(len(self.flat.start))
+        return vmap(of_run, chunk_size=at_once)(weights, drawn)
 
     def pair_norms(self, weights: Tensor, batch: Batch) -> Tensor:
         """||grad l_ik|| at weights [D], [B, K]."""
@@ -126,8 +127,9 @@ class Task:
         return vmap(one_clip, chunk_size=self._clips(batch))(clips).sqrt()
 
     def language_spread(self, weights: Tensor, batch: Batch, drawn: Sequence[int]) -> Tensor:
-        """sum_i Var_k(grad l_ik) over the languages k in `drawn` (population variance), exact. [S,
-        D] to [S].
+        """sum_i Var_k(grad l_ik) over the languages k in `drawn`, exact. [S, D] to [S].
+
+        The variance is the population variance.
         """
         audio, texts = batch
         batch = audio, texts[:, list(drawn)]
@@ -144,7 +146,8 @@ class Task:
                 mean_square = sum(map(_square, pieces)) / len(rows)
                 return mean_square - _square(mean)
 
-            variances = vmap(one_clip, chunk_size=max(1, at_once // runs))(clips)
+            clips_at_once = max(1, at_once // runs)
+            variances = vmap(one_clip, chunk_size=clips_at_once)(clips)
             return variances.clamp_min(0).sum()
 
         return vmap(one_run, chunk_size=runs)(weights)
@@ -158,6 +161,7 @@ class Task:
         audio, texts = batch
         parts = self.flat.split(weights)
         clips = _one_hot(audio)
+        at_once = _rows(4 * len(weights))
 
         def one_language(text: Tensor) -> Tensor:
             def one_clip(clip: Tensor) -> Tensor:
@@ -175,9 +179,10 @@ class Task:
                     size = torch.maximum(size, _square(vector).sqrt())
                 return size
 
-            return vmap(one_clip, chunk_size=_rows(4 * len(weights)))(clips)
+            return vmap(one_clip, chunk_size=at_once)(clips)
 
-        return torch.stack([one_language(text) for text in texts.unbind(1)], dim=1)
+        by_language = [one_language(text) for text in texts.unbind(1)]
+        return torch.stack(by_language, dim=1)
 
     def _pair_rows(self, weights: Tensor, batch: Batch) -> list[Callable]:
         """One pull-back per language: a one-hot clip [B] to the gradient of that clip's pair loss,

@@ -161,7 +161,8 @@ class _Ensemble:
             record |= self._published(step, ideal, realised[mine], used[mine], pairs)
         self.per_draw.append(record)
         law = self._law(step, ideal, ideal_after, full, after)
-        self.per_step.append({"step": step.index, "epoch": step.epoch, **vars(law)})
+        constants = {"step": step.index, "epoch": step.epoch, **vars(law)}
+        self.per_step.append(constants)
         self.runs = after
 
     def _everywhere(self, distribution: Tensor, step: Step) -> Tensor:
@@ -217,11 +218,13 @@ class _Ensemble:
         if remembers:  # an epoch's languages depend on earlier ones: kept and noise do, too
             kept = reference_after.weights - after_expected.weights
             noise = after_expected.weights - after.weights
-            law.memory = 2 * (kept * noise).sum(1)[self.pilots].mean().item()
+            products = (kept * noise).sum(1)[self.pilots]
+            law.memory = 2 * products.mean().item()
         gain = self.runs.optimizer.gain
         if remembers or gain is None:
             law.sigma = np.nan
-            law.variance = np.square(after.error(after_expected)[self.pilots]).mean()
+            noise_lengths = after.error(after_expected)[self.pilots]
+            law.variance = np.square(noise_lengths).mean()
         else:
             law.sigma = self._sigma(step)
             law.variance = (gain * law.sigma) ** 2
@@ -234,8 +237,9 @@ class _Ensemble:
         audio, texts = step.data
         weights = self.runs.weights[self.pilots].float()
         batch = audio.float(), texts.float()
-        spread = self.task.language_spread(weights, batch, self.scheme.chance).mean().item()
-        return np.sqrt(self.scheme.noise_share * spread) / len(step.clips)
+        spread = self.task.language_spread(weights, batch, self.scheme.chance)
+        variance = self.scheme.noise_share * spread.mean().item()
+        return np.sqrt(variance) / len(step.clips)
 
     def table(self) -> pd.DataFrame:
         """All steps and draws of this arm, with the bounds and the law worked out."""
@@ -258,14 +262,19 @@ class _Ensemble:
             columns[name] = np.broadcast_to(values, shape)
         first = ["step", "epoch", "draw", "measured", "published", "trajectory", "mean_square"]
         order = first + sorted(columns.keys() - first)
-        table = pd.DataFrame({name: columns[name].T.ravel() for name in order})
+        by_step = {name: columns[name].T.ravel() for name in order}
+        table = pd.DataFrame(by_step)
         table.insert(0, "scheme", self.arm.name)
         return table
 
 
 def _stacked(records: list[dict], axis: int) -> dict[str, np.ndarray]:
     """One array per name, the records (steps) along the axis given."""
-    return {name: np.stack([record[name] for record in records], axis) for name in records[0]}
+    stacked = {}
+    for name in records[0]:
+        values = [record[name] for record in records]
+        stacked[name] = np.stack(values, axis)
+    return stacked
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray, default: float = 1.0) -> np.ndarray:

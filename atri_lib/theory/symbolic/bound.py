@@ -16,7 +16,8 @@ eta, a, b, lam, D, g = sp.symbols(r"eta a b lambda D g_{\max}", positive=True)
 x0 = sp.Symbol("x_0", nonnegative=True)
 duration = sp.Symbol("s", positive=True)  # training time eta T
 # Braces make the primed names sort, and so print, after the plain ones.
-p, p_scheme = (sp.IndexedBase(name, nonnegative=True) for name in ("p", "{p'}"))
+p = sp.IndexedBase("p", nonnegative=True)
+p_scheme = sp.IndexedBase("{p'}", nonnegative=True)
 lipschitz = sp.IndexedBase("lambda", nonnegative=True)
 # The two runs before the step: vectors, hence no assumptions.
 w, w_scheme = sp.symbols("w_{t-1} {w'}_{t-1}")
@@ -241,7 +242,8 @@ def closed_form(
     1).
     """
     x = sp.Function("x")
-    solution = sp.expand(sp.rsolve(x(T + 1) - a * x(T) - b, x(T), {x(0): x0}))
+    recursion = x(T + 1) - a * x(T) - b
+    solution = sp.expand(sp.rsolve(recursion, x(T), {x(0): x0}))
     from_start = sp.factor(solution.coeff(x0, 1))
     from_sources = sp.factor(solution.coeff(x0, 0))
     whole = from_start * start + from_sources
