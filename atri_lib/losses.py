@@ -16,8 +16,9 @@ def pair_losses(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Te
     """The loss l_ik of every (clip, language) pair: half the sum of its two cross-entropies.
 
     1. Compare every clip with every caption, language by language.
-    2. Audio to text: which of language k's N captions belongs to clip i? Text to audio: which of the N clips belongs
-       to caption (i, k)? The negatives of clip i in language k are the other clips in language k.
+    2. Audio to text: which of language k's N captions belongs to clip i? Text to audio: which of
+       the N clips belongs to caption (i, k)? The negatives of clip i in language k are the other
+       clips in language k.
     3. l_ik is the mean of the two negative log-probabilities.
 
     audio: [N, d]; texts: [N, K, d]; both floating point. temperature: positive, a float or a scalar
@@ -40,7 +41,8 @@ def info_nce(a: Tensor, b: Tensor, temperature: float | Tensor) -> Tensor:
     """
     if a.ndim != 2 or a.shape != b.shape:
         raise ValueError(
-            f"info_nce needs two [N, d] tensors of one shape, got {list(a.shape)} and {list(b.shape)}"
+            "info_nce needs two [N, d] tensors of one shape, "
+            f"got {list(a.shape)} and {list(b.shape)}"
         )
     return pair_losses(a, b[:, None], temperature).mean()
 
@@ -66,9 +68,10 @@ def cacl_loss(
     """Tie audio, its English caption and one caption in another language to each other (co-anchor
     contrast).
 
-    1. Sum both directions over the N clips for each side of the triangle: L_ae (audio, English), L_at (audio, other),
-       L_et (English, other).
-    2. Return (L_ae + L_at + L_et) / (6 N): the mean of three `info_nce`, or with `weights` their weighted sum.
+    1. Sum both directions over the N clips for each side of the triangle: L_ae (audio, English),
+       L_at (audio, other), L_et (English, other).
+    2. Return (L_ae + L_at + L_et) / (6 N): the mean of three `info_nce`, or with `weights` their
+       weighted sum.
 
     audio, english, other: [N, d]. Returns nats, a scalar. Errors as `pair_losses`. Relation: with
     other == english it is (2 info_nce(audio, english) + info_nce(english, english)) / 3. Source:
@@ -83,7 +86,8 @@ def cacl_loss(
 def kcl_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
     """Contrast audio with every language's caption (1-to-K, per language).
 
-    1. In each language, sum both directions' cross-entropies over the N clips: L_a2t and L_t2a, summed over K.
+    1. In each language, sum both directions' cross-entropies over the N clips: L_a2t and L_t2a,
+       summed over K.
     2. Return (L_a2t + L_t2a) / (2 N K): the mean of `pair_losses`, the ideal distribution's loss.
 
     audio: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`. Relations: K =
@@ -98,8 +102,9 @@ def one_to_k_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> 
     """The 1-to-K loss KCL descends from: one softmax over all N K captions, as its authors' code
     computes it.
 
-    1. Audio to text: clip i against all N K captions, each of its K captions a target; mean over the N K pairs. Its
-       own other captions sit in the denominator, so this mean cannot fall below log K.
+    1. Audio to text: clip i against all N K captions, each of its K captions a target; mean over
+       the N K pairs. Its own other captions sit in the denominator, so this mean cannot fall below
+       log K.
     2. Text to audio: as in `kcl_loss`, but divided by K once more.
     3. Return half the sum.
 
@@ -114,16 +119,13 @@ def one_to_k_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> 
 
 
 def _logits(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Similarity / temperature, [K, N clips, N captions], and that of the matching pairs, [K,
-    N].
-    """
+    """Similarity / temperature, [K, N clips, N captions], and of the matching pairs, [K, N]."""
     _check(audio, texts, temperature)
     # A bfloat16 similarity is off by up to 0.004, and a temperature of 0.07 makes that 0.06 nats.
     dtype = torch.promote_types(torch.promote_types(audio.dtype, texts.dtype), torch.float32)
     with torch.autocast(audio.device.type, enabled=False):
-        logits = (
-            audio.to(dtype) @ texts.to(dtype).permute(1, 2, 0) / temperature
-        )  # [N, d] @ [K, d, N]
+        by_language = texts.to(dtype).permute(1, 2, 0)  # [K, d, N]
+        logits = audio.to(dtype) @ by_language / temperature
     return logits, logits.diagonal(dim1=1, dim2=2)
 
 
@@ -145,7 +147,11 @@ def _check(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> None:
     if texts.shape[1] == 0:
         raise ValueError(f"texts has no language (K = 0), {given}")
     # The value of a tensor is not looked at: that would wait for the device in every call.
-    if temperature.numel() != 1 if isinstance(temperature, Tensor) else not temperature > 0:
+    if isinstance(temperature, Tensor):
+        usable = temperature.numel() == 1
+    else:
+        usable = temperature > 0
+    if not usable:
         raise ValueError(
             f"temperature must be one positive number, got {temperature}: the usual value is 0.07"
         )

@@ -1,5 +1,6 @@
-"""What stored numbers follow from: one integer that people raise, and the settings; never the
-spelling of the code.
+"""What stored numbers follow from: one integer that people raise, and the settings.
+
+The spelling of the code does not enter.
 
 Stored results, cached runs and cached features carry a key made here. Code may be renamed, moved
 and rewritten freely: as long as equal settings give equal numbers, no key changes. When they do
@@ -11,7 +12,8 @@ from collections.abc import Mapping
 
 RECIPE = 1
 CHANGES = {
-    1: "The first number. It stands for the code of November 2026, which made the 1,125 stored runs.",
+    1: "The first number. It stands for the code of November 2026, "
+    "which made the 1,125 stored runs.",
 }
 
 # The settings as they were when RECIPE was introduced. A setting at its neutral value is in no key,

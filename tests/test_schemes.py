@@ -28,11 +28,14 @@ from atri_lib.schemes import (
 
 
 def scheme_of(name, clips, languages, seed=0, m=2, hold=2):
-    m, hold = m if SCHEMES[name].chooses_m else None, hold if name == "hold" else None
-    own = (
-        {"block": 1} if name == "block" else {}
-    )  # where the clips of a block differ, its clips are independent
-    return SCHEMES[name](clips=clips, languages=languages, seed=seed, m=m, hold=hold, **own)
+    own = {}
+    if SCHEMES[name].chooses_m:
+        own["m"] = m
+    if name == "hold":
+        own["hold"] = hold
+    if name == "block":
+        own["block"] = 1  # where the clips of a block differ, its clips are independent
+    return SCHEMES[name](clips=clips, languages=languages, seed=seed, **own)
 
 
 sizes = {
@@ -146,8 +149,10 @@ def test_hold_keeps_the_draws_of_ml_clap_for_a_block(hold, clips, languages, see
 
 
 def test_hold_of_one_epoch_is_ml_clap_and_of_all_epochs_never_changes():
-    ml_clap, one, always = (SCHEMES[name](clips=200, languages=8, seed=3, hold=hold)
-                            for name, hold in (("ml_clap", None), ("hold", 1), ("hold", 20)))  # fmt: skip
+    sizes = {"clips": 200, "languages": 8, "seed": 3}
+    ml_clap = SCHEMES["ml_clap"](**sizes)
+    one = SCHEMES["hold"](**sizes, hold=1)
+    always = SCHEMES["hold"](**sizes, hold=20)
     for epoch in range(20):
         assert np.array_equal(one.languages(epoch), ml_clap.languages(epoch))
         assert np.array_equal(always.languages(epoch), ml_clap.languages(0))
@@ -255,8 +260,11 @@ def test_a_loss_is_the_weighted_mean_over_the_drawn_texts(name):
     audio, texts = torch.randn(5, 4, generator=generator), torch.randn(5, 6, 4, generator=generator)
     scheme = scheme_of(name, 5, 6, m=3)
     texts = texts[:, : scheme.m]
-    expected = {"cacl": cacl_loss(audio, texts[:, 0], texts[:, -1], 0.5), "kcl": kcl_loss(audio, texts, 0.5),
-                "ml_clap": ml_clap_loss(audio, texts[:, 0], 0.5)}  # fmt: skip
+    expected = {
+        "cacl": cacl_loss(audio, texts[:, 0], texts[:, -1], 0.5),
+        "kcl": kcl_loss(audio, texts, 0.5),
+        "ml_clap": ml_clap_loss(audio, texts[:, 0], 0.5),
+    }
     if name in expected:
         torch.testing.assert_close(scheme.loss(audio, texts, 0.5), expected[name])
     if scheme.together:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
+from atri_lib.ambiguity import find_ambiguity
 from atri_lib.data.dataset import Dataset
 from atri_lib.terminal import notice
 
@@ -20,49 +20,27 @@ def ambiguous_captions(dataset: Dataset) -> pd.DataFrame:
     search clips and of clips that search captions, ties shared evenly (the expected rank);
     t2a_strict, a2t_strict: with every tie counted against the query.
     """
-    sounds = (
-        np.unique(dataset.recordings, return_inverse=True)[1]
-        if dataset.recordings
-        else range(len(dataset))
-    )
-    sounds = pd.Series(sounds)
-    copies = sounds.map(sounds.value_counts())  # [clips]: how many clips have this clip's sound
+    sounds = dataset.recordings or range(len(dataset))  # without checksums: all different
+    owner = dataset.owner
     rows = []
     for code in dataset.languages:
-        table = pd.DataFrame({"text": dataset.sentences(code), "owner": dataset.owner})
-        table["sound"] = sounds[table.owner].to_numpy()
-        table["copies"] = copies[table.owner].to_numpy()
-        shared = table.groupby("text").owner.transform("nunique") > 1
-        ambiguous = int((shared | (table.copies > 1)).sum())
-        repeated = int(table.duplicated(["text", "owner"]).sum())
-        if ambiguous or repeated:
-            reach = _captions_find_clips(table) + _clips_find_captions(table)
-            rows.append(
-                (code, ambiguous, repeated, int((copies > 1).sum()), *reach[::2], *reach[1::2])
-            )
+        sentences = dataset.sentences(code)
+        found = find_ambiguity(sentences, owner, sounds)
+        distinct = set(zip(sentences, owner.tolist(), strict=True))
+        repeated = len(sentences) - len(distinct)
+        if repeated or found.captions.any():
+            row = {
+                "language": code,
+                "captions": int(found.captions.sum()),
+                "repeated": repeated,
+                "twins": int(found.twins.sum()),
+                "t2a": found.text_to_audio,
+                "a2t": found.audio_to_text,
+                "t2a_strict": found.strict_text_to_audio,
+                "a2t_strict": found.strict_audio_to_text,
+            }
+            rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _captions_find_clips(table: pd.DataFrame) -> tuple[float, float]:
-    """Best R@1 with ties shared, and lost: a text has one ranking, whichever clip it asks for."""
-    asked = table.groupby(["text", "sound"]).agg(
-        times=("owner", "size"), copies=("copies", "first")
-    )
-    shared = (asked.times / asked.copies).groupby("text").max().sum()
-    strict = asked.times.where(asked.copies == 1, 0).groupby("text").max().sum()
-    return shared / len(table), strict / len(table)
-
-
-def _clips_find_captions(table: pd.DataFrame) -> tuple[float, float]:
-    """The same of clips: a sound has one ranking of texts; equal texts share their place."""
-    own = table.groupby(["text", "sound", "owner"]).size()
-    share = own / own.groupby("text").transform("sum")
-    best = [
-        kind.groupby(["sound", "text"]).sum().groupby("sound").max().sum()
-        for kind in (share, share == 1)
-    ]
-    clips = table.owner.nunique()
-    return best[0] / clips, best[1] / clips
 
 
 def report_ambiguous(splits: Mapping[str, Dataset]) -> None:
@@ -71,36 +49,36 @@ def report_ambiguous(splits: Mapping[str, Dataset]) -> None:
         table = ambiguous_captions(dataset)
         if table.empty:
             continue
-        said = [
-            _each(
-                table,
-                "repeated",
-                "captions repeat another of their clip; each takes a rank of its own",
-            )
-        ]
+        said = []
         if table.captions.any():
-            said = [_each(table, "captions", "captions have more than one right clip"), *said]
+            counts = _counts(table, "captions")
+            said.append(f"{counts} captions have more than one right clip")
+        if table.repeated.any():
+            counts = _counts(table, "repeated")
+            said.append(
+                f"{counts} captions repeat another of their clip; each takes a rank of its own"
+            )
+        if table.captions.any():
             twins = table.twins.max()
-            said += [f"{twins} clips have the sound of another clip"] if twins else []
-            said += [_reach(table)]
-        notice(f"{split}: {'; '.join(filter(None, said))}.")
+            if twins:
+                said.append(f"{twins} clips have the sound of another clip")
+            said.append(_reach(table))
+        notice(f"{split}: {'; '.join(said)}.")
 
 
 def _reach(table: pd.DataFrame) -> str:
     """What is left within reach in the language that has the least."""
     worst = table.loc[(table.t2a + table.a2t).idxmin()]
     return (
-        f"in {worst.language}, R@1 can reach {worst.t2a:.1%} from text to audio and {worst.a2t:.1%} from audio to "
-        f"text when ties are shared evenly, {worst.t2a_strict:.1%} and {worst.a2t_strict:.1%} when they count "
-        "against the query"
+        f"in {worst.language}, R@1 can reach {worst.t2a:.1%} from text to audio and "
+        f"{worst.a2t:.1%} from audio to text when ties are shared evenly, "
+        f"{worst.t2a_strict:.1%} and {worst.a2t_strict:.1%} when they count against the query"
     )
 
 
-def _each(table: pd.DataFrame, column: str, what: str) -> str:
-    """ "71 eng, 104 jpn captions ..."; nothing when there are none."""
-    counts = [
-        f"{count} {code}"
-        for code, count in zip(table.language, table[column], strict=True)
-        if count
-    ]
-    return f"{', '.join(counts)} {what}" if counts else ""
+def _counts(table: pd.DataFrame, column: str) -> str:
+    """As in: 71 eng, 104 jpn."""
+    some = table[table[column] > 0]
+    return ", ".join(
+        f"{count} {code}" for code, count in zip(some.language, some[column], strict=True)
+    )

@@ -1,5 +1,6 @@
 """Measures: retrieval, ties and duplicates, consistency, geometry, whether a difference is real."""
 
+from atri_lib.ambiguity import Ambiguity
 from atri_lib.evaluation.consistency import mean_rank_std, mean_rank_variance
 from atri_lib.evaluation.geometry import direction_error, language_gap, parallel_distance
 from atri_lib.evaluation.retrieval import (
@@ -20,7 +21,6 @@ from atri_lib.evaluation.significance import (
     spearman,
 )
 from atri_lib.evaluation.ties import (
-    Ambiguity,
     FairRanks,
     ambiguity,
     fair_audio_to_text,
@@ -29,8 +29,28 @@ from atri_lib.evaluation.ties import (
 )
 
 __all__ = [
-    "Ambiguity", "Correlation", "Difference", "FairRanks", "ambiguity", "audio_to_text_ranks", "clip_means",
-    "direction_error", "fair_audio_to_text", "fair_rank_matrix", "fair_ranks", "language_gap", "map_at_10",
-    "mean_rank_std", "mean_rank_variance", "paired_bootstrap", "parallel_distance", "rank_matrix", "recall_at",
-    "relevant_ranks", "retrieval_ranks", "retrieval_table", "spearman", "top_k",
-]  # fmt: skip
+    "Ambiguity",
+    "Correlation",
+    "Difference",
+    "FairRanks",
+    "ambiguity",
+    "audio_to_text_ranks",
+    "clip_means",
+    "direction_error",
+    "fair_audio_to_text",
+    "fair_rank_matrix",
+    "fair_ranks",
+    "language_gap",
+    "map_at_10",
+    "mean_rank_std",
+    "mean_rank_variance",
+    "paired_bootstrap",
+    "parallel_distance",
+    "rank_matrix",
+    "recall_at",
+    "relevant_ranks",
+    "retrieval_ranks",
+    "retrieval_table",
+    "spearman",
+    "top_k",
+]

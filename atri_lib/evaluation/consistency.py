@@ -28,6 +28,7 @@ def _instances(values: ArrayLike) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
         raise ValueError(
-            f"expected a finite, non-empty [N, K] array (instances, languages), got shape {values.shape}"
+            "expected a finite, non-empty [N, K] array (instances, languages), "
+            f"got shape {values.shape}"
         )
     return values

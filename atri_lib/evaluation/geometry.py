@@ -47,16 +47,19 @@ def direction_error(texts: ArrayLike | Tensor, used: ArrayLike) -> np.ndarray:
         raise ValueError(f"used must be [N, m] with m >= 1, got shape {used.shape}")
     used = indices(used, "used", texts.shape[1], (len(texts), used.shape[1]))
     ideal = _unit(texts.mean(axis=1))
-    taken = _unit(np.take_along_axis(texts, used[..., None], axis=1).mean(axis=1))
+    taken = np.take_along_axis(texts, used[..., None], axis=1)
+    taken = _unit(taken.mean(axis=1))
     # arccos would lose half the digits at small angles
-    return 2 * np.arctan2(
-        np.linalg.norm(ideal - taken, axis=1), np.linalg.norm(ideal + taken, axis=1)
-    )
+    across = np.linalg.norm(ideal - taken, axis=1)
+    along = np.linalg.norm(ideal + taken, axis=1)
+    return 2 * np.arctan2(across, along)
 
 
 def _mean_over_pairs(texts: np.ndarray) -> float:
-    pairs = combinations(range(texts.shape[1]), 2)
-    distances = [np.linalg.norm(texts[:, k] - texts[:, other], axis=1).mean() for k, other in pairs]
+    distances = []
+    for k, other in combinations(range(texts.shape[1]), 2):
+        apart = texts[:, k] - texts[:, other]
+        distances.append(np.linalg.norm(apart, axis=1).mean())
     return float(np.mean(distances)) if distances else 0.0
 
 

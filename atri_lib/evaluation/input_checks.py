@@ -18,14 +18,14 @@ def embeddings(values: ArrayLike | torch.Tensor, name: str, axes: str) -> np.nda
     values = np.asarray(values)
     values = values if values.dtype == np.float64 else values.astype(np.float32)
     if values.ndim != len(axes.split()) or 0 in values.shape:
-        raise ValueError(
-            f"{name} must be a non-empty [{axes.replace(' ', ', ')}] array, got shape {values.shape}"
-        )
+        shape = axes.replace(" ", ", ")
+        raise ValueError(f"{name} must be a non-empty [{shape}] array, got shape {values.shape}")
     finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if not finite.all():
         row = int(finite.argmin())
         raise ValueError(
-            f"{name} has NaN or infinity, first in row {row} of {len(values)}: did training diverge?"
+            f"{name} has NaN or infinity, first in row {row} of {len(values)}: "
+            "did training diverge?"
         )
     return values
 

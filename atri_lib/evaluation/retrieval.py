@@ -32,9 +32,8 @@ def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike
     targets = indices(targets, "targets", len(gallery), (len(queries),))
     ranks = np.empty(len(queries), dtype=np.int64)
     for rows, scores in _scores(queries, gallery):
-        ranks[rows] = (scores >= np.take_along_axis(scores, targets[rows, None], axis=1)).sum(
-            axis=1
-        )
+        wanted = np.take_along_axis(scores, targets[rows, None], axis=1)
+        ranks[rows] = (scores >= wanted).sum(axis=1)
     return ranks
 
 
@@ -49,9 +48,8 @@ def rank_matrix(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.nd
     texts = embeddings(texts, "texts", "M K d")
     captions, languages, width = texts.shape
     owner = indices(owner, "owner", len(audio), (captions,))
-    return retrieval_ranks(texts.reshape(-1, width), audio, owner.repeat(languages)).reshape(
-        captions, languages
-    )
+    ranks = retrieval_ranks(texts.reshape(-1, width), audio, owner.repeat(languages))
+    return ranks.reshape(captions, languages)
 
 
 def relevant_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
@@ -67,22 +65,23 @@ def relevant_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np
     languages, captions, width = texts.shape
     audio, texts = _pair(audio, texts.reshape(-1, width))
     owner = indices(owner, "owner", len(audio), (captions,))
-    counts = np.bincount(owner, minlength=len(audio))
-    if counts.min() == 0:
-        raise ValueError(f"clip {counts.argmin()} has no caption: every clip needs at least one")
-    filled = np.arange(counts.max()) < counts[:, None]  # [N, R]
+    counts = caption_counts(owner, len(audio))
+    most = counts.max()
+    filled = np.arange(most) < counts[:, None]  # [N, R]
     own = np.zeros(filled.shape, dtype=np.int64)
     own[filled] = np.argsort(owner, kind="stable")  # caption indices, clip by clip
-    ranks = np.zeros((len(audio), languages, counts.max()), dtype=np.int64)
+    clips = np.arange(len(audio))
+    ranks = np.zeros((len(audio), languages, most), dtype=np.int64)
     for rows, scores in _scores(audio, texts):
         scores = scores.reshape(-1, languages, captions)
-        best = np.where(
-            filled[rows, None], np.take_along_axis(scores, own[rows, None], axis=2), -np.inf
-        )
-        best = -np.sort(-best, axis=2)  # [rows, K, R]
-        others = np.where((owner == np.arange(len(audio))[rows, None])[:, None], -np.inf, scores)
-        for j in range(best.shape[2]):
-            ranks[rows, :, j] = (others >= best[..., j, None]).sum(axis=2) + j + 1
+        of_own = np.take_along_axis(scores, own[rows, None], axis=2)
+        of_own = np.where(filled[rows, None], of_own, -np.inf)
+        best = -np.sort(-of_own, axis=2)  # [rows, K, R]
+        mine = (owner == clips[rows, None])[:, None]  # [rows, 1, captions]
+        others = np.where(mine, -np.inf, scores)
+        for j in range(most):
+            higher = (others >= best[..., j, None]).sum(axis=2)
+            ranks[rows, :, j] = higher + j + 1
     return np.where(filled[:, None], ranks, 0)
 
 
@@ -104,10 +103,11 @@ def top_k(queries: Embeddings, gallery: Embeddings, k: int) -> np.ndarray:
     queries, gallery = _pair(queries, gallery)
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    chunks = (
-        np.argsort(-scores, axis=1, kind="stable")[:, :k] for _, scores in _scores(queries, gallery)
-    )
-    return np.concatenate(list(chunks))
+    found = []
+    for _, scores in _scores(queries, gallery):
+        order = np.argsort(-scores, axis=1, kind="stable")
+        found.append(order[:, :k])
+    return np.concatenate(found)
 
 
 def recall_at(ranks: ArrayLike, k: int) -> float:
@@ -115,7 +115,8 @@ def recall_at(ranks: ArrayLike, k: int) -> float:
     ranks = np.asarray(ranks)
     if ranks.ndim != 1 or len(ranks) == 0 or ranks.min() < 1:
         raise ValueError(
-            f"recall_at needs a non-empty [Q] array of ranks counted from 1, got shape {ranks.shape}"
+            "recall_at needs a non-empty [Q] array of ranks counted from 1, "
+            f"got shape {ranks.shape}"
         )
     return float((ranks <= k).mean())
 
@@ -129,15 +130,19 @@ def map_at_10(ranks: ArrayLike) -> float:
     for clips with 5 captions each (AudioCaps, Clotho) the two agree.
     """
     ranks = np.asarray(ranks)
-    ranks = ranks[:, None] if ranks.ndim == 1 else ranks
+    if ranks.ndim == 1:
+        ranks = ranks[:, None]
     if ranks.ndim != 2 or ranks.size == 0 or ranks[:, 0].min() < 1:
         raise ValueError(
-            f"map_at_10 needs [Q] or [Q, R] ranks counted from 1, padded with 0, got shape {ranks.shape}"
+            "map_at_10 needs [Q] or [Q, R] ranks counted from 1, padded with 0, "
+            f"got shape {ranks.shape}"
         )
     position = np.arange(1, ranks.shape[1] + 1)
-    hits = (ranks >= 1) & (ranks <= 10)
+    relevant = ranks >= 1
+    hits = relevant & (ranks <= 10)
     precision = np.where(hits, position / np.maximum(ranks, 1), 0).sum(axis=1)
-    return float((precision / np.minimum(10, (ranks >= 1).sum(axis=1))).mean())
+    reachable = np.minimum(10, relevant.sum(axis=1))
+    return float((precision / reachable).mean())
 
 
 def retrieval_table(codes: Sequence[str], t2a: np.ndarray, relevant: np.ndarray) -> pd.DataFrame:
@@ -148,26 +153,37 @@ def retrieval_table(codes: Sequence[str], t2a: np.ndarray, relevant: np.ndarray)
     whose first entry is the A2T rank, that of the best of a clip's captions. Columns, T2A then A2T:
     R@1, R@5, R@10 and mAP@10 in percent, as papers print them, and the median rank.
     """
-    rows = {
-        code: _measures("T2A", t2a[:, k, None]) | _measures("A2T", relevant[:, k])
-        for k, code in enumerate(codes)
-    }
+    rows = {}
+    for k, code in enumerate(codes):
+        rows[code] = _measures("T2A", t2a[:, k, None]) | _measures("A2T", relevant[:, k])
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
     table.loc["mean"] = table.mean()
     return table
 
 
 def _measures(direction: str, relevant: np.ndarray) -> dict[str, float]:
-    row = {f"{direction} R@{k}": 100 * recall_at(relevant[:, 0], k) for k in (1, 5, 10)}
+    best = relevant[:, 0]
+    row = {f"{direction} R@{k}": 100 * recall_at(best, k) for k in (1, 5, 10)}
     row[f"{direction} mAP@10"] = 100 * map_at_10(relevant)
-    return row | {f"{direction} median rank": float(np.median(relevant[:, 0]))}
+    row[f"{direction} median rank"] = float(np.median(best))
+    return row
+
+
+def caption_counts(owner: np.ndarray, clips: int) -> np.ndarray:
+    """How many captions each clip has, [clips]. Raises ValueError for a clip without one."""
+    counts = np.bincount(owner, minlength=clips)
+    if 0 in counts:
+        raise ValueError(f"clip {counts.argmin()} has no caption: every clip needs at least one")
+    return counts
 
 
 def _pair(queries: Embeddings, gallery: Embeddings) -> tuple[np.ndarray, np.ndarray]:
-    queries, gallery = embeddings(queries, "queries", "Q d"), embeddings(gallery, "gallery", "G d")
+    queries = embeddings(queries, "queries", "Q d")
+    gallery = embeddings(gallery, "gallery", "G d")
     if queries.shape[1] != gallery.shape[1]:
         raise ValueError(
-            f"queries are {queries.shape[1]}-d, the gallery {gallery.shape[1]}-d: embed both by one model"
+            f"queries are {queries.shape[1]}-d, the gallery {gallery.shape[1]}-d: "
+            "embed both by one model"
         )
     return queries, gallery
 
@@ -175,12 +191,13 @@ def _pair(queries: Embeddings, gallery: Embeddings) -> tuple[np.ndarray, np.ndar
 def _scores(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (rows, scores [rows, G]) chunk by chunk."""
     compared = np.result_type(queries, gallery)
-    first: dict[bytes, int] = {}  # one column per distinct gallery item; + 0.0 turns -0.0 into 0.0
+    # One column per distinct gallery item; + 0.0 turns -0.0 into 0.0.
+    first: dict[bytes, int] = {}
     column = np.array([first.setdefault(item.tobytes(), len(first)) for item in gallery + 0.0])
-    distinct = (
-        np.frombuffer(b"".join(first), gallery.dtype).reshape(len(first), -1).astype(np.float64)
-    )
+    distinct = np.frombuffer(b"".join(first), gallery.dtype).reshape(len(first), -1)
+    distinct = distinct.astype(np.float64)
     size = max(1, _CHUNK // len(gallery))
     for start in range(0, len(queries), size):
         rows = slice(start, start + size)
-        yield rows, (queries[rows].astype(np.float64) @ distinct.T).astype(compared)[:, column]
+        scores = queries[rows].astype(np.float64) @ distinct.T
+        yield rows, scores.astype(compared)[:, column]

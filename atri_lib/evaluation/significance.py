@@ -43,7 +43,8 @@ def clip_means(values: ArrayLike, owner: ArrayLike) -> np.ndarray:
     values: [..., M]; owner: [M], the clip each caption belongs to, every clip 0 ... N - 1 having
     one. Returns [..., N].
     """
-    values, owner = np.asarray(values, dtype=np.float64), np.asarray(owner)
+    values = np.asarray(values, dtype=np.float64)
+    owner = np.asarray(owner)
     owner = indices(owner, "owner", owner.max(initial=0) + 1, values.shape[-1:])
     counts = np.bincount(owner)
     if 0 in counts:
@@ -68,7 +69,8 @@ def paired_bootstrap(
     ValueError for fewer than 2 clips, shapes that differ and NaN. Source: Efron and Tibshirani
     1993, ch. 13.
     """
-    a, b = _grid(a, "a"), _grid(b, "b")
+    a = _grid(a, "a")
+    b = _grid(b, "b")
     if a.shape != b.shape:
         raise ValueError(
             f"a and b must hold the same seeds and clips, got shapes {a.shape} and {b.shape}"
@@ -78,10 +80,10 @@ def paired_bootstrap(
     resampled = np.concatenate(
         [statistic(a.flat[at], axis=-1) - statistic(b.flat[at], axis=-1) for at in draws]
     )
+    low, high = _interval(resampled)
     smaller_side = min((resampled <= 0).sum(), (resampled >= 0).sum())
-    return Difference(
-        observed, *_interval(resampled), min(1.0, 2 * float(smaller_side + 1) / (repeats + 1))
-    )
+    p_value = 2 * float(smaller_side + 1) / (repeats + 1)
+    return Difference(observed, low, high, min(1.0, p_value))
 
 
 def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0) -> Correlation:
@@ -91,7 +93,8 @@ def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0) -
     constant have no correlation and are left out. Raises ValueError for fewer than 2 conditions,
     shapes that differ, NaN, or constant x or y. Source: Efron and Tibshirani 1993.
     """
-    x, y = _grid(x, "x"), _grid(y, "y")
+    x = _grid(x, "x")
+    y = _grid(y, "y")
     if x.shape != y.shape:
         raise ValueError(f"x and y must pair up, got shapes {x.shape} and {y.shape}")
     observed = float(_rank_correlation(x.ravel(), y.ravel()))
@@ -105,9 +108,12 @@ def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0) -
 
 def _rank_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Pearson correlation of the ranks along the last axis; NaN where one side is constant."""
-    x, y = (rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2 for values in (x, y))
+    mean_rank = (x.shape[-1] + 1) / 2
+    x = rankdata(x, axis=-1) - mean_rank
+    y = rankdata(y, axis=-1) - mean_rank
     scale = np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
-    return np.divide((x * y).sum(-1), scale, out=np.full_like(scale, np.nan), where=scale > 0)
+    undefined = np.full_like(scale, np.nan)
+    return np.divide((x * y).sum(-1), scale, out=undefined, where=scale > 0)
 
 
 def _resamples(shape: tuple[int, int], repeats: int, seed: int) -> Iterator[np.ndarray]:
@@ -127,7 +133,8 @@ def _resamples(shape: tuple[int, int], repeats: int, seed: int) -> Iterator[np.n
 
 
 def _interval(resampled: np.ndarray) -> tuple[float, float]:
-    return tuple(map(float, np.nanquantile(resampled, [0.025, 0.975])))
+    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _grid(values: ArrayLike, name: str) -> np.ndarray:
@@ -139,10 +146,12 @@ def _grid(values: ArrayLike, name: str) -> np.ndarray:
         )
     if values.shape[1] < 2:
         raise ValueError(
-            f"{name} holds 1 clip (or condition): an interval needs at least 2; test on more of them"
+            f"{name} holds 1 clip (or condition): an interval needs at least 2; "
+            "test on more of them"
         )
     if not np.isfinite(values).all():
         raise ValueError(
-            f"{name} has NaN or infinity: drop those clips from both sides or mend what measured them"
+            f"{name} has NaN or infinity: drop those clips from both sides "
+            "or mend what measured them"
         )
     return np.ascontiguousarray(values)

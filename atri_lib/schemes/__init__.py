@@ -1,27 +1,23 @@
 """Training schemes as distributions over (clip, language) pairs, one class each.
 
     scheme = SCHEMES["m_of_k"](clips=2000, languages=8, seed=0, m=2)
-    scheme.languages(epoch)      # int64 [N, m]: the languages each clip is trained with in this epoch, English = 0
-    scheme.distribution(epoch)   # float64 [N, K]: the pair distribution p' this draw realises, exactly
+    scheme.languages(epoch)      # int64 [N, m]: each clip's languages in this epoch, English = 0
+    scheme.distribution(epoch)   # float64 [N, K]: the pair distribution p' this draw realises
     scheme.mean_distribution()   # float64 [N, K]: its expectation
-    scheme.covariance(e, f)      # float64 [K, K]: how a clip's row of N p' in epoch e varies with its row in epoch f
+    scheme.covariance(e, f)      # float64 [K, K]: of a clip's rows of N p' in epochs e and f
     scheme.loss(audio, texts, temperature)  # nats: the objective for the drawn texts [N, m, d]
 
-A new scheme is a class in this file, listed in SCHEMES: training, theory and figures ask only what
-it says of itself. Draws depend on (seed, epoch) alone, not on the order of calls.
+A new scheme is one class in this folder, listed in SCHEMES: training, theory and figures ask only
+what it says of itself. Draws depend on (seed, epoch) alone, not on the order of calls.
 """
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from torch import Tensor
 
-from atri_lib.losses import cacl_loss
 from atri_lib.outside import is_outside, outside_class
 from atri_lib.schemes.base import (
     Pool,
@@ -30,11 +26,18 @@ from atri_lib.schemes.base import (
     data_distribution_error,
     ideal_distribution,
 )
+from atri_lib.schemes.cacl import Cacl, CaclUnbiased
 
 __all__ = [
-    "SCHEMES", "SETTINGS", "Pool", "Scheme", "UnknownScheme", "clip_order", "data_distribution_error",
+    "SCHEMES",
+    "SETTINGS",
+    "Pool",
+    "Scheme",
+    "UnknownScheme",
+    "clip_order",
+    "data_distribution_error",
     "ideal_distribution",
-]  # fmt: skip
+]
 
 
 class UnknownScheme(ValueError):
@@ -48,9 +51,15 @@ class MofK(Scheme):
     K, mean p.
     """
 
-    name, label, colour, marker = "m_of_k", "m-of-K", "#E69F00", "s"
+    name = "m_of_k"
+    label = "m-of-K"
+    colour = "#E69F00"
+    marker = "s"
     chooses_m = True
-    pools = staticmethod(lambda k, m: (Pool(k, m, 1 / m),))
+
+    @staticmethod
+    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+        return (Pool(k, m, 1 / m),)
 
     def _draw(self, epoch: int) -> np.ndarray:
         return np.sort(self._orders(epoch)[:, : self.m], axis=1)
@@ -61,17 +70,29 @@ class MlClap(MofK):
     mean p.
     """
 
-    name, label, colour, marker = "ml_clap", "ML-CLAP", "#D55E00", "o"
+    name = "ml_clap"
+    label = "ML-CLAP"
+    colour = "#D55E00"
+    marker = "o"
     chooses_m = False
-    pools = staticmethod(lambda k, m: (Pool(k, 1, 1),))
+
+    @staticmethod
+    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+        return (Pool(k, 1, 1),)
 
 
 class Kcl(MofK):
     """All languages in every epoch, in their order: the ideal distribution. Error 0."""
 
-    name, label, colour, marker = "kcl", "KCL", "#009E73", "v"
+    name = "kcl"
+    label = "KCL"
+    colour = "#009E73"
+    marker = "v"
     chooses_m = False
-    pools = staticmethod(lambda k, m: (Pool(k, k, 1 / k),))
+
+    @staticmethod
+    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+        return (Pool(k, k, 1 / k),)
 
 
 @dataclass(frozen=True, init=False)
@@ -83,7 +104,10 @@ class Hold(MlClap):
     up.
     """
 
-    name, label, colour, marker = "hold", "Hold", "#882255", "P"
+    name = "hold"
+    label = "Hold"
+    colour = "#882255"
+    marker = "P"
     hold: int = 1
 
     def _draw(self, epoch: int) -> np.ndarray:
@@ -103,11 +127,15 @@ class Block(MlClap):
     block are not independent.
     """
 
-    name, label, colour, marker = "block", "One language a batch", "#999933", "X"
+    name = "block"
+    label = "One language a batch"
+    colour = "#999933"
+    marker = "X"
     block: int = 100
 
     def _draw(self, epoch: int) -> np.ndarray:
-        drawn = self._generator(epoch).integers(self.k, size=-(-self.clips // self.block))
+        blocks = math.ceil(self.clips / self.block)
+        drawn = self._generator(epoch).integers(self.k, size=blocks)
         place = clip_order(self.clips, self.seed, epoch).argsort()
         return drawn[place // self.block, None]
 
@@ -119,8 +147,14 @@ class Latin(Scheme):
     Error 2 (K - 1) / K in an epoch, 0 summed over any K consecutive epochs.
     """
 
-    name, label, colour, marker = "latin", "Latin", "#CC79A7", "D"
-    pools = staticmethod(lambda k, m: (Pool(k, 1, 1),))
+    name = "latin"
+    label = "Latin"
+    colour = "#CC79A7"
+    marker = "D"
+
+    @staticmethod
+    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+        return (Pool(k, 1, 1),)
 
     def _draw(self, epoch: int) -> np.ndarray:
         offsets = self._generator(0).integers(self.k, size=(self.clips, 1))
@@ -128,7 +162,8 @@ class Latin(Scheme):
 
     def covariance(self, e: ArrayLike, f: ArrayLike) -> np.ndarray:
         """As `Scheme.covariance`: language k in epoch e means k + f - e in epoch f."""
-        k, lag = np.arange(self.k), np.subtract(f, e)[..., None, None]
+        k = np.arange(self.k)
+        lag = np.subtract(f, e)[..., None, None]
         follows = (k[:, None] + lag - k) % self.k == 0
         return (follows - 1 / self.k) / self.k
 
@@ -142,9 +177,15 @@ class Balanced(Scheme):
     2 (K - m) / K in an epoch, 0 summed over a cycle.
     """
 
-    name, label, colour, marker = "balanced", "Balanced", "#56B4E9", "p"
+    name = "balanced"
+    label = "Balanced"
+    colour = "#56B4E9"
+    marker = "p"
     chooses_m = True
-    pools = staticmethod(lambda k, m: (Pool(k, m, 1 / m),))
+
+    @staticmethod
+    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+        return (Pool(k, m, 1 / m),)
 
     @property
     def cycle(self) -> int:
@@ -159,73 +200,10 @@ class Balanced(Scheme):
     def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
         k, m = self.k, self.m
         lag = (f - e) * m % k
-        shared = np.maximum(m - lag, 0) + np.maximum(
-            m + lag - k, 0
-        )  # places of the order that both epochs use
-        return (e // self.cycle == f // self.cycle) * (shared * k - m**2) / max(m * (k - m), 1)
-
-
-@dataclass(frozen=True, init=False)
-class Cacl(Scheme):
-    """An anchor (column 0) and one random other language (column 1), contrasted in a triangle with
-    the audio.
-
-    text_text: the weight of the side between the texts; the two audio-text sides share the rest by
-    `weights`. These two are the scheme's pair distribution: error 2 (K - 2) / K. Biased: the anchor
-    has mass 1/2 in expectation, each other language 1 / (2 (K - 1)). anchor: its place among the
-    languages, from 1; the paper's is English.
-    """
-
-    name, label, colour, marker = "cacl", "CACL", "#0072B2", "^"
-    pools = staticmethod(lambda k, m: (Pool(1, 1, Fraction(1, 2)), Pool(k - 1, 1, Fraction(1, 2))))
-    together = True
-    text_text: float = 1 / 3
-    anchor: int = 1
-
-    def __init__(self, *given: Any, **settings: Any) -> None:
-        super().__init__(*given, **settings)
-        if self.anchor > self.k:
-            raise ValueError(
-                f"anchor={self.anchor} is none of the {self.k} languages: give 1 ... {self.k}"
-            )
-
-    @property
-    def _order(self) -> np.ndarray:
-        """The languages as the pools have them, the anchor before the others."""
-        return np.concatenate([[self.anchor - 1], np.delete(np.arange(self.k), self.anchor - 1)])
-
-    def _draw(self, epoch: int) -> np.ndarray:
-        others = self._order[self._generator(epoch).integers(1, self.k, size=self.clips)]
-        return np.stack([np.full_like(others, self.anchor - 1), others], axis=1)
-
-    def mean_distribution(self) -> np.ndarray:
-        return super().mean_distribution()[:, self._order.argsort()]
-
-    def covariance(self, e: ArrayLike, f: ArrayLike) -> np.ndarray:
-        places = self._order.argsort()
-        return super().covariance(e, f)[..., places, :][..., places]
-
-    def loss(
-        self,
-        audio: Tensor,
-        texts: Tensor,
-        temperature: float | Tensor,
-        columns: slice = slice(None),
-    ) -> Tensor:
-        """The weighted triangle of audio, English and the other text [N, 2, d]; `cacl_loss` with
-        text_text = 1/3.
-        """
-        sides = (*((1 - self.text_text) * self.weights).tolist(), self.text_text)
-        return cacl_loss(audio, texts[:, 0], texts[:, 1], temperature, weights=sides)
-
-
-class CaclUnbiased(Cacl):
-    """CACL whose audio-text part weighs English 1/K and the other language (K - 1)/K. Error 2 (K -
-    2) / K, mean p.
-    """
-
-    name, label, colour, marker = "cacl_unbiased", "CACL unbiased", "#332288", "<"
-    pools = staticmethod(lambda k, m: (Pool(1, 1, 1 / k), Pool(k - 1, 1, (k - 1) / k)))
+        # Places of the order that both epochs use.
+        shared = np.maximum(m - lag, 0) + np.maximum(m + lag - k, 0)
+        same_cycle = e // self.cycle == f // self.cycle
+        return same_cycle * (shared * k - m**2) / max(m * (k - m), 1)
 
 
 class English(Scheme):
@@ -233,8 +211,14 @@ class English(Scheme):
     epoch: pure bias.
     """
 
-    name, label, colour, marker = "english", "English only", "#555555", "x"
-    pools = staticmethod(lambda k, m: (Pool(1, 1, 1), Pool(k - 1, 0, 0)))
+    name = "english"
+    label = "English only"
+    colour = "#555555"
+    marker = "x"
+
+    @staticmethod
+    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+        return Pool(1, 1, 1), Pool(k - 1, 0, 0)
 
     def _draw(self, epoch: int) -> np.ndarray:
         return np.zeros((self.clips, 1), dtype=np.int64)
@@ -252,9 +236,5 @@ class _Schemes(dict):
 
 _KINDS = (MlClap, MofK, Latin, Balanced, Hold, Block, Cacl, CaclUnbiased, Kcl, English)
 SCHEMES = _Schemes((kind.name, kind) for kind in _KINDS)
-SETTINGS = (
-    "m",
-    *dict.fromkeys(
-        field.name for kind in SCHEMES.values() for field in dataclasses.fields(kind)[4:]
-    ),
-)
+_OWN = [name for kind in _KINDS for name in kind.own_settings()]
+SETTINGS = ("m", *dict.fromkeys(_OWN))  # what schemes can be given, each once

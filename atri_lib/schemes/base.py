@@ -1,10 +1,7 @@
-"""What every scheme has: its draws, the exact distribution that they realise, how epochs covary,
-and the loss.
-"""
+"""What every scheme has: draws, the distribution they realise, how epochs covary, the loss."""
 
 import abc
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,8 +11,7 @@ from torch import Tensor
 
 from atri_lib.losses import pair_losses
 
-# Keeps language draws independent of other generators that training seeds with the same (seed,
-# epoch).
+# Keeps language draws independent of other generators that are seeded with the same (seed, epoch).
 _STREAM = int.from_bytes(b"lang", "big")
 
 
@@ -34,23 +30,18 @@ class Pool(NamedTuple):
 
 @dataclass(frozen=True, init=False)
 class Scheme(abc.ABC):
-    """A scheme over `clips` N and `k` languages, of which each clip sees `m` per epoch, drawn from
-    `seed`.
+    """A scheme over `clips` N and `k` languages; each clip sees `m` per epoch, drawn from `seed`.
 
-    pools(k, m): what an epoch draws for a clip, English first; sizes add up to k; k and m are
-    numbers or symbols. A subclass declares settings of its own as fields: int (at least 1) or float
-    (a share, 0 <= x < 1).
+    A subclass gives its `pools` and its draws. It declares settings of its own as fields: int (at
+    least 1) or float (a share, 0 <= x < 1).
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
     colour: ClassVar[str]  # told apart by colour-blind readers (Okabe and Ito; Tol)
     marker: ClassVar[str]
-    pools: ClassVar[Callable[[Any, Any], tuple[Pool, ...]]]
     chooses_m: ClassVar[bool] = False
-    together: ClassVar[bool] = (
-        False  # whether the loss contrasts a clip's drawn texts with each other
-    )
+    together: ClassVar[bool] = False  # whether the loss contrasts a clip's texts with each other
 
     clips: int
     k: int
@@ -65,27 +56,49 @@ class Scheme(abc.ABC):
 
         Raises ValueError for a value that cannot be, or a setting that this scheme does not have.
         """
-        own = {field.name: field for field in dataclasses.fields(self)[4:]}
+        own = self.own_settings()
         given = {name: value for name, value in settings.items() if value is not None}
-        if foreign := sorted(given.keys() - own):
+        foreign = sorted(given.keys() - own)
+        if foreign:
             raise ValueError(
-                f"{self.name} has no setting {foreign[0]}: leave it out, or use a scheme that has it"
+                f"{self.name} has no setting {foreign[0]}: "
+                "leave it out, or use a scheme that has it"
             )
         values = {"clips": _integer("clips", clips), "k": _integer("languages", languages)}
-        values |= {"m": self._drawn(values["k"], m), "seed": _integer("seed", seed, least=0)}
-        values |= {
-            name: _CHECKS[field.type](name, given.get(name, field.default))
-            for name, field in own.items()
-        }
+        values["m"] = self._drawn(values["k"], m)
+        values["seed"] = _integer("seed", seed, least=0)
+        for name, field in own.items():
+            check = _CHECKS[field.type]
+            values[name] = check(name, given.get(name, field.default))
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    @classmethod
+    def own_settings(cls) -> dict[str, dataclasses.Field]:
+        """The fields that a scheme declares beside those of every scheme, by name."""
+        own = dataclasses.fields(cls)[len(dataclasses.fields(Scheme)) :]
+        return {field.name: field for field in own}
+
+    @staticmethod
+    @abc.abstractmethod
+    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+        """What an epoch draws for a clip, English first; sizes add up to k.
+
+        k, m: numbers, or symbols of sympy.
+        """
+
+    @abc.abstractmethod
+    def _draw(self, epoch: int) -> np.ndarray:
+        """The languages of an epoch, [N, m]."""
 
     def _drawn(self, k: int, m: int | None) -> int:
         if self.chooses_m and m is None:
             raise ValueError(
                 f"{self.name} needs m, the languages a clip sees in an epoch: m=1 ... m={k}"
             )
-        pools = self.pools(k, m if m is None else _integer("m", m))
+        if m is not None:
+            m = _integer("m", m)
+        pools = self.pools(k, m)
         drawn = sum(pool.drawn for pool in pools)
         if m not in (None, drawn):
             raise ValueError(
@@ -93,7 +106,8 @@ class Scheme(abc.ABC):
             )
         if any(pool.drawn > pool.size for pool in pools):
             raise ValueError(
-                f"{self.name} cannot draw {drawn} different languages out of {k}: give more languages"
+                f"{self.name} cannot draw {drawn} different languages out of {k}: "
+                "give more languages"
             )
         return drawn
 
@@ -105,43 +119,43 @@ class Scheme(abc.ABC):
             raise ValueError(f"epochs count from 0, got {epoch}")
         return self._draw(epoch)
 
-    @abc.abstractmethod
-    def _draw(self, epoch: int) -> np.ndarray: ...
-
     def _generator(self, number: int) -> np.random.Generator:
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(_STREAM, number)))
+        sequence = np.random.SeedSequence(self.seed, spawn_key=(_STREAM, number))
+        return np.random.default_rng(sequence)
 
     def _orders(self, number: int) -> np.ndarray:
         """A random order of the languages for every clip, [N, K]."""
-        return self._generator(number).permuted(np.tile(np.arange(self.k), (self.clips, 1)), axis=1)
+        sorted_rows = np.tile(np.arange(self.k), (self.clips, 1))
+        return self._generator(number).permuted(sorted_rows, axis=1)
 
     @property
     def weights(self) -> np.ndarray:
         """The weight of each column of `languages` in a clip's audio-text loss: float64 [m], sums
         to 1.
         """
-        return np.concatenate(
-            [np.full(drawn, float(weight)) for _, drawn, weight in self.pools(self.k, self.m)]
-        )
+        pools = self.pools(self.k, self.m)
+        drawn = [pool.drawn for pool in pools]
+        return np.repeat([float(pool.weight) for pool in pools], drawn)
 
     def distribution(self, epoch: int) -> np.ndarray:
         """The realised pair distribution p' of an epoch: float64 [N, K], sums to 1."""
         realised = np.zeros((self.clips, self.k))
-        np.put_along_axis(realised, self.languages(epoch), self.weights[None] / self.clips, axis=1)
+        shares = self.weights[None] / self.clips
+        np.put_along_axis(realised, self.languages(epoch), shares, axis=1)
         return realised
 
     def mean_distribution(self) -> np.ndarray:
         """The expectation of p' over the scheme's randomness: float64 [N, K], sums to 1."""
         pools = self.pools(self.k, self.m)
-        row = np.concatenate(
-            [np.full(size, float(weight) * drawn / max(size, 1)) for size, drawn, weight in pools]
-        )
+        means = [float(pool.weight) * pool.drawn / max(pool.size, 1) for pool in pools]
+        row = np.repeat(means, [pool.size for pool in pools])
         return np.tile(row / self.clips, (self.clips, 1))
 
     @property
     def biased(self) -> bool:
         """Whether the mean of p' differs from the ideal distribution."""
-        return not np.allclose(self.k * self.clips * self.mean_distribution(), 1, rtol=1e-9)
+        ratio = self.k * self.clips * self.mean_distribution()
+        return not np.allclose(ratio, 1, rtol=1e-9)
 
     def covariance(self, e: ArrayLike, f: ArrayLike) -> np.ndarray:
         """Covariance of a clip's row of N p' in epoch e with its row in epoch f, exact: float64
@@ -150,14 +164,16 @@ class Scheme(abc.ABC):
         e, f: epochs, broadcast together ([...]). Rows of different clips are independent in every
         scheme but `block`.
         """
-        spread, first = np.zeros((self.k, self.k)), 0  # within one epoch
+        spread = np.zeros((self.k, self.k))  # within one epoch
+        first = 0
         for size, drawn, weight in self.pools(self.k, self.m):
             if 0 < drawn < size:  # always `drawn` of them, so every row of the block sums to 0
                 block = slice(first, first + size)
                 variance = float(weight) ** 2 * drawn * (size - drawn) / size**2
                 spread[block, block] = variance * (size * np.eye(size) - 1) / (size - 1)
             first += size
-        return self._correlation(np.asarray(e), np.asarray(f))[..., None, None] * spread
+        correlation = self._correlation(np.asarray(e), np.asarray(f))
+        return correlation[..., None, None] * spread
 
     def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
         """Covariance between epochs / covariance within one; epochs are drawn independently unless
@@ -176,11 +192,14 @@ class Scheme(abc.ABC):
         in `chance`.
         """
         size = len(self.chance)
-        return float(np.trace(self.covariance(0, 0))) * size / (size - 1) if size else 0.0
+        if size == 0:
+            return 0.0
+        return float(np.trace(self.covariance(0, 0))) * size / (size - 1)
 
     def remembers(self, epoch: int) -> bool:
         """Whether an epoch's draw is correlated with any earlier one's."""
-        return bool(np.abs(self.covariance(np.arange(epoch), epoch)).max(initial=0) > 1e-12)
+        with_earlier = np.abs(self.covariance(np.arange(epoch), epoch))
+        return bool(with_earlier.max(initial=0) > 1e-12)
 
     def loss(
         self,
@@ -197,9 +216,8 @@ class Scheme(abc.ABC):
         `together`.
         """
         losses = pair_losses(audio, texts, temperature).mean(0)
-        return (
-            losses * losses.new_tensor(self.weights[columns])
-        ).sum()  # a product @ would be rounded by autocast
+        weights = losses.new_tensor(self.weights[columns])
+        return (losses * weights).sum()  # a product @ would be rounded by autocast
 
 
 def clip_order(clips: int, seed: int, epoch: int) -> np.ndarray:
@@ -221,7 +239,8 @@ def data_distribution_error(p: np.ndarray, q: np.ndarray) -> float:
     Raises ValueError if the shapes differ. Source: Yin et al. 2025, arXiv 2502.14627; the bound
     chapter.
     """
-    p, q = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    p = np.asarray(p, dtype=np.float64)
+    q = np.asarray(q, dtype=np.float64)
     if p.shape != q.shape:
         raise ValueError(
             f"two distributions over the same pairs have one shape, got {p.shape} and {q.shape}"

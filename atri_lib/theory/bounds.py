@@ -1,5 +1,4 @@
-"""Every bound and law of the book is one affine recursion; here it is, vectorised over steps and
-draws.
+"""Every bound and law of the book is one affine recursion; here it is, over steps and draws.
 
 Arrays are float64 with the steps on the last axis: [..., T]. What is not given per draw broadcasts.
 """
@@ -14,17 +13,18 @@ def unroll(factor: ArrayLike, forcing: ArrayLike) -> np.ndarray:
     factor, forcing: [..., T], broadcast together. Returns x_1 ... x_T, float64 [..., T]. A bound
     that overflows is inf; a factor of 0 forgets even that (0 inf = 0). Raises ValueError if T is 0.
     """
-    factor, forcing = np.broadcast_arrays(
-        np.asarray(factor, np.float64), np.asarray(forcing, np.float64)
-    )
+    factor, forcing = _together(factor, forcing)
     if factor.ndim == 0 or factor.shape[-1] == 0:
         raise ValueError(
             f"a recursion needs at least one step on the last axis, got shape {factor.shape}"
         )
-    x, solved = np.zeros(factor.shape[:-1]), np.empty(factor.shape)
+    x = np.zeros(factor.shape[:-1])
+    solved = np.empty(factor.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(factor.shape[-1]):
-            x = np.where((factor[..., t] == 0) | (x == 0), 0, factor[..., t] * x) + forcing[..., t]
+            grows = factor[..., t]
+            carried = np.where((grows == 0) | (x == 0), 0, grows * x)
+            x = carried + forcing[..., t]
             solved[..., t] = x
     return solved
 
@@ -39,9 +39,9 @@ def published(
     [..., T]. Source: eq-bound-one-step of the bound chapter; Yin et al. 2025, after Zhao et al.
     2018, arXiv 1806.00582.
     """
-    return unroll(
-        1 + rate * np.asarray(lipschitz), rate * np.asarray(error) * np.asarray(gradient_max)
-    )
+    factor = 1 + rate * np.asarray(lipschitz)
+    forcing = rate * np.asarray(error) * np.asarray(gradient_max)
+    return unroll(factor, forcing)
 
 
 def trajectory(rho: ArrayLike, forcing: ArrayLike) -> np.ndarray:
@@ -75,7 +75,9 @@ def sampling_factor(languages: int, m: int) -> float:
     """
     if not 1 <= m <= languages:
         raise ValueError(f"m of K languages needs 1 <= m <= K, got m={m}, K={languages}")
-    return 0.0 if m == languages else (languages - m) / (m * (languages - 1))
+    if m == languages:
+        return 0.0
+    return (languages - m) / (m * (languages - 1))
 
 
 def share_held(bound: ArrayLike, measured: ArrayLike, slack: float = 1e-9) -> float:
@@ -83,7 +85,8 @@ def share_held(bound: ArrayLike, measured: ArrayLike, slack: float = 1e-9) -> fl
 
     slack: relative, for the rounding of two float64 runs. nan in either counts as not held.
     """
-    return float(np.mean(np.asarray(measured) <= np.asarray(bound) * (1 + slack)))
+    held = np.asarray(measured) <= np.asarray(bound) * (1 + slack)
+    return float(held.mean())
 
 
 def overtaken(bound: ArrayLike, other: ArrayLike) -> np.ndarray:
@@ -101,8 +104,12 @@ def tightness(bound: ArrayLike, measured: ArrayLike) -> np.ndarray:
     """bound / measured, elementwise; 1 where both are 0 (nothing to bound), inf where only the
     measured is.
     """
-    bound, measured = np.broadcast_arrays(
-        np.asarray(bound, np.float64), np.asarray(measured, np.float64)
-    )
+    bound, measured = _together(bound, measured)
+    nothing = (bound == 0) & (measured == 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where((bound == 0) & (measured == 0), 1.0, bound / measured)
+        return np.where(nothing, 1.0, bound / measured)
+
+
+def _together(*values: ArrayLike) -> list[np.ndarray]:
+    """Float64 arrays of one shape."""
+    return np.broadcast_arrays(*(np.asarray(value, np.float64) for value in values))

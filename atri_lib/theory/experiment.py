@@ -27,7 +27,10 @@ class Arm:
     """
 
     def __init__(self, name: str, scheme: str, *, mixed: bool = False, **settings: Any) -> None:
-        self.name, self.scheme, self.mixed, self.settings = name, scheme, mixed, settings
+        self.name = name
+        self.scheme = scheme
+        self.mixed = mixed
+        self.settings = settings
 
     def draw(self, clips: int, languages: int, seed: int) -> Scheme:
         """The scheme with this seed. Raises ValueError for mixed negatives with more than one
@@ -36,7 +39,8 @@ class Arm:
         scheme = SCHEMES[self.scheme](clips=clips, languages=languages, seed=seed, **self.settings)
         if self.mixed and scheme.m != 1:
             raise ValueError(
-                f"mixed negatives are defined for one language per clip, {self.name!r} has m={scheme.m}"
+                f"mixed negatives are defined for one language per clip, {self.name!r} has "
+                f"m={scheme.m}"
             )
         return scheme
 
@@ -54,8 +58,9 @@ ARMS = (
 
 @dataclass(frozen=True)
 class Step:
-    """One mini-batch. index: from 1; clips: int64 [B]; data: their features; even: ideal p on the
-    batch, [1, B, K].
+    """One mini-batch.
+
+    index: from 1; clips: int64 [B]; data: their features; even: ideal p on the batch, [1, B, K].
     """
 
     index: int
@@ -70,12 +75,11 @@ class Experiment:
     """A model, its features and the order of mini-batches: everything two twin runs have in common.
 
     model: as `Flat` wants it; its present parameters are the start. Every bound holds for any
-    activation, but only a
-        twice differentiable one (GELU, tanh; not ReLU) has the Lipschitz gradients the published bound is about.
-    audio: [N, ...]; texts: [N, K, ...], English first; floating point. batch: clips per step; the
-    last step of an
-        epoch takes what is left, unless that is one clip. seed: decides the order of clips, anew in every epoch.
-    Raises ValueError if audio and texts do not fit, or there is no batch of two clips.
+    activation, but only a twice differentiable one (GELU, tanh; not ReLU) has the Lipschitz
+    gradients the published bound is about. audio: [N, ...]; texts: [N, K, ...], English first;
+    floating point. batch: clips per step; the last step of an epoch takes what is left, unless that
+    is one clip. seed: decides the order of clips, anew in every epoch. Raises ValueError if audio
+    and texts do not fit, or there is no batch of two clips.
     """
 
     model: nn.Module
@@ -111,23 +115,22 @@ class Experiment:
         """A distribution over all pairs, [..., N, K], conditioned on the batch's clips: [..., B, K]
         in `dtype`.
         """
-        return torch.as_tensor(
-            distribution[..., clips, :] * (len(self.audio) / len(clips)), dtype=self.dtype
-        )
+        conditioned = distribution[..., clips, :] * (len(self.audio) / len(clips))
+        return torch.as_tensor(conditioned, dtype=self.dtype)
 
     def steps(self, label: str) -> Iterator[Step]:
         """Every mini-batch of every epoch in order, with a progress bar."""
-        ideal, firsts = (
-            ideal_distribution(*self.texts.shape[:2]),
-            range(0, len(self.audio) - 1, self.batch),
-        )
-        orders = [clip_order(len(self.audio), self.seed, epoch) for epoch in range(self.epochs)]
-        batches = [
-            (epoch, order[i : i + self.batch]) for epoch, order in enumerate(orders) for i in firsts
-        ]
+        count = len(self.audio)
+        ideal = ideal_distribution(count, self.languages)
+        batches = []
+        for epoch in range(self.epochs):
+            order = clip_order(count, self.seed, epoch)
+            for first in range(0, count - 1, self.batch):
+                batches.append((epoch, order[first : first + self.batch]))
         for index, (epoch, clips) in enumerate(progress(batches, label, unit="step"), start=1):
             data = self.audio[clips].to(self.dtype), self.texts[clips].to(self.dtype)
-            yield Step(index, epoch, clips, data, self.on_batch(ideal, clips)[None])
+            even = self.on_batch(ideal, clips)[None]
+            yield Step(index, epoch, clips, data, even)
 
     def begin(self, optimizer: Optimizer, runs: int = 1) -> Runs:
         """Equal runs at the start."""
@@ -164,7 +167,8 @@ def on_features(
     projection. No dropout: twin runs share everything but the languages. seed: of the initial
     weights and of the order of clips; options: of `Experiment`.
     """
-    audio, texts = principal(TimePooling(3)(audio), components), principal(texts, components)
+    audio = principal(TimePooling(3)(audio), components)
+    texts = principal(texts, components)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = DualEncoder(
@@ -179,8 +183,10 @@ def principal(features: Tensor, components: int) -> Tensor:
     """
     rows = features.double().flatten(0, -2)
     rows = rows - rows.mean(0)
-    rows = rows @ torch.linalg.svd(rows, full_matrices=False)[2][:components].T
-    return (rows / rows.square().mean().sqrt()).unflatten(0, features.shape[:-1])
+    directions = torch.linalg.svd(rows, full_matrices=False).Vh[:components]
+    rows = rows @ directions.T
+    rows = rows / rows.square().mean().sqrt()
+    return rows.unflatten(0, features.shape[:-1])
 
 
 class Draws:
@@ -189,15 +195,19 @@ class Draws:
     """
 
     def __init__(self, experiment: Experiment, arm: Arm, seeds: Sequence[int]):
-        self.experiment, self.task, self.mixed = experiment, experiment.task, arm.mixed
-        schemes = [arm.draw(*experiment.texts.shape[:2], seed) for seed in seeds]
+        self.experiment = experiment
+        self.task = experiment.task
+        self.mixed = arm.mixed
+        clips = len(experiment.audio)
+        schemes = [arm.draw(clips, experiment.languages, seed) for seed in seeds]
         self.schemes = schemes if schemes[0].noise_share else schemes[:1]
-        self._realised = lru_cache(1)(
-            lambda epoch: np.stack([scheme.distribution(epoch) for scheme in self.schemes])
-        )
+        self._realised = lru_cache(1)(self._of_epoch)  # the steps of an epoch share it
 
     def __len__(self) -> int:
         return len(self.schemes)
+
+    def _of_epoch(self, epoch: int) -> np.ndarray:
+        return np.stack([scheme.distribution(epoch) for scheme in self.schemes])
 
     def distribution(self, step: Step) -> Tensor:
         """p' of every draw on the batch, [S, B, K]."""
@@ -209,8 +219,7 @@ class Draws:
         """Every draw's gradient at its own weights, [S, D] to [S, D]; anchor [D]: as seen from
         there.
         """
-        drawn = (
-            distribution.argmax(-1) if self.mixed else distribution
-        )  # where negatives mix: each clip's language
-        loss = self.task.mixed_loss if self.mixed else self.task.weighted_loss
-        return self.task.gradients(weights, drawn, step.data, loss, anchor)
+        if not self.mixed:
+            return self.task.gradients(weights, distribution, step.data, anchor=anchor)
+        languages = distribution.argmax(-1)  # the one of each clip
+        return self.task.gradients(weights, languages, step.data, self.task.mixed_loss, anchor)

@@ -1,5 +1,6 @@
-"""A model and its data as functions of one flat weight vector: losses, gradients, curvature, per
-pair and per run.
+"""A model and its data as functions of one flat weight vector.
+
+Losses, gradients and curvature, per pair and per run.
 
 Memory is linear in the number of weights D: Hessians appear only as products with a vector, and
 where many gradients of D numbers are needed they are made and reduced in chunks of at most
@@ -17,9 +18,8 @@ from torch.func import functional_call, grad, jvp, vjp, vmap
 
 from atri_lib.losses import info_nce, pair_losses
 
-WORKING_SET = (
-    2**23
-)  # numbers held at once per chunk of gradients: 64 MiB in float64, a few times that with temporaries
+# Numbers held at once per chunk of gradients: 64 MiB in float64, a few times that with temporaries.
+WORKING_SET = 2**23
 
 Batch = tuple[Tensor, Tensor]  # audio features [B, ...], text features [B, K, ...]
 Loss = Callable[[Tensor, Tensor, Batch], Tensor]  # weights [D], what was drawn, batch; to a scalar
@@ -29,57 +29,54 @@ class Flat:
     """A module as a function of the weights that may change, joined into one vector.
 
     model: maps (audio features [B, ...], text features [B, K, ...]) to unit vectors (audio [B, d],
-    texts [B, K, d]),
-        each language on its own. It is copied, converted to dtype, put in evaluation mode (no dropout, frozen buffers).
+    texts [B, K, d]), each language on its own. It is copied, converted to dtype, put in evaluation
+    mode (no dropout, frozen buffers).
     .start: the values of the parameters that require a gradient, [D]. Raises ValueError if there is
     none.
     """
 
     def __init__(self, model: nn.Module, dtype: torch.dtype = torch.float64):
         self.model = copy.deepcopy(model).to(dtype).eval()
-        self.shapes = {
-            name: value.shape
+        moving = {
+            name: value.detach()
             for name, value in self.model.named_parameters()
             if value.requires_grad
         }
-        if not self.shapes:
+        if not moving:
             raise ValueError("no weights to follow: no parameter requires a gradient")
-        self.start = torch.cat(
-            [self.model.get_parameter(name).detach().flatten() for name in self.shapes]
-        )
+        self.shapes = {name: value.shape for name, value in moving.items()}
+        self.start = torch.cat([value.flatten() for value in moving.values()])
 
     def split(self, weights: Tensor) -> tuple[Tensor, ...]:
         """[D] to one tensor per parameter."""
-        pieces = weights.split([shape.numel() for shape in self.shapes.values()])
-        return tuple(
-            piece.reshape(shape) for piece, shape in zip(pieces, self.shapes.values(), strict=True)
-        )
+        shapes = self.shapes.values()
+        pieces = weights.split([shape.numel() for shape in shapes])
+        return tuple(map(torch.reshape, pieces, shapes))
 
     def __call__(
         self, parts: tuple[Tensor, ...], audio: Tensor, texts: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The model's two outputs with these parameters in place."""
-        return functional_call(
-            self.model, dict(zip(self.shapes, parts, strict=True)), (audio, texts)
-        )
+        named = dict(zip(self.shapes, parts, strict=True))
+        return functional_call(self.model, named, (audio, texts))
 
 
 @dataclass(frozen=True)
 class Task:
-    """Contrastive learning of a `Flat` model: `losses` and their derivatives at any weights on any
-    mini-batch.
-    """
+    """Contrastive learning of a `Flat` model: losses and derivatives at any weights and batch."""
 
     flat: Flat
     temperature: float
 
     def losses(self, parts: tuple[Tensor, ...], batch: Batch) -> Tensor:
         """Pair losses l_ik, nats, [B, K]; negatives in the same language."""
-        return pair_losses(*self.flat(parts, *batch), self.temperature)
+        audio, texts = self.flat(parts, *batch)
+        return pair_losses(audio, texts, self.temperature)
 
     def weighted_loss(self, weights: Tensor, distribution: Tensor, batch: Batch) -> Tensor:
         """L_p' at weights [D] for p' on the batch, [B, K]."""
-        return (distribution * self.losses(self.flat.split(weights), batch)).sum()
+        losses = self.losses(self.flat.split(weights), batch)
+        return (distribution * losses).sum()
 
     def mixed_loss(self, weights: Tensor, languages: Tensor, batch: Batch) -> Tensor:
         """Practical ML-CLAP's loss at weights [D]: one caption per clip, its language int64 [B];
@@ -87,7 +84,8 @@ class Task:
         """
         audio, texts = batch
         drawn = texts[torch.arange(len(texts)), languages]  # [B, ...]
-        encoded, text = self.flat(self.flat.split(weights), audio, drawn[:, None])
+        parts = self.flat.split(weights)
+        encoded, text = self.flat(parts, audio, drawn[:, None])
         return info_nce(encoded, text[:, 0], self.temperature)
 
     def gradients(
@@ -107,25 +105,35 @@ class Task:
         loss = loss or self.weighted_loss
 
         def of_run(w: Tensor, use: Tensor) -> Tensor:
-            slope = grad(lambda u: loss(u, use, batch))
-            return slope(w) if anchor is None else sum(jvp(slope, (anchor,), (w - anchor,)))
+            def slope(u: Tensor) -> Tensor:
+                return grad(loss)(u, use, batch)
 
-        return vmap(of_run, chunk_size=_rows(len(self.flat.start)))(weights, drawn)
+            if anchor is None:
+                return slope(w)
+            at_anchor, change = jvp(slope, (anchor,), (w - anchor,))
+            return at_anchor + change
+
+        at_once = _rows(len(self.flat.start))
+        return vmap(of_run, chunk_size=at_once)(weights, drawn)
 
     def pair_norms(self, weights: Tensor, batch: Batch) -> Tensor:
         """||grad l_ik|| at weights [D], [B, K]."""
         rows = self._pair_rows(weights, batch)
-        one_clip = vmap(
-            lambda clip: torch.stack([_square(row(clip)) for row in rows]),
-            chunk_size=self._clips(batch),
-        )
-        return one_clip(_one_hot(batch[0])).sqrt()
+
+        def one_clip(clip: Tensor) -> Tensor:
+            return torch.stack([_square(row(clip)) for row in rows])
+
+        clips = _one_hot(batch[0])
+        return vmap(one_clip, chunk_size=self._clips(batch))(clips).sqrt()
 
     def language_spread(self, weights: Tensor, batch: Batch, drawn: Sequence[int]) -> Tensor:
-        """sum_i Var_k(grad l_ik) over the languages k in `drawn` (population variance), exact. [S,
-        D] to [S].
+        """sum_i Var_k(grad l_ik) over the languages k in `drawn`, exact. [S, D] to [S].
+
+        The variance is the population variance.
         """
-        batch = batch[0], batch[1][:, list(drawn)]
+        audio, texts = batch
+        batch = audio, texts[:, list(drawn)]
+        clips = _one_hot(audio)
         at_once = self._clips(batch)
         runs = min(len(weights), at_once)
 
@@ -135,41 +143,46 @@ class Task:
             def one_clip(clip: Tensor) -> Tensor:
                 pieces = [row(clip) for row in rows]
                 mean = tuple(sum(part) / len(rows) for part in zip(*pieces, strict=True))
-                return sum(map(_square, pieces)) / len(rows) - _square(mean)
+                mean_square = sum(map(_square, pieces)) / len(rows)
+                return mean_square - _square(mean)
 
-            return (
-                vmap(one_clip, chunk_size=max(1, at_once // runs))(_one_hot(batch[0]))
-                .clamp_min(0)
-                .sum()
-            )
+            clips_at_once = max(1, at_once // runs)
+            variances = vmap(one_clip, chunk_size=clips_at_once)(clips)
+            return variances.clamp_min(0).sum()
 
         return vmap(one_run, chunk_size=runs)(weights)
 
     def pair_curvature(self, weights: Tensor, batch: Batch, iterations: int) -> Tensor:
-        """Spectral norm of every pair's Hessian at weights [D], by power iteration from the pair's
-        gradient. [B, K].
+        """Spectral norm of every pair's Hessian at weights [D], [B, K].
 
-        Converges from below: after any number of iterations it is at most the Lipschitz constant of
-        grad l_ik.
+        By power iteration from the pair's gradient. Converges from below: after any number of
+        iterations it is at most the Lipschitz constant of grad l_ik.
         """
         audio, texts = batch
-        parts, clips = self.flat.split(weights), _one_hot(audio)
+        parts = self.flat.split(weights)
+        clips = _one_hot(audio)
+        at_once = _rows(4 * len(weights))
 
         def one_language(text: Tensor) -> Tensor:
             def one_clip(clip: Tensor) -> Tensor:
+                def pair_loss(p: tuple[Tensor, ...]) -> Tensor:
+                    return (clip * self._language_losses(audio, text, *p)).sum()
+
                 # A Hessian is symmetric: pulling back through the gradient is the product, at half
                 # the cost of forward mode, because what lies below is kept between iterations.
-                pair = grad(lambda p: (clip * self.losses(p, (audio, text[:, None]))[:, 0]).sum())
-                (vector, pull), size = vjp(pair, parts), torch.zeros_like(clip[0])
+                vector, pull = vjp(grad(pair_loss), parts)
+                size = torch.zeros_like(clip[0])
                 for _ in range(iterations):
                     scale = _square(vector).sqrt().clamp_min(torch.finfo(size.dtype).tiny)
-                    (vector,) = pull(tuple(piece / scale for piece in vector))
+                    unit = tuple(piece / scale for piece in vector)
+                    (vector,) = pull(unit)
                     size = torch.maximum(size, _square(vector).sqrt())
                 return size
 
-            return vmap(one_clip, chunk_size=_rows(4 * len(weights)))(clips)
+            return vmap(one_clip, chunk_size=at_once)(clips)
 
-        return torch.stack([one_language(text) for text in texts.unbind(1)], dim=1)
+        by_language = [one_language(text) for text in texts.unbind(1)]
+        return torch.stack(by_language, dim=1)
 
     def _pair_rows(self, weights: Tensor, batch: Batch) -> list[Callable]:
         """One pull-back per language: a one-hot clip [B] to the gradient of that clip's pair loss,
@@ -179,11 +192,16 @@ class Task:
         """
         audio, texts = batch
         parts = self.flat.split(weights)
+        rows = []
+        for text in texts.unbind(1):
+            losses = functools.partial(self._language_losses, audio, text)
+            _, pull_back = vjp(losses, *parts)
+            rows.append(pull_back)
+        return rows
 
-        def of_language(text: Tensor, *p: Tensor) -> Tensor:
-            return self.losses(p, (audio, text[:, None]))[:, 0]
-
-        return [vjp(functools.partial(of_language, text), *parts)[1] for text in texts.unbind(1)]
+    def _language_losses(self, audio: Tensor, text: Tensor, *parts: Tensor) -> Tensor:
+        """The pair losses of one language, [B]; text: [B, ...]."""
+        return self.losses(parts, (audio, text[:, None]))[:, 0]
 
     def _clips(self, batch: Batch) -> int:
         """How many clips' gradients in all languages to hold at once."""

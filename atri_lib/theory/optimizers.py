@@ -61,11 +61,13 @@ class Momentum(Optimizer):
         return (torch.zeros_like(weights),)
 
     def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
-        velocity = self.beta * state[0] + gradient
+        (velocity,) = state
+        velocity = self.beta * velocity + gradient
         return weights - self.rate * velocity, (velocity,)
 
     def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
-        return torch.cat([weights, self.rate * state[0]], dim=-1)
+        (velocity,) = state
+        return torch.cat([weights, self.rate * velocity], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,10 @@ class Adam(Optimizer):
         return torch.zeros_like(weights), torch.zeros_like(weights), 0
 
     def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
-        first = self.beta1 * state[0] + (1 - self.beta1) * gradient
-        second = self.beta2 * state[1] + (1 - self.beta2) * gradient.square()
-        state = first, second, state[2] + 1
+        first, second, steps = state
+        first = self.beta1 * first + (1 - self.beta1) * gradient
+        second = self.beta2 * second + (1 - self.beta2) * gradient.square()
+        state = first, second, steps + 1
         direction, scale = self._corrected(state)
         return weights - self.rate * direction / scale, state
 
@@ -100,7 +103,9 @@ class Adam(Optimizer):
     def _corrected(self, state: tuple) -> tuple[Tensor, Tensor]:
         first, second, steps = state
         steps = max(steps, 1)  # before the first step both moments are 0, whatever divides them
-        return first / (1 - self.beta1**steps), (second / (1 - self.beta2**steps)).sqrt() + self.eps
+        direction = first / (1 - self.beta1**steps)
+        scale = (second / (1 - self.beta2**steps)).sqrt() + self.eps
+        return direction, scale
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,8 @@ class Runs:
 
     def after(self, gradients: Tensor) -> "Runs":
         """The same runs one step later. gradients: [S, D]."""
-        return Runs(self.optimizer, *self.optimizer.step(self.weights, self.state, gradients))
+        weights, state = self.optimizer.step(self.weights, self.state, gradients)
+        return Runs(self.optimizer, weights, state)
 
     def error(self, other: "Runs") -> np.ndarray:
         """How far the weights are apart, [S]."""
@@ -127,10 +133,10 @@ class Runs:
 
     def joint_error(self, other: "Runs") -> np.ndarray:
         """How far the joint states are apart, in the optimiser's coordinates, [S]."""
-        mine, theirs = (
-            runs.optimizer.coordinates(runs.weights, runs.state) for runs in (self, other)
-        )
-        return distance(mine, theirs)
+        return distance(self._coordinates(), other._coordinates())
+
+    def _coordinates(self) -> Tensor:
+        return self.optimizer.coordinates(self.weights, self.state)
 
 
 def distance(a: Tensor, b: Tensor) -> np.ndarray:

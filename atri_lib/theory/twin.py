@@ -7,6 +7,7 @@ w unless the scheme is biased (CACL).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -40,28 +41,30 @@ def run(
 
     Returns one row per (scheme, step, draw), step from 1 (the error after that step):
     - measured: ||w_t - w'_t||; joint: the same in the optimiser's coordinates (equal for SGD).
-    - published: the published bound (SGD only, else nan). lipschitz: the larger of sum p' lambda_(a,t), with the pairs'
-    spectral norms at w_(t-1) by power iteration, and the quotient ||grad L_p'(w) - grad L_p'(w')||
-    / ||delta||. Neither exceeds the sum of the true Lipschitz constants on the segment from w to
-    w', and with the second alone the inequality holds, so the bound is certified although power
-    iteration converges from below. gradient_max: g_max(w_(t-1)); distribution_error: D_t on the
-    batch. mixed_negatives: for arms with mixed negatives ||grad L_p'(w) - gradient used at w||,
-    which the published bound lacks and is added to D_t g_max here; else 0.
-    - quotient: that quotient alone; certified: the published bound with it in place of lipschitz, the least that the
-      inequality allows (both left out, or nan, without power_iterations).
-    - trajectory: bound on joint (so on measured). rho, forcing: its constants, measured on this draw; xi:
-      ||grad L_p(w') - gradient used||, so that forcing = eta xi for SGD.
-    - mean_square: RMS over draws by sqrt(bias^2 + law). bias: ||w_t - mean run||. amplification: E||one ideal step
-    on the error||^2 / E||error||^2 of w' - mean run, and sigma: root of sigma_t^2 at w', from every
-    language's gradients, both averages over the pilots. memory: twice the mean product of the error
-    carried along and the new noise: 0 for independent draws by theory, measured on the pilots where
-    a scheme remembers earlier epochs (Latin). There the noise is measured on them too (sigma: nan),
-    as w' knows which languages are to come, and so is Adam's, which is not linear in the gradient;
-    it is taken as unbiased. What mixed negatives add is ignored.
-
-    - what they compete with. trivial: the bound ||w_t - w_0|| + ||w'_t - w_0||, the two distances travelled. pilots:
-    the RMS error of the pilots themselves (where nothing is random: of the run). sqrt_steps:
-    mean_square of step 1, which every run takes from the same weights, times sqrt(t).
+    - published: the published bound (SGD only, else nan). lipschitz: the larger of
+      sum p' lambda_(a,t), with the pairs' spectral norms at w_(t-1) by power iteration, and the
+      quotient ||grad L_p'(w) - grad L_p'(w')|| / ||delta||. Neither exceeds the sum of the true
+      Lipschitz constants on the segment from w to w', and with the second alone the inequality
+      holds, so the bound is certified although power iteration converges from below. gradient_max:
+      g_max(w_(t-1)); distribution_error: D_t on the batch. mixed_negatives: for arms with mixed
+      negatives ||grad L_p'(w) - gradient used at w||, which the published bound lacks and is added
+      to D_t g_max here; else 0.
+    - quotient: that quotient alone; certified: the published bound with it in place of lipschitz,
+      the least that the inequality allows (both left out, or nan, without power_iterations).
+    - trajectory: bound on joint (so on measured). rho, forcing: its constants, measured on this
+      draw; xi: ||grad L_p(w') - gradient used||, so that forcing = eta xi for SGD.
+    - mean_square: RMS over draws by sqrt(bias^2 + law). bias: ||w_t - mean run||. amplification:
+      E||one ideal step on the error||^2 / E||error||^2 of w' - mean run, and sigma: root of
+      sigma_t^2 at w', from every language's gradients, both averages over the pilots. memory: twice
+      the mean product of the error carried along and the new noise: 0 for independent draws by
+      theory, measured on the pilots where a scheme remembers earlier epochs (Latin). There the
+      noise is measured on them too (sigma: nan), as w' knows which languages are to come, and so is
+      Adam's, which is not linear in the gradient; it is taken as unbiased. What mixed negatives add
+      is ignored.
+    - what they compete with. trivial: the bound ||w_t - w_0|| + ||w'_t - w_0||, the two distances
+      travelled. pilots: the RMS error of the pilots themselves (where nothing is random: of the
+      run). sqrt_steps: mean_square of step 1, which every run takes from the same weights, times
+      sqrt(t).
 
     Raises FloatingPointError if a run diverges, ValueError for arms that do not fit the data.
     """
@@ -71,16 +74,35 @@ def run(
         )
     ensembles = [_Ensemble(experiment, optimizer, arm, draws, pilots, seed) for arm in arms]
     for step, ideal, _, after in experiment.ideal_run(optimizer, "twin runs"):
-        constants = None
-        if (
-            isinstance(optimizer, SGD) and power_iterations is not None
-        ):  # g_max, and lambda of every pair, [B, K], at w
-            task, weights = experiment.task, ideal.weights[0]
-            curvature = task.pair_curvature(weights, step.data, power_iterations)
-            constants = task.pair_norms(weights, step.data).max().item(), curvature
+        pairs = None
+        if isinstance(optimizer, SGD) and power_iterations is not None:
+            weights = ideal.weights[0]
+            curvature = experiment.task.pair_curvature(weights, step.data, power_iterations)
+            gradient_max = experiment.task.pair_norms(weights, step.data).max().item()
+            pairs = _Pairs(gradient_max, curvature)
         for ensemble in ensembles:
-            ensemble.advance(step, ideal, after, constants)
+            ensemble.advance(step, ideal, after, pairs)
     return pd.concat([ensemble.table() for ensemble in ensembles], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """What the published bound asks of the pairs at w: g_max, and lambda of every pair, [B, K]."""
+
+    gradient_max: float
+    curvature: Tensor
+
+
+@dataclass
+class _Law:
+    """The mean-square law's constants for one step, as `run` lists them; nan without pilots."""
+
+    bias: float
+    pilots: float = np.nan
+    amplification: float = np.nan
+    variance: float = np.nan
+    sigma: float = np.nan
+    memory: float = np.nan
 
 
 class _Ensemble:
@@ -97,34 +119,35 @@ class _Ensemble:
         pilots: int,
         seed: int,
     ) -> None:
-        self.experiment, self.task, self.arm = experiment, experiment.task, arm
-        seeds = [
-            *range(seed, seed + draws),
-            *range(seed + PILOT_SEEDS, seed + PILOT_SEEDS + pilots),
-        ]
-        self.draws, self.measured = Draws(experiment, arm, seeds), slice(draws)
+        self.experiment = experiment
+        self.task = experiment.task
+        self.arm = arm
+        first_pilot = seed + PILOT_SEEDS
+        seeds = [*range(seed, seed + draws), *range(first_pilot, first_pilot + pilots)]
+        self.draws = Draws(experiment, arm, seeds)
         self.scheme = self.draws.schemes[0]
+        self.measured = slice(draws)
+        # Where nothing is random, the one run is its own pilot.
         self.pilots = slice(draws, None) if self.scheme.noise_share else slice(None)
         self.runs = experiment.begin(optimizer, len(self.draws))
-        self.start = self.reference = experiment.begin(optimizer)
+        self.start = experiment.begin(optimizer)
+        self.reference = self.start
         self.per_draw: list[dict[str, np.ndarray]] = []
         self.per_step: list[dict[str, float]] = []
 
-    def advance(
-        self, step: Step, ideal: Runs, ideal_after: Runs, constants: tuple[float, Tensor] | None
-    ) -> None:
+    def advance(self, step: Step, ideal: Runs, ideal_after: Runs, pairs: _Pairs | None) -> None:
         """Take one step with every run and record what it measured."""
-        runs, realised = self.runs, self.draws.distribution(step)
-        used, full = (
-            self.draws.gradients(runs.weights, realised, step),
-            self._everywhere(step.even, step),
-        )
-        after, after_full = runs.after(used), runs.after(full)
+        runs = self.runs
+        realised = self.draws.distribution(step)
+        used = self.draws.gradients(runs.weights, realised, step)
+        full = self._everywhere(step.even, step)
+        after = runs.after(used)
+        after_full = runs.after(full)
         if not torch.isfinite(after.weights).all():
             raise FloatingPointError(
                 f"{self.arm.name} diverged in step {step.index}: lower the rate"
             )
-        record = {
+        every_run = {
             "measured": after.error(ideal_after),
             "joint": after.joint_error(ideal_after),
             "rho": _ratio(after_full.joint_error(ideal_after), runs.joint_error(ideal)),
@@ -132,131 +155,129 @@ class _Ensemble:
             "xi": distance(used, full),
             "trivial": ideal_after.error(self.start) + after.error(self.start),
         }
-        record = {name: values[self.measured] for name, values in record.items()}
-        if constants is not None:
-            record |= self._published(
-                step, ideal, realised[self.measured], used[self.measured], constants
-            )
+        record = {name: values[self.measured] for name, values in every_run.items()}
+        if pairs is not None:
+            mine = self.measured
+            record |= self._published(step, ideal, realised[mine], used[mine], pairs)
         self.per_draw.append(record)
         law = self._law(step, ideal, ideal_after, full, after)
-        self.per_step.append({"step": step.index, "epoch": step.epoch} | law)
+        constants = {"step": step.index, "epoch": step.epoch, **vars(law)}
+        self.per_step.append(constants)
         self.runs = after
 
     def _everywhere(self, distribution: Tensor, step: Step) -> Tensor:
         """The gradient of every run under one distribution [1, B, K]."""
-        return self.task.gradients(
-            self.runs.weights, distribution.expand(len(self.draws), -1, -1), step.data
-        )
+        same = distribution.expand(len(self.draws), -1, -1)
+        return self.task.gradients(self.runs.weights, same, step.data)
 
     def _published(
-        self,
-        step: Step,
-        ideal: Runs,
-        realised: Tensor,
-        used: Tensor,
-        constants: tuple[float, Tensor],
+        self, step: Step, ideal: Runs, realised: Tensor, used: Tensor, pairs: _Pairs
     ) -> dict[str, np.ndarray]:
         """The published bound's constants for the measured draws, each [draws]."""
-        gradient_max, curvature = constants
         at_ideal = ideal.weights.expand(len(realised), -1)
         anchored = self.draws.gradients(at_ideal, realised, step)
         delta = distance(at_ideal, self.runs.weights[self.measured])
         quotient = _ratio(distance(anchored, used), delta, default=0.0)
-        extra = (
-            distance(anchored, self.task.gradients(at_ideal, realised, step.data))
-            if self.arm.mixed
-            else 0 * delta
-        )
+        mixed_negatives = np.zeros_like(delta)
+        if self.arm.mixed:
+            unmixed = self.task.gradients(at_ideal, realised, step.data)
+            mixed_negatives = distance(anchored, unmixed)
+        curvature = (realised * pairs.curvature).sum((1, 2)).numpy()
         return {
-            "lipschitz": np.maximum((realised * curvature).sum((1, 2)).numpy(), quotient),
+            "lipschitz": np.maximum(curvature, quotient),
             "quotient": quotient,
             "distribution_error": (realised - step.even).abs().sum((1, 2)).numpy(),
-            "gradient_max": np.full(len(realised), gradient_max),
-            "mixed_negatives": extra,
+            "gradient_max": np.full(len(realised), pairs.gradient_max),
+            "mixed_negatives": mixed_negatives,
         }
 
-    def _law(
-        self, step: Step, ideal: Runs, ideal_after: Runs, full: Tensor, after: Runs
-    ) -> dict[str, float]:
+    def _law(self, step: Step, ideal: Runs, ideal_after: Runs, full: Tensor, after: Runs) -> _Law:
         """The mean-square law's constants from the pilots, and the reference run's step."""
         reference, reference_after, expected = ideal, ideal_after, full
         if self.scheme.biased:
             mean = self.experiment.on_batch(self.scheme.mean_distribution(), step.clips)[None]
-            reference, expected = self.reference, self._everywhere(mean, step)
-            reference_after = reference.after(
-                self.task.gradients(reference.weights, mean, step.data)
-            )
+            reference = self.reference
+            gradient = self.task.gradients(reference.weights, mean, step.data)
+            reference_after = reference.after(gradient)
+            expected = self._everywhere(mean, step)
             self.reference = reference_after
-        law = {"bias": reference_after.error(ideal_after)[0], "sigma": 0.0, "memory": 0.0}
-        if not len(errors := after.error(ideal_after)[self.pilots]):
-            return law | dict.fromkeys(
-                ("pilots", "sigma", "memory", "amplification", "variance"), np.nan
-            )
-        law["pilots"] = np.sqrt(np.square(errors).mean())
+        law = _Law(bias=reference_after.error(ideal_after)[0])
+        errors = after.error(ideal_after)[self.pilots]
+        if len(errors) == 0:
+            return law
+        law.pilots = np.sqrt(np.square(errors).mean())
+        law.sigma = law.memory = law.variance = 0.0
         if self.scheme.noise_share == 0:
-            return law | {"amplification": 1.0, "variance": 0.0}
+            law.amplification = 1.0
+            return law
         after_expected = self.runs.after(expected)
         carried = np.square(after_expected.error(reference_after)[self.pilots]).sum()
         before = np.square(self.runs.error(reference)[self.pilots]).sum()
-        law["amplification"] = float(_ratio(carried, before))
-        remembers, gain = self.scheme.remembers(step.epoch), self.runs.optimizer.gain
-        if (
-            remembers
-        ):  # the languages of this epoch depend on earlier ones': u and n are not independent
-            kept, noise = (
-                reference_after.weights - after_expected.weights,
-                after_expected.weights - after.weights,
-            )
-            law["memory"] = 2 * (kept * noise).sum(1)[self.pilots].mean().item()
+        law.amplification = float(_ratio(carried, before))
+        remembers = self.scheme.remembers(step.epoch)
+        if remembers:  # an epoch's languages depend on earlier ones: kept and noise do, too
+            kept = reference_after.weights - after_expected.weights
+            noise = after_expected.weights - after.weights
+            products = (kept * noise).sum(1)[self.pilots]
+            law.memory = 2 * products.mean().item()
+        gain = self.runs.optimizer.gain
         if remembers or gain is None:
-            return law | {
-                "sigma": np.nan,
-                "variance": np.square(after.error(after_expected)[self.pilots]).mean(),
-            }
-        single = [
-            part.float() for part in (self.runs.weights[self.pilots], *step.data)
-        ]  # half the time, seven digits
-        spread = (
-            self.task.language_spread(single[0], (single[1], single[2]), self.scheme.chance)
-            .mean()
-            .item()
-        )
-        law["sigma"] = np.sqrt(self.scheme.noise_share * spread) / len(step.clips)
-        return law | {"variance": (gain * law["sigma"]) ** 2}
+            law.sigma = np.nan
+            noise_lengths = after.error(after_expected)[self.pilots]
+            law.variance = np.square(noise_lengths).mean()
+        else:
+            law.sigma = self._sigma(step)
+            law.variance = (gain * law.sigma) ** 2
+        return law
+
+    def _sigma(self, step: Step) -> float:
+        """Root of the pilots' mean gradient variance, in single precision: half the time, seven
+        digits.
+        """
+        audio, texts = step.data
+        weights = self.runs.weights[self.pilots].float()
+        batch = audio.float(), texts.float()
+        spread = self.task.language_spread(weights, batch, self.scheme.chance)
+        variance = self.scheme.noise_share * spread.mean().item()
+        return np.sqrt(variance) / len(step.clips)
 
     def table(self) -> pd.DataFrame:
         """All steps and draws of this arm, with the bounds and the law worked out."""
-        columns = {
-            name: np.stack([r[name] for r in self.per_draw], axis=1) for name in self.per_draw[0]
-        }  # [draws, T]
-        shared = {
-            name: np.array([r[name] for r in self.per_step]) for name in self.per_step[0]
-        }  # [T]
+        columns = _stacked(self.per_draw, axis=1)  # each [draws, T]
         shape = columns["measured"].shape
         columns["trajectory"] = bounds.trajectory(columns["rho"], columns["forcing"])
-        columns |= {name: np.full(shape, np.nan) for name in ("published", "certified")}
+        columns["published"] = columns["certified"] = np.full(shape, np.nan)
         if "lipschitz" in columns:
-            excess = columns["mixed_negatives"] / columns["gradient_max"]
-            source = (
-                columns["distribution_error"] + excess,
-                columns["gradient_max"],
-                self.runs.optimizer.rate,
-            )
-            columns["published"] = bounds.published(columns["lipschitz"], *source)
-            columns["certified"] = bounds.published(columns["quotient"], *source)
+            rate = self.runs.optimizer.rate
+            gradient_max = columns["gradient_max"]
+            error = columns["distribution_error"] + columns["mixed_negatives"] / gradient_max
+            for name, constant in (("published", "lipschitz"), ("certified", "quotient")):
+                columns[name] = bounds.published(columns[constant], error, gradient_max, rate)
+        shared = _stacked(self.per_step, axis=0)  # each [T]
         law = bounds.mean_square(shared["amplification"], shared.pop("variance") + shared["memory"])
         shared["mean_square"] = np.hypot(shared["bias"], law)
         shared["sqrt_steps"] = shared["mean_square"][0] * np.sqrt(shared["step"])
-        columns |= {name: np.broadcast_to(values, shape) for name, values in shared.items()}
-        columns["draw"] = np.broadcast_to(np.arange(shape[0])[:, None], shape)
+        shared["draw"] = np.arange(shape[0])[:, None]
+        for name, values in shared.items():
+            columns[name] = np.broadcast_to(values, shape)
         first = ["step", "epoch", "draw", "measured", "published", "trajectory", "mean_square"]
-        table = pd.DataFrame(
-            {name: columns[name].T.ravel() for name in first + sorted(columns.keys() - first)}
-        )
+        order = first + sorted(columns.keys() - first)
+        by_step = {name: columns[name].T.ravel() for name in order}
+        table = pd.DataFrame(by_step)
         table.insert(0, "scheme", self.arm.name)
         return table
 
 
+def _stacked(records: list[dict], axis: int) -> dict[str, np.ndarray]:
+    """One array per name, the records (steps) along the axis given."""
+    stacked = {}
+    for name in records[0]:
+        values = [record[name] for record in records]
+        stacked[name] = np.stack(values, axis)
+    return stacked
+
+
 def _ratio(top: np.ndarray, bottom: np.ndarray, default: float = 1.0) -> np.ndarray:
     """top / bottom, and `default` where there is nothing to divide (equal runs)."""
-    return np.divide(top, bottom, out=np.full(np.shape(top), default), where=np.asarray(bottom) > 0)
+    equal = np.full(np.shape(top), default)
+    return np.divide(top, bottom, out=equal, where=np.asarray(bottom) > 0)

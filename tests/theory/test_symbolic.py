@@ -223,7 +223,10 @@ def test_direction_cosine_fails_for_unequal_cosines():
 def test_direction_of_weighted_rows_equals_the_gram_matrix(K=5, cosine=F(1, 4)):
     weights = [F(1, 2)] + [F(1, 2 * (K - 1))] * (K - 1)  # expected CACL
     gram = [[F(1) if s == k else cosine for k in range(K)] for s in range(K)]
-    inner = lambda x, y: sum(x[s] * y[k] * gram[s][k] for s in range(K) for k in range(K))  # noqa: E731
+
+    def inner(x, y):
+        return sum(x[s] * y[k] * gram[s][k] for s in range(K) for k in range(K))
+
     ideal = [F(1, K)] * K
     expected = inner(weights, ideal) ** 2 / inner(weights, weights) / inner(ideal, ideal)
     concentration = direction.row_concentration(distribution.expected_row("cacl"))
@@ -233,8 +236,10 @@ def test_direction_of_weighted_rows_equals_the_gram_matrix(K=5, cosine=F(1, 4)):
 # --- the published bound
 
 
-INDEXED = {base[i + 1, k + 1]: sp.Symbol(f"{name}_{i}_{k}") for i in range(2) for k in range(2)
-           for name, base in (("p", bound.p), ("q", bound.p_scheme), ("lipschitz", bound.lipschitz))}  # fmt: skip
+INDEXED = {}
+for i, k in itertools.product(range(2), repeat=2):
+    for name, base in (("p", bound.p), ("q", bound.p_scheme), ("lipschitz", bound.lipschitz)):
+        INDEXED[base[i + 1, k + 1]] = sp.Symbol(f"{name}_{i}_{k}")
 
 
 @functools.cache
@@ -271,11 +276,18 @@ def as_distribution(values):
     ]
 
 
-problems = st.fixed_dictionaries({
-    "p": rows_of_two.map(as_distribution), "q": rows_of_two.map(as_distribution),
-    "gradient": st.lists(st.lists(st.tuples(fractions, fractions), min_size=2, max_size=2), min_size=2, max_size=2),
-    "weights": fractions, "weights_scheme": fractions, "eta": st.fractions(F(1, 9), 2, max_denominator=9),
-})  # fmt: skip
+lines = st.tuples(fractions, fractions)
+pair_of_lines = st.lists(lines, min_size=2, max_size=2)
+problems = st.fixed_dictionaries(
+    {
+        "p": rows_of_two.map(as_distribution),
+        "q": rows_of_two.map(as_distribution),
+        "gradient": st.lists(pair_of_lines, min_size=2, max_size=2),
+        "weights": fractions,
+        "weights_scheme": fractions,
+        "eta": st.fractions(F(1, 9), 2, max_denominator=9),
+    }
+)
 
 
 @settings(max_examples=25, deadline=None)
@@ -322,8 +334,14 @@ def test_the_bound_is_broken_by_a_halved_lipschitz_constant_or_a_halved_distribu
         abs(numbers(bound.weight_error(), **expanding)) > 1 + (a - 1) / 2
     )  # so half of lambda is too little
     one_sided = [[F(1, 2), F(0)]] * 2
-    opposed = {"p": even, "q": one_sided, "gradient": [[(F(0), F(1)), (F(0), F(-1))]] * 2, "weights": F(0),
-               "weights_scheme": F(0), "eta": F(1)}  # fmt: skip
+    opposed = {
+        "p": even,
+        "q": one_sided,
+        "gradient": [[(F(0), F(1)), (F(0), F(-1))]] * 2,
+        "weights": F(0),
+        "weights_scheme": F(0),
+        "eta": F(1),
+    }
     _, b = (numbers(term, **opposed) for term in bound.one_step())
     assert (
         abs(numbers(bound.weight_error(), **opposed)) == b == 1
@@ -384,9 +402,11 @@ def test_closed_forms_equal_the_loop(factor, source, start):
 def test_special_cases_of_the_published_bound():
     cases = bound.special_cases()
     small, values = 1e-7, {bound.lam: 3.0, bound.D: 1.5, bound.g: 2.0}
-    exact = lambda eta, steps: float(
-        bound.published_bound().subs(values | {bound.eta: eta, bound.T: steps})
-    )  # noqa: E731
+
+    def exact(eta, steps):
+        given = values | {bound.eta: eta, bound.T: steps}
+        return float(bound.published_bound().subs(given))
+
     assert cases["no distribution error"] == cases["small steps, their number fixed"] == 0
     assert exact(small, 5) < 1e-5
     at_time_one = float(

@@ -65,8 +65,8 @@ def test_the_quotient_alone_makes_a_bound_that_is_nowhere_above_the_published_on
         == 1
     )
     for _, rows in known.groupby(["scheme", "draw"]):
-        again = bounds.published(rows["quotient"], rows.distribution_error + rows.mixed_negatives / rows.gradient_max,
-                                 rows.gradient_max, 0.1)  # fmt: skip
+        error = rows.distribution_error + rows.mixed_negatives / rows.gradient_max
+        again = bounds.published(rows["quotient"], error, rows.gradient_max, 0.1)
         np.testing.assert_allclose(rows.certified, again, rtol=1e-12)
         assert rows.certified.iloc[0] == rows.published.iloc[0]  # equal starts: no factor yet
 
@@ -343,7 +343,8 @@ from atri_lib.theory.experiment import ARMS, Experiment
 audio, texts = features(32, 8, 512)
 setup = Experiment(heads(width=512, hidden=700, out=256), audio, texts, batch=32, epochs=1)
 table = twin.run(setup, draws=5, pilots=1, power_iterations=1)
-assert bounds.share_held(table.published, table.measured) == bounds.share_held(table.trajectory, table.measured) == 1
+assert bounds.share_held(table.published, table.measured) == 1
+assert bounds.share_held(table.trajectory, table.measured) == 1
 print(len(setup.task.flat.start), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
 

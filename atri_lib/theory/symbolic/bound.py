@@ -16,11 +16,11 @@ eta, a, b, lam, D, g = sp.symbols(r"eta a b lambda D g_{\max}", positive=True)
 x0 = sp.Symbol("x_0", nonnegative=True)
 duration = sp.Symbol("s", positive=True)  # training time eta T
 # Braces make the primed names sort, and so print, after the plain ones.
-p, p_scheme = (sp.IndexedBase(name, nonnegative=True) for name in ("p", "{p'}"))
+p = sp.IndexedBase("p", nonnegative=True)
+p_scheme = sp.IndexedBase("{p'}", nonnegative=True)
 lipschitz = sp.IndexedBase("lambda", nonnegative=True)
-w, w_scheme = sp.symbols(
-    "w_{t-1} {w'}_{t-1}"
-)  # the two runs before the step: vectors, hence no assumptions
+# The two runs before the step: vectors, hence no assumptions.
+w, w_scheme = sp.symbols("w_{t-1} {w'}_{t-1}")
 
 Series = Callable[[sp.Expr | int], sp.Expr]
 
@@ -37,7 +37,9 @@ class Norm(sp.Function):
 
     def _latex(self, printer, exp=None):
         text = rf"\left\|{printer._print(self.args[0])}\right\|"
-        return f"{text}^{{{exp}}}" if exp else text
+        if exp:
+            text = f"{text}^{{{exp}}}"
+        return text
 
 
 class PairGradient(sp.Function):
@@ -62,11 +64,9 @@ class PairSum(sp.Sum):
 
     def _latex(self, printer):
         term = printer._print(self.function)
-        return (
-            rf"\sum_{{i,k}} \left({term}\right)"
-            if self.function.is_Add
-            else rf"\sum_{{i,k}} {term}"
-        )
+        if self.function.is_Add:
+            term = rf"\left({term}\right)"
+        return rf"\sum_{{i,k}} {term}"
 
 
 def over_pairs(term: sp.Expr) -> PairSum:
@@ -100,7 +100,8 @@ def published_split() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
     """
     between = loss_gradient(w, p_scheme)
     propagation = -eta * _merge(between, loss_gradient(w_scheme, p_scheme))
-    return w - w_scheme, propagation, -eta * _merge(loss_gradient(w, p), between)
+    discrepancy = -eta * _merge(loss_gradient(w, p), between)
+    return w - w_scheme, propagation, discrepancy
 
 
 def trajectory_split() -> tuple[sp.Expr, sp.Expr]:
@@ -109,7 +110,8 @@ def trajectory_split() -> tuple[sp.Expr, sp.Expr]:
     """
     between = loss_gradient(w_scheme, p)
     drift = w - w_scheme - eta * _merge(loss_gradient(w, p), between)
-    return drift, -eta * _merge(between, loss_gradient(w_scheme, p_scheme))
+    forcing = -eta * _merge(between, loss_gradient(w_scheme, p_scheme))
+    return drift, forcing
 
 
 def _merge(left: PairSum, right: PairSum) -> PairSum:
@@ -131,8 +133,10 @@ def norm(vector: sp.Expr) -> sp.Expr:
     if isinstance(vector, PairSum):
         return over_pairs(norm(vector.function))
     if isinstance(vector, sp.Mul):
-        scalars, vectors = sp.sift(vector.args, lambda factor: bool(factor.is_real), binary=True)
-        return sp.Abs(sp.Mul(*scalars)) * norm(sp.Mul(*vectors)) if scalars else Norm(vector)
+        scalars = [factor for factor in vector.args if factor.is_real]
+        vectors = [factor for factor in vector.args if not factor.is_real]
+        if scalars:
+            return sp.Abs(sp.Mul(*scalars)) * norm(sp.Mul(*vectors))
     return Norm(vector)
 
 
@@ -141,13 +145,18 @@ def assume_constants(bound: sp.Expr) -> sp.Expr:
     leave the sums.
     """
 
-    def replace(length: Norm) -> sp.Expr:
-        gradients = sorted(length.atoms(PairGradient), key=str)
-        if len(gradients) == 2:
-            return lipschitz[clip, language] * Norm(gradients[0].args[2] - gradients[1].args[2])
-        return LargestGradient(gradients[0].args[2]) if gradients else length
+    def bounded(vector: sp.Expr) -> sp.Expr:
+        gradients = sorted(vector.atoms(PairGradient), key=str)
+        weights = [gradient.args[2] for gradient in gradients]
+        match weights:
+            case [one, other]:
+                return lipschitz[clip, language] * Norm(one - other)
+            case [one]:
+                return LargestGradient(one)
+            case _:
+                return Norm(vector)
 
-    return bound.replace(Norm, lambda vector: replace(Norm(vector))).replace(PairSum, _pull_out)
+    return bound.replace(Norm, bounded).replace(PairSum, _pull_out)
 
 
 def _pull_out(term: sp.Expr, *_limits: sp.Tuple) -> sp.Expr:
@@ -179,8 +188,9 @@ def iterate(steps: int, factor: Series, source: Series) -> sp.Expr:
 
 def unrolled(steps: sp.Expr, factor: Series, source: Series) -> sp.Expr:
     """The same for a symbolic number of steps: every source is multiplied by all later factors."""
+    every = sp.Product(factor(s), (s, 1, steps))
     later = sp.Product(factor(s), (s, t + 1, steps))
-    return sp.Product(factor(s), (s, 1, steps)) * x0 + sp.Sum(source(t) * later, (t, 1, steps))
+    return every * x0 + sp.Sum(source(t) * later, (t, 1, steps))
 
 
 def induction_residual(
@@ -195,17 +205,17 @@ def induction_residual(
 
     def split_last(term: sp.Sum | sp.Product) -> sp.Expr:
         index, low, high = term.limits[0]
-        rest, last = (
-            term.func(term.function, (index, low, high - 1)),
-            term.function.subs(index, high).doit(),
-        )
-        return rest + last if isinstance(term, sp.Sum) else rest * last
+        rest = term.func(term.function, (index, low, high - 1))
+        last = term.function.subs(index, high).doit()
+        if isinstance(term, sp.Sum):
+            return rest + last
+        return rest * last
 
     def reaches_end(term: sp.Expr) -> bool:
         return isinstance(term, sp.Sum | sp.Product) and term.limits[0][2] == T + 1
 
-    whole = candidate(T + 1).replace(reaches_end, split_last)
-    return sp.expand(sp.factor_terms(whole) - factor(T + 1) * candidate(T) - source(T + 1))
+    after = sp.factor_terms(candidate(T + 1).replace(reaches_end, split_last))
+    return sp.expand(after - factor(T + 1) * candidate(T) - source(T + 1))
 
 
 def epoch_sum(source: Series) -> sp.Sum:
@@ -214,9 +224,15 @@ def epoch_sum(source: Series) -> sp.Sum:
 
     It is `unrolled` under the change of index j = T - t: the limits follow, they are not chosen.
     """
-    (total,) = unrolled(T, lambda _: a, source).atoms(sp.Sum)
-    powers = total.replace(sp.Product, lambda factor, limits: sp.Product(factor, limits).doit())
-    return powers.change_index(t, T - t, j)
+
+    def same_factor(_: sp.Expr) -> sp.Expr:
+        return a
+
+    def power(factor: sp.Expr, limits: sp.Tuple) -> sp.Expr:
+        return sp.Product(factor, limits).doit()
+
+    (total,) = unrolled(T, same_factor, source).atoms(sp.Sum)
+    return total.replace(sp.Product, power).change_index(t, T - t, j)
 
 
 def closed_form(
@@ -226,9 +242,12 @@ def closed_form(
     1).
     """
     x = sp.Function("x")
-    solution = sp.rsolve(x(T + 1) - a * x(T) - b, x(T), {x(0): x0})
-    from_start, from_sources = (sp.factor(sp.expand(solution).coeff(x0, power)) for power in (1, 0))
-    return (from_start * start + from_sources).subs({a: factor, b: source, T: steps})
+    recursion = x(T + 1) - a * x(T) - b
+    solution = sp.expand(sp.rsolve(recursion, x(T), {x(0): x0}))
+    from_start = sp.factor(solution.coeff(x0, 1))
+    from_sources = sp.factor(solution.coeff(x0, 0))
+    whole = from_start * start + from_sources
+    return whole.subs({a: factor, b: source, T: steps})
 
 
 def published_bound(steps: sp.Expr = T) -> sp.Expr:
@@ -241,10 +260,12 @@ def published_bound(steps: sp.Expr = T) -> sp.Expr:
 def special_cases() -> dict[str, sp.Expr]:
     """Limits of `published_bound`."""
     bound = published_bound()
+    one_time = published_bound(duration / eta)
+    later = bound.subs(T, T + 1)
     return {
         "no distribution error": bound.subs(D, 0),
         "small steps, their number fixed": sp.limit(bound, eta, 0),
-        "small steps, training time fixed": sp.limit(published_bound(duration / eta), eta, 0),
+        "small steps, training time fixed": sp.limit(one_time, eta, 0),
         "flat loss": sp.limit(bound, lam, 0),
-        "growth per step": sp.limit(bound.subs(T, T + 1) / bound, T, sp.oo),
+        "growth per step": sp.limit(later / bound, T, sp.oo),
     }

@@ -17,15 +17,17 @@ def gram_sum(first: sp.Expr | int, second: sp.Expr | int) -> sp.Expr:
     """Inner product of t_1 + ... + t_first and t_1 + ... + t_second (first <= second), summed from
     Gram entries.
     """
-    one_row = (
-        sp.Sum(c, (k, 1, s - 1)) + 1 + sp.Sum(c, (k, s + 1, second))
-    )  # left of, on, right of the diagonal
-    return sp.factor(sp.Sum(one_row.doit(), (s, 1, first)).doit())
+    left = sp.Sum(c, (k, 1, s - 1))  # of the diagonal
+    right = sp.Sum(c, (k, s + 1, second))
+    one_row = (left + 1 + right).doit()
+    all_rows = sp.Sum(one_row, (s, 1, first)).doit()
+    return sp.factor(all_rows)
 
 
 def direction_cosine(used: sp.Expr | int = m) -> sp.Expr:
     """cos(theta_m): cosine between the mean of `used` texts and the mean of all K."""
-    squared = gram_sum(used, K) ** 2 / (gram_sum(used, used) * gram_sum(K, K))
+    lengths_squared = gram_sum(used, used) * gram_sum(K, K)
+    squared = gram_sum(used, K) ** 2 / lengths_squared
     return sp.sqrt(sp.cancel(squared).factor())
 
 
@@ -33,7 +35,8 @@ def direction_slope() -> sp.Expr:
     """d cos^2(theta_m) / dm, factored; not negative for -1/(K-1) <= c <= 1, the range in which such
     texts exist.
     """
-    return sp.factor(sp.diff(direction_cosine() ** 2, m))
+    squared = direction_cosine() ** 2
+    return sp.factor(sp.diff(squared, m))
 
 
 def row_concentration(segments: Row) -> sp.Expr:
@@ -41,7 +44,8 @@ def row_concentration(segments: Row) -> sp.Expr:
     all.
     """
     mass = sum(count * value for count, value in segments)
-    return sp.simplify(sum(count * (value / mass) ** 2 for count, value in segments))
+    squares = sum(count * (value / mass) ** 2 for count, value in segments)
+    return sp.simplify(squares)
 
 
 def weighted_direction_cosine(concentration: sp.Expr) -> sp.Expr:
@@ -51,5 +55,6 @@ def weighted_direction_cosine(concentration: sp.Expr) -> sp.Expr:
     <sum_k q_k t_k, sum_l u_l t_l> = c sum_k q_k sum_l u_l + (1 - c) sum_k q_k u_k: the Gram matrix
     is c + (1 - c) I.
     """
-    with_mean, own, mean = (c + (1 - c) * overlap for overlap in (1 / K, concentration, 1 / K))
+    with_mean = mean = c + (1 - c) / K
+    own = c + (1 - c) * concentration
     return sp.sqrt(with_mean**2 / (own * mean))

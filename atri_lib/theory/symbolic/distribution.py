@@ -13,7 +13,7 @@ from atri_lib.schemes import SCHEMES, Pool
 N, K, m = sp.symbols("N K m", integer=True, positive=True)
 clip, language = sp.symbols("i k", integer=True, positive=True)
 offset, start = sp.symbols("o e_0", integer=True)  # of a Latin clip; the first epoch of a window
-_slack = sp.Symbol("r", integer=True, nonnegative=True)
+_slack = sp.Symbol("r", integer=True, nonnegative=True)  # by how much K exceeds the least
 
 IDEAL = 1 / (N * K)  # p_ik: every clip in every language, equally often
 
@@ -22,37 +22,43 @@ Row = tuple[tuple[sp.Expr | int, sp.Expr | int], ...]
 
 def pools(scheme: str) -> tuple[Pool, ...]:
     """What an epoch of a scheme draws, as the scheme itself says it, in K and m."""
-    return tuple(Pool(*map(sp.sympify, pool)) for pool in SCHEMES[scheme].pools(K, m))
+    said = SCHEMES[scheme].pools(K, m)
+    return tuple(Pool(*map(sp.sympify, pool)) for pool in said)
 
 
 def row(scheme: str) -> Row:
     """One clip's p' in one epoch: of every pool the drawn languages have their weight / N, the
     others nothing.
     """
-    parts = (
-        ((pool.drawn, pool.weight / N), (pool.size - pool.drawn, sp.S.Zero))
-        for pool in pools(scheme)
-    )
-    return tuple(segment for part in parts for segment in part if segment[0] != 0)
+    segments = []
+    for pool in pools(scheme):
+        left = pool.size - pool.drawn
+        if pool.drawn != 0:
+            segments.append((pool.drawn, pool.weight / N))
+        if left != 0:
+            segments.append((left, sp.S.Zero))
+    return tuple(segments)
 
 
 def error_sum(segments: Row, ideal: sp.Expr = IDEAL) -> sp.Sum:
     """sum_ik |p_ik - p'_ik| for rows made of `segments`, as an unevaluated double sum."""
-    inner, first = 0, 0
+    inner = 0
+    passed = 0
     for count, value in segments:
-        inner += sp.Sum(sp.Abs(ideal - value), (language, first + 1, first + count))
-        first += count
+        inner += sp.Sum(sp.Abs(ideal - value), (language, passed + 1, passed + count))
+        passed += count
     return sp.Sum(inner, (clip, 1, N))
 
 
 def evaluate(total: sp.Sum, least: sp.Expr | int = 1) -> sp.Expr:
-    """Do the sums of `error_sum`, given K >= least (which is what settles the signs inside the
-    absolute values).
-    """
-    free_of_signs = total.subs(K, least + _slack).replace(
-        sp.Abs, lambda term: sp.Abs(sp.factor(term))
-    )
-    return sp.factor(sp.simplify(free_of_signs.doit())).subs(_slack, K - least)
+    """Do the sums of `error_sum`, given K >= least, which settles the signs of absolute values."""
+
+    def factored(term: sp.Expr) -> sp.Expr:
+        return sp.Abs(sp.factor(term))
+
+    with_signs = total.subs(K, least + _slack).replace(sp.Abs, factored)
+    closed = sp.factor(sp.simplify(with_signs.doit()))
+    return closed.subs(_slack, K - least)
 
 
 def distribution_error(scheme: str) -> sp.Expr:
@@ -60,7 +66,8 @@ def distribution_error(scheme: str) -> sp.Expr:
     more.
     """
     drawn = sum(pool.drawn for pool in pools(scheme))
-    return evaluate(error_sum(row(scheme)), 1 if drawn == K else drawn)
+    least = 1 if drawn == K else drawn
+    return evaluate(error_sum(row(scheme)), least)
 
 
 def inclusion_probability(chosen: sp.Expr | int, languages: sp.Expr, named: int = 1) -> sp.Expr:
@@ -69,22 +76,26 @@ def inclusion_probability(chosen: sp.Expr | int, languages: sp.Expr, named: int 
 
     Subsets that contain them, divided by all subsets.
     """
-    return sp.factor(
-        sp.combsimp(sp.binomial(languages - named, chosen - named) / sp.binomial(languages, chosen))
-    )
+    subsets = sp.binomial(languages, chosen)
+    containing = sp.binomial(languages - named, chosen - named)
+    return sp.factor(sp.combsimp(containing / subsets))
 
 
 def expected_row(scheme: str) -> Row:
     """E[p'] of one clip: every language of a pool has its chance to be drawn times its weight /
     N.
     """
-    chances = ((pool, inclusion_probability(pool.drawn, pool.size)) for pool in pools(scheme))
-    return tuple((pool.size, sp.simplify(chance * pool.weight / N)) for pool, chance in chances)
+    segments = []
+    for pool in pools(scheme):
+        chance = inclusion_probability(pool.drawn, pool.size)
+        segments.append((pool.size, sp.simplify(chance * pool.weight / N)))
+    return tuple(segments)
 
 
 def bias(scheme: str) -> sp.Expr:
     """Data distribution error of E[p']: what no amount of averaging over draws removes."""
-    return evaluate(error_sum(expected_row(scheme)), len(pools(scheme)))
+    least = len(pools(scheme))
+    return evaluate(error_sum(expected_row(scheme)), least)
 
 
 def latin_visits(epochs: sp.Expr) -> sp.Expr:
@@ -94,7 +105,9 @@ def latin_visits(epochs: sp.Expr) -> sp.Expr:
     window.
     """
     shift = start + offset - language
-    return sp.floor(sp.expand((shift + epochs - 1) / K)) - sp.floor(sp.expand((shift - 1) / K))
+    by_the_last = sp.floor(sp.expand((shift + epochs - 1) / K))
+    before_the_first = sp.floor(sp.expand((shift - 1) / K))
+    return by_the_last - before_the_first
 
 
 def latin_accumulated_error(remainder: sp.Expr = m) -> sp.Expr:
@@ -105,4 +118,5 @@ def latin_accumulated_error(remainder: sp.Expr = m) -> sp.Expr:
     """
     rounds = sp.Symbol("q", integer=True, nonnegative=True)
     seen = (remainder, (rounds + 1) / N), (K - remainder, rounds / N)
-    return evaluate(error_sum(seen, ideal=(rounds * K + remainder) * IDEAL), least=remainder)
+    epochs = rounds * K + remainder
+    return evaluate(error_sum(seen, ideal=epochs * IDEAL), least=remainder)

@@ -1,5 +1,6 @@
-"""The mean-square law: how large weight error is on average when the scheme's draws are unbiased,
-and with momentum.
+"""The mean-square law: how large weight error is on average where draws are unbiased.
+
+With plain SGD and with momentum.
 """
 
 import sympy as sp
@@ -26,10 +27,15 @@ def square_expanded() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
 
     One coordinate; squared norms add over coordinates. u is what is known before the draw.
     """
-    known, chance, noise = sp.Symbol("u"), sp.IndexedBase("pi"), sp.IndexedBase("n")
-    square = sp.Poly((known - eta * noise[draw]) ** 2, noise[draw])
-    moments = (sp.Sum(chance[draw] * noise[draw] ** power, (draw, 1, draws)) for power in range(3))
-    return tuple(square.nth(power) * moment for power, moment in enumerate(moments))
+    known = sp.Symbol("u")
+    chance = sp.IndexedBase("pi")[draw]
+    noise = sp.IndexedBase("n")[draw]
+    square = sp.Poly((known - eta * noise) ** 2, noise)
+
+    def term(power: int) -> sp.Expr:
+        return square.nth(power) * sp.Sum(chance * noise**power, (draw, 1, draws))
+
+    return term(0), term(1), term(2)
 
 
 def sampling_variance(chosen: sp.Expr | int = m, languages: sp.Expr = K) -> sp.Expr:
@@ -49,12 +55,11 @@ def noise_share(scheme: str) -> sp.Expr:
     """Variance of a scheme's gradient of one clip / population variance over the pool that it draws
     from.
     """
-    random = [pool for pool in pools(scheme) if pool.drawn not in (0, pool.size)]
-    return sp.simplify(
-        sum(
-            (drawn * weight) ** 2 * sampling_variance(drawn, size) for size, drawn, weight in random
-        )
-    )
+    total = sp.S.Zero
+    for size, drawn, weight in pools(scheme):
+        if drawn not in (0, size):
+            total += (drawn * weight) ** 2 * sampling_variance(drawn, size)
+    return sp.simplify(total)
 
 
 def english_bias(scheme: str) -> sp.Expr:
@@ -65,9 +70,8 @@ def english_bias(scheme: str) -> sp.Expr:
     """
     (_, english), (others, other) = expected_row(scheme)
     surplus = sp.simplify(N * (english - IDEAL))
-    missing = sp.simplify(
-        N * others * (other - IDEAL)
-    )  # the other languages lose what English gains
+    # The other languages lose what English gains.
+    missing = sp.simplify(N * others * (other - IDEAL))
     return sp.simplify((surplus - missing) / 2)
 
 
@@ -108,14 +112,15 @@ def momentum_response() -> sp.Expr:
     (M^lag b)_1, using trace and determinant: mu_1 + mu_2 = 1 + beta - eta h and mu_1 mu_2 = beta.
     """
     matrix, source = momentum_maps()
-    roots = sp.Poly(sp.expand((sp.Symbol("x") - mu_1) * (sp.Symbol("x") - mu_2)), sp.Symbol("x"))
-    in_roots = sp.solve(
-        [matrix.trace() + roots.nth(1), matrix.det() - roots.nth(0)], [h, beta], dict=True
-    )[0]
+    x = sp.Symbol("x")
+    characteristic = sp.Poly(sp.expand((x - mu_1) * (x - mu_2)), x)
+    trace = matrix.trace() + characteristic.nth(1)
+    determinant = matrix.det() - characteristic.nth(0)
+    (in_roots,) = sp.solve([trace, determinant], [h, beta], dict=True)
     vectors, diagonal = matrix.subs(in_roots).diagonalize()
-    return sp.powsimp(
-        sp.factor(sp.simplify((vectors * diagonal**lag * vectors.inv() * source.subs(in_roots))[0]))
-    )
+    power = vectors * diagonal**lag * vectors.inv()
+    response = (power * source.subs(in_roots))[0]
+    return sp.powsimp(sp.factor(sp.simplify(response)))
 
 
 def momentum_stationary() -> sp.Expr:
@@ -123,10 +128,11 @@ def momentum_stationary() -> sp.Expr:
     b b'.
     """
     matrix, source = momentum_maps()
-    entries = sp.symbols("P_11 P_12 P_22")
-    state = sp.Matrix([[entries[0], entries[1]], [entries[1], entries[2]]])
+    of_weights, mixed, of_moves = entries = sp.symbols("P_11 P_12 P_22")
+    state = sp.Matrix([[of_weights, mixed], [mixed, of_moves]])
     balance = matrix * state * matrix.T + source * source.T - state
-    return sp.factor(sp.solve(list(balance), entries)[entries[0]])
+    stationary = sp.solve(list(balance), entries)
+    return sp.factor(stationary[of_weights])
 
 
 def momentum_shadow() -> tuple[sp.Expr, sp.Expr]:
@@ -136,5 +142,6 @@ def momentum_shadow() -> tuple[sp.Expr, sp.Expr]:
     kappa, buffer, gradient = sp.symbols("kappa v g")
     next_buffer = beta * buffer + gradient
     move = sp.expand(-eta * next_buffer + kappa * (next_buffer - buffer))
-    solution = sp.solve(move.coeff(buffer), kappa)[0]
-    return sp.simplify(solution), sp.simplify(-move.coeff(gradient).subs(kappa, solution))
+    (solution,) = sp.solve(move.coeff(buffer), kappa)
+    rate = -move.coeff(gradient).subs(kappa, solution)
+    return sp.simplify(solution), sp.simplify(rate)

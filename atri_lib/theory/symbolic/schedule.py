@@ -10,18 +10,15 @@ import sympy as sp
 
 from atri_lib.theory.symbolic.distribution import K, inclusion_probability, m
 
-E, b = sp.symbols(
-    "E b", integer=True, positive=True
-)  # epochs in all; epochs for which `hold` keeps a language
-q, r = sp.symbols(
-    "q r", integer=True, nonnegative=True
-)  # E m = q K + r: whole rounds, and what is left of the next
+# Epochs in all; epochs for which `hold` keeps a language.
+E, b = sp.symbols("E b", integer=True, positive=True)
+# E m = q K + r: whole rounds, and what is left of the next.
+q, r = sp.symbols("q r", integer=True, nonnegative=True)
 _first, _second = sp.symbols("e f", integer=True, positive=True)
 
-INDEPENDENT = (
-    inclusion_probability(m, K) ** 2
-)  # chance that a given language is shown in both of two epochs
+# Chance that a given language is shown in both of two epochs.
 REPEATED = inclusion_probability(m, K)
+INDEPENDENT = REPEATED**2
 
 
 def contrast(same: sp.Expr) -> sp.Expr:
@@ -40,15 +37,19 @@ def correlation(same: sp.Expr) -> sp.Expr:
     """Mean product of two epochs' noise / that of one epoch with itself (where a language is shown
     with chance m/K).
     """
-    return sp.factor(sp.simplify(contrast(same) / contrast(REPEATED)))
+    share = contrast(same) / contrast(REPEATED)
+    return sp.factor(sp.simplify(share))
 
 
 def double_sum(other: sp.Expr, epochs: sp.Expr = E, blocks: sp.Expr | int = 1) -> sp.Expr:
     """sum_(e,f) of the correlations: 1 for an epoch with itself, `other` for two of a block of
     `epochs`, else 0.
     """
-    row = 1 + sp.Sum(other, (_second, 1, _first - 1)) + sp.Sum(other, (_second, _first + 1, epochs))
-    return sp.factor(sp.simplify(blocks * sp.Sum(row.doit(), (_first, 1, epochs)).doit()))
+    earlier = sp.Sum(other, (_second, 1, _first - 1))
+    later = sp.Sum(other, (_second, _first + 1, epochs))
+    row = (1 + earlier + later).doit()
+    block = sp.Sum(row, (_first, 1, epochs)).doit()
+    return sp.factor(sp.simplify(blocks * block))
 
 
 def independent() -> sp.Expr:
@@ -75,7 +76,11 @@ def visits_variance(rounds: sp.Expr | int, remainder: sp.Expr) -> sp.Expr:
     The double sum of covariances of inclusion is the variance of a sum of inclusions: of the
     visits.
     """
-    moment = lambda power: (remainder * (rounds + 1) ** power + (K - remainder) * rounds**power) / K  # noqa: E731
+
+    def moment(power: int) -> sp.Expr:
+        ahead = remainder * (rounds + 1) ** power
+        return (ahead + (K - remainder) * rounds**power) / K
+
     return sp.factor(sp.expand(moment(2) - moment(1) ** 2))
 
 
@@ -85,4 +90,5 @@ def round_robin() -> sp.Expr:
 
     r = E m mod K languages are one visit ahead; whole rounds add nothing.
     """
-    return sp.factor(sp.simplify(visits_variance(q, r) / visits_variance(0, m)))
+    growth = visits_variance(q, r) / visits_variance(0, m)
+    return sp.factor(sp.simplify(growth))

@@ -1,0 +1,92 @@
+"""CACL: an anchor language and one other, contrasted in a triangle with the audio."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from atri_lib.losses import cacl_loss
+from atri_lib.schemes.base import Pool, Scheme
+
+
+@dataclass(frozen=True, init=False)
+class Cacl(Scheme):
+    """An anchor (column 0) and one random other language (column 1), contrasted in a triangle with
+    the audio.
+
+    text_text: the weight of the side between the texts; the two audio-text sides share the rest by
+    `weights`. These two are the scheme's pair distribution: error 2 (K - 2) / K. Biased: the anchor
+    has mass 1/2 in expectation, each other language 1 / (2 (K - 1)). anchor: its place among the
+    languages, from 1; the paper's is English.
+    """
+
+    name = "cacl"
+    label = "CACL"
+    colour = "#0072B2"
+    marker = "^"
+    together = True
+    text_text: float = 1 / 3
+    anchor: int = 1
+
+    @staticmethod
+    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+        return Pool(1, 1, Fraction(1, 2)), Pool(k - 1, 1, Fraction(1, 2))
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        if self.anchor > self.k:
+            raise ValueError(
+                f"anchor={self.anchor} is none of the {self.k} languages: give 1 ... {self.k}"
+            )
+
+    @property
+    def _order(self) -> np.ndarray:
+        """The languages as the pools have them, the anchor before the others."""
+        anchor = self.anchor - 1
+        others = np.delete(np.arange(self.k), anchor)
+        return np.concatenate([[anchor], others])
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        places = self._generator(epoch).integers(1, self.k, size=self.clips)
+        others = self._order[places]
+        anchors = np.full_like(others, self.anchor - 1)
+        return np.stack([anchors, others], axis=1)
+
+    def mean_distribution(self) -> np.ndarray:
+        return super().mean_distribution()[:, self._order.argsort()]
+
+    def covariance(self, e: ArrayLike, f: ArrayLike) -> np.ndarray:
+        places = self._order.argsort()
+        return super().covariance(e, f)[..., places, :][..., places]
+
+    def loss(
+        self,
+        audio: Tensor,
+        texts: Tensor,
+        temperature: float | Tensor,
+        columns: slice = slice(None),
+    ) -> Tensor:
+        """The weighted triangle of audio, English and the other text [N, 2, d]; `cacl_loss` with
+        text_text = 1/3.
+        """
+        audio_text = (1 - self.text_text) * self.weights
+        sides = (*audio_text.tolist(), self.text_text)
+        return cacl_loss(audio, texts[:, 0], texts[:, 1], temperature, weights=sides)
+
+
+class CaclUnbiased(Cacl):
+    """CACL whose audio-text part weighs English 1/K and the other language (K - 1)/K. Error 2 (K -
+    2) / K, mean p.
+    """
+
+    name = "cacl_unbiased"
+    label = "CACL unbiased"
+    colour = "#332288"
+    marker = "<"
+
+    @staticmethod
+    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+        return Pool(1, 1, 1 / k), Pool(k - 1, 1, (k - 1) / k)
