@@ -94,11 +94,20 @@ def build(folder, *goal, **environment):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A book of two chapters, built once."""
-    folder = small_book(tmp_path_factory.mktemp("built"), one=FIGURE, two="print(2)")
+    """A book of two chapters that wait for each other, built once."""
+    first = MEET.format(mine="one", other="two") + FIGURE
+    second = MEET.format(mine="two", other="one")
+    folder = small_book(tmp_path_factory.mktemp("built"), one=first, two=second)
     code, said = build(folder)
     assert code == 0, said
     return folder
+
+
+def test_two_chapters_overlap(built):
+    (start_one, end_one), (start_two, end_two) = (
+        map(float, (built / f"{name}.txt").read_text().split()) for name in ("one", "two")
+    )
+    assert max(start_one, start_two) < min(end_one, end_two)
 
 
 def test_a_small_book_is_built_whole_and_not_built_again(built):
@@ -160,16 +169,6 @@ def test_another_profile_is_told_and_hidden_and_a_wrong_one_is_refused(built):
     page = (built / "_build" / "html" / "notebooks" / "two.html").read_text()
     assert "smoke" not in page and "profile" in page
     assert len(list((built / ".cache" / "executed").glob("two-*.ipynb"))) == 2  # one a profile
-
-
-def test_two_chapters_overlap(tmp_path):
-    folder = small_book(
-        tmp_path / "x", a=MEET.format(mine="a", other="b"), b=MEET.format(mine="b", other="a")
-    )
-    code, said = build(folder)
-    assert code == 0, said
-    (a0, a1), (b0, b1) = (map(float, (folder / f"{name}.txt").read_text().split()) for name in "ab")
-    assert max(a0, b0) < min(a1, b1)
 
 
 def test_a_failing_chapter_is_named_and_what_was_finished_is_kept(tmp_path):

@@ -76,14 +76,6 @@ def tone(folder, name="tone.wav", samples=TONE, **options):
     return folder / name
 
 
-def caption(text):
-    def load(folder):
-        tone(folder)
-        load_manifest(manifest(folder, line(), line(fra=text)))
-
-    return load
-
-
 def halved(name, read):
     def load(folder):
         path = tone(folder, name)
@@ -375,41 +367,7 @@ def download_without_network(folder):
 
 
 STAMPS = "usr/share/tuxpaint/stamps/"
-MANIFEST_2 = r"manifest\.jsonl:2: captions: caption in fra "
 CASES = {
-    "a caption of 1 MB": (
-        caption("a" * 10**6),
-        ManifestError,
-        MANIFEST_2 + "has 1000000 characters, 2000 are",
-    ),
-    "a caption of 100,000 words": (
-        caption("dog " * 10**5),
-        ManifestError,
-        MANIFEST_2 + "has 399999 characters",
-    ),
-    "a caption of NUL": (caption("\0\0"), ManifestError, MANIFEST_2 + "is empty"),
-    "a caption of zero-width spaces": (
-        caption("\u200b \u200b"),
-        ManifestError,
-        MANIFEST_2 + "is empty",
-    ),
-    "a caption of a byte order mark": (caption("\ufeff"), ManifestError, MANIFEST_2 + "is empty"),
-    "a caption of Hangul fillers": (
-        caption("\u3164\u115f"),
-        ManifestError,
-        MANIFEST_2 + "is empty",
-    ),
-    "a caption of blank braille": (
-        caption("\u2800 \u2800"),
-        ManifestError,
-        MANIFEST_2 + "is empty",
-    ),
-    "a caption of marks without letters": (
-        caption("\ufe0f\u034f\u0301"),
-        ManifestError,
-        MANIFEST_2 + "is empty",
-    ),
-    "half a surrogate pair": (caption("\ud800"), ManifestError, r"manifest\.jsonl:2: Invalid JSON"),
     "an hour of audio": (
         an_hour,
         ManifestError,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torchaudio
+from manifest_faults import FAULTS
 
 from atri_lib.audio import UnreadableSound, read_audio
 from atri_lib.data import manifest
@@ -92,50 +93,7 @@ def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(f
     [
         ('{"audio": ', "Invalid JSON"),
         ('["dog.wav"]', "Input should be an object, not \\['dog.wav'\\]"),
-        (clip(audio=7, captions=captions()), "audio: Input should be a valid string, not 7"),
-        (
-            clip(audio="", captions=captions()),
-            "audio: String should have at least 1 character, not ''",
-        ),
-        (clip("none.wav"), "none.wav: no such audio file"),
-        (clip("../dog.wav"), "outside the manifest's folder"),
-        (clip("a/../../dog.wav"), "outside the manifest's folder"),
-        (clip("/etc/dog.wav"), "outside the manifest's folder"),
-        (clip("C:\\dog.wav"), "no such audio file"),
-        (clip(split="dev"), "split: Input should be 'train', 'val' or 'test', not 'dev'"),
         ({"audio": "dog.wav", "captions": captions()}, "split: Field required"),
-        (clip(id=""), "id: String should have at least 1 character, not ''"),
-        (clip(captions="a dog"), "captions: Input should be an object, not 'a dog'"),
-        (
-            clip(captions=captions() | {"ita": ["un cane"]}),
-            "unknown language code 'ita': use eng, fra",
-        ),
-        (
-            clip(captions={c: v for c, v in captions().items() if c != "nld"}),
-            "caption missing in nld",
-        ),
-        (clip(captions=captions() | {"spa": "  "}), "caption in spa is empty"),
-        (clip(captions=captions() | {"cat": []}), "caption missing in cat"),
-        (
-            clip(captions=captions() | {"zho": [None]}),
-            "captions.zho.0: Input should be a valid string, not None",
-        ),
-        (
-            clip(captions=captions() | {"zho": 3}),
-            "captions.zho.0: Input should be a valid string, not 3",
-        ),
-        (
-            clip(captions=captions() | {"zho": {"a": "b"}}),
-            "captions.zho.0: .*string, not {'a': 'b'}",
-        ),
-        (
-            clip(captions=captions() | {"zho": None}),
-            "captions.zho.0: Input should be a valid string, not None",
-        ),
-        (
-            clip(captions={"eng": "a dog"}),
-            "missing in fra, .* zho; add them .*translate.* --languages eng",
-        ),
         (
             '{"audio": "dog.wav", "split": "train", "split": "test", "captions": %s}',
             "'split' is there 2 times",
@@ -147,11 +105,6 @@ def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(f
         (
             '{"audio": "dog.wav", "split": "test", "note": {"a": 1, "a": 2}, "captions": %s}',
             "'a' is there 2 times",
-        ),
-        (clip("dog\0.wav"), r"audio 'dog\\x00\.wav': no file can be there; name an audio file"),
-        (
-            clip("a" * 5000, captions=captions()),
-            "(aaa: no such audio file .File name too long|audio .aaa)",
         ),
         (clip("loop.wav"), "audio 'loop.wav': .*; name an audio file"),
         (
@@ -168,6 +121,10 @@ def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(f
         (clip("text.wav"), "text.wav: cannot be read as audio"),
         (clip("empty.wav"), "empty.wav: 0.000 s of audio"),
         (clip("short.wav"), "short.wav: 0.050 s of audio, 0.1 s is the least"),
+        *(
+            pytest.param(json.dumps(clip() | fault.changes), fault.message, id=fault.name)
+            for fault in FAULTS
+        ),
     ],
 )
 def test_a_wrong_line_is_named_with_file_and_number(folder, line, message):
@@ -437,14 +394,16 @@ def test_writing_replaces_nothing_and_leaves_nothing_half_done(tmp_path):
 
 KILLED = """
 import os, sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {folders!r}
 from test_manifest import made, write_manifest
 write_manifest({{"train": made(read=lambda index: os._exit(9))}}, {out!r})
 """
 
 
 def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path):
-    script = KILLED.format(tests=str(pathlib.Path(__file__).parent), out=str(tmp_path / "new"))
+    here = pathlib.Path(__file__).parent
+    folders = [str(here), str(here.parent)]
+    script = KILLED.format(folders=folders, out=str(tmp_path / "new"))
     assert subprocess.run([sys.executable, "-c", script]).returncode == 9
     (left,) = tmp_path.iterdir()
     os.utime(

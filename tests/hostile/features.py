@@ -1,0 +1,61 @@
+"""Features that are kept, and scenes that are made."""
+
+from hostile.case import ENCODED, Case
+from hostile.changes import Change, everywhere, piped, written
+
+
+def ten_thousand_deep(name: str) -> Change:
+    return written(name, '{"a":' * 10**5)
+
+
+CASES = [
+    Case("features of open towers", "features --profile paper", "invalid choice: 'paper'", 2),
+    Case("features of five epochs", "features --epochs 5", "unrecognized arguments: --epochs 5", 2),
+    Case(
+        "a pipe that describes features",
+        f"features {ENCODED}",
+        "origin",
+        0,
+        prepare=everywhere("cache/features/*/about.json", piped),
+    ),
+    Case(
+        "features described ten thousand deep",
+        f"features {ENCODED}",
+        "origin",
+        0,
+        prepare=everywhere("cache/features/*/about.json", ten_thousand_deep),
+    ),
+    Case(
+        "features that are a pipe",
+        f"features {ENCODED}",
+        "origin",
+        0,
+        prepare=everywhere("cache/features/*/values.npy", piped),
+    ),
+    Case("no training scenes", "scenes --out x --train 0", "'0' is not a whole number from 1", 2),
+    Case(
+        "scenes of a seed of 2^45",
+        f"scenes --out x --seed {2**45}",
+        "is not a whole number from 0 to 4294967295",
+        2,
+    ),
+    Case("scenes without a place", "scenes", "the following arguments are required: --out", 2),
+    Case("scenes in an empty name", "scenes --out ''", "argument --out: it is empty", 2),
+    Case("a squared number of scenes", "scenes --out x --train ²", "'²' is not a whole number", 2),
+    Case("half a scene", "scenes --out x --val 0.5", "'0.5' is not a whole number", 2),
+    Case("an empty seed", "scenes --out x --seed ''", "'' is not a whole number from 0", 2),
+    Case("features of an empty name", "features --data ''", "data='': it is empty"),
+    Case(
+        "features of nothing",
+        "features --data nowhere",
+        "nowhere: no such manifest|nowhere.*no such",
+    ),
+    Case("features of text", "features --data captions.txt", "captions.txt:1: .*JSON"),
+    Case(
+        "features of an unknown encoder",
+        "features --audio-encoder bert",
+        "unknown encoder 'bert': use one of",
+    ),
+    Case("features without English", "features --languages fra", "English .eng. comes first"),
+    Case("features of no parts", "features --parts 0", "parts=0: it should be greater"),
+]

@@ -1,0 +1,100 @@
+"""The machine: caches, homes, full disks, pipes and terminals."""
+
+import dataclasses
+
+from hostile.case import SEARCH, TRAIN, Case
+from hostile.changes import copied, full_disk, homeless, nobody, read_only, reader_gone, setting
+
+from atri_lib import __main__
+
+LONG_NAMES = [f"sounds/{'a' * 200}{i}.wav" for i in range(6)]
+
+
+def interrupted(*arguments, **options):
+    raise KeyboardInterrupt
+
+
+def stopped() -> None:
+    """Somebody types Ctrl-C while a run is evaluated."""
+    evaluate = dataclasses.replace(__main__.COMMANDS["evaluate"], run=interrupted)
+    __main__.COMMANDS = __main__.COMMANDS | {"evaluate": evaluate}
+
+
+CASES = [
+    Case("a doctor with a patient", "doctor run", "unrecognized arguments: run", 2),
+    Case("no command", "", "the following arguments are required: COMMAND", 2),
+    Case("an unknown command", "fly", "invalid choice: 'fly'", 2),
+    Case(
+        "a cache that cannot be made",
+        "train --audio-encoder toy --text-encoder toy --data scenes",
+        "captions.txt/cache.*: the cache cannot be made there .* set ATRI_CACHE",
+        inside=setting("ATRI_CACHE", "captions.txt/cache"),
+    ),
+    Case(
+        "no home folder",
+        "train --data scenes",
+        "the user has no home folder.; set ATRI_CACHE",
+        inside=homeless,
+    ),
+    Case(
+        "a doctor without a home",
+        "doctor",
+        "missing cache: .*no home folder.*\n +fix: .*set ATRI_CACHE",
+        0,
+        inside=homeless,
+    ),
+    Case(
+        "a doctor without cache",
+        "doctor",
+        "missing cache: .*the cache cannot be made there",
+        0,
+        inside=setting("ATRI_CACHE", "captions.txt/cache"),
+    ),
+    Case(
+        "a doctor with a read-only cache",
+        "doctor",
+        "cache: .*read-only: finished runs can be loaded",
+        0,
+        prepare=read_only("cache"),
+        inside=nobody,
+    ),
+    Case(
+        "a finished run, all read-only",
+        TRAIN,
+        "what: loaded kcl seed 0",
+        0,
+        prepare=read_only("cache", "runs"),
+        inside=nobody,
+    ),
+    Case(
+        "a new run, read-only",
+        f"{TRAIN} --seed 5",
+        "cannot be written|Permission denied",
+        prepare=read_only("cache", "runs"),
+        inside=nobody,
+    ),
+    Case(
+        "a full disk while training",
+        f"{TRAIN} --seed 5",
+        "the disk is full, what was there is untouched; .*ATRI",
+        inside=full_disk,
+    ),
+    Case(
+        "a full disk for an index",
+        f"{SEARCH} --folder sounds --index new",
+        "new: the disk is full",
+        prepare=copied("sounds/a.wav", *LONG_NAMES),
+        inside=full_disk,
+    ),
+    Case("a reader that has gone", "evaluate run", "^$", 141, inside=reader_gone),
+    Case(
+        "an interruption",
+        "evaluate run",
+        "interrupted; run it again to go on",
+        130,
+        inside=stopped,
+    ),
+    Case("a terminal of ASCII", f"{SEARCH} --index index", r"\\u96e8.wav", 0, encoding="ascii"),
+    Case("JSON for ASCII", f"{SEARCH} --index index --json", r'"\\u96e8.wav"', 0, encoding="ascii"),
+    Case("a message that paints it", "evaluate '\x1b[31m'", r"\\x1b\[31m: not a complete run"),
+]

@@ -1,0 +1,241 @@
+"""Questions to a run: texts, sounds, and files of them."""
+
+from hostile.case import SEARCH, Case
+from hostile.changes import typed, written
+
+MANY = "search --run run --index index --queries"
+SOUND = "search --run run --audio sounds/a.wav"
+
+CASES = [
+    Case(
+        "no query",
+        "search --run run --folder sounds",
+        "ask one thing: a text, --audio FILE, or --queries FILE",
+        2,
+    ),
+    Case(
+        "an empty query",
+        "search '' --run run --folder sounds",
+        "the text '' is empty; describe a sound",
+    ),
+    Case("a blank query", "search ' \t' --run run --folder sounds", "is empty; describe a sound"),
+    Case(
+        "an invisible query",
+        "search '\u200b\u200b' --run run --folder sounds",
+        "is empty; describe a sound",
+    ),
+    Case(
+        "half a character",
+        "search 'dog \ud83d' --run run --folder sounds",
+        "holds half of a character",
+    ),
+    Case("text and sound", f"{SEARCH} --audio sounds/a.wav", "ask one thing: a text, --audio", 2),
+    Case(
+        "text and texts",
+        f"{SEARCH} --queries captions.txt --folder sounds",
+        "ask one thing: a text",
+        2,
+    ),
+    Case(
+        "captions for a text",
+        f"{SEARCH} --captions captions.txt",
+        "give --audio FILE and no text",
+        2,
+    ),
+    Case(
+        "captions and a folder",
+        f"{SOUND} --captions captions.txt --folder sounds",
+        "--captions or in sounds",
+        2,
+    ),
+    Case(
+        "captions and an index",
+        f"{SOUND} --captions captions.txt --index index",
+        "--captions or in sounds",
+        2,
+    ),
+    Case(
+        "the language of a sound",
+        f"{SOUND} --index index --language fra",
+        "--language is that of texts",
+        2,
+    ),
+    Case(
+        "strict about nothing",
+        f"{SEARCH} --index index --strict",
+        "--strict is about the files of --folder",
+        2,
+    ),
+    Case("nowhere to search", SEARCH, "say where to search", 2),
+    Case(
+        "no results wanted", f"{SEARCH} --folder sounds -k 0", "'0' is not a whole number from 1", 2
+    ),
+    Case(
+        "a query in Klingon",
+        f"{SEARCH} --folder sounds --language tlh",
+        "argument --language: invalid choice",
+        2,
+    ),
+    Case(
+        "a file as folder",
+        f"{SEARCH} --folder captions.txt",
+        "captions.txt: this is a file; give the folder",
+    ),
+    Case("an empty name of a folder", f"{SEARCH} --folder ''", "argument --folder: it is empty", 2),
+    Case("queries that are nowhere", f"{MANY} nowhere", "No such file or directory: 'nowhere'"),
+    Case(
+        "queries in Latin-1",
+        f"{MANY} latin1.txt",
+        "latin1.txt:1: not UTF-8 text .*at byte 2.; save the file as",
+    ),
+    Case(
+        "queries that are blank",
+        f"{MANY} empty.txt",
+        "empty.txt: no queries; write one on each line",
+    ),
+    Case("queries from a pipe", f"{MANY} pipe", "pipe: not a regular file"),
+    Case(
+        "a query of 3,000 letters",
+        f"{MANY} captions.txt",
+        "captions.txt:3: the text 'b+' has 3000 characters",
+        prepare=written("captions.txt", "a\n\n" + "b" * 3000),
+    ),
+    Case(
+        "two queries", f"{MANY} captions.txt", "(?s)^A dog barks.:\n  .*\nRain.:\n  .*wav  [01-]", 0
+    ),
+    Case(
+        "two queries as JSON",
+        f"{MANY} captions.txt --json -k 1",
+        r'^\{"query": "A dog barks\.", "language": "eng", "results": \[\{.*\n\{"query": "Rain\."',
+        0,
+    ),
+    Case(
+        "queries as they are typed",
+        f"{MANY} - --json",
+        r'^\{"query": "dog", .*\n\{"query": "雨", .*\n$',
+        0,
+        inside=typed("dog\r\n\n雨".encode()),
+    ),
+    Case(
+        "a typed query that is none",
+        f"{MANY} -",
+        "^query 2: not UTF-8 text",
+        3,
+        inside=typed(b"dog\n\xff\n"),
+    ),
+    Case(
+        "an invisible typed query",
+        f"{MANY} -",
+        "^query 1: the text .* is empty",
+        3,
+        inside=typed("\u200b\ndog".encode()),
+    ),
+    Case(
+        "a typed query without end",
+        f"{MANY} -",
+        "query 1 has more than 65536 bytes",
+        inside=typed(b"a" * 10**6),
+    ),
+    Case("nothing typed", f"{MANY} -", "^$", 0, inside=typed(b"")),
+    Case("no such folder", f"{SEARCH} --folder nowhere", "nowhere: no such folder"),
+    Case("a folder without sounds", f"{SEARCH} --folder run", "run: no audio files"),
+    Case(
+        "only what macOS leaves",
+        f"{SEARCH} --folder mac",
+        "mac: no audio files",
+        prepare=written("mac/._a.wav", "macOS"),
+    ),
+    Case(
+        "a broken sound in the folder",
+        f"{SEARCH} --folder sounds",
+        "sounds/b.wav: cannot be read as audio",
+        3,
+        prepare=written("sounds/b.wav", "text"),
+    ),
+    Case(
+        "a broken sound when strict",
+        f"{SEARCH} --folder sounds --strict",
+        "1 of 4 files cannot be read: sounds/b",
+        prepare=written("sounds/b.wav", "text"),
+    ),
+    Case(
+        "a broken sound alone",
+        f"{SEARCH} --folder mac",
+        "1 of 1 files cannot be read: mac/b.wav",
+        prepare=written("mac/b.wav", "text"),
+    ),
+    Case(
+        "a sound that is nowhere",
+        "search --run run --index index --audio x.wav",
+        "x.wav: no such audio file",
+    ),
+    Case(
+        "a sound that is text",
+        "search --run run --index index --audio captions.txt",
+        "cannot be read as audio",
+    ),
+    Case(
+        "captions that are no UTF-8",
+        f"{SOUND} --captions latin1.txt",
+        "latin1.txt:1: not UTF-8 text .*save the",
+    ),
+    Case(
+        "captions in UTF-16",
+        f"{SOUND} --captions captions.txt",
+        "captions.txt:1: not UTF-8 text",
+        prepare=written("captions.txt", "a dog\n".encode("utf-16")),
+    ),
+    Case(
+        "captions with one of Latin-1",
+        f"{SOUND} --captions captions.txt",
+        "captions.txt:3: not UTF-8 text",
+        prepare=written("captions.txt", b"a\r\n\r\nK\xfcche"),
+    ),
+    Case(
+        "a caption of 3,000 letters",
+        f"{SOUND} --captions captions.txt",
+        "captions.txt:2: .* has 3000 characters",
+        prepare=written("captions.txt", "a\n" + "b" * 3000),
+    ),
+    Case(
+        "an invisible caption to find",
+        f"{SOUND} --captions captions.txt",
+        "captions.txt:1: the text .* is empty",
+        prepare=written("captions.txt", "\u200b\na\n"),
+    ),
+    Case(
+        "captions with other ends of lines",
+        f"{SOUND} --captions captions.txt",
+        r"(?s)^(?=.*a\\x0cb\\u2028c\\x85d\\re  [01-])(?=.*Rain  [01-]).*$",
+        0,
+        prepare=written("captions.txt", "\ufeffa\x0cb\u2028c\x85d\re\r\n\nRain\n"),
+    ),
+    Case(
+        "no captions",
+        f"{SOUND} --captions empty.txt",
+        "empty.txt: no captions; write one caption on each line",
+    ),
+    Case(
+        "captions from a pipe",
+        "search --run run --audio sounds/a.wav --captions pipe",
+        "pipe: not a regular file",
+    ),
+    Case(
+        "an empty run to search with",
+        "search dog --index index --run ''",
+        "argument --run: it is empty",
+        2,
+    ),
+    Case(
+        "an empty sound",
+        "search --run run --index index --audio ''",
+        "argument --audio: it is empty",
+        2,
+    ),
+    Case(
+        "a number of results in words",
+        f"{SEARCH} --index index -k five",
+        "'five' is not a whole number",
+        2,
+    ),
+]
