@@ -8,8 +8,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync --allow-file-access-from-files --window-size=900,1200 --dump-dom"
+    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --allow-file-access-from-files "
+    "--window-size=900,1200 --dump-dom"
 ).split()
 needs_browser = pytest.mark.skipif(
     not pdf.chromium(),

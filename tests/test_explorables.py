@@ -22,7 +22,8 @@ EXPLORE = ROOT / "book" / "_static" / "explore"
 NAMES = sorted(path.stem for path in EXPLORE.glob("*.js") if path.stem != "plot")
 VALUES = {
     "direction": {"K": 8, "m": 1, "c": 0.4512, "dots": [[1, 38.4], [4, 17.0]]},
-    "bounds": {"eta": 0.05, "lipschitz": 280.5, "h": 0.12, "T": 40, "error": 1.75, "gradient": 57.2, "xi": 3.5,
+    "bounds": {"eta": 0.05, "lipschitz": 280.5, "h": 0.12, "T": 40,
+               "error": 1.75, "gradient": 57.2, "xi": 3.5,
                "dots": {"measured": [[1, 0.18], [40, 0.97]]}},
     "step": {"old": 1, "fresh": 0.6, "angle": 60},
     "walk": {"K": 8, "epochs": 16, "hold": 3, "rho": 1, "seed": 5},
@@ -162,7 +163,8 @@ def test_direction_error_is_that_of_the_theorem(states):
             3 if K == 8 else 1
         )  # one in the legend; measured dots only beside their own K
     assert settings[:-1] == [
-        (8, 1, 0.4512), (8, 3, 0.4512), (12, 12, 0.4512), (5, 5, 0.4512), (5, 2, -0.0488), (8, 6, 0.9012),
+        (8, 1, 0.4512), (8, 3, 0.4512), (12, 12, 0.4512),
+        (5, 5, 0.4512), (5, 2, -0.0488), (8, 6, 0.9012),
     ]  # fmt: skip
 
 
@@ -191,7 +193,8 @@ def test_bounds_and_law_are_those_of_the_library(states):
             height = np.ptp(json.loads(page.find("svg")["data-axes"])["y"]) / 250  # of one pixel
             assert np.abs(drawn[:, 1] - values).max() < 0.05 * height, (name, seen[-1])
     assert seen[:-1] == [
-        (0.05, 280.5, 0.12, 40), (0.01, 280.5, 0.12, 10), (0.01, 2.8, 1.2, 10), (0.5, 2.8, 1.2, 400),
+        (0.05, 280.5, 0.12, 40), (0.01, 280.5, 0.12, 10),
+        (0.01, 2.8, 1.2, 10), (0.5, 2.8, 1.2, 400),
     ]  # fmt: skip
 
 
@@ -236,7 +239,8 @@ def test_a_step_is_a_triangle_and_two_opposite_draws_are_at_a_right_angle_on_ave
         for name, length in bars.items():
             assert line(page, name)[1, 0] == pytest.approx(results[length], abs=0.01)
     assert [(r["old"], r["fresh"], r["angle"]) for r, _ in states["step"]] == [
-        (1, 0.6, 60), (1, 0.6, 0), (1, 1.5, 180), (1, 1.5, 90), (0.35, 1.5, 133), (0, 1.5, 133), (0, 1.5, 133),
+        (1, 0.6, 60), (1, 0.6, 0), (1, 1.5, 180), (1, 1.5, 90),
+        (0.35, 1.5, 133), (0, 1.5, 133), (0, 1.5, 133),
     ]  # fmt: skip
     assert not states["step"][0][1].find("path", {"data-line": "mirrored"})
     assert states["step"][-1][1].find("path", {"data-line": "mirrored"})

@@ -26,7 +26,9 @@ echo "$@" >> log
 if [[ "$*" == *version_info* ]]; then [[ "$*" == *format* ]] && echo {version}; exit 0; fi
 if [[ "$1 $2" == "-m venv" ]]; then
     venv="${{@: -1}}"; [[ "$3" == --clear ]] && rm -rf "$venv"/*
-    mkdir -p "$venv/bin"; touch "$venv/pyvenv.cfg"; cp "$0" "$venv/bin/python"; cp "$0" "$venv/bin/uv"; exit 0
+    mkdir -p "$venv/bin"; touch "$venv/pyvenv.cfg"
+    cp "$0" "$venv/bin/python"; cp "$0" "$venv/bin/uv"
+    exit 0
 fi
 [[ "$*" == *requirements.txt* && -e offline ]] && exit 1
 [[ "$*" == *requirements.txt* && -e killed ]] && kill -9 $PPID

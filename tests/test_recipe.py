@@ -19,8 +19,8 @@ from tests import recipe_values
 from tests.recipe_values import ROWS, STORED, differences
 
 CHANGED = (
-    "The numbers have changed: revert, or raise RECIPE (atri_lib/recipe.py), run `python -m tests.recipe_values` \
-and `make experiments`"
+    "The numbers have changed: revert, or raise RECIPE (atri_lib/recipe.py), "
+    "run `python -m tests.recipe_values` and `make experiments`"
 )
 
 

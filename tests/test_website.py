@@ -133,7 +133,8 @@ def test_ids_become_unique_and_links_keep_the_first():
     assert ids[0] == "a" and len({*ids}) == 4
 
 
-CAPTIONS = """<table><thead><tr><th></th><th>query</th><th>rank</th><th>found</th></tr></thead><tbody>
+CAPTIONS = """<table>
+<thead><tr><th></th><th>query</th><th>rank</th><th>found</th></tr></thead><tbody>
 <tr><th>English</th><td>A dog.</td><td>1</td><td>A cat.</td></tr>
 <tr><th>French</th><td>Un chien.</td><td>2</td><td>A dog.</td></tr>
 <tr><th>Japanese</th><td>イヌ。</td><td>3</td><td>A dog.</td></tr>
@@ -153,7 +154,8 @@ def test_words_of_other_scripts_and_listed_captions_say_their_language():
     listed = "<table><tr><td>eng: a frog, fra: une grenouille, jpn: 水洗</td></tr></table>"
     soup, _ = improve(f"<p>about 一 &lt;b&gt; and かえる</p>{listed}<pre>狮</pre>")
     assert [(one.get_text(), one["lang"]) for one in soup.select("[lang]")] == [
-        ("一", "zh-Hans"), ("かえる", "ja"), ("a frog, ", "en"), ("une grenouille, ", "fr"), ("水洗", "ja"),
+        ("一", "zh-Hans"), ("かえる", "ja"),
+        ("a frog, ", "en"), ("une grenouille, ", "fr"), ("水洗", "ja"),
     ]  # fmt: skip
     assert soup.p.get_text() == "about 一 <b> and かえる"
 
@@ -178,7 +180,8 @@ def test_papers_are_linked_by_their_number():
 
 
 def test_a_page_says_what_it_is_about():
-    body = f"<section><h1>T</h1><p>Short.</p><p><strong>The question.</strong> {'word ' * 80}</p></section>"
+    question = f"<strong>The question.</strong> {'word ' * 80}"
+    body = f"<section><h1>T</h1><p>Short.</p><p>{question}</p></section>"
     said = website.description(body)
     assert said.startswith("word word") and len(said) <= 202 and said.endswith(" …")
 

@@ -16,8 +16,13 @@ from atri_lib.losses import kcl_loss
 from torch.nn.functional import normalize
 
 torch.manual_seed(0)
-tower = lambda d: torch.nn.Sequential(torch.nn.Linear(d, 512), torch.nn.GELU(), torch.nn.Linear(512, 256))
-audio, text = tower(3072), tower(512)
+
+def tower(dim):
+    first, last = torch.nn.Linear(dim, 512), torch.nn.Linear(512, 256)
+    return torch.nn.Sequential(first, torch.nn.GELU(), last)
+
+audio = tower(3072)
+text = tower(512)
 optimizer = torch.optim.Adam([*audio.parameters(), *text.parameters()])
 sounds, captions = torch.randn(100, 3072), torch.randn(100, {k}, 512)
 
@@ -64,9 +69,8 @@ def milliseconds(processes: int, policy: str | None, languages: int) -> float:
 
 def main() -> None:
     cores = os.cpu_count() or 1
-    print(
-        f"{cores} cores, load {os.getloadavg()[0]:.1f} before the start (other programs spoil the numbers)"
-    )
+    load = os.getloadavg()[0]
+    print(f"{cores} cores, load {load:.1f} before the start (other programs spoil the numbers)")
     print(f"{'step':<18}{'processes':>10}{'spinning':>12}{'PASSIVE':>12}{'ratio':>8}")
     for name, languages in (("ML-CLAP, K = 1", 1), ("KCL, K = 8", 8)):
         for processes in (1, cores):

@@ -21,11 +21,8 @@ import psutil
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
-os.environ |= {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "ATRI_PROGRESS": "0",
-}  # before torch is loaded
+# Before torch is loaded.
+os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "ATRI_PROGRESS": "0"}
 
 EPOCHS = 6  # of a timed run; the first is a warm-up
 SCENES = 60
@@ -134,7 +131,8 @@ def main() -> None:
     if load > IDLE and not given.busy:
         parser.exit(
             1,
-            f"Other programs use {load:.0f} % of the cores: wait for them, or add --busy (provisional).\n",
+            f"Other programs use {load:.0f} % of the cores: "
+            "wait for them, or add --busy (provisional).\n",
         )
 
     import torch
@@ -150,9 +148,8 @@ def main() -> None:
         "training": training(),
         "steps": steps(),
     }
-    load = max(
-        load, psutil.cpu_percent(interval=3)
-    )  # after it too: something may have been started meanwhile
+    # After it too: something may have been started meanwhile.
+    load = max(load, psutil.cpu_percent(interval=3))
     found["busy"] = load > IDLE
     storage.write_text(given.output, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     print(f"{given.output.name}: written after {time.monotonic() - started:.0f} s")
