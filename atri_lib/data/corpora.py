@@ -17,7 +17,8 @@ from atri_lib.data.corpus import Clip, Corpus, CorpusError, corpus_of
 from atri_lib.data.dataset import SPLITS
 from atri_lib.data.manifest import Intake, ManifestError, manifest_line
 from atri_lib.data.names import safe_name
-from atri_lib.data.translation import Translation, csv_rows
+from atri_lib.data.translation import Translation
+from atri_lib.data.translation_table import csv_rows
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
 from atri_lib.terminal import notice
