@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from atri_lib import storage
-from atri_lib.audio import UnreadableSound, check_header
+from atri_lib.audio_headers import UnreadableSound, check_header
 from atri_lib.data.dataset import SPLITS, captions_fault
 from atri_lib.languages import CODES, language
 

@@ -18,7 +18,7 @@ from atri_lib.data.dataset import SPLITS, Dataset, by_turns, captions_fault, cou
 from atri_lib.data.intake import Clip, Intake, Line, ManifestError
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
-from atri_lib.terminal import notice, plain
+from atri_lib.terminal import notice, one_line
 
 # raise it when the same files are decoded to other samples: features of the old ones are then not
 # used again
@@ -88,7 +88,7 @@ def load_manifest(
         try:
             intake.take(raw, f"on line {number}")
         except (ManifestError, UnreadableSound, OSError) as error:
-            faults.append(plain(f"{path}:{number}: {error}", newlines=False))
+            faults.append(one_line(f"{path}:{number}: {error}"))
     if faults:
         raise ManifestError(_listed(faults, nothing_taken=not intake.clips))
     if not intake.clips:
@@ -130,7 +130,7 @@ def _rows(path: pathlib.Path) -> list[tuple[int, bytes]]:
 
 def _datasets(path: pathlib.Path, clips: Sequence[Clip]) -> dict[str, AudioCaptions]:
     """The datasets by split, in the languages that all clips have; says what is left out."""
-    origin = plain(path.resolve().parent.name, newlines=False)
+    origin = one_line(path.resolve().parent.name)
     languages = [code for code in CODES if all(code in clip.line.captions for clip in clips)]
     if not languages:
         said = "no language that every clip has captions in; write English ones"
