@@ -133,7 +133,8 @@ def killed(self, *args, **options):
         os.kill(os.getpid(), 9)
     return generate(self, *args, **options)
 Model.generate = killed
-translate({ENGLISH!r}, ["fra", "deu"], model={str(model)!r}, batch_size=2, beams=2, max_tokens=6, cache={str(path)!r})
+small = dict(batch_size=2, beams=2, max_tokens=6)
+translate({ENGLISH!r}, ["fra", "deu"], model={str(model)!r}, cache={str(path)!r}, **small)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True)
     assert done.returncode == -9 and len(whole_lines(path)) == 6
@@ -316,7 +317,9 @@ def write(path, text, encoding="utf-8"):
 
 
 def test_a_table_of_ones_own_takes_the_place_of_translate(tmp_path):
-    text = 'id,sentence,fra,jpn\n1,a dog,un chien,犬\n2,"rain, falling","la pluie, qui tombe",雨\n1,a dog,un chien,犬\n'
+    dog = "1,a dog,un chien,犬\n"
+    rain = '2,"rain, falling","la pluie, qui tombe",雨\n'
+    text = f"id,sentence,fra,jpn\n{dog}{rain}{dog}"
     path = write(tmp_path / "own.csv", text, "utf-8-sig")
     found = read_translations(path, ["rain, falling", "a dog", "a dog"], ["fra", "jpn"])
     assert [entry.text for entry in found["fra"]] == ["la pluie, qui tombe", "un chien", "un chien"]
@@ -326,24 +329,26 @@ def test_a_table_of_ones_own_takes_the_place_of_translate(tmp_path):
 @pytest.mark.parametrize("text, message", [
     ("sentence,deu\na dog,ein Hund\n", r"own\.csv:1: no column fra; found sentence, deu"),
     ("", r"own\.csv:1: no column sentence, fra; found nothing"),
-    ("sentence,fra,fre\na dog,un chien,un chien\n", r"own\.csv:1: column 'fre' is no language code"),
+    ("sentence,fra,fre\na dog,un chien,un chien\n", r"own\.csv:1: column 'fre' is no language"),
     ("sentence,fra\na dog,un chien\nrain,\n", r"own\.csv:3: fra is empty"),
     ("sentence,fra\na dog,un chien,ein Hund\n", r"own\.csv:2: 3 fields, but the header has 2"),
-    ("sentence,fra\na dog,un chien\na dog,le chien\n", r"own\.csv:3: 'a dog' was translated differently in line 2"),
+    ("sentence,fra\na dog,un chien\na dog,le chien\n",
+     r"own\.csv:3: 'a dog' was translated differently in line 2"),
     ("sentence,fra\nrain,la pluie\n", r"own\.csv: 1 sentences have no row, the first is 'a dog'"),
     ('sentence,fra\n"a\ndog",un chien\nrain,\n', r"own\.csv:4: fra is empty"),
     ('sentence,fra\n"a dog,un chien\n', r"own\.csv:2: unexpected end of data"),
     ("sentence,fra,fra\na dog,un chien,le chien\n", r"own\.csv:1: two columns are called 'fra'"),
     ("sentence,fra, fra\na dog,un chien,le chien\n", r"own\.csv:1: two columns are called 'fra'"),
     ("sentence;fra\na dog;un chien\n", r"own\.csv:1: no column .*; separate the columns by commas"),
-    ("sentence\tfra\na dog\tun chien\n", r"own\.csv:1: no column .*; separate the columns by commas"),
+    ("sentence\tfra\na dog\tun chien\n", r"own\.csv:1: no column .*; separate .* by commas"),
     ("a" * 10**6, r"own\.csv:1: field larger than field limit"),
     ("fra,z" + ",y" * 10**5, r"own\.csv:1: two columns are called 'y'"),
     (",".join(map(str, range(10**4))), r"own\.csv:1: no column sentence, fra; found 0.{,210}$"),
     ("sentence,fra\na dog,un\0chien\n", r"own\.csv:2: holds the character NUL"),
     ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 99, r"own\.csv:2: unexpected end .*quote"),
-    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 10**5, r"own\.csv:2: field larger .*quote"),
-    ("<html>\n<body>not found</body></html>\n", r"own\.csv:1: no column sentence, fra; found <html>"),
+    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 10**5, r"own\.csv:2: field larger.*quote"),
+    ("<html>\n<body>not found</body></html>\n",
+     r"own\.csv:1: no column sentence, fra; found <html>"),
 ])  # fmt: skip
 def test_a_faulty_table_is_refused_with_file_and_line(tmp_path, text, message):
     with pytest.raises(CsvError, match=message):
