@@ -5,27 +5,20 @@ blocks.
 import errno
 import functools
 import io
-import mmap
 import os
 import pathlib
-import re
 import shutil
-import stat
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 import numpy as np
 import soundfile
 
+from atri_lib.audio_headers import MIN_SECONDS, UnreadableSound, checked, reason_of
 from atri_lib.channels import ChannelPower
-from atri_lib.containers import Damaged, after_id3, is_text, mp3_frames, ogg_seconds, what_it_is
-from atri_lib.quiet import without_lines
+from atri_lib.terminal import one_line
 
 SAMPLE_RATE = 16_000
-MIN_SECONDS, MAX_SECONDS = 0.1, 600
-HIGHEST_RATE = 192_000  # with MAX_SECONDS: at most 0.5 GB of samples, whatever a header says
 LOUDEST = 100.0  # full scale is 1
 # libsndfile's formats and how their files are named; .mat and .raw hold other things than sounds
 _USUAL = {
@@ -45,31 +38,14 @@ _FORMATS = soundfile.available_formats()
 SUFFIXES = tuple(
     suffix for name, suffixes in _USUAL.items() if name in _FORMATS for suffix in suffixes
 )
+_OTHERS = (
+    ".m4a .m4b .aac .mp4 .3gp .wma .webm .weba .mka .mkv .amr .ape .wv .tta .mpc .mp2 .ac3 .spx .ra"
+)
 UNREADABLE_SUFFIXES = (
-    *(".m4a", ".m4b", ".aac", ".mp4", ".3gp", ".wma", ".webm", ".weba", ".mka", ".mkv"),
-    *(".amr", ".ape", ".wv", ".tta", ".mpc", ".mp2", ".ac3", ".spx", ".ra"),
+    *_OTHERS.split(),
     *(suffix for name, suffixes in _USUAL.items() if name not in _FORMATS for suffix in suffixes),
 )
 CONVERT = "convert them to WAV or FLAC, e.g. ffmpeg -i INPUT OUTPUT.wav"
-_CUT = re.compile(
-    r"^ ?(?:data|SSND)\s*: (\d+) \(should be \d+\)", re.MULTILINE
-)  # of libsndfile's log
-_STREAMED = 0x7FFF0000  # lengths from here on mean: unknown when the header was written
-_QUIET_DECODERS = (b"RIFF", b"FORM", b"fLaC", b"OggS")
-_MPG123 = (
-    b"Note: ",
-    b"Warning: ",
-    b"[src/libmpg123",
-    b"[libmpg123",
-    b"[/",
-    b"main: [src/libmpg123",
-)
-
-
-class UnreadableSound(ValueError):
-    """An audio file that cannot be decoded, or holds what the library does not take; the message
-    names it.
-    """
 
 
 def sound_files(folder: str | os.PathLike) -> list[pathlib.Path]:
@@ -94,23 +70,10 @@ def skipped(files: list[pathlib.Path]) -> str:
     """
     if not files:
         return ""
-    named = ", ".join(shown(path.name) for path in files[:5])
+    named = ", ".join(one_line(path.name) for path in files[:5])
     more = f" and {len(files) - 5} more" if len(files) > 5 else ""
     count = "1 sound is" if len(files) == 1 else f"{len(files)} sounds are"
     return f"{count} skipped, their format cannot be read: {named}{more}; {CONVERT}"
-
-
-def readable(path: str | os.PathLike) -> bool:
-    """Whether read_audio knows the format that a file's name ends in."""
-    return pathlib.Path(path).suffix.lower() in SUFFIXES
-
-
-def shown(path: str | os.PathLike) -> str:
-    """A path as one line of printable characters: others as escapes, also bytes of a name that is
-    not UTF-8.
-    """
-    text = os.fsdecode(path)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _files(folder: str | os.PathLike, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
@@ -129,7 +92,8 @@ def read_audio(path: str | os.PathLike) -> np.ndarray:
     Raises UnreadableSound when the file is missing, no audio, damaged, cut short, or lasts less
     than 0.1 s or more than ten minutes, and for values that are not finite or above 100.
     """
-    return mono_16k(*read_mono(path, least=MIN_SECONDS))
+    mono, rate = read_mono(path, least=MIN_SECONDS)
+    return mono_16k(mono, rate)
 
 
 def read_mono(
@@ -141,26 +105,23 @@ def read_mono(
     Channels that cancel each other out in their mean (stereo with opposite sides) are not averaged:
     the first one that is heard is taken, and a notice on stderr says so.
     """
-    header, opened = _checked(path, least)
+    name = one_line(path)
+    header, opened = checked(path, least)
     try:
         with opened.quiet():
             mono, channel = _mixed(opened.source, header.channels, dtype)
     except soundfile.SoundFileError as error:
-        raise UnreadableSound(
-            f"{shown(path)}: broken audio ({_reason(error)}); replace the file"
-        ) from error
+        said = f"{name}: broken audio ({reason_of(error)})"
+        raise UnreadableSound(f"{said}; replace the file") from error
     if channel is not None:
-        _say_once(
-            f"{shown(path)}: its channels cancel each other out; channel {channel + 1} is taken, not their mean"
-        )
+        said = f"{name}: its channels cancel each other out"
+        _say_once(f"{said}; channel {channel + 1} is taken, not their mean")
     if len(mono) < max(0.98 * header.frames, least * header.samplerate):
-        raise UnreadableSound(
-            f"{shown(path)}: cut short, {len(mono)} of {header.frames} samples are there; replace the file"
-        )
+        said = f"{name}: cut short, {len(mono)} of {header.frames} samples are there"
+        raise UnreadableSound(f"{said}; replace the file")
     if not np.abs(mono).max(initial=0) <= LOUDEST:  # also false for NaN
-        raise UnreadableSound(
-            f"{shown(path)}: values that are not finite or above {LOUDEST:.0f}; full scale is 1"
-        )
+        said = f"{name}: values that are not finite or above {LOUDEST:.0f}"
+        raise UnreadableSound(f"{said}; full scale is 1")
     return mono, header.samplerate
 
 
@@ -168,7 +129,8 @@ def _mixed(source: bytes | io.BytesIO, channels: int, dtype: str) -> tuple[np.nd
     """The mean over channels [frames] and None, or the channel that stands for it, and its
     number.
     """
-    parts, power = [np.zeros(0, dtype)], ChannelPower(channels)
+    parts = [np.zeros(0, dtype)]
+    power = ChannelPower(channels)
     for block in _blocks(source, dtype):
         with np.errstate(invalid="ignore", over="ignore"):  # refused later, with a message
             mean = block.mean(axis=1)
@@ -203,14 +165,12 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
     """
     try:
         soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
-    except (
-        soundfile.SoundFileError,
-        AssertionError,
-    ) as error:  # the assertion: fewer samples were written than given
-        full = shutil.disk_usage(pathlib.Path(path).parent).free < 4 * len(samples)
-        raise OSError(
-            errno.ENOSPC if full else errno.EIO, "disk full" if full else str(error), str(path)
-        ) from error
+    # AssertionError: fewer samples were written than given
+    except (soundfile.SoundFileError, AssertionError) as error:
+        free = shutil.disk_usage(pathlib.Path(path).parent).free
+        if free < 4 * len(samples):
+            raise OSError(errno.ENOSPC, "disk full", str(path)) from error
+        raise OSError(errno.EIO, str(error), str(path)) from error
 
 
 def mono_16k(mono: np.ndarray, rate: int) -> np.ndarray:
@@ -224,136 +184,3 @@ def mono_16k(mono: np.ndarray, rate: int) -> np.ndarray:
 
     rate = max(25, round(rate / 25) * 25)
     return torchaudio.functional.resample(torch.from_numpy(mono), rate, SAMPLE_RATE).numpy()
-
-
-def check_header(path: str | os.PathLike, least: float = MIN_SECONDS):
-    """soundfile's description of a file of at least so many seconds. Raises what read_audio does as
-    far as it tells.
-    """
-    return _checked(path, least)[0]
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """What soundfile is to open, a path or an MP3's content behind a frame with its length, and the
-    first bytes.
-    """
-
-    source: bytes | io.BytesIO
-    head: bytes
-
-    def quiet(self) -> AbstractContextManager:
-        """Without mpg123's own lines on stderr where the file may come into its hands."""
-        if self.head.startswith(_QUIET_DECODERS):
-            return nullcontext()
-        return without_lines(*_MPG123)
-
-
-def _checked(path: str | os.PathLike, least: float):
-    """What check_header returns, and what to read the samples from."""
-    name = shown(path)
-    head = _head(path)
-    opened = _Opened(os.fsencode(path), head)
-    least_seconds = _ogg_seconds(path) if head[after_id3(head) :].startswith(b"OggS") else 0.0
-    try:
-        with opened.quiet():
-            header = soundfile.info(opened.source, verbose=True)
-            if header.format == "MP3" and (mended := _with_length(path)):
-                opened = _Opened(io.BytesIO(mended), head)
-                header = soundfile.info(opened.source, verbose=True)
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a file named .raw
-        reason = _reason(error, head)
-        raise UnreadableSound(
-            f"{name}: cannot be read as audio ({reason}); convert it to WAV or FLAC"
-        ) from error
-    if header.frames == 2**63 - 1:
-        raise UnreadableSound(f"{name}: its header does not say how long it is; convert it again")
-    if header.frames > MAX_SECONDS * min(header.samplerate, HIGHEST_RATE):
-        raise UnreadableSound(
-            f"{name}: {header.frames} samples at {header.samplerate} Hz by its header; "
-            f"{MAX_SECONDS // 60} minutes are the most, cut it into clips"
-        )
-    if (cut := _CUT.search(header.extra_info)) and int(cut[1]) < _STREAMED:
-        raise UnreadableSound(
-            f"{name}: cut short, its header announces {cut[1]} bytes of sound; replace the file"
-        )
-    if (seconds := header.frames / header.samplerate) < least:
-        raise UnreadableSound(f"{name}: {seconds:.3f} s of audio, {least} s is the least")
-    if 0.98 * least_seconds > seconds:
-        raise UnreadableSound(
-            f"{name}: {seconds:.1f} of {least_seconds:.1f} s can be decoded (several streams?); convert it again"
-        )
-    return header, opened
-
-
-def _head(path: str | os.PathLike) -> bytes:
-    """The first bytes of a file. Raises UnreadableSound where there is none, or one that is no
-    sound at all.
-    """
-    name = shown(path)
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        raise UnreadableSound(f"{name}: no such audio file") from None
-    except OSError as error:
-        raise UnreadableSound(f"{name}: no such audio file ({error.strerror})") from error
-    except ValueError as error:  # NUL in a name
-        raise UnreadableSound(
-            f"{name}: no such audio file; no file can have this name ({error})"
-        ) from error
-    if not stat.S_ISREG(mode):
-        raise UnreadableSound(f"{name}: no such audio file; it is a folder, a pipe or a device")
-    try:
-        with open(path, "rb") as stream:
-            head = stream.read(4096)
-    except OSError as error:
-        raise UnreadableSound(
-            f"{name}: cannot be opened ({error.strerror}); make it readable for you"
-        ) from error
-    if kind := what_it_is(head):
-        raise UnreadableSound(f"{name}: is {kind}")
-    return head
-
-
-def _with_length(path: str | os.PathLike) -> bytes | None:
-    """An MP3 that announces its length, made of one that does not or announces less than it holds;
-    else None.
-    """
-    with (
-        open(path, "rb") as stream,
-        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        found = mp3_frames(content, most=MAX_SECONDS * 48_000 // 576)
-        if not found or (found.announced is not None and found.frames <= found.announced + 2):
-            return None
-        return found.with_length(content)
-
-
-def _ogg_seconds(path: str | os.PathLike) -> float:
-    """How long an Ogg file lasts at least. Raises UnreadableSound where pages are missing or
-    broken.
-    """
-    with (
-        open(path, "rb") as stream,
-        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        try:
-            return ogg_seconds(content)
-        except Damaged as error:
-            raise UnreadableSound(f"{shown(path)}: {error}; replace the file") from error
-
-
-def _reason(error: Exception, head: bytes = b"\xff") -> str:
-    """libsndfile's words, or better ones where they mislead."""
-    text = str(error)
-    if not any(head):
-        return "it holds nothing but zeros"
-    if is_text(head):
-        return "it is text, not a sound"
-    if "pipe?" not in text and "System error" not in text:
-        return (
-            re.sub(r"^Error opening .*: (?=[A-Z])", "", text, flags=re.DOTALL)
-            .replace("\n", " ")
-            .strip()
-        )
-    return "no sound is found in it"

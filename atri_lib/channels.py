@@ -9,7 +9,9 @@ class ChannelPower:
     """The power of the channels and of their mean over a whole sound, without what is constant."""
 
     def __init__(self, channels: int) -> None:
-        self.frames, self.sums, self.squares = 0, np.zeros(channels + 1), np.zeros(channels + 1)
+        self.frames = 0
+        self.sums = np.zeros(channels + 1)
+        self.squares = np.zeros(channels + 1)
 
     def add(self, block: np.ndarray, mean: np.ndarray) -> None:
         """Go on by a block [frames, channels] and its mean [frames]."""
@@ -26,6 +28,7 @@ class ChannelPower:
         if not self.frames or not np.isfinite(self.squares).all():
             return None
         *channels, mean = self.squares / self.frames - np.square(self.sums / self.frames)
-        if not mean < _SILENT * max(channels) or max(channels) < 1e-12:
+        loudest = max(channels)
+        if not mean < _SILENT * loudest or loudest < 1e-12:
             return None
-        return next(i for i, channel in enumerate(channels) if channel >= 0.5 * max(channels))
+        return next(i for i, channel in enumerate(channels) if channel >= 0.5 * loudest)

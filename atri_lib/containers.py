@@ -7,17 +7,19 @@ import struct
 import zlib
 from dataclasses import dataclass
 
+_CONVERT = "which cannot be read; convert it: ffmpeg -i INPUT OUTPUT.wav"
+_FETCH = "not a sound; fetch the file again"
 NOT_SOUND = {  # how a file begins -> what it is, and what to do
-    rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)": "an HTML page, not a sound; fetch the file again",
-    rb"(\xef\xbb\xbf)?\s*<\?xml": "an XML text, not a sound; fetch the file again",
+    rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)": f"an HTML page, {_FETCH}",
+    rb"(\xef\xbb\xbf)?\s*<\?xml": f"an XML text, {_FETCH}",
     rb"version https://git-lfs": "a pointer of Git LFS, not the sound; run `git lfs pull`",
     rb"PK\x03\x04": "a ZIP archive; unpack it",
     rb"\x1f\x8b": "a gzip archive; unpack it",
-    rb"%PDF": "a PDF, not a sound; fetch the file again",
-    rb"....ftyp": "MP4 or M4A, which cannot be read; convert it: ffmpeg -i INPUT OUTPUT.wav",
-    rb"\x30\x26\xb2\x75": "WMA, which cannot be read; convert it: ffmpeg -i INPUT OUTPUT.wav",
-    rb"\x1a\x45\xdf\xa3": "WebM or Matroska, which cannot be read; convert it: ffmpeg -i INPUT OUTPUT.wav",
-    rb"#!AMR": "AMR, which cannot be read; convert it: ffmpeg -i INPUT OUTPUT.wav",
+    rb"%PDF": f"a PDF, {_FETCH}",
+    rb"....ftyp": f"MP4 or M4A, {_CONVERT}",
+    rb"\x30\x26\xb2\x75": f"WMA, {_CONVERT}",
+    rb"\x1a\x45\xdf\xa3": f"WebM or Matroska, {_CONVERT}",
+    rb"#!AMR": f"AMR, {_CONVERT}",
 }
 # Kilobits per second of layer III by index.
 _KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -87,31 +89,21 @@ class Mp3:
         header = bytearray(self.header)
         header[1] |= 1  # no checksum
         header[2] = header[2] & 0x0C | 0x80  # long enough for what follows, no padding
-        info = (
-            bytes(header)
-            + bytes(_side_bytes(header))
-            + struct.pack(">4sII", b"Xing", 1, self.frames)
-        )
-        return (
-            info.ljust(_frame_bytes(header), b"\0") + content[self.start : self.start + _MOST_BYTES]
-        )
+        side = bytes(_side_bytes(header))
+        info = bytes(header) + side + struct.pack(">4sII", b"Xing", 1, self.frames)
+        sound = content[self.start : self.start + _MOST_BYTES]
+        return info.ljust(_frame_bytes(header), b"\0") + sound
 
 
 def mp3_frames(content, most: int) -> Mp3 | None:
     """The frames of a file's content, at most so many of them; None where there are none of layer
     III.
     """
-    start = after_id3(content)
-    for position in range(start, min(start + _SEARCHED, len(content) - 4)):
-        size = _frame_bytes(content[position : position + 4])
-        if size and (
-            _frame_bytes(content[position + size : position + size + 4])
-            or position + size >= len(content)
-        ):
-            break
-    else:
+    position = _first_frame(content)
+    if position is None:
         return None
     header = bytes(content[position : position + 4])
+    size = _frame_bytes(header)
     tag = position + 4 + _side_bytes(header)
     announced = None
     if content[tag : tag + 4] in (b"Xing", b"Info"):
@@ -121,6 +113,17 @@ def mp3_frames(content, most: int) -> Mp3 | None:
     elif content[position + 36 : position + 40] == b"VBRI":
         position += size
     return Mp3(header, position, _count_frames(content, position, header, most), announced)
+
+
+def _first_frame(content) -> int | None:
+    """Where the first frame begins that another one, or the end, follows."""
+    start = after_id3(content)
+    for position in range(start, min(start + _SEARCHED, len(content) - 4)):
+        size = _frame_bytes(content[position : position + 4])
+        after = position + size
+        if size and (after >= len(content) or _frame_bytes(content[after : after + 4])):
+            return position
+    return None
 
 
 def _count_frames(content, position: int, first: bytes, most: int) -> int:
@@ -148,7 +151,9 @@ def _frame_bytes(header) -> int:
     """The length of a layer III frame by its first four bytes; 0 where they begin none."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return 0
-    version, kbits, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
+    version = header[1] >> 3 & 3
+    kbits = header[2] >> 4
+    rate = header[2] >> 2 & 3
     if version == 1 or kbits in (0, 15) or rate == 3:
         return 0
     padding = header[2] >> 1 & 1
@@ -172,10 +177,10 @@ def ogg_seconds(content) -> float:
     Raises Damaged for a page whose checksum is wrong, one that is missing, and a file whose last
     page does not end its stream: a decoder reads such a file up to the damage and says nothing.
     """
-    position, streams, chained = after_id3(content), {}, []
-    while position < len(content):
-        if position + _PAGE.size > len(content):
-            break
+    position = after_id3(content)
+    streams: dict[int, _Stream] = {}  # by their number
+    chained = []
+    while position + _PAGE.size <= len(content):
         mark, _, flags, granule, serial, number, written, segments = _PAGE.unpack_from(
             content, position
         )
@@ -203,16 +208,21 @@ class _Stream:
     """One logical stream of an Ogg file, followed from page to page."""
 
     def __init__(self, rate: int, before: int) -> None:
-        self.rate, self.number, self.ended = rate, before, False
-        self.first, self.last = None, 0
+        self.rate = rate
+        self.number = before
+        self.ended = False
+        self.first: int | None = None  # positions at the ends of pages, in ticks
+        self.last = 0
 
     def add(self, position: int, flags: int, granule: int, number: int) -> None:
         if number != self.number + 1:
             raise Damaged(f"a page is missing before byte {position}")
-        self.number, self.ended = number, bool(flags & 4)
+        self.number = number
+        self.ended = bool(flags & 4)
         if granule > 0:
-            self.first = granule if self.first is None else self.first
             self.last = granule
+            if self.first is None:
+                self.first = granule
 
     @property
     def seconds(self) -> float:
@@ -235,4 +245,5 @@ def _ogg_checksum(page: bytes) -> int:
     order.
     """
     blank = page[:22] + bytes(4) + page[26:]
-    return int(f"{zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF:032b}"[::-1], 2)
+    crc = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{crc:032b}"[::-1], 2)

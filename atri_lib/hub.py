@@ -46,22 +46,16 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
         raise FileNotFoundError(
             f"{model}: no such file or folder (and not a hub id, owner/name or owner/name@COMMIT)"
         )
-    name, commit = match[1], match[2] or REVISIONS.get(match[1])
+    name = match[1]
+    commit = match[2] or REVISIONS.get(name)
     from huggingface_hub import constants
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     with contextlib.suppress(LocalEntryNotFoundError):
         if folder := _snapshot(name, commit, local_files_only=True):
             return folder
-    if forbidden := [
-        switch for switch in ("ATRI_OFFLINE", "HF_HUB_OFFLINE") if storage.switched_on(switch)
-    ]:
-        why = f"{forbidden[0]} is set, which forbids the network"
-    elif not storage.switched_on("ATRI_HUB"):
-        why = "downloads are made only when asked: set ATRI_HUB=1"
-    elif not commit:
-        why = f"no commit is pinned: give {name}@COMMIT (40 digits, from its page's history) or add it to hub.REVISIONS"
-    else:
+    why = _not_allowed(name, commit)
+    if not why:
         try:
             if folder := _snapshot(name, commit, local_files_only=False):
                 return folder
@@ -69,10 +63,25 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
         except (OSError, ValueError, RuntimeError) as error:
             why = f"the download failed ({str(error).splitlines()[0]})"
     raise ModelUnavailable(
-        f"{model}: no such folder, not in the hub's cache {constants.HF_HUB_CACHE}, and {why}. Or run "
-        f"`hf download {name} --revision {commit or 'COMMIT'}` where the hub can be reached and copy its cache here "
-        "(HF_HOME names it), or give the path of a local copy."
+        f"{model}: no such folder, not in the hub's cache {constants.HF_HUB_CACHE}, and {why}. "
+        f"Or run `hf download {name} --revision {commit or 'COMMIT'}` where the hub can be reached "
+        "and copy its cache here (HF_HOME names it), or give the path of a local copy."
     )
+
+
+def _not_allowed(name: str, commit: str | None) -> str | None:
+    """Why a model may not be downloaded, or None."""
+    for switch in ("ATRI_OFFLINE", "HF_HUB_OFFLINE"):
+        if storage.switched_on(switch):
+            return f"{switch} is set, which forbids the network"
+    if not storage.switched_on("ATRI_HUB"):
+        return "downloads are made only when asked: set ATRI_HUB=1"
+    if not commit:
+        return (
+            f"no commit is pinned: give {name}@COMMIT (40 digits, from its page's history) "
+            "or add it to hub.REVISIONS"
+        )
+    return None
 
 
 def _snapshot(name: str, commit: str | None, local_files_only: bool) -> pathlib.Path | None:
@@ -82,12 +91,13 @@ def _snapshot(name: str, commit: str | None, local_files_only: bool) -> pathlib.
     from huggingface_hub import snapshot_download
 
     for weights in WEIGHTS:
-        wanted = {
-            "allow_patterns": [*SETTINGS, weights],
-            "revision": commit,
-            "local_files_only": local_files_only,
-        }
-        folder = pathlib.Path(snapshot_download(name, **wanted))
+        snapshot = snapshot_download(
+            name,
+            allow_patterns=[*SETTINGS, weights],
+            revision=commit,
+            local_files_only=local_files_only,
+        )
+        folder = pathlib.Path(snapshot)
         if any(folder.glob(weights)):
             return folder
     return None
@@ -100,9 +110,14 @@ def read_state_dict(source: Mapping[str, Tensor] | str | os.PathLike) -> dict[st
     Pickled files are read with weights_only=True; a mapping wrapped as {"model": ...} or
     {"state_dict": ...} is unwrapped. Raises CheckpointError for anything that holds no tensors.
     """
-    name, state = ("the mapping", source) if isinstance(source, Mapping) else (source, {})
-    for file in [] if isinstance(source, Mapping) else _weight_files(model_path(source)):
-        state |= _read(file)
+    if isinstance(source, Mapping):
+        name = "the mapping"
+        state = source
+    else:
+        name = source
+        state = {}
+        for file in _weight_files(model_path(source)):
+            state |= _read(file)
     for wrapper in ("model", "state_dict"):
         if isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
@@ -150,20 +165,20 @@ def check_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], name:
     """Raises CheckpointError listing missing keys, unexpected keys, and shapes that differ (a few
     are enough).
     """
-    ours, theirs = (
-        {key: list(value.shape) for key, value in weights.items()} for weights in (expected, state)
-    )
+    ours = {key: list(value.shape) for key, value in expected.items()}
+    theirs = {key: list(value.shape) for key, value in state.items()}
     other = [key for key in sorted(ours.keys() & theirs.keys()) if ours[key] != theirs[key]]
     parts = {
         "missing keys": sorted(ours.keys() - theirs.keys()),
         "unexpected keys": sorted(theirs.keys() - ours.keys()),
         "other shapes": [f"{key} is {theirs[key]}, expected {ours[key]}" for key in other],
     }
-    if wrong := "; ".join(
-        f"{len(keys)} {label}: {_listed(keys)}" for label, keys in parts.items() if keys
-    ):
-        raise CheckpointError(f"these weights, of another architecture, do not fit {name}: {wrong}")
+    wrong = [f"{len(keys)} {label}: {_listed(keys)}" for label, keys in parts.items() if keys]
+    if wrong:
+        said = f"these weights, of another architecture, do not fit {name}"
+        raise CheckpointError(f"{said}: {'; '.join(wrong)}")
 
 
 def _listed(keys: list[str]) -> str:
-    return ", ".join(keys[:20]) + (f" and {len(keys) - 20} more" if len(keys) > 20 else "")
+    more = f" and {len(keys) - 20} more" if len(keys) > 20 else ""
+    return ", ".join(keys[:20]) + more

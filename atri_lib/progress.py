@@ -13,7 +13,6 @@ def progress(
 
     total: of the whole work, of which `initial` was done before.
     """
-    disable = os.environ.get("ATRI_PROGRESS") == "0"
     return tqdm(
         iterable,
         desc=label,
@@ -22,6 +21,6 @@ def progress(
         initial=initial,
         delay=3,
         leave=False,
-        disable=disable,
+        disable=os.environ.get("ATRI_PROGRESS") == "0",
         dynamic_ncols=True,
     )

@@ -12,12 +12,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from atri_lib import storage
-from atri_lib.audio import SUFFIXES, read_audio, shown, skipped, sound_files, unreadable_files
+from atri_lib.audio import SUFFIXES, read_audio, skipped, sound_files, unreadable_files
 from atri_lib.data.dataset import text_fault
 from atri_lib.data.features import encode_clips
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.languages import language
 from atri_lib.progress import progress
+from atri_lib.terminal import one_line
 from atri_lib.training import Run, TrainingData
 
 
@@ -155,7 +156,7 @@ def index_folder(
     folder = pathlib.Path(folder).expanduser()
     if not folder.is_dir():
         raise SearchError(
-            f"{shown(folder)}: {'a file, give the' if folder.exists() else 'no such'} folder"
+            f"{one_line(folder)}: {'a file, give the' if folder.exists() else 'no such'} folder"
         )
     files, others = sound_files(folder), skipped(unreadable_files(folder))
     if not files:
@@ -172,9 +173,9 @@ def index_folder(
             rows.append(searcher.embed_audio(read_audio(path)))
             names.append(name)
         except UnicodeEncodeError:
-            broken.append(f"{shown(path)}: a name that is not UTF-8; rename the file")
+            broken.append(f"{one_line(path)}: a name that is not UTF-8; rename the file")
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            broken.append(f"{shown(path)}: {str(error).removeprefix(f'{shown(path)}: ')}")
+            broken.append(f"{one_line(path)}: {str(error).removeprefix(f'{one_line(path)}: ')}")
     if broken and (strict or not names):
         raise SearchError(
             f"{len(broken)} of {len(files)} files cannot be read: {'; '.join(broken)}"

@@ -4,22 +4,20 @@ import os
 import sys
 
 
-def plain(text: object, newlines: bool = True) -> str:
+def plain(text: object) -> str:
     """Text as it may go to a terminal: control and direction characters, and halves of characters,
-    as escapes.
-
-    newlines: keep line breaks, as in a message of several lines; without them the text stays one
-    line.
+    as escapes; line breaks stay.
     """
-    kept = "\n" if newlines else ""
-    shown = [
-        c if c.isprintable() or c in kept else c.encode("unicode_escape").decode()
-        for c in str(text)
-    ]
+    return "\n".join(map(one_line, str(text).split("\n")))
+
+
+def one_line(text: object) -> str:
+    """The same in one line: line breaks become escapes, too."""
+    shown = [c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)]
     return "".join(shown)
 
 
 def notice(text: str) -> None:
     """Say something on stderr in one line, escaped; of several processes the first one speaks."""
     if os.environ.get("RANK", "0") == "0":
-        print(f"Notice: {plain(text, newlines=False)}", file=sys.stderr)
+        print(f"Notice: {one_line(text)}", file=sys.stderr)

@@ -8,23 +8,23 @@ with_translations, with_human_japanese, write_corpus.
 
 import os
 import pathlib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from atri_lib import storage
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound, read_audio, sound_files, write_audio
+from atri_lib.data.corpus import Clip, Corpus, CorpusError, corpus_of
 from atri_lib.data.dataset import SPLITS
 from atri_lib.data.manifest import Intake, ManifestError, manifest_line
 from atri_lib.data.names import safe_name
-from atri_lib.data.translation import Translation, csv_rows
+from atri_lib.data.translation import Translation
+from atri_lib.data.translation_table import csv_rows
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
 from atri_lib.terminal import notice
 
-CAPTIONS = (
-    5  # of each validation and test clip in both corpora, and of each training clip of Clotho
-)
+# of each validation and test clip in both corpora, and of each training clip of Clotho
+CAPTIONS = 5
 # name -> subsets and options of aac-datasets
 DOWNLOADS = {
     "audiocaps": (("train", "val", "test"), {"sr": SAMPLE_RATE}),
@@ -32,51 +32,6 @@ DOWNLOADS = {
 }
 SUBSETS = {"train": "development", "val": "validation", "test": "evaluation"}
 AUDIOCAPS_COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
-
-
-class CorpusError(ValueError):
-    """A local copy that is not laid out as published, or a corpus that is not complete."""
-
-
-@dataclass(frozen=True)
-class Clip:
-    """captions: by language code, the same number in each; numbers: the corpus' own id of each
-    caption, or "".
-    """
-
-    id: str
-    split: str
-    audio: pathlib.Path | None
-    captions: Mapping[str, tuple[str, ...]]
-    numbers: tuple[str, ...]
-
-    def saying(self, captions: Mapping[str, Iterable[str]]) -> "Clip":
-        """The clip with captions in more languages, or with others."""
-        return replace(
-            self,
-            captions={**self.captions, **{code: tuple(said) for code, said in captions.items()}},
-        )
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """missing: "split/id" of clips that have captions and no audio file; they are not among
-    `clips`.
-
-    skipped: files that have the name of a missing clip, but no format that is read, such as .m4a.
-    """
-
-    name: str
-    clips: tuple[Clip, ...]
-    missing: tuple[str, ...]
-    skipped: tuple[pathlib.Path, ...] = ()
-
-    @property
-    def sentences(self) -> list[str]:
-        """The distinct English captions, in order."""
-        return list(
-            dict.fromkeys(caption for clip in self.clips for caption in clip.captions["eng"])
-        )
 
 
 def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
@@ -90,7 +45,8 @@ def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
         raise CorpusError(f"no corpus {name!r}: use audiocaps or clotho")
     if storage.offline():
         raise CorpusError(
-            f"downloading {name}: ATRI_OFFLINE forbids all network; give a local copy to read_{name}"
+            f"downloading {name}: ATRI_OFFLINE forbids all network; "
+            f"give a local copy to read_{name}"
         )
     try:
         from aac_datasets.datasets import functional
@@ -101,11 +57,10 @@ def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
         ) from error
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    fetch = getattr(functional, f"download_{name}_dataset")
     subsets, options = DOWNLOADS[name]
     for subset in subsets:
-        getattr(functional, f"download_{name}_dataset")(
-            root=str(folder), subset=subset, verbose=1, **options
-        )
+        fetch(root=str(folder), subset=subset, verbose=1, **options)
     return folder
 
 
@@ -116,19 +71,21 @@ def read_clotho(folder: str | os.PathLike) -> Corpus:
     SPLIT: development (train), validation (val), evaluation (test); those present are read. Raises
     CorpusError when there is none, CsvError naming file and line for a faulty table.
     """
-    clips, names = [], [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
-    audio, skipped = {(path.parent.name, path.name): path for path in sound_files(folder)}, []
+    clips = []
+    skipped = []
+    columns = [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
+    audio = {(path.parent.name, path.name): path for path in sound_files(folder)}
     other = {(path.parent.name, path.stem): path for path in _other_files(folder)}
     for split, subset in SUBSETS.items():
-        for row in _table(folder, f"clotho_captions_{subset}.csv", ["file_name", *names]):
-            captions = {"eng": tuple(row[name] for name in names)}
+        for row in _table(folder, f"clotho_captions_{subset}.csv", ["file_name", *columns]):
+            captions = {"eng": tuple(row[column] for column in columns)}
             name = pathlib.PurePath(row["file_name"])
             path = audio.get((subset, name.name))
-            skipped += (
-                [other[subset, name.stem]] if path is None and (subset, name.stem) in other else []
-            )
-            clips.append(Clip(name.stem, split, path, captions, ("",) * CAPTIONS))
-    return _corpus("clotho", folder, clips, skipped)
+            unread = other.get((subset, name.stem))
+            if path is None and unread is not None:
+                skipped.append(unread)
+            clips.append(Clip(name.stem, split, path, captions, numbers=("",) * CAPTIONS))
+    return corpus_of("clotho", folder, clips, skipped)
 
 
 def read_audiocaps(folder: str | os.PathLike) -> Corpus:
@@ -140,7 +97,9 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     when a table is there twice, or when a validation or test clip has not five captions; CsvError
     naming file and line for a faulty table.
     """
-    clips, skipped, audio = [], [], {path.stem: path for path in sound_files(folder)}
+    clips = []
+    skipped = []
+    audio = {path.stem: path for path in sound_files(folder)}
     other = {path.stem: path for path in _other_files(folder)}
     for split in SUBSETS:
         rows: dict[tuple[str, str], list[dict[str, str]]] = {}
@@ -149,17 +108,22 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
         for (video, start), group in rows.items():
             name = f"{video}_{start}"
             if split != "train" and len(group) != CAPTIONS:
-                raise CorpusError(
-                    f"{folder}: {split}.csv has {len(group)} captions of {name}, expected {CAPTIONS}"
-                )
+                said = f"{folder}: {split}.csv has {len(group)} captions of {name}"
+                raise CorpusError(f"{said}, expected {CAPTIONS}")
+            captions = {"eng": tuple(row["caption"] for row in group)}
             numbers = tuple(row["audiocap_id"] for row in group)
             names = (name, f"Y{video}", video, numbers[0])
-            path = next((audio[n] for n in names if n in audio), None)
-            skipped += [other[n] for n in names if path is None and n in other][:1]
-            clips.append(
-                Clip(name, split, path, {"eng": tuple(row["caption"] for row in group)}, numbers)
-            )
-    return _corpus("audiocaps", folder, clips, skipped)
+            path = _first_of(names, audio)
+            unread = _first_of(names, other)
+            if path is None and unread is not None:
+                skipped.append(unread)
+            clips.append(Clip(name, split, path, captions, numbers))
+    return corpus_of("audiocaps", folder, clips, skipped)
+
+
+def _first_of(names: Iterable[str], files: Mapping[str, pathlib.Path]) -> pathlib.Path | None:
+    """The file of the first name that has one."""
+    return next((files[name] for name in names if name in files), None)
 
 
 def _table(folder: str | os.PathLike, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -172,38 +136,25 @@ def _table(folder: str | os.PathLike, name: str, columns: Sequence[str]) -> list
         raise CorpusError(
             f"{folder} holds {name} {len(found)} times ({listed}): give the folder of one version"
         )
-    rows = [row for _, row in csv_rows(found[0], columns, filled=columns)] if found else []
-    if rows and (unused := [column[:40] for column in rows[0] if column not in columns]):
-        notice(
-            f"{found[0]}: columns that are not used, besides {', '.join(columns)}: {', '.join(unused[:10])}"
-        )
+    if not found:
+        return []
+    rows = [row for _, row in csv_rows(found[0], columns, filled=columns)]
+    unused = [column[:40] for column in rows[0] if column not in columns] if rows else []
+    if unused:
+        known = ", ".join(columns)
+        listed = ", ".join(unused[:10])
+        notice(f"{found[0]}: columns that are not used, besides {known}: {listed}")
     return rows
 
 
 def _other_files(folder: str | os.PathLike) -> list[pathlib.Path]:
     """Files that are read neither as audio nor as a table, hidden ones aside."""
     known = {*sound_files(folder), *pathlib.Path(folder).rglob("*.csv")}
-    found = [path for path in sorted(pathlib.Path(folder).rglob("*")) if path not in known]
-    return [path for path in found if not path.name.startswith(".") and path.is_file()]
-
-
-def _corpus(
-    name: str, folder: str | os.PathLike, clips: list[Clip], skipped: list[pathlib.Path]
-) -> Corpus:
-    missing = tuple(f"{clip.split}/{clip.id}" for clip in clips if clip.audio is None)
-    unread = ""
-    if skipped:
-        counts = Counter(path.suffix for path in skipped).most_common()
-        kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in counts)
-        unread = f"{kinds} not read as audio, such as {skipped[0]}; convert them to FLAC or WAV"
-    if len(missing) == len(clips):
-        what = "its captions, but none of the audio" if clips else "none of its caption tables"
-        said = f"{folder} is no local copy of {name}: it holds {what}"
-        raise CorpusError(f"{said} ({unread})" if unread else said)
-    if unread:
-        notice(f"{name}: {unread}")
-    present = tuple(clip for clip in clips if clip.audio is not None)
-    return Corpus(name, present, missing, tuple(skipped))
+    others = []
+    for path in sorted(pathlib.Path(folder).rglob("*")):
+        if path not in known and not path.name.startswith(".") and path.is_file():
+            others.append(path)
+    return others
 
 
 def with_translations(corpus: Corpus, translations: Mapping[str, Sequence[Translation]]) -> Corpus:
@@ -212,23 +163,20 @@ def with_translations(corpus: Corpus, translations: Mapping[str, Sequence[Transl
 
     Raises CorpusError for a caption without a translation, or with an empty one.
     """
-    tables = {
-        code: {entry.sentence: entry.text for entry in entries}
-        for code, entries in translations.items()
-    }
+    tables = {}
+    for code, entries in translations.items():
+        tables[code] = {entry.sentence: entry.text for entry in entries}
+    clips = []
     for clip in corpus.clips:
+        said = {}
         for code, texts in tables.items():
-            if lacking := [
-                english for english in clip.captions["eng"] if not texts.get(english, "").strip()
-            ]:
-                raise CorpusError(
-                    f"{corpus.name}: no {code} translation of {lacking[0]!r} ({clip.split}/{clip.id})"
-                )
-    said = (
-        {code: map(texts.get, clip.captions["eng"]) for code, texts in tables.items()}
-        for clip in corpus.clips
-    )
-    return replace(corpus, clips=tuple(map(Clip.saying, corpus.clips, said)))
+            said[code] = [texts.get(english, "") for english in clip.captions["eng"]]
+            for english, text in zip(clip.captions["eng"], said[code], strict=True):
+                if not text.strip():
+                    what = f"no {code} translation of {english!r} ({clip.name})"
+                    raise CorpusError(f"{corpus.name}: {what}")
+        clips.append(clip.saying(said))
+    return replace(corpus, clips=tuple(clips))
 
 
 def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corpus, int]:
@@ -240,29 +188,36 @@ def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corp
     captions are missing there; they keep their translation. Raises CorpusError when there is no
     table, or a caption would have no Japanese at all.
     """
-    texts: dict[str, str] = {}
-    for split in SUBSETS:
-        tables = [pathlib.Path(folder, name) for name in (f"{split}.csv", f"{split}_auto.csv")]
-        for table in [path for path in tables if path.is_file()][:1]:
-            texts |= {
-                row["audiocap_id"]: row["caption"] for _, row in csv_rows(table, AUDIOCAPS_COLUMNS)
-            }
-    if not texts:
-        raise CorpusError(f"{folder}: no train.csv, val.csv or test.csv of ML-AudioCaps here")
-    clips, rest = [], 0
+    texts = _japanese(pathlib.Path(folder))
+    clips = []
+    rest = 0
     for clip in corpus.clips:
         translated = clip.captions.get("jpn", ("",) * len(clip.numbers))
-        japanese = tuple(
-            texts.get(n) or before for n, before in zip(clip.numbers, translated, strict=True)
-        )
-        if not all(japanese):
-            number = clip.numbers[japanese.index("")]
-            raise CorpusError(
-                f"{folder}: no Japanese for audiocap_id {number}; add translations to jpn first"
-            )
-        rest += sum(not texts.get(number) for number in clip.numbers)
+        japanese = []
+        for number, before in zip(clip.numbers, translated, strict=True):
+            human = texts.get(number)
+            if not human and not before:
+                said = f"{folder}: no Japanese for audiocap_id {number}"
+                raise CorpusError(f"{said}; add translations to jpn first")
+            if not human:
+                rest += 1
+            japanese.append(human or before)
         clips.append(clip.saying({"jpn": japanese}))
     return replace(corpus, clips=tuple(clips)), rest
+
+
+def _japanese(folder: pathlib.Path) -> dict[str, str]:
+    """audiocap_id -> caption, of all tables of ML-AudioCaps in a folder."""
+    texts: dict[str, str] = {}
+    for split in SUBSETS:
+        tables = (folder / f"{split}.csv", folder / f"{split}_auto.csv")
+        table = next(filter(pathlib.Path.is_file, tables), None)
+        if table is not None:
+            for _, row in csv_rows(table, AUDIOCAPS_COLUMNS):
+                texts[row["audiocap_id"]] = row["caption"]
+    if not texts:
+        raise CorpusError(f"{folder}: no train.csv, val.csv or test.csv of ML-AudioCaps here")
+    return texts
 
 
 def write_corpus(
@@ -280,9 +235,9 @@ def write_corpus(
     for clip in corpus.clips:
         for code in languages:
             if len(clip.captions.get(code, ())) != len(clip.captions["eng"]):
-                said = f"{corpus.name}: {clip.split}/{clip.id} lacks {code} captions"
                 raise CorpusError(
-                    f"{said}: translate them first, or name the languages that you have"
+                    f"{corpus.name}: {clip.name} lacks {code} captions: "
+                    "translate them first, or name the languages that you have"
                 )
     folder = pathlib.Path(folder)
     lines: dict[int, str] = {}  # by the number of their clip, as the reasons against others
@@ -302,7 +257,7 @@ def write_corpus(
     reasons |= _refused(corpus, lines, Intake(folder, languages))
     left_out = [f"{name}: no audio file" for name in corpus.missing]
     for number, why in sorted(reasons.items()):
-        left_out.append(f"{corpus.clips[number].split}/{corpus.clips[number].id}: {why}")
+        left_out.append(f"{corpus.clips[number].name}: {why}")
     kept = [line for number, line in lines.items() if number not in reasons]
     storage.write_text(folder / "manifest.jsonl", "".join(kept))
     return folder / "manifest.jsonl", left_out
@@ -315,9 +270,8 @@ def _refused(corpus: Corpus, lines: Mapping[int, str], intake: Intake) -> dict[i
     reasons: dict[int, Exception] = {}
     order = sorted(lines, key=lambda number: -SPLITS.index(corpus.clips[number].split))
     for number in order:
-        clip = corpus.clips[number]
         try:
-            intake.take(lines[number].encode(), f"of {clip.split}/{clip.id}")
+            intake.take(lines[number].encode(), f"of {corpus.clips[number].name}")
         except (ManifestError, UnreadableSound) as error:
             reasons[number] = error
     return reasons

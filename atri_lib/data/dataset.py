@@ -76,9 +76,9 @@ def text_fault(text: str) -> str | None:
     kinds = {unicodedata.category(character) for character in set(text) - BLANK}
     if "Cs" in kinds:
         return "holds half of a character (a lone surrogate): save the text as UTF-8"
-    return (
-        None if any(kind[0] not in "CMZ" for kind in kinds) else "is empty"
-    )  # marks (M) need a letter to sit on
+    if all(kind[0] in "CMZ" for kind in kinds):  # marks (M) need a letter to sit on
+        return "is empty"
+    return None
 
 
 def captions_fault(

@@ -19,9 +19,8 @@ from atri_lib.pooling import encode_parts
 from atri_lib.progress import progress
 from atri_lib.recipe import RECIPE
 
-LOADERS = min(
-    8, os.cpu_count() or 1
-)  # threads that decode or render sounds while the encoder computes
+# threads that decode or render sounds while the encoder computes
+LOADERS = min(8, os.cpu_count() or 1)
 MOST_SAMPLES = 2**24  # of a batch: 17 minutes
 SETTLED = 2 * 10**9  # nanoseconds after which a change of a file shows in its times for certain
 
@@ -41,11 +40,11 @@ def audio_features(
     give the projections the same. The number of threads is not in the key, and with another one
     torch adds in another order: values then differ by up to 1e-5.
     """
-    key = storage.checksum(
-        "audio", RECIPE, dataset.checksum, key or audio_fingerprint(encoder), parts
-    )
+    tower = key or audio_fingerprint(encoder)
     return _load_or_compute(
-        key, (len(dataset), parts), lambda: _encode_audio(dataset, encoder, parts, batch_size)
+        storage.checksum("audio", RECIPE, dataset.checksum, tower, parts),
+        (len(dataset), parts),
+        lambda: _encode_audio(dataset, encoder, parts, batch_size),
     )
 
 
@@ -54,10 +53,12 @@ def text_features(dataset: Dataset, encoder: nn.Module, key: str = "") -> np.nda
     English first.
     """
     languages = list(dataset.languages)
-    key = storage.checksum(
-        "text", RECIPE, dataset.checksum, key or text_fingerprint(encoder), languages
+    tower = key or text_fingerprint(encoder)
+    return _load_or_compute(
+        storage.checksum("text", RECIPE, dataset.checksum, tower, languages),
+        (len(languages),),
+        lambda: _encode_text(dataset, encoder),
     )
-    return _load_or_compute(key, (len(languages),), lambda: _encode_text(dataset, encoder))
 
 
 def load_ahead(dataset: Dataset, indices: Iterable[int]) -> Iterator[np.ndarray]:
@@ -81,21 +82,17 @@ def encode_clips(clips: Sequence[np.ndarray], encoder: nn.Module, parts: int) ->
     """
     encoder.eval()
     device = next((parameter.device for parameter in encoder.parameters()), "cpu")
-    return (
-        encode_parts(encoder, [torch.from_numpy(clip).to(device) for clip in clips], parts)
-        .float()
-        .cpu()
-        .numpy()
-    )
+    waveforms = [torch.from_numpy(clip).to(device) for clip in clips]
+    return encode_parts(encoder, waveforms, parts).float().cpu().numpy()
 
 
 def _encode_audio(dataset: Dataset, encoder: nn.Module, parts: int, batch_size: int) -> np.ndarray:
     rows: list[np.ndarray] = []
     batch: list[np.ndarray] = []
-    for clip in progress(
-        load_ahead(dataset, range(len(dataset))), "audio features", total=len(dataset), unit="clip"
-    ):
-        if batch and (len(batch) == batch_size or sum(map(len, batch)) + len(clip) > MOST_SAMPLES):
+    clips = load_ahead(dataset, range(len(dataset)))
+    for clip in progress(clips, "audio features", total=len(dataset), unit="clip"):
+        too_long = sum(map(len, batch)) + len(clip) > MOST_SAMPLES
+        if batch and (len(batch) == batch_size or too_long):
             rows.append(encode_clips(batch, encoder, parts))
             batch = []
         batch.append(clip)
@@ -123,10 +120,12 @@ def _load_or_compute(
     values = compute()
     with storage.atomic_path(folder, folder=True, replace=True) as partial:
         np.save(partial / "values.npy", values, allow_pickle=False)
-        about = {"shape": list(values.shape), "dtype": values.dtype.str}
-        storage.write_json(
-            partial / "about.json", about | {"sha256": storage.sha256_file(partial / "values.npy")}
-        )
+        about = {
+            "shape": list(values.shape),
+            "dtype": values.dtype.str,
+            "sha256": storage.sha256_file(partial / "values.npy"),
+        }
+        storage.write_json(partial / "about.json", about)
     return read_array(folder)
 
 
@@ -137,22 +136,24 @@ def read_array(folder: pathlib.Path) -> np.ndarray:
     Its SHA-256 is taken once for every state of the file, which size and times on disk tell apart.
     Raises FeatureError when file and description do not fit, OSError when they are not there.
     """
-    path, note = folder / "values.npy", folder / "about.json"
+    path = folder / "values.npy"
+    note = folder / "about.json"
+    advice = f"delete {folder} to compute it again"
     try:
-        about, status = storage.read_json(note), path.stat()
+        about = storage.read_json(note)
+        status = path.stat()
         state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         known = about.get("checked") == state
-        whole = known or storage.sha256_file(path) == about["sha256"]
-        values = np.load(path, mmap_mode="c", allow_pickle=False) if whole else np.empty(0)
-        whole = whole and [list(values.shape), values.dtype.str] == [about["shape"], about["dtype"]]
+        values = None
+        if known or storage.sha256_file(path) == about["sha256"]:
+            values = np.load(path, mmap_mode="c", allow_pickle=False)
+            described = (about["shape"], about["dtype"])
+            if (list(values.shape), values.dtype.str) != described:
+                values = None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise FeatureError(
-            f"{note}: unreadable ({error}); delete {folder} to compute it again"
-        ) from error
-    if not whole:
-        raise FeatureError(
-            f"{path}: content does not match its checksum; delete {folder} to compute it again"
-        )
+        raise FeatureError(f"{note}: unreadable ({error}); {advice}") from error
+    if values is None:
+        raise FeatureError(f"{path}: content does not match its checksum; {advice}")
     if not known and time.time_ns() - status.st_ctime_ns > SETTLED:
         with contextlib.suppress(OSError):  # a cache that cannot be written to is hashed every time
             storage.write_json(note, about | {"checked": state})

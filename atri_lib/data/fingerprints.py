@@ -14,9 +14,8 @@ from atri_lib import storage
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.pooling import encode_parts
 
-KNOWN = pathlib.Path(__file__).with_name(
-    "known_outputs.json"
-)  # name -> PROBED sums of the book's encoders
+# name -> PROBED sums of the book's encoders
+KNOWN = pathlib.Path(__file__).with_name("known_outputs.json")
 PROBED = 128  # sums over parts of an encoder's outputs, which hold every one of them
 # of their root mean square: processors round differently by 1e-5, a changed encoder by far more
 TOLERANCE = 2e-3
@@ -53,10 +52,12 @@ def fingerprint_of(name: str, values: np.ndarray, declared: str = "") -> str:
     """
     scale = float(np.sqrt(np.mean(np.square(values)))) or 1.0
     known = np.asarray(known_outputs().get(name, ()))
-    if known.shape == values.shape and np.abs(values - known).max() <= TOLERANCE * scale:
+    same_shape = known.shape == values.shape
+    if same_shape and np.abs(values - known).max() <= TOLERANCE * scale:
         return f"{name}-{storage.checksum(known.tolist())}"
     step = GRID * 2.0 ** np.round(np.log2(scale))
-    return f"{name}-{storage.checksum(np.round(values / step).astype(np.int64), declared)}"
+    rounded = np.round(values / step).astype(np.int64)
+    return f"{name}-{storage.checksum(rounded, declared)}"
 
 
 @torch.no_grad()
@@ -66,9 +67,8 @@ def audio_outputs(encoder: nn.Module) -> np.ndarray:
     training = encoder.training
     encoder.eval()
     try:
-        outputs = encode_parts(
-            encoder, [torch.from_numpy(s).to(device) for s in probe_sounds()], PARTS
-        )
+        sounds = [torch.from_numpy(sound).to(device) for sound in probe_sounds()]
+        outputs = encode_parts(encoder, sounds, PARTS)
     finally:
         encoder.train(training)
     return _mixed(outputs.float().cpu().numpy())
@@ -91,8 +91,10 @@ def probe_sounds() -> list[np.ndarray]:
     """A rising tone in noise, three seconds, and bursts of noise, two: float32 [samples] at 16
     kHz.
     """
-    long, short = (np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE for seconds in (3, 2))
-    rising = 0.4 * np.sin(2 * np.pi * (200 * long + 600 * long**2)) + 0.1 * _noise(len(long))
+    long = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
+    tone = 0.4 * np.sin(2 * np.pi * (200 * long + 600 * long**2))
+    rising = tone + 0.1 * _noise(len(long))
+    short = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
     bursts = 0.5 * _noise(len(short)) * np.sin(2 * np.pi * 3 * short) ** 8
     return [rising.astype(np.float32), bursts.astype(np.float32)]
 
@@ -118,7 +120,9 @@ def _mixed(outputs: np.ndarray) -> np.ndarray:
 
 
 def _declared(encoder: nn.Module) -> str:
-    return "" if _name(encoder) in known_outputs() else str(getattr(encoder, "fingerprint", ""))
+    if _name(encoder) in known_outputs():
+        return ""
+    return str(getattr(encoder, "fingerprint", ""))
 
 
 def _name(encoder: nn.Module) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from atri_lib import storage
-from atri_lib.audio import UnreadableSound, check_header
+from atri_lib.audio_headers import UnreadableSound, check_header
 from atri_lib.data.dataset import SPLITS, captions_fault
 from atri_lib.languages import CODES, language
 
@@ -90,8 +90,8 @@ class Intake:
         clip = Clip(place, line, storage.sha256_file(audio))
         twin = self._first.setdefault(clip.audio, clip)
         if twin.line.split != line.split:
-            one, other = (f"{each.audio} ({each.split})" for each in (line, twin.line))
-            said = f"{one} is the same audio as {other} {twin.place}"
+            other = f"{twin.line.audio} ({twin.line.split}) {twin.place}"
+            said = f"{line.audio} ({line.split}) is the same audio as {other}"
             raise ManifestError(f"{said}: a clip belongs to one split, remove one")
         self.clips.append(clip)
 

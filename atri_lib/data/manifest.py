@@ -18,15 +18,16 @@ from atri_lib.data.dataset import SPLITS, Dataset, by_turns, captions_fault, cou
 from atri_lib.data.intake import Clip, Intake, Line, ManifestError
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
-from atri_lib.terminal import notice, plain
+from atri_lib.terminal import notice, one_line
 
-# raise it when the same files are decoded to other samples: features of the old ones are not used
-# again
+# raise it when the same files are decoded to other samples: features of the old ones are then not
+# used again
 FORMAT = 1
 _SHOWN = 10  # faults listed in one error
 _FEWER = (
-    "; add them (of English captions, python -m atri_lib translate makes them), or train with the languages "
-    "that you have: --languages eng zho, or English alone: --languages eng --scheme english"
+    "; add them (of English captions, python -m atri_lib translate makes them), "
+    "or train with the languages that you have: --languages eng zho, "
+    "or English alone: --languages eng --scheme english"
 )
 
 
@@ -76,30 +77,38 @@ def load_manifest(
     splits.
     """
     path = pathlib.Path(path)
-    path = path / "manifest.jsonl" if path.is_dir() else path
+    if path.is_dir():
+        path /= "manifest.jsonl"
     if not path.is_file():
-        raise ManifestError(
-            f"{path}: no such manifest; give a .jsonl file or a folder that holds manifest.jsonl"
-        )
-    intake, faults = Intake(path.parent, languages), []
+        advice = "give a .jsonl file or a folder that holds manifest.jsonl"
+        raise ManifestError(f"{path}: no such manifest; {advice}")
+    intake = Intake(path.parent, languages)
+    faults = []
     for number, raw in progress(_rows(path), "reading audio files", unit="file"):
         try:
             intake.take(raw, f"on line {number}")
         except (ManifestError, UnreadableSound, OSError) as error:
-            faults.append(plain(f"{path}:{number}: {error}", newlines=False))
-    broken = [fault for fault in faults if "Invalid JSON" in fault]
-    if not intake.clips and len(broken) > max(1, len(faults) / 2):
-        said = "so are other lines: write one JSON object per clip and line"
-        raise ManifestError(f"{faults[0]}; {said}")
+            faults.append(one_line(f"{path}:{number}: {error}"))
     if faults:
-        more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        lacking = any("caption missing in" in fault for fault in faults)
-        raise ManifestError("\n".join(faults[:_SHOWN] + more) + (_FEWER if lacking else ""))
+        raise ManifestError(_listed(faults, nothing_taken=not intake.clips))
     if not intake.clips:
         raise ManifestError(f"{path}: empty; write one JSON object per clip and line")
     datasets = _datasets(path, intake.clips)
     report_ambiguous(datasets)
     return datasets
+
+
+def _listed(faults: list[str], nothing_taken: bool) -> str:
+    """The faults of a manifest in one message, or the first where few lines are JSON at all."""
+    broken = [fault for fault in faults if "Invalid JSON" in fault]
+    if nothing_taken and len(broken) > max(1, len(faults) / 2):
+        return f"{faults[0]}; so are other lines: write one JSON object per clip and line"
+    message = "\n".join(faults[:_SHOWN])
+    if len(faults) > _SHOWN:
+        message += f"\nand {len(faults) - _SHOWN} more"
+    if any("caption missing in" in fault for fault in faults):
+        message += _FEWER
+    return message
 
 
 def _rows(path: pathlib.Path) -> list[tuple[int, bytes]]:
@@ -111,45 +120,48 @@ def _rows(path: pathlib.Path) -> list[tuple[int, bytes]]:
         raise ManifestError(
             f"{path}:1: a JSON list; write one object per clip and line, without brackets around"
         )
-    rows = [
-        raw.removeprefix(codecs.BOM_UTF8) for raw in content.split(b"\n")
-    ]  # or of several files
-    return [(number, raw) for number, raw in enumerate(rows, start=1) if raw.strip()]
+    rows = []
+    for number, raw in enumerate(content.split(b"\n"), start=1):
+        row = raw.removeprefix(codecs.BOM_UTF8)  # of each of several files put together
+        if row.strip():
+            rows.append((number, row))
+    return rows
 
 
 def _datasets(path: pathlib.Path, clips: Sequence[Clip]) -> dict[str, AudioCaptions]:
     """The datasets by split, in the languages that all clips have; says what is left out."""
-    origin = plain(path.resolve().parent.name, newlines=False)
+    origin = one_line(path.resolve().parent.name)
     languages = [code for code in CODES if all(code in clip.line.captions for clip in clips)]
     if not languages:
         said = "no language that every clip has captions in; write English ones"
         raise ManifestError(f"{path}: {said}")
     _say_what_is_unused(path, clips, languages)
     _say_what_is_repeated(path, clips, languages)
-    splits = {split: [clip for clip in clips if clip.line.split == split] for split in SPLITS}
-    return {
-        split: _dataset(origin, path.parent, taken, languages)
-        for split, taken in splits.items()
-        if taken
-    }
+    datasets = {}
+    for split in SPLITS:
+        taken = [clip for clip in clips if clip.line.split == split]
+        if taken:
+            datasets[split] = _dataset(origin, path.parent, taken, languages)
+    return datasets
 
 
 def _dataset(
     origin: str, folder: pathlib.Path, clips: Sequence[Clip], languages: Sequence[str]
 ) -> AudioCaptions:
-    names = tuple(clip.line.name for clip in clips)
+    names = [clip.line.name for clip in clips]
     said = [{code: clip.line.captions[code] for code in languages} for clip in clips]
-    captions = tuple(map(by_turns, said))
-    sums = tuple(clip.audio for clip in clips)
+    captions = [by_turns(texts) for texts in said]
+    sums = [clip.audio for clip in clips]
     files = [clip.line.audio for clip in clips]
+    about = [list(parts) for parts in zip(names, captions, sums, strict=True)]
     return AudioCaptions(
         origin=origin,
-        ids=names,
-        captions=captions,
-        checksum=storage.checksum(FORMAT, *map(list, zip(names, captions, sums, strict=True))),
+        ids=tuple(names),
+        captions=tuple(captions),
+        checksum=storage.checksum(FORMAT, *about),
         read=lambda index: read_audio(folder / files[index]),
         languages=tuple(languages),
-        recordings=sums,
+        recordings=tuple(sums),
     )
 
 
@@ -169,12 +181,14 @@ def _say_what_is_unused(
 def _say_what_is_repeated(
     path: pathlib.Path, clips: Sequence[Clip], languages: Sequence[str]
 ) -> None:
-    uneven, repeated = 0, Counter()
+    uneven = 0
+    repeated = Counter()
     for clip in clips:
         counts = {code: len(clip.line.captions[code]) for code in languages}
-        lacking = {code: max(counts.values()) - count for code, count in counts.items()}
-        uneven += any(lacking.values())
-        repeated.update({code: count for code, count in lacking.items() if count})
+        most = max(counts.values())
+        lacking = {code: most - count for code, count in counts.items() if count < most}
+        uneven += bool(lacking)
+        repeated.update(lacking)
     if uneven:
         said = f"{uneven} of {len(clips)} clips have fewer captions in one language than in another"
         notice(f"{path}: {said}; these are repeated by turns: {_counted(repeated)}")
@@ -184,8 +198,9 @@ def _counted(counts: Mapping[str, int]) -> str:
     """Names and how often each is there, the most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     shown = [f"{name:.40} {count}" for name, count in ordered[:_SHOWN]]
-    more = [f"{len(ordered) - _SHOWN} more"] if len(ordered) > _SHOWN else []
-    return ", ".join(shown + more)
+    if len(ordered) > _SHOWN:
+        shown.append(f"{len(ordered) - _SHOWN} more")
+    return ", ".join(shown)
 
 
 def manifest_line(id: str, audio: str, split: str, captions: Mapping[str, Sequence[str]]) -> str:
@@ -202,13 +217,11 @@ def free_folder(given: str | os.PathLike) -> pathlib.Path:
     folder = pathlib.Path(given).resolve()
     storage.settle(folder)  # what a killed call left
     if folder == pathlib.Path.cwd():
-        raise ManifestError(
-            f"{given} is the current directory, which cannot be replaced; name a folder in it"
-        )
+        said = f"{given} is the current directory, which cannot be replaced"
+        raise ManifestError(f"{said}; name a folder in it")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ManifestError(
-            f"{given} exists and is not an empty folder; remove it or choose another"
-        )
+        said = f"{given} exists and is not an empty folder"
+        raise ManifestError(f"{said}; remove it or choose another")
     holder = next(parent for parent in folder.parents if parent.exists())
     if not holder.is_dir() or not os.access(holder, os.W_OK | os.X_OK):
         raise ManifestError(f"{given}: nothing can be written in {holder}; choose another folder")
@@ -253,6 +266,5 @@ def _put(partial: pathlib.Path, folder: pathlib.Path) -> None:
             shutil.copymode(folder, partial)
         os.rename(partial, folder)
     except OSError as error:  # a mount point, or a folder that another process has filled meanwhile
-        raise ManifestError(
-            f"{folder} cannot be replaced ({error.strerror}); name another folder"
-        ) from error
+        said = f"{folder} cannot be replaced ({error.strerror})"
+        raise ManifestError(f"{said}; name another folder") from error

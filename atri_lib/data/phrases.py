@@ -16,7 +16,8 @@ from atri_lib.languages import language
 
 # layout -> language -> three phrasings; "sequence2" and "sequence3" by the number of sounds
 TEMPLATES = json.loads(pathlib.Path(__file__).with_name("phrases.json").read_text(encoding="utf-8"))
-FAR, NEAR = TEMPLATES.pop("far"), TEMPLATES.pop("near")  # language -> what is said of one sound
+FAR = TEMPLATES.pop("far")  # language -> what is said of one sound
+NEAR = TEMPLATES.pop("near")
 PHRASINGS = 3
 
 
@@ -33,10 +34,13 @@ def caption(
     language(code)
     key = f"sequence{len(names)}" if layout == "sequence" else layout
     mixed = any(far) and not all(far)
-    placed = [
-        FAR[code].format(name) if away else NEAR[code].format(name) if mixed else name
-        for name, away in zip(names, far, strict=True)
-    ]
+    placed = []
+    for name, away in zip(names, far, strict=True):
+        if away:
+            name = FAR[code].format(name)
+        elif mixed:
+            name = NEAR[code].format(name)
+        placed.append(name)
     sentence = TEMPLATES[key][code][phrasing].format(*placed)
     if code == "spa":  # "y" becomes "e" before the sound i, which "hie" is not
         sentence = re.sub(r"\by (?=i|hi(?!e))", "e ", sentence)

@@ -45,69 +45,83 @@ class RecordedBank:
         corrections: Mapping[str, Mapping] | None = None,
     ):
         self.folder = find_stamps() if folder is None else pathlib.Path(folder)
-        corrected = (
-            json.loads(CORRECTIONS.read_text(encoding="utf-8"))
-            if corrections is None
-            else corrections
-        )
+        corrected = corrections
+        if corrections is None:
+            corrected = json.loads(CORRECTIONS.read_text(encoding="utf-8"))
         self.left_out: dict[str, str] = {}
-        chosen: dict[pathlib.Path, dict[str, str]] = {}
-        for path in sorted(
-            p for p in self.folder.rglob("*.ogg") if is_effect(p.relative_to(self.folder))
-        ):
-            correction = corrected.get(path.stem, {})
-            names = sound_names(path.with_suffix(".txt"), correction)
-            if correction.get("drop"):
-                self.left_out[path.stem] = correction["why"]
-            elif missing := [code for code in CODES if not names.get(code)]:
-                self.left_out[path.stem] = f"no caption in {', '.join(missing)}"
-            elif taken := [
-                names[code]
-                for code in CODES
-                if any(names[code] == n[code] for n in chosen.values())
-            ]:
-                self.left_out[path.stem] = f"another sound has the name {taken[0]!r}"
-            else:
-                chosen[path] = names
+        chosen = self._chosen(corrected)
         waveforms = decoded(list(chosen))
-        self.left_out |= {path.stem: "silent" for path in chosen if not waveforms[path].size}
-        self.sounds = tuple(
-            Sound(
-                path.stem, waveforms[path], names, path.relative_to(self.folder).as_posix(), LICENCE
-            )
-            for path, names in chosen.items()
-            if waveforms[path].size
-        )
-        if not self.sounds:
+        sounds = []
+        for path, names in chosen.items():
+            waveform = waveforms[path]
+            if waveform.size:
+                source = path.relative_to(self.folder).as_posix()
+                sounds.append(Sound(path.stem, waveform, names, source, LICENCE))
+            else:
+                self.left_out[path.stem] = "silent"
+        if not sounds:
             raise SoundsUnavailable(
                 f"no sound effects with captions in eight languages under {self.folder}: "
-                "give RecordedBank the folder `stamps` of Tux Paint, or remove this one to have it fetched again"
+                "give RecordedBank the folder `stamps` of Tux Paint, "
+                "or remove this one to have it fetched again"
             )
+        self.sounds = tuple(sounds)
         self.checksum = bank_checksum(self.sounds)
-        if corrections is None and (other := self.unlike_the_book()):
+        others = self.unlike_the_book() if corrections is None else []
+        if others:
             self.name = f"tuxpaint, not the book's ({self.checksum})"
             print(
-                f"Notice: the recordings under {self.folder} are not the book's, so its figures will not be met: "
-                f"{', '.join(other[:5])}{' ...' if other[5:] else ''}. Remove that folder to have them fetched again.",
+                f"Notice: the recordings under {self.folder} are not the book's, "
+                f"so its figures will not be met: {', '.join(others[:5])}"
+                f"{' ...' if others[5:] else ''}. Remove that folder to have them fetched again.",
                 file=sys.stderr,
             )
+
+    def _chosen(self, corrected: Mapping[str, Mapping]) -> dict[pathlib.Path, dict[str, str]]:
+        """The files to be used and their names; notes in `left_out` why others are not."""
+        chosen: dict[pathlib.Path, dict[str, str]] = {}
+        taken = set()  # (language code, name)
+        for path in sorted(self.folder.rglob("*.ogg")):
+            if not is_effect(path.relative_to(self.folder)):
+                continue
+            correction = corrected.get(path.stem, {})
+            names = sound_names(path.with_suffix(".txt"), correction)
+            missing = [code for code in CODES if not names.get(code)]
+            doubled = [names[code] for code in CODES if (code, names.get(code)) in taken]
+            if correction.get("drop"):
+                self.left_out[path.stem] = correction["why"]
+            elif missing:
+                self.left_out[path.stem] = f"no caption in {', '.join(missing)}"
+            elif doubled:
+                self.left_out[path.stem] = f"another sound has the name {doubled[0]!r}"
+            else:
+                chosen[path] = names
+                taken.update(names.items())
+        return chosen
 
     def unlike_the_book(self) -> list[str]:
         """Files that are missing, that are altered (or the caption beside them), and that the book
         does not use.
         """
-        book, own = json.loads(BOOK.read_text(encoding="utf-8")), self.file_sums()
-        said = {True: "is missing", False: "is altered"}
-        faults = [f"{name} {said[name not in own]}" for name in book if own.get(name) != book[name]]
+        book = json.loads(BOOK.read_text(encoding="utf-8"))
+        own = self.file_sums()
+        faults = []
+        for name in book:
+            if name not in own:
+                faults.append(f"{name} is missing")
+            elif own[name] != book[name]:
+                faults.append(f"{name} is altered")
         return faults + [f"{name} is new" for name in own if name not in book]
 
     def file_sums(self) -> dict[str, str]:
         """Checksum of every sound's file and names, by its path: what BOOK holds for the book's
         recordings.
         """
-        return {
-            s.source: checksum((self.folder / s.source).read_bytes(), s.names) for s in self.sounds
-        }
+        sums = {}
+        for sound in self.sounds:
+            content = (self.folder / sound.source).read_bytes()
+            sums[sound.source] = checksum(content, sound.names)
+        return sums
 
 
 def sound_names(caption_file: pathlib.Path, correction: Mapping) -> dict[str, str]:
@@ -116,19 +130,25 @@ def sound_names(caption_file: pathlib.Path, correction: Mapping) -> dict[str, st
 
     Languages without a caption are absent; a caption file that does not exist counts as empty.
     """
-    lines = (
-        caption_file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        if caption_file.exists()
-        else []
-    )
-    captions = {"en.utf8": lines[0] if lines else ""}
-    captions |= dict(line.split("=", 1) for line in lines[1:] if "=" in line)
-    found = {
-        lang.code: noun_phrase(captions.get(f"{lang.locale}.utf8", ""), lang.code)
-        for lang in LANGUAGES
-    }
-    found |= {code: correction[code] for code in CODES if code in correction}
-    return {code: name for code, name in found.items() if name}
+    captions = _captions(caption_file) if caption_file.exists() else {}
+    names = {}
+    for language in LANGUAGES:
+        caption = captions.get(f"{language.locale}.utf8", "")
+        name = correction.get(language.code, noun_phrase(caption, language.code))
+        if name:
+            names[language.code] = name
+    return names
+
+
+def _captions(file: pathlib.Path) -> dict[str, str]:
+    """Captions by locale, the English one under en.utf8."""
+    english, *others = file.read_text(encoding="utf-8-sig", errors="replace").splitlines() or [""]
+    captions = {"en.utf8": english}
+    for line in others:
+        locale, equals, caption = line.partition("=")
+        if equals:
+            captions[locale] = caption
+    return captions
 
 
 def noun_phrase(caption: str, code: str) -> str:
@@ -141,11 +161,8 @@ def noun_phrase(caption: str, code: str) -> str:
     text = re.sub(r"[(（].*?[)）]", "", caption)
     text = " ".join(text.split()).strip(" .,;!。．！")
     if code in ("jpn", "zho"):
-        return (
-            re.sub("^一[只个道]", "", text.replace(" ", ""))
-            if code == "zho"
-            else text.replace(" ", "")
-        )
+        text = text.replace(" ", "")
+        return re.sub("^一[只个道]", "", text) if code == "zho" else text
     if code == "deu" and not re.match(r"(Ein|Eine|Der|Die|Das)\b", text):
         return text
     return text[:1].lower() + text[1:]
@@ -157,15 +174,15 @@ def decoded(paths: list[pathlib.Path]) -> dict[pathlib.Path, np.ndarray]:
     """
     key = checksum(*(path.read_bytes() for path in paths), RECIPE)
     cached = cache_dir("tuxpaint") / f"decoded-{key}.npz"
-    with contextlib.suppress(
-        OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile
-    ):  # absent or damaged
+    absent_or_damaged = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+    with contextlib.suppress(*absent_or_damaged):
         with np.load(cached, allow_pickle=False) as arrays:
-            samples, ends, written = arrays["samples"], arrays["ends"], str(arrays["checksum"])
+            samples = arrays["samples"]
+            ends = arrays["ends"]
+            written = str(arrays["checksum"])
         if written == checksum(samples, ends):
-            return dict(
-                zip(paths, np.split(samples.astype(np.float32) / 2**15, ends[:-1]), strict=True)
-            )
+            parts = np.split(samples.astype(np.float32) / 2**15, ends[:-1])
+            return dict(zip(paths, parts, strict=True))
     waveforms = {path: decode(path) for path in progress(paths, "decoding the recordings")}
     samples = np.round(np.concatenate([*waveforms.values(), np.zeros(0)]) * 2**15).astype(np.int16)
     ends = np.cumsum([w.size for w in waveforms.values()], dtype=np.int64)
@@ -182,13 +199,11 @@ def decode(path: pathlib.Path) -> np.ndarray:
     from torchaudio import functional
 
     try:
-        mono = torch.from_numpy(
-            audio.mono_16k(*audio.read_mono(path, "float64"))
-        )  # equal bytes on every CPU
+        samples, rate = audio.read_mono(path, "float64")  # equal bytes on every CPU
+        mono = torch.from_numpy(audio.mono_16k(samples, rate))
     except UnreadableSound as reason:
-        raise UnreadableSound(
-            f"{reason}, or remove the stamps folder it is in to have it fetched again"
-        ) from None
+        advice = "or remove the stamps folder it is in to have it fetched again"
+        raise UnreadableSound(f"{reason}, {advice}") from None
     if not mono.numel():
         return np.zeros(0, np.float32)
     mono /= mono.abs().max().clamp(1.0)  # the filter clips what exceeds 1

@@ -7,33 +7,24 @@ sounds heard in one scene are never heard together in a scene of another split, 
 three; a sound heard alone, near or far, is alone in no other.
 """
 
+import itertools
 from dataclasses import dataclass
 from itertools import combinations, permutations
+from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import butter, fftconvolve, sosfilt
 
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data.dataset import SPLITS, Dataset
 from atri_lib.data.phrases import PHRASINGS, caption
+from atri_lib.data.rendering import Variants, distant, mixed, noise, slots
 from atri_lib.data.sounds import Bank
 from atri_lib.languages import CODES
 from atri_lib.storage import checksum
 
 FORMAT = 1  # raise it when the same recipe is rendered differently
 LAYOUTS = ("single", "repeated", "sequence", "together")
-KINDS = (
-    ("single", 1),
-    ("repeated", 1),
-    ("sequence", 2),
-    ("sequence", 3),
-    ("together", 2),
-)  # layout, sounds
-SHARES = {
-    "train": 0.7,
-    "val": 0.1,
-    "test": 0.2,
-}  # of the pairs of sounds, and of the sounds heard alone
+SHARES = (0.7, 0.1, 0.2)  # of SPLITS, in the pairs of sounds and in the sounds heard alone
 
 
 class SceneError(ValueError):
@@ -59,9 +50,37 @@ class SceneStyle:
     def weights(self) -> np.ndarray:
         """Relative frequency of each of KINDS."""
         single, repeated, sequence, together = self.layouts
-        return np.array(
-            [single, repeated, sequence * (1 - self.three), sequence * self.three, together]
-        )
+        sequences = [sequence * (1 - self.three), sequence * self.three]
+        return np.array([single, repeated, *sequences, together])
+
+
+class Kind(NamedTuple):
+    """A layout with so many different sounds."""
+
+    layout: str
+    sounds: int
+
+    def orders(self) -> list[tuple[int, ...]]:
+        """The orders in which a caption may tell its sounds apart."""
+        places = range(self.sounds)
+        return list(permutations(places)) if self.layout == "sequence" else [tuple(places)]
+
+    def scenes(self, choices: int) -> int:
+        """How many scenes say something different, with so many sets of sounds to choose from.
+
+        A sound alone is chosen near or far; of several, each may be either.
+        """
+        distances = 2**self.sounds if self.sounds > 1 else 1
+        return choices * len(self.orders()) * distances
+
+
+KINDS = (
+    Kind("single", 1),
+    Kind("repeated", 1),
+    Kind("sequence", 2),
+    Kind("sequence", 3),
+    Kind("together", 2),
+)
 
 
 @dataclass(frozen=True)
@@ -76,10 +95,15 @@ class Recipe:
     phrasing: int
 
     @property
+    def heard(self) -> list[tuple[int, bool]]:
+        """Each of its sounds in order, and whether it is far."""
+        return list(zip(self.sounds, self.far, strict=True))
+
+    @property
     def said(self) -> tuple:
         """What the caption means; sounds heard together have no order."""
-        parts = tuple(zip(self.sounds, self.far, strict=True))
-        return self.layout, tuple(sorted(parts)) if self.layout == "together" else parts
+        ordered = sorted(self.heard) if self.layout == "together" else self.heard
+        return self.layout, tuple(ordered)
 
     @property
     def combinations(self) -> frozenset:
@@ -88,8 +112,9 @@ class Recipe:
 
         Pairs are sorted indices, a sound alone is (index, far).
         """
-        alone = frozenset(zip(self.sounds, self.far, strict=True))
-        return frozenset(combinations(sorted(self.sounds), 2)) or alone
+        if len(self.sounds) == 1:
+            return frozenset(self.heard)
+        return frozenset(combinations(sorted(self.sounds), 2))
 
 
 @dataclass(frozen=True)
@@ -102,7 +127,7 @@ class SceneSet(Dataset):
     checksum: str
     origin: str
     bank: Bank
-    variants: tuple[tuple[np.ndarray, np.ndarray], ...]  # per sound: near, far
+    variants: Variants
     style: SceneStyle
     entropy: tuple[int, int]
     seconds: float
@@ -113,18 +138,12 @@ class SceneSet(Dataset):
         """
         generator = np.random.default_rng((*self.entropy, index % len(self)))
         length = int(self.seconds * SAMPLE_RATE)
-        scene = np.zeros(length, np.float32)
         recipe = self.recipes[index]
-        for sound, far, start, stop in _slots(recipe, length, generator, self.variants):
-            wave = self.variants[sound][int(far)][: stop - start]
-            end = start + len(wave)
-            scene[start:end] += wave
-            cut = min(800, len(wave))  # 50 ms fade-out where a sound was cut to its slot
-            if len(wave) == stop - start:
-                scene[end - cut : end] -= wave[-cut:] * np.linspace(0, 1, cut, dtype=np.float32)
+        places = slots(recipe.layout, recipe.heard, length, generator, self.variants)
+        scene = mixed(places, length, self.variants)
         power = float(np.mean(scene**2)) or 1e-8
         ratio = generator.uniform(*self.style.noise)
-        scene += _noise(length, generator) * np.float32(np.sqrt(power * 10 ** (-ratio / 10)))
+        scene += noise(length, generator) * np.float32(np.sqrt(power * 10 ** (-ratio / 10)))
         return scene * np.float32(min(1.0, 0.99 / np.abs(scene).max()))
 
 
@@ -143,56 +162,48 @@ def make_scenes(
     that is possible, when the sounds do not give enough different scenes, and ValueError for an
     empty or unknown split or a length below 1 s or above 60 s.
     """
-    sizes = {"train": 2000, "val": 250, "test": 500} if sizes is None else sizes
+    if sizes is None:
+        sizes = {"train": 2000, "val": 250, "test": 500}
     style = style or SceneStyle()
-    if (
-        not sizes
-        or not set(sizes) <= set(SPLITS)
-        or min(sizes.values()) < 1
-        or not 1 <= seconds <= 60
-    ):
+    filled = sizes and set(sizes) <= set(SPLITS) and min(sizes.values()) >= 1
+    if not filled or not 1 <= seconds <= 60:
         raise ValueError(
-            f"sizes={sizes}, seconds={seconds}: every split needs a scene, splits are {', '.join(SPLITS)}, "
-            "scenes last 1 to 60 s"
+            f"sizes={sizes}, seconds={seconds}: every split needs a scene, "
+            f"splits are {', '.join(SPLITS)}, scenes last 1 to 60 s"
         )
-    variants = tuple(
-        (sound.waveform, _distant(sound.waveform, style.far_level)) for sound in bank.sounds
-    )
-    home, splits = _shared_out(len(bank.sounds), seed), {}
+    waves = [sound.waveform for sound in bank.sounds]
+    variants = tuple((wave, distant(wave, style.far_level)) for wave in waves)
+    home = _shared_out(len(bank.sounds), seed)
+    splits = {}
     for split, size in sizes.items():
         number = SPLITS.index(split)
-        recipes = _draw(
-            home == number, size, style, np.random.default_rng((seed, 1, number)), split
+        generator = np.random.default_rng((seed, 1, number))
+        recipes = _draw(home == number, size, style, generator, split)
+        captions = tuple(_captions(recipe, bank) for recipe in recipes)
+        about = (FORMAT, seed, number, seconds, bank.checksum, str(style))
+        drawn = ([str(recipe) for recipe in recipes], list(captions))
+        splits[split] = SceneSet(
+            recipes=recipes,
+            captions=captions,
+            ids=tuple(f"{split}-{i:05d}" for i in range(size)),
+            checksum=checksum(*about, *drawn),
+            origin=bank.name,
+            bank=bank,
+            variants=variants,
+            style=style,
+            entropy=(seed, 2 + number),
+            seconds=seconds,
         )
-        captions = tuple(
-            {
-                code: (
-                    caption(
-                        r.layout,
-                        [bank.sounds[i].names[code] for i in r.sounds],
-                        r.far,
-                        r.phrasing,
-                        code,
-                    ),
-                )
-                for code in CODES
-            }
-            for r in recipes
-        )
-        about = [
-            FORMAT,
-            seed,
-            number,
-            seconds,
-            bank.checksum,
-            str(style),
-            [str(r) for r in recipes],
-            list(captions),
-        ]
-        ids = tuple(f"{split}-{i:05d}" for i in range(len(recipes)))
-        made = (recipes, captions, ids, checksum(*about), bank.name, bank, variants)
-        splits[split] = SceneSet(*made, style, (seed, 2 + number), seconds)
     return splits
+
+
+def _captions(recipe: Recipe, bank: Bank) -> dict[str, tuple[str, ...]]:
+    """One caption of a scene in every language."""
+    said = {}
+    for code in CODES:
+        names = [bank.sounds[sound].names[code] for sound in recipe.sounds]
+        said[code] = (caption(recipe.layout, names, recipe.far, recipe.phrasing, code),)
+    return said
 
 
 def _shared_out(sounds: int, seed: int) -> np.ndarray:
@@ -203,12 +214,12 @@ def _shared_out(sounds: int, seed: int) -> np.ndarray:
     """
     generator = np.random.default_rng((seed, 3))
     home = np.full((2 * sounds, sounds), -1)
-    alone, pairs = np.arange(2 * sounds), np.triu_indices(sounds, 1)
+    alone = np.arange(2 * sounds)
+    pairs = np.triu_indices(sounds, 1)
     for rows, columns in ((alone, alone % sounds), pairs):
-        ends = np.round(np.cumsum(list(SHARES.values())) * len(rows))
-        home[rows, columns] = generator.permutation(
-            np.searchsorted(ends, np.arange(len(rows)), side="right")
-        )
+        ends = np.round(np.cumsum(SHARES) * len(rows))
+        split = np.searchsorted(ends, np.arange(len(rows)), side="right")
+        home[rows, columns] = generator.permutation(split)
     home[pairs[::-1]] = home[pairs]
     return home
 
@@ -219,12 +230,12 @@ def _choices(member: np.ndarray) -> dict[int, np.ndarray]:
     """
     sounds = member.shape[1]
     pairs = np.triu(member[:sounds], 1)
-    # b, c beside a such that ab, ac and bc all belong
-    triples = [
-        np.insert(np.argwhere(pairs & np.outer(row, row)), 0, a, axis=1)
-        for a, row in enumerate(pairs)
-    ]
-    alone = np.flatnonzero(member[np.arange(2 * sounds), np.arange(2 * sounds) % sounds])
+    triples = []
+    for first, beside in enumerate(pairs):
+        others = np.argwhere(pairs & np.outer(beside, beside))  # which belong with it in pairs, too
+        triples.append(np.insert(others, 0, first, axis=1))
+    either = np.arange(2 * sounds)
+    alone = np.flatnonzero(member[either, either % sounds])
     return {1: alone[:, None], 2: np.argwhere(pairs), 3: np.concatenate(triples)}
 
 
@@ -234,80 +245,44 @@ def _draw(
     """`count` different recipes of one split: the kind first, then one of the scenes it has
     left.
     """
-    choices, sounds = _choices(member), member.shape[1]
-    orders = [
-        list(permutations(range(n))) if layout == "sequence" else [tuple(range(n))]
-        for layout, n in KINDS
-    ]
-    sizes = [
-        len(choices[n]) * len(o) * (2**n if n > 1 else 1)
-        for (_, n), o in zip(KINDS, orders, strict=True)
-    ]
-    capacity = np.where(style.weights > 0, sizes, 0)
+    choices = _choices(member)
+    sounds = member.shape[1]
+    possible = [kind.scenes(len(choices[kind.sounds])) for kind in KINDS]
+    capacity = np.where(style.weights > 0, possible, 0)
     if count > capacity.sum():
         raise SceneError(
-            f"{split}: {count} scenes wanted, but {sounds} sounds give only {capacity.sum()} that no other split "
-            "uses; ask for fewer scenes or use a bank with more sounds"
+            f"{split}: {count} scenes wanted, but {sounds} sounds give only {capacity.sum()} "
+            "that no other split uses; ask for fewer scenes or use a bank with more sounds"
         )
-    recipes, said = [], [set() for _ in KINDS]
+    recipes = []
+    said = [set() for _ in KINDS]
     while len(recipes) < count:
         left = style.weights * (capacity > [len(taken) for taken in said])
-        kind = generator.choice(len(KINDS), p=left / left.sum())
-        layout, n = KINDS[kind]
-        recipe, tries = None, 0
-        while recipe is None or recipe.said in said[kind]:
-            chosen, order = (
-                generator.choice(choices[n]),
-                orders[kind][generator.integers(len(orders[kind]))],
-            )
-            chance = style.far if tries < 50 else 0.5  # the last ones left may be the unlikely ones
-            far = generator.random(n) < chance if n > 1 else chosen >= sounds
-            if layout == "together" and generator.random() < 0.5:
-                order = order[::-1]  # either may be named first
-            heard = [(int(chosen[place] % sounds), bool(far[place])) for place in order]
-            recipe = Recipe(layout, *zip(*heard, strict=True), int(generator.integers(PHRASINGS)))
-            tries += 1
-        said[kind].add(recipe.said)
+        number = generator.choice(len(KINDS), p=left / left.sum())
+        kind = KINDS[number]
+        for attempt in itertools.count():
+            far = style.far if attempt < 50 else 0.5  # the last ones left may be the unlikely ones
+            recipe = _drawn(kind, choices[kind.sounds], sounds, far, generator)
+            if recipe.said not in said[number]:
+                break
+        said[number].add(recipe.said)
         recipes.append(recipe)
     return tuple(recipes)
 
 
-def _slots(
-    recipe: Recipe, length: int, generator: np.random.Generator, variants
-) -> list[tuple[int, bool, int, int]]:
-    """(sound, far, first sample, last sample) of every sound of a scene."""
-    sounds, far = recipe.sounds, recipe.far
-    if recipe.layout in ("single", "together"):
-        starts = generator.integers(0, length // 8 + 1, size=len(sounds))
-        return [(s, f, int(start), length) for s, f, start in zip(sounds, far, starts, strict=True)]
-    if recipe.layout == "repeated":  # two to four times, as its length allows
-        size = len(variants[sounds[0]][int(far[0])])
-        times = int(np.clip(length // (size + length // 20), 2, 4))
-        sounds, far = sounds * times, far * times
-    edges = np.linspace(0, length, len(sounds) + 1).astype(int)
-    if recipe.layout == "sequence":
-        edges[1:-1] += generator.integers(-length // 20, length // 20 + 1, size=len(sounds) - 1)
-    return [
-        (s, f, a, b - length // 50)
-        for s, f, a, b in zip(sounds, far, edges, edges[1:], strict=False)
-    ]
-
-
-def _distant(waveform: np.ndarray, level: float) -> np.ndarray:
-    """The sound from afar: quieter, without its high frequencies, with half a second of diffuse
-    reverberation.
-    """
-    muffled = sosfilt(butter(2, 1800, fs=SAMPLE_RATE, output="sos"), waveform)
-    time = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
-    room = np.random.default_rng(7).standard_normal(len(time)) * np.exp(-time / 0.12)
-    tail = fftconvolve(muffled, room / np.sqrt(np.sum(room**2)))
-    wet = np.concatenate([muffled, np.zeros(len(time) - 1)]) + 0.5 * tail
-    return (wet * 10 ** (level / 20)).astype(np.float32)
-
-
-def _noise(length: int, generator: np.random.Generator) -> np.ndarray:
-    """Noise of unit power, between white and brown."""
-    white = generator.standard_normal(length).astype(np.float32)
-    tilt = generator.uniform(0.0, 0.95)
-    coloured = sosfilt(np.array([[1.0, 0, 0, 1.0, -tilt, 0]]), white)
-    return (coloured * np.sqrt(1 - tilt**2)).astype(np.float32)
+def _drawn(
+    kind: Kind, choices: np.ndarray, sounds: int, chance: float, generator: np.random.Generator
+) -> Recipe:
+    """Any recipe of a kind; chance: that a sound in company is far."""
+    chosen = generator.choice(choices)
+    orders = kind.orders()
+    order = orders[generator.integers(len(orders))]
+    far = generator.random(kind.sounds) < chance if kind.sounds > 1 else chosen >= sounds
+    if kind.layout == "together" and generator.random() < 0.5:
+        order = order[::-1]  # either may be named first
+    return Recipe(
+        layout=kind.layout,
+        sounds=tuple(int(chosen[place] % sounds) for place in order),
+        far=tuple(bool(far[place]) for place in order),
+        phrasing=int(generator.integers(PHRASINGS)),
+    )

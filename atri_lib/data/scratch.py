@@ -15,9 +15,8 @@ from atri_lib.data.scenes import make_scenes
 from atri_lib.data.sounds import Sound, SoundsUnavailable, bank_checksum
 from atri_lib.storage import cache_dir, checksum
 
-NAMES = pathlib.Path(__file__).with_name(
-    "scratch_names.json"
-)  # path below Media/Sounds -> code -> noun phrase
+# path below Media/Sounds -> code -> noun phrase
+NAMES = pathlib.Path(__file__).with_name("scratch_names.json")
 MEDIA = "usr/share/scratch/Media/Sounds"
 LICENCE = "CC-BY-SA-3.0"
 
@@ -34,18 +33,18 @@ class ScratchBank:
     def __init__(self) -> None:
         names = json.loads(NAMES.read_text(encoding="utf-8"))
         places = (pathlib.Path("/", MEDIA), cache_dir("scratch") / MEDIA)
-        folder = next(
-            (place for place in places if all((place / name).is_file() for name in names)), None
-        )
-        if folder is None:
+        complete = [p for p in places if all((p / name).is_file() for name in names)]
+        if not complete:
             raise SoundsUnavailable(
-                f"the sounds of Scratch 1.4 are not there: `apt-get download scratch`, then `dpkg-deb -x scratch_*.deb "
-                f"{cache_dir('scratch')}` (26 MB), or install the package"
+                "the sounds of Scratch 1.4 are not there: `apt-get download scratch`, "
+                f"then `dpkg-deb -x scratch_*.deb {cache_dir('scratch')}` (26 MB), "
+                "or install the package"
             )
-        waveforms = decoded([folder / name for name in names]).values()
-        named = zip(names.items(), waveforms, strict=True)
+        folder = complete[0]
+        waveforms = decoded([folder / name for name in names])
         self.sounds = tuple(
-            Sound(id, wave, said, f"Media/Sounds/{id}", LICENCE) for (id, said), wave in named
+            Sound(name, waveforms[folder / name], said, f"Media/Sounds/{name}", LICENCE)
+            for name, said in names.items()
         )
         self.checksum = bank_checksum(self.sounds)
 

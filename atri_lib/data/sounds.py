@@ -23,8 +23,8 @@ class Sound:
 
     waveform: float32 [samples], 16 kHz mono, |x| <= 0.95, rounded to 16 bits. names: per ISO 639-3
     code a singular noun phrase for use inside a sentence, with its article where the language has
-    one ("a frog", "une grenouille", "ein Frosch" in the nominative, "カエル", "青蛙"); no two sounds of
-    a bank share a name in any language.
+    one ("a frog", "une grenouille", "ein Frosch" in the nominative, "カエル", "青蛙"); no two
+    sounds of a bank share a name in any language.
     """
 
     id: str
@@ -44,7 +44,10 @@ class Bank(Protocol):
 
 def bank_checksum(sounds: tuple[Sound, ...]) -> str:
     """16 hex digits over ids, names and waveforms, in order."""
-    return checksum(*(part for sound in sounds for part in (sound.id, sound.names, sound.waveform)))
+    parts = []
+    for sound in sounds:
+        parts += [sound.id, sound.names, sound.waveform]
+    return checksum(*parts)
 
 
 def trimmed(waveform: np.ndarray, below: float = 40.0) -> np.ndarray:

@@ -5,17 +5,18 @@ your own.
 import csv
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from atri_lib import storage
 from atri_lib.data.dataset import text_fault
-from atri_lib.data.translation_cache import FIELDS, TranslationCache  # noqa: F401
+from atri_lib.data.translation_cache import TranslationCache
+from atri_lib.data.translation_model import load_model
 from atri_lib.data.translation_report import report
 from atri_lib.data.translation_table import CsvError, csv_rows, harmless
-from atri_lib.hub import CheckpointError, model_path
+from atri_lib.hub import model_path
 from atri_lib.languages import CODES, language
 from atri_lib.progress import progress
 
@@ -63,13 +64,11 @@ def translate(
     for number, sentence in enumerate(sentences, start=1):
         if fault := text_fault(sentence):
             raise ValueError(f"sentence {number} of those to translate {fault}: {sentence[:40]!r}")
-    source, targets = language(source).code, [language(code).code for code in targets]
+    source = language(source).code
+    targets = [language(code).code for code in targets]
     known = TranslationCache(cache or default_cache())
     folder = model_path(model)
-    files = sorted(
-        path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
-    )
-    weights = storage.checksum(*([path.name, storage.sha256_file(path)] for path in files))
+    weights = _content(folder)
     settings = {"model": weights, "beams": beams, "max_tokens": max_tokens, "source": source}
     key = tuple(settings.values())
 
@@ -86,147 +85,32 @@ def translate(
             known.read()  # what another process has done meanwhile
             rest = missing(code)
             if rest and generate is None:
-                generate = _load(folder, source, lacking, beams, max_tokens, device)
-            for start in progress(
-                range(0, len(rest), batch_size), f"translating to {code}", unit="batch"
-            ):
+                generate = load_model(folder, source, lacking, beams, max_tokens, device)
+            starts = range(0, len(rest), batch_size)
+            for start in progress(starts, f"translating to {code}", unit="batch"):
                 batch = rest[start : start + batch_size]
-                made = []
+                records = []
                 for sentence, (text, truncated) in zip(batch, generate(batch, code), strict=True):
-                    about = {
-                        "language": code,
-                        "sentence": sentence,
-                        "text": text,
-                        "truncated": truncated,
-                    }
-                    made.append(settings | about)
-                known.add(made)
+                    made = {"sentence": sentence, "text": text, "truncated": truncated}
+                    records.append(settings | {"language": code} | made)
+                known.add(records)
     return {
         code: [Translation(s, code, *known[*key, code, s]) for s in sentences] for code in targets
     }
 
 
+def _content(folder: pathlib.Path) -> str:
+    """Checksum of a model's files, hidden ones aside."""
+    sums = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            sums.append([path.name, storage.sha256_file(path)])
+    return storage.checksum(*sums)
+
+
 def default_cache() -> pathlib.Path:
     """The file in the library's cache where translations are kept."""
     return storage.cache_dir("translations") / "translations.jsonl"
-
-
-def _load(
-    folder: pathlib.Path, source: str, targets: list[str], beams: int, max_tokens: int, device: str
-) -> Callable:
-    """The function (sentences, language code) -> [(text, truncated)] of a checkpoint, every
-    language checked first.
-    """
-    import torch
-    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-
-    safe = {"local_files_only": True, "trust_remote_code": False, "weights_only": True}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-        network, loaded = AutoModelForSeq2SeqLM.from_pretrained(
-            folder, output_loading_info=True, **safe
-        )
-    except (
-        Exception
-    ) as error:  # safetensors, the unpickler and transformers each have their own types
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CheckpointError(
-            f"{folder}: no sequence-to-sequence checkpoint that can be read: {reason}"
-        ) from error
-    if missing := sorted(loaded["missing_keys"]):
-        raise CheckpointError(
-            f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}; get it again"
-        )
-    broken = [name for name, weight in network.named_parameters() if not weight.isfinite().all()]
-    broken += [name for name, values in network.named_buffers() if values.isnan().any()]
-    if broken:
-        raise CheckpointError(
-            f"{folder}: {len(broken)} weights are not finite, the first is {broken[0]}; get it again"
-        )
-    network.eval().to(device)
-    network.generation_config.max_length = None  # max_tokens decides
-    ends = torch.tensor(network.generation_config.eos_token_id, device=device)  # one or several
-    pair = _pair_of(tokenizer, folder, source, targets)
-    checks = _checks(folder)
-
-    @torch.inference_mode()
-    def generate(batch: Sequence[str], code: str) -> list[tuple[str, bool]]:
-        prefix, forced = pair[code]
-        tokens = tokenizer(
-            [prefix + sentence for sentence in batch], padding=True, return_tensors="pt"
-        ).to(device)
-        options = {"logits_processor": checks}
-        if forced is not None:
-            options["forced_bos_token_id"] = forced
-        ids = network.generate(
-            **tokens, **options, num_beams=beams, max_new_tokens=max_tokens, do_sample=False
-        )
-        ended = torch.isin(ids[:, 1:], ends).any(
-            1
-        )  # position 0 is the start token, which may be the end token too
-        texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
-        return [(text.strip(), not done) for text, done in zip(texts, ended.tolist(), strict=True)]
-
-    return generate
-
-
-def _checks(folder: pathlib.Path):
-    """What looks at each step's scores: overflow in a network of finite weights is not translated
-    from.
-    """
-    from transformers import LogitsProcessor, LogitsProcessorList
-
-    class Numbers(LogitsProcessor):
-        def __call__(self, ids, scores):
-            if scores.isnan().any():
-                raise CheckpointError(
-                    f"{folder}: the model computes what is no number; get its weights again"
-                )
-            return scores
-
-    return LogitsProcessorList([Numbers()])
-
-
-def _pair_of(
-    tokenizer, model, source: str, targets: list[str]
-) -> dict[str, tuple[str, int | None]]:
-    """How the checkpoint is told each target: (text put before the sentence, first token
-    forced).
-    """
-
-    def first(*tokens: str) -> str | None:
-        unknown = (None, tokenizer.unk_token_id)
-        return next(
-            (token for token in tokens if tokenizer.convert_tokens_to_ids(token) not in unknown),
-            None,
-        )
-
-    def tag(code: str) -> str:  # of NLLB-200, M2M-100, mBART-50
-        entry, short = language(code), _short(code)
-        if found := first(
-            entry.nllb, f"__{short}__", f"{short}_XX", f"{short}_{short.upper()}", f"{short}_CN"
-        ):
-            return found
-        raise CheckpointError(f"{model} has no language tag for {entry.name} ({code})")
-
-    if hasattr(tokenizer, "src_lang"):
-        tokenizer.src_lang = tag(source).strip("_")
-        return {code: ("", tokenizer.convert_tokens_to_ids(tag(code))) for code in targets}
-    told, pairs = getattr(tokenizer, "target_lang", None), {}
-    for code in targets:  # Marian groups, MADLAD-400, a single pair
-        token = first(f">>{code}<<", f"<2{_short(code)}>")
-        if token is None and (len(targets) > 1 or told not in (None, _short(code), code)):
-            raise CheckpointError(
-                f"{model} translates into {told or 'one language'} and has no tag for {code}"
-            )
-        pairs[code] = (f"{token} " if token else "", None)
-    return pairs
-
-
-def _short(code: str) -> str:
-    return language(code).locale.split("_")[0]
 
 
 def translate_to_csv(
@@ -253,9 +137,8 @@ def translate_to_csv(
     table = pd.DataFrame({"sentence": sentences} | texts).map(harmless)
     if os.path.lexists(path):  # it may have been corrected during a long translation
         _check_ours(path, TranslationCache(cache))
-    storage.write_text(
-        path, table.to_csv(index=False, quoting=csv.QUOTE_ALL)
-    )  # a lone CR ends a row otherwise
+    quoted = table.to_csv(index=False, quoting=csv.QUOTE_ALL)  # a lone CR ends a row otherwise
+    storage.write_text(path, quoted)
     problems = report(translations).problem.value_counts().to_dict()
     return {
         "out": str(path),
@@ -269,7 +152,10 @@ def _check_ours(path: pathlib.Path, cache: TranslationCache) -> None:
     """Raise CsvError unless all cells of a table are as one call of `translate_to_csv` wrote
     them.
     """
-    merge = "it is not replaced. Name another file with --out, then copy what you want to keep from one to the other"
+    merge = (
+        "it is not replaced. Name another file with --out, "
+        "then copy what you want to keep from one to the other"
+    )
     if not path.is_file():
         raise CsvError(f"{path} exists and is no table of translations, so {merge}")
     try:
@@ -284,16 +170,16 @@ def _check_ours(path: pathlib.Path, cache: TranslationCache) -> None:
         if not row:
             raise CsvError(f"{path}:1: it holds sentences and no translation, so {merge}")
         cells += [(line, column, sentence, text) for column, text in row.items()]
-    others = (
-        cells  # that no call wrote: cells chosen from the tables of two models are somebody's work
-    )
+    # that no call wrote: cells chosen from the tables of two models are somebody's work
+    others = cells
     for made in cache.written().values():
-        others = min(others, [cell for cell in cells if cell[1:] not in made], key=len)
+        unlike = [cell for cell in cells if cell[1:] not in made]
+        if len(unlike) < len(others):
+            others = unlike
     if others:
         line, column, *_ = others[0]
-        raise CsvError(
-            f"{path}:{line}: the cell in {column} is not what was translated here, so {merge}"
-        )
+        said = f"{path}:{line}: the cell in {column} is not what was translated here"
+        raise CsvError(f"{said}, so {merge}")
 
 
 def read_translations(
@@ -310,19 +196,21 @@ def read_translations(
     found: dict[str, tuple[int, dict[str, str]]] = {}
     for line, row in csv_rows(path, columns, filled=columns):
         if unknown := [column for column in row if column not in ("id", "sentence", *CODES)]:
-            raise CsvError(
-                f"{path}:1: column {unknown[0]!r} is no language code; use {', '.join(CODES)}"
-            )
+            said = f"{path}:1: column {unknown[0]!r} is no language code"
+            raise CsvError(f"{said}; use {', '.join(CODES)}")
         texts = {code: row[code] for code in targets}
         first, before = found.setdefault(row["sentence"], (line, texts))
         if before != texts:
-            raise CsvError(
-                f"{path}:{line}: {row['sentence']!r} was translated differently in line {first}"
-            )
+            said = f"{path}:{line}: {row['sentence']!r} was translated differently"
+            raise CsvError(f"{said} in line {first}")
     lacking = [sentence for sentence in dict.fromkeys(sentences) if sentence.strip() not in found]
     if lacking:
         raise CsvError(f"{path}: {len(lacking)} sentences have no row, the first is {lacking[0]!r}")
-    return {
-        code: [Translation(s, code, found[s.strip()][1][code]) for s in sentences]
-        for code in targets
-    }
+    translations = {}
+    for code in targets:
+        texts = [found[sentence.strip()][1][code] for sentence in sentences]
+        translations[code] = [
+            Translation(sentence, code, text)
+            for sentence, text in zip(sentences, texts, strict=True)
+        ]
+    return translations

@@ -14,6 +14,13 @@ from atri_lib import storage
 
 SETTINGS = ("model", "beams", "max_tokens", "source")
 FIELDS = (*SETTINGS, "language", "sentence", "text", "truncated")
+ALTERED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)  # what such a line raises
 
 
 class TranslationCache(dict):
@@ -37,9 +44,7 @@ class TranslationCache(dict):
         except FileNotFoundError:
             return
         for line in content.splitlines():
-            with contextlib.suppress(
-                ValueError, KeyError, TypeError, AttributeError, RecursionError
-            ):
+            with contextlib.suppress(*ALTERED):
                 record = json.loads(line)
                 if record.pop("checksum") == storage.checksum(record):
                     self._keep(record)
@@ -57,14 +62,13 @@ class TranslationCache(dict):
         sealed = [record | {"checksum": storage.checksum(record)} for record in records]
         lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in sealed).encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = self.path.with_name(f".{self.path.name}{storage.LOCKED}")
         try:
-            with FileLock(lock), open(self.path, "ab") as stream:
+            with FileLock(storage.lock_file(self.path)), open(self.path, "ab") as stream:
                 stream.write(b"\n" + lines)  # the first line end closes a line that was cut short
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
-            raise storage._write_error(error, self.path) from error
+            raise storage.write_error(error, self.path) from error
         for record in records:
             self._keep(record)
 

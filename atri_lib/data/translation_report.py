@@ -15,10 +15,8 @@ CJK = "\u3040-\u30ff\u3400-\u9fff"  # before these no space follows a full stop
 SENTENCE_END = re.compile(rf"(?<!\d)[.!?…]+[{CLOSING}]*(?=\s|$|[{CJK}])|[。！？．｡]+")
 KANA = {"HIRAGANA", "KATAKANA"}
 HAN = {"CJK", "IDEOGRAPHIC"}  # also the sign that repeats one
-SCRIPTS = {
-    "jpn": KANA | HAN,
-    "zho": HAN,
-}  # of the letters in a language; the others are written in Latin
+# of the letters in a language; the others are written in Latin
+SCRIPTS = {"jpn": KANA | HAN, "zho": HAN}
 LONG = 5  # letters from which on Japanese is expected to have a kana among them
 
 
@@ -32,26 +30,25 @@ def report(translations: Mapping[str, Sequence]) -> pd.DataFrame:
     letters are not of the language's script, Japanese without kana, Chinese with them). A distinct
     pair is listed once per problem.
     """
-    rows = {}
+    rows = []
     for code, entries in translations.items():
         for entry in entries:
             text, sentence = entry.text.strip(), entry.sentence.strip()
             empty = text_fault(text) == "is empty"
+            shorter = count_sentences(text) < count_sentences(sentence)
             problems = {
                 "empty": empty,
                 "untranslated": text.casefold() == sentence.casefold(),
                 "truncated": entry.truncated,
                 "repeated": bool(LOOP.search(text)) and not LOOP.search(sentence),
-                "shorter by a sentence": not empty
-                and count_sentences(text) < count_sentences(sentence),
+                "shorter by a sentence": not empty and shorter,
                 "wrong script": not empty and wrong_script(text, code),
             }
-            rows |= {
-                (code, problem, sentence, text): None
-                for problem, found in problems.items()
-                if found
-            }
-    return pd.DataFrame(list(rows), columns=["language", "problem", "sentence", "text"])
+            for problem, found in problems.items():
+                if found:
+                    rows.append((code, problem, sentence, text))
+    distinct = dict.fromkeys(rows)
+    return pd.DataFrame(list(distinct), columns=["language", "problem", "sentence", "text"])
 
 
 def count_sentences(text: str) -> int:

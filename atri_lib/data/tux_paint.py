@@ -19,10 +19,9 @@ from atri_lib.storage import atomic_path, cache_dir, locked, offline, settle
 
 PACKAGE = "tuxpaint-stamps-default"
 MEGABYTES = 161  # of the package
-UNPACKED, KEPT = (
-    2 * 10**9,
-    50 * 10**6,
-)  # the most bytes in the package, and of what is taken from it
+UNPACKED = 2 * 10**9  # the most bytes in the package
+KEPT = 50 * 10**6  # and of what is taken from it
+LOG = "log.txt"
 INSTALLED = pathlib.Path("/usr/share/tuxpaint/stamps")
 
 
@@ -44,9 +43,8 @@ def find_stamps() -> pathlib.Path:
     SoundsUnavailable.
     """
     cached = cache_dir("tuxpaint") / "stamps"
-    settle(
-        cached
-    )  # a download that was killed may hold 161 MB, also where the recordings came otherwise since
+    # a download that was killed may hold 161 MB, also where the recordings came otherwise since
+    settle(cached)
     if any(is_effect(path.relative_to(INSTALLED)) for path in INSTALLED.rglob("*.ogg")):
         return INSTALLED
     if not cached.is_dir():
@@ -60,9 +58,8 @@ def fetch_stamps(target: pathlib.Path) -> None:
 
     Raises SoundsUnavailable, and OSError when there is no room for the download.
     """
-    if missing := [
-        tool for tool in ("apt-get", "dpkg-deb", "setpriv") if shutil.which(tool) is None
-    ]:
+    missing = [tool for tool in ("apt-get", "dpkg-deb", "setpriv") if shutil.which(tool) is None]
+    if missing:
         raise _unavailable(f"this machine has no {' or '.join(missing)}")
     with locked(target, "Waiting: another process is fetching the recordings."):
         if target.is_dir():
@@ -72,7 +69,10 @@ def fetch_stamps(target: pathlib.Path) -> None:
             raise _unavailable("ATRI_OFFLINE forbids all network")
         free = shutil.disk_usage(target.parent).free // 10**6
         if free < 2 * MEGABYTES:
-            said = f"disk full: the recordings need {2 * MEGABYTES} MB, {free} MB are free; set ATRI_CACHE elsewhere"
+            said = (
+                f"disk full: the recordings need {2 * MEGABYTES} MB, {free} MB are free; "
+                "set ATRI_CACHE elsewhere"
+            )
             raise OSError(errno.ENOSPC, said, str(target.parent))
         with atomic_path(target, folder=True) as partial:
             _unpack_package(download(partial / "download"), partial)
@@ -91,36 +91,36 @@ def download(folder: pathlib.Path) -> pathlib.Path:
         "Dir::State": folder,
         "Dir::State::lists": folder / "lists",
         "Dir::Cache": folder / "cache",
-    }
-    settings |= {"Dir::State::status": "/var/lib/dpkg/status", "APT::Sandbox::User": "root"}
-    settings |= {
+        "Dir::State::status": "/var/lib/dpkg/status",
+        "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
         "Acquire::http::Timeout": 20,
         "Acquire::https::Timeout": 20,
     }
     apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in settings.items())]
-    log = folder / "log.txt"
-    update = ("reading the package list", ["update"], None)
-    for label, action, total in (
-        update,
-        ("fetching the recordings", ["download", PACKAGE], MEGABYTES),
-    ):
-        before, bar = _megabytes(folder), progress([], label, total=total, unit="MB")
-        with (
-            bar,
-            open(log, "wb") as out,
-            _child([*apt, *action], cwd=folder, stdout=out, stderr=out) as process,
-        ):
-            while process.poll() is None:
-                time.sleep(0.2)
-                bar.update(_megabytes(folder) - before - bar.n)
+    # a failed update alone does not matter: sources that are down are common
+    _watched([*apt, "update"], folder, "reading the package list")
+    failed = _watched([*apt, "download", PACKAGE], folder, "fetching the recordings", MEGABYTES)
     packages = list(folder.glob("*.deb"))
-    if (
-        process.returncode or not packages
-    ):  # a failed update alone does not matter: sources that are down are common
-        said = " ".join(log.read_text(encoding="utf-8", errors="replace").split())[-300:]
+    if failed or not packages:
+        log = (folder / LOG).read_text(encoding="utf-8", errors="replace")
+        said = " ".join(log.split())[-300:]
         raise _unavailable(f"apt-get could not fetch it (is this machine offline?): {said}")
     return packages[0]
+
+
+def _watched(command: list, folder: pathlib.Path, label: str, total: int | None = None) -> int:
+    """Run a command that writes below `folder`, with a bar of megabytes; its exit status."""
+    before = _megabytes(folder)
+    with (
+        progress([], label, total=total, unit="MB") as bar,
+        open(folder / LOG, "wb") as out,
+        _child(command, cwd=folder, stdout=out, stderr=out) as process,
+    ):
+        while process.poll() is None:
+            time.sleep(0.2)
+            bar.update(_megabytes(folder) - before - bar.n)
+    return process.returncode
 
 
 def unpack(archive: tarfile.TarFile, folder: pathlib.Path) -> None:
@@ -129,24 +129,21 @@ def unpack(archive: tarfile.TarFile, folder: pathlib.Path) -> None:
     """
     stamps = pathlib.PurePosixPath("usr/share/tuxpaint/stamps")
     files: dict[pathlib.PurePath, bytes] = {}
-    size = kept = 0
+    size = 0
+    kept = 0
     for member in archive:
         path = pathlib.PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts:
-            raise _unavailable(
-                f"the package holds the unsafe path {member.name!r}, so it was not unpacked"
-            )
-        inner = path.relative_to(stamps) if path.is_relative_to(stamps) else None
-        wanted = inner is not None and (inner.suffix == ".txt" or is_effect(inner))
-        if path.parts[-2:] == (PACKAGE, "copyright"):
-            wanted, inner = True, pathlib.PurePath("copyright")
-        wanted = wanted and member.isfile()
-        size, kept = size + member.size, kept + member.size * wanted
+            said = f"the package holds the unsafe path {member.name!r}"
+            raise _unavailable(f"{said}, so it was not unpacked")
+        inner = _place(path, stamps) if member.isfile() else None
+        size += member.size
+        if inner is not None:
+            kept += member.size
         if size > UNPACKED or kept > KEPT:
-            raise _unavailable(
-                f"the package unpacks to more than it should ({member.name}: {member.size} bytes)"
-            )
-        if wanted:
+            said = "the package unpacks to more than it should"
+            raise _unavailable(f"{said} ({member.name}: {member.size} bytes)")
+        if inner is not None:
             files[inner] = archive.extractfile(member).read()
     for inner, content in files.items():
         if inner.suffix != ".txt" or inner.with_suffix(".ogg") in files:
@@ -154,10 +151,21 @@ def unpack(archive: tarfile.TarFile, folder: pathlib.Path) -> None:
             (folder / inner).write_bytes(content)
 
 
+def _place(path: pathlib.PurePath, stamps: pathlib.PurePath) -> pathlib.PurePath | None:
+    """Where a file of the package goes below the folder; None for what is not needed."""
+    if path.parts[-2:] == (PACKAGE, "copyright"):
+        return pathlib.PurePath("copyright")
+    if not path.is_relative_to(stamps):
+        return None
+    inner = path.relative_to(stamps)
+    return inner if inner.suffix == ".txt" or is_effect(inner) else None
+
+
 def _unavailable(reason: str) -> SoundsUnavailable:
     return SoundsUnavailable(
         f"the Tux Paint recordings are not available: {reason}. On Debian or Ubuntu, go online "
-        f"or run `sudo apt-get install {PACKAGE}`; elsewhere copy Tux Paint's stamps to {cache_dir('tuxpaint')}/stamps."
+        f"or run `sudo apt-get install {PACKAGE}`; "
+        f"elsewhere copy Tux Paint's stamps to {cache_dir('tuxpaint')}/stamps."
     )
 
 
@@ -173,13 +181,10 @@ def _child(command: list, **options) -> Iterator[subprocess.Popen]:
 
 
 def _unpack_package(package: pathlib.Path, folder: pathlib.Path) -> None:
-    command, pipes = (
-        ["dpkg-deb", "--fsys-tarfile", package],
-        {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL},
-    )
+    command = ["dpkg-deb", "--fsys-tarfile", package]
     try:
         with (
-            _child(command, **pipes) as process,
+            _child(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process,
             tarfile.open(fileobj=process.stdout, mode="r|") as archive,
         ):
             unpack(archive, folder)

@@ -20,16 +20,17 @@ def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
     rows = []
     for code in dataset.languages:
         sentences = dataset.sentences(code)
-        pieces = text_encoder.unknown_pieces(sentences, code)
-        shown = {
-            s: f"{s} [{' '.join(unknown)}]"
-            for s, unknown in zip(sentences, pieces, strict=True)
-            if unknown
-        }
-        if count := sum(map(bool, pieces)):
-            examples = [
-                shown[sentence] for sentence in sorted(shown, key=lambda s: (len(s), s))[:3]
-            ]
+        count = 0
+        shown = {}
+        for sentence, pieces in zip(
+            sentences, text_encoder.unknown_pieces(sentences, code), strict=True
+        ):
+            if pieces:
+                count += 1
+                shown[sentence] = f"{sentence} [{' '.join(pieces)}]"
+        shortest = sorted(shown, key=lambda sentence: (len(sentence), sentence))[:3]
+        if count:
+            examples = [shown[sentence] for sentence in shortest]
             rows.append((code, count, count / len(sentences), examples))
     return pd.DataFrame(rows, columns=["language", "captions", "share", "examples"])
 
@@ -43,10 +44,9 @@ def report_unknown(splits: Mapping[str, Dataset], text_encoder) -> None:
     if not hasattr(text_encoder, "unknown_pieces"):
         return
     for split, dataset in splits.items():
-        for code, count, share, examples in unknown_captions(dataset, text_encoder).itertuples(
-            index=False
-        ):
+        for row in unknown_captions(dataset, text_encoder).itertuples():
             notice(
-                f"{count} {code} captions of {split} ({share:.0%}) hold pieces that the text encoder does not "
-                f"know, and may look alike to it: {'; '.join(examples)}. Use other words, or another text encoder."
+                f"{row.captions} {row.language} captions of {split} ({row.share:.0%}) hold pieces "
+                "that the text encoder does not know, and may look alike to it: "
+                f"{'; '.join(row.examples)}. Use other words, or another text encoder."
             )

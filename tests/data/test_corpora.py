@@ -114,8 +114,13 @@ def test_clotho_has_five_captions_a_clip_and_keeps_equal_names_apart(tmp_path):
 def test_audiocaps_gathers_five_captions_in_validation_and_test(tmp_path):
     corpus = read_audiocaps(make_audiocaps(tmp_path))
     assert [(c.split, c.id, len(c.captions["eng"])) for c in corpus.clips] == [
-        ("train", "a_30", 1), ("train", "b_30", 1), ("val", "c_30", 5), ("val", "d_30", 5), ("test", "e_30", 5),
-        ("test", "f_30", 5)]  # fmt: skip
+        ("train", "a_30", 1),
+        ("train", "b_30", 1),
+        ("val", "c_30", 5),
+        ("val", "d_30", 5),
+        ("test", "e_30", 5),
+        ("test", "f_30", 5),
+    ]
     d = corpus.clips[3]
     assert d.captions["eng"] == tuple(f"d sounds, take {c}" for c in range(5))
     assert d.numbers == ("2010", "2011", "2012", "2013", "2014") and d.audio.name == "d_30.flac"
@@ -281,7 +286,10 @@ def test_of_a_recording_in_two_splits_the_one_in_test_stays(tmp_path):
     assert "audio/train/Wind.flac is of train/Wind already" in reasons["train/Wind"]
     splits = manifest.load_manifest(path)
     assert {name: split.ids for name, split in splits.items()} == {
-        "train": ("Wind",), "val": ("Rain", "Bird, validation"), "test": ("Rain", "Bird, evaluation")}  # fmt: skip
+        "train": ("Wind",),
+        "val": ("Rain", "Bird, validation"),
+        "test": ("Rain", "Bird, evaluation"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -305,9 +313,19 @@ def test_no_name_of_a_corpus_leads_out_of_its_folder(tmp_path, video):
     )
 
 
-@pytest.mark.parametrize("text, name", [
-    ("Bird, development", "Bird, development"), ("vfY_TJq7n_U_130", "vfY_TJq7n_U_130"), ("また", "また"),
-    ("a/b", "a_b-c14cddc0"), ("", "_-e3b0c442"), (".a", "_a-"), ("\udcff", "_-"), ("ü" * 300, "üüü")])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, name",
+    [
+        ("Bird, development", "Bird, development"),
+        ("vfY_TJq7n_U_130", "vfY_TJq7n_U_130"),
+        ("また", "また"),
+        ("a/b", "a_b-c14cddc0"),
+        ("", "_-e3b0c442"),
+        (".a", "_a-"),
+        ("\udcff", "_-"),
+        ("ü" * 300, "üüü"),
+    ],
+)
 def test_a_safe_name_is_the_text_or_a_name_of_its_own(text, name):
     assert safe_name(text).startswith(name) and len(safe_name(text).encode()) < 200
     assert (safe_name(text) == text) == (name == text)

@@ -120,9 +120,15 @@ def test_a_damaged_file_is_computed_anew(scenes, tmp_path, monkeypatch, harm, se
 @pytest.mark.parametrize(
     "change",
     [
-        lambda about: [], lambda about: None, lambda about: 3, lambda about: "text", lambda about: {},
-        lambda about: about | {"shape": [1, 2]}, lambda about: about | {"dtype": "<f8"},
-        lambda about: about | {"sha256": None}, lambda about: {"sha256": about["sha256"]},
+        lambda about: [],
+        lambda about: None,
+        lambda about: 3,
+        lambda about: "text",
+        lambda about: {},
+        lambda about: about | {"shape": [1, 2]},
+        lambda about: about | {"dtype": "<f8"},
+        lambda about: about | {"sha256": None},
+        lambda about: {"sha256": about["sha256"]},
     ],
 )  # fmt: skip
 def test_a_description_that_does_not_fit_is_computed_anew(scenes, tmp_path, change):
@@ -150,9 +156,15 @@ def test_a_whole_file_of_other_features_is_computed_anew(scenes, tmp_path):
 
 def test_an_unchanged_file_is_hashed_once(scenes, monkeypatch):
     monkeypatch.setattr(features, "SETTLED", 0)
-    ear, hashed = Ear(), []
-    monkeypatch.setattr(features.storage, "sha256_file", lambda path, whole=features.storage.sha256_file: (
-        hashed.append(path), whole(path))[1])  # fmt: skip
+    ear = Ear()
+    hashed = []
+    sha256_file = features.storage.sha256_file
+
+    def noted(path):
+        hashed.append(path)
+        return sha256_file(path)
+
+    monkeypatch.setattr(features.storage, "sha256_file", noted)
     for _ in range(3):
         features.audio_features(scenes["test"], ear, 3)
     assert ear.calls == 1 and len(hashed) == 2  # when it was written, and when it was first read
@@ -177,9 +189,15 @@ def test_clips_of_any_lengths_come_out_in_order_and_long_ones_do_not_gather_in_a
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
     monkeypatch.setattr(features, "MOST_SAMPLES", 40_000)
     lengths = [8000, 24_000, 8000, 40_000, 16_000, 24_000]
-    sizes, data = [], Clips(*lengths)
-    monkeypatch.setattr(features, "encode_clips", lambda clips, encoder, parts, whole=features.encode_clips: (
-        sizes.append([len(clip) for clip in clips]), whole(clips, encoder, parts))[1])  # fmt: skip
+    data = Clips(*lengths)
+    sizes = []
+    encode_clips = features.encode_clips
+
+    def noted(clips, encoder, parts):
+        sizes.append([len(clip) for clip in clips])
+        return encode_clips(clips, encoder, parts)
+
+    monkeypatch.setattr(features, "encode_clips", noted)
     values = features.audio_features(data, Ear(), 1)
     assert sizes == [lengths[:3], lengths[3:4], lengths[4:]]
     np.testing.assert_allclose(

@@ -51,9 +51,14 @@ def made(count=3, text="made", **changes):
     tones = (tone(0.3, hertz=200 + 50 * i + 9 * len(text)) for i in range(count))
     waves = [(np.round(wave * 2**15) / 2**15).astype(np.float32) for wave in tones]
     fields = {
-        "origin": "made", "ids": tuple(f"{text}/{i}" for i in range(count)), "checksum": "x", "read": waves.__getitem__,
-        "captions": tuple({c: (f"{text} {i} {c} « é »", f"また {i} {c}") for c in CODES} for i in range(count)),
-    }  # fmt: skip
+        "origin": "made",
+        "ids": tuple(f"{text}/{i}" for i in range(count)),
+        "checksum": "x",
+        "read": waves.__getitem__,
+        "captions": tuple(
+            {c: (f"{text} {i} {c} « é »", f"また {i} {c}") for c in CODES} for i in range(count)
+        ),
+    }
     return AudioCaptions(**fields | changes)
 
 

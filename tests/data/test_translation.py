@@ -133,7 +133,8 @@ def killed(self, *args, **options):
         os.kill(os.getpid(), 9)
     return generate(self, *args, **options)
 Model.generate = killed
-translate({ENGLISH!r}, ["fra", "deu"], model={str(model)!r}, batch_size=2, beams=2, max_tokens=6, cache={str(path)!r})
+small = dict(batch_size=2, beams=2, max_tokens=6)
+translate({ENGLISH!r}, ["fra", "deu"], model={str(model)!r}, cache={str(path)!r}, **small)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True)
     assert done.returncode == -9 and len(whole_lines(path)) == 6
@@ -190,7 +191,9 @@ def test_the_cache_is_keyed_by_model_language_and_settings(model, tmp_path, call
 
 def test_cached_sentences_need_no_model(model, tmp_path, monkeypatch):
     before = run(model, tmp_path / "cache.jsonl")
-    monkeypatch.setattr("atri_lib.data.translation._load", lambda *_: pytest.fail("loaded a model"))
+    monkeypatch.setattr(
+        "atri_lib.data.translation.load_model", lambda *_: pytest.fail("loaded a model")
+    )
     assert run(model, tmp_path / "cache.jsonl") == before
 
 
@@ -224,30 +227,30 @@ class FakeTokenizer:
 
 
 def test_checkpoints_are_told_the_language_their_own_way():
-    from atri_lib.data.translation import _pair_of
+    from atri_lib.data.translation_model import prompts_of
 
     m2m = FakeTokenizer(["<unk>", "fr", "en", "__en__", "__fr__", "__zh__"], src_lang=None)
     assert (
-        _pair_of(m2m, "m2m", "eng", ["fra", "zho"]) == {"fra": ("", 4), "zho": ("", 5)}
+        prompts_of(m2m, "m2m", "eng", ["fra", "zho"]) == {"fra": ("", 4), "zho": ("", 5)}
         and m2m.src_lang == "en"
     )
     mbart = FakeTokenizer(["<unk>", "de", "en_XX", "de_DE", "zh_CN", "fr_XX"], src_lang=None)
-    assert _pair_of(mbart, "mbart", "eng", ["deu", "zho"]) == {"deu": ("", 3), "zho": ("", 4)}
+    assert prompts_of(mbart, "mbart", "eng", ["deu", "zho"]) == {"deu": ("", 3), "zho": ("", 4)}
     with pytest.raises(CheckpointError, match=r"mbart has no language tag for Catalan \(cat\)"):
-        _pair_of(mbart, "mbart", "eng", ["cat"])
+        prompts_of(mbart, "mbart", "eng", ["cat"])
     group = FakeTokenizer(["<unk>", ">>fra<<", ">>cat<<"])
-    assert _pair_of(group, "opus", "eng", ["fra", "cat"]) == {
+    assert prompts_of(group, "opus", "eng", ["fra", "cat"]) == {
         "fra": (">>fra<< ", None),
         "cat": (">>cat<< ", None),
     }
-    assert _pair_of(FakeTokenizer(["<unk>", "<2ja>"]), "madlad", "eng", ["jpn"]) == {
+    assert prompts_of(FakeTokenizer(["<unk>", "<2ja>"]), "madlad", "eng", ["jpn"]) == {
         "jpn": ("<2ja> ", None)
     }
     single = FakeTokenizer(["<unk>"], target_lang="fr")
-    assert _pair_of(single, "opus", "eng", ["fra"]) == {"fra": ("", None)}
+    assert prompts_of(single, "opus", "eng", ["fra"]) == {"fra": ("", None)}
     for targets in (["deu"], ["fra", "deu"]):
         with pytest.raises(CheckpointError, match="opus translates into fr and has no tag"):
-            _pair_of(single, "opus", "eng", targets)
+            prompts_of(single, "opus", "eng", targets)
 
 
 def test_report_lists_each_kind_of_problem_and_nothing_else():
@@ -314,7 +317,9 @@ def write(path, text, encoding="utf-8"):
 
 
 def test_a_table_of_ones_own_takes_the_place_of_translate(tmp_path):
-    text = 'id,sentence,fra,jpn\n1,a dog,un chien,犬\n2,"rain, falling","la pluie, qui tombe",雨\n1,a dog,un chien,犬\n'
+    dog = "1,a dog,un chien,犬\n"
+    rain = '2,"rain, falling","la pluie, qui tombe",雨\n'
+    text = f"id,sentence,fra,jpn\n{dog}{rain}{dog}"
     path = write(tmp_path / "own.csv", text, "utf-8-sig")
     found = read_translations(path, ["rain, falling", "a dog", "a dog"], ["fra", "jpn"])
     assert [entry.text for entry in found["fra"]] == ["la pluie, qui tombe", "un chien", "un chien"]
@@ -324,24 +329,26 @@ def test_a_table_of_ones_own_takes_the_place_of_translate(tmp_path):
 @pytest.mark.parametrize("text, message", [
     ("sentence,deu\na dog,ein Hund\n", r"own\.csv:1: no column fra; found sentence, deu"),
     ("", r"own\.csv:1: no column sentence, fra; found nothing"),
-    ("sentence,fra,fre\na dog,un chien,un chien\n", r"own\.csv:1: column 'fre' is no language code"),
+    ("sentence,fra,fre\na dog,un chien,un chien\n", r"own\.csv:1: column 'fre' is no language"),
     ("sentence,fra\na dog,un chien\nrain,\n", r"own\.csv:3: fra is empty"),
     ("sentence,fra\na dog,un chien,ein Hund\n", r"own\.csv:2: 3 fields, but the header has 2"),
-    ("sentence,fra\na dog,un chien\na dog,le chien\n", r"own\.csv:3: 'a dog' was translated differently in line 2"),
+    ("sentence,fra\na dog,un chien\na dog,le chien\n",
+     r"own\.csv:3: 'a dog' was translated differently in line 2"),
     ("sentence,fra\nrain,la pluie\n", r"own\.csv: 1 sentences have no row, the first is 'a dog'"),
     ('sentence,fra\n"a\ndog",un chien\nrain,\n', r"own\.csv:4: fra is empty"),
     ('sentence,fra\n"a dog,un chien\n', r"own\.csv:2: unexpected end of data"),
     ("sentence,fra,fra\na dog,un chien,le chien\n", r"own\.csv:1: two columns are called 'fra'"),
     ("sentence,fra, fra\na dog,un chien,le chien\n", r"own\.csv:1: two columns are called 'fra'"),
     ("sentence;fra\na dog;un chien\n", r"own\.csv:1: no column .*; separate the columns by commas"),
-    ("sentence\tfra\na dog\tun chien\n", r"own\.csv:1: no column .*; separate the columns by commas"),
+    ("sentence\tfra\na dog\tun chien\n", r"own\.csv:1: no column .*; separate .* by commas"),
     ("a" * 10**6, r"own\.csv:1: field larger than field limit"),
     ("fra,z" + ",y" * 10**5, r"own\.csv:1: two columns are called 'y'"),
     (",".join(map(str, range(10**4))), r"own\.csv:1: no column sentence, fra; found 0.{,210}$"),
     ("sentence,fra\na dog,un\0chien\n", r"own\.csv:2: holds the character NUL"),
     ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 99, r"own\.csv:2: unexpected end .*quote"),
-    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 10**5, r"own\.csv:2: field larger .*quote"),
-    ("<html>\n<body>not found</body></html>\n", r"own\.csv:1: no column sentence, fra; found <html>"),
+    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 10**5, r"own\.csv:2: field larger.*quote"),
+    ("<html>\n<body>not found</body></html>\n",
+     r"own\.csv:1: no column sentence, fra; found <html>"),
 ])  # fmt: skip
 def test_a_faulty_table_is_refused_with_file_and_line(tmp_path, text, message):
     with pytest.raises(CsvError, match=message):
@@ -372,7 +379,7 @@ def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, m
             ("" if s == "rain" else f'{code}: "{s}", \nyes', s == "snow") for s in batch
         ]
 
-    monkeypatch.setattr("atri_lib.data.translation._load", loaded)
+    monkeypatch.setattr("atri_lib.data.translation.load_model", loaded)
     sentences = [
         'a "dog"',
         "snow, wind",
@@ -440,7 +447,7 @@ def test_a_table_that_people_have_changed_is_not_replaced(
     model, tmp_path, monkeypatch, change, message
 ):
     monkeypatch.setattr(
-        "atri_lib.data.translation._load",
+        "atri_lib.data.translation.load_model",
         lambda *_: lambda batch, code: [(f"{code}: {sentence}, yes", False) for sentence in batch],
     )
     path, about = tmp_path / "out.csv", {"cache": tmp_path / "cache.jsonl", "model": model}
@@ -459,7 +466,9 @@ def test_a_table_that_people_have_changed_is_not_replaced(
 def test_a_table_chosen_from_two_models_is_not_replaced(model, tmp_path, monkeypatch):
     answers = iter(["la pluie", "la neige", "le vent", "il pleut", "il neige", "il vente"])
     monkeypatch.setattr(
-        translation, "_load", lambda *_: lambda batch, code: [(next(answers), False) for _ in batch]
+        translation,
+        "load_model",
+        lambda *_: lambda batch, code: [(next(answers), False) for _ in batch],
     )
     path, about = tmp_path / "out.csv", {"cache": tmp_path / "cache.jsonl", "model": model}
     for beams in (1, 2):
@@ -520,7 +529,9 @@ def test_what_another_process_translates_meanwhile_is_not_translated_again(
         yield
 
     monkeypatch.setattr(translation.storage, "locked", slow)
-    monkeypatch.setattr(translation, "_load", lambda *_: pytest.fail("loaded a model for nothing"))
+    monkeypatch.setattr(
+        translation, "load_model", lambda *_: pytest.fail("loaded a model for nothing")
+    )
     calls.seen.clear()
     assert run(model, path, ["fra"], ["a dog barks"]) == expected and not calls.seen
 
@@ -543,7 +554,7 @@ def test_three_at_once_do_the_work_once(tmp_path, monkeypatch):
         return generate
 
     monkeypatch.setattr(translation.storage, "locked", when_all_know_what_is_missing)
-    monkeypatch.setattr(translation, "_load", load)
+    monkeypatch.setattr(translation, "load_model", load)
     sentences = [f"dog {number}" for number in range(20)]
     options = {"model": tmp_path, "batch_size": 2, "cache": tmp_path / "cache.jsonl"}
     three = [
@@ -600,7 +611,9 @@ def folder(path):
     (lambda path: path.symlink_to("/dev/zero"), r"cache\.jsonl: not a regular file"),
 ])  # fmt: skip
 def test_what_is_no_file_is_no_cache(model, tmp_path, monkeypatch, make, message):
-    monkeypatch.setattr(translation, "_load", lambda *_: pytest.fail("loaded a model for nothing"))
+    monkeypatch.setattr(
+        translation, "load_model", lambda *_: pytest.fail("loaded a model for nothing")
+    )
     make(tmp_path / "cache.jsonl")
     with pytest.raises(OSError, match=message):
         translate(["a dog barks"], ["fra"], model=model, cache=tmp_path / "cache.jsonl")

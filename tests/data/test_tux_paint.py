@@ -72,9 +72,12 @@ def tools(tmp_path, monkeypatch):
     """A folder on PATH with the stand-ins; package.tar in it is what the archive server has."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    download = f'case "$*" in *" download "*) {{before}} cp {folder}/package.tar tuxpaint-stamps_1_all.deb;; esac'
-    fast, slow = (download.format(before=before) for before in ("", "sleep 30;"))
-    scripts = {"apt-get": fast, "slow": slow, "dpkg-deb": 'cat "$2"'}
+    copy = f"cp {folder}/package.tar tuxpaint-stamps_1_all.deb"
+    scripts = {
+        "apt-get": f'case "$*" in *" download "*) {copy};; esac',
+        "slow": f'case "$*" in *" download "*) sleep 30; {copy};; esac',
+        "dpkg-deb": 'cat "$2"',
+    }
     for name, script in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)

@@ -1,0 +1,63 @@
+"""What procedurally generated sounds are made of: tones, bands of noise, strokes, decay."""
+
+import numpy as np
+
+from atri_lib.audio import SAMPLE_RATE
+
+
+class Draw:
+    """What a formula is made of. t: time in seconds [samples]; f: a frequency in Hz, one or
+    [samples].
+    """
+
+    def __init__(self, rng: np.random.Generator, seconds: float) -> None:
+        self.rng = rng
+        lasting = np.clip(self.vary(seconds), 0.8, 2.0)
+        self.t = np.arange(int(lasting * SAMPLE_RATE)) / SAMPLE_RATE
+        self.arch = np.sin(np.pi * self.t / self.t[-1])  # up and down once
+
+    def vary(self, value: float) -> float:
+        return value * self.rng.uniform(0.9, 1.1)
+
+    def sine(self, f: float, phase: float = 0.0) -> np.ndarray:
+        return np.sin(2 * np.pi * f * self.t + phase)
+
+    def tone(self, f: float | np.ndarray, harmonics: tuple[float, ...] = (1.0,)) -> np.ndarray:
+        """Sum of amplitude * sin(multiple * phase), the phase integrating f."""
+        phase = 2 * np.pi * np.cumsum(np.broadcast_to(f, self.t.shape)) / SAMPLE_RATE
+        total = 0
+        for multiple, amplitude in enumerate(harmonics, start=1):
+            total = total + amplitude * np.sin(multiple * phase)
+        return total
+
+    def struck(self, f: float, partials: dict[float, float]) -> np.ndarray:
+        """Partials, multiple of f -> decay in 1/s, each dying away from t = 0; the body of
+        bells.
+        """
+        total = 0
+        for multiple, decay in partials.items():
+            total = total + self.sine(multiple * f) * np.exp(-decay * self.t)
+        return total
+
+    def noise(self, low: float, high: float) -> np.ndarray:
+        """Unit-variance noise with Gaussian flanks around the band low..high Hz."""
+        spectrum = np.fft.rfft(self.rng.standard_normal(len(self.t)))
+        f = np.fft.rfftfreq(len(self.t), 1 / SAMPLE_RATE)
+        below = np.maximum(low - f, 0) / (0.5 * low)
+        above = np.maximum(f - high, 0) / (0.5 * high)
+        outside = below + above
+        band = np.fft.irfft(spectrum * np.exp(-(outside**2)), len(self.t))
+        return band / band.std()
+
+    def since(self, onsets: np.ndarray) -> np.ndarray:
+        """Seconds since the last onset; infinite before the first."""
+        last = np.searchsorted(onsets, self.t, side="right") - 1
+        return np.where(last < 0, np.inf, self.t - onsets[np.maximum(last, 0)])
+
+    def every(self, period: float) -> np.ndarray:
+        """Seconds since the last of regular onsets."""
+        return self.since(np.arange(0, self.t[-1], period))
+
+    def swell(self, rate: float) -> np.ndarray:
+        """Linear fade in and out over 1 / rate seconds."""
+        return np.minimum(1, rate * np.minimum(self.t, self.t[-1] - self.t))

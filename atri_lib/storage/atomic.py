@@ -1,0 +1,131 @@
+"""Files and folders are written beside their place, then put in it: a kill leaves old or new."""
+
+import contextlib
+import glob
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+
+from filelock import FileLock
+
+from atri_lib.storage.faults import write_error
+
+PARTIAL = ".atri-partial"  # ends the name of every temporary folder of ours, and of nothing else
+LOCK = "atri.lock"  # the file in it by which a writer that lives is told from one that was killed
+REPLACED = "replaced"  # the folder in it where a swap keeps what was in the target's place
+
+
+@contextlib.contextmanager
+def atomic_path(
+    target: str | os.PathLike, *, folder: bool = False, replace: bool = False
+) -> Iterator[pathlib.Path]:
+    """Yield a temporary path beside `target`; on success it replaces `target`, on any error it is
+    removed.
+
+    With folder=True the temporary path is an existing empty folder. A folder that another process
+    put in place meanwhile is kept (its content has the same key) and ours is dropped, unless
+    replace=True: then the old one goes, and a kill between the two moves is made good by `settle`.
+    What a killed writer of the same target left behind is removed. Raises DiskFull.
+    """
+    target = pathlib.Path(os.path.abspath(target))  # so that "." and "a/.." have a name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary_folder(target) as holder:
+            partial = holder / target.name
+            if folder:
+                partial.mkdir()
+            yield partial
+            if folder and replace:
+                _set_aside(target, holder)
+            elif folder and target.exists():
+                return
+            try:
+                os.replace(partial, target)
+            except OSError:
+                if not (folder and target.exists()):
+                    raise
+    except Exception as error:
+        raise write_error(error, target) from error.__cause__
+
+
+def write_text(target: str | os.PathLike, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_path(target) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _set_aside(target: pathlib.Path, holder: pathlib.Path) -> None:
+    """Move what is in the target's place, if anything, to where a kill can be made good."""
+    (holder / REPLACED).mkdir()
+    with contextlib.suppress(FileNotFoundError):  # there is none
+        os.replace(target, holder / REPLACED / target.name)
+
+
+@contextlib.contextmanager
+def temporary_folder(target: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yield a new folder beside a file or folder that is to be written, and remove it at the end.
+
+    What killed writers of the same target left is removed, as by `settle`.
+    """
+    target = pathlib.Path(os.path.abspath(target))
+    settle(target)
+    name = tempfile.mkdtemp(prefix=_beginning(target), suffix=PARTIAL, dir=target.parent)
+    holder = pathlib.Path(name)
+    try:
+        with FileLock(holder / LOCK):
+            yield holder
+    finally:
+        _dissolve(holder)
+
+
+def settle(target: str | os.PathLike) -> None:
+    """Put right what killed writers of a file or folder left beside it.
+
+    A folder that was about to be replaced is in its place again, or the new one is, and temporary
+    folders are gone. Where nothing can be written, nothing is done.
+    """
+    target = pathlib.Path(os.path.abspath(target))
+    pattern = f"{glob.escape(_beginning(target))}????????{PARTIAL}"
+    for holder in target.parent.glob(pattern):
+        dissolved(holder)
+
+
+def _beginning(target: pathlib.Path) -> str:
+    """How the names of a target's temporary folders begin; names may have 255 bytes."""
+    return f".{target.name[:50]}."
+
+
+def dissolved(holder: pathlib.Path) -> bool:
+    """Dissolve the temporary folder of a writer that is no more; whether it was one."""
+    with contextlib.suppress(OSError):  # its writer lives, or nothing can be written there
+        if holder.is_symlink() or not holder.is_dir():
+            return False
+        if (holder / LOCK).is_file():
+            between = any(map(_homeless, (holder / REPLACED).glob("*")))  # two moves: soon over
+            with FileLock(holder / LOCK, timeout=10 if between else 0):
+                _dissolve(holder)
+        elif time.time() - holder.stat().st_mtime > 5:  # else it may be locked in a moment
+            holder.rmdir()  # it is empty, or not ours
+        return not holder.exists()
+    return False
+
+
+def _homeless(old: pathlib.Path) -> bool:
+    """Whether nothing is where a replaced folder was."""
+    return not os.path.lexists(old.parents[2] / old.name)
+
+
+def _dissolve(holder: pathlib.Path) -> None:
+    """Finish a swap that was cut off between its two moves, or undo it; remove what is left."""
+    for old in (holder / REPLACED).glob("*"):
+        new = holder / old.name  # complete, since its writer had begun to put it in place
+        for path in (new, old):
+            with contextlib.suppress(OSError):
+                if _homeless(old):
+                    os.replace(path, old.parents[2] / old.name)
+        if _homeless(old):
+            return  # better a leftover than a loss
+    shutil.rmtree(holder, ignore_errors=True)

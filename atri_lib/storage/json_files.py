@@ -1,0 +1,73 @@
+"""JSON files: written whole, sealed by a checksum, read with every fault named."""
+
+import json
+import math
+import os
+import pathlib
+
+from atri_lib.storage.atomic import write_text
+from atri_lib.storage.checksums import checksum, regular
+
+LARGEST_JSON = 2**26  # bytes that are read as JSON
+
+
+def write_json(target: str | os.PathLike, value) -> None:
+    """Write JSON atomically, keys in the order given. Raises ValueError for NaN and infinity."""
+    write_text(target, _json_text(value))
+
+
+def write_sealed(target: str | os.PathLike, values: dict) -> None:
+    """Write a JSON object atomically, with a checksum of its values as the last one."""
+    write_json(target, values | {"checksum": checksum(values)})
+
+
+def read_sealed(path: str | os.PathLike) -> dict:
+    """What write_sealed wrote. Raises ValueError naming the file where a single byte differs."""
+    values = read_json(path)
+    sealed = {name: value for name, value in values.items() if name != "checksum"}
+    sealed["checksum"] = checksum(sealed)
+    if pathlib.Path(path).read_bytes() != _json_text(sealed).encode():
+        raise ValueError(f"{path}: not what was written: its checksum differs")
+    return sealed
+
+
+def read_json(path: str | os.PathLike) -> dict:
+    """An object from a JSON file.
+
+    Raises ValueError naming the file for anything else, also for NaN, for infinity (1e999 is one)
+    and for a key that comes twice; OSError for what is no regular file.
+    """
+    try:
+        if regular(path).stat().st_size > LARGEST_JSON:
+            raise ValueError(f"it has more than {LARGEST_JSON} bytes")
+        text = pathlib.Path(path).read_bytes().decode()
+        value = json.loads(
+            text, object_pairs_hook=_unrepeated, parse_constant=_finite, parse_float=_finite
+        )
+    except RecursionError as error:
+        raise ValueError(f"{path}: not JSON (it is nested too deeply)") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: a JSON object is expected, not {type(value).__name__}")
+    return value
+
+
+def _json_text(value) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is not a finite number")
+    return value
+
+
+def _unrepeated(pairs: list[tuple[str, object]]) -> dict:
+    values: dict = {}
+    for name, value in pairs:
+        if name in values:
+            raise ValueError(f"the key {name[:40]!r} comes twice")
+        values[name] = value
+    return values
