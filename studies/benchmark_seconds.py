@@ -19,12 +19,22 @@ from atri_lib.training import Run, TrainConfig
 STORED = pathlib.Path(__file__).resolve().parent / "rows" / "seconds.json"
 # What a training run costs does not follow from these; its epochs are multiplied in.
 RUN_IGNORES = (
-    "seed", "data_seed", "epochs", "learning_rate", "schedule", "temperature", "init", "evaluate_every",
+    "seed",
+    "data_seed",
+    "epochs",
+    "learning_rate",
+    "schedule",
+    "temperature",
+    "init",
+    "evaluate_every",
     "checkpoint_every",
-)  # fmt: skip
+)
 NEEDED = ("machine", "date", "busy", "training", "steps", "scene")
 STEP_IGNORES = ("seed", "repeats", "seconds", "tensors", "resident", "way")
-HERE = "seconds: as they were measured here, perhaps beside other programs (the benchmark has other settings)"
+HERE = (
+    "seconds: as they were measured here, perhaps beside other programs "
+    "(the benchmark has other settings)"
+)
 
 
 def stored(path: pathlib.Path = STORED) -> dict:
@@ -72,7 +82,8 @@ def of_configs(configs: Sequence[TrainConfig], path: pathlib.Path = STORED) -> M
         epoch = _epoch(config, path)
         if epoch is None:
             raise ValueError(
-                f"{path}: no run like {cost_of(config)}; add it to the benchmark, run `make benchmark`"
+                f"{path}: no run like {cost_of(config)}; "
+                "add it to the benchmark, run `make benchmark`"
             )
         values.append(epoch * config.epochs)
     return Measured(values, _source(path))
@@ -93,9 +104,8 @@ def of_steps(table: pd.DataFrame, path: pathlib.Path = STORED) -> Measured:
     If the benchmark lacks one of the rows (another profile), the table's own.
     """
     known = {_setting(row): row["seconds"] for row in stored(path)["steps"]}
-    rows = [
-        _setting(row) for row in table.astype(object).where(table.notna(), None).to_dict("records")
-    ]
+    plain = table.astype(object).where(table.notna(), None)
+    rows = [_setting(row) for row in plain.to_dict("records")]
     if any(row not in known for row in rows):
         return Measured(table.seconds.tolist(), HERE)
     return Measured([known[row] for row in rows], _source(path))
@@ -109,11 +119,9 @@ def of_scene(path: pathlib.Path = STORED) -> Measured:
 def _source(path: pathlib.Path) -> str:
     found = stored(path)
     line = f"seconds: measured {found['date']} on {found['machine']}"
-    return (
-        f"{line}, beside other programs (provisional)"
-        if found["busy"]
-        else f"{line}, otherwise idle"
-    )
+    if found["busy"]:
+        return f"{line}, beside other programs (provisional)"
+    return f"{line}, otherwise idle"
 
 
 def _epoch(config: TrainConfig, path: pathlib.Path) -> float | None:

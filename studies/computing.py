@@ -38,7 +38,8 @@ def status(
     checksums: of data, by the settings they follow from; filled here, so that several studies can
     share the work. Raises SoundsUnavailable.
     """
-    checksums = {} if checksums is None else checksums
+    if checksums is None:
+        checksums = {}
 
     def data(item: Item) -> str:
         name = _data_name(item)
@@ -87,9 +88,9 @@ def compute(study: str, folder: pathlib.Path = FOLDER) -> None:
         for first in range(0, len(items), AT_ONCE):
             part = items[first : first + AT_ONCE]
             firsts = list({item.first.seed: item.first for item in part if item.first}.values())
-            start = (
-                load_data(data_of(firsts[0])) if firsts else loaded
-            )  # with the towers frozen: they have features
+            start = loaded
+            if firsts:
+                start = load_data(data_of(firsts[0]))  # with the towers frozen: they have features
             made += _absent(firsts, start)
             starts = {run.config.seed: str(run.path) for run in train_all(firsts, start)}
             configs = []
@@ -138,11 +139,9 @@ def report(folder: pathlib.Path = FOLDER) -> str:
             )
             continue
         hours = sum(result.seconds for result in fitting) / 3600
-        said = (
-            "yes"
-            if not missing
-            else f"no: {len(missing)} runs are missing or stale (`make experiments`)"
-        )
+        said = "yes"
+        if missing:
+            said = f"no: {len(missing)} runs are missing or stale (`make experiments`)"
         rows.append(f"| {study} | {len(fitting)} | {hours:.2f} | {said} |")
     return "\n".join(rows)
 
@@ -155,11 +154,10 @@ def verify(count: int, folder: pathlib.Path = FOLDER) -> list[str]:
     many steps carries that on: what counts is the spread over seeds of the same label. Returns the
     labels of runs that differ by more than five of its standard deviations.
     """
-    stored = {
-        (study, item.label, item.config.seed): item
-        for study in STUDIES
-        for item in STUDIES[study]()
-    }
+    stored = {}
+    for study, items in STUDIES.items():
+        for item in items():
+            stored[study, item.label, item.config.seed] = item
     results = {study: read(study, folder) for study in STUDIES}
     wrong = []
     for study, label, seed in random.SystemRandom().sample(sorted(stored), count):
@@ -171,11 +169,10 @@ def verify(count: int, folder: pathlib.Path = FOLDER) -> list[str]:
         for name in ("T2A R@1", "mrv"):
             now, before = run.metrics["test"][name], kept.test[name]
             spread = np.std([result.test[name] for result in alike], ddof=1)
-            print(
-                f"{study}, {label}, seed {seed}: {name} {now:.3f}, stored {before:.3f}, spread {spread:.3f}"
-            )
+            about = f"{study}, {label}, seed {seed}: {name}"
+            print(f"{about} {now:.3f}, stored {before:.3f}, spread {spread:.3f}")
             if abs(now - before) > 5 * spread:
-                wrong.append(f"{study}, {label}, seed {seed}: {name}")
+                wrong.append(about)
     return wrong
 
 

@@ -9,6 +9,7 @@ over clips (then one design serves all of them).
 
 import functools
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,12 +51,8 @@ class Design:
 @functools.cache
 def subsets(languages: int, m: int) -> np.ndarray:
     """All subsets of m of K languages, bool [S, K]."""
-    return np.array(
-        [
-            [k in chosen for k in range(languages)]
-            for chosen in itertools.combinations(range(languages), m)
-        ]
-    )
+    chosen = np.array(list(itertools.combinations(range(languages), m)))  # [S, m]
+    return (chosen[:, :, None] == np.arange(languages)).any(1)
 
 
 def deviations(gram: np.ndarray, members: np.ndarray) -> np.ndarray:
@@ -73,9 +70,8 @@ def best(gram: np.ndarray, m: int) -> Design:
     members = subsets(len(gram), m)
     costs = deviations(gram, members)
     scale = costs.mean() or 1.0  # the solver's tolerances are absolute
-    found = linprog(
-        costs / scale, A_eq=members.T, b_eq=np.full(len(gram), m / len(gram)), method="highs"
-    )
+    share = np.full(len(gram), m / len(gram))
+    found = linprog(costs / scale, A_eq=members.T, b_eq=share, method="highs")
     if not found.success:
         raise RuntimeError(f"no design of {m} of {len(gram)} languages was found: {found.message}")
     return Design(members, found.x, float(costs @ found.x), float(costs.mean()))
@@ -92,27 +88,25 @@ def best_partition(gram: np.ndarray, m: int) -> Design:
     members = subsets(len(gram), m)
     variances = deviations(gram, members)
     costs = dict(zip(itertools.combinations(range(len(gram)), m), variances, strict=True))
-    blocks = min(
-        _partitions(len(gram), m), key=lambda blocks: sum(costs[block] for block in blocks)
-    )
+
+    def cost(blocks: list[tuple[int, ...]]) -> float:
+        return sum(costs[block] for block in blocks)
+
+    blocks = min(_partitions(tuple(range(len(gram))), m), key=cost)
     chance = np.array([block in blocks for block in costs]) * m / len(gram)
     return Design(members, chance, float(variances @ chance), float(variances.mean()))
 
 
-def _partitions(languages: int, m: int) -> list[list[tuple[int, ...]]]:
+def _partitions(languages: tuple[int, ...], m: int) -> Iterator[list[tuple[int, ...]]]:
     """Every division of the languages into blocks of m."""
-
-    def divide(rest: tuple[int, ...]) -> list[list[tuple[int, ...]]]:
-        if not rest:
-            return [[]]
-        firsts = [(rest[0], *others) for others in itertools.combinations(rest[1:], m - 1)]
-        return [
-            [block, *more]
-            for block in firsts
-            for more in divide(tuple(k for k in rest if k not in block))
-        ]
-
-    return divide(tuple(range(languages)))
+    if not languages:
+        yield []
+        return
+    first, *others = languages
+    for partners in itertools.combinations(others, m - 1):
+        rest = tuple(k for k in others if k not in partners)
+        for blocks in _partitions(rest, m):
+            yield [(first, *partners), *blocks]
 
 
 def unequal_single(gram: np.ndarray) -> float:
@@ -122,9 +116,12 @@ def unequal_single(gram: np.ndarray) -> float:
     The estimate g_k / (K pi_k) of the mean has the variance sum_k |g_k|^2 / (K^2 pi_k) - |mean|^2,
     least for pi_k ~ |g_k| (Cauchy and Schwarz; Horvitz and Thompson 1952).
     """
-    norms, mean = np.sqrt(np.diag(gram)), gram.mean()
+    norms = np.sqrt(np.diag(gram))
+    mean = gram.mean()
     uniform = (norms**2).mean() - mean
-    return float((norms.mean() ** 2 - mean) / uniform) if uniform > 0 else 1.0
+    if uniform > 0:
+        return float((norms.mean() ** 2 - mean) / uniform)
+    return 1.0
 
 
 @torch.no_grad()
@@ -134,7 +131,6 @@ def language_grams(task: Task, weights: Tensor, batch: Batch) -> np.ndarray:
     """
     clips, languages = batch[1].shape[:2]
     pairs = torch.eye(clips * languages, dtype=weights.dtype).reshape(-1, clips, languages)
-    rows = task.gradients(weights.expand(len(pairs), -1), pairs, batch).unflatten(
-        0, (clips, languages)
-    )
+    rows = task.gradients(weights.expand(len(pairs), -1), pairs, batch)
+    rows = rows.unflatten(0, (clips, languages))
     return (rows @ rows.transpose(1, 2)).double().numpy()

@@ -3,7 +3,6 @@ ML-CLAP adds to it.
 """
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,23 +32,20 @@ def respond(
     curvature times rate makes the ideal run locally unstable the expansion grows without limit:
     inf.
     """
-    fans = {arm.name: Draws(experiment, arm, range(seed, seed + draws)) for arm in arms}
-    runs = {name: experiment.begin(optimizer, len(fan)) for name, fan in fans.items()}
+    seeds = range(seed, seed + draws)
+    drawn = {arm.name: Draws(experiment, arm, seeds) for arm in arms}
+    runs = {name: experiment.begin(optimizer, len(those)) for name, those in drawn.items()}
     frames = []
     for step, ideal, _, after in experiment.ideal_run(optimizer, "linear response"):
-        for name, fan in fans.items():
-            seen = fan.gradients(
-                runs[name].weights, fan.distribution(step), step, anchor=ideal.weights[0]
-            )
+        anchor = ideal.weights[0]
+        for name, those in drawn.items():
+            used = those.distribution(step)
+            seen = those.gradients(runs[name].weights, used, step, anchor)
             runs[name] = runs[name].after(seen)
-            error = np.nan_to_num(runs[name].error(after), nan=np.inf)
-            columns = {
-                "scheme": name,
-                "step": step.index,
-                "epoch": step.epoch,
-                "draw": range(len(fan)),
-            }
-            frames.append(pd.DataFrame(columns | {"response": error}))
+            columns = {"scheme": name, "step": step.index, "epoch": step.epoch}
+            columns["draw"] = range(len(those))
+            columns["response"] = np.nan_to_num(runs[name].error(after), nan=np.inf)
+            frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -66,21 +62,27 @@ def decompose(
     one row per (step, draws = 1, 2, 4, ...); sampling, mixed: norm of each part's mean over that
     many draws; ideal: ||grad L_p||, for scale.
     """
-    arms = Arm("sampled", "ml_clap"), Arm("mixed", "ml_clap", mixed=True)
-    sampled, mixed = (Draws(experiment, arm, range(seed, seed + draws)) for arm in arms)
-    rows, run = [], experiment.ideal_run(optimizer, "decomposition")
-    for epoch, steps in itertools.groupby(run, key=lambda moment: moment[0].epoch):
-        step, ideal, gradient, _ = next(steps)
-        stack, drawn = ideal.weights.expand(len(sampled), -1), sampled.distribution(step)
-        same, used = (arm.gradients(stack, drawn, step) for arm in (sampled, mixed))
-        for count in 2 ** np.arange(int(np.log2(draws)) + 1):
-            parts = (
-                (same[:count] - gradient).mean(0),
-                (used[:count] - same[:count]).mean(0),
-                gradient,
-            )
-            rows.append((step.index, epoch, count, *(part.norm().item() for part in parts)))
-    return pd.DataFrame(rows, columns=["step", "epoch", "draws", "sampling", "mixed", "ideal"])
+    seeds = range(seed, seed + draws)
+    sampled = Draws(experiment, Arm("sampled", "ml_clap"), seeds)
+    mixed = Draws(experiment, Arm("mixed", "ml_clap", mixed=True), seeds)
+    counts = 2 ** np.arange(int(np.log2(draws)) + 1)
+    rows = []
+    epoch = None
+    for step, ideal, gradient, _ in experiment.ideal_run(optimizer, "decomposition"):
+        if step.epoch == epoch:
+            continue
+        epoch = step.epoch
+        weights = ideal.weights.expand(len(sampled), -1)
+        drawn = sampled.distribution(step)
+        same = sampled.gradients(weights, drawn, step)
+        used = mixed.gradients(weights, drawn, step)
+        for count in counts:
+            row = {"step": step.index, "epoch": epoch, "draws": count}
+            row["sampling"] = (same[:count] - gradient).mean(0).norm().item()
+            row["mixed"] = (used[:count] - same[:count]).mean(0).norm().item()
+            row["ideal"] = gradient.norm().item()
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 @torch.no_grad()
@@ -91,15 +93,19 @@ def reordered(experiment: Experiment, optimizer: Optimizer = SLOW, seed: int = 0
     Returns one row per step: measured = ||w_t - w'_t||, travelled = ||w_t - w_0||.
     """
     experiment = dataclasses.replace(experiment, dtype=torch.float32)
-    generator, start = np.random.default_rng(seed), experiment.begin(optimizer)
-    other, rows = start, []
+    generator = np.random.default_rng(seed)
+    start = experiment.begin(optimizer)
+    other = start
+    rows = []
     for step, _, _, after in experiment.ideal_run(optimizer, "reordered KCL"):
         audio, texts = step.data
-        clips, languages = (
-            generator.permutation(len(audio)),
-            generator.permutation(experiment.languages),
-        )
+        clips = generator.permutation(len(audio))
+        languages = generator.permutation(experiment.languages)
         shuffled = audio[clips], texts[clips][:, languages]
-        other = other.after(experiment.task.gradients(other.weights, step.even, shuffled))
-        rows.append((step.index, step.epoch, after.error(other)[0], after.error(start)[0]))
-    return pd.DataFrame(rows, columns=["step", "epoch", "measured", "travelled"])
+        gradient = experiment.task.gradients(other.weights, step.even, shuffled)
+        other = other.after(gradient)
+        row = {"step": step.index, "epoch": step.epoch}
+        row["measured"] = after.error(other)[0]
+        row["travelled"] = after.error(start)[0]
+        rows.append(row)
+    return pd.DataFrame(rows)

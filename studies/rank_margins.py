@@ -18,11 +18,13 @@ def margins(audio: ArrayLike, texts: ArrayLike, owner: ArrayLike) -> np.ndarray:
     audio: [N, d]; texts: [M, K, d]; owner: [M], the clip of each caption. Raises ValueError as
     `rank_matrix` does.
     """
-    audio, texts = embeddings(audio, "audio", "N d"), embeddings(texts, "texts", "M K d")
-    owner = indices(owner, "owner", len(audio), (len(texts),))
-    scores = (texts.astype(np.float64) @ audio.T.astype(np.float64)).astype(np.float32)
-    result = np.take_along_axis(scores, owner[:, None, None], axis=2) - scores
-    np.put_along_axis(result, owner[:, None, None], np.inf, axis=2)
+    audio = embeddings(audio, "audio", "N d")
+    texts = embeddings(texts, "texts", "M K d")
+    owner = indices(owner, "owner", len(audio), (len(texts),))[:, None, None]
+    scores = texts.astype(np.float64) @ audio.T.astype(np.float64)
+    scores = scores.astype(np.float32)
+    result = np.take_along_axis(scores, owner, axis=2) - scores
+    np.put_along_axis(result, owner, np.inf, axis=2)
     return result
 
 
@@ -42,7 +44,8 @@ def rank_shift_bound(
     of competitors within 2 change. Source: theorem "A rank moves by its near competitors" of the
     chapter on size and direction.
     """
-    margins, reach = np.asarray(margins), 2 * np.asarray(change, dtype=np.float64)[..., None]
+    margins = np.asarray(margins)
+    reach = 2 * np.asarray(change, dtype=np.float64)[..., None]
     if (reach < 0).any():
         raise ValueError("a change of scores is a length: give change >= 0")
     worse = ((margins > 0) & (margins <= reach)).sum(axis=-1)
@@ -58,9 +61,10 @@ def expected_ranks(margins: ArrayLike, variance: ArrayLike) -> np.ndarray:
     """
     margins = np.asarray(margins, dtype=np.float64)
     spread = np.sqrt(np.broadcast_to(variance, margins.shape))
+    moving = spread > 0
     still = (margins <= 0).astype(np.float64)
-    flipped = ndtr(-np.divide(margins, spread, out=np.zeros_like(margins), where=spread > 0))
-    return 1 + np.where(spread > 0, flipped, still).sum(axis=-1)
+    scaled = np.divide(margins, spread, out=np.zeros_like(margins), where=moving)
+    return 1 + np.where(moving, ndtr(-scaled), still).sum(axis=-1)
 
 
 def gaussian_ranks(draws: ArrayLike, samples: int, seed: int) -> np.ndarray:
@@ -76,8 +80,10 @@ def gaussian_ranks(draws: ArrayLike, samples: int, seed: int) -> np.ndarray:
     own = np.isinf(draws[0])
     finite = np.where(own, np.float32(0), draws)
     mean = finite.mean(axis=0)
-    ways = (finite - mean) / np.sqrt(np.float32(len(draws) - 1))
-    normal = np.random.default_rng(seed).normal(size=(samples, len(draws))).astype(np.float32)
-    return np.stack(
-        [ranks_of(np.where(own, np.inf, mean + np.tensordot(z, ways, axes=1))) for z in normal]
-    )
+    deviations = (finite - mean) / np.sqrt(np.float32(len(draws) - 1))
+    normal = np.random.default_rng(seed).normal(size=(samples, len(draws)))
+    ranks = []
+    for z in normal.astype(np.float32):
+        sampled = mean + np.tensordot(z, deviations, axes=1)
+        ranks.append(ranks_of(np.where(own, np.inf, sampled)))
+    return np.stack(ranks)

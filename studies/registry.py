@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from atri_lib.data.scratch import scratch_manifest
 from atri_lib.languages import LANGUAGES
 from atri_lib.training import TrainConfig
+from studies import arms
+from studies.arms import CACL, KCL, LATIN, ML_CLAP
 
 DATA = (
     "preset",
@@ -45,31 +47,39 @@ class Item:
         return self.config.replace(data=str(scratch_manifest(*self.scratch).parent))
 
 
+TEXT_TEXT = {"1/3": 1 / 3, "1/4": 1 / 4, "1/6": 1 / 6, "1/12": 1 / 12, "0": 0.0}
+MAIN = {
+    "ML-CLAP": ML_CLAP,
+    "balanced": arms.balanced(1),
+    "CACL": CACL,
+    "balanced 2": arms.balanced(2),
+    "KCL": KCL,
+}
+
+
 def _seeds(count: int, schemes: dict[str, dict], **common) -> list[Item]:
     """Every scheme (its label: its settings) with seeds 0 ... count - 1."""
     common = {"evaluate_every": 1000, "checkpoint_every": 1000} | common
-    chosen = [(label, own, seed) for label, own in schemes.items() for seed in range(count)]
-    return [Item(label, TrainConfig(**common | own, seed=seed)) for label, own, seed in chosen]
+    items = []
+    for label, own in schemes.items():
+        for seed in range(count):
+            items.append(Item(label, TrainConfig(**common | own, seed=seed)))
+    return items
 
 
 def _after(items: list[Item], **common) -> list[Item]:
     """The same runs, each from the weights of a run of ML-CLAP with its seed."""
-    (first,) = _seeds(1, {"": MAIN["ML-CLAP"]}, **common)
-    return [
-        Item(item.label, item.config, first.config.replace(seed=item.config.seed)) for item in items
-    ]
+    (start,) = _seeds(1, {"": ML_CLAP}, **common)
+    found = []
+    for item in items:
+        first = start.config.replace(seed=item.config.seed)
+        found.append(dataclasses.replace(item, first=first))
+    return found
 
 
-TEXT_TEXT = {"1/3": 1 / 3, "1/4": 1 / 4, "1/6": 1 / 6, "1/12": 1 / 12, "0": 0.0}
-MAIN = {
-    "ML-CLAP": {"scheme": "ml_clap"},
-    "balanced": {"scheme": "balanced", "m": 1},
-    "CACL": {"scheme": "cacl"},
-    "balanced 2": {"scheme": "balanced", "m": 2},
-    "KCL": {"scheme": "kcl"},
-}
-LATIN = {"Latin": {"scheme": "latin"}}
-EQUAL = {"KCL, equal captions": MAIN["KCL"] | {"epochs": 2}}  # as many as ML-CLAP's in 16
+def _of_scratch(items: list[Item], sizes: tuple[int, int, int], seed: int = 0) -> list[Item]:
+    """The same runs on scenes of other recordings."""
+    return [dataclasses.replace(item, scratch=(sizes, seed)) for item in items]
 
 
 def some(*labels: str) -> dict[str, dict]:
@@ -79,60 +89,68 @@ def some(*labels: str) -> dict[str, dict]:
 
 def longer(*labels: str) -> dict[str, dict]:
     """Some of the five schemes for twice as many epochs."""
-    return {f"{label}, 32 epochs": own | {"epochs": 32} for label, own in some(*labels).items()}
+    return {f"{label}, 32 epochs": MAIN[label] | {"epochs": 32} for label in labels}
+
+
+def equal_captions() -> dict[str, dict]:
+    """KCL with as many captions as ML-CLAP has in 16 epochs."""
+    return {"KCL, equal captions": KCL | {"epochs": 2}}
 
 
 def dose(epochs: int, encoder: str | None = None) -> list[Item]:
     """Constant cost: one caption a clip and epoch, only the schedule of languages differs; KCL
     beside it.
     """
-    held = {
-        f"hold {epochs_held}": {"scheme": "hold", "hold": epochs_held} for epochs_held in (2, 4, 8)
-    }
-    held |= {"hold all": {"scheme": "hold", "hold": epochs}}
-    free = some("ML-CLAP") | LATIN | {"block": {"scheme": "block"}}
-    return _seeds(8, free | held | some("balanced", "KCL"), epochs=epochs, text_encoder=encoder)
+    schemes = {"ML-CLAP": ML_CLAP, "Latin": LATIN, "block": {"scheme": "block"}}
+    for held in (2, 4, 8):
+        schemes[f"hold {held}"] = arms.hold(held)
+    schemes["hold all"] = arms.hold(epochs)
+    schemes |= some("balanced", "KCL")
+    return _seeds(8, schemes, epochs=epochs, text_encoder=encoder)
 
 
 def captions() -> list[Item]:
     """More languages an epoch: at equal epochs, at equal captions (those of ML-CLAP), at about
     KCL's seconds.
     """
-    kinds = {"m of K": "m_of_k", "balanced": "balanced"}
-    several = {
-        f"{name} {m}": {"scheme": scheme, "m": m} for name, scheme in kinds.items() for m in (2, 4)
-    }
-    fewer = {
-        f"{label}, equal captions": own | {"epochs": 16 // own["m"]}
-        for label, own in several.items()
-    }
-    return _seeds(8, several | fewer | EQUAL | longer("ML-CLAP", "balanced"), epochs=16)
+    runs = {}
+    for m in (2, 4):
+        runs[f"m of K {m}"] = arms.m_of_k(m)
+    for m in (2, 4):
+        runs[f"balanced {m}"] = arms.balanced(m)
+    for label, scheme in list(runs.items()):
+        runs[f"{label}, equal captions"] = scheme | {"epochs": 16 // scheme["m"]}
+    runs |= equal_captions() | longer("ML-CLAP", "balanced")
+    return _seeds(8, runs, epochs=16)
 
 
-def triangle(encoder: str | None = None, seeds: int = 5) -> list[Item]:
+def triangle(encoder: str | None = None) -> list[Item]:
     """CACL taken apart: the weight of text against text, with the paper's bias towards English and
     without.
     """
-    runs = {f"{scheme} {share}": {"scheme": scheme, "text_text": weight}
-            for scheme in ("cacl", "cacl_unbiased") for share, weight in TEXT_TEXT.items()}  # fmt: skip
-    return _seeds(seeds, runs, epochs=16, text_encoder=encoder)
+    runs = {}
+    for scheme in ("cacl", "cacl_unbiased"):
+        for share, weight in TEXT_TEXT.items():
+            runs[f"{scheme} {share}"] = {"scheme": scheme, "text_text": weight}
+    return _seeds(5, runs, epochs=16, text_encoder=encoder)
 
 
 def lengths_e5() -> list[Item]:
     """The paper's three schemes with E5, trained for fewer and for more epochs than in
     `triangle("e5")`.
     """
-    runs = {f"{name}, {epochs} epochs": own | {"epochs": epochs}
-            for epochs in (8, 30, 60) for name, own in some("ML-CLAP", "CACL", "KCL").items()}  # fmt: skip
+    runs = {}
+    for epochs in (8, 30, 60):
+        for label in ("ML-CLAP", "CACL", "KCL"):
+            runs[f"{label}, {epochs} epochs"] = MAIN[label] | {"epochs": epochs}
     return _seeds(5, runs, text_encoder="e5")
 
 
 def anchors() -> list[Item]:
     """CACL around each of the eight languages."""
-    around = {
-        language.code: {"scheme": "cacl", "anchor": place}
-        for place, language in enumerate(LANGUAGES, start=1)
-    }
+    around = {}
+    for place, language in enumerate(LANGUAGES, start=1):
+        around[language.code] = CACL | {"anchor": place}
     return _seeds(5, around, epochs=16)
 
 
@@ -140,11 +158,12 @@ def stages() -> list[Item]:
     """The paper's recipe, frozen towers: 16 epochs of ML-CLAP, then 10 epochs of each scheme at
     three rates.
     """
-    schemes = some("ML-CLAP", "balanced", "CACL", "KCL") | {
-        "CACL 0": {"scheme": "cacl", "text_text": 0.0}
-    }
-    runs = {f"{name}, {rate:g}": own | {"learning_rate": rate}
-            for rate in (1e-3, 3e-4, 1e-4) for name, own in schemes.items()}  # fmt: skip
+    schemes = some("ML-CLAP", "balanced", "CACL", "KCL")
+    schemes["CACL 0"] = CACL | {"text_text": 0.0}
+    runs = {}
+    for rate in (1e-3, 3e-4, 1e-4):
+        for label, scheme in schemes.items():
+            runs[f"{label}, {rate:g}"] = scheme | {"learning_rate": rate}
     return _after(_seeds(5, runs, epochs=10), epochs=16)
 
 
@@ -162,14 +181,16 @@ def fresh(epochs: int, seeds: int = 8) -> list[Item]:
     return _seeds(seeds, MAIN, epochs=epochs, data_seed=1)
 
 
-def folder(seeds: int, epochs: int, sizes: tuple[int, int, int] = (800, 100, 300)) -> list[Item]:
-    """The five schemes on a user's folder of other recordings, with so many scenes."""
-    return _of_scratch(_seeds(seeds, MAIN, epochs=epochs), sizes)
+def folder() -> list[Item]:
+    """The five schemes on a user's folder of other recordings: as many steps as 16 epochs of the
+    book's scenes.
+    """
+    return _of_scratch(_seeds(8, MAIN, epochs=40), (800, 100, 300))
 
 
-def _of_scratch(items: list[Item], sizes: tuple[int, int, int], seed: int = 0) -> list[Item]:
-    """The same runs on scenes of other recordings."""
-    return [dataclasses.replace(item, scratch=(sizes, seed)) for item in items]
+def folder_8() -> list[Item]:
+    """One round of other recordings, as `fresh(8)`, on as many scenes as the book has."""
+    return _of_scratch(_seeds(16, MAIN, epochs=8), (2000, 250, 500))
 
 
 def folder_new() -> list[Item]:
@@ -180,7 +201,8 @@ def folder_new() -> list[Item]:
     just include zero; twice the seeds and twice the test scenes should tell a difference of that
     size from none.
     """
-    return _of_scratch(_seeds(32, some("ML-CLAP", "balanced"), epochs=8), (2000, 250, 1000), seed=1)
+    items = _seeds(32, some("ML-CLAP", "balanced"), epochs=8)
+    return _of_scratch(items, (2000, 250, 1000), seed=1)
 
 
 def numbers() -> list[Item]:
@@ -190,17 +212,13 @@ def numbers() -> list[Item]:
     The epochs of the second part are those that took as long as KCL's 7 on one core, by a line
     fitted to the first.
     """
-    schemes = {f"{m} of 8": {"scheme": "m_of_k", "m": m} for m in range(1, 8)} | {
-        "8 of 8": MAIN["KCL"]
-    }
-    schemes |= LATIN | some("CACL")
-    epochs = dict(zip(schemes, (13, 11, 10, 9, 9, 8, 7, 7, 13, 11), strict=True))
-    runs = {label: own | {"epochs": 7} for label, own in schemes.items()}
-    runs |= {
-        f"{label}, equal time": schemes[label] | {"epochs": more}
-        for label, more in epochs.items()
-        if more > 7
-    }
+    schemes = {f"{m} of 8": arms.m_of_k(m) for m in range(1, 8)}
+    schemes |= {"8 of 8": KCL, "Latin": LATIN, "CACL": CACL}
+    equal_time = (13, 11, 10, 9, 9, 8, 7, 7, 13, 11)  # epochs
+    runs = {label: scheme | {"epochs": 7} for label, scheme in schemes.items()}
+    for (label, scheme), epochs in zip(schemes.items(), equal_time, strict=True):
+        if epochs > 7:
+            runs[f"{label}, equal time"] = scheme | {"epochs": epochs}
     return _seeds(5, runs, hidden=256, width=128)
 
 
@@ -208,12 +226,11 @@ def descent() -> list[Item]:
     """Plain SGD in place of Adam; its rate was chosen on validation scenes with seed 10, of 0.3, 1,
     3 and 10.
     """
-    runs = (
-        some("ML-CLAP")
-        | {"hold 4": {"scheme": "hold", "hold": 4}}
-        | some("balanced", "balanced 2", "KCL")
-    )
-    runs |= {"m of K 2": {"scheme": "m_of_k", "m": 2}} | EQUAL | longer("ML-CLAP")
+    runs = some("ML-CLAP")
+    runs["hold 4"] = arms.hold(4)
+    runs |= some("balanced", "balanced 2", "KCL")
+    runs["m of K 2"] = arms.m_of_k(2)
+    runs |= equal_captions() | longer("ML-CLAP")
     return _seeds(5, runs, epochs=16, optimizer="sgd", learning_rate=0.3)
 
 
@@ -229,10 +246,8 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "dose_16_e5": lambda: dose(16, "e5"),
     "triangle_e5": lambda: triangle("e5"),
     "lengths_e5": lengths_e5,
-    "folder": lambda: folder(8, 40),  # as many steps as 16 epochs of the book's scenes
-    "folder_8": lambda: folder(
-        16, 8, (2000, 250, 500)
-    ),  # one round, as `fresh(8)`, on as many scenes as the book has
+    "folder": folder,
+    "folder_8": folder_8,
     "folder_new": folder_new,
     "numbers": numbers,
     "fresh_8": lambda: fresh(8, 16),

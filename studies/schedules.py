@@ -23,9 +23,9 @@ def growth(scheme: Scheme, epochs: int, gram: np.ndarray | None = None) -> np.nd
     identity, which is the average over all ways to name the languages, unless given. nan where
     nothing is random.
     """
-    products = np.einsum(
-        "efkl,kl->ef", covariances(scheme, epochs), np.eye(scheme.k) if gram is None else gram
-    )
+    if gram is None:
+        gram = np.eye(scheme.k)
+    products = np.einsum("efkl,kl->ef", covariances(scheme, epochs), gram)
     with np.errstate(invalid="ignore"):
         return products.cumsum(0).cumsum(1).diagonal() / products[0, 0]
 
@@ -46,34 +46,43 @@ def carried(
     up with that many draws of random signs, which leaves the same sum in expectation: probes E K
     vectors.
     """
-    clips, languages = experiment.texts.shape[:2]
-    task, epochs, each = (
-        experiment.task,
-        experiment.epochs,
-        torch.eye(languages, dtype=experiment.dtype),
-    )
-    signs = torch.eye(clips, dtype=experiment.dtype)
-    if probes is not None:
-        drawn = np.random.default_rng(seed).choice([-1.0, 1.0], size=(probes, clips))
-        signs = torch.as_tensor(drawn / np.sqrt(probes), dtype=experiment.dtype)
-    left = torch.zeros(len(signs), epochs, languages, len(task.flat.start), dtype=experiment.dtype)
-    products, run = [], experiment.ideal_run(SGD(rate), "one covariance")
-    for epoch, steps in itertools.groupby(run, key=lambda moment: moment[0].epoch):
+    task = experiment.task
+    languages = experiment.languages
+    signs = _signs(experiment, probes, seed)
+    count = len(signs)
+    size = len(task.flat.start)
+    each = torch.eye(languages, dtype=experiment.dtype)
+    left = torch.zeros(count, experiment.epochs, languages, size, dtype=experiment.dtype)
+    products = []
+    run = experiment.ideal_run(SGD(rate), "one covariance")
+    for epoch, steps in itertools.groupby(run, key=_epoch_of):
+        begun = left[:, : epoch + 1]  # a view: what is changed here is changed in `left`
         for step, ideal, gradient, _ in steps:
-            weights, here = ideal.weights[0], left[:, : epoch + 1].flatten(0, 2)
-            seen = task.gradients(
-                weights + here, step.even.expand(len(here), -1, -1), step.data, anchor=weights
-            )
-            left[:, : epoch + 1] -= rate * (seen - gradient).unflatten(
-                0, (len(signs), epoch + 1, languages)
-            )
-            pairs = (signs[:, None, step.clips, None] * each[:, None]).flatten(0, 1) / len(
-                step.clips
-            )  # [n K, B, K]
+            weights = ideal.weights[0]
+            errors = begun.flatten(0, 2)
+            even = step.even.expand(len(errors), -1, -1)
+            seen = task.gradients(weights + errors, even, step.data, anchor=weights)
+            begun -= rate * (seen - gradient).unflatten(0, begun.shape[:3])
+            pairs = signs[:, None, step.clips, None] * each[:, None]  # [n, K, B, K]
+            pairs = pairs.flatten(0, 1) / len(step.clips)
             fresh = task.gradients(ideal.weights.expand(len(pairs), -1), pairs, step.data)
-            left[:, epoch] += fresh.unflatten(0, (len(signs), languages))
+            left[:, epoch] += fresh.unflatten(0, (count, languages))
         products.append(torch.einsum("nekd,nfld->efkl", left, left).numpy())
     return np.stack(products).astype(np.float64)
+
+
+def _epoch_of(taken: tuple) -> int:
+    """Of a step of `Experiment.ideal_run`."""
+    return taken[0].epoch
+
+
+def _signs(experiment: Experiment, probes: int | None, seed: int) -> torch.Tensor:
+    """With which factors clips are added up, [n, N]: each alone, or all with random signs."""
+    clips = len(experiment.texts)
+    if probes is None:
+        return torch.eye(clips, dtype=experiment.dtype)
+    drawn = np.random.default_rng(seed).choice([-1.0, 1.0], size=(probes, clips))
+    return torch.as_tensor(drawn / np.sqrt(probes), dtype=experiment.dtype)
 
 
 def predict(products: np.ndarray, scheme: Scheme, rate: float) -> np.ndarray:
@@ -84,7 +93,8 @@ def predict(products: np.ndarray, scheme: Scheme, rate: float) -> np.ndarray:
     """
     if scheme.biased:
         raise ValueError(
-            f"{scheme.name} is biased: its mean leaves the ideal run, which this sum does not contain"
+            f"{scheme.name} is biased: its mean leaves the ideal run, "
+            "which this sum does not contain"
         )
     return weight_error(products, covariances(scheme, len(products)), rate)
 
@@ -96,7 +106,8 @@ def weight_error(products: np.ndarray, covariances: np.ndarray, rate: float) -> 
     sum_(s,t) tr(P_(T,s) C_(s,t) P_(T,t)'), with C_(s,t) the covariance of the gradient noise of two
     steps, sorted by clip and by pairs of epochs.
     """
-    return rate * np.sqrt(np.einsum("Tefkl,efkl->T", products, covariances).clip(0))
+    squares = np.einsum("Tefkl,efkl->T", products, covariances)
+    return rate * np.sqrt(squares.clip(0))
 
 
 def covariances(scheme: Scheme, epochs: int) -> np.ndarray:

@@ -15,13 +15,13 @@ from torch import Tensor
 from atri_lib import evaluation
 from atri_lib.training.scoring import encode
 from studies.rank_margins import margins, ranks_of
-from studies.training_replay import Trainee
+from studies.training_replay import ProjectionTraining
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What weights do on one split. margins: [M, K, N] (`ranks.margins`); gap: of the text space,
-    `language_gap`.
+    """What weights do on one split. margins: [M, K, N] (`rank_margins.margins`); gap: of the text
+    space, `language_gap`.
     """
 
     margins: np.ndarray
@@ -49,42 +49,63 @@ def of_margins(margins: np.ndarray) -> dict[str, float]:
     }
 
 
+@dataclass(frozen=True)
+class _Encoded:
+    """audio [N, d], texts [M, K, d] and owner [M] of a split's first clips."""
+
+    audio: np.ndarray
+    texts: np.ndarray
+    owner: np.ndarray
+
+    def margins(self) -> np.ndarray:
+        return margins(self.audio, self.texts, self.owner)
+
+    def own(self) -> np.ndarray:
+        """Which margins are a caption's with its own clip, [M, 1, N]."""
+        return np.arange(len(self.audio)) == self.owner[:, None, None]
+
+
+def _encode(
+    training: ProjectionTraining, weights: Tensor, split: str, clips: int | None = None
+) -> _Encoded:
+    source = training.data.splits[split]
+    audio, texts = encode(training.load(weights), source)
+    training.model.train()
+    owner = source.owner.cpu().numpy()
+    if clips is None:
+        clips = len(source)
+    kept = owner < clips
+    return _Encoded(audio.numpy()[:clips], texts.numpy()[kept], owner[kept])
+
+
 def read(
-    trainee: Trainee, weights: Tensor, split: str = "test", clips: int | None = None
+    training: ProjectionTraining, weights: Tensor, split: str = "test", clips: int | None = None
 ) -> Reading:
     """Encode a split with these weights [D] and compare every caption with every clip.
 
     clips: only the first so many, of a split that has their captions first.
     """
-    audio, texts, owner = _encoded(trainee, weights, split, clips)
-    return Reading(margins(audio, texts, owner), evaluation.language_gap(texts))
+    encoded = _encode(training, weights, split, clips)
+    return Reading(encoded.margins(), evaluation.language_gap(encoded.texts))
 
 
-def read_linear(trainee: Trainee, ideal: Tensor, way: Tensor, step: float = 0.15) -> Reading:
-    """What `read` would find at ideal + way if margins and text embeddings were linear in the
-    weights, on test.
+def read_linear(
+    training: ProjectionTraining, ideal: Tensor, displacement: Tensor, step: float = 0.15
+) -> Reading:
+    """What `read` would find at ideal + displacement if margins and text embeddings were linear in
+    the weights, on test.
 
-    Their derivative along `way` is a central difference over step times its length, so only ideal
-    weights are read.
+    Their derivative along the displacement is a central difference over step times its length, so
+    only ideal weights are read.
     """
-    audio, texts, owner = _encoded(trainee, ideal, "test")
-    ahead, behind = (_encoded(trainee, ideal + side * way, "test") for side in (step, -step))
-    here, own = margins(audio, texts, owner), np.arange(len(audio)) == owner[:, None, None]
-    slope = np.where(own, 0, margins(*ahead)) - np.where(own, 0, margins(*behind))
-    moved = np.where(own, np.inf, np.where(own, 0, here) + slope / (2 * step))
-    return Reading(moved, evaluation.language_gap(texts + (ahead[1] - behind[1]) / (2 * step)))
-
-
-def _encoded(
-    trainee: Trainee, weights: Tensor, split: str, clips: int | None = None
-) -> tuple[np.ndarray, ...]:
-    """Audio [N, d], texts [M, K, d] and owner [M] of a split's first clips."""
-    source = trainee.data.splits[split]
-    audio, texts = encode(trainee.load(weights), source)
-    trainee.model.train()
-    owner = source.owner.cpu().numpy()
-    kept = owner < (clips or len(source))
-    return audio.numpy()[:clips], texts.numpy()[kept], owner[kept]
+    here = _encode(training, ideal, "test")
+    ahead = _encode(training, ideal + step * displacement, "test")
+    behind = _encode(training, ideal - step * displacement, "test")
+    own = here.own()
+    change = np.where(own, 0, ahead.margins()) - np.where(own, 0, behind.margins())
+    moved = np.where(own, 0, here.margins()) + change / (2 * step)
+    texts = here.texts + (ahead.texts - behind.texts) / (2 * step)
+    return Reading(np.where(own, np.inf, moved), evaluation.language_gap(texts))
 
 
 @dataclass(frozen=True)
@@ -105,32 +126,35 @@ class Parts:
 
 def take_apart(displacements: Sequence[Tensor]) -> Parts:
     """Length, cosine, systematic and own part of at least two draws' displacements [D]."""
-    if len(displacements) < 2:
-        raise ValueError(
-            f"what draws have in common needs at least 2 draws, got {len(displacements)}"
-        )
-    stack = torch.stack([d.double() for d in displacements])
-    gram = (stack @ stack.T).numpy()
-    norms, pairs = np.sqrt(np.diag(gram)), np.triu_indices(len(gram), 1)
-    square, shared = np.diag(gram).mean(), gram[pairs].mean()
-    cosine = (gram / np.outer(norms, norms))[pairs].mean()
+    count = len(displacements)
+    if count < 2:
+        raise ValueError(f"what draws have in common needs at least 2 draws, got {count}")
+    stack = torch.stack([displacement.double() for displacement in displacements])
+    products = (stack @ stack.T).numpy()
+    squares = np.diag(products)
+    lengths = np.sqrt(squares)
+    cosines = products / np.outer(lengths, lengths)
+    pairs = np.triu_indices(count, 1)
+    square = squares.mean()
+    shared = products[pairs].mean()
     return Parts(
-        *(
-            float(v)
-            for v in (square**0.5, cosine, max(shared, 0) ** 0.5, max(square - shared, 0) ** 0.5)
-        )
+        length=float(square**0.5),
+        cosine=float(cosines[pairs].mean()),
+        systematic=float(max(shared, 0) ** 0.5),
+        own=float(max(square - shared, 0) ** 0.5),
     )
 
 
-def random_like(displacement: Tensor, seed: int, pieces: Sequence[int] | None = None) -> Tensor:
-    """A random direction of the same length; with pieces (sizes that add up to D), of the same
+def random_like(displacement: Tensor, seed: int, sizes: Sequence[int] | None = None) -> Tensor:
+    """A random direction of the same length; with sizes of pieces (they add up to D), of the same
     length in each.
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(displacement.shape, generator=generator)
-    sizes = [len(displacement)] if pieces is None else list(pieces)
-    parts = zip(noise.split(sizes), displacement.split(sizes), strict=True)
-    return torch.cat([part * (wanted.norm() / part.norm()) for part, wanted in parts])
+    if sizes is None:
+        sizes = [len(displacement)]
+    pieces = zip(noise.split(sizes), displacement.split(sizes), strict=True)
+    return torch.cat([piece * (wanted.norm() / piece.norm()) for piece, wanted in pieces])
 
 
 def common_and_between(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +163,8 @@ def common_and_between(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarra
 
     The own clip's entry, infinite on both sides, changes by 0.
     """
-    change = np.where(np.isfinite(before), after, 0) - np.where(np.isfinite(before), before, 0)
+    finite = np.isfinite(before)
+    change = np.where(finite, after, 0) - np.where(finite, before, 0)
     common = change.mean(axis=1, keepdims=True)
     return common, change - common
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy_heads import features, heads
 
 from atri_lib.schemes import SCHEMES
 from atri_lib.theory import bounds
 from atri_lib.theory.experiment import Experiment
 from studies import language_designs
+from tests.theory.toy_heads import features, heads
 
 OPPOSED = np.outer([1, 1, -1, -1], [1, 1, -1, -1]).astype(float)  # gradients 1, 1, -1, -1
 
@@ -117,10 +117,9 @@ def test_partition_is_the_best_of_all_and_needs_m_to_divide_k():
         members[:, 0]
     ]  # a half and its rest deviate alike
     assert language_designs.best_partition(matrix, 3).variance == pytest.approx(min(halves))
-    assert (
-        len(language_designs._partitions(8, 2)) == 105
-        and len(language_designs._partitions(8, 4)) == 35
-    )
+    eight = tuple(range(8))
+    assert len(list(language_designs._partitions(eight, 2))) == 105
+    assert len(list(language_designs._partitions(eight, 4))) == 35
     with pytest.raises(ValueError, match="do not divide"):
         language_designs.best_partition(matrix, 4)
 

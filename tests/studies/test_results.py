@@ -14,8 +14,9 @@ from atri_lib import storage
 from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.evaluation import paired_bootstrap
 from atri_lib.training import TrainConfig
-from studies import computing, registry, results
-from studies.results import LOWER_IS_BETTER, MEASURES, Result, ResultsError
+from studies import computing, contrasts, registry, results
+from studies.contrasts import LOWER_IS_BETTER, MEASURES
+from studies.results import Result, ResultsError
 
 STORED = sorted(path.stem for path in results.FOLDER.glob("*.jsonl"))
 
@@ -46,12 +47,14 @@ def test_what_is_written_is_read_back_in_the_order_of_labels_and_seeds(tmp_path)
     ]
     for name in ("label", "config", "first", "data", "key", "made", "seconds", "loss", "test"):
         assert getattr(found[2], name) == getattr(one, name)
-    assert np.array_equal(found[2].ranks, ranks) and results.ranks_of(found, "b").shape == (
-        2,
-        50,
-        8,
-    )
+    assert np.array_equal(found[2].ranks, ranks)
+    assert results.ranks_of(found, "b").shape == (2, 50, 8)
     assert list(results.table(found).columns) == ["label", "seed", "epochs", "seconds", "mrv"]
+
+
+def test_an_empty_file_has_no_results(tmp_path):
+    results.write("study", [], tmp_path)
+    assert results.read("study", tmp_path) == []
 
 
 def summed(line, **changes):
@@ -81,7 +84,7 @@ def test_damaged_predictions_are_named(tmp_path, content):
     results.write("study", [shifted("a", 0, 1)], tmp_path)
     (tmp_path / "predictions.json").write_text(content)
     with pytest.raises(ResultsError, match=r"predictions\.json: damaged .*; restore the file"):
-        results.verdicts("study", tmp_path)
+        contrasts.verdicts("study", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -132,26 +135,22 @@ def test_a_file_or_label_that_is_not_there_says_what_to_do(tmp_path):
 
 
 def test_the_key_follows_settings_start_data_and_nothing_else():
-    config, other = TrainConfig(scheme="ml_clap"), TrainConfig(scheme="ml_clap", epochs=7)
-    keys = [results.key_of(config, None, "x"), results.key_of(other, None, "x"), results.key_of(config, other, "x"),
-            results.key_of(config, None, "y")]  # fmt: skip
-    assert (
-        len(set(keys)) == 4
-        and results.key_of(config.replace(data="elsewhere"), None, "x") == keys[0]
-    )
+    config = TrainConfig(scheme="ml_clap")
+    other = TrainConfig(scheme="ml_clap", epochs=7)
+    asked = [(config, None, "x"), (other, None, "x"), (config, other, "x"), (config, None, "y")]
+    keys = [results.key_of(*one) for one in asked]
+    assert len(set(keys)) == 4
+    assert results.key_of(config.replace(data="elsewhere"), None, "x") == keys[0]
 
 
 def test_measures_are_those_of_the_evaluation():
     from atri_lib import evaluation
 
     ranks = np.random.default_rng(1).integers(1, 9, size=(3, 60, 8))
-    for name, expected in (
-        ("mrv", evaluation.mean_rank_variance),
-        ("rank_std", evaluation.mean_rank_std),
-    ):
-        assert MEASURES[name](ranks).mean() == pytest.approx(
-            np.mean([expected(one) for one in ranks])
-        )
+    variance = np.mean([evaluation.mean_rank_variance(one) for one in ranks])
+    deviation = np.mean([evaluation.mean_rank_std(one) for one in ranks])
+    assert MEASURES["mrv"](ranks).mean() == pytest.approx(variance)
+    assert MEASURES["rank_std"](ranks).mean() == pytest.approx(deviation)
     assert MEASURES["T2A R@1"](ranks).mean() == pytest.approx(100 * (ranks == 1).mean())
 
 
@@ -163,38 +162,33 @@ def test_the_relative_variance_does_not_see_ranks_that_are_worse_in_all_language
 
 
 def test_a_contrast_is_the_paired_bootstrap_of_the_evaluation():
-    runs = [shifted("a", seed, 4) for seed in range(5)] + [
-        shifted("b", seed, 5) for seed in range(5)
-    ]
-    ours = results.contrast(runs, "a", "b", "mrv", repeats=20_000)
-    theirs = paired_bootstrap(
-        *(MEASURES["mrv"](results.ranks_of(runs, label)) for label in "ab"), repeats=20_000
-    )
+    runs = [shifted("a", seed, 4) for seed in range(5)]
+    runs += [shifted("b", seed, 5) for seed in range(5)]
+    ours = contrasts.contrast(runs, "a", "b", "mrv", repeats=20_000)
+    left = MEASURES["mrv"](results.ranks_of(runs, "a"))
+    right = MEASURES["mrv"](results.ranks_of(runs, "b"))
+    theirs = paired_bootstrap(left, right, repeats=20_000)
+    tolerance = 0.02 * (theirs.high - theirs.low)
     assert ours.difference == pytest.approx(theirs.difference)
-    assert (ours.low, ours.high) == pytest.approx(
-        (theirs.low, theirs.high), abs=0.02 * (theirs.high - theirs.low)
-    )
+    assert ours.low == pytest.approx(theirs.low, abs=tolerance)
+    assert ours.high == pytest.approx(theirs.high, abs=tolerance)
     with pytest.raises(ResultsError, match="not the same seeds and captions"):
-        results.contrast(runs[:-1], "a", "b", "mrv")
+        contrasts.contrast(runs[:-1], "a", "b", "mrv")
 
 
 def test_verdicts_hold_are_refuted_or_stay_open(tmp_path):
-    runs = [
-        shifted(label, seed, spread)
-        for label, spread in (("calm", 1), ("wild", 9))
-        for seed in range(4)
-    ]
+    runs = [shifted("calm", seed, 1) for seed in range(4)]
+    runs += [shifted("wild", seed, 9) for seed in range(4)]
     runs += [dataclasses.replace(run, label="calm too") for run in runs[:4]]
     results.write("study", runs, tmp_path)
     pairs = (("calm", "wild"), ("wild", "calm"), ("calm", "calm too"))
-    told = [
-        {"better": a, "worse": b, "measure": measure}
-        for a, b in pairs
-        for measure in LOWER_IS_BETTER
-    ]
-    said = [{"study": "study"} | one for one in told]
+    said = []
+    for better, worse in pairs:
+        for measure in LOWER_IS_BETTER:
+            one = {"study": "study", "better": better, "worse": worse, "measure": measure}
+            said.append(one)
     (tmp_path / "predictions.json").write_text(json.dumps({"predictions": said}))
-    table = results.verdicts("study", tmp_path).set_index(["better", "worse"])
+    table = contrasts.verdicts("study", tmp_path).set_index(["better", "worse"])
     for pair, verdict in zip(pairs, ("held", "refuted", "open"), strict=True):
         assert set(table.loc[pair, "verdict"]) == {verdict}
     mrv = table[table.measure == "mrv"].loc[[("calm", "wild")]].iloc[0]
@@ -234,14 +228,11 @@ def test_a_study_is_computed_resumed_and_recomputed_when_its_runs_change(
     computing.compute("toy", tmp_path)
     kept = results.read("toy", tmp_path)
     assert [result.label for result in kept] == ["after", "plain"] and len(trained) == 3
-    assert (
-        kept[0].config.init is None
-        and kept[0].first == first
-        and not np.array_equal(kept[0].ranks, kept[1].ranks)
-    )
-    assert not list(
-        (tmp_path / "cache" / "runs").glob("*/weights.safetensors")
-    )  # nothing reads them again
+    assert kept[0].config.init is None
+    assert kept[0].first == first
+    assert not np.array_equal(kept[0].ranks, kept[1].ranks)
+    runs = tmp_path / "cache" / "runs"
+    assert not list(runs.glob("*/weights.safetensors"))  # nothing reads them again
     computing.compute("toy", tmp_path)
     assert len(trained) == 3  # nothing left to do
     items[0] = registry.Item("plain", first.replace(learning_rate=0.5))
@@ -258,9 +249,8 @@ def test_stored_results_fit_recipe_settings_and_the_data_that_they_name(study):
         study, lambda item: checksums.get((item.label, item.config.seed), "")
     )
     stale = sorted({item.label for item in missing})
-    assert not stale, (
-        f"studies/rows/{study}.jsonl does not fit today's settings: make experiments ({', '.join(stale)})"
-    )
+    file = f"studies/rows/{study}.jsonl"
+    assert not stale, f"{file} does not fit today's settings: make experiments ({stale})"
     assert len(set(checksums.values())) == 1
 
 

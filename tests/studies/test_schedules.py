@@ -11,7 +11,6 @@ import pytest
 import sympy as sp
 import torch
 from torch import nn
-from toy_heads import features, heads
 
 from atri_lib.schemes import SCHEMES
 from atri_lib.theory import bounds, twin
@@ -20,6 +19,7 @@ from atri_lib.theory.model_functions import Flat, Task
 from atri_lib.theory.optimizers import SGD
 from atri_lib.theory.symbolic import law, schedule
 from studies import schedules
+from tests.theory.toy_heads import features, heads
 
 
 def scheme(name, languages, **settings):

@@ -7,37 +7,32 @@ import pytest
 import torch
 
 from atri_lib.training import TrainConfig
-from studies import rank_margins, training_replay, weight_displacement, weights_to_ranks
+from atri_lib.training.scoring import score
+from studies import (
+    displacement_effects,
+    displacement_studies,
+    rank_margins,
+    weight_displacement,
+    weights_to_ranks,
+)
+from studies.training_replay import ProjectionTraining
 
 SMALL = {"epochs": 2, "batch_size": 20, "hidden": 8, "width": 6}
 
 
 @pytest.fixture
-def toys(toy, monkeypatch):
-    """Toy data in place of every study's."""
-    data = toy()
-    monkeypatch.setattr(weights_to_ranks, "load_data", lambda config: data)
-    monkeypatch.setattr(weights_to_ranks, "_book_checksum", lambda: data.checksum)
-    return data
+def training(toy):
+    return ProjectionTraining(TrainConfig(**SMALL), toy())
 
 
-def test_reading_gives_what_scoring_gives(toys):
-    from atri_lib.training.scoring import score
-
-    follower = training_replay.Trainee(TrainConfig(**SMALL), toys)
-    found, wanted = (
-        weight_displacement.read(follower, follower.start),
-        score(follower.model, toys.splits["test"]).summary,
-    )
-    assert found.summary()["mrv"] == pytest.approx(wanted["mrv"]) and found.gap == pytest.approx(
-        wanted["gap"]
-    )
+def test_reading_gives_what_scoring_gives(training):
+    found = weight_displacement.read(training, training.start)
+    wanted = score(training.model, training.data.splits["test"]).summary
+    assert found.summary()["mrv"] == pytest.approx(wanted["mrv"])
     assert found.summary()["recall"] == pytest.approx(wanted["T2A R@1"])
-    assert weight_displacement.read(follower, follower.start, "train", clips=7).margins.shape == (
-        7,
-        8,
-        7,
-    )
+    assert found.gap == pytest.approx(wanted["gap"])
+    first = weight_displacement.read(training, training.start, "train", clips=7)
+    assert first.margins.shape == (7, 8, 7)
 
 
 def test_taking_draws_apart_finds_what_was_put_in():
@@ -53,25 +48,27 @@ def test_taking_draws_apart_finds_what_was_put_in():
         weight_displacement.take_apart(draws[:1])
 
 
-def test_linear_reading_is_the_reading_of_a_short_way_and_not_of_a_long_one(toys):
-    follower = training_replay.Trainee(TrainConfig(**SMALL), toys)
-    way = weight_displacement.random_like(follower.start, seed=0)
-    own = np.isinf(weight_displacement.read(follower, follower.start).margins)
+def test_linear_reading_is_the_reading_of_a_short_displacement_and_not_of_a_long_one(training):
+    start = training.start
+    displacement = weight_displacement.random_like(start, seed=0)
+    own = np.isinf(weight_displacement.read(training, start).margins)
     misses = []
     for size in (1e-2, 1.0):
-        exact = weight_displacement.read(follower, follower.start + size * way)
-        guess = weight_displacement.read_linear(follower, follower.start, size * way)
+        exact = weight_displacement.read(training, start + size * displacement)
+        guess = weight_displacement.read_linear(training, start, size * displacement)
         misses.append(np.abs(exact.margins[~own] - guess.margins[~own]).max())
         assert abs(exact.gap - guess.gap) < 10 * size**2
-    assert misses[0] < 5e-3 and misses[1] > 10 * misses[0]
+    assert misses[0] < 5e-3
+    assert misses[1] > 10 * misses[0]
 
 
-def test_a_random_way_is_as_long_in_every_piece():
-    way = torch.arange(1.0, 11.0)
-    other = weight_displacement.random_like(way, seed=0, pieces=[4, 6])
-    assert other[:4].norm() == pytest.approx(way[:4].norm().item())
-    assert weight_displacement.random_like(way, seed=0).norm() == pytest.approx(way.norm().item())
-    assert not torch.equal(other, way)
+def test_a_random_displacement_is_as_long_in_every_piece():
+    displacement = torch.arange(1.0, 11.0)
+    whole = weight_displacement.random_like(displacement, seed=0)
+    pieces = weight_displacement.random_like(displacement, seed=0, sizes=[4, 6])
+    assert whole.norm() == pytest.approx(displacement.norm().item())
+    assert pieces[:4].norm() == pytest.approx(displacement[:4].norm().item())
+    assert not torch.equal(pieces, displacement)
 
 
 def test_common_and_between_add_up_to_the_change():
@@ -82,64 +79,69 @@ def test_common_and_between_add_up_to_the_change():
     np.testing.assert_allclose((common + between)[..., 1:], after[..., 1:] - before[..., 1:])
     np.testing.assert_allclose(between.mean(axis=1), 0, atol=1e-12)
     assert (common[..., 0] == 0).all()
-    same = weight_displacement.common_and_between(
-        before, before + generator.normal(size=(5, 1, 6))
-    )[1]
-    np.testing.assert_allclose(same, 0, atol=1e-12)  # what all languages share is not between them
+    shared = generator.normal(size=(5, 1, 6))
+    _, nothing = weight_displacement.common_and_between(before, before + shared)
+    np.testing.assert_allclose(nothing, 0, atol=1e-12)
 
 
-def test_prediction_and_measurement_describe_the_same_arms(toys):
-    config = TrainConfig(**SMALL)
-    predicted, measured = (
-        weights_to_ranks.predict(config)["arms"],
-        weights_to_ranks.measure(config)["arms"],
-    )
+def test_prediction_and_measurement_describe_the_same_arms(training):
+    predicted = displacement_studies.predict(training.config, training.data)["arms"]
+    measured = displacement_studies.measure(training.config, training.data)["arms"]
     assert set(predicted) == set(measured) == {"KCL", *weights_to_ranks.ARMS}
     assert predicted["KCL"] == measured["KCL"]
     assert predicted["ML-CLAP"]["length"] == pytest.approx(measured["ML-CLAP"]["length"], rel=0.5)
     assert predicted["ML-CLAP"]["sharp"]["mrv"] > 0
 
 
-def test_course_and_descent_and_candidates_fill_their_files(toys, monkeypatch, tmp_path):
+def test_course_and_descent_and_candidates_fill_their_files(toy, monkeypatch, tmp_path):
+    data = toy()
+    monkeypatch.setattr(weights_to_ranks, "load_data", lambda config: data)
+    monkeypatch.setattr(weights_to_ranks, "_book_checksum", lambda: data.checksum)
     monkeypatch.setattr(weights_to_ranks, "FOLDER", tmp_path)
-    monkeypatch.setattr(weights_to_ranks, "memory", lambda *_: {})  # of 500 clips
-    studies = {"course": {}, "long": {}, "candidates": {"epochs": 4}}
-    studies["descent"] = {"optimizer": "sgd", "learning_rate": 0.1}
-    for name, changes in studies.items():
-        monkeypatch.setitem(
-            weights_to_ranks.STUDIES,
-            name,
-            (getattr(weights_to_ranks, name), TrainConfig(**(SMALL | changes))),
-        )
-    weights_to_ranks.main(list(studies))
-    course, long, candidates, descent = (
-        json.loads((tmp_path / f"{name}.json").read_text()) for name in studies
-    )
-    assert len(course["lengths"]["Latin"]["predicted"]) == 2
-    first = course["moves"][0]
-    assert first["move"] == "nowhere" and first["length"] == first["between"] == 0
-    assert long["parts"][0]["epoch"] == 2 and long["parts"][0]["draw"]["square"] >= 1
-    assert descent["rate"] in (0.1, 0.3, 1.0)
-    assert candidates["key"] == weights_to_ranks.key_of("candidates")
-    assert [row["run"] for row in candidates["runs"]][-1] == "KCL, 3 epochs"
+    monkeypatch.setattr(displacement_studies, "memory", lambda *_: {})  # of 500 clips
+    changes = {
+        "course": {},
+        "long": {},
+        "candidates": {"epochs": 4},
+        "descent": {"optimizer": "sgd", "learning_rate": 0.1},
+    }
+    for name, own in changes.items():
+        small = weights_to_ranks.STUDIES[name]._replace(config=TrainConfig(**(SMALL | own)))
+        monkeypatch.setitem(weights_to_ranks.STUDIES, name, small)
+    weights_to_ranks.main(list(changes))
+    found = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in changes}
+    assert len(found["course"]["lengths"]["Latin"]["predicted"]) == 2
+    first = found["course"]["moves"][0]
+    assert first["move"] == "nowhere"
+    assert first["length"] == first["between"] == 0
+    part = found["long"]["parts"][0]
+    assert part["epoch"] == 2
+    assert part["draw"]["square"] >= 1
+    assert found["descent"]["rate"] in (0.1, 0.3, 1.0)
+    assert found["candidates"]["key"] == weights_to_ranks.key_of("candidates")
+    assert found["candidates"]["runs"][-1]["run"] == "KCL, 3 epochs"
 
 
-def test_no_better_than_the_ideal_run_where_margins_do_not_move(toys):
-    follower = training_replay.Trainee(TrainConfig(**SMALL), toys)
-    before = weight_displacement.read(follower, follower.start)
-    row = weights_to_ranks.effect(
-        before, follower, follower.start, torch.zeros_like(follower.start)
-    )
+def test_memory_counts_every_pair_once_by_since_and_by_times(training):
+    scheme = training.scheme("ml_clap")
+    found = displacement_studies.memory(training, {"KCL": training.start}, scheme, clips=10)["KCL"]
+    assert set(found["since"]) <= {"-1", "0", "1"}
+    for kind in ("since", "times"):
+        assert sum(row["pairs"] for row in found[kind].values()) == 10 * 8
+
+
+def test_no_better_than_the_ideal_run_where_margins_do_not_move(training):
+    start = training.start
+    before = weight_displacement.read(training, start)
+    row = displacement_effects.effect(before, training, start, torch.zeros_like(start))
     assert row["mrv"] == row["only_common"] == row["only_between"] == before.summary()["mrv"]
     assert (rank_margins.ranks_of(before.margins) >= 1).all()
 
 
 def test_the_files_of_the_studies_fit_this_code_and_are_small():
     files = sorted(weights_to_ranks.FOLDER.glob("*.json"))
-    assert {"predict_11", "measure_11", "course", "descent", "candidates"} <= {
-        path.stem for path in files
-    }
-    assert not weights_to_ranks.stale(), (
-        "made with another RECIPE, settings or data: make experiments"
-    )
+    expected = {"predict_11", "measure_11", "course", "descent", "candidates"}
+    assert expected <= {path.stem for path in files}
+    stale = weights_to_ranks.stale()
+    assert not stale, "made with another RECIPE, settings or data: make experiments"
     assert sum(path.stat().st_size for path in files) < 300_000

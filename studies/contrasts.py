@@ -1,0 +1,124 @@
+"""Runs of two labels compared: paired differences with intervals, and what was predicted of them
+beside it.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from atri_lib import storage
+from atri_lib.evaluation.significance import Difference
+from studies.results import FOLDER, Result, ResultsError, ranks_of, read
+
+# Of ranks [S, M, K], per seed and caption [S, M]; the mean over both is the measure.
+MEASURES = {
+    "mrv": lambda ranks: ranks.astype(float).var(-1),
+    "rank_std": lambda ranks: ranks.astype(float).std(-1),
+    "T2A R@1": lambda ranks: 100.0 * (ranks == 1).mean(-1),
+}
+LOWER_IS_BETTER = {"mrv": 1, "rank_std": 1, "T2A R@1": -1}
+PREDICTION = ("study", "measure", "better", "worse")
+
+
+def contrast(
+    results: Sequence[Result], a: str, b: str, measure: str, repeats: int = 4000
+) -> Difference:
+    """a - b of two labels over the same seeds; seeds and captions are resampled, crossed. measure:
+    a key of MEASURES.
+
+    What `evaluation.paired_bootstrap` does for means, as two products of matrices instead of
+    resampled tables.
+    """
+    difference = _differences(results, a, b, measure)
+    count, captions = difference.shape
+    random = np.random.default_rng(0)
+    seed_weights = random.multinomial(count, np.full(count, 1 / count), repeats)
+    caption_weights = random.multinomial(captions, np.full(captions, 1 / captions), repeats)
+    drawn = ((seed_weights @ difference) * caption_weights).sum(1) / difference.size
+    side = min((drawn <= 0).sum(), (drawn >= 0).sum())
+    p = 2 * float(side + 1) / (repeats + 1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Difference(float(difference.mean()), float(low), float(high), min(1.0, p))
+
+
+def _differences(results: Sequence[Result], a: str, b: str, measure: str) -> np.ndarray:
+    """a - b of every seed and caption, [S, M]."""
+    left = MEASURES[measure](ranks_of(results, a))
+    right = MEASURES[measure](ranks_of(results, b))
+    if left.shape != right.shape:
+        raise ResultsError(
+            f"{a!r} and {b!r} have not the same seeds and captions: {left.shape} and {right.shape}"
+        )
+    return left - right
+
+
+def effect_size(results: Sequence[Result], a: str, b: str, measure: str) -> float:
+    """Mean over seeds of a - b, divided by its standard deviation over seeds (Cohen's d for
+    pairs).
+    """
+    left = MEASURES[measure](ranks_of(results, a)).mean(1)
+    right = MEASURES[measure](ranks_of(results, b)).mean(1)
+    spread = (left - right).std(ddof=1)
+    if spread == 0:
+        return 0.0
+    return float((left - right).mean() / spread)
+
+
+def read_predictions(folder: pathlib.Path = FOLDER) -> list[dict]:
+    """What was predicted of the studies: study, measure, better and worse of each. Raises
+    ResultsError.
+    """
+    path = folder / "predictions.json"
+    try:
+        predictions = storage.read_json(path)["predictions"]
+        for number, prediction in enumerate(predictions, start=1):
+            _check_prediction(prediction, number)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(
+            f"{path}: damaged ({error}); restore the file of the repository"
+        ) from error
+    return predictions
+
+
+def _check_prediction(prediction: dict, number: int) -> None:
+    for name in PREDICTION:
+        if not prediction.get(name):
+            raise ValueError(f"prediction {number} has no {name}")
+    measure = prediction["measure"]
+    if measure not in MEASURES:
+        known = ", ".join(MEASURES)
+        raise ValueError(f"prediction {number}: measure {measure!r} is none of {known}")
+
+
+def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
+    """Every prediction on a study (predictions.json) beside what was measured: a row each.
+
+    difference, low, high: of better - worse with its 95 % interval; verdict: "held" where the
+    interval is on the predicted side of zero, "refuted" where it is on the other, else "open".
+    Raises ResultsError.
+    """
+    results = read(study, folder)
+    rows = []
+    for prediction in read_predictions(folder):
+        if prediction["study"] != study:
+            continue
+        measure, better, worse = (prediction[name] for name in PREDICTION[1:])
+        found = contrast(results, better, worse, measure)
+        row = {"measure": measure, "better": better, "worse": worse}
+        row |= {"difference": found.difference, "low": found.low, "high": found.high}
+        row["effect"] = effect_size(results, better, worse, measure)
+        row["verdict"] = _verdict(found, LOWER_IS_BETTER[measure])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _verdict(found: Difference, sign: int) -> str:
+    """sign: 1 if the better has less of the measure, -1 if it has more."""
+    low, high = sorted((sign * found.low, sign * found.high))
+    if high < 0:
+        return "held"
+    if low > 0:
+        return "refuted"
+    return "open"

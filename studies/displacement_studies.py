@@ -1,0 +1,283 @@
+"""Weights and ranks of schemes beside KCL's, predicted from the KCL run or trained, and the causes
+of what they have in common.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atri_lib.schemes import Scheme
+from atri_lib.training import TrainConfig, TrainingData
+from studies import arms, rank_margins
+from studies.displacement_effects import cosine, effect, mean_of, moves, parts_of
+from studies.training_replay import (
+    EpochEnd,
+    ProjectionTraining,
+    SplitAdam,
+    WeightTrajectory,
+    training_steps,
+    trajectories,
+)
+from studies.weight_displacement import Reading, read, read_linear, take_apart
+
+ARMS = {
+    "ML-CLAP": arms.ML_CLAP,
+    "Balanced": arms.balanced(1),
+    "Hold 2": arms.hold(2),
+    "Latin": arms.LATIN,
+    "2 of K": arms.m_of_k(2),
+    "4 of K": arms.m_of_k(4),
+    "CACL": arms.CACL,
+}
+ONE = dict.fromkeys(ARMS, 1)  # draws of each arm
+PREDICTED = ONE | {
+    "ML-CLAP": 2,
+    "2 of K": 2,
+    "4 of K": 2,
+}  # two of those that draw every epoch anew
+FRESH = 1000  # between the seeds of two draws of a scheme
+TOLERANCES = {"length": 0.12, "mrv": 0.25}
+SAMPLES = 16
+MARKS = (2, 4, 8, 16)  # epochs at which a course is looked at
+
+Draw = tuple[str, int]  # of an arm: its number
+Value = TypeVar("Value")
+
+
+def drawn(training: ProjectionTraining, draws: dict[str, int]) -> dict[Draw, Scheme]:
+    """So many draws of some arms; draw 0 is what `train` would draw."""
+    schemes = {}
+    for arm, count in draws.items():
+        for draw in range(count):
+            seed = training.config.seed + FRESH * draw
+            schemes[arm, draw] = training.scheme(seed=seed, **ARMS[arm])
+    return schemes
+
+
+def by_arm(values: dict[Draw, Value]) -> dict[str, list[Value]]:
+    """The values of every arm in a list."""
+    grouped = {}
+    for (arm, _), value in values.items():
+        grouped.setdefault(arm, []).append(value)
+    return grouped
+
+
+def last_epoch(
+    training: ProjectionTraining, measured: dict[Draw, Scheme], predicted: dict[Draw, Scheme]
+) -> EpochEnd:
+    """The weights at the end of the runs."""
+    *_, end = trajectories(training, measured, predicted)
+    return end
+
+
+def described(
+    ideal: Reading, readings: dict[Draw, Reading], displacements: dict[Draw, Tensor]
+) -> dict:
+    """KCL's summary, and of every arm the RMS length of its displacements and means over draws of
+    the summaries.
+
+    cosine: of two draws' displacements.
+    """
+    table = {"KCL": ideal.summary()}
+    of_arm = by_arm(displacements)
+    for arm, found in by_arm(readings).items():
+        row = mean_of(reading.summary() for reading in found)
+        row["length"] = float(torch.stack(of_arm[arm]).square().sum(1).mean().sqrt())
+        if len(found) > 1:
+            row["cosine"] = take_apart(of_arm[arm]).cosine
+        table[arm] = row
+    return table
+
+
+def expected_over_draws(draws: Sequence[Reading], seed: int) -> dict[str, float]:
+    """MRV and recall expected of draws with these draws' mean and covariance of the margins
+    (Gaussian).
+    """
+    margins = np.stack([draw.margins for draw in draws])
+    ranks = rank_margins.gaussian_ranks(margins, SAMPLES, seed)
+    return {"mrv": float(ranks.var(axis=-1).mean()), "recall": 100 * float((ranks == 1).mean())}
+
+
+def predict(config: TrainConfig, data: TrainingData) -> dict:
+    """What every arm's draws will weigh and rank, from the KCL run alone.
+
+    arms: first order throughout, weights by `trajectories` and margins by their derivative
+    (`read_linear`); sharp: expected over fresh draws where there are two. moved: what the predicted
+    weights themselves would do, of the first draws.
+    """
+    training = ProjectionTraining(config, data)
+    end = last_epoch(training, {}, drawn(training, PREDICTED))
+    displacements = end.predicted_displacements()
+    readings = {
+        draw: read_linear(training, end.ideal, displacement)
+        for draw, displacement in displacements.items()
+    }
+    table = described(read(training, end.ideal), readings, displacements)
+    for arm, found in by_arm(readings).items():
+        if len(found) > 1:
+            table[arm]["sharp"] = expected_over_draws(found, config.seed)
+    moved = {arm: read(training, end.predicted[arm, 0]).summary() for arm in ARMS}
+    return {"tolerances": TOLERANCES, "arms": table, "moved": moved}
+
+
+def measure(config: TrainConfig, data: TrainingData) -> dict:
+    """The same draws, trained."""
+    training = ProjectionTraining(config, data)
+    end = last_epoch(training, drawn(training, PREDICTED), {})
+    readings = {draw: read(training, weights) for draw, weights in end.measured.items()}
+    ideal = read(training, end.ideal)
+    return {"arms": described(ideal, readings, end.measured_displacements())}
+
+
+def course(config: TrainConfig, data: TrainingData) -> dict:
+    """Lengths after every epoch, predicted and measured; the parts of three draws of ML-CLAP;
+    interventions at the end.
+    """
+    training = ProjectionTraining(config, data)
+    measured = drawn(training, ONE | {"ML-CLAP": 3})
+    lengths = {arm: {"measured": [], "predicted": []} for arm in ARMS}
+    parts = []
+    for end in trajectories(training, measured, drawn(training, ONE)):
+        for arm, row in lengths.items():
+            row["measured"].append((end.measured[arm, 0] - end.ideal).norm().item())
+            row["predicted"].append((end.predicted[arm, 0] - end.ideal).norm().item())
+        if end.epoch in MARKS:
+            draws = by_arm(end.measured)["ML-CLAP"]
+            parts.append({"epoch": end.epoch} | parts_of(training, end.ideal, draws))
+    displacements = by_arm(end.measured_displacements())
+    draws = displacements.pop("ML-CLAP")
+    others = {arm: only for arm, (only,) in displacements.items()}
+    moved = moves(training, end.ideal, draws, others)
+    return {"lengths": lengths, "parts": parts, "moves": moved}
+
+
+def long(config: TrainConfig, data: TrainingData) -> dict:
+    """The parts over a run of full length, and ML-CLAP's length as predicted."""
+    training = ProjectionTraining(config, data)
+    measured = drawn(training, {"ML-CLAP": 2})
+    predicted = drawn(training, {"ML-CLAP": 1})
+    parts = []
+    for end in trajectories(training, measured, predicted):
+        if end.epoch in MARKS:
+            row = {"epoch": end.epoch}
+            row["predicted"] = (end.predicted["ML-CLAP", 0] - end.ideal).norm().item()
+            row["measured"] = (end.measured["ML-CLAP", 0] - end.ideal).norm().item()
+            parts.append(row | parts_of(training, end.ideal, list(end.measured.values())))
+    return {"parts": parts}
+
+
+def descent(
+    config: TrainConfig, data: TrainingData, rates: Sequence[float] = (0.1, 0.3, 1.0)
+) -> dict:
+    """The parts under SGD, whose mean displacement is 0 to first order; the rate is chosen by KCL's
+    recall on val.
+    """
+    recall = {rate: _recall_of_kcl(config.replace(learning_rate=rate), data) for rate in rates}
+    best = max(recall, key=recall.get)
+    training = ProjectionTraining(config.replace(learning_rate=best), data)
+    draws = drawn(training, {"ML-CLAP": 2})
+    parts = []
+    for end in trajectories(training, draws, draws):
+        if end.epoch in MARKS:
+            row = parts_of(training, end.ideal, list(end.measured.values()))
+            predicted = take_apart(list(end.predicted_displacements().values()))
+            parts.append({"epoch": end.epoch} | row | {"cosine_predicted": predicted.cosine})
+    displacements = list(end.measured_displacements().values())
+    moved = moves(training, end.ideal, displacements, {})
+    validated = {str(rate): value for rate, value in recall.items()}
+    return {"val": validated, "rate": best, "parts": parts, "moves": moved}
+
+
+def _recall_of_kcl(config: TrainConfig, data: TrainingData) -> float:
+    """On val, after at most four epochs."""
+    training = ProjectionTraining(config.replace(epochs=min(4, config.epochs)), data)
+    end = last_epoch(training, {}, {})
+    return read(training, end.ideal, "val").summary()["recall"]
+
+
+def candidates(config: TrainConfig, data: TrainingData, shorter: Sequence[int] = (2, 3)) -> dict:
+    """What the systematic part may be: Adam's scale, slower progress, single pairs learned by
+    heart, forgetting.
+    """
+    training = ProjectionTraining(config, data)
+    schemes = list(drawn(training, {"ML-CLAP": 2}).values())
+    ideal, runs, scaled = _with_noise_in_the_scale(training, schemes)
+    before = read(training, ideal)
+    draws = [weights - ideal for weights in runs]
+    groups = {"ML-CLAP": draws, "KCL, noise in its scale": [weights - ideal for weights in scaled]}
+    rows = []
+    for name, group in groups.items():
+        row = {"run": name}
+        row |= mean_of(effect(before, training, ideal, displacement) for displacement in group)
+        row["cosine"] = take_apart(group).cosine
+        to_the_other = [cosine(*pair) for pair in zip(group, reversed(draws), strict=True)]
+        row["cosine_other_draw"] = float(np.mean(to_the_other))
+        rows.append(row)
+    for epochs in shorter:
+        short = ProjectionTraining(config.replace(epochs=epochs), data)
+        displacement = last_epoch(short, {}, {}).ideal - ideal
+        row = {"run": f"KCL, {epochs} epochs"} | effect(before, training, ideal, displacement)
+        row["cosine_mean"] = cosine(displacement, torch.stack(draws).mean(0))
+        rows.append(row)
+    recalled = memory(training, {"KCL": ideal, "ML-CLAP": runs[0]}, schemes[0])
+    return {"kcl": before.summary(), "runs": rows, "memory": recalled}
+
+
+def _with_noise_in_the_scale(
+    training: ProjectionTraining, schemes: Sequence[Scheme]
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """The last weights of KCL, of the schemes, and of KCL with each scheme's noise in Adam's
+    scale.
+    """
+    kcl = training.scheme(**arms.KCL)
+    ideal = WeightTrajectory(training)
+    runs = [WeightTrajectory(training) for _ in schemes]
+    scaled = [SplitAdam(training) for _ in schemes]
+    with torch.random.fork_rng():
+        for step in training_steps(training.config, training.source):
+            for scheme, run, split in zip(schemes, runs, scaled, strict=True):
+                run.follow(training.gradient(run.weights, scheme, step), step.rate)
+                even = training.gradient(split.weights, kcl, step)
+                noise = training.gradient(split.weights, scheme, step) - even
+                scale = torch.hypot(even, noise)  # never less than KCL's
+                split.follow_split(even, scale, step.rate)
+            ideal.follow(training.gradient(ideal.weights, kcl, step), step.rate)
+    return ideal.weights, [run.weights for run in runs], [split.weights for split in scaled]
+
+
+def memory(
+    training: ProjectionTraining, runs: dict[str, Tensor], scheme: Scheme, clips: int = 500
+) -> dict:
+    """Ranks among the first training clips: pairs by the epochs since a clip was last met in that
+    language by the scheme, and by the times that it was.
+    """
+    epochs = range(training.config.epochs)
+    history = np.stack([scheme.languages(epoch)[:clips, 0] for epoch in epochs])  # [E, n]
+    met = history[..., None] == np.arange(len(training.config.languages))  # [E, n, K]
+    times = met.sum(0)
+    since = np.argmax(met[::-1], axis=0)  # 0: in the last epoch
+    since[times == 0] = -1
+    result = {}
+    for name, weights in runs.items():
+        found = read(training, weights, "train", clips)
+        ranks = rank_margins.ranks_of(found.margins)[:clips]
+        row = found.summary()
+        row["val"] = read(training, weights, "val").summary()
+        row["since"] = _ranks_by(since, ranks)
+        row["times"] = _ranks_by(times, ranks)
+        result[name] = row
+    return result
+
+
+def _ranks_by(counts: np.ndarray, ranks: np.ndarray) -> dict[str, dict[str, float]]:
+    """Recall and mean log rank of the pairs that share a count."""
+    rows = {}
+    for count in np.unique(counts):
+        chosen = ranks[counts == count]
+        recall = 100 * float((chosen == 1).mean())
+        log_rank = float(np.log(chosen).mean())
+        rows[str(count)] = {"pairs": chosen.size, "recall": recall, "log_rank": log_rank}
+    return rows
