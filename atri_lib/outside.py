@@ -17,8 +17,8 @@ def outside_class(given: str, base: type, what: str, wanted: str) -> type:
     """The class that is named, a subclass of `base`.
 
     what: "encoder", "scheme" or "data", wanted: what `base` is called, both for messages.
-    Raises ValueError, in one line that says what to do, for a name that cannot be one, a module that
-    is not found or fails when it is imported, and a class that is none of `base`.
+    Raises ValueError, in one line that says what to do, for a name that cannot be one, a module
+    that is not found or fails when it is imported, and a class that is none of `base`.
     """
     name = given.partition("=")[0]
     module, _, attribute = name.partition(":")
