@@ -21,11 +21,13 @@ def encode_parts(tower: Callable[[Tensor], Tensor], clips: Sequence[Tensor], par
 
     Clips of one length go together: none is padded, so its features do not depend on its batch.
     """
-    order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
-    groups = [list(rows) for _, rows in itertools.groupby(order, key=lambda i: len(clips[i]))]
-    pooled = torch.cat(
-        [equal_parts(tower(torch.stack([clips[i] for i in rows])), parts) for rows in groups]
-    )
+    lengths = [len(clip) for clip in clips]
+    order = sorted(range(len(clips)), key=lengths.__getitem__)
+    pooled = []
+    for _, rows in itertools.groupby(order, key=lengths.__getitem__):
+        together = torch.stack([clips[i] for i in rows])
+        pooled.append(equal_parts(tower(together), parts))
+    pooled = torch.cat(pooled)
     return pooled[torch.tensor(order).argsort().to(pooled.device)]
 
 

@@ -10,10 +10,6 @@ BOUNDS = {
     "maximum": "at most",
     "exclusiveMaximum": "below",
 }
-# What the features of a dataset depend on.
-DATA_SETTINGS = (
-    "languages", "preset", "text_encoder", "audio_encoder", "data", "scenes", "data_seed", "parts",
-)  # fmt: skip
 KINDS = {
     "integer": {"type": int, "metavar": "INT"},
     "number": {"type": float, "metavar": "FLOAT"},

@@ -14,7 +14,6 @@ from atri_lib.commands.base import (
     table,
 )
 from atri_lib.commands.settings import (
-    DATA_SETTINGS,
     add_schemes,
     add_settings,
     config_of,
@@ -24,6 +23,8 @@ from atri_lib.commands.settings import (
 
 
 def _features_options(parser: argparse.ArgumentParser) -> None:
+    from atri_lib.training.config import DATA_SETTINGS
+
     add_settings(parser, DATA_SETTINGS)
 
 

@@ -19,7 +19,11 @@ from atri_lib.hub import CheckpointError, load_exactly, read_state_dict
 
 SIZES = {"tiny": (192, 3), "mini": (256, 4), "small": (384, 6), "base": (768, 12)}  # width, heads
 DEPTH = 12
-FFT, HOP, MELS, MEL_HIGH, TOP_DB = 512, 160, 64, 8000.0, 120.0
+FFT = 512  # samples
+HOP = 160
+MELS = 64
+MEL_HIGH = 8000.0  # hertz
+TOP_DB = 120.0
 PATCH = 16  # mels and frames
 CHUNK = 1012  # frames: 10.12 s, 63 patches; the last 4 frames of a full chunk fill no patch
 SHORTEST = (PATCH - 1) * HOP  # samples that give one patch of frames
@@ -39,21 +43,23 @@ class LogMel(nn.Module):
         self.register_buffer("mels", mels, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        with torch.autocast(
-            waveform.device.type, enabled=False
-        ):  # a Fourier transform needs full precision
-            edge = (FFT // 2, FFT // 2)
-            wide = nn.functional.pad(waveform.to(self.window.dtype)[:, None], edge, mode="reflect")[
-                :, 0
-            ]
-            starts = range(0, 1 + waveform.shape[1] // HOP, STRETCH)
-            parts = [wide[:, start * HOP : (start + STRETCH - 1) * HOP + FFT] for start in starts]
+        # A Fourier transform needs full precision.
+        with torch.autocast(waveform.device.type, enabled=False):
+            energy = self._energies(waveform.to(self.window.dtype))
             # The channel axis makes the floor a clip's own; without it the loudest clip of a batch
             # would set it.
-            energy = torch.cat([self._energy(part) for part in parts], -1)[
-                :, None
-            ]  # [N, 1, mels, frames]
-            return audio.amplitude_to_DB(energy, 10.0, 1e-10, 0.0, TOP_DB)[:, 0]
+            channel = energy[:, None]  # [N, 1, mels, frames]
+            return audio.amplitude_to_DB(channel, 10.0, 1e-10, 0.0, TOP_DB)[:, 0]
+
+    def _energies(self, waveform: Tensor) -> Tensor:
+        """Mel energies [N, mels, 1 + S // 160] of waveforms, taken in stretches."""
+        edge = (FFT // 2, FFT // 2)
+        wide = nn.functional.pad(waveform[:, None], edge, mode="reflect")[:, 0]
+        parts = []
+        for first in range(0, 1 + waveform.shape[1] // HOP, STRETCH):
+            last = first + STRETCH - 1
+            parts.append(self._energy(wide[:, first * HOP : last * HOP + FFT]))
+        return torch.cat(parts, -1)
 
     def _energy(self, waveform: Tensor) -> Tensor:
         """Mel energies [N, mels, frames] of waveforms whose edges are there already."""
@@ -71,10 +77,11 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
-        self.attn = nn.ModuleDict(
-            {"qkv": nn.Linear(width, 3 * width), "proj": nn.Linear(width, width)}
-        )
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = nn.ModuleDict()
+        self.attn["qkv"] = nn.Linear(width, 3 * width)
+        self.attn["proj"] = nn.Linear(width, width)
         layers = {
             "fc1": nn.Linear(width, 4 * width),
             "act": nn.GELU(),
@@ -83,14 +90,9 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(OrderedDict(layers))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        parts = (
-            self.attn.qkv(self.norm1(tokens))
-            .unflatten(-1, (3, self.heads, -1))
-            .permute(2, 0, 3, 1, 4)
-        )
-        mixed = nn.functional.scaled_dot_product_attention(
-            *parts
-        )  # of query, key, value, each [N, heads, L, d]
+        joint = self.attn.qkv(self.norm1(tokens)).unflatten(-1, (3, self.heads, -1))
+        query, key, value = joint.permute(2, 0, 3, 1, 4)  # each [N, heads, L, d]
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
         tokens = tokens + self.attn.proj(mixed.transpose(1, 2).flatten(2))
         return tokens + self.mlp(self.norm2(tokens))
 
@@ -110,7 +112,8 @@ class CED(nn.Module):
         super().__init__()
         if size not in SIZES:
             raise ValueError(f"CED size {size!r}: use one of {', '.join(SIZES)}")
-        self.size, self.name = size, f"ced-{size}"
+        self.size = size
+        self.name = f"ced-{size}"
         self.dim, heads = SIZES[size]
         self.front_end = LogMel()
         self.init_bn = nn.BatchNorm2d(MELS)
@@ -141,17 +144,18 @@ class CED(nn.Module):
         """
         if waveform.ndim != 2 or waveform.shape[1] == 0:
             raise ValueError(
-                f"waveform has shape {list(waveform.shape)}: expected [clips, samples] with samples > 0"
+                f"waveform has shape {list(waveform.shape)}: "
+                "expected [clips, samples] with samples > 0"
             )
         waveform = nn.functional.pad(waveform, (0, max(0, SHORTEST - waveform.shape[1])))
         mels = self.init_bn(self.front_end(waveform)[:, :, None])  # [N, mels, 1, frames]
         if mels.shape[-1] > CHUNK:
-            mels = nn.functional.pad(mels, (0, -mels.shape[-1] % CHUNK))
-            mels = (
-                mels.unflatten(-1, (-1, CHUNK)).movedim(3, 1).flatten(0, 1)
-            )  # [N * chunks, mels, 1, CHUNK]
+            whole = nn.functional.pad(mels, (0, -mels.shape[-1] % CHUNK))
+            chunks = whole.unflatten(-1, (-1, CHUNK)).movedim(3, 1)
+            mels = chunks.flatten(0, 1)  # [N * chunks, mels, 1, CHUNK]
         parts = mels.transpose(1, 2).split(max(TOGETHER, len(waveform)))
-        return torch.cat([self.encode(part) for part in parts]).reshape(len(waveform), -1, self.dim)
+        encoded = torch.cat([self.encode(part) for part in parts])
+        return encoded.reshape(len(waveform), -1, self.dim)
 
     def encode(self, mels: Tensor) -> Tensor:
         """Normalised mels of one chunk each [M, 1, 64, frames] -> [M, frames // 16, dim], averaged
@@ -173,12 +177,11 @@ class CED(nn.Module):
         of the hub, when it cannot be had.
         """
         state = published_keys(read_state_dict(source))
-        looks = {width: size for size, (width, _) in SIZES.items()}.get(
-            len(state.get("norm.weight", ())), self.size
-        )
-        name = f"CED({self.size!r})" + (
-            f" (they look like CED({looks!r}))" if looks != self.size else ""
-        )
+        name = f"CED({self.size!r})"
+        found = len(state.get("norm.weight", ()))
+        for size, (width, _) in SIZES.items():
+            if width == found and size != self.size:
+                name = f"{name} (they look like CED({size!r}))"
         load_exactly(self, state, name)
         return self
 
@@ -202,12 +205,11 @@ def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     filters = state.get("front_end.0.mel_scale.fb", expected)
     if filters.shape != expected.shape or not torch.allclose(filters, expected, atol=1e-4):
         raise CheckpointError(
-            f"front_end.0.mel_scale.fb {list(filters.shape)} differs from {MELS} mels, 0-8000 Hz, at 16 kHz: "
-            "this checkpoint was trained with another front end"
+            f"front_end.0.mel_scale.fb {list(filters.shape)} differs from {MELS} mels, "
+            "0-8000 Hz, at 16 kHz: this checkpoint was trained with another front end"
         )
-    kept = {
-        "init_bn.num_batches_tracked": torch.tensor(0)
-    }  # a counter nobody reads; old files lack it
+    # A counter that nobody reads; old files lack it.
+    kept = {"init_bn.num_batches_tracked": torch.tensor(0)}
     for key, value in state.items():
         if not key.startswith(("front_end.", "outputlayer.")):
             kept[key.removeprefix("encoder.").replace("init_bn.1.", "init_bn.")] = value

@@ -62,13 +62,15 @@ class DualEncoder(nn.Module):
         self.pooling = TimePooling(parts)
         self.audio_projection = projection(audio_width * parts, hidden, width, dropout)
         self.text_projection = projection(text_width, hidden, width, dropout)
-        self.log_temperature = nn.Parameter(
-            torch.tensor(math.log(temperature)), requires_grad=learn_temperature
-        )
-        self.audio_tower, self.text_tower = audio_tower, text_tower
-        for name, tower in (("audio", audio_tower), ("text", text_tower)):
-            if tower is not None:
-                open_blocks(tower, (unfreeze or {}).get(name, 0))
+        logarithm = torch.tensor(math.log(temperature))
+        self.log_temperature = nn.Parameter(logarithm, requires_grad=learn_temperature)
+        self.audio_tower = audio_tower
+        self.text_tower = text_tower
+        opened = unfreeze or {}
+        if audio_tower is not None:
+            open_blocks(audio_tower, opened.get("audio", 0))
+        if text_tower is not None:
+            open_blocks(text_tower, opened.get("text", 0))
 
     @property
     def temperature(self) -> Tensor:
@@ -88,14 +90,16 @@ class DualEncoder(nn.Module):
         """
         if self.audio_tower is not None:
             audio = encode_parts(self.audio_tower, audio, self.pooling.parts)
-        return nn.functional.normalize(self.audio_projection(self.pooling(audio)), dim=-1)
+        projected = self.audio_projection(self.pooling(audio))
+        return nn.functional.normalize(projected, dim=-1)
 
     def encode_text(self, text: Tensor | dict[str, Tensor]) -> Tensor:
         """Tokens of N captions (with a tower) or sentence features [..., F] -> unit vectors [...,
         d].
         """
-        features = text if self.text_tower is None else self.text_tower(**text)
-        return nn.functional.normalize(self.text_projection(features), dim=-1)
+        if self.text_tower is not None:
+            text = self.text_tower(**text)
+        return nn.functional.normalize(self.text_projection(text), dim=-1)
 
     def forward(self, audio: Tensor, text: Tensor | dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Both encodings at once."""
@@ -113,7 +117,8 @@ def open_blocks(tower: nn.Module, last: int | str) -> None:
     blocks = list(tower.blocks)
     if not isinstance(last, int) or not 0 <= last <= len(blocks):
         raise ValueError(
-            f"unfreeze: {type(tower).__name__} has {len(blocks)} blocks; give 0 to {len(blocks)} or 'all'"
+            f"unfreeze: {type(tower).__name__} has {len(blocks)} blocks; "
+            f"give 0 to {len(blocks)} or 'all'"
         )
     for block in blocks[len(blocks) - last :]:
         block.requires_grad_(True)

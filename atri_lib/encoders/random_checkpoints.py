@@ -2,10 +2,12 @@
 laptop first.
 """
 
+import contextlib
 import functools
 import io
 import json
 import pathlib
+from collections.abc import Iterator
 
 import sentencepiece
 import torch
@@ -18,19 +20,26 @@ from atri_lib.encoders.sonar import SonarText
 
 PIECES = 120
 SENTENCES = [
-    "a dog barks", "a dog barks, then a horn blows", "rain falls on a roof while a bird sings", "un chien aboie",
-    "ein Hund bellt, dann ertönt eine Hupe", "un perro ladra", "een hond blaft", "un gos borda", "犬が吠える", "狗在叫",
-]  # fmt: skip
+    "a dog barks",
+    "a dog barks, then a horn blows",
+    "rain falls on a roof while a bird sings",
+    "un chien aboie",
+    "ein Hund bellt, dann ertönt eine Hupe",
+    "un perro ladra",
+    "een hond blaft",
+    "un gos borda",
+    "犬が吠える",
+    "狗在叫",
+]
 
 
 def write_ced(folder: pathlib.Path, size: str = "tiny", seed: int = 0) -> None:
     """model.safetensors with the keys of the hub's CED checkpoints; weights are random."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = _seeded(seed, lambda: CED(size)).state_dict()
-    save_file(
-        {f"encoder.{key}": value.contiguous() for key, value in state.items()},
-        folder / "model.safetensors",
-    )
+    with _seeded(seed):
+        state = CED(size).state_dict()
+    tensors = {f"encoder.{key}": value.contiguous() for key, value in state.items()}
+    save_file(tensors, folder / "model.safetensors")
 
 
 def write_sonar(folder: pathlib.Path, seed: int = 0, **changes) -> None:
@@ -42,47 +51,51 @@ def write_sonar(folder: pathlib.Path, seed: int = 0, **changes) -> None:
         "encoder_layers": 2,
         "encoder_attention_heads": 2,
         "encoder_ffn_dim": 64,
+        "vocab_size": len(write_tokenizer(folder)),
     }
-    sizes |= {"vocab_size": len(write_tokenizer(folder))} | changes
-    _seeded(seed, lambda: SonarText.from_config(**sizes)).encoder.save_pretrained(folder)
+    with _seeded(seed):
+        model = SonarText.from_config(**sizes | changes)
+    model.encoder.save_pretrained(folder)
 
 
 def write_translator(folder: pathlib.Path, seed: int = 0) -> None:
     """A random seq2seq model (configuration, weights, tokenizer) of the architecture of
     NLLB-200.
     """
-    sizes = {"layers": 1, "attention_heads": 2, "ffn_dim": 32}
-    sizes = {
-        f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in sizes.items()
-    }
-    sizes |= {
-        "vocab_size": len(write_tokenizer(folder)),
-        "d_model": 16,
-        "max_position_embeddings": 64,
-    }
-    _seeded(seed, lambda: M2M100ForConditionalGeneration(M2M100Config(**sizes))).save_pretrained(
-        folder
+    config = M2M100Config(
+        vocab_size=len(write_tokenizer(folder)),
+        d_model=16,
+        max_position_embeddings=64,
+        encoder_layers=1,
+        encoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_layers=1,
+        decoder_attention_heads=2,
+        decoder_ffn_dim=32,
     )
+    with _seeded(seed):
+        model = M2M100ForConditionalGeneration(config)
+    model.save_pretrained(folder)
 
 
-def _seeded(seed: int, build):
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build()
+        yield
 
 
 @functools.cache
 def sentencepiece_model() -> bytes:
     """A BPE model of 120 pieces, as trained by SentencePiece."""
-    model, sentences = io.BytesIO(), iter(SENTENCES * 3)
-    options = {
-        "vocab_size": PIECES,
-        "model_type": "bpe",
-        "character_coverage": 1.0,
-        "minloglevel": 2,
-    }
+    model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=sentences, model_writer=model, **options
+        sentence_iterator=iter(SENTENCES * 3),
+        model_writer=model,
+        vocab_size=PIECES,
+        model_type="bpe",
+        character_coverage=1.0,
+        minloglevel=2,
     )
     return model.getvalue()
 
@@ -93,9 +106,8 @@ def write_sentencepiece_tokenizer(folder: pathlib.Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokens = dict(enumerate(["<s>", "<pad>", "</s>", "<unk>"]))
-    tokens |= dict(
-        enumerate([*FAIRSEQ_LANGUAGE_CODES, "<mask>"], PIECES + 1)
-    )  # <pad> is none of SentencePiece's
+    # One more than the pieces: <pad> is none of SentencePiece's.
+    tokens |= enumerate([*FAIRSEQ_LANGUAGE_CODES, "<mask>"], PIECES + 1)
     flags = {
         "lstrip": False,
         "normalized": False,
@@ -108,8 +120,9 @@ def write_sentencepiece_tokenizer(folder: pathlib.Path) -> None:
         "tokenizer_class": "NllbTokenizer",
         "legacy_behaviour": False,
         "model_max_length": 1024,
+        "added_tokens_decoder": added,
+        "additional_special_tokens": FAIRSEQ_LANGUAGE_CODES,
     }
-    config |= {"added_tokens_decoder": added, "additional_special_tokens": FAIRSEQ_LANGUAGE_CODES}
     (folder / "sentencepiece.bpe.model").write_bytes(sentencepiece_model())
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
 

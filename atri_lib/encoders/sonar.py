@@ -5,7 +5,6 @@ Representations", 2023 (arXiv 2308.11466). The encoder is transformers' M2M100 e
 layers), the tokenizer NLLB-200's.
 """
 
-import functools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -15,26 +14,31 @@ from torch import Tensor, nn
 from transformers import M2M100Config, NllbTokenizer
 from transformers.models.m2m_100.modeling_m2m_100 import M2M100Encoder
 
-from atri_lib.encoders.text import checked, embed, padded
+from atri_lib.encoders.text import checked, embed, mean_of_tokens, padded
 from atri_lib.encoders.weights import fingerprint
 from atri_lib.hub import CheckpointError, load_exactly, model_path, read_state_dict
 from atri_lib.languages import language as find_language
 
 PUBLISHED = "cointegrated/SONAR_200_text_encoder"
 # What differs from transformers' M2M100Config, which is 1024 wide with 16 heads.
-ARCHITECTURE = {"vocab_size": 256206, "encoder_layers": 24, "encoder_ffn_dim": 8192}
-ARCHITECTURE |= {"activation_dropout": 0.1, "encoder_layerdrop": 0.0}
+ARCHITECTURE = {
+    "vocab_size": 256206,
+    "encoder_layers": 24,
+    "encoder_ffn_dim": 8192,
+    "activation_dropout": 0.1,
+    "encoder_layerdrop": 0.0,
+}
 # The authors' files (fairseq2) and the port to transformers name the same layers differently.
 RENAMED = {
-    "encoder_frontend.embed.": "embed_tokens.", "encoder.layers.": "layers.", ".output_proj.": ".out_proj.",
-    ".ffn.inner_proj.": ".fc1.", ".ffn.out_proj.": ".fc2.", ".ffn_layer_norm.": ".final_layer_norm.",
-}  # fmt: skip
-CONTROL_ROWS = [
-    2,
-    0,
-    3,
-    1,
-]  # rows of <s> <pad> </s> <unk> (0 to 3 in NLLB's tokenizer) in a fairseq2 embedding
+    "encoder_frontend.embed.": "embed_tokens.",
+    "encoder.layers.": "layers.",
+    ".output_proj.": ".out_proj.",
+    ".ffn.inner_proj.": ".fc1.",
+    ".ffn.out_proj.": ".fc2.",
+    ".ffn_layer_norm.": ".final_layer_norm.",
+}
+# Rows of <s> <pad> </s> <unk> (0 to 3 in NLLB's tokenizer) in a fairseq2 embedding.
+CONTROL_ROWS = [2, 0, 3, 1]
 
 
 class SonarText(nn.Module):
@@ -104,7 +108,8 @@ class SonarText(nn.Module):
         trained on no longer ones), CheckpointError when there is no tokenizer or it lacks the
         language.
         """
-        return padded(self._tokens(sentences, language)["input_ids"], self.tokenizer.pad_token_id)
+        rows = self._tokens(sentences, language)["input_ids"]
+        return padded(rows, self.tokenizer.pad_token_id)
 
     def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
         """The characters of each sentence that the vocabulary does not know: they all become one
@@ -112,15 +117,14 @@ class SonarText(nn.Module):
         """
         tokens = self._tokens(sentences, language, return_offsets_mapping=True)
         rows = zip(sentences, tokens["input_ids"], tokens["offset_mapping"], strict=True)
-        unknown = self.tokenizer.unk_token_id
-        return [
-            [
-                sentence[start:end]
-                for number, (start, end) in zip(ids, places, strict=True)
-                if number == unknown
-            ]
-            for sentence, ids, places in rows
-        ]
+        found = []
+        for sentence, ids, places in rows:
+            unknown = []
+            for number, (start, end) in zip(ids, places, strict=True):
+                if number == self.tokenizer.unk_token_id:
+                    unknown.append(sentence[start:end])
+            found.append(unknown)
+        return found
 
     def _tokens(self, sentences: Sequence[str], language: str, **options) -> Mapping[str, list]:
         if self.tokenizer is None:
@@ -133,8 +137,7 @@ class SonarText(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> sentence vectors [N, dim], not normalised."""
         states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [N, L, dim]
-        keep = mask[..., None].to(states.dtype)
-        return (states * keep).sum(1) / keep.sum(1)
+        return mean_of_tokens(states, mask)
 
 
 def nllb_tokenizer(folder: str | os.PathLike) -> NllbTokenizer:
@@ -150,9 +153,8 @@ def nllb_tokenizer(folder: str | os.PathLike) -> NllbTokenizer:
         raise CheckpointError(f"{folder}: no tokenizer here; expected {' or '.join(files)}")
     tokenizer = NllbTokenizer.from_pretrained(folder, local_files_only=True)
     tokenizer.legacy_behaviour = False  # SONAR's order: tag first
-    if tokenizer.convert_tokens_to_ids("<mask>") < tokenizer.convert_tokens_to_ids(
-        _tag(tokenizer, "eng")
-    ):
+    mask, tag = tokenizer.convert_tokens_to_ids(["<mask>", _tag(tokenizer, "eng")])
+    if mask < tag:
         raise CheckpointError(
             f"{folder}: <mask> stands before the language tags; get the model's own tokenizer.json"
         )
@@ -176,12 +178,13 @@ def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     order of NLLB's tokenizer.
     """
     if "encoder_frontend.embed.weight" not in state:
-        return {
-            key: value for key, value in state.items() if key != "embed_positions.weights"
-        }  # a constant
-    rename = functools.partial(
-        functools.reduce, lambda name, pair: name.replace(*pair), RENAMED.items()
-    )
-    renamed = {rename(key): value for key, value in state.items()}
+        constant = "embed_positions.weights"
+        return {key: value for key, value in state.items() if key != constant}
+    renamed = {}
+    for key, value in state.items():
+        for theirs, ours in RENAMED.items():
+            key = key.replace(theirs, ours)
+        renamed[key] = value
     rows = renamed["embed_tokens.weight"]
-    return renamed | {"embed_tokens.weight": torch.cat([rows[CONTROL_ROWS], rows[4:]])}
+    renamed["embed_tokens.weight"] = torch.cat([rows[CONTROL_ROWS], rows[4:]])
+    return renamed

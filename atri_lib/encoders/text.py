@@ -32,15 +32,20 @@ def embed(
     training = encoder.training
     encoder.eval()
     try:
-        for rows in progress(
-            lengths.argsort(stable=True).split(batch_size), f"embedding {language}", unit="batch"
-        ):
+        batches = lengths.argsort(stable=True).split(batch_size)
+        for rows in progress(batches, f"embedding {language}", unit="batch"):
             longest = int(lengths[rows[-1]])
             batch = {name: value[rows, :longest].to(device) for name, value in tokens.items()}
             vectors[rows] = encoder(**batch).to(vectors.dtype)
     finally:
         encoder.train(training)
     return vectors
+
+
+def mean_of_tokens(states: Tensor, mask: Tensor) -> Tensor:
+    """Token states [N, L, dim], averaged where the mask [N, L] is true: [N, dim]."""
+    keep = mask[..., None].to(states.dtype)
+    return (states * keep).sum(1) / keep.sum(1)
 
 
 def padded(rows: list[list[int]], padding: int) -> dict[str, Tensor]:
@@ -53,7 +58,8 @@ def padded(rows: list[list[int]], padding: int) -> dict[str, Tensor]:
     if lengths.max() > LONGEST:
         index = int((lengths > LONGEST).nonzero()[0])
         raise ValueError(
-            f"sentence {index} has {lengths[index]:,} tokens, at most {LONGEST} can be read: shorten it"
+            f"sentence {index} has {lengths[index]:,} tokens, at most {LONGEST} can be read: "
+            "shorten it"
         )
     mask = torch.arange(int(lengths.max())) < lengths[:, None]
     ids = torch.full(mask.shape, padding)
@@ -65,14 +71,15 @@ def joined(batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Tokens of several batches behind each other, padded to the longest with zeros, which the mask
     leaves out.
     """
-    return {
-        name: torch.cat(
-            [nn.functional.pad(batch[name], (0, width - batch[name].shape[1])) for batch in batches]
-        )
-        for name, width in {
-            name: max(batch[name].shape[1] for batch in batches) for name in batches[0]
-        }.items()
-    }
+    together = {}
+    for name in batches[0]:
+        longest = max(batch[name].shape[1] for batch in batches)
+        padded_rows = []
+        for batch in batches:
+            missing = longest - batch[name].shape[1]
+            padded_rows.append(nn.functional.pad(batch[name], (0, missing)))
+        together[name] = torch.cat(padded_rows)
+    return together
 
 
 def checked(sentences: Sequence[str]) -> list[str]:
@@ -83,15 +90,14 @@ def checked(sentences: Sequence[str]) -> list[str]:
         raise TypeError(f"expected a list of sentences, not one string: [{sentences[:40]!r}]")
     for index, sentence in enumerate(sentences):
         if not any(character.isprintable() and not character.isspace() for character in sentence):
-            fault = (
-                "is empty"
-                if not sentence.strip()
-                else f"holds nothing that can be read: {sentence[:20]!r}"
-            )
+            fault = "is empty"
+            if sentence.strip():
+                fault = f"holds nothing that can be read: {sentence[:20]!r}"
             raise ValueError(f"sentence {index} {fault}; write a caption or leave it out")
         if re.search("[\ud800-\udfff]", sentence):
             raise ValueError(
-                f"sentence {index} holds half a surrogate pair, which is no character: {sentence[:40]!r}"
+                f"sentence {index} holds half a surrogate pair, which is no character: "
+                f"{sentence[:40]!r}"
             )
     return list(sentences)
 
@@ -100,11 +106,14 @@ def unknown_pieces(vocabulary: SentencePieceProcessor, sentences: list[str]) -> 
     """The pieces of each sentence that a vocabulary does not know; a sentence of no pieces is
     unknown as a whole.
     """
-    numbers, pieces = vocabulary.encode(sentences), vocabulary.encode(sentences, out_type=str)
     unknown = vocabulary.unk_id()
-    return [
-        [piece for number, piece in zip(row, parts, strict=True) if number == unknown]
-        if row
-        else [sentence]
-        for row, parts, sentence in zip(numbers, pieces, sentences, strict=True)
-    ]
+    found = []
+    for sentence in sentences:
+        numbers = vocabulary.encode(sentence)
+        pieces = vocabulary.encode(sentence, out_type=str)
+        if numbers:
+            pairs = zip(numbers, pieces, strict=True)
+            found.append([piece for number, piece in pairs if number == unknown])
+        else:
+            found.append([sentence])
+    return found

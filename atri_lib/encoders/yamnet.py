@@ -26,9 +26,15 @@ CLASSES = (
     "cdf24d193e196d9e95912a2667051ae203e92a2ba09449218ccb40ef787c6df2",
 )
 
-WINDOW, HOP, FFT = 400, 160, 512  # samples: 25 ms, 10 ms
-MELS, MEL_LOW, MEL_HIGH, LOG_OFFSET = 64, 125.0, 7500.0, 0.001
-PATCH, PATCH_HOP = 96, 48  # frames: 0.96 s, half overlapping
+WINDOW = 400  # samples: 25 ms
+HOP = 160  # 10 ms
+FFT = 512
+MELS = 64
+MEL_LOW = 125.0  # hertz
+MEL_HIGH = 7500.0
+LOG_OFFSET = 0.001
+PATCH = 96  # frames: 0.96 s
+PATCH_HOP = 48  # patches overlap by half
 CHUNK = 32  # patches at once: twice as fast on a CPU as hundreds, whose activations leave the cache
 PATCH_SAMPLES = WINDOW + (PATCH - 1) * HOP
 PATCH_STEP = PATCH_HOP * HOP  # samples from one patch to the next: 0.48 s
@@ -64,9 +70,13 @@ def mel_weights() -> Tensor:
 
     bins = to_mel(np.linspace(0.0, SAMPLE_RATE / 2, FFT // 2 + 1))[:, None]
     edges = np.linspace(to_mel(MEL_LOW), to_mel(MEL_HIGH), MELS + 2)
-    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    triangles = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))
-    return torch.from_numpy(np.maximum(triangles, 0.0).astype(np.float32))
+    low = edges[:-2]
+    centre = edges[1:-1]
+    high = edges[2:]
+    rising = (bins - low) / (centre - low)
+    falling = (high - bins) / (high - centre)
+    triangles = np.maximum(np.minimum(rising, falling), 0.0)
+    return torch.from_numpy(triangles.astype(np.float32))
 
 
 class SamePad(nn.ZeroPad2d):
@@ -82,11 +92,14 @@ def convolution(
     width_in: int, width_out: int, kernel: int, stride: int = 1, groups: int = 1
 ) -> list[nn.Module]:
     """Convolution and ReLU, padded as TensorFlow pads."""
-    padding = [SamePad()] if stride == 2 else []
-    conv = nn.Conv2d(
-        width_in, width_out, kernel, stride, 0 if padding else kernel // 2, groups=groups
-    )
-    return [*padding, conv, nn.ReLU(inplace=True)]
+    layers = []
+    margin = kernel // 2
+    if stride == 2:
+        layers.append(SamePad())
+        margin = 0
+    layers.append(nn.Conv2d(width_in, width_out, kernel, stride, margin, groups=groups))
+    layers.append(nn.ReLU(inplace=True))
+    return layers
 
 
 class YAMNet(nn.Module):
@@ -103,14 +116,14 @@ class YAMNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        layers, width = [nn.Sequential(*convolution(1, 32, 3, 2))], 32
+        width = 32
+        layers = [nn.Sequential(*convolution(1, width, 3, stride=2))]
         for out, stride in LAYERS:
             depthwise = convolution(width, width, 3, stride, groups=width)
             layers.append(nn.Sequential(*depthwise, *convolution(width, out, 1)))
             width = out
-        self.layers = nn.Sequential(*layers).to(
-            memory_format=torch.channels_last
-        )  # 3x faster on a CPU
+        self.layers = nn.Sequential(*layers)
+        self.layers.to(memory_format=torch.channels_last)  # 3x faster on a CPU
         self.register_buffer("window", torch.hann_window(WINDOW))
         self.register_buffer("mels", mel_weights())
         self.register_buffer("class_weight", torch.zeros(len(class_names()), self.dim))
@@ -122,22 +135,23 @@ class YAMNet(nn.Module):
         altered.
         """
         weights = graph_weights()
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # the random start is overwritten: leave the caller's generator alone
+        # The random start is overwritten: leave the caller's generator alone.
+        with torch.random.fork_rng(devices=[]):
             model = cls().eval()
-        convs = [module for module in model.layers.modules() if isinstance(module, nn.Conv2d)]
-        if len(weights) != len(convs) + 1:
+        targets = []
+        for module in model.layers.modules():
+            if isinstance(module, nn.Conv2d):
+                targets.append((module.weight, module.bias))
+        targets.append((model.class_weight, model.class_bias))
+        if len(weights) != len(targets):
             raise WeightsError(
-                f"the YAMNet graph has {len(weights)} layers, expected {len(convs) + 1}"
+                f"the YAMNet graph has {len(weights)} layers, expected {len(targets)}"
             )
-        targets = [(conv.weight, conv.bias) for conv in convs] + [
-            (model.class_weight, model.class_bias)
-        ]
         with torch.no_grad():
-            for pair, published in zip(targets, weights, strict=True):
-                for target, value in zip(pair, published, strict=True):
-                    target.copy_(torch.tensor(value))
+            for (weight, bias), published in zip(targets, weights, strict=True):
+                published_weight, published_bias = published
+                weight.copy_(torch.tensor(published_weight))
+                bias.copy_(torch.tensor(published_bias))
         return model
 
     @property
@@ -156,7 +170,8 @@ class YAMNet(nn.Module):
         """
         if waveform.ndim != 2 or waveform.shape[1] == 0:
             raise ValueError(
-                f"waveform has shape {tuple(waveform.shape)}, expected [clips, samples] with samples > 0"
+                f"waveform has shape {tuple(waveform.shape)}, "
+                "expected [clips, samples] with samples > 0"
             )
         if not waveform.is_floating_point():
             raise ValueError(f"waveform is {waveform.dtype}, expected floating point from -1 to 1")
@@ -169,16 +184,19 @@ class YAMNet(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         embeddings = []
-        for start in range(0, max(1, waveform.shape[-1] - PATCH_SAMPLES + 1), STRETCH * PATCH_STEP):
-            stretch = waveform[..., start : start + (STRETCH - 1) * PATCH_STEP + PATCH_SAMPLES]
+        length = (STRETCH - 1) * PATCH_STEP + PATCH_SAMPLES
+        starts = max(1, waveform.shape[-1] - PATCH_SAMPLES + 1)
+        for start in range(0, starts, STRETCH * PATCH_STEP):
+            stretch = waveform[..., start : start + length]
             embeddings.append(self._embed(self.patches(stretch)))
         return torch.cat(embeddings, 1)
 
     def _embed(self, patches: Tensor) -> Tensor:
         """[N, P, 96, 64] -> [N, P, 1024]."""
-        images = patches.flatten(0, 1)[:, None].contiguous(memory_format=torch.channels_last)
-        rows = torch.cat([self.layers(part).mean((2, 3)) for part in images.split(CHUNK)])
-        return rows.unflatten(0, patches.shape[:2])
+        images = patches.flatten(0, 1)[:, None]
+        images = images.contiguous(memory_format=torch.channels_last)
+        rows = [self.layers(part).mean((2, 3)) for part in images.split(CHUNK)]
+        return torch.cat(rows).unflatten(0, patches.shape[:2])
 
     def logits(self, embedding: Tensor) -> Tensor:
         """AudioSet logits of patch embeddings: [..., 1024] -> [..., 521]."""
@@ -223,12 +241,13 @@ def graph_weights() -> list[tuple[np.ndarray, np.ndarray]]:
         place = {entry.key: entry.value for entry in tensor.external_data}
         if not place:
             return onnx.numpy_helper.to_array(tensor)
-        return np.frombuffer(
-            content, "<f4", math.prod(tensor.dims), int(place.get("offset", 0))
-        ).reshape(tensor.dims)
+        size = math.prod(tensor.dims)
+        values = np.frombuffer(content, "<f4", size, int(place.get("offset", 0)))
+        return values.reshape(tensor.dims)
 
-    return [
-        (value(node.input[1]), value(node.input[2]))
-        for node in graph.node
-        if node.op_type in ("Conv", "Gemm")
-    ]
+    weights = []
+    for node in graph.node:
+        if node.op_type in ("Conv", "Gemm"):
+            _, weight, bias = node.input
+            weights.append((value(weight), value(bias)))
+    return weights

@@ -14,6 +14,10 @@ from atri_lib import storage
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.hub import check_fit
 
+MODEL = "model."  # how the names of weights begin in a checkpoint
+OPTIMIZER = "optimizer."
+TOWERS = ("audio_tower", "text_tower")
+
 
 def write_checkpoint(
     path: pathlib.Path, model: DualEncoder, optimizer: torch.optim.Optimizer, history: list
@@ -21,15 +25,15 @@ def write_checkpoint(
     """Write weights, optimizer state, history and a checksum of them to one safetensors file,
     atomically.
     """
-    tensors = {f"model.{name}": value for name, value in trained_state(model).items()}
+    tensors = {MODEL + name: value for name, value in trained_state(model).items()}
     for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {
-            f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()
-        }
+        for name, value in state.items():
+            tensors[f"{OPTIMIZER}{index}.{name}"] = torch.as_tensor(value)
     tensors = {name: value.contiguous().cpu() for name, value in tensors.items()}
     note = json.dumps(history, allow_nan=False)
+    metadata = {"history": note, "checksum": _checksum(tensors, note)}
     with storage.atomic_path(path) as partial:
-        save_file(tensors, partial, {"history": note, "checksum": _checksum(tensors, note)})
+        save_file(tensors, partial, metadata)
 
 
 def read_checkpoint(
@@ -43,46 +47,54 @@ def read_checkpoint(
     if not path.exists():
         return [], 0
     try:
-        with safe_open(storage.regular(path), "pt") as stored:
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}
-            note, expected = (stored.metadata()[name] for name in ("history", "checksum"))
-        if _checksum(tensors, note) != expected:
-            raise ValueError("its content does not match its checksum")
-        history = json.loads(note)
+        tensors, history = _checked_content(path)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path}: damaged checkpoint ({error}); delete it to begin this run anew"
         ) from error
-    load_state(
-        model,
-        {name[6:]: value for name, value in tensors.items() if name.startswith("model.")},
-        str(path),
-    )
+    weights = {}
     state = {}
     for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, entry = name.split(".", 2)
+        if name.startswith(MODEL):
+            weights[name.removeprefix(MODEL)] = value
+        elif name.startswith(OPTIMIZER):
+            index, entry = name.removeprefix(OPTIMIZER).split(".", 1)
             state.setdefault(int(index), {})[entry] = value
-    optimizer.load_state_dict(
-        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
+    load_state(model, weights, str(path))
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
     return history, len(history)
 
 
+def _checked_content(path: pathlib.Path) -> tuple[dict[str, Tensor], list]:
+    """The tensors and the history of a checkpoint."""
+    with safe_open(storage.regular(path), "pt") as stored:
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}
+        metadata = stored.metadata()
+    note = metadata["history"]
+    if _checksum(tensors, note) != metadata["checksum"]:
+        raise ValueError("its content does not match its checksum")
+    return tensors, json.loads(note)
+
+
 def _checksum(tensors: dict[str, Tensor], note: str) -> str:
-    about = [[name, str(value.dtype), list(value.shape)] for name, value in sorted(tensors.items())]
-    values = (value.reshape(-1).view(torch.uint8).numpy() for _, value in sorted(tensors.items()))
-    return storage.checksum(note, about, *values)
+    about = []
+    contents = []
+    for name, value in sorted(tensors.items()):
+        about.append([name, str(value.dtype), list(value.shape)])
+        contents.append(value.reshape(-1).view(torch.uint8).numpy())
+    return storage.checksum(note, about, *contents)
 
 
 def trained_state(model: DualEncoder) -> dict[str, Tensor]:
     """The tensors a run changes: trainable parameters, projections, and the buffers of opened
     towers.
     """
-    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    frozen = {name for name, _ in model.named_parameters()} - trainable
-    keep = lambda name: name not in frozen or not name.startswith(("audio_tower", "text_tower"))  # noqa: E731
-    return {name: value for name, value in model.state_dict().items() if keep(name)}
+    frozen = set()
+    for name, parameter in model.named_parameters():
+        if name.startswith(TOWERS) and not parameter.requires_grad:
+            frozen.add(name)
+    return {name: value for name, value in model.state_dict().items() if name not in frozen}
 
 
 def load_state(model: DualEncoder, tensors: dict[str, Tensor], origin: str) -> None:
@@ -90,8 +102,8 @@ def load_state(model: DualEncoder, tensors: dict[str, Tensor], origin: str) -> N
     or not finite.
     """
     check_fit(trained_state(model), tensors, origin)
-    if wrong := [name for name, value in tensors.items() if not value.isfinite().all()]:
-        raise ValueError(
-            f"{origin}: values that are not finite in {', '.join(sorted(wrong))}; train this run anew"
-        )
+    wrong = [name for name, value in tensors.items() if not value.isfinite().all()]
+    if wrong:
+        names = ", ".join(sorted(wrong))
+        raise ValueError(f"{origin}: values that are not finite in {names}; train this run anew")
     model.load_state_dict(tensors, strict=False)

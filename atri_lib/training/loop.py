@@ -5,6 +5,7 @@ GPUs.
 import math
 import pathlib
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.progress import progress
+from atri_lib.schemes import Scheme
 from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.processes import agreed, processes
@@ -42,7 +44,6 @@ def train(
     fewer than two clips to train on. epochs: stop after so many of config.epochs; the step size
     follows config.epochs all the same.
     """
-    launch = processes()
     source = data.splits["train"]
     _check_data(data)
     model.to(source.device)
@@ -52,69 +53,109 @@ def train(
     history, begin = read_checkpoint(checkpoint, model, optimizer)
     if begin != agreed(begin):
         raise ValueError(
-            f"{checkpoint.parent} is not the same folder for all processes: give one that they share"
+            f"{checkpoint.parent} is not the same folder for all processes: "
+            "give one that they share"
         )
-    together = min(config.batch_size, len(source))
-    if together % launch.num_processes:
-        raise ValueError(
-            f"{launch.num_processes} processes cannot share a batch of {together} clips evenly: change batch_size"
-        )
-    batch = together // launch.num_processes
-    steps = len(source) // (batch * launch.num_processes)
-    label = f"{config.scheme} seed {config.seed}"
+    batches = _share_out(config, source)
     end = epochs or config.epochs
+    label = f"{config.scheme} seed {config.seed}"
     bar = progress(range(begin, end), label, total=end, unit="epoch", initial=begin)
     for epoch in bar:
-        started, losses = time.perf_counter(), []
-        order, captions = _epoch_order(config.seed, epoch, source)
-        languages = torch.from_numpy(scheme.languages(epoch))  # [N, m]
-        model.train()
-        for step in range(steps):
-            number = epoch * steps + step
-            own = config.seed * 1_000_003 + number * launch.num_processes + launch.process_index
-            torch.manual_seed(own)
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * _schedule(
-                    config.schedule, number / (config.epochs * steps)
-                )
-            first = (step * launch.num_processes + launch.process_index) * batch
-            rows = order[first : first + batch]
-            clips = source.clips(rows)
-            if step + 1 < steps:
-                source.prefetch(order[first + together : first + together + batch])
-            texts = [source.captions(captions[rows], column) for column in languages[rows].T]
-            optimizer.zero_grad(set_to_none=True)
-            # Chunks encode twice, first without gradient: autocast must not reuse the weights it
-            # cast then.
-            cast = {"enabled": config.precision == "bf16", "cache_enabled": not config.text_chunk}
-            with torch.autocast(source.device.type, torch.bfloat16, **cast):
-                losses.append(backward(model, scheme, clips, texts, config.text_chunk))
-            average_gradients(model)
-            optimizer.step()
-        losses = (
-            torch.stack(losses).double().cpu()
-        )  # once an epoch, so that no step waits for the device
+        started = time.perf_counter()
+        losses = _train_epoch(config, model, scheme, optimizer, source, batches, epoch)
         if not losses.isfinite().all():
             first = int((~losses.isfinite()).nonzero()[0])
             raise _diverged(f"the loss is {losses[first]}", config, epoch, first, checkpoint)
         if not all(parameter.isfinite().all() for parameter in parameters):
-            raise _diverged("a weight is not finite", config, epoch, steps, checkpoint)
+            what = "a weight is not finite"
+            raise _diverged(what, config, epoch, batches.steps, checkpoint)
+        done = epoch + 1
         row = {
-            "epoch": epoch + 1,
+            "epoch": done,
             "loss": losses.mean().item(),
             "seconds": time.perf_counter() - started,
         }
-        last = epoch + 1 == config.epochs
-        if last or (epoch + 1) % config.evaluate_every == 0:
-            row |= {
-                f"val_{name}": value
-                for name, value in score(model, data.splits["val"]).summary.items()
-            }
+        if done == config.epochs or done % config.evaluate_every == 0:
+            summary = score(model, data.splits["val"]).summary
+            row |= {f"val_{name}": value for name, value in summary.items()}
         history.append(row)
         bar.set_postfix(loss=f"{row['loss']:.3f}")
-        if launch.is_main_process and not last and (epoch + 1) % config.checkpoint_every == 0:
+        due = done < config.epochs and done % config.checkpoint_every == 0
+        if due and processes().is_main_process:
             write_checkpoint(checkpoint, model, optimizer, history)
     return history
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """How the processes of a launch share an epoch: steps; the clips that each takes in a step."""
+
+    steps: int
+    size: int
+    processes: int
+    process: int
+
+    def own(self, step: int) -> slice:
+        """Where in the epoch's order the clips of this process are."""
+        first = self.turn(step) * self.size
+        return slice(first, first + self.size)
+
+    def turn(self, step: int) -> int:
+        """The number of a step of this process among those of all processes."""
+        return step * self.processes + self.process
+
+
+def _share_out(config: TrainConfig, source: Source) -> _Batches:
+    launch = processes()
+    together = min(config.batch_size, len(source))
+    if together % launch.num_processes:
+        raise ValueError(
+            f"{launch.num_processes} processes cannot share a batch of {together} clips evenly: "
+            "change batch_size"
+        )
+    return _Batches(
+        steps=len(source) // together,
+        size=together // launch.num_processes,
+        processes=launch.num_processes,
+        process=launch.process_index,
+    )
+
+
+def _train_epoch(
+    config: TrainConfig,
+    model: DualEncoder,
+    scheme: Scheme,
+    optimizer: torch.optim.Optimizer,
+    source: Source,
+    batches: _Batches,
+    epoch: int,
+) -> Tensor:
+    """Take the steps of one epoch; returns their losses, float64 [steps] on the CPU."""
+    order, captions = _epoch_order(config.seed, epoch, source)
+    languages = torch.from_numpy(scheme.languages(epoch))  # [N, m]
+    # Chunks encode twice, first without gradient: autocast must not reuse the weights it cast then.
+    cast = {"enabled": config.precision == "bf16", "cache_enabled": not config.text_chunk}
+    model.train()
+    losses = []
+    for step in range(batches.steps):
+        number = epoch * batches.steps + step
+        torch.manual_seed(config.seed * 1_000_003 + batches.turn(number))
+        done = number / (config.epochs * batches.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * _schedule(config.schedule, done)
+        rows = order[batches.own(step)]
+        clips = source.clips(rows)
+        if step + 1 < batches.steps:
+            source.prefetch(order[batches.own(step + 1)])
+        texts = [source.captions(captions[rows], column) for column in languages[rows].T]
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(source.device.type, torch.bfloat16, **cast):
+            loss = backward(model, scheme, clips, texts, config.text_chunk)
+        losses.append(loss)
+        average_gradients(model)
+        optimizer.step()
+    # To the CPU once an epoch, so that no step waits for the device.
+    return torch.stack(losses).double().cpu()
 
 
 def _check_data(data: TrainingData) -> None:
@@ -127,8 +168,8 @@ def _check_data(data: TrainingData) -> None:
         for side, features in {"audio": source.audio, "text": source.text}.items():
             if features is not None and not features.isfinite().all():
                 raise ValueError(
-                    f"the {side} features of split {split} are not finite: the encoder's weights or its input are "
-                    "damaged; mend them, and delete `features` in the cache"
+                    f"the {side} features of split {split} are not finite: the encoder's weights "
+                    "or its input are damaged; mend them, and delete `features` in the cache"
                 )
 
 
@@ -156,7 +197,10 @@ def _optimizer(config: TrainConfig, parameters: list) -> torch.optim.Optimizer:
 
 
 def _schedule(name: str, done: float) -> float:
-    return 1.0 if name == "constant" else 0.5 * (1 + math.cos(math.pi * done))
+    """The share of the learning rate after a share `done` of the run."""
+    if name == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _epoch_order(seed: int, epoch: int, source: Source) -> tuple[Tensor, Tensor]:

@@ -5,23 +5,15 @@ else train it.
 import contextlib
 import os
 import pathlib
-import platform
-import shlex
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
-from safetensors.torch import load_file as load_tensors
-from safetensors.torch import save_file as save_tensors
 
-from atri_lib import __version__, storage
-from atri_lib.data.banks import BOOK
+from atri_lib import storage
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.schemes import SCHEMES
@@ -29,27 +21,19 @@ from atri_lib.training.checkpoints import load_state, trained_state
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.loop import train
 from atri_lib.training.processes import agreed, processes
+from atri_lib.training.provenance import provenance
+from atri_lib.training.run_folder import (
+    CHECKPOINT,
+    CONFIG,
+    WEIGHTS,
+    Content,
+    RunError,
+    read_run,
+    read_weights,
+    write_run,
+)
 from atri_lib.training.scoring import Scores, score
 from atri_lib.training.sources import TrainingData, build_model, load_data
-
-FILES = ("weights.safetensors", "ranks.safetensors", "history.csv", "retrieval.csv", "config.json")
-METRICS, CHECKPOINT = (
-    "metrics.json",
-    "checkpoint.safetensors",
-)  # what says that a run is complete; what it goes on from
-NEEDED = {
-    "name": str,
-    "origin": str,
-    "note": str,
-    "train_seconds": float,
-    "test": dict,
-    "sha256": dict,
-}  # of metrics
-NOT_THE_BOOKS = "not the data of the book: its numbers are of the recordings of Tux Paint"
-
-
-class RunError(ValueError):
-    """A run folder that is incomplete, damaged or does not fit its description."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +59,17 @@ class Run:
     def model(self, data: TrainingData) -> DualEncoder:
         """The trained model, in evaluation mode. data: load_data(run.config)."""
         model = build_model(self.config, data)
-        load_state(model, _tensors(self.path / FILES[0]), str(self.path / FILES[0]))
-        device = next((source.device for source in data.splits.values()), torch.device("cpu"))
+        weights = self.path / WEIGHTS
+        load_state(model, read_weights(weights), str(weights))
+        devices = [source.device for source in data.splits.values()]
+        device = devices[0] if devices else torch.device("cpu")
         return model.to(device).eval()
 
     def __str__(self) -> str:
         verb = "loaded" if self.loaded else "trained"
-        name = (
-            self.config.scheme
-            if self.config.m is None
-            else f"{self.config.scheme}({self.config.m})"
-        )
+        name = self.config.scheme
+        if self.config.m is not None:
+            name = f"{name}({self.config.m})"
         return f"{verb} {name} seed {self.config.seed} ({self.seconds:.1f} s of training)"
 
     @classmethod
@@ -102,44 +86,83 @@ class Run:
         with contextlib.suppress(RunError):
             return cls.load(path)
         try:
-            config = TrainConfig.from_dict(storage.read_json(path / "config.json"))
+            config = TrainConfig.from_dict(storage.read_json(path / CONFIG))
         except (OSError, ValueError) as error:
-            raise RunError(
-                f"{path}: not a run folder, config.json cannot be read ({error})"
-            ) from error
+            why = f"not a run folder, {CONFIG} cannot be read ({error})"
+            raise RunError(f"{path}: {why}") from error
         data = load_data(config)
         if path.name != run_name(config, data):
             raise RunError(
-                f"{path}: RECIPE or data changed since it was started; train it anew with load_or_train"
+                f"{path}: RECIPE or data changed since it was started; "
+                "train it anew with load_or_train"
             )
         return load_or_train(config, data, folder=path.parent)
+
+
+def _read(path: pathlib.Path, loaded: bool) -> Run:
+    content = read_run(path)
+    return Run(
+        path=path,
+        config=content.config,
+        history=content.history,
+        metrics=content.metrics,
+        scores=content.scores,
+        loaded=loaded,
+    )
+
+
+# Which run it is
 
 
 def run_name(config: TrainConfig, data: TrainingData) -> str:
     """Folder name of a run: scheme, seed and a checksum of RECIPE, settings, the start's weights
     and the data.
     """
-    start = storage.sha256_file(_weights(config.init)) if config.init else ""
+    start = ""
+    if config.init:
+        start = storage.sha256_file(_start_weights(config.init))
     key = storage.checksum(RECIPE, key_settings(config.as_dict()), start, data.checksum)
     return f"{SCHEMES[config.scheme].name}-{config.seed}-{key}"
 
 
-def _weights(run: str | os.PathLike) -> pathlib.Path:
+def _start_weights(init: str) -> pathlib.Path:
+    """The weights file of the run that another one starts from."""
     try:
-        return Run.load(run).path / FILES[0]
+        return Run.load(init).path / WEIGHTS
     except RunError as error:
-        raise RunError(f"init={str(run)!r}: give the folder of a finished run ({error})") from error
+        raise RunError(f"init={init!r}: give the folder of a finished run ({error})") from error
 
 
-def _tensors(path: pathlib.Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_tensors(path)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: damaged weights ({error}); train the run again") from error
+def _asked_for(config: TrainConfig, path: pathlib.Path) -> Run:
+    """The finished run of a config at `path`. Raises RunError also where another run's files are
+    there.
+    """
+    run = _read(path, loaded=True)
+    name = run.metrics["name"]
+    kept = key_settings(run.config.as_dict())
+    if name != path.name or kept != key_settings(config.as_dict()):
+        raise RunError(f"{path}: holds the run {name}, not the one that was asked for")
+    return run
+
+
+def _finished(config: TrainConfig, path: pathlib.Path) -> Run | None:
+    """The run of a config, if the first process of this launch finds it finished at `path`."""
+    found = None
+    if processes().is_main_process:
+        with contextlib.suppress(RunError):
+            found = _asked_for(config, path)
+    if not agreed(found is not None):
+        return None
+    return found or _asked_for(config, path)
+
+
+# Loading or training it
 
 
 def fit(
-    config: TrainConfig, data: TrainingData | None = None, folder: str | os.PathLike | None = None
+    config: TrainConfig,
+    data: TrainingData | None = None,
+    folder: str | os.PathLike | None = None,
 ) -> Run:
     """Train, score on the test split and keep the run. See load_or_train, which looks for a
     finished run first.
@@ -163,41 +186,44 @@ def load_or_train(
     by default. again=True trains even if a finished run exists, which stays as it is until the new
     one, then complete, takes its place; other files in its folder are kept.
     """
-    launch = processes()
     data = data or load_data(config)
     parent = storage.expanded(folder) if folder else storage.cache_dir("runs")
     path = parent / run_name(config, data)
-    waiting = f"another process is training this run; waiting for {path.name}"
-
-    def finished() -> Run | None:
-        found = None
-        if launch.is_main_process and not again:
-            with contextlib.suppress(RunError):
-                found = _asked_for(config, path)
-        return (found or _asked_for(config, path)) if agreed(found is not None) else None
-
-    if run := finished():  # before anything is written: the folder may be read-only
+    # Looked for before anything is written: the folder may be read-only.
+    run = None if again else _finished(config, path)
+    if run:
         return run
     place = pathlib.Path(os.path.realpath(path))
     if place.name != path.name:
         raise RunError(f"{path}: a link to {place}, where another run is; remove the link")
     place.parent.mkdir(parents=True, exist_ok=True)
-    alone = storage.locked(place, waiting, wait=launch.num_processes == 1)
     try:
-        with alone if launch.is_main_process else contextlib.nullcontext():
-            if run := finished():
+        with _alone(place):
+            run = None if again else _finished(config, path)
+            if run:
                 return run
             _train_into(place, config, data)
             return _read(path, loaded=False)
     except TimeoutError:
-        raise RunError(
-            f"{path}: another program trains this run; start again when it is done"
-        ) from None
+        message = f"{path}: another program trains this run; start again when it is done"
+        raise RunError(message) from None
+
+
+def _alone(place: pathlib.Path) -> contextlib.AbstractContextManager:
+    """Keeps other programs from training the run; the first process does so for its launch."""
+    launch = processes()
+    if not launch.is_main_process:
+        return contextlib.nullcontext()
+    waiting = f"another process is training this run; waiting for {place.name}"
+    return storage.locked(place, waiting, wait=launch.num_processes == 1)
 
 
 def two_stages(
-    config: TrainConfig, schemes: Sequence[str], data: TrainingData | None = None, folder=None
-) -> dict:
+    config: TrainConfig,
+    schemes: Sequence[str],
+    data: TrainingData | None = None,
+    folder: str | os.PathLike | None = None,
+) -> dict[str, Run]:
     """The paper's recipe: an ML-CLAP run, then from its weights one run of each scheme; returns
     {scheme: Run}.
 
@@ -206,176 +232,55 @@ def two_stages(
     data = data or load_data(config)
     first = load_or_train(config.replace(scheme="ml_clap"), data, folder=folder)
     second = config.replace(init=str(first.path))
-    return {
-        scheme: load_or_train(second.replace(scheme=scheme), data, folder=folder)
-        for scheme in schemes
-    }
-
-
-def _asked_for(config: TrainConfig, path: pathlib.Path) -> Run:
-    """The finished run of a config at `path`. Raises RunError also where another run's files are
-    there.
-    """
-    run = _read(path, loaded=True)
-    kept, asked = (key_settings(one.as_dict()) for one in (run.config, config))
-    if run.metrics["name"] != path.name or kept != asked:
-        raise RunError(
-            f"{path}: holds the run {run.metrics['name']}, not the one that was asked for"
-        )
-    return run
+    runs = {}
+    for scheme in schemes:
+        runs[scheme] = load_or_train(second.replace(scheme=scheme), data, folder=folder)
+    return runs
 
 
 def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
     launch = processes()
-    data_path = config.data
-    if data_path and os.path.exists(data_path):  # else a class from outside
-        data_path = os.path.abspath(data_path)
-    config = config.replace(data=data_path)
+    if config.data is not None and os.path.exists(config.data):  # else a class from outside
+        config = config.replace(data=os.path.abspath(config.data))
     if launch.is_main_process:
         path.mkdir(parents=True, exist_ok=True)
         try:
             _asked_for(config, path)  # then it stays as it is until the new one is complete
         except RunError:
-            storage.write_json(path / "config.json", config.as_dict())
+            storage.write_json(path / CONFIG, config.as_dict())
     launch.wait_for_everyone()
     try:
-        _trained(path, config, data)
+        _train_and_write(path, config, data)
     except Exception:
         if launch.is_main_process and storage.only_begun(path):
             shutil.rmtree(path)  # nothing to go on from
         raise
 
 
-def _trained(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
-    launch, started = processes(), time.perf_counter()
+def _train_and_write(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
+    launch = processes()
+    started = time.perf_counter()
     model = build_model(config, data)
     if config.init:
-        origin = _weights(config.init)
-        towers = {name: value for name, value in trained_state(model).items() if "_tower." in name}
-        load_state(
-            model, towers | _tensors(origin), str(origin)
-        )  # a tower that was frozen begins as published
-    with (
-        torch.random.fork_rng()
-    ):  # the caller's generator is the same whether the run is loaded or trained
+        _start_from(config.init, model)
+    with torch.random.fork_rng():  # the caller's generator is the same if the run is loaded
         history = pd.DataFrame(train(config, data, model, path / CHECKPOINT))
-    result = score(model, data.splits["test"])
+    scores = score(model, data.splits["test"])
     if launch.is_main_process:
-        tensors = {name: value.contiguous().cpu() for name, value in trained_state(model).items()}
-        ranks = {"t2a": np.ascontiguousarray(result.t2a), "a2t": np.ascontiguousarray(result.a2t)}
-        metrics = {
-            "name": path.name,
-            "scheme": config.scheme,
-            "seed": config.seed,
-            "library": __version__,
-            "data": data.checksum,
-            "origin": data_origin(data),
-            "note": "" if data_origin(data) == BOOK else NOT_THE_BOOKS,
-            "recipe": RECIPE,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {_accelerator()}",
+        weights = {name: value.contiguous().cpu() for name, value in trained_state(model).items()}
+        trainable = [one.numel() for one in model.parameters() if one.requires_grad]
+        metrics = provenance(path.name, config, data) | {
             "train_seconds": float(history["seconds"].sum()),
             "wall_seconds": time.perf_counter() - started,
-            "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-            "test": result.summary,
+            "parameters": sum(trainable),
+            "test": scores.summary,
         }
-        with storage.atomic_path(
-            path, folder=True, replace=True
-        ) as new:  # the checkpoint goes with the old one
-            _keep_additions(path, new)
-            save_tensors(tensors, new / FILES[0])
-            save_file(ranks, new / FILES[1])
-            (new / FILES[2]).write_text(history.to_csv(index=False), encoding="utf-8")
-            (new / FILES[3]).write_text(result.table.to_csv(), encoding="utf-8")
-            storage.write_json(new / FILES[4], config.as_dict())
-            sums = {name: storage.sha256_file(new / name) for name in FILES}
-            storage.write_sealed(new / METRICS, metrics | {"sha256": sums})
+        write_run(path, Content(config, history, metrics, scores), weights)
     launch.wait_for_everyone()  # the others, until the first process has written the run
 
 
-def _keep_additions(old: pathlib.Path, new: pathlib.Path) -> None:
-    """Copy what somebody has put into a run's folder."""
-    for entry in old.iterdir():
-        if entry.name in (*FILES, METRICS, CHECKPOINT) or entry.name.endswith(storage.PARTIAL):
-            continue
-        if entry.is_symlink() or entry.is_file():
-            shutil.copy2(entry, new / entry.name, follow_symlinks=False)
-        elif entry.is_dir():
-            shutil.copytree(entry, new / entry.name, symlinks=True)
-
-
-def data_origin(data: TrainingData) -> str:
-    """What the test split is of: a bank of sounds ("tuxpaint" is the book's) or a manifest's
-    folder.
-    """
-    return data.splits["test"].dataset.origin
-
-
-def _read(path: pathlib.Path, loaded: bool) -> Run:
-    before = _identity(path)
-    if before is None:
-        storage.settle(
-            os.path.realpath(path)
-        )  # it was about to be replaced when its program was killed
-        before = _identity(path)
-    try:
-        metrics = storage.read_sealed(path / METRICS)
-        if wrong := [
-            name for name, kind in NEEDED.items() if not isinstance(metrics.get(name), kind)
-        ]:
-            raise ValueError(f"{METRICS} has no {', '.join(wrong)}")
-        for name in FILES:
-            if storage.sha256_file(path / name) != metrics["sha256"].get(name):
-                raise ValueError(
-                    f"{name} is not what was written: its SHA-256 differs from {METRICS}"
-                )
-        config = TrainConfig.from_dict(storage.read_json(path / FILES[4]))
-        history, ranks = pd.read_csv(path / FILES[2]), load_file(path / FILES[1])
-        table = pd.read_csv(path / FILES[3], index_col="language")
-        scores = Scores(ranks["t2a"], ranks["a2t"], table, metrics["test"])
-        _check(history, scores)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        if _identity(path) != before:
-            return _read(path, loaded)  # another program has replaced it while it was read
-        raise RunError(f"{path}: not a complete run ({error}); {_advice(path)}") from error
-    return Run(path, config, history, metrics, scores, loaded)
-
-
-def _advice(path: pathlib.Path) -> str:
-    """What to do about a folder that is no complete run."""
-    if (path / "config.json").is_file() and not (path / METRICS).exists():
-        return f"finish it with `python -m atri_lib train --resume {shlex.quote(str(path))}`"
-    return (
-        "give the folder of a finished run, or train it (load_or_train, `python -m atri_lib train`)"
-    )
-
-
-def _identity(path: pathlib.Path) -> tuple[int, int] | None:
-    """What tells a folder from another one that takes its place; None where there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _check(history: pd.DataFrame, scores: Scores) -> None:
-    """Raises ValueError for numbers that no run has, KeyError for a column that is missing."""
-    for name in ("t2a", "a2t"):
-        ranks = getattr(scores, name)
-        if ranks.ndim != 2 or ranks.dtype.kind not in "iu" or not ranks.size or ranks.min() < 1:
-            raise ValueError(f"{FILES[1]}: {name} holds no ranks")
-    numbers = {FILES[2]: history[["epoch", "loss", "seconds"]], FILES[3]: scores.table}
-    numbers[METRICS] = pd.Series(scores.summary)
-    for name, values in numbers.items():
-        if not np.isfinite(values.to_numpy(float)).all():
-            raise ValueError(f"{name}: values that are not finite numbers")
-
-
-def _accelerator() -> str:
-    return (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"{torch.get_num_threads()} CPU threads"
-    )
+def _start_from(init: str, model: DualEncoder) -> None:
+    """Give the model the weights of a run; a tower that was frozen there begins as published."""
+    weights = _start_weights(init)
+    tensors = {name: value for name, value in trained_state(model).items() if "_tower." in name}
+    load_state(model, tensors | read_weights(weights), str(weights))

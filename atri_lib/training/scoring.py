@@ -35,19 +35,20 @@ def encode(model: DualEncoder, source: Source, batch_size: int = 256) -> tuple[T
     """
     training = model.training
     model.eval()
-    audio, texts = [], []
-    clips, captions = (
-        torch.arange(count).split(batch_size) for count in (len(source), len(source.owner))
-    )
-    for part, following in zip(clips, [*clips[1:], clips[0][:0]], strict=True):
+    audio = []
+    clips = torch.arange(len(source)).split(batch_size)
+    for number, part in enumerate(clips):
         batch = source.clips(part)
-        source.prefetch(following)
+        if number + 1 < len(clips):
+            source.prefetch(clips[number + 1])
         audio.append(model.encode_audio(batch).float().cpu())
+    texts = []
+    captions = torch.arange(len(source.owner)).split(batch_size)
     for k in range(len(source.languages)):
-        rows = [
-            model.encode_text(source.captions(part, torch.full_like(part, k))).float().cpu()
-            for part in captions
-        ]
+        rows = []
+        for part in captions:
+            batch = source.captions(part, torch.full_like(part, k))
+            rows.append(model.encode_text(batch).float().cpu())
         texts.append(torch.cat(rows))
     model.train(training)
     return torch.cat(audio), torch.stack(texts, dim=1)
@@ -60,13 +61,13 @@ def score(model: DualEncoder, source: Source) -> Scores:
     t2a = evaluation.rank_matrix(audio, texts, owner)
     relevant = evaluation.relevant_ranks(audio, texts, owner)
     table = evaluation.retrieval_table(source.languages, t2a, relevant)
-    summary = {"mrv": evaluation.mean_rank_variance(t2a), "rank_std": evaluation.mean_rank_std(t2a)}
+    summary = table.loc["mean"].to_dict()
+    summary["mrv"] = evaluation.mean_rank_variance(t2a)
+    summary["rank_std"] = evaluation.mean_rank_std(t2a)
     if len(source.languages) > 1:
-        summary |= {
-            "gap": evaluation.language_gap(texts),
-            "distance": evaluation.parallel_distance(texts),
-        }
-    return Scores(t2a, relevant[..., 0], table, table.loc["mean"].to_dict() | summary)
+        summary["gap"] = evaluation.language_gap(texts)
+        summary["distance"] = evaluation.parallel_distance(texts)
+    return Scores(t2a=t2a, a2t=relevant[..., 0], table=table, summary=summary)
 
 
 def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
@@ -83,11 +84,16 @@ def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
     if not any(one.captions.any() for one in found.values()):
         return pd.DataFrame()
     audio, texts = encode(model, source)
-    audio = audio[_first_equal(sounds)]  # equal inputs tie exactly, however their batches rounded
-    equal = [texts[_first_equal(sentences[code]), k] for k, code in enumerate(source.languages)]
-    texts = torch.stack(equal, dim=1)
-    t2a = evaluation.fair_rank_matrix(audio, texts, owner).chance_at(1).mean(axis=0)
-    a2t = evaluation.fair_audio_to_text(audio, texts, owner).chance_at(1).mean(axis=0)
+    # Equal inputs tie exactly, however their batches rounded.
+    audio = audio[_first_equal(sounds)]
+    columns = []
+    for k, code in enumerate(source.languages):
+        columns.append(texts[_first_equal(sentences[code]), k])
+    texts = torch.stack(columns, dim=1)
+    fair_t2a = evaluation.fair_rank_matrix(audio, texts, owner)
+    fair_a2t = evaluation.fair_audio_to_text(audio, texts, owner)
+    t2a = fair_t2a.chance_at(1).mean(axis=0)
+    a2t = fair_a2t.chance_at(1).mean(axis=0)
     rows = {}
     for k, (code, one) in enumerate(found.items()):
         rows[code] = {

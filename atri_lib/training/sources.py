@@ -59,9 +59,10 @@ class Source:
         """Begin to decode some clips [n] in threads, for the call of `clips` that comes next; no-op
         on features.
         """
-        if self.audio is None:
-            for i in set(index.tolist()) - self._coming.keys():
-                self._coming[i] = self._loaders.submit(self.dataset.waveform, i)
+        if self.audio is not None:
+            return
+        for i in set(index.tolist()) - self._coming.keys():
+            self._coming[i] = self._loaders.submit(self.dataset.waveform, i)
 
     def clips(self, index: Tensor) -> Tensor | list[Tensor]:
         """Model input of some clips [n]: features [n, parts, F], or n waveforms [samples] as long
@@ -70,11 +71,12 @@ class Source:
         if self.audio is not None:
             return self.audio[index]
         self.prefetch(index)
-        ready = {
-            i: torch.from_numpy(self._coming.pop(i).result()).to(self.device)
-            for i in set(index.tolist())
-        }
-        return [ready[i] for i in index.tolist()]
+        clips = index.tolist()
+        ready = {}
+        for i in set(clips):
+            waveform = self._coming.pop(i).result()
+            ready[i] = torch.from_numpy(waveform).to(self.device)
+        return [ready[i] for i in clips]
 
     def paired(self, count: int) -> tuple[Tensor, Tensor]:
         """Features of the first `count` clips and of each one's first caption, on the CPU: [n, P,
@@ -90,20 +92,18 @@ class Source:
         """
         if self.text is not None:
             return self.text[language, index]
-        rows, order = [], []
-        for (
-            k
-        ) in language.unique().tolist():  # tokenised a language at a time, then put back in order
+        # Tokenised a language at a time, then put back in order.
+        batches = []
+        places = []
+        for k in language.unique().tolist():
+            code = self.languages[k]
             where = (language == k).nonzero().flatten()
-            sentences = self.dataset.sentences(self.languages[k])
-            rows.append(
-                self.text_encoder.tokenize(
-                    [sentences[i] for i in index[where].tolist()], self.languages[k]
-                )
-            )
-            order.append(where)
-        order = torch.cat(order).argsort()
-        return {name: values[order].to(self.device) for name, values in joined(rows).items()}
+            all_sentences = self.dataset.sentences(code)
+            sentences = [all_sentences[i] for i in index[where].tolist()]
+            batches.append(self.text_encoder.tokenize(sentences, code))
+            places.append(where)
+        order = torch.cat(places).argsort()
+        return {name: values[order].to(self.device) for name, values in joined(batches).items()}
 
 
 @dataclass(frozen=True)
@@ -122,17 +122,18 @@ def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[s
     hand.
     """
     if config.data is None:
-        datasets = make_scenes(
-            default_bank(), dict(zip(SPLITS, config.scenes, strict=True)), config.data_seed
-        )
+        sizes = dict(zip(SPLITS, config.scenes, strict=True))
+        datasets = make_scenes(default_bank(), sizes, config.data_seed)
     elif is_outside(config.data) and not pathlib.Path(config.data).exists():
         dataset = outside_class(config.data, Dataset, "data", "atri_lib.data.dataset.Dataset")
         datasets = {split: dataset(split, *outside_arguments(config.data)) for split in splits}
     else:
         datasets = load_manifest(config.data, config.languages)
-    if missing := [split for split in splits if split not in datasets]:
+    missing = [split for split in splits if split not in datasets]
+    if missing:
         raise ValueError(
-            f"{config.data}: no lines with split {', '.join(missing)}, but {', '.join(splits)} are needed"
+            f"{config.data}: no lines with split {', '.join(missing)}, "
+            f"but {', '.join(splits)} are needed"
         )
     if "train" in splits and len(datasets["train"]) < 2:
         where = config.data or f"scenes={config.scenes}"
@@ -158,38 +159,49 @@ def load_data(
 
 def data_checksum(config: TrainConfig) -> str:
     """The checksum that `load_data` gives this config's data, without computing a feature."""
-    datasets = load_datasets(config).values()
-    audio_encoder, text_encoder = build_encoders(
-        config.preset, config.audio_encoder, config.text_encoder
-    )
-    fingerprints = audio_fingerprint(audio_encoder), text_fingerprint(text_encoder)
-    return storage.checksum([dataset.checksum for dataset in datasets], *fingerprints)
+    datasets = load_datasets(config)
+    audio_encoder, text_encoder = _encoders(config)
+    audio_key = audio_fingerprint(audio_encoder)
+    text_key = text_fingerprint(text_encoder)
+    return _checksum(datasets, audio_key, text_key)
+
+
+def _checksum(datasets: dict[str, Dataset], audio_key: str, text_key: str) -> str:
+    checksums = [dataset.checksum for dataset in datasets.values()]
+    return storage.checksum(checksums, audio_key, text_key)
+
+
+def _encoders(config: TrainConfig) -> tuple[nn.Module, nn.Module]:
+    return build_encoders(config.preset, config.audio_encoder, config.text_encoder)
 
 
 def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> TrainingData:
     datasets = load_datasets(config, splits)
-    built = build_encoders(config.preset, config.audio_encoder, config.text_encoder)
-    audio_encoder, text_encoder = (encoder.to(device) for encoder in built)
+    audio_encoder, text_encoder = _encoders(config)
+    audio_encoder = audio_encoder.to(device)
+    text_encoder = text_encoder.to(device)
     if config.data is not None and processes().is_main_process:
         report_unknown(datasets, text_encoder)
-    audio_key, text_key = audio_fingerprint(audio_encoder), text_fingerprint(text_encoder)
+    audio_key = audio_fingerprint(audio_encoder)
+    text_key = text_fingerprint(text_encoder)
 
     def source(dataset: Dataset) -> Source:
-        audio = text = None
+        audio = None
         if not config.unfreeze.get("audio"):
-            audio = torch.from_numpy(
-                audio_features(dataset, audio_encoder, config.parts, audio_key)
-            ).to(device)
+            features = audio_features(dataset, audio_encoder, config.parts, audio_key)
+            audio = torch.from_numpy(features).to(device)
+        text = None
         if not config.unfreeze.get("text"):
             features = text_features(dataset, text_encoder, text_key)
             text = torch.from_numpy(features[_columns(dataset, config.languages)]).to(device)
         owner = torch.from_numpy(dataset.owner).to(device)
         return Source(dataset, audio, text, config.languages, owner, text_encoder, device)
 
-    sources = {split: source(dataset) for split, dataset in datasets.items()}
-    checksums = [dataset.checksum for dataset in datasets.values()]
     return TrainingData(
-        sources, audio_encoder, text_encoder, storage.checksum(checksums, audio_key, text_key)
+        splits={split: source(dataset) for split, dataset in datasets.items()},
+        audio_encoder=audio_encoder,
+        text_encoder=text_encoder,
+        checksum=_checksum(datasets, audio_key, text_key),
     )
 
 
@@ -204,13 +216,22 @@ def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:
     """A DualEncoder with freshly initialised projections (from config.seed) and copies of the
     towers that are open.
     """
+    towers = {}
+    if config.unfreeze.get("audio"):
+        towers["audio_tower"] = copy.deepcopy(data.audio_encoder)
+    if config.unfreeze.get("text"):
+        towers["text_tower"] = copy.deepcopy(data.text_encoder)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         return DualEncoder(
-            data.audio_encoder.dim, data.text_encoder.dim,
-            width=config.width, hidden=config.hidden, parts=config.parts, dropout=config.dropout,
-            temperature=config.temperature, learn_temperature=config.learn_temperature,
-            audio_tower=copy.deepcopy(data.audio_encoder) if config.unfreeze.get("audio") else None,
-            text_tower=copy.deepcopy(data.text_encoder) if config.unfreeze.get("text") else None,
+            data.audio_encoder.dim,
+            data.text_encoder.dim,
+            width=config.width,
+            hidden=config.hidden,
+            parts=config.parts,
+            dropout=config.dropout,
+            temperature=config.temperature,
+            learn_temperature=config.learn_temperature,
             unfreeze=config.unfreeze,
-        )  # fmt: skip
+            **towers,
+        )

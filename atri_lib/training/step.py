@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from atri_lib.encoders.text import joined
 from atri_lib.schemes import Scheme
 
 Captions = Tensor | dict[str, Tensor]  # features [n, D], or tokens by name [n, L]
@@ -36,21 +37,21 @@ def backward(
     """
     audio = model.encode_audio(audio_input)
     leaf = _leaf(audio)
-    apart = (
-        text_chunk and not scheme.together
-    )  # then a language is encoded, contrasted and freed before the next
+    groups = [slice(None)]
+    if text_chunk and not scheme.together:
+        # A language is encoded, contrasted and freed before the next.
+        groups = [slice(j, j + 1) for j in range(len(text_inputs))]
     losses = []
-    for columns in [slice(j, j + 1) for j in range(len(text_inputs))] if apart else [slice(None)]:
+    for columns in groups:
         parts, again = _encode_texts(model, text_inputs[columns], len(audio), text_chunk)
-        text_leaf = _leaf(
-            torch.cat(parts).unflatten(0, (-1, len(audio))).transpose(0, 1)
-        )  # [n, m, d]
+        texts = torch.cat(parts).unflatten(0, (-1, len(audio)))  # [m, n, d]
+        text_leaf = _leaf(texts.transpose(0, 1))  # [n, m, d]
         loss = scheme.loss(leaf, text_leaf, model.temperature, columns)
         loss.backward()
-        gradient = (
-            _own_gradient(text_leaf, len(audio)).transpose(0, 1).flatten(0, 1)
-        )  # [m n, d], as encoded
-        for encode, own in zip(again, gradient.split([len(part) for part in parts]), strict=True):
+        gradient = _own_gradient(text_leaf, len(audio)).transpose(0, 1)
+        rows = gradient.flatten(0, 1)  # [m n, d], as encoded
+        lengths = [len(part) for part in parts]
+        for encode, own in zip(again, rows.split(lengths), strict=True):
             _push(encode(), own)
         losses.append(loss.detach())
     _push(audio, _own_gradient(leaf, len(audio)))
@@ -66,11 +67,13 @@ def _encode_texts(
     if not chunk or chunk >= rows * len(inputs):
         encoded = model.encode_text(_join(inputs))
         return [encoded.detach()], [lambda: encoded]
-    parts, again = [], []
-    for piece in (piece for captions in inputs for piece in _pieces(captions, chunk)):
-        again.append(functools.partial(_replay, model, piece, _random_state()))
-        with torch.no_grad():
-            parts.append(model.encode_text(piece))
+    parts = []
+    again = []
+    for captions in inputs:
+        for piece in _pieces(captions, chunk):
+            again.append(functools.partial(_replay, model, piece, _random_state()))
+            with torch.no_grad():
+                parts.append(model.encode_text(piece))
     return parts, again
 
 
@@ -86,16 +89,17 @@ def _replay(model: nn.Module, captions: Captions, state: tuple[Tensor, list[Tens
 
 
 def _random_state() -> tuple[Tensor, list[Tensor]]:
-    return (
-        torch.get_rng_state(),
-        torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    )
+    devices = []
+    if torch.cuda.is_available():
+        devices = torch.cuda.get_rng_state_all()
+    return torch.get_rng_state(), devices
 
 
 def _set_random_state(state: tuple[Tensor, list[Tensor]]) -> None:
-    torch.set_rng_state(state[0])
-    if state[1]:
-        torch.cuda.set_rng_state_all(state[1])
+    cpu, devices = state
+    torch.set_rng_state(cpu)
+    if devices:
+        torch.cuda.set_rng_state_all(devices)
 
 
 def _push(encoded: Tensor, gradient: Tensor) -> None:
@@ -104,24 +108,22 @@ def _push(encoded: Tensor, gradient: Tensor) -> None:
 
 
 def _processes() -> tuple[int, int]:
-    return (
-        (dist.get_rank(), dist.get_world_size())
-        if dist.is_available() and dist.is_initialized()
-        else (0, 1)
-    )
+    """This process's number, and how many there are."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
 
 
 def _leaf(embeddings: Tensor) -> Tensor:
     """All processes' rows of a detached embedding, as a leaf that collects gradient."""
     _, world = _processes()
-    rows = (
-        embeddings.detach().float() if embeddings.dtype == torch.bfloat16 else embeddings.detach()
-    )
+    rows = embeddings.detach()
+    if rows.dtype == torch.bfloat16:
+        rows = rows.float()
     if world > 1:
-        gathered = [
-            torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(world)
-        ]
-        dist.all_gather(gathered, rows.contiguous())
+        rows = rows.contiguous()
+        gathered = [torch.empty_like(rows) for _ in range(world)]
+        dist.all_gather(gathered, rows)
         rows = torch.cat(gathered)
     return rows.clone().requires_grad_(True)
 
@@ -140,31 +142,25 @@ def average_gradients(model: nn.Module) -> None:
     if world == 1:
         return
     for parameter in model.parameters():
-        if parameter.requires_grad:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            dist.all_reduce(parameter.grad)
-            parameter.grad /= world
+        if not parameter.requires_grad:
+            continue
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        dist.all_reduce(parameter.grad)
+        parameter.grad /= world
 
 
 def _pieces(captions: Captions, chunk: int) -> list[Captions]:
     """Captions cut into chunks."""
     if isinstance(captions, Tensor):
         return list(captions.split(chunk))
-    cut = zip(*(values.split(chunk) for values in captions.values()), strict=True)
-    return [dict(zip(captions, piece, strict=True)) for piece in cut]
+    cut = {name: values.split(chunk) for name, values in captions.items()}
+    rows = zip(*cut.values(), strict=True)
+    return [dict(zip(cut, row, strict=True)) for row in rows]
 
 
 def _join(inputs: Sequence[Captions]) -> Captions:
     """Captions of m languages behind each other; tokens are padded to the longest with zeros."""
     if isinstance(inputs[0], Tensor):
         return torch.cat(list(inputs))
-    joined = {}
-    for name in inputs[0]:
-        longest = max(tokens[name].shape[1] for tokens in inputs)
-        padded = [
-            nn.functional.pad(tokens[name], (0, longest - tokens[name].shape[1]))
-            for tokens in inputs
-        ]
-        joined[name] = torch.cat(padded)
-    return joined
+    return joined(inputs)

@@ -38,7 +38,7 @@ from atri_lib.training import (
     runs,
 )
 from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
-from atri_lib.training.runs import FILES
+from atri_lib.training.run_folder import FILES
 
 SMALL = {
     "epochs": 6,
@@ -377,8 +377,8 @@ def test_a_run_trained_again_survives_a_kill_before_every_move(moves, reader, to
     "writer",
     [
         "atri_lib.training.checkpoints.save_file",
-        "atri_lib.training.runs.save_tensors",
-        "atri_lib.training.runs.save_file",
+        "atri_lib.training.run_folder.save_tensors",
+        "atri_lib.training.run_folder.save_file",
         "pathlib.Path.write_text",
         "atri_lib.storage.write_json",
         "atri_lib.storage.write_sealed",
@@ -403,7 +403,7 @@ def test_a_run_trained_again_survives_a_full_disk_at_every_write(
 
 def test_a_full_disk_says_that_a_finished_run_is_untouched(toy, tmp_path, monkeypatch):
     run = fit(ONE_CHECKPOINT, toy(), folder=tmp_path)
-    monkeypatch.setattr("atri_lib.training.runs.save_file", out_of_room)
+    monkeypatch.setattr("atri_lib.training.run_folder.save_file", out_of_room)
     with pytest.raises(
         DiskFull, match=f"^{run.path}: the disk is full, what was there is untouched; free"
     ):
