@@ -6,9 +6,9 @@ global, beside MP3 files.
 """
 
 import base64
-import io
 import json
 import os
+import pathlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -20,10 +20,12 @@ from atri_lib.data.scenes import Recipe
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.schemes import SCHEMES
 from atri_lib.training import TrainConfig, encode, load_data
+from book.sounds import encoded
 from studies.parallel_runs import train_all
 
 SHOWN = {"ml_clap": {}, "balanced": {"m": 1}, "cacl": {}, "kcl": {}}  # scheme -> its settings
-FOUND, PAGE = 5, 10  # clips kept for each query; ranks up to PAGE are on the first page of results
+FOUND = 5  # clips kept for each query
+PAGE = 10  # ranks up to this are on the first page of results
 BUDGET = 4_000_000  # bytes of all sounds: about four in five clips, those that are found most often
 QUIETEST = 0.95  # compression level of an MP3 file: 16 kbit/s at 16 kHz
 
@@ -31,7 +33,11 @@ QUIETEST = 0.95  # compression level of an MP3 file: 16 kbit/s at 16 kHz
 def only_answer(recipes: tuple[Recipe, ...]) -> np.ndarray:
     """For each scene, bool [N]: whether no other scene holds all of its sounds."""
     sounds = [set(recipe.sounds) for recipe in recipes]
-    return np.array([sum(mine <= other for other in sounds) == 1 for mine in sounds])
+    alone = []
+    for mine in sounds:
+        holders = sum(mine <= other for other in sounds)
+        alone.append(holders == 1)  # itself
+    return np.array(alone)
 
 
 def fair_scenes(dataset: Dataset, ranks: np.ndarray, text_encoder) -> np.ndarray:
@@ -43,12 +49,11 @@ def fair_scenes(dataset: Dataset, ranks: np.ndarray, text_encoder) -> np.ndarray
     """
     fair = ranks.min(axis=1) == 1
     for code in CODES:
-        fair &= [
-            not pieces for pieces in text_encoder.unknown_pieces(dataset.sentences(code), code)
-        ]
-    return (
-        fair & only_answer(dataset.recipes)[dataset.owner] if hasattr(dataset, "recipes") else fair
-    )
+        unknown = text_encoder.unknown_pieces(dataset.sentences(code), code)
+        fair &= [not pieces for pieces in unknown]
+    if hasattr(dataset, "recipes"):
+        fair &= only_answer(dataset.recipes)[dataset.owner]
+    return fair
 
 
 def promised_query(ranks: np.ndarray, fair: np.ndarray, share: float = 0.9) -> int:
@@ -76,7 +81,8 @@ def page_shares(ranks: np.ndarray) -> list[float]:
     no language.
     """
     on_page = ranks <= PAGE
-    every, some = on_page.all(axis=1).mean(), on_page.any(axis=1).mean()
+    every = on_page.all(axis=1).mean()
+    some = on_page.any(axis=1).mean()
     return [float(every), float(some - every), float(1 - some)]
 
 
@@ -91,12 +97,7 @@ def playing_order(found: np.ndarray, first: int, clips: int) -> np.ndarray:
 
 def encode_mp3(waveform: np.ndarray) -> bytes:
     """A 16 kHz mono waveform [samples] as MP3, which every browser plays, with 2 kB a second."""
-    import soundfile
-
-    stream = io.BytesIO()
-    options = {"compression_level": QUIETEST, "bitrate_mode": "CONSTANT"}
-    soundfile.write(stream, waveform, SAMPLE_RATE, "MPEG_LAYER_III", format="MP3", **options)
-    return stream.getvalue()
+    return encoded(waveform, SAMPLE_RATE, "MP3", QUIETEST, bitrate_mode="CONSTANT")
 
 
 def known_characters(text_encoder) -> np.ndarray:
@@ -104,9 +105,10 @@ def known_characters(text_encoder) -> np.ndarray:
     piece for it.
     """
     characters = [c for c in map(chr, range(2**16)) if c.isprintable() and not c.isspace()]
+    unknown = text_encoder.unknown_pieces(characters, CODES[0])
     known = np.zeros(2**16, bool)
-    pieces = text_encoder.unknown_pieces(characters, CODES[0])
-    known[[ord(c) for c, unknown in zip(characters, pieces, strict=True) if not unknown]] = True
+    for character, pieces in zip(characters, unknown, strict=True):
+        known[ord(character)] = not pieces
     return np.packbits(known, bitorder="little")
 
 
@@ -119,14 +121,20 @@ def packed(values: np.ndarray) -> str:
 
 def about(answered: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict:
     """What all pages say of schemes and languages."""
-    schemes = [
-        {"name": name, "label": SCHEMES[name].label, "colour": SCHEMES[name].colour}
-        | {"page": page_shares(ranks), "mrv": evaluation.mean_rank_variance(ranks)}
-        for name, (ranks, _) in answered.items()
-    ]
-    languages = [
-        {"code": x.code, "name": x.name, "locale": x.locale.replace("_", "-")} for x in LANGUAGES
-    ]
+    schemes = []
+    for name, (ranks, _) in answered.items():
+        scheme = {
+            "name": name,
+            "label": SCHEMES[name].label,
+            "colour": SCHEMES[name].colour,
+            "page": page_shares(ranks),
+            "mrv": evaluation.mean_rank_variance(ranks),
+        }
+        schemes.append(scheme)
+    languages = []
+    for one in LANGUAGES:
+        locale = one.locale.replace("_", "-")
+        languages.append({"code": one.code, "name": one.name, "locale": locale})
     return {"schemes": schemes, "languages": languages, "firstPage": PAGE}
 
 
@@ -141,37 +149,56 @@ def write(
 
     answered: scheme -> `answers` of its run; the first scheme chooses the promised query.
     """
-    ranks, found = (
-        np.stack(parts) for parts in zip(*answered.values(), strict=True)
-    )  # [S, M, K], [S, M, K, 5]
+    ranks = np.stack([ranks for ranks, _ in answered.values()])  # [S, M, K]
+    found = np.stack([found for _, found in answered.values()])  # [S, M, K, 5]
     promised = promised_query(ranks[0], fair_scenes(dataset, ranks[0], text_encoder))
-    captions, clip = [dataset.sentences(code) for code in CODES], int(dataset.owner[promised])
+    captions = [dataset.sentences(code) for code in CODES]
+    clip = int(dataset.owner[promised])
+    names = {}
+    for one in found[:, promised].flat:
+        first_caption = int(np.argmax(dataset.owner == one))
+        names[int(one)] = captions[0][first_caption]
+    summary = {
+        "captions": [row[promised] for row in captions],
+        "clip": clip,
+        "names": names,
+        "ranks": ranks[:, promised].tolist(),
+        "found": found[:, promised].tolist(),
+    }
+    scenes = {
+        "captions": captions,
+        "known": base64.b64encode(known_characters(text_encoder)).decode(),
+        "ranks": packed(ranks),
+        "found": packed(found),
+        "owner": packed(dataset.owner),
+    }
     shared = about(answered) | {"clips": len(dataset), "promised": promised}
     with storage.atomic_path(folder, folder=True, replace=True) as partial:
-        (partial / "sounds").mkdir()
-        order, left = playing_order(found, clip, len(dataset)).tolist(), BUDGET
-        while order and len(sound := encode_mp3(dataset.waveform(order[0]))) <= left:
-            (partial / "sounds" / f"{order.pop(0)}.mp3").write_bytes(sound)
-            left -= len(sound)
-        known = base64.b64encode(known_characters(text_encoder)).decode()
-        numbers = {"ranks": ranks, "found": found, "owner": dataset.owner}
-        scenes = {"captions": captions, "known": known} | {
-            name: packed(values) for name, values in numbers.items()
-        }
-        names = {
-            int(one): captions[0][int(np.argmax(dataset.owner == one))]
-            for one in found[:, promised].flat
-        }
-        summary = {"captions": [row[promised] for row in captions], "clip": clip, "names": names}
-        summary |= {"ranks": ranks[:, promised].tolist(), "found": found[:, promised].tolist()}
-        for name, values in (("scenes", scenes), ("summary", summary)):
-            text = json.dumps(
-                shared | {"silent": order} | values, ensure_ascii=False, separators=(",", ":")
-            )
-            (partial / f"{name}.js").write_text(
-                f"window.ATRI_{name.upper()} = {text};\n", encoding="utf-8"
-            )
-    return len(dataset) - len(order)
+        order = playing_order(found, clip, len(dataset)).tolist()
+        silent = write_sounds(partial / "sounds", dataset, order)
+        shared["silent"] = silent
+        write_script(partial / "scenes.js", shared | scenes)
+        write_script(partial / "summary.js", shared | summary)
+    return len(dataset) - len(silent)
+
+
+def write_sounds(folder: pathlib.Path, dataset: Dataset, order: list[int]) -> list[int]:
+    """Write N.mp3 of the clips in this order until BUDGET is spent; returns those left without."""
+    folder.mkdir()
+    left = BUDGET
+    for place, clip in enumerate(order):
+        sound = encode_mp3(dataset.waveform(clip))
+        left -= len(sound)
+        if left < 0:
+            return order[place:]
+        (folder / f"{clip}.mp3").write_bytes(sound)
+    return []
+
+
+def write_script(path: pathlib.Path, values: dict) -> None:
+    """A script that assigns the values to ATRI_ and its name."""
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    path.write_text(f"window.ATRI_{path.stem.upper()} = {text};\n", encoding="utf-8")
 
 
 def build(folder: str | os.PathLike, profile: str = "book") -> None:
@@ -180,11 +207,10 @@ def build(folder: str | os.PathLike, profile: str = "book") -> None:
     """
     base = TrainConfig.for_profile(profile)
     data = load_data(base)
-    runs = train_all(
-        [base.replace(scheme=name, **settings) for name, settings in SHOWN.items()], data
-    )
+    configs = [base.replace(scheme=name, **settings) for name, settings in SHOWN.items()]
     test = data.splits["test"]
-    answered = {
-        run.config.scheme: answers(*encode(run.model(data), test), test.owner.cpu()) for run in runs
-    }
+    answered = {}
+    for run in train_all(configs, data):
+        audio, texts = encode(run.model(data), test)
+        answered[run.config.scheme] = answers(audio, texts, test.owner.cpu())
     write(folder, test.dataset, answered, data.text_encoder)

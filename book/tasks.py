@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import chapter_problems
 import chapters
 import pages
 import psutil
@@ -167,7 +168,7 @@ def refresh(path: pathlib.Path) -> None:
     target = BUILD / "refreshed" / path.name
     execute(path, target, {})
     notebook = chapters.clean(chapters.read(target))
-    problems = chapters.problems(notebook)
+    problems = chapter_problems.problems(notebook)
     write_text(BUILD / "failed" / path.name if problems else path, chapters.written(notebook))
     if problems:
         said = [f"{path.stem}: left as it was (see _build/failed/{path.name}):", *problems]

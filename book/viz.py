@@ -5,7 +5,6 @@ knows nothing else.
 import base64
 import hashlib
 import html
-import io
 import json
 import os
 from collections.abc import Sequence
@@ -16,15 +15,17 @@ import pandas as pd
 import seaborn as sns
 
 from atri_lib.schemes import SCHEMES
+from book.sounds import encoded
 
 SCHEME_COLOURS = {name: scheme.colour for name, scheme in SCHEMES.items()}
 SCHEME_NAMES = {name: scheme.label for name, scheme in SCHEMES.items()}
 MARKERS = {name: scheme.marker for name, scheme in SCHEMES.items()}
 CONFIG = {
     "displaylogo": False,
-    "modeBarButtonsToRemove": ["sendDataToCloud"],
-}  # no button that uploads a figure
-RATE, LIMIT = 16_000, 30_000  # of sounds: samples a second, bytes in a page
+    "modeBarButtonsToRemove": ["sendDataToCloud"],  # no button that uploads a figure
+}
+RATE = 16_000  # samples of a sound in a second
+LIMIT = 30_000  # bytes of a sound in a page
 
 
 def theme() -> None:
@@ -32,11 +33,21 @@ def theme() -> None:
     colours.
     """
     sns.set_theme(context="notebook", style="whitegrid", palette=list(SCHEME_COLOURS.values()))
-    plt.rcParams.update({
-        "figure.facecolor": "white", "savefig.facecolor": "white", "figure.figsize": (7.2, 4.0), "figure.dpi": 100,
-        "savefig.dpi": 100, "axes.titlesize": 12, "axes.labelsize": 11, "legend.frameon": False,
-        "figure.constrained_layout.use": True, "svg.hashsalt": "atri", "mathtext.fontset": "cm",
-    })  # fmt: skip
+    plt.rcParams.update(
+        {
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "figure.figsize": (7.2, 4.0),
+            "figure.dpi": 100,
+            "savefig.dpi": 100,
+            "axes.titlesize": 12,
+            "axes.labelsize": 11,
+            "legend.frameon": False,
+            "figure.constrained_layout.use": True,
+            "svg.hashsalt": "atri",
+            "mathtext.fontset": "cm",
+        }
+    )
 
 
 def curves(table: pd.DataFrame, x: str, y: str, *, label: str, ax: plt.Axes) -> None:
@@ -67,7 +78,6 @@ def encode_ogg(waveform: np.ndarray) -> bytes:
     A sound too long for that is halved in sample rate once. Raises ValueError for an empty waveform
     or one that does not fit even then.
     """
-    import soundfile
     from scipy.signal import resample_poly
 
     if waveform.size == 0:
@@ -75,12 +85,9 @@ def encode_ogg(waveform: np.ndarray) -> bytes:
     for divisor in (1, 2):
         sound = resample_poly(waveform, 1, divisor)
         for level in (0.5, 0.7, 0.85, 1.0):
-            stream = io.BytesIO()
-            soundfile.write(
-                stream, sound, RATE // divisor, "VORBIS", format="OGG", compression_level=level
-            )
-            if stream.tell() <= LIMIT:
-                return stream.getvalue()
+            content = encoded(sound, RATE // divisor, "OGG", level)
+            if len(content) <= LIMIT:
+                return content
     raise ValueError(
         f"{len(waveform) / RATE:.1f} s of sound do not fit {LIMIT} bytes: play a shorter clip"
     )
@@ -101,7 +108,8 @@ class Player:
     def _repr_html_(self) -> str:
         rows = []
         for label, waveform in self.sounds:
-            length, said = f"{len(waveform) / RATE:.1f} s", html.escape(label)
+            length = f"{len(waveform) / RATE:.1f} s"
+            said = html.escape(label)
             if os.environ.get("ATRI_PLAYERS") == "1":
                 data = base64.b64encode(encode_ogg(waveform)).decode()
                 about = (
@@ -170,7 +178,8 @@ class Explorable:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         name, alt, values = map(html.escape, (self.name, self.alt, self.values))
-        box = f'<div class="explorable" data-explorable="{name}" data-values=\'{values}\'><p>{alt}</p></div>'
+        data = f"data-explorable=\"{name}\" data-values='{values}'"
+        box = f'<div class="explorable" {data}><p>{alt}</p></div>'
         return {"text/html": box, "text/plain": f"[explorable {self.name}] {self.alt}"}
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import chapter_problems
 import chapters
 import pages
 import pytest
@@ -15,7 +16,7 @@ from small_chapters import COMMITTED, ROOT, chapter, code, display, stream
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_committed_chapter_is_fit_to_publish(path):
-    assert chapters.problems(chapters.read(path)) == []
+    assert chapter_problems.problems(chapters.read(path)) == []
     as_refreshed = path.read_text(encoding="utf-8") == chapters.written(
         chapters.clean(chapters.read(path))
     )
@@ -31,7 +32,7 @@ def test_every_committed_chapter_is_in_the_table_of_contents_and_every_page_ther
 
 
 def test_a_good_chapter_has_no_problems():
-    assert chapters.problems(chapter()) == []
+    assert chapter_problems.problems(chapter()) == []
 
 
 def with_cell(**changes):
@@ -111,8 +112,8 @@ SPOILED = {
 def test_a_spoiled_chapter_is_refused(spoil, message):
     notebook = chapter()
     spoil(notebook)
-    assert any(message in problem for problem in chapters.problems(notebook)), chapters.problems(
-        notebook
+    assert any(message in problem for problem in chapter_problems.problems(notebook)), (
+        chapter_problems.problems(notebook)
     )
 
 
@@ -130,7 +131,7 @@ def test_a_spoiled_chapter_is_refused(spoil, message):
     ],
 )
 def test_a_slash_alone_is_no_absolute_path(text):
-    assert not chapters.ABSOLUTE_PATH.search(text)
+    assert not chapter_problems.ABSOLUTE_PATH.search(text)
 
 
 def test_cleaning_drops_what_differs_between_runs_and_nothing_else():
