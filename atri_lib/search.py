@@ -56,9 +56,12 @@ class Searcher:
         for sentence in sentences:
             check_query(sentence)
         if self.model.text_tower is None:
-            return self.model.encode_text(self.text_encoder.embed(sentences, language=code)).numpy()
-        parts = [sentences[start : start + 64] for start in range(0, len(sentences), 64)]
-        rows = [self.model.encode_text(self.text_encoder.tokenize(part, code)) for part in parts]
+            features = self.text_encoder.embed(sentences, language=code)
+            return self.model.encode_text(features).numpy()
+        rows = []
+        for start in range(0, len(sentences), 64):
+            tokens = self.text_encoder.tokenize(sentences[start : start + 64], code)
+            rows.append(self.model.encode_text(tokens))
         return torch.cat(rows).numpy()
 
     def reads_language(self, text: str) -> bool:
@@ -71,7 +74,8 @@ def check_query(text: str) -> None:
     """Raises SearchError for a text without a visible character, with half of one (a lone
     surrogate), or too long.
     """
-    if fault := text_fault(text):
+    fault = text_fault(text)
+    if fault:
         raise SearchError(f"the text {text[:40]!r} {fault}; describe a sound")
 
 
@@ -87,14 +91,12 @@ class Index:
     weights: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.names, (list, tuple)) or not all(
-            isinstance(name, str) for name in self.names
-        ):
+        is_list = isinstance(self.names, (list, tuple))
+        if not is_list or not all(isinstance(name, str) for name in self.names):
             raise SearchError("names that are no list of texts")
-        if self.embeddings.ndim != 2 or len(self.embeddings) != len(self.names):
-            raise SearchError(
-                f"{len(self.names)} names for vectors of shape {self.embeddings.shape}"
-            )
+        shape = self.embeddings.shape
+        if len(shape) != 2 or shape[0] != len(self.names):
+            raise SearchError(f"{len(self.names)} names for vectors of shape {shape}")
         if self.embeddings.dtype != np.float32 or not np.isfinite(self.embeddings).all():
             raise SearchError("vectors that are not finite float32")
 
@@ -115,7 +117,8 @@ class Index:
         try:
             with safe_open(storage.regular(path), "numpy") as stored:
                 meta = stored.metadata() or {}
-                vectors, written = stored.get_tensor("embeddings"), meta.pop("checksum", None)
+                vectors = stored.get_tensor("embeddings")
+            written = meta.pop("checksum", None)
             if written is None:
                 raise ValueError("it has no checksum, so it is none or of an earlier version")
             if written != storage.checksum(meta, vectors):
@@ -138,10 +141,8 @@ class Index:
         keep their order.
         """
         similarity = self.embeddings @ query
-        return [
-            (self.names[row], float(similarity[row]))
-            for row in np.argsort(-similarity, kind="stable")[:k]
-        ]
+        best = np.argsort(-similarity, kind="stable")[:k]
+        return [(self.names[row], float(similarity[row])) for row in best]
 
 
 def index_folder(
@@ -155,17 +156,18 @@ def index_folder(
     """
     folder = pathlib.Path(folder).expanduser()
     if not folder.is_dir():
-        raise SearchError(
-            f"{one_line(folder)}: {'a file, give the' if folder.exists() else 'no such'} folder"
-        )
-    files, others = sound_files(folder), skipped(unreadable_files(folder))
+        fault = "a file, give the folder" if folder.exists() else "no such folder"
+        raise SearchError(f"{one_line(folder)}: {fault}")
+    files = sound_files(folder)
+    others = skipped(unreadable_files(folder))
     if not files:
-        raise SearchError(
-            f"{folder}: no audio files ({', '.join(SUFFIXES)}) to search in{others and '; ' + others}"
-        )
+        message = f"{folder}: no audio files ({', '.join(SUFFIXES)}) to search in"
+        raise SearchError(f"{message}; {others}" if others else message)
     if others:
         print(f"Notice: {others}", file=sys.stderr)
-    names, rows, broken = [], [], []
+    names = []
+    rows = []
+    broken = []
     for path in progress(files, "embedding sounds", unit="file"):
         try:
             name = str(path.relative_to(folder))

@@ -16,27 +16,27 @@ from nbformat import NotebookNode, v4
 
 EQUATION = re.compile(r"\beq-\w|\b[Ee]quations?\b|\bEq\. ?[({\d]")  # in a comment or docstring
 DRAWING = {"plt", "ax", "axes", "figure", "fig", "sns", "go", "chart", "panel", "viz", "grid"}
-STROKES = {
-    "plot", "hist", "legend", "axvline", "axhline", "imshow", "quiver", "add_patch", "bar", "barh", "scatter",
-    "errorbar", "boxplot", "fill_between", "annotate", "set_xlim", "set_ylim", "set_xlabel", "set_ylabel", "set_title",
-}  # fmt: skip
+STROKES = set(
+    "plot hist legend axvline axhline imshow quiver add_patch bar barh scatter errorbar boxplot "
+    "fill_between annotate set_xlim set_ylim set_xlabel set_ylabel set_title".split()
+)
 TELLING = {"glue", "print"}
 WIDE = 1.4  # from this width to height on, a figure keeps its size on a phone and scrolls
-ASIDE = (
-    2 / 3
-)  # a cell is folded when at least this share of its lines imports, glues, prints or draws
+# A cell is folded when at least this share of its lines imports, glues, prints or draws.
+ASIDE = 2 / 3
 VERDICT = re.compile(r"(.*\S): (True|False)")
+VERDICTS = {"True": ("yes", "✓", "holds"), "False": ("no", "✗", "does not hold")}
 
 
 def is_aside(node: ast.stmt) -> bool:
     """Whether a statement imports, glues, prints or draws, or only holds statements that do."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         return True
-    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    if names & DRAWING or STROKES & {
-        part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)
-    }:
-        return True
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and part.id in DRAWING:
+            return True
+        if isinstance(part, ast.Attribute) and part.attr in STROKES:
+            return True
     if isinstance(node, ast.For | ast.If | ast.With):
         return all(is_aside(inner) for inner in [*node.body, *getattr(node, "orelse", [])])
     called = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and node.value.func
@@ -70,12 +70,12 @@ def verdicts(text: str) -> str | None:
     if not found or not all(found):
         return None
     items = []
-    for sentence, value in (match.groups() for match in found):
-        kind, mark, said = (
-            ("yes", "✓", "holds") if value == "True" else ("no", "✗", "does not hold")
-        )
-        spoken = f'<span class="atri-mark" aria-hidden="true">{mark}</span><span class="atri-spoken">{said}: </span>'
-        items.append(f'<li class="{kind}">{spoken}{html.escape(sentence)}</li>')
+    for match in found:
+        sentence, value = match.groups()
+        kind, mark, said = VERDICTS[value]
+        seen = f'<span class="atri-mark" aria-hidden="true">{mark}</span>'
+        spoken = f'<span class="atri-spoken">{said}: </span>'
+        items.append(f'<li class="{kind}">{seen}{spoken}{html.escape(sentence)}</li>')
     return f'<ul class="atri-verdicts">{"".join(items)}</ul>'
 
 
@@ -100,10 +100,10 @@ def arranged(notebook: NotebookNode) -> NotebookNode:
         for number, output in enumerate(cell.get("outputs", [])):
             data = output.get("data", {})
             if "image/png" in data and is_wide(data["image/png"]):
-                cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["classes"] = (
-                    "atri-panels"
-                )
-            if output.get("name") == "stdout" and (listed := verdicts(output.text)):
+                shown = cell.metadata.setdefault("mystnb", {})
+                shown.setdefault("image", {})["classes"] = "atri-panels"
+            listed = verdicts(output.text) if output.get("name") == "stdout" else None
+            if listed:
                 form = {"text/html": listed, "text/plain": output.text}
                 cell.outputs[number] = v4.new_output("display_data", data=form)
             elif "Plotly.newPlot" in data.get("text/html", ""):
@@ -134,22 +134,33 @@ def bars(figure: str) -> str | None:
         return None
     if any("x" not in trace or "color" not in trace.get("marker", {}) for trace in traces):
         return None
-    series = [
-        {"name": trace.get("name", ""), "colour": trace["marker"]["color"], "x": numbers(trace["x"]),
-         "y": numbers(trace["y"]), "more": numbers(trace.get("customdata", []))}
-        for trace in traces
-    ]  # fmt: skip
+    series = []
+    for trace in traces:
+        bar = {
+            "name": trace.get("name", ""),
+            "colour": trace["marker"]["color"],
+            "x": numbers(trace["x"]),
+            "y": numbers(trace["y"]),
+            "more": numbers(trace.get("customdata", [])),
+        }
+        series.append(bar)
     titles = {axis: layout.get(f"{axis}axis", {}).get("title", {}).get("text", "") for axis in "xy"}
     data = {"series": series, "titles": titles, "range": layout.get("yaxis", {}).get("range")}
-    if more := re.match(r"([\w ]+?) %\{customdata\}", traces[0].get("hovertemplate", "")):
+    more = re.match(r"([\w ]+?) %\{customdata\}", traces[0].get("hovertemplate", ""))
+    if more:
         data["more"] = more[1]
-    if sliders := layout.get("sliders"):
-        labels = [step["label"] for step in sliders[0]["steps"]]
+    if layout.get("sliders"):
+        slider = layout["sliders"][0]
+        labels = [step["label"] for step in slider["steps"]]
         if len(labels) != len(series):
             return None
-        data["slider"] = {"label": sliders[0]["currentvalue"]["prefix"].strip(), "values": labels}
-        data["slider"]["active"] = sliders[0].get("active", 0)
+        data["slider"] = {
+            "label": slider["currentvalue"]["prefix"].strip(),
+            "values": labels,
+            "active": slider.get("active", 0),
+        }
     described = re.search(r'aria-label="([^"]*)"', figure)
     inner = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
-    name = f'role="group" aria-label="{described[1] if described else "bar chart"}"'
+    label = described[1] if described else "bar chart"
+    name = f'role="group" aria-label="{label}"'
     return f'<div class="atri-bars" {name}><script type="application/json">{inner}</script></div>'

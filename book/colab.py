@@ -32,7 +32,9 @@ def link(repository: str, name: str) -> str | None:
     match = re.fullmatch(r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?/?", repository)
     if not match:
         return None
-    return f"https://colab.research.google.com/github/{match[1]}/{match[2]}/blob/gh-pages/{FOLDER}/{name}.ipynb"
+    owner, project = match.groups()
+    place = f"{owner}/{project}/blob/gh-pages/{FOLDER}/{name}.ipynb"
+    return f"https://colab.research.google.com/github/{place}"
 
 
 def installation(root: pathlib.Path, repository: str, revision: str) -> str:
@@ -41,14 +43,15 @@ def installation(root: pathlib.Path, repository: str, revision: str) -> str:
     """
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     packages = " ".join(project["dependencies"] + SHOWN_WITH)
-    return "\n".join(
-        [
-            "# The library and the studies at the commit of this page, and what they need.",
-            f"%pip install --quiet {packages}",
-            f"!git clone --quiet {repository.rstrip('/')} {COPY} && git -C {COPY} checkout --quiet {revision}",
-            f"import sys; sys.path.insert(0, {COPY!r})",
-        ]
-    )
+    clone = f"git clone --quiet {repository.rstrip('/')} {COPY}"
+    checkout = f"git -C {COPY} checkout --quiet {revision}"
+    lines = [
+        "# The library and the studies at the commit of this page, and what they need.",
+        f"%pip install --quiet {packages}",
+        f"!{clone} && {checkout}",
+        f"import sys; sys.path.insert(0, {COPY!r})",
+    ]
+    return "\n".join(lines)
 
 
 def with_installation(

@@ -99,7 +99,10 @@ def slim(app, exception) -> None:
         }
         for font in [*(static / "vendor").rglob("fa-*.ttf")]:
             small_font(font, characters)
-            whole = rf'(url\([^()]*{font.stem})\.woff2\) format\("woff2"\),url\([^()]*\) format\("truetype"\)'
+            whole = (
+                rf'(url\([^()]*{font.stem})\.woff2\) format\("woff2"\),'
+                r'url\([^()]*\) format\("truetype"\)'
+            )
             css = re.sub(whole, r'\1.woff) format("woff")', css)
         path.write_text(css, encoding="utf-8")
 

@@ -60,13 +60,14 @@ def executed() -> pathlib.Path:
 def load_toc(root: pathlib.Path) -> list[str]:
     """The pages of root/_toc.yml. Raises BuildFailed naming those that have no file."""
     found = list(parse_toc_yaml(root / "_toc.yml"))
-    if missing := [
-        page
-        for page in found
-        if not any((root / f"{page}.{kind}").exists() for kind in ("md", "ipynb"))
-    ]:
+    missing = []
+    for page in found:
+        if not (root / f"{page}.md").exists() and not (root / f"{page}.ipynb").exists():
+            missing.append(page)
+    if missing:
         raise BuildFailed(
-            f"_toc.yml lists pages without a file: {', '.join(missing)}. Write them or take them out."
+            f"_toc.yml lists pages without a file: {', '.join(missing)}. "
+            "Write them or take them out."
         )
     return found
 
@@ -107,10 +108,9 @@ def status_table(executed: pathlib.Path) -> str:
         notebook = read(path)
         record = notebook.metadata.get("papermill", {})
         count = sum(cell.cell_type == "code" for cell in notebook.cells)
+        seconds = record.get("duration") or 0
         start = (record.get("start_time") or "as committed")[:16].replace("T", " ")
-        rows.append(
-            f"| {{doc}}`/notebooks/{path.stem}` | {count} | {record.get('duration') or 0:.1f} | {start} |"
-        )
+        rows.append(f"| {{doc}}`/notebooks/{path.stem}` | {count} | {seconds:.1f} | {start} |")
     return "\n".join(rows)
 
 
@@ -121,7 +121,10 @@ def sounds_table() -> str:
     from atri_lib.storage import cache_dir
 
     if not INSTALLED.is_dir() and not (cache_dir("tuxpaint") / "stamps").is_dir():
-        return "The recordings are not on the machine that this copy was built on: `make book` fetches and lists them."
+        return (
+            "The recordings are not on the machine that this copy was built on: "
+            "`make book` fetches and lists them."
+        )
     cells = [
         map(plain, (sound.names["eng"], sound.source, sound.licence))
         for sound in default_bank().sounds
@@ -182,10 +185,12 @@ def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pa
         if process.returncode or warnings:
             listed = "\n  ".join(warnings or lines[-25:])
             raise BuildFailed(
-                f"jupyter-book found something to mend (the whole log: _build/sphinx.log):\n  {listed}"
+                "jupyter-book found something to mend (the whole log: _build/sphinx.log):\n"
+                f"  {listed}"
             )
         shutil.copytree(target.parent / "scenes", site / "_static" / "search", dirs_exist_ok=True)
-        if problems := [*site_problems(site, load_toc(root))]:
+        problems = list(site_problems(site, load_toc(root)))
+        if problems:
             raise BuildFailed("The site is not whole:\n  " + "\n  ".join(problems))
         (site / BUILT).touch()
         site.replace(partial)
@@ -204,7 +209,8 @@ def site_problems(site: pathlib.Path, toc: list[str]) -> Iterator[str]:
             if LINKED_ONLY & set(element.get("rel") or []):
                 continue
             if address.netloc or address.scheme not in ("", "data"):
-                yield f"{name}: fetches {address.geturl()} (the book must work from a file, offline)"
+                why = "the book must work from a file, offline"
+                yield f"{name}: fetches {address.geturl()} ({why})"
             elif (
                 not address.scheme
                 and address.path
@@ -232,10 +238,13 @@ def shown(app, docname: str, source: list[str]) -> None:
         name = docname.removeprefix("notebooks/")
         source[0] = nbformat.writes(published_chapter(read(executed() / f"{name}.ipynb")))
     tables = {
-        "status": lambda: status_table(executed()), "studies": studies_table,
-        "profile": lambda: os.getenv("PROFILE") or "book", "api": lambda: api_sections(ROOT), "sounds": sounds_table,
+        "status": lambda: status_table(executed()),
+        "studies": studies_table,
+        "profile": lambda: os.getenv("PROFILE") or "book",
+        "api": lambda: api_sections(ROOT),
+        "sounds": sounds_table,
         "seconds": lambda: json.dumps(dict(re.findall(SECONDS, status_table(executed())))),
-    }  # fmt: skip
+    }
     for name, table in tables.items():
         if f"<!-- {name} -->" in source[0]:
             source[0] = source[0].replace(f"<!-- {name} -->", table())
@@ -253,10 +262,8 @@ def prepare_output(app) -> None:
     """The folder holds no longer what `make book` has put there. One line refuses what is no set of
     pages.
     """
-    if app.builder.name in (
-        "singlehtml",
-        "latex",
-    ):  # tabs, sounds and explorables have no form there
+    # Tabs, sounds and explorables have no form there.
+    if app.builder.name in ("singlehtml", "latex"):
         raise SystemExit(
             f"This book is a set of pages, not {app.builder.name}. For one PDF of them: make pdf"
         )

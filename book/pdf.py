@@ -21,9 +21,12 @@ PRINTED = """
 @page { size: A4; margin: 18mm 16mm; }
 body { max-width: none; } article { break-before: page; }
 .headerlink, .copybtn, .atri-player audio, .atri-slider, summary { display: none !important; }
-.atri-scroll, .cell_output .text_html, div.math, pre { overflow: visible !important; box-shadow: none !important; }
+.atri-scroll, .cell_output .text_html, div.math, pre {
+  overflow: visible !important; box-shadow: none !important;
+}
 pre { white-space: pre-wrap !important; } table { font-size: 80%; }
-h1, h2, h3, figcaption { break-after: avoid; } figure, table.dataframe, .atri-bars { break-inside: avoid; }
+h1, h2, h3, figcaption { break-after: avoid; }
+figure, table.dataframe, .atri-bars { break-inside: avoid; }
 """
 
 
@@ -103,9 +106,11 @@ def moved(address: str, page: str, here: pathlib.PurePosixPath, toc: list[str], 
 
 def needed() -> str:
     """The browser. Raises BuildFailed where there is no Chromium or no playwright."""
-    if not (browser := chromium()):
+    browser = chromium()
+    if not browser:
         raise BuildFailed(
-            "No Chromium here. Debian, Ubuntu: apt-get install chromium; or say where: ATRI_CHROMIUM."
+            "No Chromium here. Debian, Ubuntu: apt-get install chromium; "
+            "or say where: ATRI_CHROMIUM."
         )
     if importlib.util.find_spec("playwright") is None:
         raise BuildFailed("playwright is missing: make env")

@@ -112,18 +112,14 @@ def prepare() -> None:
     from studies.parallel_runs import train_all
 
     base = TrainConfig.for_profile(PROFILE)
-    wanted = [
-        (name, None, seed)
-        for name in ("kcl", "cacl", "ml_clap")
-        for seed in range(1 if GIVEN else 3)
-    ]
-    configs = [
-        base.replace(scheme=name, m=m, seed=seed) for name, m, seed in [*wanted, ("balanced", 1, 0)]
-    ]
+    configs = []
+    for name in ("kcl", "cacl", "ml_clap"):
+        for seed in range(1 if GIVEN else 3):
+            configs.append(base.replace(scheme=name, m=None, seed=seed))
+    configs.append(base.replace(scheme="balanced", m=1, seed=0))
     for run in train_all(configs, load_data(base)):
-        print(
-            f"        {run}: T2A R@1 {run.metrics['test']['T2A R@1']:.1f} %, MRV {run.metrics['test']['mrv']:.0f}"
-        )
+        test = run.metrics["test"]
+        print(f"        {run}: T2A R@1 {test['T2A R@1']:.1f} %, MRV {test['mrv']:.0f}")
 
 
 def task_chapters() -> Iterator[dict]:
@@ -234,7 +230,8 @@ def main(goal: str, *names: str) -> int:
     known = sorted(path.stem for path in committed())
     if goal not in GOALS or not set(names) <= set(known):
         raise SystemExit(
-            f"{goal} {' '.join(names)}: use {', '.join(GOALS)}, the last with some of {', '.join(known)}"
+            f"{goal} {' '.join(names)}: use {', '.join(GOALS)}, "
+            f"the last with some of {', '.join(known)}"
         )
     if PROFILE not in PROFILES:
         raise SystemExit(f"PROFILE={PROFILE!r}: use one of {', '.join(PROFILES)}")

@@ -34,8 +34,10 @@ def _scenes(options: argparse.Namespace) -> int:
     sizes = {split: getattr(options, split) for split in SCENE_COUNTS}
     splits = make_scenes(bank, sizes=sizes, seed=options.seed)
     write_manifest(splits, options.out)
-    counts = {name: len(split) for name, split in splits.items()}
-    say(options, {"folder": str(options.out), "sounds": bank.name} | counts)
+    result = {"folder": str(options.out), "sounds": bank.name}
+    for name, split in splits.items():
+        result[name] = len(split)
+    say(options, result)
     return DONE
 
 
@@ -72,10 +74,8 @@ def _translate(options: argparse.Namespace) -> int:
     if options.out.exists() and options.out.samefile(options.captions):
         message = f"--out {options.out} would replace the captions themselves; name another file"
         raise ValueError(message)
-    say(
-        options,
-        translation.translate_to_csv(sentences, options.to, options.out, model=options.model),
-    )
+    made = translation.translate_to_csv(sentences, options.to, options.out, model=options.model)
+    say(options, made)
     return DONE
 
 

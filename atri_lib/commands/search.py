@@ -104,32 +104,21 @@ def _search(options: argparse.Namespace) -> int:
         index, broken = _index_of_folder(searcher, options)
     code = SOME_FAILED if broken else DONE
     if options.audio:
-        from atri_lib.audio import read_audio
-
-        vector = searcher.embed_audio(read_audio(options.audio))
-        found = {"results": _nearest(index, vector, options.k)}
-        _answer(options, found | ({"unreadable": broken} if broken else {}))
+        _answer_sound(options, searcher, index, broken)
     elif queries is None:
         code = max(code, _answer_typed(options, searcher, index))
     else:
-        _settle_language(options, searcher, queries)
-        vectors = searcher.embed_texts(queries, options.language)
-        for query, vector in zip(queries, vectors, strict=True):
-            found = {"language": options.language, "results": _nearest(index, vector, options.k)}
-            if options.queries:
-                found = {"query": query} | found
-            elif broken:
-                found["unreadable"] = broken
-            _answer(options, found)
+        _answer_texts(options, searcher, index, queries, broken)
     return code
 
 
 def _check_usage(options: argparse.Namespace) -> None:
     """Refuse what does not go together, and options that would be ignored."""
-    asked = [options.query is not None, bool(options.queries), bool(options.audio)]
-    if not any(asked) and sys.stdin.isatty():
-        options.queries, asked = TYPED, [True]
-    if sum(asked) != 1:
+    asked = [options.query is not None, bool(options.queries), bool(options.audio)].count(True)
+    if not asked and sys.stdin.isatty():
+        options.queries = TYPED
+        asked = 1
+    if asked != 1:
         raise UsageError("ask one thing: a text, --audio FILE, or --queries FILE (- to type them)")
     if options.captions and not options.audio:
         raise UsageError("--captions are searched with a sound: give --audio FILE and no text")
@@ -205,6 +194,31 @@ def _settle_language(options: argparse.Namespace, searcher, texts: list[str]) ->
             )
 
 
+def _answer_sound(options: argparse.Namespace, searcher, index, broken: list[str]) -> None:
+    from atri_lib.audio import read_audio
+
+    vector = searcher.embed_audio(read_audio(options.audio))
+    found = {"results": _nearest(index, vector, options.k)}
+    if broken:
+        found["unreadable"] = broken
+    _answer(options, found)
+
+
+def _answer_texts(
+    options: argparse.Namespace, searcher, index, queries: list[str], broken: list[str]
+) -> None:
+    """Answer the text of the command line, or those of a file, each below itself."""
+    _settle_language(options, searcher, queries)
+    vectors = searcher.embed_texts(queries, options.language)
+    for query, vector in zip(queries, vectors, strict=True):
+        found = {"query": query} if options.queries else {}
+        found["language"] = options.language
+        found["results"] = _nearest(index, vector, options.k)
+        if broken and not options.queries:
+            found["unreadable"] = broken
+        _answer(options, found)
+
+
 def _answer_typed(options: argparse.Namespace, searcher, index) -> int:
     """Answer each line of standard input as it comes; a line that is no query is named."""
     code = DONE
@@ -254,10 +268,13 @@ def _nearest(index, vector, k: int) -> list[dict]:
 
 def _answer(options: argparse.Namespace, found: dict) -> None:
     """Print the results of one query: below the query where there are several."""
-    several = "query" in found
-    lines = [f"{one_line(found['query'])}:"] if several else []
+    lines = []
+    indent = ""
+    if "query" in found:
+        lines.append(f"{one_line(found['query'])}:")
+        indent = "  "
     for entry in found["results"]:
-        lines.append(f"{'  ' if several else ''}{one_line(entry['name'])}  {entry['similarity']}")
+        lines.append(f"{indent}{one_line(entry['name'])}  {entry['similarity']}")
     say(options, found, "\n".join(lines))
 
 

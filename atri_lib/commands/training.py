@@ -55,8 +55,10 @@ def _train(options: argparse.Namespace) -> int:
     from atri_lib.training import Run, load_data, load_or_train
 
     if options.resume:
-        given = [*given_settings(options)]
-        given += [name for name in ("profile", "folder") if getattr(options, name) is not None]
+        given = list(given_settings(options))
+        for name in ("profile", "folder"):
+            if getattr(options, name) is not None:
+                given.append(name)
         if given:
             flags = ", ".join(map(flag, given))
             message = f"--resume finishes a run as it was begun, so it takes no {flags}"
@@ -86,9 +88,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     shared = None  # what captions and sounds that several clips share do to recall
     if options.data:
         data = load_data(run.config.replace(data=options.data), splits=("test",))
+        test = data.splits["test"]
         model = run.model(data)
-        scores = score(model, data.splits["test"])
-        shared = fair_table(model, data.splits["test"])
+        scores = score(model, test)
+        shared = fair_table(model, test)
         about = {"origin": data_origin(data) or options.data}
     else:
         scores = run.scores
@@ -145,18 +148,33 @@ def _compare(options: argparse.Namespace) -> int:
     if second is None:
         first, second = first[:1], first[1:]
     compared = compare_runs([Run.load(run) for run in first], [Run.load(run) for run in second])
+    result = {}
+    lines = []
+    for name, runs in (("first", first), ("second", second)):
+        result[name] = [str(run) for run in runs]
+        lines.append(f"{name}: {one_line(' '.join(result[name]))}")
+    result["measures"] = {one.measure: one.as_dict() for one in compared}
+    say(options, result, "\n".join([*lines, "", _comparisons(compared)]))
+    return DONE
+
+
+def _comparisons(compared) -> str:
+    """What compare_runs found, as text: one row a measure."""
     rows = [["", "first", "second", "difference", "95 % interval", "p", "better"]]
     for one in compared:
         p = "< 0.001" if one.p_value < 0.001 else f"{one.p_value:.3f}"
-        interval = f"{one.low:.2f} to {one.high:.2f}"
-        values = [f"{value:.2f}" for value in (one.first, one.second, one.difference)]
-        rows.append([one.measure, *values, interval, p, one.better or "cannot tell"])
-    names = {"first": first, "second": second}
-    lines = [f"{name}: {one_line(' '.join(map(str, runs)))}" for name, runs in names.items()]
-    result = {name: [str(run) for run in runs] for name, runs in names.items()}
-    result["measures"] = {one.measure: one.as_dict() for one in compared}
-    say(options, result, "\n".join([*lines, "", table(rows)]))
-    return DONE
+        rows.append(
+            [
+                one.measure,
+                f"{one.first:.2f}",
+                f"{one.second:.2f}",
+                f"{one.difference:.2f}",
+                f"{one.low:.2f} to {one.high:.2f}",
+                p,
+                one.better or "cannot tell",
+            ]
+        )
+    return table(rows)
 
 
 FEATURES = Command(
