@@ -192,7 +192,9 @@ def test_a_chapter_is_executed_again_for_the_modules_that_it_uses(project, file,
         "atri_lib/losses.py": '"""Losses."""\nfrom atri_lib import ranks\nx = 1\n',
         "atri_lib/ranks.py": "y = 1\n",
         "atri_lib/unused.py": "x = 1\n",
-        "atri_lib/data/__init__.py": 'import importlib\nf = lambda n: importlib.import_module(f"atri_lib.data.{n}")\n',
+        "atri_lib/data/__init__.py": (
+            'import importlib\nf = lambda n: importlib.import_module(f"atri_lib.data.{n}")\n'
+        ),
         "atri_lib/data/chosen.py": "x = 1\n",
         "requirements.txt": "# pins\nnumpy==2.4.6 \\\n    --hash=sha256:00\n",
     }

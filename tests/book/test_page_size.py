@@ -80,7 +80,10 @@ def test_what_no_page_loads_is_removed(tmp_path):
     for name in kept + gone:
         (static / name).parent.mkdir(parents=True, exist_ok=True)
         (static / name).write_text(f'{used}.fa-cat:before,.fa-kitty:before{{content:"b"}}{other}')
-    script = '<script src="_static/scripts/fontawesome.js?v=1"></script><script defer src="searchindex.js"></script>'
+    script = (
+        '<script src="_static/scripts/fontawesome.js?v=1"></script>'
+        '<script defer src="searchindex.js"></script>'
+    )
     page = '<i class="fa-solid fa-bars"></i><script src="_static/atri.js"></script>'
     (tmp_path / "a.html").write_text(script + page)
     (tmp_path / "search.html").write_text(script)

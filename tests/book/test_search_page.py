@@ -31,8 +31,16 @@ NAMES = {
     "jpn": ["雄鶏", "犬", "猫", "馬", "鐘", "電車"],
     "zho": ["公鸡", "狗", "猫", "马", "钟", "火车"],
 }
-WORDS = {"eng": "rooster cat", "fra": "coq chat", "deu": "Hahn Katze", "spa": "gallo gato", "nld": "haan kat",
-         "cat": "gall gat", "jpn": "雄鶏 猫", "zho": "公鸡和猫"}  # fmt: skip
+WORDS = {
+    "eng": "rooster cat",
+    "fra": "coq chat",
+    "deu": "Hahn Katze",
+    "spa": "gallo gato",
+    "nld": "haan kat",
+    "cat": "gall gat",
+    "jpn": "雄鶏 猫",
+    "zho": "公鸡和猫",
+}
 PAIRS = [(a, b) for a in range(6) for b in range(6) if a < b]
 EXPECTED = PAIRS.index((0, 2))
 SCHEMES = {"ml_clap": 3.0, "balanced": 2.0, "cacl": 1.0, "kcl": 0.0}  # scheme -> noise in its texts
@@ -207,7 +215,9 @@ def test_sounds_stop_at_the_budget_and_the_others_are_named(tmp_path, answered, 
 
 ASK = """
 const errors = [];
-addEventListener("error", (event) => errors.push(event.message || "not loaded: " + event.target.src), true);
+addEventListener("error", (event) => {
+  errors.push(event.message || "not loaded: " + event.target.src);
+}, true);
 addEventListener("load", () => {
   const told = document.createElement("script");
   told.type = "application/json";
@@ -217,7 +227,8 @@ addEventListener("load", () => {
 });
 """
 TYPE = """() => Object.fromEntries(Object.entries(WORDS).map(([code, words]) => {
-  const box = document.getElementById("atri-words"), best = () => document.querySelector(".atri-suggestions li button");
+  const box = document.getElementById("atri-words");
+  const best = () => document.querySelector(".atri-suggestions li button");
   box.value = words;
   box.dispatchEvent(new Event("input"));
   const scene = +best().dataset.scene;
@@ -225,7 +236,8 @@ TYPE = """() => Object.fromEntries(Object.entries(WORDS).map(([code, words]) => 
   const first = [...document.querySelectorAll(".atri-card")].map((card) => [card.dataset.scheme,
     [+card.querySelector("ol li").dataset.clip, +card.querySelector("b").textContent,
      [...card.querySelectorAll(".atri-ladder .atri-number")].map((cell) => +cell.textContent)]]);
-  const language = document.getElementById("atri-language").value, heading = document.querySelector("h2 q");
+  const language = document.getElementById("atri-language").value;
+  const heading = document.querySelector("h2 q");
   return [code, {scene, language, lang: heading.lang, first: Object.fromEntries(first)}];
 }))"""
 
@@ -302,7 +314,8 @@ def test_words_that_the_encoder_does_not_know_are_marked(scenes):
       const box = document.getElementById("atri-words");
       box.value = words;
       box.dispatchEvent(new Event("input"));
-      return [...document.querySelectorAll(".atri-suggestions mark")].map((mark) => mark.textContent);
+      const marks = [...document.querySelectorAll(".atri-suggestions mark")];
+      return marks.map((mark) => mark.textContent);
     })"""
     assert page("search", scenes, act)[1] == [["鸬"], [], ["鷀"]]
 
@@ -313,7 +326,8 @@ def test_scenes_are_sorted_by_disagreement_and_an_address_opens_one(scenes, answ
       const sort = document.getElementById("atri-sort");
       sort.value = value;
       sort.dispatchEvent(new Event("change"));
-      return [...document.querySelectorAll(".atri-scenes button")].map((button) => +button.dataset.scene);
+      const buttons = [...document.querySelectorAll(".atri-scenes button")];
+      return buttons.map((button) => +button.dataset.scene);
     })"""
     document, orders = page("search", scenes, act, f"#scene={EXPECTED}&lang=deu")
     assert document.select_one("h2 q").text == Toy().sentences("deu")[EXPECTED]

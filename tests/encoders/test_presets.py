@@ -37,7 +37,10 @@ def test_a_name_that_is_none_is_an_attribute_error_and_submodules_are_found():
 
 def test_the_package_and_one_encoder_load_no_more_than_they_need():
     loaded = "[name in sys.modules for name in ('torch', 'transformers', 'sentencepiece')]"
-    code = f"import sys, atri_lib.encoders; print({loaded}); from atri_lib.encoders import YAMNet; print({loaded})"
+    code = (
+        f"import sys, atri_lib.encoders; print({loaded}); "
+        f"from atri_lib.encoders import YAMNet; print({loaded})"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[False, False, False]", "[True, False, False]"]
 

@@ -49,11 +49,21 @@ def published(tmp_path_factory) -> pathlib.Path:
 
 
 def settings(published: pathlib.Path, **changes) -> dict:
-    return {
-        "audio_encoder": f"ced-tiny={published / 'ced'}", "text_encoder": f"sonar={published / 'sonar'}",
-        "data": str(published / "corpus"), "unfreeze": {"audio": "all", "text": "all"}, "epochs": 1, "batch_size": 6,
-        "learning_rate": 1e-3, "width": 8, "hidden": 16, "parts": 1, "dropout": 0.0, "checkpoint_every": 1,
-    } | changes  # fmt: skip
+    values = {
+        "audio_encoder": f"ced-tiny={published / 'ced'}",
+        "text_encoder": f"sonar={published / 'sonar'}",
+        "data": str(published / "corpus"),
+        "unfreeze": {"audio": "all", "text": "all"},
+        "epochs": 1,
+        "batch_size": 6,
+        "learning_rate": 1e-3,
+        "width": 8,
+        "hidden": 16,
+        "parts": 1,
+        "dropout": 0.0,
+        "checkpoint_every": 1,
+    }
+    return values | changes
 
 
 def command(published: pathlib.Path, folder: pathlib.Path, **changes) -> list[str]:

@@ -174,9 +174,15 @@ def published(tmp_path_factory) -> pathlib.Path:
 
 def settings(published: pathlib.Path, **changes) -> TrainConfig:
     values = {
-        "audio_encoder": f"ced-tiny={published / 'ced'}", "text_encoder": f"sonar={published / 'sonar'}",
-        "data": str(published / "corpus"), "epochs": 1, "batch_size": 4, "width": 8, "hidden": 16, "parts": 3,
-    }  # fmt: skip
+        "audio_encoder": f"ced-tiny={published / 'ced'}",
+        "text_encoder": f"sonar={published / 'sonar'}",
+        "data": str(published / "corpus"),
+        "epochs": 1,
+        "batch_size": 4,
+        "width": 8,
+        "hidden": 16,
+        "parts": 3,
+    }
     return TrainConfig(**values | changes)
 
 
