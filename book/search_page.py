@@ -60,9 +60,13 @@ def promised_query(ranks: np.ndarray, fair: np.ndarray, share: float = 0.9) -> i
     """The fair query (of all, if none is) whose ranks [M, K] disagree more than in `share` of them,
     by their std.
     """
-    candidates = np.flatnonzero(fair) if fair.any() else np.arange(len(ranks))
-    order = candidates[np.argsort(ranks.std(axis=1)[candidates], kind="stable")]
-    return int(order[int(share * (len(order) - 1))])
+    candidates = np.arange(len(ranks))
+    if fair.any():
+        candidates = np.flatnonzero(fair)
+    spread = ranks.std(axis=1)[candidates]
+    order = candidates[np.argsort(spread, kind="stable")]
+    place = int(share * (len(order) - 1))
+    return int(order[place])
 
 
 def answers(audio, texts, owner) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +108,11 @@ def known_characters(text_encoder) -> np.ndarray:
     """Bits, uint8 [8192], lowest first: for each character below U+10000 whether the encoder has a
     piece for it.
     """
-    characters = [c for c in map(chr, range(2**16)) if c.isprintable() and not c.isspace()]
+    characters = []
+    for number in range(2**16):
+        character = chr(number)
+        if character.isprintable() and not character.isspace():
+            characters.append(character)
     unknown = text_encoder.unknown_pieces(characters, CODES[0])
     known = np.zeros(2**16, bool)
     for character, pieces in zip(characters, unknown, strict=True):

@@ -173,7 +173,8 @@ def docutils_messages(lines):
     return [node.astext() for node in tree.findall(docutils.nodes.system_message)]
 
 
-DOCSTRING = """Contrast audio with every language's caption (1-to-K), L_kcl = 1/(2NK) (L_a2t + L_t2a).
+DOCSTRING = """\
+Contrast audio with every language's caption (1-to-K), L_kcl = 1/(2NK) (L_a2t + L_t2a).
 
 audio: [N, d], texts: [N, K, d]; ||w_t|| <= a*b, `folder=True` and **kwargs; see x_.
     table   of   things

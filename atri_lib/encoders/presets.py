@@ -113,7 +113,9 @@ def _builder(given: str, known: Mapping[str, Callable[..., nn.Module]]) -> Calla
         raise ValueError(f"unknown encoder {name!r}: use one of {choices}")
     if equals and (not source or not name.startswith(("ced", "sonar"))):
         raise ValueError(f"encoder {given!r}: only ced-SIZE=PATH and sonar=PATH name a checkpoint")
-    return functools.partial(known[name], *([source] if source else []))
+    if source:
+        return functools.partial(known[name], source)
+    return known[name]
 
 
 def _own_builder(given: str, side: str) -> Callable[[], nn.Module]:
