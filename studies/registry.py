@@ -10,21 +10,12 @@ from dataclasses import dataclass
 
 from atri_lib.data.scratch import scratch_manifest
 from atri_lib.languages import LANGUAGES
-from atri_lib.training import TrainConfig
+from atri_lib.training import DATA_SETTINGS, TrainConfig
 from studies import arms
 from studies.arms import CACL, KCL, LATIN, ML_CLAP
 
-DATA = (
-    "preset",
-    "text_encoder",
-    "audio_encoder",
-    "data",
-    "data_seed",
-    "scenes",
-    "languages",
-    "unfreeze",
-    "parts",
-)
+# The settings that what is loaded depends on: an open tower has no cached features.
+DATA = (*DATA_SETTINGS, "unfreeze")
 
 
 @dataclass(frozen=True)
