@@ -101,7 +101,8 @@ def test_chapters_go_to_two_workers_whole_and_these_start_none_of_their_own(
 
 
 def test_nbval_gives_kernels_what_the_build_gives_them():
-    source = "import os; print(*(os.environ[n] for n in ('OMP_WAIT_POLICY', 'ATRI_PROGRESS', 'ATRI_PLAYERS')))"
+    names = "('OMP_WAIT_POLICY', 'ATRI_PROGRESS', 'ATRI_PLAYERS')"
+    source = f"import os; print(*(os.environ[n] for n in {names}))"
     printed, wrong = (
         v4.new_output("stream", text="PASSIVE 0 0\n"),
         v4.new_output("stream", text="3\n"),
@@ -125,7 +126,8 @@ def test_nbval_gives_kernels_what_the_build_gives_them():
         ("profile nonsense", "profile='nonsense': use one of book, smoke, paper"),
         (
             "profil smoke",
-            "profil='smoke': not a parameter of this chapter (did you mean profile?): use profile, seed, preset, data",
+            "profil='smoke': not a parameter of this chapter (did you mean profile?): "
+            "use profile, seed, preset, data",
         ),
     ],
 )

@@ -45,11 +45,13 @@ class Tones(Dataset):
         self.numbers = {"train": range(8), "val": range(8, 12), "test": range(12, 16)}[split]
         self.checksum = f"tones {list(self.numbers)}"
         self.ids = tuple(f"tone {number}" for number in self.numbers)
-        self.captions = tuple({code: (f"{code} {number}",) for code in CODES} for number in self.numbers)
+        said = [{code: (f"{code} {number}",) for code in CODES} for number in self.numbers]
+        self.captions = tuple(said)
 
     def waveform(self, index):
         time = np.arange(4000) / 16_000
-        return (0.3 * np.sin(2 * np.pi * (220 + 40 * self.numbers[index]) * time)).astype(np.float32)
+        hertz = 220 + 40 * self.numbers[index]
+        return (0.3 * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
 
 
 class Ear(torch.nn.Module):
