@@ -79,7 +79,7 @@ prepare: env  ## only the data, the features and the training runs that the chap
 test: prepare unit notebooks browser-test  ## unit tests, every chapter against its committed outputs, every page in Chromium if it is there
 
 unit: env  ## only the unit tests
-	@$(PY) -m pytest -n 2 --dist loadfile
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 notebooks: env  ## only the chapters (pytest --nbval)
 	@$(PY) -m pytest --nbval

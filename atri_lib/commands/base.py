@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from atri_lib.terminal import plain
+from atri_lib.terminal import one_line
 
 DONE = 0
 SOME_FAILED = 3  # done, but some files or queries could not be read
@@ -127,17 +127,6 @@ def say(options: argparse.Namespace, result: dict, text: str | None = None) -> N
         return
     ascii_only = sys.stdout.encoding.lower().replace("-", "") != "utf8"
     print(json.dumps(result, ensure_ascii=ascii_only, allow_nan=False))
-
-
-def notice(text: str) -> None:
-    """Say something on standard error that is no result."""
-    if speaks():
-        print(f"Notice: {one_line(text)}", file=sys.stderr)
-
-
-def one_line(text: object) -> str:
-    """Text of data that stays on its line: newlines are escaped too."""
-    return plain(text).replace("\n", "\\n")
 
 
 def as_text(result: Mapping, indent: str = "") -> str:

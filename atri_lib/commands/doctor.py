@@ -2,7 +2,8 @@
 
 import argparse
 
-from atri_lib.commands.base import DONE, Command, one_line, say
+from atri_lib.commands.base import DONE, Command, say
+from atri_lib.terminal import one_line
 
 
 def _no_options(parser: argparse.ArgumentParser) -> None:

@@ -13,13 +13,12 @@ from atri_lib.commands.base import (
     captions_of,
     check_text,
     decoded,
-    notice,
-    one_line,
     path,
     say,
     whole,
 )
 from atri_lib.languages import CODES
+from atri_lib.terminal import notice, one_line
 
 ASSUMED = "eng"  # the language of a text when none is given
 TYPED = pathlib.Path("-")  # as --queries: standard input

@@ -8,7 +8,6 @@ from atri_lib.commands.base import (
     UsageError,
     as_text,
     filled,
-    one_line,
     path,
     say,
     table,
@@ -20,6 +19,7 @@ from atri_lib.commands.settings import (
     flag,
     given_settings,
 )
+from atri_lib.terminal import one_line
 
 
 def _features_options(parser: argparse.ArgumentParser) -> None:

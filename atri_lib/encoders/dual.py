@@ -60,7 +60,8 @@ class DualEncoder(nn.Module):
                 "give a higher one, or leave out learn_temperature"
             )
         self.pooling = TimePooling(parts)
-        self.audio_projection = projection(audio_width * parts, hidden, width, dropout)
+        joint_width = audio_width * parts
+        self.audio_projection = projection(joint_width, hidden, width, dropout)
         self.text_projection = projection(text_width, hidden, width, dropout)
         logarithm = torch.tensor(math.log(temperature))
         self.log_temperature = nn.Parameter(logarithm, requires_grad=learn_temperature)
