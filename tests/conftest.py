@@ -20,7 +20,6 @@ from atri_lib.data.tux_paint import find_stamps
 from atri_lib.languages import CODES
 from atri_lib.training import Source, TrainingData
 
-
 # The files that take longest, longest first: begun last, one would keep one core busy alone.
 LONGEST = (
     "test_kernels.py",

@@ -101,19 +101,10 @@ def test_chapters_go_to_two_workers_whole_and_these_start_none_of_their_own(
 
 
 def test_nbval_gives_kernels_what_the_build_gives_them():
-<<<<<<< HEAD
-    names = "('OMP_WAIT_POLICY', 'ATRI_PROGRESS', 'ATRI_PLAYERS')"
-    source = f"import os; print(*(os.environ[n] for n in {names}))"
-    printed, wrong = (
-        v4.new_output("stream", text="PASSIVE 0 0\n"),
-        v4.new_output("stream", text="3\n"),
-    )
-=======
     names = ("OMP_WAIT_POLICY", "ATRI_PROGRESS", "ATRI_PLAYERS")
     source = f"import os; print(*(os.environ[n] for n in {names}))"
     printed = v4.new_output("stream", text="PASSIVE 0 0\n")
     wrong = v4.new_output("stream", text="3\n")
->>>>>>> wt-training
     cells = [v4.new_code_cell(source, execution_count=1, outputs=[printed])]
     cells.append(v4.new_code_cell("print(2)", execution_count=2, outputs=[wrong]))
     notebook = v4.new_notebook(

@@ -90,16 +90,10 @@ KILLED = textwrap.dedent("""
     sys.path.insert(0, sys.argv[1])
     from conftest import toy_data
     from atri_lib.training import TrainConfig, load_or_train
-<<<<<<< HEAD
-    load_or_train(TrainConfig(epochs=400, batch_size=20, evaluate_every=400, checkpoint_every=1,
-                              width=8, hidden=16),
-                  toy_data(), folder=sys.argv[2])
-=======
     config = TrainConfig(
         epochs=400, batch_size=20, evaluate_every=400, checkpoint_every=1, width=8, hidden=16
     )
     load_or_train(config, toy_data(), folder=sys.argv[2])
->>>>>>> wt-training
 """)
 
 
