@@ -296,7 +296,14 @@ def test_a_chapter_can_be_opened_where_binder_has_prepared_it(tmp_path):
     """
     copy, venv = tmp_path / "copy", tmp_path / "venv"
     for path in tracked(
-        "atri_lib", "notebooks", "postBuild", "pyproject.toml", "README.md", "LICENSE*"
+        "atri_lib",
+        "studies",
+        "book",
+        "notebooks",
+        "postBuild",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE*",
     ):
         (copy / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy / path.relative_to(ROOT))
@@ -311,7 +318,7 @@ def test_a_chapter_can_be_opened_where_binder_has_prepared_it(tmp_path):
     environment["PATH"] = f"{venv}/bin:{environment['PATH']}"
 
     def where():
-        report = "import atri_lib; print(atri_lib.__file__)"
+        report = "import atri_lib, studies, book; print(atri_lib.__file__)"
         options = {
             "cwd": copy / "notebooks",
             "env": environment,
