@@ -78,6 +78,9 @@ prepare: env  ## only the data, the features and the training runs that the chap
 
 test: prepare unit notebooks browser-test  ## unit tests, every chapter against its committed outputs, every page in Chromium if it is there
 
+test-all: test  ## and what takes minutes or much memory: several processes, towers of full size
+	@$(PY) -m pytest -m slow
+
 unit: env  ## only the unit tests
 	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -109,7 +112,6 @@ refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound
 
 experiments: env  ## train what studies/rows lacks, two runs at once (STUDIES="dose_16 ..." for some): three hours for all of them
 	@$(PY) -m studies $(STUDIES)
-	@[ -n "$(STUDIES)" ] || $(PY) -m studies.weights_to_ranks
 
 verify: env  ## train N=20 stored runs again, chosen by chance, and compare them with what is stored (a minute for two)
 	@$(PY) -m studies --verify $(N)

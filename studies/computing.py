@@ -17,6 +17,7 @@ from atri_lib import storage
 from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.training import Run, TrainConfig, TrainingData, load_data, load_or_train, run_name
 from atri_lib.training.sources import data_checksum
+from studies import weights_to_ranks
 from studies.parallel_runs import train_all
 from studies.registry import DATA, STUDIES, Item
 from studies.results import FOLDER, Result, ResultsError, key_of, read, write
@@ -143,6 +144,10 @@ def report(folder: pathlib.Path = FOLDER) -> str:
         if missing:
             said = f"no: {len(missing)} runs are missing or stale (`make experiments`)"
         rows.append(f"| {study} | {len(fitting)} | {hours:.2f} | {said} |")
+    stale = weights_to_ranks.stale()
+    for name in weights_to_ranks.STUDIES:
+        said = "no (`make experiments`)" if name in stale else "yes"
+        rows.append(f"| weights_to_ranks/{name} | 1 | | {said} |")
     return "\n".join(rows)
 
 

@@ -1,23 +1,22 @@
-"""The studies of the chapter on size and direction, each written to a small file of
-studies/rows/weights_to_ranks.
+"""The studies of the chapter on size and direction, each a small file of
+studies/rows/weights_to_ranks:
 
-    python -m studies.weights_to_ranks predict_11   # before anything is measured: seven schemes
-    python -m studies.weights_to_ranks measure_11   # the same runs, trained (12: another start)
-    python -m studies.weights_to_ranks course       # lengths and parts over a longer run
-    python -m studies.weights_to_ranks long         # the parts over 16 epochs
-    python -m studies.weights_to_ranks descent      # the parts under SGD
-    python -m studies.weights_to_ranks candidates   # what the systematic part may be
+    predict_11   before anything is measured: weights and ranks of seven schemes
+    measure_11   the same runs, trained (12: from another start)
+    course       predicted and measured lengths over a longer run, and its parts
+    long         the parts over 16 epochs
+    descent      the parts under SGD
+    candidates   what the systematic part may be
 
-Without a name: those whose file is missing or no longer fits RECIPE, settings and data. Every file
-holds configuration, seeds, key, what it was made with, and the seconds that it took.
+`python -m studies weights_to_ranks/course` computes one of them. Every file holds configuration,
+seeds, key, what it was made with, and the seconds that it took.
 """
 
 import functools
 import json
 import pathlib
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from atri_lib import storage
@@ -35,7 +34,7 @@ from studies.displacement_studies import (
 )
 from studies.results import made_with
 
-__all__ = ["ARMS", "FOLDER", "STARTS", "STUDIES", "Study", "key_of", "main", "stale"]
+__all__ = ["ARMS", "FOLDER", "STARTS", "STUDIES", "Study", "compute", "key_of", "stale"]
 FOLDER = pathlib.Path(__file__).resolve().parent / "rows" / "weights_to_ranks"
 STARTS = (11, 12)  # seeds of the prediction: no run of theirs was looked at before it was committed
 
@@ -71,18 +70,17 @@ def _book_checksum() -> str:
     return data_checksum(TrainConfig())
 
 
-def main(names: Sequence[str]) -> None:
-    """Run the named studies and write their files."""
-    for name in names:
-        study = STUDIES[name]
-        started = time.perf_counter()
-        found = study.compute(study.config, load_data(study.config))
-        about = {"study": name, "config": study.config.as_dict()}
-        about["key"] = key_of(name)
-        about["made"] = made_with()
-        about["seconds"] = time.perf_counter() - started
-        storage.write_json(FOLDER / f"{name}.json", _shortened(about | found))
-        print(f"{name}: {about['seconds']:.0f} s")
+def compute(name: str) -> None:
+    """Run a study and write its file."""
+    study = STUDIES[name]
+    started = time.perf_counter()
+    found = study.compute(study.config, load_data(study.config))
+    about = {"study": name, "config": study.config.as_dict()}
+    about["key"] = key_of(name)
+    about["made"] = made_with()
+    about["seconds"] = time.perf_counter() - started
+    storage.write_json(FOLDER / f"{name}.json", _shortened(about | found))
+    print(f"{name}: {about['seconds']:.0f} s")
 
 
 def _shortened(values: dict) -> dict:
@@ -100,7 +98,3 @@ def stale() -> list[str]:
         if not path.exists() or storage.read_json(path)["key"] != key_of(name):
             names.append(name)
     return names
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:] or stale())
