@@ -116,6 +116,11 @@ class TrainingData:
     checksum: str
 
 
+def names_class(data: str) -> bool:
+    """Whether data are those of a class from outside (`module:Class`), not a path."""
+    return is_outside(data) and not pathlib.Path(data).exists()
+
+
 def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[str, Dataset]:
     """The datasets a config names, by split: a manifest's, those of a class from outside
     (`module:Class`, called with the name of each split), or scenes composed from the sounds at
@@ -124,7 +129,7 @@ def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[s
     if config.data is None:
         sizes = dict(zip(SPLITS, config.scenes, strict=True))
         datasets = make_scenes(default_bank(), sizes, config.data_seed)
-    elif is_outside(config.data) and not pathlib.Path(config.data).exists():
+    elif names_class(config.data):
         dataset = outside_class(config.data, Dataset, "data", "atri_lib.data.dataset.Dataset")
         datasets = {split: dataset(split, *outside_arguments(config.data)) for split in splits}
     else:
