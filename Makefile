@@ -18,7 +18,7 @@ export PROFILE OMP_WAIT_POLICY
 # The stamp's name says what is installed and where: the pins, the project and the folder.
 READY := .venv/.ready-$(shell (pwd; cat requirements.txt pyproject.toml) | cksum | tr ' ' '-')
 
-.PHONY: help env book prepare test unit notebooks browser-test pdf publish refresh experiments verify benchmark lint clean distclean
+.PHONY: help env book prepare test test-all unit notebooks browser-test pdf publish refresh experiments verify benchmark lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
