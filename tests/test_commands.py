@@ -59,8 +59,8 @@ def test_pytest_nbval_without_a_path_collects_every_chapter_and_nothing_else(opt
     ("command", "passed", "workers"),
     [
         ("--nbval", 6, {"at-gw0", "at-gw1"}),
-        ("--nbval-lax", 6, {"at-gw0", "at-gw1"}),
-        ("-n 2 --nbval notebooks/a.ipynb", 2, {"at-gw0"}),
+        pytest.param("--nbval-lax", 6, {"at-gw0", "at-gw1"}, marks=pytest.mark.slow),
+        pytest.param("-n 2 --nbval notebooks/a.ipynb", 2, {"at-gw0"}, marks=pytest.mark.slow),
         ("-n 2 --nbval-lax notebooks/a.ipynb", 2, {"at-gw0"}),
     ],
 )
@@ -120,8 +120,12 @@ def test_nbval_gives_kernels_what_the_build_gives_them():
 @pytest.mark.parametrize(
     ("parameter", "answer"),
     [
-        ("profile smoke", None),
-        ("profile nonsense", "profile='nonsense': use one of book, smoke, paper"),
+        pytest.param("profile smoke", None, marks=pytest.mark.slow),  # nbval runs it too, as book
+        pytest.param(
+            "profile nonsense",
+            "profile='nonsense': use one of book, smoke, paper",
+            marks=pytest.mark.slow,  # in tests/book without papermill
+        ),
         (
             "profil smoke",
             "profil='smoke': not a parameter of this chapter (did you mean profile?): "

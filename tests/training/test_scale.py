@@ -197,6 +197,7 @@ def test_two_stages_start_every_scheme_from_the_same_weights(published, tmp_path
     }
 
 
+@pytest.mark.slow
 def test_a_killed_command_taken_up_again_ends_with_the_same_weights(published, tmp_path):
     environment = os.environ | {"ATRI_PROGRESS": "0"}
     whole = load_or_train(TrainConfig(**settings(published, epochs=15)), folder=tmp_path / "whole")
