@@ -31,6 +31,11 @@ help:  ## this list
 env: $(if $(filter .venv/bin/python,$(PY)),$(READY))  ## set up .venv from requirements.txt (every other target does this by itself)
 	@$(PY) -c 'import sys; v = "{}.{}".format(*sys.version_info); v == "3.11" or sys.exit("$(PY) is Python " + v + "$(WRONG)")'
 
+# What many processes import, compiled once: where PYTHONDONTWRITEBYTECODE is set, each would compile it again.
+COMPILED := accelerate, ipykernel.kernelapp, jupyter_book.cli.main, matplotlib.pyplot, myst_nb, pandas, papermill, \
+	plotly.graph_objects, pytest, scipy.optimize, seaborn, sentencepiece, sympy, torch._dynamo, torchaudio, \
+	transformers.models.m2m_100.modeling_m2m_100
+
 # While it is written, _build/.installing says so: an environment that was interrupted then is made anew. A download that
 # fails leaves the previous one whole. uv is twice as fast; where it does not find the packages, pip does with its settings.
 define INSTALL
@@ -61,6 +66,7 @@ failed() { rm -f _build/.installing; echo "Nothing was lost: run make again once
 pip --quiet "$(UV)" && .venv/bin/uv pip install --python .venv --require-hashes --requirement requirements.txt \
 	|| pip --require-hashes --requirement requirements.txt || failed
 pip --quiet --no-deps --no-build-isolation --editable . || failed
+env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -W ignore -c "import $(COMPILED)" 2>/dev/null || true
 rm -f .venv/.ready-*
 touch $(READY)
 rm _build/.installing
