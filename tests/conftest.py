@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 import torch
 
+from atri_lib.data.manifest import write_manifest
+from atri_lib.data.scenes import make_scenes
 from atri_lib.data.sounds import SoundsUnavailable
+from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.data.tux_paint import find_stamps
 from atri_lib.languages import CODES
-from atri_lib.training import Source, TrainingData
+from atri_lib.training import Source, TrainConfig, TrainingData, load_data
 
 # The files that take longest, longest first: begun last, one would keep one core busy alone.
 LONGEST = (
@@ -117,3 +120,21 @@ def project(tmp_path):
     (tmp_path / "requirements.txt").write_text("# pins\nnumpy==2.4.6\n")
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     return tmp_path
+
+
+@pytest.fixture
+def small_data(tmp_path, monkeypatch):
+    """A config for a few synthetic scenes as a manifest, with a cache of its own, and its data."""
+    monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
+    scenes = make_scenes(SyntheticBank(), {"train": 24, "val": 6, "test": 8}, seed=0)
+    write_manifest(scenes, tmp_path / "scenes")
+    config = TrainConfig(
+        data=str(tmp_path / "scenes"),
+        epochs=2,
+        batch_size=12,
+        evaluate_every=2,
+        checkpoint_every=1,
+        width=8,
+        hidden=16,
+    )
+    return config, load_data(config)

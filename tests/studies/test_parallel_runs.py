@@ -8,36 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from atri_lib.data.banks import SyntheticBank
-from atri_lib.data.manifest import write_manifest
-from atri_lib.data.scenes import make_scenes
-from atri_lib.training import Run, RunError, TrainConfig, load_data, load_or_train
+from atri_lib.training import Run, RunError, load_or_train
 from studies.parallel_runs import train_all
-
-SMALL = {
-    "epochs": 2,
-    "batch_size": 12,
-    "evaluate_every": 2,
-    "checkpoint_every": 1,
-    "width": 8,
-    "hidden": 16,
-}
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
     return load_file(run.path / "weights.safetensors")
-
-
-@pytest.fixture
-def small_data(tmp_path, monkeypatch):
-    """A config for a few synthetic scenes as a manifest, with a cache of its own, and its data."""
-    monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
-    write_manifest(
-        make_scenes(SyntheticBank(), {"train": 24, "val": 6, "test": 8}, seed=0),
-        tmp_path / "scenes",
-    )
-    config = TrainConfig(data=str(tmp_path / "scenes"), **SMALL)
-    return config, load_data(config)
 
 
 def test_what_is_started_side_by_side_keeps_idle_threads_from_spinning(small_data, monkeypatch):

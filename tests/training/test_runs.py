@@ -19,7 +19,6 @@ import torch
 from safetensors.torch import load_file
 
 from atri_lib import storage
-from atri_lib.data.manifest import write_manifest
 from atri_lib.data.scenes import make_scenes
 from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.storage import DiskFull
@@ -32,7 +31,6 @@ from atri_lib.training import (
     build_model,
     data_origin,
     fit,
-    load_data,
     load_or_train,
     run_name,
     runs,
@@ -505,15 +503,3 @@ def test_two_programs_that_train_the_same_run_again_both_succeed(toy, tmp_path):
     assert in_child(both, run, data) == 0
     assert Run.load(run.path).metrics["test"] == run.metrics["test"]
     assert {path.name for path in run.path.iterdir()} == {*FILES, "metrics.json"}
-
-
-@pytest.fixture
-def small_data(tmp_path, monkeypatch):
-    """A config for a few synthetic scenes as a manifest, with a cache of its own, and its data."""
-    monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
-    write_manifest(
-        make_scenes(SyntheticBank(), {"train": 24, "val": 6, "test": 8}, seed=0),
-        tmp_path / "scenes",
-    )
-    config = TrainConfig(data=str(tmp_path / "scenes"), **SMALL | {"epochs": 2, "batch_size": 12})
-    return config, load_data(config)
