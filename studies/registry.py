@@ -100,6 +100,27 @@ def dose(epochs: int, encoder: str | None = None) -> list[Item]:
     return _seeds(8, schemes, epochs=epochs, text_encoder=encoder)
 
 
+FIXED_COUNTS = {
+    "2 each, shuffled": arms.balanced(1),
+    "2 each, in pairs": arms.few(8, 2),
+    "4 of 4, by turns": arms.few(4, 1),
+    "4 of 4, in blocks": arms.few(4, 4),
+    "9 and 1, shuffled": arms.favourite(9),
+    "8 of 2, by turns": arms.few(2, 1),
+    "8 of 2, in blocks": arms.few(2, 8),
+    "hold 4": arms.hold(4),
+    "ML-CLAP": ML_CLAP,
+}
+
+
+def fixed_counts(encoder: str | None = None, data_seed: int = 0) -> list[Item]:
+    """Order, coverage and accumulated error apart: one caption per clip and epoch, 16 epochs; KCL
+    beside them.
+    """
+    schemes = FIXED_COUNTS | some("KCL")
+    return _seeds(16, schemes, epochs=16, text_encoder=encoder, data_seed=data_seed)
+
+
 def captions() -> list[Item]:
     """More languages an epoch: at equal epochs, at equal captions (those of ML-CLAP), at about
     KCL's seconds.
@@ -245,4 +266,8 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "fresh_30": lambda: fresh(30),
     "descent": descent,
     "dose_30_e5": lambda: dose(30, "e5"),
+    "fixed_counts": fixed_counts,
+    "fixed_counts_new": lambda: fixed_counts(data_seed=1),
+    "fixed_counts_e5": lambda: fixed_counts("e5"),
+    "fixed_counts_e5_new": lambda: fixed_counts("e5", data_seed=1),
 }

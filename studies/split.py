@@ -1,0 +1,102 @@
+"""What ranks disagree about in every run alike, and what in each run anew: the split of the
+disagreement between languages into a stable and an own part.
+
+For caption i, language k and run (seed) s let x_sik be the logarithm of the rank minus its mean
+over the languages. Runs differ in their seed alone: start, order of clips and draws of languages.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from studies.results import Result, ranks_of
+
+
+class Split(NamedTuple):
+    """Both in squared natural logarithms of ranks, means over captions and languages.
+
+    own: the unbiased variance of x over seeds. stable: the variance over languages that is left,
+    that of the mean over infinitely many seeds (unbiased, so it can be below zero).
+    """
+
+    own: float
+    stable: float
+
+    @property
+    def total(self) -> float:
+        """Variance over languages within one run."""
+        return self.own + self.stable
+
+    @property
+    def stable_share(self) -> float:
+        """Stable part / total."""
+        return self.stable / self.total
+
+
+def profiles(ranks: np.ndarray) -> np.ndarray:
+    """x: log ranks minus their mean over languages, of ranks [S, M, K], 1-based: [S, M, K]."""
+    logs = np.log(ranks)
+    return logs - logs.mean(axis=-1, keepdims=True)
+
+
+def parts(ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Own and stable part of every caption, [M] each, of ranks [S, M, K]. Raises ValueError for
+    fewer than two seeds.
+    """
+    if len(ranks) < 2:
+        raise ValueError("the split needs runs of two seeds or more")
+    x = profiles(ranks)
+    own = x.var(axis=0, ddof=1).mean(axis=-1)
+    total = np.square(x).mean(axis=(0, 2))
+    return own, total - own
+
+
+def own_and_stable(ranks: np.ndarray) -> Split:
+    """The split of ranks [S, M, K], means over captions. Raises ValueError for fewer than two
+    seeds.
+    """
+    own, stable = parts(ranks)
+    return Split(float(own.mean()), float(stable.mean()))
+
+
+def jackknife(ranks: np.ndarray, groups: np.ndarray | None = None) -> Split:
+    """Standard errors of own and stable part, of seeds and captions together.
+
+    Seeds and captions are left out one at a time; the two variances are added (crossed sampling,
+    to first order). Of two seeds none can be left out: then the error is that of captions alone.
+    groups [M]: captions that share one, as those with the same sounds do, are left out together;
+    each caption by itself unless given.
+    """
+    if groups is None:
+        groups = np.arange(ranks.shape[1])
+    own, stable = parts(ranks)
+    without = []
+    for group in np.unique(groups):
+        kept = groups != group
+        without.append((own[kept].mean(), stable[kept].mean()))
+    variance = _jackknife_variance(without)
+    if len(ranks) > 2:
+        seeds = [own_and_stable(np.delete(ranks, seed, axis=0)) for seed in range(len(ranks))]
+        variance = variance + _jackknife_variance(seeds)
+    return Split(*np.sqrt(variance))
+
+
+def _jackknife_variance(left_out: Sequence[tuple[float, float]]) -> np.ndarray:
+    values = np.asarray(left_out)
+    return (len(values) - 1) * values.var(axis=0)
+
+
+def agreement(first: np.ndarray, second: np.ndarray) -> float:
+    """Correlation of the stable profiles of two arms, corrected for the noise of their seeds.
+
+    first, second: ranks [S, M, K] of the same captions.
+    """
+    mean_first, mean_second = profiles(first).mean(axis=0), profiles(second).mean(axis=0)
+    shared = (mean_first * mean_second).mean()
+    return float(shared / np.sqrt(own_and_stable(first).stable * own_and_stable(second).stable))
+
+
+def split_of(results: Sequence[Result], label: str) -> Split:
+    """The split of the runs with a label. Raises ResultsError."""
+    return own_and_stable(ranks_of(results, label))

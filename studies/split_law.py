@@ -1,0 +1,154 @@
+"""The law of the own part, its prediction for schedules that it was not read from, and its rivals.
+
+The law: own part = a + b V, with V the accumulated error of a schedule (`fixed_counts`). a and b
+come from the six schedules of a study of `dose`; the schedules of `fixed_counts` are predicted
+without any free parameter.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from atri_lib import storage
+from studies.fixed_counts import accumulated_error, coverage
+from studies.registry import FIXED_COUNTS, STUDIES
+from studies.results import FOLDER, ranks_of, read
+from studies.split import jackknife, own_and_stable, parts, profiles
+
+FITTED = ("balanced", "ML-CLAP", "hold 2", "hold 4", "hold 8", "hold all")
+PREDICTIONS = "split_predictions.json"
+CLIPS = 2000  # for the coverage of random draws
+
+
+class Line(NamedTuple):
+    """own = intercept + slope * x; r2: the share of variance that it explains where it was
+    fitted.
+    """
+
+    intercept: float
+    slope: float
+    r2: float
+
+    def __call__(self, x: float) -> float:
+        return self.intercept + self.slope * x
+
+
+def schedules(study: str) -> pd.DataFrame:
+    """Of every schedule of a study with one caption per epoch, by label: V, coverage, own, stable
+    and the standard errors of both.
+    """
+    results = read(study)
+    configs = {item.label: item.config for item in STUDIES[study]()}
+    rows = {}
+    for label, config in configs.items():
+        scheme = config.build_scheme(CLIPS)
+        if scheme.m > 1 or scheme.name in ("block", "latin"):
+            continue
+        ranks = ranks_of(results, label)
+        found, error = own_and_stable(ranks), jackknife(ranks)
+        rows[label] = {
+            "V": accumulated_error(scheme, config.epochs),
+            "coverage": coverage(scheme, config.epochs),
+            "own": found.own,
+            "own_error": error.own,
+            "stable": found.stable,
+            "stable_error": error.stable,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def fit_line(table: pd.DataFrame, x: str, labels: tuple[str, ...] = FITTED) -> Line:
+    """Least squares of the own part on a column of `schedules`."""
+    chosen = table.loc[list(labels)]
+    slope, intercept = np.polyfit(chosen[x], chosen["own"], 1)
+    left = chosen["own"] - (intercept + slope * chosen[x])
+    r2 = 1 - left.var(ddof=0) / chosen["own"].var(ddof=0)
+    return Line(float(intercept), float(slope), float(r2))
+
+
+def predicted(study: str) -> pd.DataFrame:
+    """Own parts of the schedules of FIXED_COUNTS, from the lines fitted to a study of `dose`.
+
+    Columns: V, coverage; law: from V; by_coverage: from coverage; mean: that of the fitted
+    schedules.
+    """
+    table = schedules(study)
+    law, by_coverage = fit_line(table, "V"), fit_line(table, "coverage")
+    config = STUDIES[study]()[0].config
+    rows = {}
+    for label, changes in FIXED_COUNTS.items():
+        scheme = config.replace(**({"m": None, "hold": None} | changes)).build_scheme(CLIPS)
+        error, share = accumulated_error(scheme, 16), coverage(scheme, 16)
+        rows[label] = {
+            "V": error,
+            "coverage": share,
+            "law": law(error),
+            "by_coverage": by_coverage(share),
+            "mean": float(table.loc[list(FITTED), "own"].mean()),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def read_predictions() -> dict:
+    """What was committed before the first run of `fixed_counts`: note, tolerance, and by study the
+    own part of every schedule.
+    """
+    return storage.read_json(FOLDER / PREDICTIONS)
+
+
+def law_verdicts(study: str) -> pd.DataFrame:
+    """Predicted and measured own parts of a study of `fixed_counts`, and the verdict on each.
+
+    "held" where the measured part is within the tolerance of the predicted one, else "refuted".
+    """
+    committed = read_predictions()
+    measured = schedules(study)
+    rows = {}
+    for label, row in committed["own"][study].items():
+        off = measured.loc[label, "own"] / row["law"] - 1
+        verdict = "held" if abs(off) <= committed["tolerance"] else "refuted"
+        rows[label] = row | dict(measured.loc[label]) | {"off": off, "verdict": verdict}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def order_contrast(study: str, a: str, b: str, repeats: int = 4000) -> dict[str, float]:
+    """The own part of a minus that of b: difference, 95 % interval and the share of b's that it
+    is.
+
+    Seeds are resampled, the same for both; captions too, crossed. `own` is a variance over seeds,
+    so a draw in which a seed occurs n times counts it n times and divides by the effective number
+    of pairs of different seeds (a U-statistic of pairs).
+    """
+    results = read(study)
+    first, second = (_pair_distances(ranks_of(results, label)) for label in (a, b))
+    difference = first - second  # [S, S, M]
+    seeds, captions = difference.shape[1:]
+    generator = np.random.default_rng(0)
+    drawn = []
+    for _ in range(repeats):
+        seed = generator.multinomial(seeds, np.full(seeds, 1 / seeds))
+        caption = generator.multinomial(captions, np.full(captions, 1 / captions))
+        weights = np.outer(seed, seed)
+        np.fill_diagonal(weights, 0)
+        drawn.append((weights / weights.sum() * (difference @ caption / captions)).sum())
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    own_first = parts(ranks_of(results, a))[0].mean()
+    own_second = parts(ranks_of(results, b))[0].mean()
+    return {
+        "difference": float(own_first - own_second),
+        "low": float(low),
+        "high": float(high),
+        "relative": float(own_first / own_second - 1),
+    }
+
+
+def _pair_distances(ranks: np.ndarray) -> np.ndarray:
+    """Half the mean squared difference of two seeds' profiles, of every caption: [S, S, M]. Its
+    mean over pairs of different seeds is the own part.
+    """
+    x = profiles(ranks)
+    languages = x.shape[-1]
+    norms = np.square(x).sum(-1)
+    products = np.einsum("smk,tmk->stm", x, x)
+    return (norms[:, None] + norms[None] - 2 * products) / (2 * languages)
