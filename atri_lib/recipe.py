@@ -46,6 +46,7 @@ NEUTRAL = {
     "parts": 3,
     "dropout": 0.1,
     "unfreeze": {},
+    "alignment": None,
     "text_chunk": 0,
     "precision": "fp32",
     "evaluate_every": 5,

@@ -33,6 +33,7 @@ class Searcher:
 
     def __init__(self, run: Run) -> None:
         config = run.config
+        self.languages = config.languages
         self.weights = run.metrics["sha256"]["weights.safetensors"]
         self.audio_encoder, self.text_encoder = build_encoders(
             config.preset, config.audio_encoder, config.text_encoder
@@ -57,15 +58,30 @@ class Searcher:
             check_query(sentence)
         if self.model.text_tower is None:
             features = self.text_encoder.embed(sentences, language=code)
-            return self.model.encode_text(features).numpy()
+            return self.model.encode_text(self._aligned(features, code)).numpy()
         rows = []
         for start in range(0, len(sentences), 64):
             tokens = self.text_encoder.tokenize(sentences[start : start + 64], code)
             rows.append(self.model.encode_text(tokens))
         return torch.cat(rows).numpy()
 
+    def _aligned(self, features: torch.Tensor, code: str) -> torch.Tensor:
+        if self.model.alignment is None:
+            return features
+        if code not in self.languages:
+            known = ", ".join(self.languages)
+            raise SearchError(
+                f"this run aligns the languages it was trained with, and {code} is none of them: "
+                f"ask in one of {known}"
+            )
+        return self.model.align(features, self.languages.index(code))
+
     def reads_language(self, text: str) -> bool:
-        """Whether a text has another vector when it is said to be in another language (SONAR)."""
+        """Whether a text has another vector when it is said to be in another language (SONAR, an
+        alignment).
+        """
+        if self.model.alignment is not None:
+            return True
         english, other = (self.embed_texts([text], code) for code in ("eng", "fra"))
         return not np.allclose(english, other, atol=1e-5)
 

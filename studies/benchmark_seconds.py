@@ -1,5 +1,5 @@
-"""Seconds from one place: what training, a step and a scene cost, as `make benchmark` measured
-them.
+"""Costs from one place: seconds of training, of a step and of a scene, and a step's memory, as
+`make benchmark` measured them.
 
 It measures alone on an idle machine and keeps its figures with hardware and date in
 studies/rows/seconds.json. Chapters read them here, so that two chapters never give two times for
@@ -10,11 +10,13 @@ import functools
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import NamedTuple
 
 import pandas as pd
 
 from atri_lib.training import Run, TrainConfig
+from studies.cost import Setting, measure
 
 STORED = pathlib.Path(__file__).resolve().parent / "rows" / "seconds.json"
 # What a training run costs does not follow from these; its epochs are multiplied in.
@@ -98,17 +100,17 @@ def of_runs(runs: Sequence[Run], path: pathlib.Path = STORED) -> Measured:
     return of_configs([run.config for run in runs], path)
 
 
-def of_steps(table: pd.DataFrame, path: pathlib.Path = STORED) -> Measured:
-    """Processor seconds of a step for every row of a table by `studies.cost.measure`.
+def of_steps(settings: Sequence[Setting], path: pathlib.Path = STORED) -> tuple[pd.DataFrame, str]:
+    """The table of `studies.cost.measure` for some settings, and where it was measured.
 
-    If the benchmark lacks one of the rows (another profile), the table's own.
+    If the benchmark lacks one of them (another profile), all are measured here.
     """
-    known = {_setting(row): row["seconds"] for row in stored(path)["steps"]}
-    plain = table.astype(object).where(table.notna(), None)
-    rows = [_setting(row) for row in plain.to_dict("records")]
-    if any(row not in known for row in rows):
-        return Measured(table.seconds.tolist(), HERE)
-    return Measured([known[row] for row in rows], _source(path))
+    known = {_setting(row): row for row in stored(path)["steps"]}
+    wanted = [asdict(setting) for setting in settings]
+    if any(_setting(row) not in known for row in wanted):
+        return measure(settings), HERE
+    rows = [row | known[_setting(row)] for row in wanted]
+    return pd.DataFrame(rows), _source(path)
 
 
 def of_scene(path: pathlib.Path = STORED) -> Measured:

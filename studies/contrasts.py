@@ -10,6 +10,7 @@ import pandas as pd
 
 from atri_lib import storage
 from atri_lib.evaluation.significance import Difference
+from studies import split
 from studies.results import FOLDER, Result, ResultsError, ranks_of, read
 
 # Of ranks [S, M, K], per seed and caption [S, M]; the mean over both is the measure.
@@ -18,7 +19,8 @@ MEASURES = {
     "rank_std": lambda ranks: ranks.astype(float).std(-1),
     "T2A R@1": lambda ranks: 100.0 * (ranks == 1).mean(-1),
 }
-LOWER_IS_BETTER = {"mrv": 1, "rank_std": 1, "T2A R@1": -1}
+PARTS = ("own", "stable")  # of disagreement, studies.split: measures of all seeds together
+LOWER_IS_BETTER = {"mrv": 1, "rank_std": 1, "T2A R@1": -1, "own": 1, "stable": 1}
 PREDICTION = ("study", "measure", "better", "worse")
 
 
@@ -26,11 +28,14 @@ def contrast(
     results: Sequence[Result], a: str, b: str, measure: str, repeats: int = 4000
 ) -> Difference:
     """a - b of two labels over the same seeds; seeds and captions are resampled, crossed. measure:
-    a key of MEASURES.
+    a key of MEASURES, or one of PARTS.
 
     What `evaluation.paired_bootstrap` does for means, as two products of matrices instead of
     resampled tables.
     """
+    if measure in PARTS:
+        left, right = _same_shape(ranks_of(results, a), ranks_of(results, b), a, b)
+        return split.difference(left, right, measure)
     difference = _differences(results, a, b, measure)
     count, captions = difference.shape
     random = np.random.default_rng(0)
@@ -47,17 +52,26 @@ def _differences(results: Sequence[Result], a: str, b: str, measure: str) -> np.
     """a - b of every seed and caption, [S, M]."""
     left = MEASURES[measure](ranks_of(results, a))
     right = MEASURES[measure](ranks_of(results, b))
+    left, right = _same_shape(left, right, a, b)
+    return left - right
+
+
+def _same_shape(
+    left: np.ndarray, right: np.ndarray, a: str, b: str
+) -> tuple[np.ndarray, np.ndarray]:
     if left.shape != right.shape:
         raise ResultsError(
             f"{a!r} and {b!r} have not the same seeds and captions: {left.shape} and {right.shape}"
         )
-    return left - right
+    return left, right
 
 
 def effect_size(results: Sequence[Result], a: str, b: str, measure: str) -> float:
-    """Mean over seeds of a - b, divided by its standard deviation over seeds (Cohen's d for
-    pairs).
+    """Mean over seeds of a - b, divided by its standard deviation over seeds (Cohen's d for pairs);
+    nan for one of PARTS, which no single seed has.
     """
+    if measure in PARTS:
+        return float("nan")
     left = MEASURES[measure](ranks_of(results, a)).mean(1)
     right = MEASURES[measure](ranks_of(results, b)).mean(1)
     spread = (left - right).std(ddof=1)
@@ -87,8 +101,8 @@ def _check_prediction(prediction: dict, number: int) -> None:
         if not prediction.get(name):
             raise ValueError(f"prediction {number} has no {name}")
     measure = prediction["measure"]
-    if measure not in MEASURES:
-        known = ", ".join(MEASURES)
+    if measure not in LOWER_IS_BETTER:
+        known = ", ".join(LOWER_IS_BETTER)
         raise ValueError(f"prediction {number}: measure {measure!r} is none of {known}")
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from atri_lib.evaluation.significance import Difference
 from studies.results import Result, ranks_of
 
 
@@ -95,6 +96,70 @@ def agreement(first: np.ndarray, second: np.ndarray) -> float:
     mean_first, mean_second = profiles(first).mean(axis=0), profiles(second).mean(axis=0)
     shared = (mean_first * mean_second).mean()
     return float(shared / np.sqrt(own_and_stable(first).stable * own_and_stable(second).stable))
+
+
+def pairs(ranks: np.ndarray, part: str) -> np.ndarray:
+    """What every pair of seeds says of a part of each caption, [S, S, M]: the mean over pairs of
+    different seeds is the part.
+
+    part: "own" (half the squared distance of two profiles, per language) or "stable" (their inner
+    product).
+    """
+    x = profiles(ranks)
+    products = np.einsum("smk,tmk->stm", x, x) / x.shape[-1]
+    if part == "stable":
+        return products
+    norms = np.einsum("ssm->sm", products)
+    return (norms[:, None] + norms[None]) / 2 - products
+
+
+def difference(
+    first: np.ndarray,
+    second: np.ndarray,
+    part: str,
+    members: Sequence[Sequence[int]] | None = None,
+    repeats: int = 2000,
+) -> Difference:
+    """A part of the first arm minus that of the second, with its 95 % interval.
+
+    first, second: ranks [S, M, K] of the same seeds and captions. Both are resampled, crossed.
+    members: the sounds of every caption's scene; then sounds are resampled in place of captions,
+    and a caption counts as often as all of its sounds together (the product of their numbers),
+    since scenes that share a sound are not independent. A mean over pairs of different seeds
+    counts a pair as often as both seeds were drawn.
+    """
+    table = pairs(first, part) - pairs(second, part)
+    seeds, _, captions = table.shape
+    generator = np.random.default_rng(0)
+    drawn = []
+    for _ in range(repeats):
+        seed_count = _counts(generator, seeds)
+        while (seed_count > 0).sum() < 2:  # a pair needs two
+            seed_count = _counts(generator, seeds)
+        pair_count = np.outer(seed_count, seed_count)
+        np.fill_diagonal(pair_count, 0)
+        if members is None:
+            caption_count = _counts(generator, captions)
+        else:
+            caption_count = _through_sounds(generator, members)
+        per_pair = table @ caption_count / caption_count.sum()
+        drawn.append((pair_count * per_pair).sum() / pair_count.sum())
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    side = min(np.less_equal(drawn, 0).sum(), np.greater_equal(drawn, 0).sum())
+    p = min(1.0, 2 * float(side + 1) / (repeats + 1))
+    plain = getattr(own_and_stable(first), part) - getattr(own_and_stable(second), part)
+    return Difference(plain, float(low), float(high), p)
+
+
+def _counts(generator: np.random.Generator, size: int) -> np.ndarray:
+    """How often each of so many is drawn with replacement."""
+    return generator.multinomial(size, np.full(size, 1 / size))
+
+
+def _through_sounds(generator: np.random.Generator, members: Sequence[Sequence[int]]) -> np.ndarray:
+    sounds = 1 + max(max(sounds) for sounds in members)
+    count = _counts(generator, sounds)
+    return np.array([count[list(sounds)].prod() for sounds in members])
 
 
 def split_of(results: Sequence[Result], label: str) -> Split:

@@ -14,7 +14,7 @@ from atri_lib import storage
 from studies.fixed_counts import accumulated_error, coverage
 from studies.registry import FIXED_COUNTS, STUDIES
 from studies.results import FOLDER, ranks_of, read
-from studies.split import jackknife, own_and_stable, parts, profiles
+from studies.split import jackknife, own_and_stable
 
 FITTED = ("balanced", "ML-CLAP", "hold 2", "hold 4", "hold 8", "hold all")
 PREDICTIONS = "split_predictions.json"
@@ -110,45 +110,3 @@ def law_verdicts(study: str) -> pd.DataFrame:
         verdict = "held" if abs(off) <= committed["tolerance"] else "refuted"
         rows[label] = row | dict(measured.loc[label]) | {"off": off, "verdict": verdict}
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def order_contrast(study: str, a: str, b: str, repeats: int = 4000) -> dict[str, float]:
-    """The own part of a minus that of b: difference, 95 % interval and the share of b's that it
-    is.
-
-    Seeds are resampled, the same for both; captions too, crossed. `own` is a variance over seeds,
-    so a draw in which a seed occurs n times counts it n times and divides by the effective number
-    of pairs of different seeds (a U-statistic of pairs).
-    """
-    results = read(study)
-    first, second = (_pair_distances(ranks_of(results, label)) for label in (a, b))
-    difference = first - second  # [S, S, M]
-    seeds, captions = difference.shape[1:]
-    generator = np.random.default_rng(0)
-    drawn = []
-    for _ in range(repeats):
-        seed = generator.multinomial(seeds, np.full(seeds, 1 / seeds))
-        caption = generator.multinomial(captions, np.full(captions, 1 / captions))
-        weights = np.outer(seed, seed)
-        np.fill_diagonal(weights, 0)
-        drawn.append((weights / weights.sum() * (difference @ caption / captions)).sum())
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    own_first = parts(ranks_of(results, a))[0].mean()
-    own_second = parts(ranks_of(results, b))[0].mean()
-    return {
-        "difference": float(own_first - own_second),
-        "low": float(low),
-        "high": float(high),
-        "relative": float(own_first / own_second - 1),
-    }
-
-
-def _pair_distances(ranks: np.ndarray) -> np.ndarray:
-    """Half the mean squared difference of two seeds' profiles, of every caption: [S, S, M]. Its
-    mean over pairs of different seeds is the own part.
-    """
-    x = profiles(ranks)
-    languages = x.shape[-1]
-    norms = np.square(x).sum(-1)
-    products = np.einsum("smk,tmk->stm", x, x)
-    return (norms[:, None] + norms[None] - 2 * products) / (2 * languages)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from atri_lib.encoders.alignment import Alignment
 from atri_lib.pooling import TimePooling, encode_parts
 
 LEAST_TEMPERATURE = 0.01  # of a learned one: the cosines are multiplied by 100 at most
@@ -32,7 +33,8 @@ class DualEncoder(nn.Module):
 
     Without towers it reads their cached features (audio [N, P, audio_width], text [...,
     text_width]); with a tower it reads waveforms [N, samples] or tokens. `unfreeze` opens a tower's
-    last blocks: {"audio": 2} or {"text": "all"}. The temperature is a fixed number unless
+    last blocks: {"audio": 2} or {"text": "all"}. With an alignment, cached text features go through
+    `align` before they are encoded. The temperature is a fixed number unless
     learn_temperature is set; then its logarithm is a parameter that is kept at LEAST_TEMPERATURE or
     above, as in CLIP (Radford et al. 2021, arXiv 2103.00020, Sec. 2.5: needed for stable training).
     Raises ValueError for a learned one that starts lower. A fixed temperature has no such limit.
@@ -52,6 +54,7 @@ class DualEncoder(nn.Module):
         audio_tower: nn.Module | None = None,
         text_tower: nn.Module | None = None,
         unfreeze: dict[str, int | str] | None = None,
+        alignment: Alignment | None = None,
     ) -> None:
         super().__init__()
         if learn_temperature and temperature < LEAST_TEMPERATURE:
@@ -67,6 +70,7 @@ class DualEncoder(nn.Module):
         self.log_temperature = nn.Parameter(logarithm, requires_grad=learn_temperature)
         self.audio_tower = audio_tower
         self.text_tower = text_tower
+        self.alignment = alignment
         opened = unfreeze or {}
         if audio_tower is not None:
             open_blocks(audio_tower, opened.get("audio", 0))
@@ -94,9 +98,17 @@ class DualEncoder(nn.Module):
         projected = self.audio_projection(self.pooling(audio))
         return nn.functional.normalize(projected, dim=-1)
 
+    def align(self, features: Tensor, language: int) -> Tensor:
+        """Text features [..., F] of one of the run's languages (its place, English 0), aligned if
+        the model has an alignment.
+        """
+        if self.alignment is None:
+            return features
+        return self.alignment(features, language)
+
     def encode_text(self, text: Tensor | dict[str, Tensor]) -> Tensor:
-        """Tokens of N captions (with a tower) or sentence features [..., F] -> unit vectors [...,
-        d].
+        """Tokens of N captions (with a tower) or aligned sentence features [..., F] -> unit
+        vectors [..., d].
         """
         if self.text_tower is not None:
             text = self.text_tower(**text)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import NonNegativeInt, TypeAdapter, ValidationError
 
+from atri_lib.encoders.alignment import KINDS
 from atri_lib.languages import CODES
 from atri_lib.schemes import SCHEMES, SETTINGS, Scheme
 from atri_lib.training.limits import (
@@ -143,6 +144,10 @@ class TrainConfig:
             "cached features"
         ),
     ] = field(default_factory=dict)
+    alignment: Annotated[
+        Literal[tuple(KINDS)] | None,
+        meaning("map that brings translations together before training; none: features as read"),
+    ] = None
     text_chunk: Annotated[
         NonNegativeInt, meaning("captions a forward pass; 0: all. Same gradients, less memory")
     ] = 0
@@ -163,6 +168,11 @@ class TrainConfig:
                 raise ValueError(f"{name}={given!r}: {fault(error)} ({described})") from error
             object.__setattr__(self, name, checked)
         self.build_scheme(clips=2)  # refuses what cannot be
+        if self.alignment and self.unfreeze.get("text"):
+            raise ValueError(
+                f"alignment={self.alignment!r} maps the features of a frozen text tower: "
+                "leave out unfreeze text, or the alignment"
+            )
 
     def build_scheme(self, clips: int) -> Scheme:
         """The scheme over that many clips, with the settings given; those left at None are the

@@ -44,9 +44,9 @@ def train(
     fewer than two clips to train on. epochs: stop after so many of config.epochs; the step size
     follows config.epochs all the same.
     """
-    source = data.splits["train"]
     _check_data(data)
-    model.to(source.device)
+    model.to(data.splits["train"].device)
+    source = data.splits["train"].aligned(model)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = _optimizer(config, parameters)
     scheme = config.build_scheme(len(source))

@@ -263,6 +263,8 @@ def _train_and_write(path: pathlib.Path, config: TrainConfig, data: TrainingData
     model = build_model(config, data)
     if config.init:
         _start_from(config.init, model)
+    if model.alignment is not None:
+        model.alignment.fit(config.alignment, data.splits["train"].text)
     with torch.random.fork_rng():  # the caller's generator is the same if the run is loaded
         history = pd.DataFrame(train(config, data, model, path / CHECKPOINT))
     scores = score(model, data.splits["test"])
@@ -280,7 +282,12 @@ def _train_and_write(path: pathlib.Path, config: TrainConfig, data: TrainingData
 
 
 def _start_from(init: str, model: DualEncoder) -> None:
-    """Give the model the weights of a run; a tower that was frozen there begins as published."""
+    """Give the model the weights of a run; a tower that was frozen there begins as published, an
+    alignment that it did not have is fitted after this.
+    """
     weights = _start_weights(init)
-    tensors = {name: value for name, value in trained_state(model).items() if "_tower." in name}
+    tensors = {}
+    for name, value in trained_state(model).items():
+        if "_tower." in name or name.startswith("alignment."):
+            tensors[name] = value
     load_state(model, tensors | read_weights(weights), str(weights))

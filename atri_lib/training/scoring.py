@@ -47,7 +47,7 @@ def encode(model: DualEncoder, source: Source, batch_size: int = 256) -> tuple[T
     for k in range(len(source.languages)):
         rows = []
         for part in captions:
-            batch = source.captions(part, torch.full_like(part, k))
+            batch = model.align(source.captions(part, torch.full_like(part, k)), k)
             rows.append(model.encode_text(batch).float().cpu())
         texts.append(torch.cat(rows))
     model.train(training)

@@ -3,6 +3,7 @@ ones.
 """
 
 import copy
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from atri_lib.data.fingerprints import audio_fingerprint, text_fingerprint
 from atri_lib.data.manifest import load_manifest
 from atri_lib.data.scenes import make_scenes
 from atri_lib.data.unknown_pieces import report_unknown
+from atri_lib.encoders.alignment import Alignment
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.encoders.text import joined
@@ -46,6 +48,14 @@ class Source:
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    @torch.no_grad()
+    def aligned(self, model: DualEncoder) -> "Source":
+        """The same with text features that the model's alignment has gone over."""
+        if model.alignment is None:
+            return self
+        texts = [model.align(features, k) for k, features in enumerate(self.text)]
+        return dataclasses.replace(self, text=torch.stack(texts))
 
     @functools.cached_property
     def _coming(self) -> dict[int, Future]:
@@ -218,14 +228,17 @@ def _columns(dataset: Dataset, languages: Sequence[str]) -> slice | list[int]:
 
 
 def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:
-    """A DualEncoder with freshly initialised projections (from config.seed) and copies of the
-    towers that are open.
+    """A DualEncoder with freshly initialised projections (from config.seed), copies of the towers
+    that are open, and an alignment that is still to be fitted or loaded, where config has one.
     """
     towers = {}
     if config.unfreeze.get("audio"):
         towers["audio_tower"] = copy.deepcopy(data.audio_encoder)
     if config.unfreeze.get("text"):
         towers["text_tower"] = copy.deepcopy(data.text_encoder)
+    alignment = None
+    if config.alignment:
+        alignment = Alignment(len(config.languages), data.text_encoder.dim)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         return DualEncoder(
@@ -238,5 +251,6 @@ def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:
             temperature=config.temperature,
             learn_temperature=config.learn_temperature,
             unfreeze=config.unfreeze,
+            alignment=alignment,
             **towers,
         )

@@ -71,7 +71,7 @@ def epoch_seconds(config, data) -> float:
 
 
 def steps() -> list[dict]:
-    """Processor seconds of a step for every setting of chapter 14."""
+    """Processor seconds and memory of a step for every setting of chapter 14."""
     from studies import cost
 
     settings = [
@@ -79,9 +79,9 @@ def steps() -> list[dict]:
         for way, numbers in STEPS.values()
         for languages in numbers
     ]
-    table = cost.measure(settings).drop(columns=["tensors", "resident", "repeats", "seed"])
+    table = cost.measure(settings).drop(columns=["repeats", "seed"])
     print(table.to_string(), flush=True)
-    table["seconds"] = table.seconds.round(4)
+    table = table.round({"seconds": 4, "tensors": 2, "resident": 1})
     return table.astype(object).where(table.notna(), None).to_dict("records")
 
 

@@ -2,6 +2,7 @@
 stored seconds.
 """
 
+import dataclasses
 import json
 import types
 from dataclasses import asdict
@@ -64,7 +65,8 @@ def figures(tmp_path):
     """A file as the benchmark writes it."""
     found = {"machine": "2 cores of X", "date": "2026-01-02", "busy": False, "scene": 0.01}
     found["training"] = [{"config": benchmark_seconds.cost_of(KCL), "epoch": 0.5}]
-    found["steps"] = [asdict(STEP) | {"seconds": 0.7}]
+    costs = {"seconds": 0.7, "tensors": 5.0, "resident": 6.0}
+    found["steps"] = [asdict(STEP) | costs]
     path = tmp_path / "seconds.json"
     path.write_text(json.dumps(found))
     return path
@@ -76,8 +78,9 @@ def test_stored_seconds_are_those_of_the_settings_whatever_the_seed_and_the_epoc
     )
     assert found == ([15.0, 30.0], "seconds: measured 2026-01-02 on 2 cores of X, otherwise idle")
     assert benchmark_seconds.of_scene(figures).values == [0.01]
-    table = pd.DataFrame([asdict(STEP) | {"way": "x", "seconds": 9.0, "tensors": 1.0}])
-    assert benchmark_seconds.of_steps(table, figures).values == [0.7]
+    table, source = benchmark_seconds.of_steps([dataclasses.replace(STEP, seed=5)], figures)
+    assert table[["seconds", "tensors", "resident"]].values.tolist() == [[0.7, 5.0, 6.0]]
+    assert source == found.source
 
 
 @pytest.mark.parametrize(
@@ -91,8 +94,13 @@ def test_runs_that_the_benchmark_does_not_have_keep_their_own_seconds(figures, o
     assert benchmark_seconds.of_runs(runs, figures) == ([7.0, 7.0], benchmark_seconds.HERE)
     with pytest.raises(ValueError, match="no run like .*make benchmark"):
         benchmark_seconds.of_configs([run.config for run in runs], figures)
-    table = pd.DataFrame([asdict(STEP), asdict(STEP) | {"batch": 8}]).assign(seconds=9.0)
-    assert benchmark_seconds.of_steps(table, figures) == ([9.0, 9.0], benchmark_seconds.HERE)
+
+
+def test_steps_that_the_benchmark_does_not_have_are_measured_here(figures, monkeypatch):
+    measured = pd.DataFrame({"seconds": [9.0, 9.0]})
+    monkeypatch.setattr(benchmark_seconds, "measure", lambda settings: measured)
+    settings = [STEP, dataclasses.replace(STEP, batch=8)]
+    assert benchmark_seconds.of_steps(settings, figures) == (measured, benchmark_seconds.HERE)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +131,7 @@ def test_the_committed_figures_have_what_chapters_ask_for():
     schemes = [KCL.replace(scheme=name) for name in ("ml_clap", "cacl", "kcl")]
     clap, cacl, kcl = benchmark_seconds.of_configs(schemes).values
     assert 0 < clap < kcl and 0 < cacl < kcl
-    table = pd.DataFrame(
-        [asdict(Setting("kcl", k, chunk)) for k in (1, 2, 4, 8, 16) for chunk in (0, 24, 12)]
-    )
-    assert benchmark_seconds.of_steps(table.assign(seconds=9.0)).source != benchmark_seconds.HERE
+    settings = [Setting("kcl", k, chunk) for k in (1, 2, 4, 8, 16) for chunk in (0, 24, 12)]
+    table, source = benchmark_seconds.of_steps(settings)
+    assert source != benchmark_seconds.HERE
+    assert (table[["seconds", "tensors", "resident"]] > 0).all(axis=None)

@@ -6,7 +6,7 @@ import pytest
 from atri_lib.schemes import SCHEMES
 from studies import split_law
 from studies.fixed_counts import Favourite, Few, accumulated_error, coverage
-from studies.split import agreement, jackknife, own_and_stable, parts, profiles
+from studies.split import agreement, difference, jackknife, own_and_stable, pairs, parts, profiles
 
 
 def simulated(seeds: int, captions: int, stable: float, own: float) -> np.ndarray:
@@ -61,6 +61,34 @@ def test_profiles_of_two_encoders_agree_only_where_their_stable_parts_do():
     assert same == pytest.approx(1, abs=0.02)
     other = np.random.default_rng(5).permutation(first, axis=1)
     assert agreement(first, other) == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.parametrize("part", ["own", "stable"])
+def test_both_parts_are_means_over_pairs_of_seeds(part):
+    ranks = simulated(5, 30, 0.4, 0.2)
+    table = pairs(ranks, part)
+    different = table[~np.eye(5, dtype=bool)].mean()
+    assert different == pytest.approx(getattr(own_and_stable(ranks), part))
+
+
+def test_a_difference_of_parts_is_found_with_an_interval_around_it():
+    quiet = simulated(8, 300, 0.4, 0.2)
+    loud = simulated(8, 300, 0.4, 0.3)
+    found = difference(loud, quiet, "own", repeats=300)
+    assert found.low < found.difference < found.high
+    assert found.low > 0 and found.difference == pytest.approx(0.1 * 7 / 8, rel=0.2)
+    same = difference(quiet, quiet, "stable", repeats=50)
+    assert same.low == same.difference == same.high == 0
+
+
+def test_captions_that_share_sounds_widen_the_interval():
+    ranks = np.repeat(simulated(4, 40, 0.4, 0.2), 10, axis=1)
+    other = np.repeat(simulated(4, 40, 0.5, 0.2), 10, axis=1)
+    members = [[number] for number in np.repeat(np.arange(40), 10)]
+    alone = difference(ranks, other, "stable", repeats=300)
+    together = difference(ranks, other, "stable", members, repeats=300)
+    assert together.difference == alone.difference
+    assert together.high - together.low > 1.5 * (alone.high - alone.low)
 
 
 SCHEDULES = {

@@ -1,0 +1,98 @@
+"""Frozen text features of translations brought together before training, in closed form.
+
+A text encoder reads the translations of one caption differently, and it does so in every run alike.
+An alignment is an affine map per language that is fitted on the training captions, without a sound
+and without a gradient, and then stays as it is.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+# Share of the mean eigenvalue that is added to covariances before they are inverted.
+# Chosen on validation scenes of data_seed 0 among 0.001, 0.01, 0.1 and 1.
+RIDGE = 0.1
+SHRINKAGE = 0.1
+
+
+class Alignment(nn.Module):
+    """x of language k -> x @ matrix[k] + offset[k]; the identity until it is fitted or loaded."""
+
+    def __init__(self, languages: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("matrix", torch.eye(width).repeat(languages, 1, 1))  # [K, D, D]
+        self.register_buffer("offset", torch.zeros(languages, width))  # [K, D]
+
+    def forward(self, features: Tensor, language: int) -> Tensor:
+        """Features of sentences in one language, [..., D] -> [..., D]."""
+        return features @ self.matrix[language] + self.offset[language]
+
+    @torch.no_grad()
+    def fit(self, kind: str, texts: Tensor) -> None:
+        """texts: features of the same captions in every language, [K, M, D]. kind: a key of KINDS.
+
+        Raises ValueError for fewer than two captions.
+        """
+        if texts.shape[1] < 2:
+            raise ValueError("an alignment is fitted on two captions or more")
+        matrix, offset = KINDS[kind](texts.double())
+        self.matrix.copy_(matrix)
+        self.offset.copy_(offset)
+
+
+def _ridge_to_mean(texts: Tensor) -> tuple[Tensor, Tensor]:
+    return _ridge(texts, texts.mean(dim=0))
+
+
+def _ridge_to_english(texts: Tensor) -> tuple[Tensor, Tensor]:
+    return _ridge(texts, texts[0])
+
+
+def _ridge(texts: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The ridge regression of a target [M, D] on the features of each language."""
+    mean = texts.mean(dim=1, keepdim=True)
+    target_mean = target.mean(dim=0)
+    centred = texts - mean
+    covariance = centred.mT @ centred
+    matrix = torch.linalg.solve(_raised(covariance, RIDGE), centred.mT @ (target - target_mean))
+    return matrix, target_mean - (mean @ matrix).squeeze(1)
+
+
+def _whitening(texts: Tensor) -> tuple[Tensor, Tensor]:
+    """One map for all languages: directions in which the translations of a caption differ shrink,
+    to a covariance within captions that is the same in all directions.
+    """
+    languages, captions, width = texts.shape
+    within = (texts - texts.mean(dim=0)).reshape(-1, width)
+    covariance = within.mT @ within / (captions * (languages - 1))
+    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * _mean_eigenvalue(covariance)
+    values, vectors = torch.linalg.eigh(covariance)
+    matrix = vectors @ (vectors / values.sqrt()).mT
+    return matrix.expand(languages, -1, -1), torch.zeros(languages, width, dtype=texts.dtype)
+
+
+def _centred(texts: Tensor) -> tuple[Tensor, Tensor]:
+    """Only the languages' means are made equal."""
+    languages, _, width = texts.shape
+    means = texts.mean(dim=1)
+    identity = torch.eye(width, dtype=texts.dtype)
+    return identity.expand(languages, -1, -1), means.mean(dim=0) - means
+
+
+def _raised(covariance: Tensor, share: float) -> Tensor:
+    return covariance + share * _mean_eigenvalue(covariance)
+
+
+def _mean_eigenvalue(covariance: Tensor) -> Tensor:
+    """Its mean eigenvalue times the identity, [..., D, D]."""
+    identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
+    return covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None] * identity
+
+
+KINDS: dict[str, Callable[[Tensor], tuple[Tensor, Tensor]]] = {
+    "ridge": _ridge_to_mean,
+    "english": _ridge_to_english,
+    "whitening": _whitening,
+    "centred": _centred,
+}

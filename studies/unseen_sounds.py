@@ -1,0 +1,59 @@
+"""Scenes whose test sounds training never had: the bank's sounds are split, not only their
+combinations.
+
+A dataset of the studies, named as any data from outside are:
+`studies.unseen_sounds:UnseenSounds`, with `=SEED` for another split.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from atri_lib.data.banks import default_bank
+from atri_lib.data.dataset import Dataset
+from atri_lib.data.scenes import make_scenes
+from atri_lib.data.sounds import Bank, Sound, bank_checksum
+
+SHARES = {"val": 0.1, "test": 0.2}  # of the sounds; training has the rest
+SIZES = {"train": 2000, "val": 100, "test": 500}  # scenes
+
+
+@dataclass(frozen=True)
+class SomeSounds(Bank):
+    """A part of another bank."""
+
+    name: str
+    sounds: tuple[Sound, ...]
+    checksum: str
+
+
+class UnseenSounds(Dataset):
+    """The scenes of one split, of sounds that are in no other split.
+
+    split: "train", "val" or "test"; seed: of the split of sounds and of the scenes, in digits.
+    """
+
+    def __init__(self, split: str, seed: str = "0") -> None:
+        part = some_sounds(default_bank(), split, int(seed))
+        # Which pairs the scenes' own splits would have does not matter here: one of them is used.
+        self._scenes = make_scenes(part, {"train": SIZES[split]}, seed=int(seed))["train"]
+        self.ids = tuple(name.replace("train", split) for name in self._scenes.ids)
+        self.captions = self._scenes.captions
+        self.checksum = self._scenes.checksum
+        self.origin = part.name
+
+    def waveform(self, index: int) -> np.ndarray:
+        """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError."""
+        return self._scenes.waveform(index)
+
+
+def some_sounds(bank: Bank, split: str, seed: int) -> SomeSounds:
+    """The sounds of one split: a tenth for validation, a fifth for the test, the rest to train
+    with.
+    """
+    order = np.random.default_rng((seed, 7)).permutation(len(bank.sounds))
+    val = round(SHARES["val"] * len(order))
+    test = round(SHARES["test"] * len(order))
+    places = {"val": order[:val], "test": order[val : val + test], "train": order[val + test :]}
+    sounds = tuple(bank.sounds[place] for place in sorted(places[split]))
+    return SomeSounds(f"{bank.name}, {split} sounds", sounds, bank_checksum(sounds))
