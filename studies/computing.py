@@ -22,7 +22,7 @@ from studies.parallel_runs import train_all
 from studies.registry import DATA, STUDIES, Item
 from studies.results import FOLDER, Result, ResultsError, key_of, read, write
 
-AT_ONCE = 16  # runs between two times that a study's file is written
+AT_ONCE = 40  # runs between two times that a study's file is written
 
 
 def data_of(config: TrainConfig) -> TrainConfig:

@@ -193,7 +193,7 @@ def _optimizer(config: TrainConfig, parameters: list) -> torch.optim.Optimizer:
         )
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=config.learning_rate)
-    return torch.optim.Adam(parameters, lr=config.learning_rate)
+    return torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
 
 
 def _schedule(name: str, done: float) -> float:
