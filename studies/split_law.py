@@ -5,12 +5,14 @@ come from the six schedules of a study of `dose`; the schedules of `fixed_counts
 without any free parameter.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from atri_lib import storage
+from atri_lib.schemes import Scheme
 from studies.fixed_counts import accumulated_error, coverage
 from studies.registry import FIXED_COUNTS, STUDIES
 from studies.results import FOLDER, ranks_of, read
@@ -34,9 +36,39 @@ class Line(NamedTuple):
         return self.intercept + self.slope * x
 
 
+def remembered_error(scheme: Scheme, epochs: int, memory: float) -> float:
+    """The accumulated error where deviations of two epochs add up only as far as the later one
+    finds the earlier: pairs of epochs count memory^|e - f|. 1: V of `accumulated_error`.
+    """
+    numbers = np.arange(epochs)
+    covariances = scheme.covariance(numbers[:, None], numbers)
+    traces = np.trace(covariances, axis1=-2, axis2=-1)
+    kept = memory ** np.abs(numbers[:, None] - numbers)
+    return float((traces * kept).sum() / (1 - 1 / scheme.k))
+
+
+def fit_memory(tables: Sequence[pd.DataFrame]) -> tuple[Line, float]:
+    """The line in `remembered_error` and the memory with the smallest relative errors over all
+    schedules of these tables of `schedules`; memory in hundredths.
+    """
+    table = pd.concat(tables)
+    best = None
+    for memory in np.arange(50, 101) / 100:
+        x = np.array([remembered_error(scheme, 16, memory) for scheme in table.scheme])
+        slope, intercept = np.polyfit(x, table.own, 1, w=1 / table.own)
+        off = (intercept + slope * x) / table.own - 1
+        error = float(np.square(off).mean())
+        if best is None or error < best[0]:
+            r2 = 1 - float(np.square(intercept + slope * x - table.own).sum()) / float(
+                np.square(table.own - table.own.mean()).sum()
+            )
+            best = error, Line(float(intercept), float(slope), r2), float(memory)
+    return best[1:]
+
+
 def schedules(study: str) -> pd.DataFrame:
-    """Of every schedule of a study with one caption per epoch, by label: V, coverage, own, stable
-    and the standard errors of both.
+    """Of every schedule of a study with one caption per epoch, by label: scheme, V, coverage, own,
+    stable and the standard errors of both.
     """
     results = read(study)
     configs = {item.label: item.config for item in STUDIES[study]()}
@@ -48,6 +80,7 @@ def schedules(study: str) -> pd.DataFrame:
         ranks = ranks_of(results, label)
         found, error = own_and_stable(ranks), jackknife(ranks)
         rows[label] = {
+            "scheme": scheme,
             "V": accumulated_error(scheme, config.epochs),
             "coverage": coverage(scheme, config.epochs),
             "own": found.own,
