@@ -133,13 +133,26 @@ def read_predictions() -> dict:
 def law_verdicts(study: str) -> pd.DataFrame:
     """Predicted and measured own parts of a study of `fixed_counts`, and the verdict on each.
 
-    "held" where the measured part is within the tolerance of the predicted one, else "refuted".
+    off: measured / predicted - 1. verdict: "held" where that is within the committed tolerance,
+    else "refuted". memory, memory_off, memory_verdict: the same of the law with memory, where it
+    was committed for the study.
     """
     committed = read_predictions()
+    tolerance = committed["tolerance"]
     measured = schedules(study)
+    with_memory = committed["memory"]["own"].get(study, {})
     rows = {}
-    for label, row in committed["own"][study].items():
-        off = measured.loc[label, "own"] / row["law"] - 1
-        verdict = "held" if abs(off) <= committed["tolerance"] else "refuted"
-        rows[label] = row | dict(measured.loc[label]) | {"off": off, "verdict": verdict}
+    for label, predicted_by in committed["own"][study].items():
+        row = predicted_by | dict(measured.loc[label])
+        row["off"] = row["own"] / row["law"] - 1
+        row["verdict"] = _verdict(row["off"], tolerance)
+        if label in with_memory:
+            row["memory"] = with_memory[label]
+            row["memory_off"] = row["own"] / row["memory"] - 1
+            row["memory_verdict"] = _verdict(row["memory_off"], tolerance)
+        rows[label] = row
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _verdict(off: float, tolerance: float) -> str:
+    return "held" if abs(off) <= tolerance else "refuted"

@@ -6,6 +6,7 @@ import pytest
 from atri_lib.schemes import SCHEMES
 from studies import split_law
 from studies.fixed_counts import Favourite, Few, accumulated_error, coverage
+from studies.registry import FIXED_COUNTS
 from studies.split import agreement, difference, jackknife, own_and_stable, pairs, parts, profiles
 
 
@@ -148,3 +149,36 @@ def test_the_committed_predictions_are_those_of_the_lines():
 
 def test_profiles_have_no_mean_over_languages():
     assert np.abs(profiles(simulated(2, 5, 1, 1)).mean(axis=-1)).max() < 1e-12
+
+
+def test_memory_of_one_is_the_accumulated_error_and_less_of_it_knows_the_order():
+    turns, blocks = Few(3, 8, used=4), Few(3, 8, used=4, row=4)
+    for scheme in (turns, blocks):
+        whole = split_law.remembered_error(scheme, 16, 1.0)
+        assert whole == pytest.approx(accumulated_error(scheme, 16))
+    recent = [split_law.remembered_error(scheme, 16, 0.9) for scheme in (turns, blocks)]
+    assert recent[0] < recent[1]
+    assert split_law.remembered_error(blocks, 16, 0.0) == pytest.approx(16)
+
+
+def test_the_committed_memory_is_the_one_that_fits():
+    new = [
+        label for label in FIXED_COUNTS if label not in ("hold 4", "ML-CLAP", "2 each, shuffled")
+    ]
+    tables = [
+        split_law.schedules("dose_16").loc[list(split_law.FITTED)],
+        split_law.schedules("fixed_counts").loc[new],
+    ]
+    line, memory = split_law.fit_memory(tables)
+    committed = split_law.read_predictions()["memory"]
+    assert memory == committed["memory"]
+    scheme = tables[1].loc["8 of 2, by turns", "scheme"]
+    expected = committed["own"]["fixed_counts_new"]["8 of 2, by turns"]
+    assert line(split_law.remembered_error(scheme, 16, memory)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_verdicts_name_what_was_off():
+    table = split_law.law_verdicts("fixed_counts")
+    assert set(table.verdict) <= {"held", "refuted"}
+    off = table.own / table.law - 1
+    assert ((off.abs() <= 0.1) == (table.verdict == "held")).all()
