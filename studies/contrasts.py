@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.stats import false_discovery_control
 
 from atri_lib import storage
 from atri_lib.evaluation.significance import Difference
@@ -109,7 +110,7 @@ def _check_prediction(prediction: dict, number: int) -> None:
 def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
     """Every prediction on a study (predictions.json) beside what was measured: a row each.
 
-    difference, low, high: of better - worse with its 95 % interval; verdict: "held" where the
+    difference, low, high, p: of better - worse with its 95 % interval; verdict: "held" where the
     interval is on the predicted side of zero, "refuted" where it is on the other, else "open".
     Raises ResultsError.
     """
@@ -122,10 +123,36 @@ def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
         found = contrast(results, better, worse, measure)
         row = {"measure": measure, "better": better, "worse": worse}
         row |= {"difference": found.difference, "low": found.low, "high": found.high}
+        row["p"] = found.p_value
         row["effect"] = effect_size(results, better, worse, measure)
         row["verdict"] = _verdict(found, LOWER_IS_BETTER[measure])
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def tally(folder: pathlib.Path = FOLDER, rate: float = 0.05) -> pd.DataFrame:
+    """How every prediction that was ever committed came out, by study and in total: predictions,
+    held, open, refuted; wrong side: those whose difference has the other sign, whatever its
+    interval; corrected: those that are still told from zero on the predicted side when the share of
+    false ones among them is to be at most `rate` (Benjamini and Hochberg 1995, over all predictions
+    of the book).
+
+    A study without stored rows is left out.
+    """
+    names = dict.fromkeys(prediction["study"] for prediction in read_predictions(folder))
+    studies = [name for name in names if (folder / f"{name}.jsonl").exists()]
+    table = pd.concat({name: verdicts(name, folder) for name in studies}, names=["study"])
+    adjusted = false_discovery_control(table.p.clip(upper=1))
+    table["corrected"] = (table.verdict == "held") & (adjusted <= rate)
+    counts = table.groupby("study", sort=False).verdict.value_counts().unstack(fill_value=0)
+    counts = counts.reindex(columns=["held", "open", "refuted"], fill_value=0)
+    counts.insert(0, "predictions", counts.sum(axis=1))
+    signs = table.measure.map(LOWER_IS_BETTER)
+    wrong = (signs * table.difference > 0).groupby("study", sort=False).sum()
+    counts["wrong side"] = wrong
+    counts["corrected"] = table.groupby("study", sort=False).corrected.sum()
+    counts.loc["all"] = counts.sum()
+    return counts
 
 
 def _verdict(found: Difference, sign: int) -> str:

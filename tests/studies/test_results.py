@@ -15,7 +15,7 @@ from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.evaluation import paired_bootstrap
 from atri_lib.training import TrainConfig
 from studies import computing, contrasts, registry, results
-from studies.contrasts import LOWER_IS_BETTER, MEASURES
+from studies.contrasts import MEASURES
 from studies.results import Result, ResultsError
 
 STORED = sorted(path.stem for path in results.FOLDER.glob("*.jsonl"))
@@ -184,7 +184,7 @@ def test_verdicts_hold_are_refuted_or_stay_open(tmp_path):
     pairs = (("calm", "wild"), ("wild", "calm"), ("calm", "calm too"))
     said = []
     for better, worse in pairs:
-        for measure in LOWER_IS_BETTER:
+        for measure in contrasts.MEASURES:
             one = {"study": "study", "better": better, "worse": worse, "measure": measure}
             said.append(one)
     (tmp_path / "predictions.json").write_text(json.dumps({"predictions": said}))
@@ -193,6 +193,19 @@ def test_verdicts_hold_are_refuted_or_stay_open(tmp_path):
         assert set(table.loc[pair, "verdict"]) == {verdict}
     mrv = table[table.measure == "mrv"].loc[[("calm", "wild")]].iloc[0]
     assert mrv.difference < 0 and mrv.low < mrv.difference < mrv.high and mrv.effect < -2
+    counted = contrasts.tally(tmp_path)
+    assert counted.loc["study"].to_dict() == {
+        "predictions": 9, "held": 3, "open": 3, "refuted": 3, "wrong side": 3, "corrected": 3
+    }  # fmt: skip
+    assert (counted.loc["all"] == counted.loc["study"]).all()
+
+
+@pytest.mark.parametrize("part", contrasts.PARTS)
+def test_parts_of_disagreement_are_predicted_like_measures(part):
+    runs = [shifted("calm", seed, 1) for seed in range(4)]
+    runs += [dataclasses.replace(run, label="same") for run in runs]
+    assert contrasts.contrast(runs, "calm", "same", part).difference == 0
+    assert np.isnan(contrasts.effect_size(runs, "calm", "same", part))
 
 
 def test_every_study_names_its_runs_once_and_every_prediction_has_them():
