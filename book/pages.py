@@ -18,6 +18,7 @@ from api import api_sections, plain_docstrings
 from bs4 import BeautifulSoup
 from chapters import BuildFailed, read
 from nbformat import NotebookNode
+from quoted import GLUED, quoted
 from sphinx_external_toc.parsing import parse_toc_yaml
 from tqdm import tqdm
 
@@ -29,7 +30,6 @@ JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 BUILT = ".built"  # in the site's folder, as long as it holds what `make book` has put there
 # in a row of the status page: chapter, time of execution
 SECONDS = r"notebooks/(\w+)` \| \d+ \| ([\d.]+)"
-GLUED = "application/papermill.record/text/plain"
 LINKED_ONLY = {
     "canonical",
     "search",
@@ -248,6 +248,8 @@ def shown(app, docname: str, source: list[str]) -> None:
     for name, table in tables.items():
         if f"<!-- {name} -->" in source[0]:
             source[0] = source[0].replace(f"<!-- {name} -->", table())
+    if not docname.startswith("notebooks/"):
+        source[0] = quoted(source[0], executed())
 
 
 def scripts(app, pagename, templatename, context, doctree) -> None:

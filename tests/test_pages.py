@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.myst_role import myst_role_plugin
 from nbformat import v4
+from quoted import GLUED, quoted
 from small_chapters import chapter, code
 
 
@@ -200,3 +201,24 @@ def test_docstrings_are_plain_text_for_sphinx():
 @given(st.lists(st.text(alphabet="ab12 `*|_.:-)(>=#\t", max_size=20), max_size=8))
 def test_no_docstring_can_make_sphinx_warn(lines):
     assert docutils_messages(as_rst([line.expandtabs() for line in lines])) == []
+
+
+def test_pages_quote_numbers_of_chapters(tmp_path):
+    glued = {
+        "share-low": "12.345",
+        "one": "np.float64(0.5)",
+        "word": "'KCL'",
+    }
+    outputs = []
+    for name, shown in glued.items():
+        meta = {"scrapbook": {"name": name, "mime_prefix": "application/papermill.record/"}}
+        outputs.append(v4.new_output("display_data", data={GLUED: shown}, metadata=meta))
+    notebook = v4.new_notebook(cells=[code("glue", outputs=outputs)])
+    (tmp_path / "15_split.ipynb").write_text(chapters.written(notebook))
+    text = "from <!-- 15_split share-low .0f --> to <!-- 15_split one .2f --> <!-- status -->"
+    assert quoted(text, tmp_path) == "from 12 to 0.50 <!-- status -->"
+    with pytest.raises(chapters.BuildFailed, match="16_x, which is no chapter"):
+        quoted("<!-- 16_x one .0f -->", tmp_path)
+    for key in ("none", "word"):
+        with pytest.raises(chapters.BuildFailed, match=f"quotes {key} of 15_split"):
+            quoted(f"<!-- 15_split {key} .0f -->", tmp_path)
