@@ -131,35 +131,36 @@ def difference(
     table = pairs(first, part) - pairs(second, part)
     seeds, _, captions = table.shape
     generator = np.random.default_rng(0)
-    drawn = []
-    for _ in range(repeats):
-        seed_count = _counts(generator, seeds)
-        while (seed_count > 0).sum() < 2:  # a pair needs two
-            seed_count = _counts(generator, seeds)
-        pair_count = np.outer(seed_count, seed_count)
-        np.fill_diagonal(pair_count, 0)
-        if members is None:
-            caption_count = _counts(generator, captions)
-        else:
-            caption_count = _through_sounds(generator, members)
-        per_pair = table @ caption_count / caption_count.sum()
-        drawn.append((pair_count * per_pair).sum() / pair_count.sum())
+    if members is None:
+        caption_counts = _counts(generator, captions, repeats)
+    else:
+        caption_counts = _through_sounds(generator, members, repeats)
+    per_pair = table @ (caption_counts / caption_counts.sum(axis=1, keepdims=True)).T  # [S, S, R]
+    seed_counts = _counts(generator, seeds, repeats)
+    pair_counts = np.einsum("rs,rt->str", seed_counts, seed_counts)
+    pair_counts[np.arange(seeds), np.arange(seeds)] = 0
+    weight = pair_counts.sum(axis=(0, 1))
+    enough = weight > 0  # a pair needs two different seeds
+    drawn = (pair_counts * per_pair).sum(axis=(0, 1))[enough] / weight[enough]
     low, high = np.quantile(drawn, [0.025, 0.975])
-    side = min(np.less_equal(drawn, 0).sum(), np.greater_equal(drawn, 0).sum())
-    p = min(1.0, 2 * float(side + 1) / (repeats + 1))
+    side = min((drawn <= 0).sum(), (drawn >= 0).sum())
+    p = min(1.0, 2 * float(side + 1) / (len(drawn) + 1))
     plain = getattr(own_and_stable(first), part) - getattr(own_and_stable(second), part)
     return Difference(plain, float(low), float(high), p)
 
 
-def _counts(generator: np.random.Generator, size: int) -> np.ndarray:
-    """How often each of so many is drawn with replacement."""
-    return generator.multinomial(size, np.full(size, 1 / size))
+def _counts(generator: np.random.Generator, size: int, repeats: int) -> np.ndarray:
+    """How often each of so many is drawn with replacement, [R, size]."""
+    return generator.multinomial(size, np.full(size, 1 / size), repeats)
 
 
-def _through_sounds(generator: np.random.Generator, members: Sequence[Sequence[int]]) -> np.ndarray:
-    sounds = 1 + max(max(sounds) for sounds in members)
-    count = _counts(generator, sounds)
-    return np.array([count[list(sounds)].prod() for sounds in members])
+def _through_sounds(
+    generator: np.random.Generator, members: Sequence[Sequence[int]], repeats: int
+) -> np.ndarray:
+    sounds = 1 + max(max(scene) for scene in members)
+    counts = _counts(generator, sounds, repeats)
+    columns = [counts[:, list(scene)].prod(axis=1) for scene in members]
+    return np.stack(columns, axis=1)
 
 
 def split_of(results: Sequence[Result], label: str) -> Split:

@@ -43,6 +43,11 @@ ROWS = {
     "fresh_30": "ML-CLAP",
     "descent": "balanced 2",
     "dose_30_e5": "hold all",
+    "fixed_counts": "9 and 1, shuffled",
+    "fixed_counts_new": "4 of 4, in blocks",
+    "cures": "ML-CLAP, ridge",
+    "cures_folder": "balanced, ridge",
+    "cures_unseen": "KCL, ridge",
 }
 BOOKS = {
     name: getattr(TrainConfig(), name) for name in registry.DATA
@@ -129,6 +134,8 @@ def first_epoch_loss(item: registry.Item, data: TrainingData, folder: pathlib.Pa
         model = load_or_train(item.first, data, folder=folder).model(data)
     else:
         model = build_model(item.config, data)
+    if model.alignment is not None:
+        model.alignment.fit(item.config.alignment, data.splits["train"].text)
     return loop.train(item.config, data, model, folder / "no checkpoint", epochs=1)[0]["loss"]
 
 

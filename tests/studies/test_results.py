@@ -283,4 +283,4 @@ def test_stored_results_are_of_the_data_that_the_commands_fetch():
 
 
 def test_stored_results_are_small():
-    assert sum(path.stat().st_size for path in results.FOLDER.rglob("*.json*")) < 5_000_000
+    assert sum(path.stat().st_size for path in results.FOLDER.rglob("*.json*")) < 12_000_000
