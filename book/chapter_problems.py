@@ -17,7 +17,9 @@ FIGURE = re.compile(r"[`:]{3,}\{(?:figure|image)\}(.*?)(?:^[`:]{3,}\s*$|\Z)", re
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 PARTS = {  # what each chapter holds, besides its argument: name -> pattern in its prose
     "a level-one title": r"\A# \S",
-    "a section on what would have shown us wrong": r"(?im)shown? us wrong",
+    "a section with a control, or on what would have proved us wrong": (
+        r"(?im)^#+ .*(?:\bcontrols?\b|(?:proved?|shown?) us wrong)"
+    ),
     "a 'Departures from the paper' box": (
         r"(?im)^[`:]{3,}\{admonition\} .*departures from the paper"
     ),

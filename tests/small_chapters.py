@@ -10,7 +10,7 @@ COMMITTED = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 PROSE = """# A chapter
 
-## What would have shown us wrong
+## What would have proved us wrong
 
 ```{admonition} Departures from the paper
 None.

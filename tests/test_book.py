@@ -93,7 +93,7 @@ SPOILED = {
     ),
     "no title": (with_prose("# A chapter", "A chapter"), "level-one title"),
     "no departures": (with_prose("Departures from the paper", "Notes"), "Departures"),
-    "no counter-example": (with_prose("shown us wrong", "been"), "shown us wrong"),
+    "no counter-example": (with_prose("proved us wrong", "been"), "proved us wrong"),
     "no take-aways": (with_prose("Take-aways", "End"), "take-aways"),
     "one exercise": (
         with_prose("{exercise} A title\n:label: ex-two", "{note}"),
