@@ -261,7 +261,7 @@ def encoder(tokenizer: SentencePieceProcessor, sentences: Iterable[str]) -> path
 
 @dataclass(frozen=True)
 class Shown:
-    """A run as the page shows it: its text projection, and its test clips as unit vectors [N, d]."""
+    """A run as the page shows it: its text projection; its test clips as unit vectors [N, d]."""
 
     projection: nn.Sequential
     audio: Tensor

@@ -35,7 +35,16 @@ EVERY = [sentence for code in CODES for sentence in SENTENCES[code]]
 LEAST_COSINE = 0.995  # of a whole sentence's vector with Python's
 LEAST_FIRST = 0.95  # share of whole sentences that find the same clip first
 LEAST_WHOLE = 0.6  # share of the 200 sentences
-ODD = ["", "  ", "Ⅳ ① ﬁsh…", "e\u0301cole ＡＢＣ", "l·l ŀl", "鸬鷀 dog", "犬🐕犬", "a\u00adb\u200bc\td"]
+ODD = [
+    "",
+    "  ",
+    "Ⅳ ① ﬁsh…",
+    "e\u0301cole ＡＢＣ",
+    "l·l ŀl",
+    "鸬鷀 dog",
+    "犬🐕犬",
+    "a\u00adb\u200bc\td",
+]
 
 
 def taken(folder):
@@ -72,7 +81,9 @@ def layer_norm(x, scale, shift):
 
 
 def encoded(arrays, rows):
-    """The network in numpy on the exported integers: rows of the vocabulary -> unit vector [512]."""
+    """The network in numpy on the exported integers: rows of the vocabulary -> unit vector
+    [512].
+    """
 
     def matrix(name):
         low, step = arrays[f"{name}.range"]

@@ -47,7 +47,9 @@
     button.remove();
     bar.remove();
     form.hidden = false;
-    said.textContent = "The encoder is loaded. It runs in your browser; what you type stays there.";
+    const count = (number) => number.toLocaleString("en");
+    said.textContent = `The encoder is loaded, with vectors for ${count(vocabulary.size)} of the `
+      + `${count(vocabulary.texts.length)} pieces that the eight languages can need. What you type stays in your browser.`;
     box.focus();
   }
 

@@ -15,6 +15,7 @@ window.atriLive.Vocabulary = class {
     this.row = new Int32Array(kept.length);  // of a kept piece; the first three rows are unknown, begin and end
     let row = 3;
     kept.forEach((keep, number) => { this.row[number] = keep ? row++ : -1; });
+    this.size = row;
   }
 
   /* As the encoder sees a text: NFKC with exceptions, one ▁ for each run of spaces and one before the first word. */
