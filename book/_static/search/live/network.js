@@ -4,6 +4,13 @@
   "use strict";
   const ORDERS = [2, 3, 5], CHANNELS = 256, WIDTH = 512;
 
+  /* Numbers made of other numbers; several times faster than Float32Array.from. */
+  function made(numbers, make) {
+    const out = new Float32Array(numbers.length);
+    for (let i = 0; i < out.length; i++) out[i] = make(numbers[i], i);
+    return out;
+  }
+
   /* weight [in, out] as one run of numbers, bias [out] -> x weight + bias. */
   function dense(x, {weight, bias, width}) {
     const out = bias ? Float32Array.from(bias) : new Float32Array(width);
@@ -54,7 +61,7 @@
       this.arrays = arrays;
       const layer = (name, bias) => {
         const [low, step] = arrays[`${name}.range`];
-        const weight = Float32Array.from(arrays[name], (number) => low + step * number);
+        const weight = made(arrays[name], (number) => low + step * number);
         return {weight, bias: arrays[bias], width: arrays[name].shape[1]};
       };
       this.branches = ORDERS.map((order) => ({
@@ -68,11 +75,11 @@
       for (const name of ["d0", "d1", "d2", "d3", "p1", "p3"]) this[name] = layer(name);
     }
 
-    /* The vector of a row of the vocabulary. */
-    embedding(row) {
+    /* A share of the vector in a row of the vocabulary. */
+    embedding({row, share}) {
       const {rows, place, table, scale, lo, centre} = this.arrays, mine = table[row];
       const start = place[row] * WIDTH, codes = rows.subarray(start, start + WIDTH);
-      return Float32Array.from(codes, (code) => scale[mine] * (code + centre[mine]) + lo[mine]);
+      return made(codes, (code) => share * (scale[mine] * (code + centre[mine]) + lo[mine]));
     }
 
     /* Two residual convolutions over neighbouring tokens; beyond the ends they see zeros. */
@@ -87,16 +94,16 @@
       return tokens;
     }
 
-    /* Rows of a sentence's tokens, begin and end among them -> a unit vector [512]. */
-    encode(rows) {
-      const {ln_g, ln_b} = this.arrays, embeddings = rows.map((row) => this.embedding(row));
+    /* A sentence's tokens {row, share}, begin and end among them -> a unit vector [512]. */
+    encode(tokens) {
+      const {ln_g, ln_b} = this.arrays, embeddings = tokens.map((token) => this.embedding(token));
       const projected = embeddings.map((one) => normalised(
         joined(this.branches.map(({project}) => dense(one, project))), 1e-12, this.scale, this.shift));
       const parts = this.branches.map((branch, i) => this.ngrams(
         projected.map((one) => one.subarray(i * CHANNELS, (i + 1) * CHANNELS)), branch));
       const features = embeddings.map((one, place) => normalised(
         joined([one, ...parts.map((part) => part[place])]), 1e-12, ln_g, ln_b));
-      const total = features.reduce(sum), count = rows.length;
+      const total = features.reduce(sum), count = tokens.length;
       const bias = this.mix.bias.map((value) => count * value);
       const x = dense(total, {...this.mix, bias}).map((value) => value / Math.sqrt(count));
       const y = relu(sum(dense(x, this.p1), dense(relu(dense(x, this.d0)), this.d1)));
@@ -110,7 +117,7 @@
     constructor(arrays, scheme) {
       const layer = (name) => {
         const scale = arrays[`${scheme}.${name}.scale`], width = scale.length;
-        const weight = Float32Array.from(arrays[`${scheme}.${name}`], (number, i) => number * scale[i % width]);
+        const weight = made(arrays[`${scheme}.${name}`], (number, i) => number * scale[i % width]);
         return {weight, bias: arrays[`${scheme}.${name}.bias`], width};
       };
       [this.first, this.second, this.audio] = ["first", "second", "audio"].map(layer);

@@ -1,20 +1,30 @@
 /* The encoder's tokenizer: SentencePiece's unigram model (Kudo 2018, arXiv 1804.10959). A sentence is cut into the pieces
-   whose scores have the largest sum. All pieces of the eight languages are known here; those that have no vector in this
-   page ("left out") are cut again, into pieces that have one. */
+   whose scores have the largest sum. All pieces of the eight languages are known here. Those that have no vector in this
+   page ("left out") take a share of the nearest vector that is here. */
 window.atriLive.Vocabulary = class {
-  constructor({texts, scores, kept, lowest, step, changed}) {
+  constructor({texts, scores, kept, nearest, share, lowest, steps, changed}) {
     const read = (array) => new TextDecoder().decode(array);
     this.texts = read(texts).split("\n");
     this.number = new Map(this.texts.map((text, number) => [text, number]));
     let sum = 0;
-    this.scores = Float64Array.from(scores, (fall) => -step[0] * (sum += fall));
+    this.scores = Float64Array.from(scores, (fall) => -steps[0] * (sum += fall));
     this.unknown = lowest[0] - 10;  // the score of a character that is no piece
     this.longest = this.texts.reduce((most, text) => Math.max(most, text.length), 0);
     this.changed = new Map(Object.entries(JSON.parse(read(changed))));
+    this.row = new Int32Array(kept.length);  // whose vector a piece takes; the first three are unknown, begin and end
+    this.share = new Float32Array(kept.length).fill(1);
+    this.textOf = ["", "", ""];  // of a row
+    let row = 3, left = 0;
+    kept.forEach((keep, number) => {
+      if (keep) {
+        this.textOf.push(this.texts[number]);
+        this.row[number] = row++;
+      } else {
+        this.row[number] = nearest[left];
+        this.share[number] = steps[1] * share[left++];
+      }
+    });
     this.kept = kept;
-    this.row = new Int32Array(kept.length);  // of a kept piece; the first three rows are unknown, begin and end
-    let row = 3;
-    kept.forEach((keep, number) => { this.row[number] = keep ? row++ : -1; });
     this.size = row;
   }
 
@@ -25,8 +35,8 @@ window.atriLive.Vocabulary = class {
     return words.map((word) => `▁${word}`).join("");
   }
 
-  /* The best cut of a text into pieces that `usable` accepts: [{text, number}], -1 for a run of unknown characters. */
-  cut(text, usable) {
+  /* The best cut of a text into pieces: [{text, number}], -1 for a run of unknown characters. */
+  cut(text) {
     const characters = [...text], length = characters.length;
     const best = new Float64Array(length + 1).fill(-Infinity);
     const from = new Int32Array(length + 1), piece = new Int32Array(length + 1);
@@ -42,7 +52,7 @@ window.atriLive.Vocabulary = class {
       for (let end = start + 1; end <= length && part.length < this.longest; end++) {
         part += characters[end - 1];
         const number = this.number.get(part);
-        if (number === undefined || !usable(number)) continue;
+        if (number === undefined) continue;
         offer(start, end, number, this.scores[number]);
         single ||= end === start + 1;
       }
@@ -57,18 +67,13 @@ window.atriLive.Vocabulary = class {
     return found;
   }
 
-  /* A sentence's tokens: {text, row, kind}; kind is "known", "unknown" to the encoder, or "left out" of this page. */
+  /* A sentence's tokens: {text, kind, row and share of its vector, whose vector that is}; kind is "known", "unknown" to
+     the encoder, or "left out" of this page. */
   tokens(sentence) {
-    const tokens = [];
-    for (const {text, number} of this.cut(this.normal(sentence), () => true)) {
-      if (number < 0) tokens.push({text, row: 0, kind: "unknown"});
-      else if (this.kept[number]) tokens.push({text, row: this.row[number], kind: "known"});
-      else {
-        const parts = this.cut(text, (other) => this.kept[other]);
-        tokens.push(...parts.map((part) => (
-          {text: part.text, row: part.number < 0 ? 0 : this.row[part.number], kind: "left out"})));
-      }
-    }
-    return tokens;
+    return this.cut(this.normal(sentence)).map(({text, number}) => {
+      if (number < 0) return {text, kind: "unknown", row: 0, share: 1};
+      const row = this.row[number], share = this.share[number];
+      return {text, kind: this.kept[number] ? "known" : "left out", row, share, like: this.textOf[row]};
+    });
   }
 };
