@@ -116,7 +116,7 @@
       h("th", {scope: "row"}, h("button", {type: "button", class: "atri-again", onclick: () => ask(text)}, text)),
       cosines.map((one) => h("td", {class: "atri-number"}, String(rankOf(one, owner[scene])))));
     return h("table", {class: "atri-asked-before"},
-      h("caption", {}, `Rank of the chosen scene, “${english[scene]}”. Choose another one below; say the same in another language.`),
+      h("caption", {}, "Rank of the chosen scene. Say the same in another language, or choose another scene below."),
       h("thead", {}, h("tr", {}, heading("Your sentences"), schemes.map(({label}) => heading(label)))),
       h("tbody", {}, asked.map(row)));
   }
@@ -125,7 +125,7 @@
     if (!asked.length) return;
     const [{text, tokens, cosines}] = asked;
     const places = schemes.map(({label}, s) => `${label} rank ${rankOf(cosines[s], owner[scene])}`);
-    said.textContent = `The chosen scene has ${places.join(", ")}.`;
+    said.textContent = `The scene chosen below (“${english[scene]}”): ${places.join(", ")}.`;
     result.replaceChildren(h("h2", {}, h("q", {}, text)), ...reading(tokens),
       h("div", {class: "atri-cards"}, schemes.map((scheme, s) => card(scheme, cosines[s]))), memory());
   }
