@@ -27,7 +27,7 @@ from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
 
 from atri_lib import storage
-from atri_lib.encoders import use
+from atri_lib.encoders import DualEncoder, use
 from atri_lib.encoders.weights import wheel_file
 from atri_lib.languages import LANGUAGES
 
@@ -304,6 +304,15 @@ class Shown:
 
     projection: nn.Sequential
     audio: Tensor
+
+
+def shown(model: DualEncoder, audio: Tensor) -> Shown:
+    """A trained model and its test clips, for the page. Raises ValueError for one that aligns text
+    features language by language: the page does not know in which language a sentence is.
+    """
+    if model.alignment is not None:
+        raise ValueError("the live encoder has no alignment: show runs without one")
+    return Shown(model.text_projection, audio)
 
 
 def rounded(name: str, values: Tensor) -> dict[str, np.ndarray]:

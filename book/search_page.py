@@ -224,7 +224,7 @@ def build(folder: str | os.PathLike, profile: str = "book") -> None:
         model = run.model(data)
         audio, texts = encode(model, test)
         answered[run.config.scheme] = answers(audio, texts, test.owner.cpu())
-        runs[run.config.scheme] = live_encoder.Shown(model.text_projection, audio)
+        runs[run.config.scheme] = live_encoder.shown(model, audio)
     write(folder, test.dataset, answered, data.text_encoder)
     sentences = []
     for source in data.splits.values():

@@ -24,6 +24,7 @@ from small_chapters import ROOT
 from test_search_page import BUILT, SCHEMES, Toy, assigned, embeddings, knows_all_but
 
 from atri_lib.encoders import MultilingualUSE, use
+from atri_lib.encoders.alignment import Alignment
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.languages import CODES
 from book import live_encoder, search_page
@@ -134,7 +135,7 @@ def runs(model, captions):
         torch.manual_seed(seed)
         dual = DualEncoder(8, use.WIDTH, width=64, hidden=128).eval()
         with torch.no_grad():
-            shown[scheme] = live_encoder.Shown(dual.text_projection, dual.encode_text(vectors))
+            shown[scheme] = live_encoder.shown(dual, dual.encode_text(vectors))
     return shown
 
 
@@ -235,6 +236,12 @@ def test_rounded_projections_and_clips_are_close_to_the_runs(exported, runs):
         weight = run.projection[1].weight.detach().numpy()
         first = arrays[f"{scheme}.first"] * arrays[f"{scheme}.first.scale"]
         assert np.abs(first.T - weight).max() <= np.abs(weight).max() / 254 + 1e-6
+
+
+def test_a_run_that_aligns_its_texts_is_refused():
+    model = DualEncoder(8, 6, width=4, hidden=4, alignment=Alignment(8, 6))
+    with pytest.raises(ValueError, match="no alignment"):
+        live_encoder.shown(model, torch.zeros(3, 4))
 
 
 def test_the_encoder_is_written_once_for_equal_weights(model, captions, tmp_path, monkeypatch):
@@ -447,5 +454,5 @@ def book_runs():
     for run in train_all(configs, data):
         trained = run.model(data)
         audio, _ = encode(trained, data.splits["test"])
-        shown[run.config.scheme] = live_encoder.Shown(trained.text_projection, audio)
+        shown[run.config.scheme] = live_encoder.shown(trained, audio)
     return shown
