@@ -97,9 +97,9 @@ browser-test: env  ## every page of the site in Chromium: of _build/html, else o
 	@if ! $(PY) book/pdf.py --can; then \
 		echo "The pages were not tried in a browser."; \
 	elif [ -e _build/html/.built ]; then \
-		$(PY) -m pytest -n 2 -m browser tests/browser tests/book/test_search_page.py; \
+		$(PY) -m pytest -n 2 -m browser tests/browser tests/book/test_search_page.py tests/book/test_live_encoder.py; \
 	else \
-		$(PY) book/tasks.py site && ATRI_SITE=_build/committed $(PY) -m pytest -n 2 -m browser tests/browser tests/book/test_search_page.py; \
+		$(PY) book/tasks.py site && ATRI_SITE=_build/committed $(PY) -m pytest -n 2 -m browser tests/browser tests/book/test_search_page.py tests/book/test_live_encoder.py; \
 	fi
 
 pdf: env  ## the whole book as one PDF, from the site in _build/html, by Chromium

@@ -20,6 +20,7 @@ from atri_lib.data.scenes import Recipe
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.schemes import SCHEMES
 from atri_lib.training import TrainConfig, encode, load_data
+from book import live_encoder
 from book.sounds import encoded
 from studies.parallel_runs import train_all
 
@@ -210,15 +211,24 @@ def write_script(path: pathlib.Path, values: dict) -> None:
 
 
 def build(folder: str | os.PathLike, profile: str = "book") -> None:
-    """Write the folder from the runs with seed 0 of a profile; those that the cache does not hold
-    are trained.
+    """Write the folder, and in it the live encoder, from the runs with seed 0 of a profile; those
+    that the cache does not hold are trained.
     """
     base = TrainConfig.for_profile(profile)
     data = load_data(base)
     configs = [base.replace(scheme=name, **settings) for name, settings in SHOWN.items()]
     test = data.splits["test"]
     answered = {}
+    runs = {}
     for run in train_all(configs, data):
-        audio, texts = encode(run.model(data), test)
+        model = run.model(data)
+        audio, texts = encode(model, test)
         answered[run.config.scheme] = answers(audio, texts, test.owner.cpu())
+        runs[run.config.scheme] = live_encoder.shown(model, audio)
     write(folder, test.dataset, answered, data.text_encoder)
+    sentences = []
+    for source in data.splits.values():
+        for code in CODES:
+            sentences += source.dataset.sentences(code)
+    tokenizer = data.text_encoder.tokenizer
+    live_encoder.write(pathlib.Path(folder) / "live", tokenizer, sentences, runs)

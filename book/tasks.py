@@ -149,7 +149,8 @@ def task_scenes() -> dict:
             search_page.build(SCENES.parent, PROFILE)
 
     same = [config_changed(f"{PROFILE} {default_bank().checksum}")]
-    files = [*(ROOT / "atri_lib").rglob("*.py")]
+    live = [*(ROOT / "book").glob("live_encoder.py"), *(ROOT / "book").glob("live/*")]
+    files = [*(ROOT / "atri_lib").rglob("*.py"), *live]
     return task("Scenes to search", gather, file_dep=files, targets=[SCENES], uptodate=same)
 
 

@@ -100,6 +100,7 @@
   function choose(scene, k, moveOn) {
     Object.assign(state, {scene, k});
     language.value = k;
+    document.dispatchEvent(new CustomEvent("atri-scene", {detail: scene}));
     const place = `#scene=${scene}&lang=${languages[k].code}`;
     try { history.replaceState(null, "", place); } catch { /* some browsers forbid it in a local file */ }
     answer();

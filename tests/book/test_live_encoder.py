@@ -1,0 +1,458 @@
+"""The encoder that runs in the reader's browser: its files against the published weights, and what
+a browser computes from them against Python.
+
+The 200 sentences of live_sentences.json describe sounds freely. They were written before the
+vocabulary was chosen, by those who chose it. A sentence is whole where every piece of it has a
+vector in the page.
+"""
+
+import contextlib
+import importlib.util
+import json
+import re
+import shutil
+import zlib
+
+import numpy as np
+import pdf
+import pytest
+import torch
+from headless import needs_browser
+from hypothesis import given
+from hypothesis import strategies as st
+from small_chapters import ROOT
+from test_search_page import BUILT, SCHEMES, Toy, assigned, embeddings, knows_all_but
+
+from atri_lib.encoders import MultilingualUSE, use
+from atri_lib.encoders.alignment import Alignment
+from atri_lib.encoders.dual import DualEncoder
+from atri_lib.languages import CODES
+from book import live_encoder, search_page
+
+SENTENCES = json.loads(
+    (ROOT / "tests" / "book" / "live_sentences.json").read_text(encoding="utf-8")
+)
+EVERY = [sentence for code in CODES for sentence in SENTENCES[code]]
+SOME = EVERY[::5]  # for the unit test; all are read in the test of the book's own encoder
+LEAST_COSINE = 0.995  # of a whole sentence's vector with Python's
+LEAST_FIRST = 0.95  # share of whole sentences that find the same clip first
+LEAST_WHOLE = 0.6  # share of the 200 sentences
+ODD = [
+    "",
+    "  ",
+    "Ⅳ ① ﬁsh…",
+    "e\u0301cole ＡＢＣ",
+    "l·l ŀl",
+    "鸬鷀 dog",
+    "犬🐕犬",
+    "a\u00adb\u200bc\td",
+]
+
+
+def taken(folder):
+    """What the scripts of a folder hold, read as the browser reads it: {name: its arrays}."""
+    data = {}
+    for path in live_encoder.scripts(folder):
+        script = path.read_text(encoding="utf-8")
+        name, text = re.fullmatch(r'atriLive\.take\("(\w+)",\d+,"(.*)"\);\n', script, re.S).groups()
+        data[name] = data.get(name, b"") + bytes_of(text)
+    return {name: arrays_of(packed) for name, packed in data.items()}
+
+
+def bytes_of(text):
+    numbers = np.frombuffer(text.encode("latin-1"), np.uint8) & 127
+    bits = np.unpackbits(numbers[:, None], axis=1)[:, 1:].ravel()
+    return np.packbits(bits[: bits.size // 8 * 8]).tobytes()
+
+
+def arrays_of(packed):
+    data = zlib.decompress(packed)
+    start = 4 + int.from_bytes(data[:4], "little")
+    arrays = {}
+    for entry in json.loads(data[4:start]):
+        kind, count = np.dtype(entry["type"]), int(np.prod(entry["shape"]))
+        values = np.frombuffer(data, kind, count, start)
+        arrays[entry["name"]] = values.reshape(entry["shape"])
+        start += values.nbytes
+    return arrays
+
+
+def layer_norm(x, scale, shift):
+    centred = x - x.mean(-1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + use.EPSILON) * scale + shift
+
+
+def encoded(arrays, rows):
+    """The network in numpy on the exported integers: rows of the vocabulary -> unit vector
+    [512].
+    """
+
+    def matrix(name):
+        low, step = arrays[f"{name}.range"]
+        return low + step * arrays[name].astype(np.float32)
+
+    def relu(x):
+        return np.maximum(x, 0)
+
+    table = arrays["table"][rows]
+    codes = arrays["rows"][arrays["place"][rows]].astype(np.float32)
+    centre, scale, low = (arrays[name][table][:, None] for name in ("centre", "scale", "lo"))
+    embeddings = scale * (codes + centre) + low
+    projected = [embeddings @ matrix(f"proj{n}") + arrays[f"proj_b{n}"] for n in use.ORDERS]
+    scale, shift = (np.concatenate([arrays[f"ln_{x}{n}"] for n in use.ORDERS]) for x in "gb")
+    parts = np.split(layer_norm(np.concatenate(projected, 1), scale, shift), len(use.ORDERS), 1)
+    features = [embeddings]
+    for order, part in zip(use.ORDERS, parts, strict=True):
+        for name in ("1", "2"):
+            wide = np.pad(part, (((order - 1) // 2, order // 2), (0, 0)))
+            windows = np.concatenate([wide[i : i + len(part)] for i in range(order)], 1)
+            bias = arrays[f"b{name}_{order}"]
+            part = part + relu(windows @ matrix(f"w{name}_{order}") + bias)
+        features.append(part)
+    total = layer_norm(np.concatenate(features, 1), arrays["ln_g"], arrays["ln_b"]).sum(0)
+    x = (total @ matrix("cnn_W") + len(rows) * arrays["cnn_b"]) / np.sqrt(len(rows))
+    y = relu(x @ matrix("p1") + relu(x @ matrix("d0")) @ matrix("d1"))
+    z = np.tanh(y @ matrix("p3") + relu(y @ matrix("d2")) @ matrix("d3"))
+    return z / np.linalg.norm(z)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MultilingualUSE.pretrained()
+
+
+@pytest.fixture(scope="module")
+def captions():
+    return [sentence for code in CODES for sentence in Toy().sentences(code)]
+
+
+@pytest.fixture(scope="module")
+def runs(model, captions):
+    """Two runs with random projections; the clips lie where the English captions do."""
+    shown = {}
+    vectors = model.embed(Toy().sentences("eng"))
+    for seed, scheme in enumerate(("ml_clap", "kcl")):
+        torch.manual_seed(seed)
+        dual = DualEncoder(8, use.WIDTH, width=64, hidden=128).eval()
+        with torch.no_grad():
+            shown[scheme] = live_encoder.shown(dual, dual.encode_text(vectors))
+    return shown
+
+
+def no_neighbours(vectors, kept):
+    """The unknown piece, fully, in place of the nearest ones."""
+    return np.zeros(len(vectors), int), np.ones(len(vectors))
+
+
+@pytest.fixture(scope="module")
+def built(model, captions, runs, tmp_path_factory):
+    """The scripts, with a cache of their own."""
+    folder = tmp_path_factory.mktemp("live")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATRI_CACHE", str(folder / "cache"))
+        patch.setattr(live_encoder, "nearest", no_neighbours)  # seconds of multiplications
+        live_encoder.write(folder / "live", model.tokenizer, captions, runs)
+    return folder / "live"
+
+
+@pytest.fixture(scope="module")
+def exported(built):
+    return taken(built)
+
+
+@pytest.fixture(scope="module")
+def row_of(model, exported):
+    """Number of a piece -> its row among the kept ones."""
+    texts = exported["pieces"]["texts"].tobytes().decode().split("\n")
+    kept = exported["pieces"]["kept"]
+    rows = {0: 0, 1: 1, 2: 2}
+    for text, keep in zip(texts, kept, strict=True):
+        if keep:
+            rows[model.tokenizer.piece_to_id(text)] = len(rows)
+    return rows
+
+
+@given(st.binary(max_size=40))
+def test_bytes_survive_as_text_that_holds_nothing_awkward(data):
+    text = live_encoder.text_of(data)
+    assert bytes_of(text) == data
+    assert not set(text.encode("latin-1")) & set(live_encoder.AWKWARD)
+
+
+def test_a_weight_off_the_grid_of_integers_is_refused():
+    grid = np.array([[-0.5, 0.0], [1.0, 63.0]])
+    numbers, (low, step) = live_encoder.integers(grid)
+    assert np.array_equal(low + step * numbers, grid)
+    with pytest.raises(ValueError, match="no 8-bit integers"):
+        live_encoder.integers(np.append(grid, 0.3))
+
+
+def test_the_nearest_vector_leaves_the_smallest_rest(monkeypatch):
+    monkeypatch.setattr(live_encoder, "AT_ONCE", 7)
+    generator = np.random.default_rng(0)
+    vectors, kept = generator.normal(size=(20, 6)), generator.normal(size=(15, 6))
+    rows, factors = live_encoder.nearest(vectors, kept)
+    for vector, row, factor in zip(vectors, rows, factors, strict=True):
+        rests = []
+        for other in kept:
+            best = max(0, vector @ other / (other @ other))
+            rests.append(np.linalg.norm(vector - best * other))
+        assert row == np.argmin(rests)
+        assert np.linalg.norm(vector - factor * kept[row]) == pytest.approx(min(rests))
+
+
+def test_the_scripts_are_listed_and_small_enough(built):
+    name, listed = assigned(built / "parts.js")
+    assert name == "ATRI_LIVE" and listed["runs"] == ["ml_clap", "kcl"]
+    found = {path.stem: path.stat().st_size for path in built.glob("*-*.js")}
+    assert found == listed["sizes"] and sum(found.values()) < live_encoder.LARGEST
+    assert max(found.values()) < 1.1 * live_encoder.PART
+
+
+def test_captions_and_words_of_sounds_are_kept_whole(model, captions, row_of):
+    for sentence in live_encoder.wanted(captions):
+        pieces = model.tokenizer.encode(sentence)
+        assert all(piece in row_of for piece in pieces), sentence
+
+
+def test_the_exported_integers_give_the_vectors_of_the_published_weights(model, exported, row_of):
+    compared = 0
+    for code in CODES:
+        expected = model.embed(SENTENCES[code], code).numpy()
+        for sentence, vector in zip(SENTENCES[code], expected, strict=True):
+            pieces = [use.BEGIN, *model.tokenizer.encode(sentence), use.END]
+            if all(piece in row_of for piece in pieces):
+                rows = np.array([row_of[piece] for piece in pieces])
+                assert encoded(exported["weights"], rows) @ vector > 0.9999, sentence
+                compared += 1
+    assert compared >= LEAST_WHOLE * len(EVERY)
+
+
+def test_rounded_projections_and_clips_are_close_to_the_runs(exported, runs):
+    for scheme, run in runs.items():
+        arrays = exported["runs"]
+        audio = arrays[f"{scheme}.audio"] * arrays[f"{scheme}.audio.scale"]
+        assert (audio.T * run.audio.numpy()).sum(1).min() > 0.999
+        weight = run.projection[1].weight.detach().numpy()
+        first = arrays[f"{scheme}.first"] * arrays[f"{scheme}.first.scale"]
+        assert np.abs(first.T - weight).max() <= np.abs(weight).max() / 254 + 1e-6
+
+
+def test_a_run_that_aligns_its_texts_is_refused():
+    model = DualEncoder(8, 6, width=4, hidden=4, alignment=Alignment(8, 6))
+    with pytest.raises(ValueError, match="no alignment"):
+        live_encoder.shown(model, torch.zeros(3, 4))
+
+
+def test_the_encoder_is_written_once_for_equal_weights(model, captions, tmp_path, monkeypatch):
+    monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
+    monkeypatch.setattr(live_encoder, "KEPT", 6_500)
+    for name in ("piece_arrays", "weight_arrays"):
+        monkeypatch.setattr(live_encoder, name, lambda *arguments: {"kept": arguments[-1]})
+    folder = live_encoder.encoder(model.tokenizer, captions)
+    before = folder.stat().st_mtime_ns
+    assert live_encoder.encoder(model.tokenizer, reversed(captions)) == folder
+    assert folder.stat().st_mtime_ns == before
+    monkeypatch.setattr(live_encoder, "FORMAT", 2)
+    assert live_encoder.encoder(model.tokenizer, captions) != folder
+
+
+def test_an_encoder_that_is_too_large_is_refused(
+    model, captions, runs, built, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(live_encoder, "encoder", lambda *arguments: built)
+    monkeypatch.setattr(live_encoder, "LARGEST", 1_000_000)
+    with pytest.raises(ValueError, match="at most 1,000,000 are served"):
+        live_encoder.write(tmp_path / "live", model.tokenizer, captions, runs)
+    assert not (tmp_path / "live").exists()
+
+
+def test_the_readers_scripts_stay_small_and_ask_no_network():
+    scripts = sorted((ROOT / "book" / "_static" / "search" / "live").glob("*.js"))
+    texts = {path.name: path.read_text(encoding="utf-8") for path in scripts}
+    assert sum(len(text.splitlines()) for text in texts.values()) <= 480
+    for name, text in texts.items():
+        assert not re.search(r"https?:|fetch\(|XMLHttpRequest|import ", text), name
+
+
+# In a browser, from a file.
+
+needs_playwright = pytest.mark.skipif(
+    importlib.util.find_spec("playwright") is None, reason="no playwright: make env"
+)
+
+
+@contextlib.contextmanager
+def opened(static):
+    """The page to search in Chromium, from a file beside a folder `static`; problems end the
+    test.
+    """
+    from playwright.sync_api import sync_playwright
+
+    text = (ROOT / "book" / "search.md").read_text(encoding="utf-8")
+    body = "".join(re.findall(r"```\{raw\} html\n(.*?)```", text, re.S))
+    file = static.parent / "book" / "search.html"
+    file.parent.mkdir(exist_ok=True)
+    head = '<meta charset="utf-8"><title>Search</title>'
+    file.write_text(
+        f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{body}</body></html>',
+        encoding="utf-8",
+    )
+    problems = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=pdf.chromium(), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(request.url))
+        page.goto(file.as_uri())
+        yield page
+        browser.close()
+    assert problems == []
+
+
+def loaded_encoder(page):
+    """Have the page load its encoder, as a reader does."""
+    page.get_by_role("button", name="Load the encoder").click()
+    page.get_by_label("A sentence of your own").wait_for(timeout=120_000)
+
+
+def read(page, sentences):
+    """What the page computes: {tokens: [[text, kind]], vector, cosines of each run}, per
+    sentence.
+    """
+    return page.evaluate(
+        """(sentences) => sentences.map((sentence) => {
+          const {tokens, vector, cosines} = atriLive.read(sentence);
+          const pairs = tokens.map(({text, kind}) => [text, kind]);
+          return {tokens: pairs, vector: [...vector], cosines: cosines.map((one) => [...one])};
+        })""",
+        list(sentences),
+    )
+
+
+def whole(tokenizer, sentence, row_of):
+    return all(piece in row_of for piece in tokenizer.encode(sentence))
+
+
+@pytest.fixture(scope="module")
+def static(built, tmp_path_factory):
+    """A site's folder with toy scenes and the encoder."""
+    folder = tmp_path_factory.mktemp("site") / "_static"
+    shutil.copytree(ROOT / "book" / "_static" / "search", folder / "search")
+    right = np.arange(len(Toy()))
+    answered = {name: search_page.answers(*embeddings(SCHEMES[name]), right) for name in SCHEMES}
+    search_page.write(folder / "scenes", Toy(), answered, knows_all_but("鸬鷀"))
+    shutil.copytree(folder / "scenes", folder / "search", dirs_exist_ok=True)
+    shutil.copytree(built, folder / "search" / "live", dirs_exist_ok=True)
+    return folder
+
+
+@needs_browser
+@needs_playwright
+def test_a_browser_reads_sentences_as_python_does(static, model, row_of, runs):
+    with opened(static) as page:
+        assert page.locator("#atri-sentence").is_hidden()
+        loaded_encoder(page)
+        told = read(page, SOME)
+        odd = read(page, ODD)
+    tokenizer = model.tokenizer
+    for sentence, one in zip(ODD, odd, strict=True):
+        assert pieces_of(one) == tokenizer.encode(sentence, out_type=str), sentence
+    cosines = np.array(check_vectors(told, SOME, model, row_of))
+    is_whole = np.array([whole(tokenizer, sentence, row_of) for sentence in SOME])
+    assert cosines[is_whole].min() >= LEAST_COSINE
+    for place, run in enumerate(runs.values()):
+        same = first_places(told, SOME, model, run, place)
+        assert same[is_whole].mean() >= LEAST_FIRST
+
+
+def pieces_of(one):
+    return [text for text, _ in one["tokens"]]
+
+
+def check_vectors(told, sentences, model, row_of):
+    """The cosine of each vector with Python's, after the tokens were compared."""
+    cosines = []
+    for sentence, one in zip(sentences, told, strict=True):
+        assert pieces_of(one) == model.tokenizer.encode(sentence, out_type=str)
+        left_out = any(kind == "left out" for _, kind in one["tokens"])
+        assert left_out != whole(model.tokenizer, sentence, row_of), sentence
+        expected = model.embed([sentence])[0].numpy()
+        cosines.append(float(np.array(one["vector"]) @ expected))
+    return cosines
+
+
+def first_places(told, sentences, model, run, place):
+    """Whether the page and Python find the same clip first, bool [N]."""
+    with torch.no_grad():
+        texts = torch.nn.functional.normalize(run.projection(model.embed(sentences)), dim=-1)
+    expected = (texts @ run.audio.T).argmax(1).numpy()
+    found = np.array([np.argmax(one["cosines"][place]) for one in told])
+    return found == expected
+
+
+@needs_browser
+@needs_playwright
+def test_a_reader_asks_and_sees_ranks_tokens_and_earlier_sentences(static, model, runs):
+    with opened(static) as page:
+        loaded_encoder(page)
+        box = page.get_by_label("A sentence of your own")
+        for sentence in ("un gat i un cavall 鸬", Toy().sentences("eng")[3]):
+            box.fill(sentence)
+            box.press("Enter")
+        live = page.locator("#atri-live")
+        assert live.locator("mark").count() == 0
+        cards = live.locator(".atri-card")
+        assert cards.count() == len(runs)
+        assert cards.first.locator("ol li").first.get_attribute("data-clip") == "3"
+        page.evaluate("() => document.querySelector('.atri-scenes [data-scene=\"3\"]').click()")
+        assert cards.first.locator("b").inner_text() == "1"
+        cards.first.get_by_role("button", name="Show all").click()
+        assert cards.first.locator("ol li").count() == len(Toy())
+        live.get_by_role("button", name="un gat i un cavall").click()
+        assert live.locator("mark").all_inner_texts() == ["鸬"]
+        assert live.locator("tbody tr").count() == 2
+
+
+@needs_browser
+@needs_playwright
+@pytest.mark.browser  # after the site, whose build makes the scenes
+def test_the_books_encoder_finds_what_python_finds(tmp_path, model):
+    """200 sentences, 25 in each language: those above that are whole, then captions of scenes."""
+    shutil.copytree(ROOT / "book" / "_static" / "search", tmp_path / "_static" / "search")
+    shutil.copytree(BUILT, tmp_path / "_static" / "search", dirs_exist_ok=True)
+    _, data = assigned(BUILT / "scenes.js")
+    exported = taken(BUILT / "live")
+    texts = exported["pieces"]["texts"].tobytes().decode().split("\n")
+    kept = {text for text, keep in zip(texts, exported["pieces"]["kept"], strict=True) if keep}
+    sentences = []
+    for code, captions in zip(CODES, data["captions"], strict=True):
+        mine = []
+        for sentence in [*SENTENCES[code], *captions]:
+            if kept.issuperset(model.tokenizer.encode(sentence, out_type=str)):
+                mine.append(sentence)
+        sentences += mine[:25]
+    with opened(tmp_path / "_static") as page:
+        loaded_encoder(page)
+        told = read(page, sentences)
+    expected = model.embed(sentences).numpy()
+    cosines = [np.array(one["vector"]) @ vector for one, vector in zip(told, expected, strict=True)]
+    assert len(sentences) == 200 and min(cosines) >= LEAST_COSINE
+    for place, run in enumerate(book_runs().values()):
+        assert first_places(told, sentences, model, run, place).mean() >= LEAST_FIRST
+
+
+def book_runs():
+    """The runs of the book as Python has them."""
+    from atri_lib.training import TrainConfig, encode, load_data
+    from studies.parallel_runs import train_all
+
+    base = TrainConfig.for_profile("book")
+    data = load_data(base)
+    configs = [base.replace(scheme=name, **more) for name, more in search_page.SHOWN.items()]
+    shown = {}
+    for run in train_all(configs, data):
+        trained = run.model(data)
+        audio, _ = encode(trained, data.splits["test"])
+        shown[run.config.scheme] = live_encoder.shown(trained, audio)
+    return shown
