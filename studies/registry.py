@@ -263,6 +263,22 @@ def folder_new() -> list[Item]:
     return _of_scratch(items, (2000, 250, 1000), seed=1)
 
 
+def pictures() -> list[Item]:
+    """Scenes of pictures: the schedules of `dose(16)`, and two languages an epoch."""
+    schemes = {"ML-CLAP": ML_CLAP}
+    for held in (2, 4, 8):
+        schemes[f"hold {held}"] = arms.hold(held)
+    schemes["hold all"] = arms.hold(16)
+    schemes |= some("balanced", "CACL", "balanced 2", "KCL")
+    return _seeds(8, schemes, epochs=16, data="pictures", audio_encoder="efficientnet-lite0")
+
+
+def other_pictures(data: str, encoder: str = "efficientnet-lite0", **common) -> list[Item]:
+    """Three schemes on other scenes of pictures, or seen by another encoder."""
+    schemes = some("ML-CLAP", "balanced", "KCL")
+    return _seeds(5, schemes, epochs=16, data=data, audio_encoder=encoder, **common)
+
+
 def numbers() -> list[Item]:
     """Chapter 12: m of 8 languages, Latin and CACL with small projections, at 7 epochs and at about
     equal seconds.
@@ -320,4 +336,8 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "cures_e5": cures_e5,
     "cures_folder": cures_folder,
     "cures_unseen": cures_unseen,
+    "pictures": pictures,
+    "pictures_apart": lambda: other_pictures("pictures-apart"),
+    "stamps": lambda: other_pictures("stamps"),
+    "pixels": lambda: other_pictures("pictures", "studies.pixels:Pixels", parts=6),
 }
