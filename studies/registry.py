@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from atri_lib.data.picture_scenes import APART, NAMES
+from atri_lib.data.pictures import BANKS
 from atri_lib.data.scratch import scratch_manifest
 from atri_lib.languages import LANGUAGES
 from atri_lib.training import DATA_SETTINGS, TrainConfig
@@ -32,7 +34,11 @@ class Item:
     scratch: tuple[tuple[int, int, int], int] | None = None
 
     def located(self) -> TrainConfig:
-        """The config with the place of its data. Raises SoundsUnavailable."""
+        """The config with the place of its data. Raises SoundsUnavailable, also for pictures, in
+        whose place a study takes no drawn shapes.
+        """
+        if self.config.data in NAMES:
+            BANKS[self.config.data.removesuffix(APART)]()
         if self.scratch is None:
             return self.config
         return self.config.replace(data=str(scratch_manifest(*self.scratch).parent))
@@ -264,12 +270,15 @@ def folder_new() -> list[Item]:
 
 
 def pictures() -> list[Item]:
-    """Scenes of pictures: the schedules of `dose(16)`, and two languages an epoch."""
+    """Scenes of pictures: the schedules of `dose(16)`, two languages an epoch, and the ridge of
+    `cures`.
+    """
     schemes = {"ML-CLAP": ML_CLAP}
     for held in (2, 4, 8):
         schemes[f"hold {held}"] = arms.hold(held)
     schemes["hold all"] = arms.hold(16)
     schemes |= some("balanced", "CACL", "balanced 2", "KCL")
+    schemes |= aligned("ridge", schemes=some("ML-CLAP", "KCL"))
     return _seeds(8, schemes, epochs=16, data="pictures", audio_encoder="efficientnet-lite0")
 
 

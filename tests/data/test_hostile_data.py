@@ -634,7 +634,7 @@ CASES = {
     "a full disk": (
         fetch(full_disk),
         OSError,
-        "disk full: the recordings need 322 MB, 2 MB are free; set ATRI_CACHE",
+        "disk full: the Tux Paint recordings need 322 MB, 2 MB are free; set ATRI_CACHE",
     ),
     "no network allowed": (
         fetch(no_network),
