@@ -269,22 +269,15 @@ def folder_new() -> list[Item]:
     return _of_scratch(items, (2000, 250, 1000), seed=1)
 
 
-def pictures() -> list[Item]:
-    """Scenes of pictures: the schedules of `dose(16)`, two languages an epoch, and the ridge of
+def pictures(data: str, *labels: str, encoder: str = "efficientnet-lite0", **common) -> list[Item]:
+    """Scenes of pictures: some of the schedules of `dose(16)`, CACL, KCL, and the ridge of
     `cures`.
     """
-    schemes = {"ML-CLAP": ML_CLAP}
-    for held in (2, 4, 8):
-        schemes[f"hold {held}"] = arms.hold(held)
-    schemes["hold all"] = arms.hold(16)
-    schemes |= some("balanced", "CACL", "balanced 2", "KCL")
-    schemes |= aligned("ridge", schemes=some("ML-CLAP", "KCL"))
-    return _seeds(8, schemes, epochs=16, data="pictures", audio_encoder="efficientnet-lite0")
-
-
-def other_pictures(data: str, encoder: str = "efficientnet-lite0", **common) -> list[Item]:
-    """Three schemes on other scenes of pictures, or seen by another encoder."""
-    schemes = some("ML-CLAP", "balanced", "KCL")
+    schemes = some("balanced", "ML-CLAP")
+    schemes |= {"hold 4": arms.hold(4), "hold all": arms.hold(16)}
+    schemes |= some("CACL", "KCL") | aligned("ridge", schemes=some("ML-CLAP"))
+    if labels:
+        schemes = {label: schemes[label] for label in labels}
     return _seeds(5, schemes, epochs=16, data=data, audio_encoder=encoder, **common)
 
 
@@ -345,8 +338,10 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "cures_e5": cures_e5,
     "cures_folder": cures_folder,
     "cures_unseen": cures_unseen,
-    "pictures": pictures,
-    "pictures_apart": lambda: other_pictures("pictures-apart"),
-    "stamps": lambda: other_pictures("stamps"),
-    "pixels": lambda: other_pictures("pictures", "studies.pixels:Pixels", parts=6),
+    "pictures": lambda: pictures("pictures"),
+    "pictures_apart": lambda: pictures("pictures-apart", "ML-CLAP", "KCL", "ML-CLAP, ridge"),
+    "stamps": lambda: pictures("stamps", "ML-CLAP", "balanced", "KCL"),
+    "pixels": lambda: pictures(
+        "pictures", "ML-CLAP", "KCL", encoder="studies.pixels:Pixels", parts=6
+    ),
 }

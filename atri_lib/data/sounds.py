@@ -14,7 +14,9 @@ _FRAME = SAMPLE_RATE // 50
 
 
 class SoundsUnavailable(RuntimeError):
-    """The recordings, or pictures, are not on this machine and cannot be fetched; the message says what to do."""
+    """The recordings, or pictures, are not on this machine and cannot be fetched; the message says
+    what to do.
+    """
 
 
 @dataclass(frozen=True, eq=False)
