@@ -60,9 +60,7 @@ FIGURES: dict[str, Callable[[], float]] = {
     "stable hold all": lambda: stable("hold all") / stable("balanced"),
     "own ML-CLAP": lambda: own("ML-CLAP") / own("balanced"),
     "agreement schemes": lambda: agreement(ranks("pictures", "ML-CLAP"), ranks("pictures", "KCL")),
-    "agreement encoders": lambda: agreement(
-        ranks("pictures", "ML-CLAP"), ranks("pixels", "ML-CLAP")
-    ),
+    "agreement encoders": lambda: agreement(ranks("pictures", "KCL"), ranks("pixels", "KCL")),
     "languages": lambda: np.corrcoef(
         language_profile("pictures", "ML-CLAP"), language_profile("dose_16", "ML-CLAP")
     )[0, 1],
