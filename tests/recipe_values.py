@@ -43,6 +43,10 @@ ROWS = {
     "fresh_30": "ML-CLAP",
     "descent": "balanced 2",
     "dose_30_e5": "hold all",
+    "pictures": "CACL",
+    "pixels": "KCL",
+    "pictures_apart": "ML-CLAP",
+    "stamps": "balanced",
 }
 BOOKS = {
     name: getattr(TrainConfig(), name) for name in registry.DATA
