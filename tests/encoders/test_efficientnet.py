@@ -13,7 +13,14 @@ from atri_lib.encoders.efficientnet import EfficientNetLite0, convolution
 from atri_lib.encoders.weights import WeightsError
 
 # stamp -> class of ImageNet
-KNOWN = {"zebra": 340}
+KNOWN = {
+    "zebra": 340,
+    "basketball": 430,
+    "binoculars": 447,
+    "toilet": 861,  # seat
+    "pink_tricycle": 870,
+    "broccoli": 937,
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +55,7 @@ def test_a_stamp_is_recognised(model, bank, name):
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_strides_pad_as_tensorflow_does(kernel):
     """Same padding of an even size n with stride 2: kernel - 2 in all, the smaller half first."""
-    layer = nn.Sequential(*convolution(1, 1, kernel, stride=2)[:-1])
+    layer = nn.Sequential(*convolution(1, 1, kernel, stride=2)[:-2])  # without norm, ReLU6
     image = torch.arange(64.0).reshape(1, 1, 8, 8)
     before = (kernel - 2) // 2
     padded = nn.functional.pad(image, (before, kernel - 2 - before) * 2)
@@ -62,7 +69,7 @@ def test_cells_go_from_left_to_right_and_do_not_depend_on_the_batch(model):
     plain, marked = model(pictures).detach()
     assert plain.shape == (6, 1280)
     change = (plain - marked).norm(dim=1)
-    assert change[4:].min() > 2 * change[:2].max()
+    assert change[4:].min() > change[:2].max()
     torch.testing.assert_close(model(pictures[1:])[0].detach(), marked, rtol=1e-4, atol=1e-4)
 
 
