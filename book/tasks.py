@@ -110,9 +110,11 @@ def prepare() -> None:
     """Have three schemes with three seeds, and balanced with one, in the cache, each trained on a
     core of its own.
     """
+    from atri_lib.data.pictures import picture_bank
     from atri_lib.training import TrainConfig, load_data
     from studies.parallel_runs import train_all
 
+    picture_bank("pictures")  # fetched here, with a bar; else a chapter says that it has none
     base = TrainConfig.for_profile(PROFILE)
     configs = []
     for name in ("kcl", "cacl", "ml_clap"):

@@ -5,6 +5,7 @@ knows nothing else.
 import base64
 import hashlib
 import html
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from PIL import Image
 
 from atri_lib.schemes import SCHEMES
 from book.sounds import encoded
@@ -134,6 +136,39 @@ players = Player
 def player(waveform: np.ndarray, label: str = "") -> Player:
     """One sound that a reader can play."""
     return Player([(label, waveform)])
+
+
+class Pictures:
+    """Pictures, (label, uint8 [height, width, 3]) each, small and side by side.
+
+    They are embedded only where ATRI_PLAYERS=1, as sounds are; elsewhere a line of text stands in
+    their place.
+    """
+
+    def __init__(self, pictures: Sequence[tuple[str, np.ndarray]], side: int = 128) -> None:
+        self.pictures, self.side = pictures, side
+
+    def _repr_html_(self) -> str:
+        if os.environ.get("ATRI_PLAYERS") != "1":
+            count = len(self.pictures)
+            return f"<p><em>{count} pictures: run <code>make book</code> to see them</em></p>"
+        shown = []
+        for label, pixels in self.pictures:
+            stream = io.BytesIO()
+            Image.fromarray(pixels).resize((self.side, self.side)).save(stream, "JPEG", quality=80)
+            data = base64.b64encode(stream.getvalue()).decode()
+            said = html.escape(label)
+            source = f'src="data:image/jpeg;base64,{data}"'
+            image = f'<img {source} alt="{said}" width="{self.side}" height="{self.side}">'
+            style = f"display:inline-block;width:{self.side}px;margin:4px;vertical-align:top"
+            shown.append(f'<span style="{style}">{image}<small>{said}</small></span>')
+        return "".join(shown)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"[picture] {label}" for label, _ in self.pictures)
+
+
+pictures = Pictures
 
 
 class Interactive:

@@ -48,6 +48,8 @@ ROWS = {
     "cures": "ML-CLAP, ridge",
     "cures_folder": "balanced, ridge",
     "cures_unseen": "KCL, ridge",
+    "pictures": "CACL",
+    "pixels": "KCL",
 }
 BOOKS = {
     name: getattr(TrainConfig(), name) for name in registry.DATA

@@ -62,13 +62,16 @@ def fingerprint_of(name: str, values: np.ndarray, declared: str = "") -> str:
 
 @torch.no_grad()
 def audio_outputs(encoder: nn.Module) -> np.ndarray:
-    """PROBED sums of the encoder's outputs for two sounds, in evaluation mode."""
+    """PROBED sums of the encoder's outputs for two sounds, in evaluation mode; for an encoder of
+    something else, two of its own `probes`.
+    """
     device = next((parameter.device for parameter in encoder.parameters()), "cpu")
     training = encoder.training
     encoder.eval()
     try:
-        sounds = [torch.from_numpy(sound).to(device) for sound in probe_sounds()]
-        outputs = encode_parts(encoder, sounds, PARTS)
+        probes = getattr(encoder, "probes", probe_sounds)()
+        clips = [torch.from_numpy(probe).to(device) for probe in probes]
+        outputs = encode_parts(encoder, clips, PARTS)
     finally:
         encoder.train(training)
     return _mixed(outputs.float().cpu().numpy())

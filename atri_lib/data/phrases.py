@@ -1,4 +1,4 @@
-"""How a scene is said in each of the eight languages.
+"""How a scene of sounds, or of pictures, is said in each of the eight languages.
 
 A template has the sounds' noun phrases at {0}, {1}, {2}, unchanged, with their indefinite article
 where the language has one. So no German template asks for another case than the nominative, and no
@@ -10,26 +10,40 @@ translation of phrasing j of the others.
 import json
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from atri_lib.languages import language
 
-# layout -> language -> three phrasings; "sequence2" and "sequence3" by the number of sounds
-TEMPLATES = json.loads(pathlib.Path(__file__).with_name("phrases.json").read_text(encoding="utf-8"))
-FAR = TEMPLATES.pop("far")  # language -> what is said of one sound
-NEAR = TEMPLATES.pop("near")
 PHRASINGS = 3
 
 
+def _read(file: str) -> dict[str, dict[str, list[str]]]:
+    text = pathlib.Path(__file__).with_name(file).read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+# layout -> language -> three phrasings; "sequence2" and "sequence3" by the number of sounds
+TEMPLATES = _read("phrases.json")
+FAR = TEMPLATES.pop("far")  # language -> what is said of one sound
+NEAR = TEMPLATES.pop("near")
+SOUNDS = TEMPLATES | {"far": FAR, "near": NEAR}
+PICTURES = _read("picture_phrases.json")  # far is small, a sequence goes from left to right
+
+
 def caption(
-    layout: str, names: Sequence[str], far: Sequence[bool], phrasing: int, code: str
+    layout: str,
+    names: Sequence[str],
+    far: Sequence[bool],
+    phrasing: int,
+    code: str,
+    phrases: Mapping[str, Mapping] = SOUNDS,
 ) -> str:
     """One sentence about a scene.
 
     layout: "single", "repeated", "sequence" or "together"; names: noun phrases in the language
     `code`, in the order of the scene; far: which of them are in the distance. Distance is always
     said; nearness where a scene has both, so that "a dog nearby, then a horn in the distance" is
-    told from two distant sounds. Raises UnknownLanguage.
+    told from two distant sounds. phrases: SOUNDS or PICTURES. Raises UnknownLanguage.
     """
     language(code)
     key = f"sequence{len(names)}" if layout == "sequence" else layout
@@ -37,11 +51,11 @@ def caption(
     placed = []
     for name, away in zip(names, far, strict=True):
         if away:
-            name = FAR[code].format(name)
+            name = phrases["far"][code].format(name)
         elif mixed:
-            name = NEAR[code].format(name)
+            name = phrases["near"][code].format(name)
         placed.append(name)
-    sentence = TEMPLATES[key][code][phrasing].format(*placed)
+    sentence = phrases[key][code][phrasing].format(*placed)
     if code == "spa":  # "y" becomes "e" before the sound i, which "hie" is not
         sentence = re.sub(r"\by (?=i|hi(?!e))", "e ", sentence)
     return sentence[:1].upper() + sentence[1:]

@@ -8,15 +8,16 @@ three; a sound heard alone, near or far, is alone in no other.
 """
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data.dataset import SPLITS, Dataset
-from atri_lib.data.phrases import PHRASINGS, caption
+from atri_lib.data.phrases import PHRASINGS, SOUNDS, caption
 from atri_lib.data.rendering import Variants, distant, mixed, noise, slots
 from atri_lib.data.sounds import Bank
 from atri_lib.languages import CODES
@@ -121,6 +122,7 @@ class Recipe:
 class SceneSet(Dataset):
     """A dataset of scenes; audio is rendered when asked for."""
 
+    phrases: ClassVar[Mapping] = SOUNDS
     recipes: tuple[Recipe, ...]
     captions: tuple[dict[str, tuple[str, ...]], ...]
     ids: tuple[str, ...]
@@ -131,6 +133,12 @@ class SceneSet(Dataset):
     style: SceneStyle
     entropy: tuple[int, int]
     seconds: float
+
+    @staticmethod
+    def variants_of(bank: Bank, style: SceneStyle) -> tuple:
+        """Every sound near and far."""
+        waves = [sound.waveform for sound in bank.sounds]
+        return tuple((wave, distant(wave, style.far_level)) for wave in waves)
 
     def waveform(self, index: int) -> np.ndarray:
         """Scene `index` as float32 [samples]; depends on the seed and the index alone, not on
@@ -153,14 +161,17 @@ def make_scenes(
     seed: int = 0,
     seconds: float = 5,
     style: SceneStyle | None = None,
+    kind: type[SceneSet] = SceneSet,
+    apart: bool = False,
 ) -> dict[str, SceneSet]:
     """Compose scenes for each split from a bank; byte for byte the same for the same bank, sizes,
     seed and style.
 
     sizes: scenes per split, of "train", "val", "test"; default 2000, 250, 500. A split begins with
-    the same scenes whatever its size and that of the others. Raises SceneError, with the number
-    that is possible, when the sounds do not give enough different scenes, and ValueError for an
-    empty or unknown split or a length below 1 s or above 60 s.
+    the same scenes whatever its size and that of the others. kind: what renders and says them.
+    apart: no two splits share a sound at all, instead of no combination of them. Raises SceneError,
+    with the number that is possible, when the sounds do not give enough different scenes, and
+    ValueError for an empty or unknown split or a length below 1 s or above 60 s.
     """
     if sizes is None:
         sizes = {"train": 2000, "val": 250, "test": 500}
@@ -171,18 +182,18 @@ def make_scenes(
             f"sizes={sizes}, seconds={seconds}: every split needs a scene, "
             f"splits are {', '.join(SPLITS)}, scenes last 1 to 60 s"
         )
-    waves = [sound.waveform for sound in bank.sounds]
-    variants = tuple((wave, distant(wave, style.far_level)) for wave in waves)
-    home = _shared_out(len(bank.sounds), seed)
+    variants = kind.variants_of(bank, style)
+    share_out = _sounds_shared_out if apart else _shared_out
+    home = share_out(len(bank.sounds), seed)
     splits = {}
     for split, size in sizes.items():
         number = SPLITS.index(split)
         generator = np.random.default_rng((seed, 1, number))
         recipes = _draw(home == number, size, style, generator, split)
-        captions = tuple(_captions(recipe, bank) for recipe in recipes)
+        captions = tuple(_captions(recipe, bank, kind.phrases) for recipe in recipes)
         about = (FORMAT, seed, number, seconds, bank.checksum, str(style))
         drawn = ([str(recipe) for recipe in recipes], list(captions))
-        splits[split] = SceneSet(
+        splits[split] = kind(
             recipes=recipes,
             captions=captions,
             ids=tuple(f"{split}-{i:05d}" for i in range(size)),
@@ -197,12 +208,12 @@ def make_scenes(
     return splits
 
 
-def _captions(recipe: Recipe, bank: Bank) -> dict[str, tuple[str, ...]]:
+def _captions(recipe: Recipe, bank: Bank, phrases: Mapping) -> dict[str, tuple[str, ...]]:
     """One caption of a scene in every language."""
     said = {}
     for code in CODES:
         names = [bank.sounds[sound].names[code] for sound in recipe.sounds]
-        said[code] = (caption(recipe.layout, names, recipe.far, recipe.phrasing, code),)
+        said[code] = (caption(recipe.layout, names, recipe.far, recipe.phrasing, code, phrases),)
     return said
 
 
@@ -217,11 +228,22 @@ def _shared_out(sounds: int, seed: int) -> np.ndarray:
     alone = np.arange(2 * sounds)
     pairs = np.triu_indices(sounds, 1)
     for rows, columns in ((alone, alone % sounds), pairs):
-        ends = np.round(np.cumsum(SHARES) * len(rows))
-        split = np.searchsorted(ends, np.arange(len(rows)), side="right")
-        home[rows, columns] = generator.permutation(split)
+        home[rows, columns] = _by_shares(len(rows), generator)
     home[pairs[::-1]] = home[pairs]
     return home
+
+
+def _sounds_shared_out(sounds: int, seed: int) -> np.ndarray:
+    """The same where every sound belongs to one split; -1 for a pair from two of them."""
+    split = _by_shares(sounds, np.random.default_rng((seed, 3)))
+    together = np.where(split[:, None] == split, split, -1)
+    return np.concatenate([together, together])
+
+
+def _by_shares(count: int, generator: np.random.Generator) -> np.ndarray:
+    """The number of a split for each of `count` things, by SHARES, in random order: int [count]."""
+    ends = np.round(np.cumsum(SHARES) * count)
+    return generator.permutation(np.searchsorted(ends, np.arange(count), side="right"))
 
 
 def _choices(member: np.ndarray) -> dict[int, np.ndarray]:

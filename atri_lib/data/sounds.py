@@ -14,12 +14,14 @@ _FRAME = SAMPLE_RATE // 50
 
 
 class SoundsUnavailable(RuntimeError):
-    """The recordings are not on this machine and cannot be fetched; the message says what to do."""
+    """The recordings, or pictures, are not on this machine and cannot be fetched; the message says
+    what to do.
+    """
 
 
 @dataclass(frozen=True, eq=False)
 class Sound:
-    """One sound and what it is called.
+    """One sound (or picture: `pictures.PictureBank`) and what it is called.
 
     waveform: float32 [samples], 16 kHz mono, |x| <= 0.95, rounded to 16 bits. names: per ISO 639-3
     code a singular noun phrase for use inside a sentence, with its article where the language has

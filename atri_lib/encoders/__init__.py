@@ -1,8 +1,16 @@
-"""Encoders of sound and of sentences, and the two towers in one space. A name is imported when it
-is asked for.
+"""Encoders of sound, of pictures and of sentences, and the two towers in one space. A name is
+imported when it is asked for.
 """
 
-__all__ = ["CED", "E5", "DualEncoder", "MultilingualUSE", "SonarText", "YAMNet"]
+__all__ = [
+    "CED",
+    "E5",
+    "DualEncoder",
+    "EfficientNetLite0",
+    "MultilingualUSE",
+    "SonarText",
+    "YAMNet",
+]
 
 
 def __getattr__(name: str) -> type:
@@ -16,6 +24,8 @@ def __getattr__(name: str) -> type:
             from atri_lib.encoders.dual import DualEncoder as found
         case "E5":
             from atri_lib.encoders.e5 import E5 as found
+        case "EfficientNetLite0":
+            from atri_lib.encoders.efficientnet import EfficientNetLite0 as found
         case "MultilingualUSE":
             from atri_lib.encoders.use import MultilingualUSE as found
         case "SonarText":

@@ -56,7 +56,10 @@ from atri_lib.outside import is_outside, outside_arguments, outside_class
 
 # name -> what gives the pretrained encoder; only then is its module imported, with the packages it
 # needs
-AUDIO_ENCODERS = {"yamnet": lambda: encoders.YAMNet.pretrained()} | {
+AUDIO_ENCODERS = {
+    "yamnet": lambda: encoders.YAMNet.pretrained(),
+    "efficientnet-lite0": lambda: encoders.EfficientNetLite0.pretrained(),  # of pictures
+} | {
     f"ced-{size}": lambda *source, size=size: encoders.CED.pretrained(size, *source)
     for size in ("tiny", "mini", "small", "base")
 }

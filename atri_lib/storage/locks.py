@@ -14,7 +14,8 @@ from atri_lib.storage.faults import write_error
 from atri_lib.storage.places import cache_dir
 
 LOCKED = ".atri-lock"  # ends the name of every lock file of ours
-KINDS = ("features", "runs", "scratch", "translations", "tuxpaint")  # the folders of the cache
+# the folders of the cache
+KINDS = ("features", "pictures", "runs", "scratch", "translations", "tuxpaint")
 
 
 def lock_file(target: pathlib.Path) -> pathlib.Path:

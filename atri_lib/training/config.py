@@ -110,12 +110,14 @@ class TrainConfig:
     audio_encoder: Annotated[
         Filled | None,
         meaning(
-            "instead of the preset's: yamnet, ced-SIZE, ced-SIZE=PATH, or your own module:Class"
+            "instead of the preset's: yamnet, ced-SIZE, ced-SIZE=PATH, efficientnet-lite0, "
+            "or your own module:Class"
         ),
     ] = None
-    data: Annotated[Path | None, meaning("manifest, or its folder; else scenes are composed")] = (
-        None
-    )
+    data: Annotated[
+        Path | None,
+        meaning("manifest, its folder, pictures or stamps; else scenes of sounds are composed"),
+    ] = None
     scenes: Annotated[Sizes, meaning("scenes to compose: train, val, test")] = (2000, 250, 500)
     data_seed: Annotated[Seed, meaning("the scenes follow from it")] = 0
 

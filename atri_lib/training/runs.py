@@ -33,7 +33,13 @@ from atri_lib.training.run_folder import (
     write_run,
 )
 from atri_lib.training.scoring import Scores, score
-from atri_lib.training.sources import TrainingData, build_model, load_data, names_class
+from atri_lib.training.sources import (
+    TrainingData,
+    are_pictures,
+    build_model,
+    load_data,
+    names_class,
+)
 
 
 @dataclass(frozen=True)
@@ -240,7 +246,7 @@ def two_stages(
 
 def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
     launch = processes()
-    if config.data is not None and not names_class(config.data):
+    if config.data is not None and not (names_class(config.data) or are_pictures(config.data)):
         config = config.replace(data=os.path.abspath(config.data))
     if launch.is_main_process:
         path.mkdir(parents=True, exist_ok=True)

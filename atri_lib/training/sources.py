@@ -19,6 +19,7 @@ from atri_lib.data.dataset import SPLITS, Dataset
 from atri_lib.data.features import LOADERS, audio_features, text_features
 from atri_lib.data.fingerprints import audio_fingerprint, text_fingerprint
 from atri_lib.data.manifest import load_manifest
+from atri_lib.data.picture_scenes import NAMES, picture_scenes
 from atri_lib.data.scenes import make_scenes
 from atri_lib.data.unknown_pieces import report_unknown
 from atri_lib.encoders.alignment import Alignment
@@ -131,14 +132,21 @@ def names_class(data: str) -> bool:
     return is_outside(data) and not pathlib.Path(data).exists()
 
 
+def are_pictures(data: str | None) -> bool:
+    """Whether data are scenes of pictures, by one of their names, not a path."""
+    return data in NAMES and not pathlib.Path(data).exists()
+
+
 def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[str, Dataset]:
     """The datasets a config names, by split: a manifest's, those of a class from outside
-    (`module:Class`, called with the name of each split), or scenes composed from the sounds at
-    hand.
+    (`module:Class`, called with the name of each split), scenes of pictures ("pictures"), or scenes
+    composed from the sounds at hand.
     """
+    sizes = dict(zip(SPLITS, config.scenes, strict=True))
     if config.data is None:
-        sizes = dict(zip(SPLITS, config.scenes, strict=True))
         datasets = make_scenes(default_bank(), sizes, config.data_seed)
+    elif are_pictures(config.data):
+        datasets = picture_scenes(config.data, sizes, config.data_seed)
     elif names_class(config.data):
         dataset = outside_class(config.data, Dataset, "data", "atri_lib.data.dataset.Dataset")
         datasets = {split: dataset(split, *outside_arguments(config.data)) for split in splits}
@@ -187,7 +195,8 @@ def _checksum(datasets: dict[str, Dataset], audio_key: str, text_key: str) -> st
 
 
 def _encoders(config: TrainConfig) -> tuple[nn.Module, nn.Module]:
-    return build_encoders(config.preset, config.audio_encoder, config.text_encoder)
+    seeing = "efficientnet-lite0" if are_pictures(config.data) else None
+    return build_encoders(config.preset, config.audio_encoder or seeing, config.text_encoder)
 
 
 def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> TrainingData:

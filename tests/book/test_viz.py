@@ -23,8 +23,20 @@ def test_sound_is_embedded_only_where_the_book_is_built(monkeypatch):
     assert "data:audio/ogg;base64" in viz.player(TONE, "a tone")._repr_html_()
 
 
-def test_labels_are_escaped():
-    page = viz.players([("<script>", TONE)])._repr_html_()
+def test_pictures_are_embedded_only_where_the_book_is_built_small_and_described(monkeypatch):
+    picture = np.zeros((224, 224, 3), np.uint8)
+    monkeypatch.delenv("ATRI_PLAYERS", raising=False)
+    assert "base64" not in viz.pictures([("a frog", picture)])._repr_html_()
+    monkeypatch.setenv("ATRI_PLAYERS", "1")
+    page = viz.pictures([("a frog", picture)])._repr_html_()
+    assert 'alt="a frog" width="128"' in page and len(page) < 20_000
+
+
+@pytest.mark.parametrize("shown", ["players", "pictures"])
+def test_labels_are_escaped(monkeypatch, shown):
+    monkeypatch.setenv("ATRI_PLAYERS", "1")
+    content = TONE if shown == "players" else np.zeros((8, 8, 3), np.uint8)
+    page = getattr(viz, shown)([("<script>", content)])._repr_html_()
     assert "&lt;script&gt;" in page and "<script>" not in page
 
 

@@ -24,7 +24,7 @@ from tiny_nllb import write_translator
 
 from atri_lib import audio, audio_headers
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound, read_audio
-from atri_lib.data import tux_paint
+from atri_lib.data import debian, tux_paint
 from atri_lib.data.corpora import CorpusError, download, read_clotho
 from atri_lib.data.manifest import AudioCaptions, ManifestError, load_manifest, write_manifest
 from atri_lib.data.recorded import decode
@@ -336,8 +336,8 @@ class Zeros(io.RawIOBase):
 
 
 def archive(name, size):
-    return lambda folder: tux_paint.unpack(
-        tarfile.open(fileobj=Zeros(name, size), mode="r|"), folder
+    return lambda folder: debian.unpack(
+        tux_paint.package(), tarfile.open(fileobj=Zeros(name, size), mode="r|"), folder
     )
 
 
@@ -345,9 +345,9 @@ def fetch(monkeypatched):
     def load(folder):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(shutil, "which", lambda tool: tool)
-            patch.setattr(tux_paint, "download", lambda *_: pytest.fail("fetched"))
+            patch.setattr(debian, "download", lambda *_: pytest.fail("fetched"))
             monkeypatched(patch)
-            tux_paint.fetch_stamps(folder / "stamps")
+            debian.fetch(tux_paint.package(), folder / "stamps", lambda: False)
 
     return load
 
@@ -634,7 +634,7 @@ CASES = {
     "a full disk": (
         fetch(full_disk),
         OSError,
-        "disk full: the recordings need 322 MB, 2 MB are free; set ATRI_CACHE",
+        "disk full: the Tux Paint recordings need 322 MB, 2 MB are free; set ATRI_CACHE",
     ),
     "no network allowed": (
         fetch(no_network),

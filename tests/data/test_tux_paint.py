@@ -13,8 +13,9 @@ import time
 import pytest
 
 from atri_lib.data import tux_paint
+from atri_lib.data.debian import fetch, unpack
 from atri_lib.data.sounds import SoundsUnavailable
-from atri_lib.data.tux_paint import fetch_stamps, find_stamps, unpack
+from atri_lib.data.tux_paint import find_stamps, is_picture, package
 
 STAMPS = "./usr/share/tuxpaint/stamps/"
 
@@ -54,11 +55,13 @@ GOOD = {
     STAMPS + "animals/frog.png": b"picture",
     STAMPS + "animals/frog_desc_fr.ogg": b"speech",
     STAMPS + "animals/newt.txt": b"without a sound",
+    STAMPS + "symbols/digit.png": b"no thing",
     STAMPS + "animals/README": b"no sound",
     "./usr/share/doc/tuxpaint-stamps-default/copyright": b"GPL-2",
     "./etc/other.ogg": b"elsewhere",
 }
-TAKEN = ["animals/frog.ogg", "animals/frog.txt", "copyright"]
+TAKEN = ["animals/frog." + suffix for suffix in ("ogg", "png", "txt")]
+TAKEN += ["animals/newt.txt", "copyright"]
 
 
 def files_in(folder) -> list[str]:
@@ -86,7 +89,7 @@ def tools(tmp_path, monkeypatch):
     return folder
 
 
-def test_fetching_takes_only_effects_their_captions_and_the_copyright_and_leaves_no_package(
+def test_fetching_takes_effects_pictures_captions_and_the_copyright_and_leaves_no_package(
     tools, tmp_path, capsys
 ):
     assert files_in(find_stamps()) == TAKEN
@@ -108,7 +111,7 @@ def test_an_archive_that_leaves_its_folder_is_refused(tmp_path, name):
     archive = tarfile.open(fileobj=io.BytesIO(archive_of({name: b"x", **GOOD})))
     (tmp_path / "a/b").mkdir(parents=True)
     with pytest.raises(SoundsUnavailable, match="unsafe path"):
-        unpack(archive, tmp_path / "a/b")
+        unpack(package(), archive, tmp_path / "a/b")
     assert files_in(tmp_path) == []
 
 
@@ -119,7 +122,7 @@ def test_links_in_the_archive_are_not_followed(tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     buffer.seek(0)
-    unpack(tarfile.open(fileobj=buffer), tmp_path)
+    unpack(package(), tarfile.open(fileobj=buffer), tmp_path)
     assert files_in(tmp_path) == []
 
 
@@ -220,5 +223,16 @@ def test_two_processes_at_once_fetch_one_copy(tools, tmp_path):
 
 def test_a_fetch_keeps_what_another_process_has_put_in_place(tools, stamps):
     before = files_in(stamps)
-    fetch_stamps(stamps)
+    fetch(package(), stamps, stamps.is_dir)
     assert files_in(stamps) == before
+
+
+def test_a_cache_of_earlier_days_without_pictures_is_fetched_anew_for_them(tools, stamps, tmp_path):
+    cached = tmp_path / "cache/tuxpaint/stamps"
+    cached.parent.mkdir(parents=True)
+    stamps.rename(cached)
+    before = files_in(cached)
+    assert find_stamps() == cached and files_in(cached) == before
+    assert find_stamps(is_picture) == cached and files_in(cached) == TAKEN
+    (tools / "apt-get").unlink()
+    assert files_in(find_stamps(is_picture)) == TAKEN

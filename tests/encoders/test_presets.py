@@ -17,11 +17,19 @@ from atri_lib.languages import CODES
 
 
 def test_every_encoder_can_be_imported_from_the_package():
-    from atri_lib.encoders import CED, E5, DualEncoder, MultilingualUSE, SonarText, YAMNet
+    from atri_lib.encoders import (
+        CED,
+        E5,
+        DualEncoder,
+        EfficientNetLite0,
+        MultilingualUSE,
+        SonarText,
+        YAMNet,
+    )
 
     found = {
         entry.__name__: entry
-        for entry in (CED, E5, DualEncoder, MultilingualUSE, SonarText, YAMNet)
+        for entry in (CED, E5, DualEncoder, EfficientNetLite0, MultilingualUSE, SonarText, YAMNet)
     }
     assert sorted(found) == sorted(encoders.__all__)
     assert all(getattr(encoders, name) is entry for name, entry in found.items())
@@ -64,9 +72,8 @@ def test_a_preset_calls_the_encoder_of_that_name_with_the_checkpoint_given(
     found = {name: presets.build_encoders("mini", **{side: name})[position] for name in names}
     if side == "audio":
         sizes = ("tiny", "mini", "small", "base")
-        assert found == {"yamnet": ("YAMNet", ())} | {
-            f"ced-{size}": ("CED", (size,)) for size in sizes
-        }
+        small = {"yamnet": ("YAMNet", ()), "efficientnet-lite0": ("EfficientNetLite0", ())}
+        assert found == small | {f"ced-{size}": ("CED", (size,)) for size in sizes}
     else:
         assert found == {
             "use": ("MultilingualUSE", ()),

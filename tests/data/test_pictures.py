@@ -1,0 +1,171 @@
+"""Pictures and their scenes: names, splits, where things stand, and what takes their place."""
+
+import io
+import itertools
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from atri_lib.data import debian, picture_scenes, pictures
+from atri_lib.data.phrases import PHRASINGS, PICTURES, TEMPLATES, caption
+from atri_lib.data.picture_scenes import NAMES, PictureScenes
+from atri_lib.data.pictures import PictureBank, drawn, fitted, picture_bank
+from atri_lib.data.scenes import SceneError, make_scenes
+from atri_lib.data.sounds import Sound, SoundsUnavailable
+from atri_lib.languages import CODES
+from atri_lib.training import TrainConfig
+from atri_lib.training.sources import are_pictures, load_datasets
+
+SIZES = {"train": 150, "val": 20, "test": 40}
+
+
+def picture(name: str, names: dict | None = None) -> Sound:
+    pixels = np.full((128, 128, 4), 255, np.uint8)
+    return Sound(name, pixels, names or dict.fromkeys(CODES, name), name, "test")
+
+
+def compose(bank, sizes, seed, apart=False):
+    return make_scenes(bank, sizes, seed, kind=PictureScenes, apart=apart)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return compose(drawn(), SIZES, seed=0)
+
+
+def test_a_bank_leaves_out_what_has_no_name_a_long_one_or_anothers():
+    lacking = dict.fromkeys(CODES[1:], "a frog")
+    kept = [picture("a frog"), picture("a newt")]
+    others = [picture("A FROG"), picture("x" * 41), picture("a toad", lacking)]
+    bank = PictureBank("few", [*kept, *others])
+    assert bank.sounds == tuple(kept) and bank.left_out == 3
+    assert bank.checksum != PictureBank("few", kept[:1]).checksum
+
+
+def test_the_drawn_shapes_differ_in_names_and_in_pixels():
+    bank = drawn()
+    assert len(bank.sounds) == 36 and bank.left_out == 0
+    pixels = {shape.waveform.tobytes() for shape in bank.sounds}
+    assert len(pixels) == 36
+
+
+def test_the_phrases_are_those_of_sounds_in_number_and_differ():
+    assert set(PICTURES) == set(TEMPLATES) | {"far", "near"}
+    for layout, by_code in PICTURES.items():
+        assert set(by_code) == set(CODES), layout
+        if layout in TEMPLATES:
+            assert all(len(set(texts)) == PHRASINGS for texts in by_code.values()), layout
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_name_and_size_is_said_in_its_order(code):
+    for phrasing, far in itertools.product(range(3), itertools.product((False, True), repeat=3)):
+        said = caption("sequence", ["Aa", "Bb", "Cc"], far, phrasing, code, PICTURES)
+        assert said.find("Aa") < said.find("Bb") < said.find("Cc")
+        assert said[0] == said[0].upper() and "  " not in said
+
+
+def combinations(split):
+    return set().union(*(recipe.combinations for recipe in split.recipes))
+
+
+def heard(split):
+    return {number for recipe in split.recipes for number in recipe.sounds}
+
+
+def test_splits_share_no_combination_or_no_picture_at_all(scenes):
+    for one, other in itertools.combinations(scenes.values(), 2):
+        assert not combinations(one) & combinations(other)
+        assert heard(one) & heard(other)
+    apart = compose(drawn(), {"train": 50, "val": 5, "test": 10}, seed=0, apart=True)
+    for one, other in itertools.combinations(apart.values(), 2):
+        assert not heard(one) & heard(other)
+
+
+def test_scenes_are_the_same_again_and_others_with_another_seed(scenes):
+    again = compose(drawn(), SIZES, seed=0)["test"]
+    assert again.checksum == scenes["test"].checksum
+    np.testing.assert_array_equal(again.waveform(7), scenes["test"].waveform(7))
+    assert compose(drawn(), SIZES, seed=1)["test"].checksum != again.checksum
+
+
+def test_a_scene_shows_what_its_caption_says(scenes):
+    """The darkest columns (rows) of a shape's colour stand in the order of the recipe."""
+    black = [i for i, p in enumerate(drawn().sounds) if p.id.endswith("black")]
+    found = 0
+    for index, recipe in enumerate(scenes["train"].recipes):
+        place = [number in black for number in recipe.sounds]
+        if recipe.layout not in ("sequence", "together") or sum(place) != 1:
+            continue
+        dark = np.argwhere(scenes["train"].waveform(index).max(-1) < 60)
+        row, column = dark.mean(0)
+        along = row if recipe.layout == "together" else column
+        assert int(along * len(place) / 224) == place.index(True)
+        found += 1
+    assert found > 5
+
+
+def test_a_picture_is_cut_to_what_shows_and_keeps_its_shape():
+    image = Image.new("RGBA", (300, 200))
+    image.paste((255, 0, 0, 255), (100, 50, 200, 100))  # 100 wide, 50 high
+    pixels = fitted(image)
+    shown = np.argwhere(pixels[..., 3] > 128)
+    assert pixels.shape == (128, 128, 4)
+    assert np.ptp(shown, axis=0).tolist() == [63, 127]
+    assert fitted(Image.new("P", (20, 10))).shape == (128, 128, 4)
+
+
+def test_where_no_package_can_be_had_drawn_shapes_take_the_place_with_a_notice(monkeypatch, capsys):
+    def unavailable():
+        raise SoundsUnavailable("no apt-get")
+
+    monkeypatch.setitem(pictures.BANKS, "stamps", unavailable)
+    assert picture_bank("stamps") is drawn()
+    assert "no apt-get\nContinuing with drawn shapes" in capsys.readouterr().err
+
+
+def test_data_are_named_pictures_unless_a_file_has_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(picture_scenes, "picture_bank", lambda name: drawn())
+    config = TrainConfig(data="pictures", scenes=(20, 5, 5))
+    assert {len(split) for split in load_datasets(config).values()} == {20, 5}
+    assert all(map(are_pictures, NAMES)) and not are_pictures(None)
+    (tmp_path / "pictures").mkdir()
+    assert not are_pictures("pictures")
+
+
+def test_too_many_scenes_are_refused():
+    with pytest.raises(SceneError, match="36 sounds give only"):
+        compose(drawn(), {"val": 10**6}, seed=0)
+
+
+def test_of_a_package_only_the_named_files_are_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
+    wanted = pictures.ANNOTATIONS / "en.xml"
+
+    def fetched(package, folder, there):
+        assert not there()
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            for name in (wanted, pictures.ANNOTATIONS / "xx.xml", "etc/en.xml"):
+                archive.addfile(tarfile.TarInfo(f"./{name}"), io.BytesIO())
+        buffer.seek(0)
+        folder.mkdir()
+        debian.unpack(package, tarfile.open(fileobj=buffer), folder)
+
+    monkeypatch.setattr(debian, "fetch", fetched)
+    found = pictures._debian("no-such-package", 1, "names", [wanted])
+    assert [path.name for path in found[0].parent.iterdir()] == ["en.xml"]
+    assert pictures._debian("no-such-package", 1, "names", [wanted]) == found  # not again
+
+
+def test_names_come_from_the_tables_of_all_languages(tmp_path):
+    entry = '<ldml><annotations><annotation cp="{}" type="tts">{}</annotation></annotations></ldml>'
+    tables = []
+    for code in CODES:
+        tables.append(tmp_path / f"{code}.xml")
+        tables[-1].write_text(entry.format("\U0001f993" if code != "zho" else "→", f"zebra {code}"))
+    found = pictures._annotations(tables)
+    assert found == {"\U0001f993": {code: f"zebra {code}" for code in CODES if code != "zho"}}
