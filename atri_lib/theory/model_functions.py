@@ -152,6 +152,19 @@ class Task:
 
         return vmap(one_run, chunk_size=runs)(weights)
 
+    def coordinate_spread(self, weights: Tensor, batch: Batch) -> Tensor:
+        """sum_i Var_k(d l_ik / d w_d) over all languages, for every coordinate d, exact. [D] to
+        [D].
+
+        The variance is the population variance; the sum over d is `language_spread`.
+        """
+        rows = self._pair_rows(weights, batch)
+        spread = torch.zeros_like(weights)
+        for clips in _one_hot(batch[0]).split(self._clips(batch)):
+            each = torch.stack([self._flat_rows(row, clips) for row in rows])  # [K, clips, D]
+            spread += each.var(0, correction=0).sum(0)
+        return spread
+
     def pair_curvature(self, weights: Tensor, batch: Batch, iterations: int) -> Tensor:
         """Spectral norm of every pair's Hessian at weights [D], [B, K].
 
@@ -198,6 +211,12 @@ class Task:
             _, pull_back = vjp(losses, *parts)
             rows.append(pull_back)
         return rows
+
+    @staticmethod
+    def _flat_rows(row: Callable, clips: Tensor) -> Tensor:
+        """Gradients of the pair losses of some clips, one-hot [C, B], in one language: [C, D]."""
+        pieces = vmap(row)(clips)
+        return torch.cat([piece.flatten(1) for piece in pieces], dim=1)
 
     def _language_losses(self, audio: Tensor, text: Tensor, *parts: Tensor) -> Tensor:
         """The pair losses of one language, [B]; text: [B, ...]."""

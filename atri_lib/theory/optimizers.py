@@ -88,10 +88,17 @@ class Adam(Optimizer):
     def start(self, weights: Tensor) -> tuple:
         return torch.zeros_like(weights), torch.zeros_like(weights), 0
 
-    def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
+    def step(
+        self, weights: Tensor, state: tuple, gradient: Tensor, spread: Tensor | float = 0.0
+    ) -> tuple[Tensor, tuple]:
+        """Weights and state one step later.
+
+        spread: variance of the gradient per coordinate, which the second moment of a noisy run sees
+        beside the square of its mean (theorem A, `adam_noise`).
+        """
         first, second, steps = state
         first = self.beta1 * first + (1 - self.beta1) * gradient
-        second = self.beta2 * second + (1 - self.beta2) * gradient.square()
+        second = self.beta2 * second + (1 - self.beta2) * (gradient.square() + spread)
         state = first, second, steps + 1
         direction, scale = self._corrected(state)
         return weights - self.rate * direction / scale, state
@@ -99,6 +106,18 @@ class Adam(Optimizer):
     def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
         direction, scale = self._corrected(state)
         return torch.cat([weights, self.rate * direction / scale, self.rate * scale.log()], dim=-1)
+
+    def sensitivity(self, state: tuple) -> tuple[Tensor, Tensor]:
+        """How far the weights move back by one unit of the first moment, and forth by one of the
+        second, by coordinate.
+
+        The derivatives of a step of length eta direction / scale, the first with its sign turned.
+        """
+        direction, scale = self._corrected(state)
+        of_first = self.rate / (1 - self.beta1 ** state[-1]) / scale
+        root = scale - self.eps
+        change = self.rate * direction / (2 * root * scale**2) / (1 - self.beta2 ** state[-1])
+        return of_first, torch.where(root > 0, change, 0.0)
 
     def _corrected(self, state: tuple) -> tuple[Tensor, Tensor]:
         first, second, steps = state

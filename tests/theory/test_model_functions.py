@@ -71,6 +71,17 @@ def test_pair_norms_and_language_spread_are_those_of_single_backward_passes(task
 
 
 @torch.no_grad()
+def test_coordinate_spread_is_the_language_spread_before_it_is_summed(task, batch):
+    weights = moved(task, runs=1)
+    with torch.enable_grad():
+        each = pair_gradients(task, weights[0], batch)  # [B, K, D]
+    got = task.coordinate_spread(weights[0], batch)
+    torch.testing.assert_close(got, each.var(dim=1, correction=0).sum(0))
+    total = task.language_spread(weights, batch, range(3))
+    torch.testing.assert_close(got.sum(), total[0])
+
+
+@torch.no_grad()
 def test_gradients_are_weighted_sums_of_pair_gradients(task, batch):
     weights, distribution = moved(task), torch.rand(2, 6, 3, dtype=torch.float64)
     with torch.enable_grad():

@@ -564,6 +564,14 @@ def test_momentum_stationary_value_is_where_the_recursion_settles(eta=0.1, beta=
     )
 
 
+def test_momentum_settles_up_to_the_derived_step_and_no_further(beta=0.8):
+    largest = float(law.momentum_largest_step().subs(law.beta, beta))
+    for product, settles in ((0.01, True), (0.99 * largest, True), (1.01 * largest, False)):
+        values = {law.eta: 1, law.beta: beta, law.h: product}
+        matrix = np.array(law.momentum_maps()[0].subs(values)).astype(float)
+        assert (np.abs(np.linalg.eigvals(matrix)).max() < 1) == settles
+
+
 def test_momentum_shadow_moves_like_plain_sgd(eta=F(1, 5), beta=F(2, 3)):
     kappa, effective = (at(part, eta=eta, beta=beta) for part in law.momentum_shadow())
     w, v = F(1), F(3)

@@ -124,8 +124,9 @@ def momentum_response() -> sp.Expr:
 
 
 def momentum_stationary() -> sp.Expr:
-    """Limit of E delta_T^2 / sigma^2 for constant curvature h > 0: the fixed point of P = M P M' +
-    b b'.
+    """Limit of E delta_T^2 / sigma^2 for constant curvature, 0 < eta h < `momentum_largest_step`.
+
+    It is the fixed point of P = M P M' + b b'.
     """
     matrix, source = momentum_maps()
     of_weights, mixed, of_moves = entries = sp.symbols("P_11 P_12 P_22")
@@ -133,6 +134,18 @@ def momentum_stationary() -> sp.Expr:
     balance = matrix * state * matrix.T + source * source.T - state
     stationary = sp.solve(list(balance), entries)
     return sp.factor(stationary[of_weights])
+
+
+def momentum_largest_step() -> sp.Expr:
+    """eta h below which (and above 0) `momentum_stationary` is a limit: M then has its eigenvalues
+    inside the circle.
+
+    Their product is beta < 1, so no complex pair leaves it; a real one leaves it at -1 or at 1, and
+    at 1 only for eta h = 0.
+    """
+    matrix, _ = momentum_maps()
+    (edge,) = sp.solve((matrix + sp.eye(2)).det(), h)
+    return sp.factor(eta * edge)
 
 
 def momentum_shadow() -> tuple[sp.Expr, sp.Expr]:

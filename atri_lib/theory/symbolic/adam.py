@@ -1,0 +1,100 @@
+"""Language noise under Adam: a slower clock, and what a draw adds of its own.
+
+One coordinate on a fixed path. Step s = 1 ... t has the gradient g_s + n_s; n_s has mean 0 and
+variance sigma_s^2 and does not depend on the other steps' noise. Adam's bias-corrected moments are
+means of the past with weights alpha_s (first moment) and gamma_s (second moment), each of sum 1.
+The step is the first moment M divided by the root of the second moment V.
+"""
+
+import sympy as sp
+
+from atri_lib.theory.symbolic.law import beta, eta
+
+alpha, gamma, V, sigma, t = sp.symbols("alpha_s gamma_s V sigma_s t", positive=True)
+g, M = sp.symbols("g_s M", real=True)
+beta_2 = sp.Symbol("beta_2", positive=True)
+
+
+def _mean(expression: sp.Expr, noise: sp.Symbol) -> sp.Expr:
+    """The mean of a polynomial in the noise; third and fourth moments as of a normal variable."""
+    moments = {0: 1, 1: 0, 2: sigma**2, 3: 0, 4: 3 * sigma**4}
+    powers = sp.Poly(sp.expand(expression), noise)
+    return sp.expand(sum(powers.nth(power) * moment for power, moment in moments.items()))
+
+
+def second_moment_source() -> sp.Expr:
+    """E (g + n)^2, what the second moment is fed on average, by powers of the noise."""
+    noise = sp.Symbol("n")
+    return _mean((g + noise) ** 2, noise)
+
+
+def noise_covariance() -> sp.Matrix:
+    """Covariance of what a draw is fed: the gradient g + n, and its square."""
+    noise = sp.Symbol("n")
+    fed = sp.Matrix([g + noise, (g + noise) ** 2])
+    deviation = fed - fed.applyfunc(lambda value: _mean(value, noise))
+    return (deviation * deviation.T).applyfunc(lambda value: _mean(value, noise))
+
+
+def step_shift() -> sp.Expr:
+    """What the noise of step s adds to E[M / sqrt(V)], to second order in the noise.
+
+    Steps are independent, so that no products of two steps' noise survive and each step counts by
+    itself: half its variance times the second derivative with respect to g_s. All other steps are
+    held in M - alpha_s g_s and V - gamma_s g_s^2.
+    """
+    x = sp.Symbol("x", real=True)
+    first = M - alpha * g + alpha * x
+    second = V - gamma * g**2 + gamma * x**2
+    curvature = sp.diff(first / sp.sqrt(second), x, 2).subs(x, g)
+    return sp.expand(sp.simplify(sigma**2 * curvature / 2))
+
+
+def clock_shift() -> sp.Expr:
+    """The part of `step_shift` that a second moment fed g^2 + sigma^2 has.
+
+    V then grows by gamma_s sigma_s^2.
+    """
+    fed = gamma * (second_moment_source() - g**2)
+    small = sp.Symbol("epsilon", positive=True)
+    slowed = M / sp.sqrt(V + small * fed)
+    return sp.diff(slowed, small).subs(small, 0)
+
+
+def dropped_shift() -> sp.Expr:
+    """What theorem A leaves out at second order: terms with alpha_s gamma_s or gamma_s^2,
+    products of weights.
+    """
+    return sp.expand(step_shift() - clock_shift())
+
+
+def share_of_clock() -> sp.Expr:
+    """All of the shift / the clock's part after t steps of one gradient and one variance.
+
+    Young, the second moment weighs all steps alike, gamma_s = 1 / t. Over the steps, gamma_s
+    then adds up to 1, gamma_s^2 and alpha_s gamma_s to 1 / t, as the alpha_s add up to 1.
+    """
+    alike = {M: g, V: g**2}
+    one_step = sp.Poly(sp.expand(step_shift().subs(alike)), alpha, gamma)
+    sums = {(0, 1): 1, (1, 1): 1 / t, (0, 2): 1 / t}
+    total = sum(one_step.nth(*powers) * added for powers, added in sums.items())
+    clock = clock_shift().subs(alike) / gamma
+    return sp.simplify(total / clock)
+
+
+def own_maps() -> tuple[sp.Matrix, sp.Matrix]:
+    """(A, b) of a draw's own part in the joint state z = (weights, first, second moment).
+
+    z_t = A z_{t-1} + b (what gradient and squared gradient have beyond the mean run's). The
+    Jacobian of a step of Adam about the mean run, whose moments after the step are M and V.
+    Corrections for the start are left out; they multiply moments by numbers. What curvature makes
+    of the own part is fed like noise.
+    """
+    own, first, second, noise, square = z = sp.symbols("omega mu nu n q")
+    next_first = beta * first + (1 - beta) * noise
+    next_second = beta_2 * second + (1 - beta_2) * square
+    next_own = own - eta * (M + next_first) / sp.sqrt(V + next_second)
+    after = sp.Matrix([next_own, next_first, next_second])
+    at_mean = dict.fromkeys(z, 0)
+    by_state, by_noise = after.jacobian(z[:3]), after.jacobian(z[3:])
+    return sp.simplify(by_state.subs(at_mean)), sp.simplify(by_noise.subs(at_mean))

@@ -1,0 +1,122 @@
+"""What negatives in mixed languages add to the expected loss, to second order in the spread of
+scores.
+
+One clip against n captions. s_j is the score of caption j averaged over the languages, and eps_j
+what the language drawn for it adds; over languages eps_j has mean 0. The audio-to-text half is log
+sum_j exp(s_j + eps_j) minus the score of the clip's own caption, whose mean does not depend on how
+the others are drawn. The text-to-audio half of a caption compares scores in its own language alone.
+"""
+
+import itertools
+
+import sympy as sp
+
+from atri_lib.theory.symbolic.distribution import K
+
+n, j, k, l = sp.symbols("n j k l", integer=True, positive=True)  # noqa: E741
+B = sp.Symbol("B", integer=True, positive=True)  # clips in a batch
+s, pi = sp.IndexedBase("s"), sp.IndexedBase("pi")
+cov = sp.IndexedBase("c")  # c_jk = Cov over languages of the scores of captions j and k
+
+HALF = sp.Rational(1, 2)  # the audio-to-text half of a pair loss
+
+
+def curvature() -> sp.Expr:
+    """d^2 log sum_j exp(s_j) / ds_k ds_l, with pi_j = exp(s_j) / sum_i exp(s_i)."""
+    total = sp.Symbol("Z", positive=True)
+    parts = sp.Sum(sp.exp(s[j]), (j, 1, n))
+
+    def slope(expression: sp.Expr, place: sp.Symbol) -> sp.Expr:
+        derived = sp.diff(expression, s[place]).doit()
+        return derived.replace(sp.Piecewise, lambda *branches: branches[0][0])  # 1 <= place <= n
+
+    second = slope(slope(sp.log(parts), k), l).subs(parts, total)
+    chances = {sp.exp(s[k]): total * pi[k], sp.exp(s[l]): total * pi[l]}
+    return sp.expand(second.subs(chances))
+
+
+def expected_difference() -> sp.Expr:
+    """E(mixed) - E(same language) of one clip's pair loss, audio to text, to second order.
+
+    Half of sum_kl curvature_kl E(eps_k eps_l), both ways. In one language E(eps_k eps_l) = c_kl;
+    mixed, the languages of two captions are independent, and only c_kk is left.
+    """
+    same = cov[k, l]
+    mixed = cov[k, l] * sp.KroneckerDelta(k, l)
+    summand = sp.expand(HALF * HALF * curvature() * (mixed - same))
+    return sp.Sum(_without_squares(summand), (k, 1, n), (l, 1, n))
+
+
+def penalty() -> sp.Expr:
+    """R's summand: 1/4 [Var_l(sum_j pi_j s_j) - sum_j pi_j^2 Var_l(s_j)], in covariances."""
+    together = pi[k] * pi[l] * cov[k, l]
+    apart = pi[k] * pi[l] * cov[k, l] * sp.KroneckerDelta(k, l)
+    return sp.Sum(sp.expand((together - apart) / 4), (k, 1, n), (l, 1, n))
+
+
+def by_enumeration(captions: int, languages: int) -> sp.Expr:
+    """The same difference for numbers of captions and languages, from all tuples of languages.
+
+    In the symbols s_j and e_jl, what language l adds to caption j; the last language's follow from
+    their mean 0.
+    """
+    scores = sp.symbols(f"s_1:{captions + 1}")
+    spread = _spread(captions, languages)
+    small = sp.Symbol("epsilon")
+
+    def second_order(chosen: tuple[int, ...]) -> sp.Expr:
+        added = [spread[caption][language] for caption, language in enumerate(chosen)]
+        shifted = [score + small * extra for score, extra in zip(scores, added, strict=True)]
+        value = sp.log(sum(map(sp.exp, shifted)))
+        return HALF * sp.diff(value, small, 2).subs(small, 0) / 2
+
+    tuples = list(itertools.product(range(languages), repeat=captions))
+    mixed = sum(map(second_order, tuples)) / len(tuples)
+    same = sum(second_order((language,) * captions) for language in range(languages)) / languages
+    return mixed - same
+
+
+def penalty_enumerated(captions: int, languages: int) -> sp.Expr:
+    """R's summand in the symbols of `by_enumeration`."""
+    scores = sp.symbols(f"s_1:{captions + 1}")
+    total = sum(map(sp.exp, scores))
+    chance = [sp.exp(score) / total for score in scores]
+    spread = _spread(captions, languages)
+
+    def variance(values: list[sp.Expr]) -> sp.Expr:
+        mean = sum(values) / languages
+        return sum((value - mean) ** 2 for value in values) / languages
+
+    levels = []
+    for language in range(languages):
+        levels.append(sum(p * row[language] for p, row in zip(chance, spread, strict=True)))
+    apart = sum(p**2 * variance(row) for p, row in zip(chance, spread, strict=True))
+    return (variance(levels) - apart) / 4
+
+
+def tuple_error() -> sp.Expr:
+    """D of the mean over tuples (clip, languages of all captions of the batch): from two kinds of
+    tuples.
+
+    Ideally all |B| captions are in one language: K tuples with chance 1 / K each, the others never.
+    Mixed draws give all K^|B| tuples the same chance.
+    """
+    alike = K**-B
+    of_one_language = K * (1 / K - alike)  # K^-|B| is at most 1 / K
+    of_the_others = (K**B - K) * alike
+    return sp.powsimp(sp.expand(of_one_language + of_the_others))
+
+
+def _spread(captions: int, languages: int) -> list[list[sp.Expr]]:
+    """e_jl by caption and language; each caption's add up to 0."""
+    rows = []
+    for caption in range(1, captions + 1):
+        free = list(sp.symbols(f"e_{caption}_1:{languages}"))
+        rows.append([*free, -sum(free)])
+    return rows
+
+
+def _without_squares(expression: sp.Expr) -> sp.Expr:
+    """KroneckerDelta is its own square."""
+    delta = sp.KroneckerDelta(k, l)
+    return sp.expand(expression).subs(delta**2, delta)
