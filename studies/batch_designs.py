@@ -12,7 +12,6 @@ from atri_lib.theory.experiment import Arm, Draws, Experiment
 from atri_lib.theory.model_functions import Batch, Task
 from atri_lib.theory.optimizers import SGD
 
-
 NOISE_WITHIN = 0.1  # of the formula, relative; committed before it was measured
 
 
