@@ -51,7 +51,6 @@ def _of_step(
     iterations: int,
 ) -> list[float]:
     task = experiment.task
-    norms = task.pair_curvature(weights, step.data, iterations)
     used = realised.nonzero()  # [n, 2]
     pairs = torch.zeros(len(used), *realised.shape, dtype=realised.dtype)
     pairs[torch.arange(len(used)), used[:, 0], used[:, 1]] = 1
@@ -61,35 +60,38 @@ def _of_step(
     )
     apart = at_scheme - at_ideal
     share = realised[used[:, 0], used[:, 1]]
-    way = torch.linalg.vector_norm(run.weights[0] - weights)
+    delta = run.weights[0] - weights
+    norms = spectral_norms(experiment, step, pairs, weights, apart, iterations)
+    whole = spectral_norms(experiment, step, realised[None], weights, delta[None], iterations)
     return [
-        float((realised * norms).sum()),
-        _spectral_norm(experiment, step, realised, weights, run.weights[0] - weights, iterations),
-        float((share * apart.norm(dim=1)).sum() / way),
-        float((share @ apart).norm() / way),
+        float(share @ norms),
+        float(whole[0]),
+        float(share @ apart.norm(dim=1) / delta.norm()),
+        float((share @ apart).norm() / delta.norm()),
     ]
 
 
-def _spectral_norm(
+def spectral_norms(
     experiment: Experiment,
     step: Step,
-    realised: Tensor,
+    distributions: Tensor,
     weights: Tensor,
-    start: Tensor,
+    starts: Tensor,
     iterations: int,
-) -> float:
-    """Of the Hessian of L_p' at weights, by power iteration from `start`."""
+) -> Tensor:
+    """Of the Hessians of L_q at weights [D], one for each q [n, B, K], by power iteration from
+    `starts` [n, D]: [n], from below.
+    """
     task = experiment.task
-    at = weights[None]
-    base = task.gradients(at, realised[None], step.data)
-    vector = start
-    size = 0.0
+    at = weights.expand(len(distributions), -1)
+    base = task.gradients(at, distributions, step.data)
+    vectors = starts
+    sizes = torch.zeros(len(starts), dtype=starts.dtype)
     for _ in range(iterations):
-        unit = vector / vector.norm()
-        moved = task.gradients(at + unit, realised[None], step.data, anchor=weights)
-        vector = (moved - base)[0]
-        size = max(size, float(vector.norm()))
-    return size
+        units = torch.nn.functional.normalize(vectors, dim=1)
+        vectors = task.gradients(at + units, distributions, step.data, anchor=weights) - base
+        sizes = torch.maximum(sizes, vectors.norm(dim=1))
+    return sizes
 
 
 def shares(constants: pd.DataFrame) -> pd.Series:

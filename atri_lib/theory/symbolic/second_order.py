@@ -81,7 +81,7 @@ def half_slope_of_variance(languages: int) -> tuple[sp.Expr, sp.Expr]:
     g, h = map(sp.IndexedBase, "gh")
     every = range(1, languages + 1)
     even = sp.Rational(1, languages)
-    contrasted = sum((even * (k == el) - even**2) * h[k] * g[el] for k in every for el in every)
+    contrasted = sum((even * int(k == el) - even**2) * h[k] * g[el] for k in every for el in every)
     slopes = [g[k] + h[k] * weight for k in every]
     mean = even * sum(slopes)
     variance = even * sum(slope**2 for slope in slopes) - mean**2
