@@ -35,24 +35,25 @@ def carried(
     experiment: Experiment, rate: float, probes: int | None = None, seed: int = 0
 ) -> np.ndarray:
     """What the language gradients of the ideal run have become in the weights by the end of every
-    epoch, as products.
+    epoch, as products, once per probe.
 
     y_ik^(e) = P_(T,t) grad l_ik(w_(t-1)) / |B_t|, with t the step at which epoch e visits clip i,
     and P_(T,t) = A_T ... A_(t+1), A_s = I - eta H_s, H_s the Hessian of L_p on the batch of step s
-    at w_(s-1). Returns sum_i <y_ik^(e), y_il^(f)>, float64 [T, e, f, k, l]: after epoch T, all from
-    0; 0 for later e, f.
+    at w_(s-1). Returns sum_i <y_ik^(e), y_il^(f)>, float64 [R, T, e, f, k, l]: after epoch T, all
+    from 0; 0 for later e, f.
 
-    probes: None computes it exactly, with N E K vectors of D numbers. Otherwise the clips are added
-    up with that many draws of random signs, which leaves the same sum in expectation: probes E K
-    vectors.
+    probes: None computes it exactly (R = 1), with N E K vectors of D numbers. Otherwise the clips
+    are added up with R draws of random signs, each of which leaves the same sum in expectation: R E
+    K vectors. Their mean estimates the sum, and their scatter says how well (`probe_error`).
     """
     task = experiment.task
     languages = experiment.languages
     signs = _signs(experiment, probes, seed)
-    count = len(signs)
+    groups, count = signs.shape[:2]
+    signs = signs.flatten(0, 1)  # [n, N]
     size = len(task.flat.start)
     each = torch.eye(languages, dtype=experiment.dtype)
-    left = torch.zeros(count, experiment.epochs, languages, size, dtype=experiment.dtype)
+    left = torch.zeros(len(signs), experiment.epochs, languages, size, dtype=experiment.dtype)
     products = []
     run = experiment.ideal_run(SGD(rate), "one covariance")
     for epoch, steps in itertools.groupby(run, key=_epoch_of):
@@ -66,9 +67,10 @@ def carried(
             pairs = signs[:, None, step.clips, None] * each[:, None]  # [n, K, B, K]
             pairs = pairs.flatten(0, 1) / len(step.clips)
             fresh = task.gradients(ideal.weights.expand(len(pairs), -1), pairs, step.data)
-            left[:, epoch] += fresh.unflatten(0, (count, languages))
-        products.append(torch.einsum("nekd,nfld->efkl", left, left).numpy())
-    return np.stack(products).astype(np.float64)
+            left[:, epoch] += fresh.unflatten(0, (len(signs), languages))
+        of_groups = left.unflatten(0, (groups, count))
+        products.append(torch.einsum("rnekd,rnfld->refkl", of_groups, of_groups).numpy())
+    return np.stack(products, axis=1).astype(np.float64)
 
 
 def _epoch_of(taken: tuple) -> int:
@@ -77,37 +79,60 @@ def _epoch_of(taken: tuple) -> int:
 
 
 def _signs(experiment: Experiment, probes: int | None, seed: int) -> torch.Tensor:
-    """With which factors clips are added up, [n, N]: each alone, or all with random signs."""
+    """With which factors clips are added up, [R, n, N]: each alone, or R times all with random
+    signs.
+    """
     clips = len(experiment.texts)
     if probes is None:
-        return torch.eye(clips, dtype=experiment.dtype)
-    drawn = np.random.default_rng(seed).choice([-1.0, 1.0], size=(probes, clips))
-    return torch.as_tensor(drawn / np.sqrt(probes), dtype=experiment.dtype)
+        return torch.eye(clips, dtype=experiment.dtype)[None]
+    drawn = np.random.default_rng(seed).choice([-1.0, 1.0], size=(probes, 1, clips))
+    return torch.as_tensor(drawn, dtype=experiment.dtype)
 
 
 def predict(products: np.ndarray, scheme: Scheme, rate: float) -> np.ndarray:
     """RMS weight error of an unbiased scheme under SGD after every epoch, [epochs]: `weight_error`
     of its covariances.
 
-    Raises ValueError for a biased scheme.
+    Raises ValueError for a biased scheme, and for one whose clips share their draws.
     """
     if scheme.biased:
         raise ValueError(
             f"{scheme.name} is biased: its mean leaves the ideal run, "
             "which this sum does not contain"
         )
-    return weight_error(products, covariances(scheme, len(products)), rate)
+    if not scheme.independent_clips:
+        raise ValueError(
+            f"the clips of {scheme.name} share their draws, and this sum is over clips"
+        )
+    return weight_error(products, covariances(scheme, products.shape[1]), rate)
 
 
 def weight_error(products: np.ndarray, covariances: np.ndarray, rate: float) -> np.ndarray:
     """RMS weight error after every epoch, to first order, [epochs].
 
-    products: of `carried`, at the same rate; covariances: C_ef, [epochs, epochs, K, K]. It is eta^2
-    sum_(s,t) tr(P_(T,s) C_(s,t) P_(T,t)'), with C_(s,t) the covariance of the gradient noise of two
-    steps, sorted by clip and by pairs of epochs.
+    products: of `carried`, at the same rate, the mean over its probes is taken; covariances: C_ef,
+    [epochs, epochs, K, K]. It is eta^2 sum_(s,t) tr(P_(T,s) C_(s,t) P_(T,t)'), with C_(s,t) the
+    covariance of the gradient noise of two steps, sorted by clip and by pairs of epochs.
     """
-    squares = np.einsum("Tefkl,efkl->T", products, covariances)
+    squares = _squares(products, covariances).mean(0)
     return rate * np.sqrt(squares.clip(0))
+
+
+def probe_error(products: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Relative standard error of `weight_error` by the scatter of its probes, [epochs]; nan for one
+    probe.
+    """
+    if len(products) == 1:
+        return np.full(products.shape[1], np.nan)
+    squares = _squares(products, covariances)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = squares.std(0, ddof=1) / np.sqrt(len(squares))
+        return error / (2 * squares.mean(0))  # d sqrt(x) / sqrt(x) = dx / 2x
+
+
+def _squares(products: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Of every probe, [R, epochs]."""
+    return np.einsum("rTefkl,efkl->rT", products, covariances)
 
 
 def covariances(scheme: Scheme, epochs: int) -> np.ndarray:

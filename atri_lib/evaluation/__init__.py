@@ -2,7 +2,7 @@
 
 from atri_lib.ambiguity import Ambiguity
 from atri_lib.evaluation.consistency import mean_rank_std, mean_rank_variance
-from atri_lib.evaluation.geometry import direction_error, language_gap, parallel_distance
+from atri_lib.evaluation.geometry import direction_error, language_gap, parallel_distance, pulls
 from atri_lib.evaluation.retrieval import (
     audio_to_text_ranks,
     map_at_10,
@@ -46,6 +46,7 @@ __all__ = [
     "mean_rank_variance",
     "paired_bootstrap",
     "parallel_distance",
+    "pulls",
     "rank_matrix",
     "recall_at",
     "relevant_ranks",

@@ -36,8 +36,8 @@ def direction_error(texts: ArrayLike | Tensor, used: ArrayLike) -> np.ndarray:
     """Modality-alignment direction error: angle between the mean of all K texts and the mean of
     those a scheme used.
 
-    texts: [N, K, d], L2-normalised; used: [N, m], the languages of clip i
-    (`scheme.languages(epoch)`). Returns radians, float64 [N]; 0 if all K are used. Raises
+    texts: [N, K, d], L2-normalised, or `pulls` in their place; used: [N, m], the languages of clip
+    i (`scheme.languages(epoch)`). Returns radians, float64 [N]; 0 if all K are used. Raises
     ValueError where a mean has no direction. Source: Yin et al. 2025, arXiv 2502.14627, Sec. 3; the
     closed form for equal cosines is in `theory.symbolic`.
     """
@@ -53,6 +53,29 @@ def direction_error(texts: ArrayLike | Tensor, used: ArrayLike) -> np.ndarray:
     across = np.linalg.norm(ideal - taken, axis=1)
     along = np.linalg.norm(ideal + taken, axis=1)
     return 2 * np.arctan2(across, along)
+
+
+def pulls(
+    texts: ArrayLike | Tensor,
+    audio: ArrayLike | Tensor | None = None,
+    temperature: float | None = None,
+) -> np.ndarray:
+    """What pulls a clip's embedding once negatives count: its text minus the softmax mean of all
+    texts of that language.
+
+    t_ik - sum_j pi_ij t_jk, with pi_ij the softmax over j of a_i . t_jk / temperature: minus the
+    temperature times the gradient, at a_i, of the audio-to-text half of the pair loss. texts: [N,
+    K, d] and audio: [N, d], L2-normalised, row i of one belonging to row i of the other; without
+    audio pi is even, the limit of a high temperature. Returns float64 [N, K, d], not of length one.
+    """
+    texts = embeddings(texts, "texts", "N K d").astype(np.float64)
+    if audio is None:
+        return texts - texts.mean(axis=0)
+    audio = embeddings(audio, "audio", "N d").astype(np.float64)
+    scores = np.einsum("nd,jkd->knj", audio, texts) / temperature
+    share = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    share /= share.sum(axis=-1, keepdims=True)
+    return texts - np.einsum("knj,jkd->nkd", share, texts)
 
 
 def _mean_over_pairs(texts: np.ndarray) -> float:

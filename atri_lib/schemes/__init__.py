@@ -133,6 +133,10 @@ class Block(MlClap):
     marker = "X"
     block: int = 100
 
+    @property
+    def independent_clips(self) -> bool:
+        return self.block == 1
+
     def _draw(self, epoch: int) -> np.ndarray:
         blocks = math.ceil(self.clips / self.block)
         drawn = self._generator(epoch).integers(self.k, size=blocks)

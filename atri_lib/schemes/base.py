@@ -152,6 +152,11 @@ class Scheme(abc.ABC):
         return np.tile(row / self.clips, (self.clips, 1))
 
     @property
+    def independent_clips(self) -> bool:
+        """Whether the draws of different clips are independent, as the mean-square law needs it."""
+        return True
+
+    @property
     def biased(self) -> bool:
         """Whether the mean of p' differs from the ideal distribution."""
         ratio = self.k * self.clips * self.mean_distribution()
@@ -161,8 +166,8 @@ class Scheme(abc.ABC):
         """Covariance of a clip's row of N p' in epoch e with its row in epoch f, exact: float64
         [..., K, K].
 
-        e, f: epochs, broadcast together ([...]). Rows of different clips are independent in every
-        scheme but `block`.
+        e, f: epochs, broadcast together ([...]). Rows of different clips are independent where
+        `independent_clips` says so.
         """
         spread = np.zeros((self.k, self.k))  # within one epoch
         first = 0
@@ -212,7 +217,9 @@ class Scheme(abc.ABC):
         scalar.
 
         audio: [N, d]; texts: [N, m, d]; the negatives of a caption are the batch's captions in its
-        column. columns: which of the m are given; losses of parts add up to the whole, except where
+        column, in whatever languages the other clips drew: they are of its own language only where
+        a column holds one language (kcl, english, block over whole batches, CACL's anchor).
+        columns: which of the m are given; losses of parts add up to the whole, except where
         `together`.
         """
         losses = pair_losses(audio, texts, temperature).mean(0)

@@ -18,7 +18,8 @@ class Cacl(Scheme):
     the audio.
 
     text_text: the weight of the side between the texts; the two audio-text sides share the rest by
-    `weights`. These two are the scheme's pair distribution: error 2 (K - 2) / K. Biased: the anchor
+    `weights`: by default 2/3 of the loss, where the theory's twin runs give them all of it. These
+    two are the scheme's pair distribution: error 2 (K - 2) / K. Biased: the anchor
     has mass 1/2 in expectation, each other language 1 / (2 (K - 1)). anchor: its place among the
     languages, from 1; the paper's is English.
     """

@@ -78,8 +78,9 @@ class Experiment:
     activation, but only a twice differentiable one (GELU, tanh; not ReLU) has the Lipschitz
     gradients the published bound is about. audio: [N, ...]; texts: [N, K, ...], English first;
     floating point. batch: clips per step; the last step of an epoch takes what is left, unless that
-    is one clip. seed: decides the order of clips, anew in every epoch. Raises ValueError if audio
-    and texts do not fit, or there is no batch of two clips.
+    is one clip. seed: decides the order of clips, anew in every epoch; regroup: anew only after
+    that many epochs, so that batches keep their clips in between. Raises ValueError if audio and
+    texts do not fit, or there is no batch of two clips.
     """
 
     model: nn.Module
@@ -89,6 +90,7 @@ class Experiment:
     batch: int = 32
     epochs: int = 4
     seed: int = 0
+    regroup: int = 1
     dtype: torch.dtype = torch.float64
 
     def __post_init__(self) -> None:
@@ -97,9 +99,10 @@ class Experiment:
             raise ValueError(
                 f"expected audio [N, ...] and texts [N, K, ...] of the same N clips, got {given}"
             )
-        if min(self.batch, len(self.audio)) < 2 or self.epochs < 1:
+        if min(self.batch, len(self.audio)) < 2 or min(self.epochs, self.regroup) < 1:
             raise ValueError(
-                f"need a batch of at least 2 clips and an epoch, got {self.batch} and {self.epochs}"
+                "need a batch of at least 2 clips, an epoch, and batches kept for an epoch, "
+                f"got {self.batch}, {self.epochs} and {self.regroup}"
             )
 
     @cached_property
@@ -124,7 +127,7 @@ class Experiment:
         ideal = ideal_distribution(count, self.languages)
         batches = []
         for epoch in range(self.epochs):
-            order = clip_order(count, self.seed, epoch)
+            order = clip_order(count, self.seed, epoch // self.regroup)
             for first in range(0, count - 1, self.batch):
                 batches.append((epoch, order[first : first + self.batch]))
         for index, (epoch, clips) in enumerate(progress(batches, label, unit="step"), start=1):

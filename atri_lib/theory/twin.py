@@ -36,7 +36,8 @@ def run(
 
     draws: measured runs per arm, seeds seed ... seed + draws - 1 (one run if the arm has no
     randomness). pilots: further runs on seeds of their own, from which alone the mean-square law's
-    constants come; 0 leaves the law out (nan). power_iterations: for lambda; None leaves the
+    constants come; 0 leaves the law out (nan), which a scheme whose clips share draws (`block`)
+    needs. power_iterations: for lambda; None leaves the
     published bound out (nan). Either saves much of the cost.
 
     Returns one row per (scheme, step, draw), step from 1 (the error after that step):
@@ -53,14 +54,17 @@ def run(
       the least that the inequality allows (both left out, or nan, without power_iterations).
     - trajectory: bound on joint (so on measured). rho, forcing: its constants, measured on this
       draw; xi: ||grad L_p(w') - gradient used||, so that forcing = eta xi for SGD.
-    - mean_square: RMS over draws by sqrt(bias^2 + law). bias: ||w_t - mean run||. amplification:
-      E||one ideal step on the error||^2 / E||error||^2 of w' - mean run, and sigma: root of
-      sigma_t^2 at w', from every language's gradients, both averages over the pilots. memory: twice
-      the mean product of the error carried along and the new noise: 0 for independent draws by
-      theory, measured on the pilots where a scheme remembers earlier epochs (Latin). There the
-      noise is measured on them too (sigma: nan), as w' knows which languages are to come, and so is
-      Adam's, which is not linear in the gradient; it is taken as unbiased. What mixed negatives add
-      is ignored.
+    - mean_square: RMS over draws by sqrt(bias^2 + law). A prediction where draws are independent
+      of earlier ones. Where a scheme remembers earlier epochs (Latin) all three constants are the
+      pilots' own, so that it returns the pilots' own RMS: a check of consistency, no prediction
+      (`studies.schedules` predicts such schemes without pilots).
+      bias: ||w_t - mean run||. amplification: E||one ideal step on the error||^2 / E||error||^2 of
+      w' - mean run, and sigma: root of sigma_t^2 at w', from every language's gradients, both
+      averages over the pilots. memory: twice the mean product of the error carried along and the
+      new noise: 0 for independent draws by theory, measured on the pilots where a scheme remembers
+      earlier epochs (Latin). There the noise is measured on them too (sigma: nan), as w' knows
+      which languages are to come, and so is Adam's, which is not linear in the gradient; it is
+      taken as unbiased. What mixed negatives add is ignored.
     - what they compete with. trivial: the bound ||w_t - w_0|| + ||w'_t - w_0||, the two distances
       travelled. pilots: the RMS error of the pilots themselves (where nothing is random: of the
       run). sqrt_steps: mean_square of step 1, which every run takes from the same weights, times
@@ -126,6 +130,11 @@ class _Ensemble:
         seeds = [*range(seed, seed + draws), *range(first_pilot, first_pilot + pilots)]
         self.draws = Draws(experiment, arm, seeds)
         self.scheme = self.draws.schemes[0]
+        if pilots and not self.scheme.independent_clips:
+            raise ValueError(
+                f"{arm.name}: its clips share their draws, so the mean-square law cannot predict "
+                "it: pilots=0 leaves the law out"
+            )
         self.measured = slice(draws)
         # Where nothing is random, the one run is its own pilot.
         self.pilots = slice(draws, None) if self.scheme.noise_share else slice(None)

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atri_lib.evaluation import direction_error, language_gap, parallel_distance
+from atri_lib.evaluation import direction_error, language_gap, parallel_distance, pulls
+from atri_lib.losses import pair_losses
 
 
 def unit(*shape, seed=0):
@@ -163,3 +164,39 @@ def test_one_language_has_no_gap_no_distance_no_error():
 def test_bad_input_says_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_pulls_are_the_gradient_of_the_audio_to_text_half(temperature=0.2):
+    audio = torch.tensor(unit(5, 4)).requires_grad_()
+    texts = torch.tensor(unit(5, 3, 4, seed=1))
+    found = pulls(texts, audio, temperature)
+    for k in range(3):
+        logits = audio @ texts[:, k].T / temperature
+        loss = torch.nn.functional.cross_entropy(logits, torch.arange(5), reduction="sum")
+        (slope,) = torch.autograd.grad(loss, audio)
+        np.testing.assert_allclose(found[:, k], -temperature * slope.numpy(), atol=1e-12)
+    whole = pair_losses(audio, texts, temperature).sum()  # the other half pulls elsewhere, too
+    (both,) = torch.autograd.grad(whole, audio)
+    assert not np.allclose(found.sum(1), -temperature * both.numpy())
+
+
+def test_pulls_without_audio_are_those_of_a_high_temperature_and_forget_what_all_texts_share():
+    texts, audio = unit(6, 3, 4), unit(6, 4, seed=2)
+    np.testing.assert_allclose(pulls(texts), pulls(texts, audio, 1e9), atol=1e-8)
+    cone = np.array([5.0, 0, 0, 0])
+    np.testing.assert_allclose(pulls(texts + cone), pulls(texts), atol=1e-12)
+    assert direction_error(pulls(texts), np.zeros((6, 1), int)).max() > 0
+
+
+def test_mean_cosine_of_single_languages_is_the_formula_and_the_mean_angle_lies_below():
+    """m = 1: (1/K) sum_k cos theta_k = sqrt((1 + (K - 1) c) / K), c the mean cosine; arccos is
+    concave.
+    """
+    texts = unit(7, 5, 6)
+    gram = np.einsum("nkd,nld->nkl", texts, texts)
+    each = np.stack([direction_error(texts, np.full((7, 1), k)) for k in range(5)])
+    formula = np.sqrt(gram.mean(axis=(1, 2)))  # (K + K (K - 1) c) / K^2
+    np.testing.assert_allclose(np.cos(each).mean(axis=0), formula, atol=1e-12)
+    below = np.cos(each).min(axis=0) > 0  # where arccos is concave
+    assert below.any()
+    assert (each.mean(axis=0) <= np.arccos(formula))[below].all()

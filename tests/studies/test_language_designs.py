@@ -95,6 +95,20 @@ def test_a_design_of_all_subsets_covaries_as_the_scheme_that_draws_them(language
     )
 
 
+def test_equal_pair_inclusion_is_enough_for_the_law():
+    """The seven lines of the Fano plane do what all 35 triples of seven languages do."""
+    lines = [{(start + step) % 7 for step in (0, 1, 3)} for start in range(7)]
+    members = np.array([[k in line for k in range(7)] for line in lines])
+    together = members.T.astype(int) @ members
+    assert set(together[~np.eye(7, dtype=bool)]) == {1} and set(np.diag(together)) == {3}
+    for seed in range(5):
+        matrix = gram(7, dim=4, seed=seed)
+        every = language_designs.deviations(matrix, language_designs.subsets(7, 3)).mean()
+        assert language_designs.deviations(matrix, members).mean() == pytest.approx(every)
+    unequal = members[[0, 0, 2, 3, 4, 5, 6]]
+    assert language_designs.deviations(matrix, unequal).mean() != pytest.approx(every)
+
+
 def test_languages_that_are_all_alike_leave_nothing_to_choose():
     alike = 0.3 + 0.7 * np.eye(6)
     assert (

@@ -192,7 +192,7 @@ def test_small_steps_leave_the_growth_of_gradients_that_stand_still():
     audio, texts = features(6, 3)
     setup, rate = Experiment(heads(), audio, texts, temperature=0.2, batch=6, epochs=4), 1e-6
     products = schedules.carried(setup, rate)
-    gram = products[0, 0, 0]
+    gram = products[0, 0, 0, 0]
     for name, settings in (
         ("ml_clap", {}),
         ("hold", {"hold": 2}),
@@ -216,6 +216,47 @@ def test_random_signs_leave_the_sum_over_clips_in_the_mean():
     assert np.abs(few / exact - 1).max() > np.abs(drawn / exact - 1).max()
 
 
+def test_the_scatter_of_probes_is_the_error_of_their_mean():
+    audio, texts = features(6, 3)
+    setup = Experiment(heads(), audio, texts, temperature=0.2, batch=3, epochs=2)
+    one = scheme("ml_clap", 3)
+    covariances = schedules.covariances(one, 2)
+    exact = schedules.predict(schedules.carried(setup, 0.1), one, 0.1)
+    z = []
+    for seed in range(12):
+        products = schedules.carried(setup, 0.1, probes=8, seed=seed)
+        off = schedules.predict(products, one, 0.1) / exact - 1
+        z.append(off / schedules.probe_error(products, covariances))
+    assert 0.6 < np.std(z) < 1.6
+    single = schedules.carried(setup, 0.1, probes=1)
+    assert np.isnan(schedules.probe_error(single, covariances)).all()
+
+
+def test_for_weak_noise_the_double_sum_is_exact_to_first_order():
+    """p' = p + nu (p' - p), every draw enumerated: RMS / (nu eta sqrt(double sum)) tends to 1."""
+    audio, texts = features(3, 2)
+    setup, rate = Experiment(heads(), audio, texts, temperature=0.3, batch=3, epochs=2), 0.3
+    first = schedules.predict(schedules.carried(setup, rate), scheme("ml_clap", 2), rate)
+    histories = torch.tensor(list(itertools.product(range(2), repeat=6))).unflatten(1, (2, 3))
+    off = []
+    for nu in (0.4, 0.2, 0.1):
+        runs = setup.begin(SGD(rate), len(histories))
+        for step, _, _, after in setup.ideal_run(SGD(rate), ""):
+            chosen = histories[:, step.epoch, step.clips]
+            drawn = torch.nn.functional.one_hot(chosen, 2).double() / 3
+            weights = step.even + nu * (drawn - step.even)
+            runs = runs.after(setup.task.gradients(runs.weights, weights, step.data).detach())
+            square = (runs.weights - after.weights).square().sum(1).mean()
+        off.append(abs(square.sqrt().item() / (nu * first[-1]) - 1))
+    assert off[-1] < 0.01
+    assert off[1] < 0.6 * off[0] and off[2] < 0.6 * off[1]
+
+
 def test_a_biased_scheme_is_refused():
     with pytest.raises(ValueError, match="biased"):
-        schedules.predict(np.zeros((2, 2, 2, 3, 3)), scheme("cacl", 3), 0.1)
+        schedules.predict(np.zeros((1, 2, 2, 2, 3, 3)), scheme("cacl", 3), 0.1)
+
+
+def test_a_scheme_whose_clips_share_draws_is_refused():
+    with pytest.raises(ValueError, match="share their draws"):
+        schedules.predict(np.zeros((1, 2, 2, 2, 3, 3)), scheme("block", 3), 0.1)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from atri_lib.schemes import SCHEMES, data_distribution_error, ideal_distribution
 from atri_lib.theory.symbolic import bound, direction, distribution, law
 
-A, B = bound.series("a"), bound.series("b")
+A, B = bound.series("a"), bound.series("zeta")
 fractions = st.fractions(min_value=-2, max_value=2, max_denominator=9)
 counts = st.integers(1, 6).flatmap(
     lambda k: st.tuples(st.just(k), st.integers(1, k), st.integers(1, 3))
@@ -389,13 +389,14 @@ def test_epoch_sum_runs_from_zero_to_the_last_step():
 def test_closed_forms_equal_the_loop(factor, source, start):
     x = start
     for steps in range(6):
-        assert at(bound.closed_form(), a=factor, b=source, T=steps, x_0=start) == x
+        assert at(bound.closed_form(), a=factor, zeta=source, T=steps, x_0=start) == x
         x = factor * x + source
     per_epoch = bound.closed_form(
         bound.a**3, bound.closed_form(steps=sp.Integer(3), start=0), steps=sp.Integer(4)
     )
     assert (
-        at(per_epoch - bound.closed_form(steps=sp.Integer(12)), a=factor, b=source, x_0=start) == 0
+        at(per_epoch - bound.closed_form(steps=sp.Integer(12)), a=factor, zeta=source, x_0=start)
+        == 0
     )
 
 

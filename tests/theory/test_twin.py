@@ -254,8 +254,20 @@ def test_what_cannot_be_run_is_refused():
         dataclasses.replace(setup, audio=setup.audio[1:])
     with pytest.raises(ValueError, match="at least 2 clips"):
         dataclasses.replace(setup, batch=1)
+    with pytest.raises(ValueError, match="kept for an epoch"):
+        dataclasses.replace(setup, regroup=0)
     with pytest.raises(FloatingPointError, match="diverged in step"):
         twin.run(setup, SGD(float("inf")), ARMS[:1], draws=1, pilots=1, power_iterations=0)
+
+
+def test_the_law_does_not_predict_schemes_whose_clips_share_draws():
+    arm = [Arm("one language", "block", block=6)]
+    with pytest.raises(ValueError, match="pilots=0 leaves the law out"):
+        twin.run(experiment(), arms=arm, draws=1, pilots=1, power_iterations=None)
+    table = twin.run(experiment(), arms=arm, draws=1, pilots=0, power_iterations=None)
+    assert table.mean_square.isna().all() and (table.measured > 0).all()
+    alone = [Arm("alone", "block", block=1)]
+    assert twin.run(experiment(), arms=alone, draws=1, pilots=1).mean_square.notna().all()
 
 
 MEMORY = """

@@ -1,3 +1,4 @@
 """Derivations in sympy: `distribution` (what schemes sample), `direction`, `bound` (published),
-`law` (mean square).
+`law` (mean square), `rates` (what each premise gives), `schedule` and `second_order` (one
+covariance, both moments).
 """

@@ -12,9 +12,10 @@ import sympy as sp
 from atri_lib.theory.symbolic.distribution import K, N, clip, language
 
 T, j, s, t = sp.symbols("T j s t", integer=True, nonnegative=True)
-eta, a, b, lam, D, g = sp.symbols(r"eta a b lambda D g_{\max}", positive=True)
+eta, a, lam, D, g = sp.symbols(r"eta a lambda D g_{\max}", positive=True)
+zeta = sp.Symbol("zeta", positive=True)  # what a step adds
 x0 = sp.Symbol("x_0", nonnegative=True)
-duration = sp.Symbol("s", positive=True)  # training time eta T
+duration = sp.Symbol("Theta", positive=True)  # training time eta T
 # Braces make the primed names sort, and so print, after the plain ones.
 p = sp.IndexedBase("p", nonnegative=True)
 p_scheme = sp.IndexedBase("{p'}", nonnegative=True)
@@ -87,8 +88,8 @@ def step(weights: sp.Expr, distribution: sp.IndexedBase) -> sp.Expr:
 
 
 def weight_error() -> sp.Expr:
-    """delta_t: the ideal run's step minus the scheme's step."""
-    return step(w, p) - step(w_scheme, p_scheme)
+    """delta_t: the scheme's step minus the ideal run's step."""
+    return step(w_scheme, p_scheme) - step(w, p)
 
 
 def published_split() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
@@ -99,9 +100,9 @@ def published_split() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
     two distributions).
     """
     between = loss_gradient(w, p_scheme)
-    propagation = -eta * _merge(between, loss_gradient(w_scheme, p_scheme))
-    discrepancy = -eta * _merge(loss_gradient(w, p), between)
-    return w - w_scheme, propagation, discrepancy
+    propagation = -eta * _merge(loss_gradient(w_scheme, p_scheme), between)
+    discrepancy = -eta * _merge(between, loss_gradient(w, p))
+    return w_scheme - w, propagation, discrepancy
 
 
 def trajectory_split() -> tuple[sp.Expr, sp.Expr]:
@@ -109,8 +110,8 @@ def trajectory_split() -> tuple[sp.Expr, sp.Expr]:
     weights.
     """
     between = loss_gradient(w_scheme, p)
-    drift = w - w_scheme - eta * _merge(loss_gradient(w, p), between)
-    forcing = -eta * _merge(between, loss_gradient(w_scheme, p_scheme))
+    drift = w_scheme - w - eta * _merge(between, loss_gradient(w, p))
+    forcing = -eta * _merge(loss_gradient(w_scheme, p_scheme), between)
     return drift, forcing
 
 
@@ -165,7 +166,7 @@ def _pull_out(term: sp.Expr, *_limits: sp.Tuple) -> sp.Expr:
 
 
 def one_step() -> tuple[sp.Expr, sp.Expr]:
-    """(a, b) of ||delta_t|| <= a ||delta_{t-1}|| + b, read off the bound that the steps above
+    """(a, zeta) of ||delta_t|| <= a ||delta_{t-1}|| + zeta, read off the bound that the steps above
     produce.
     """
     bound = sp.expand(assume_constants(triangle(published_split())))
@@ -174,7 +175,7 @@ def one_step() -> tuple[sp.Expr, sp.Expr]:
 
 
 def series(name: str) -> Series:
-    """A sequence of which nothing is known: series("b")(3) is the symbol b_3."""
+    """A sequence of which nothing is known: series("zeta")(3) is zeta_3."""
     return sp.IndexedBase(name).__getitem__
 
 
@@ -236,18 +237,18 @@ def epoch_sum(source: Series) -> sp.Sum:
 
 
 def closed_form(
-    factor: sp.Expr = a, source: sp.Expr = b, steps: sp.Expr = T, start: sp.Expr | int = x0
+    factor: sp.Expr = a, source: sp.Expr = zeta, steps: sp.Expr = T, start: sp.Expr | int = x0
 ) -> sp.Expr:
     """Solution of x_T = factor x_{T-1} + source from x_0 = start, all three constant (factor !=
     1).
     """
     x = sp.Function("x")
-    recursion = x(T + 1) - a * x(T) - b
+    recursion = x(T + 1) - a * x(T) - zeta
     solution = sp.expand(sp.rsolve(recursion, x(T), {x(0): x0}))
     from_start = sp.factor(solution.coeff(x0, 1))
     from_sources = sp.factor(solution.coeff(x0, 0))
     whole = from_start * start + from_sources
-    return whole.subs({a: factor, b: source, T: steps})
+    return whole.subs({a: factor, zeta: source, T: steps})
 
 
 def published_bound(steps: sp.Expr = T) -> sp.Expr:

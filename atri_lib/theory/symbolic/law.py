@@ -17,12 +17,12 @@ from atri_lib.theory.symbolic.distribution import (
 )
 
 rho, sigma, h, beta, mu_1, mu_2 = sp.symbols("rho sigma h beta mu_1 mu_2", positive=True)
-draw, draws = sp.symbols("s S", integer=True, positive=True)
+draw, draws = sp.symbols("r R", integer=True, positive=True)
 lag = sp.Symbol("j", integer=True, nonnegative=True)
 
 
 def square_expanded() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
-    """E (u - eta n)^2 over draws s = 1 ... S with chance pi_s and noise n_s, by powers of the
+    """E (u - eta n)^2 over draws r = 1 ... R with chance pi_r and noise n_r, by powers of the
     noise: three terms.
 
     One coordinate; squared norms add over coordinates. u is what is known before the draw.
