@@ -55,7 +55,8 @@ def _ridge(texts: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     target_mean = target.mean(dim=0)
     centred = texts - mean
     covariance = centred.mT @ centred
-    matrix = torch.linalg.solve(_raised(covariance, RIDGE), centred.mT @ (target - target_mean))
+    factor = torch.linalg.cholesky(_raised(covariance, RIDGE))
+    matrix = torch.cholesky_solve(centred.mT @ (target - target_mean), factor)
     return matrix, target_mean - (mean @ matrix).squeeze(1)
 
 
