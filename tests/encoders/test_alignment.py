@@ -136,3 +136,14 @@ def test_every_kind_is_a_setting_and_finite():
     for kind in KINDS:
         assert dataclasses.asdict(TrainConfig(alignment=kind))["alignment"] == kind
         assert fitted(kind, texts(captions=3)).isfinite().all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+def test_a_language_whose_captions_are_all_alike_is_aligned_without_an_error(kind, scale):
+    texts = scale * torch.randn(3, 40, 16, generator=torch.Generator().manual_seed(0))
+    texts[1] = texts[1, :1]
+    alignment = Alignment(3, 16)
+    alignment.fit(kind, texts)
+    assert alignment(texts[1], 1).isfinite().all()
+    assert alignment(texts[1], 1).std(dim=0).max() < 1e-6 * max(scale, 1.0)
