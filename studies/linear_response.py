@@ -3,14 +3,14 @@ ML-CLAP adds to it.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
 
-from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment
-from atri_lib.theory.optimizers import SLOW, Optimizer
+from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, Step
+from atri_lib.theory.optimizers import SLOW, Optimizer, Runs
 
 
 @torch.no_grad()
@@ -32,21 +32,30 @@ def respond(
     curvature times rate makes the ideal run locally unstable the expansion grows without limit:
     inf.
     """
+    frames = []
+    for step, after, runs in expanded_runs(experiment, optimizer, arms, draws, seed):
+        for name, run in runs.items():
+            columns = {"scheme": name, "step": step.index, "epoch": step.epoch}
+            columns["draw"] = range(len(run.weights))
+            columns["response"] = np.nan_to_num(run.error(after), nan=np.inf)
+            frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def expanded_runs(
+    experiment: Experiment, optimizer: Optimizer, arms: Sequence[Arm], draws: int, seed: int
+) -> Iterator[tuple[Step, Runs, dict[str, Runs]]]:
+    """After every step the ideal run and, by name, every arm's runs as `respond` expands them."""
     seeds = range(seed, seed + draws)
     drawn = {arm.name: Draws(experiment, arm, seeds) for arm in arms}
     runs = {name: experiment.begin(optimizer, len(those)) for name, those in drawn.items()}
-    frames = []
     for step, ideal, _, after in experiment.ideal_run(optimizer, "linear response"):
         anchor = ideal.weights[0]
         for name, those in drawn.items():
             used = those.distribution(step)
             seen = those.gradients(runs[name].weights, used, step, anchor)
             runs[name] = runs[name].after(seen)
-            columns = {"scheme": name, "step": step.index, "epoch": step.epoch}
-            columns["draw"] = range(len(those))
-            columns["response"] = np.nan_to_num(runs[name].error(after), nan=np.inf)
-            frames.append(pd.DataFrame(columns))
-    return pd.concat(frames, ignore_index=True)
+        yield step, after, dict(runs)
 
 
 @torch.no_grad()
