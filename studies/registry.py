@@ -224,6 +224,15 @@ def towers() -> list[Item]:
     return _after(_seeds(3, MAIN, **opened, **small), epochs=30, **small)
 
 
+def book_30() -> list[Item]:
+    """What chapter 6 compares with the ML-CLAP and KCL of `dose(30)`: CACL, and ML-CLAP for twice
+    as many epochs.
+    """
+    runs = some("CACL")
+    runs["ML-CLAP, 60 epochs"] = ML_CLAP | {"epochs": 60}
+    return _seeds(8, runs, epochs=30)
+
+
 def fresh(epochs: int, seeds: int = 8) -> list[Item]:
     """The five schemes on scenes on which no choice was made."""
     return _seeds(seeds, MAIN, epochs=epochs, data_seed=1)
@@ -305,6 +314,7 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "stages": stages,
     "towers": towers,
     "dose_30": lambda: dose(30),
+    "book_30": book_30,
     "dose_16_e5": lambda: dose(16, "e5"),
     "triangle_e5": lambda: triangle("e5"),
     "lengths_e5": lengths_e5,

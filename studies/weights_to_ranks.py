@@ -7,6 +7,7 @@ studies/rows/weights_to_ranks:
     long         the parts over 16 epochs
     descent      the parts under SGD
     candidates   what the systematic part may be
+    excess       what a displacement does to smoothed ranks, to second order
 
 `python -m studies weights_to_ranks/course` computes one of them. Every file holds configuration,
 seeds, key, what it was made with, and the seconds that it took.
@@ -23,6 +24,7 @@ from atri_lib import storage
 from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.training import TrainConfig, TrainingData, load_data
 from atri_lib.training.sources import data_checksum
+from studies import rank_excess
 from studies.displacement_studies import (
     ARMS,
     candidates,
@@ -56,6 +58,7 @@ STUDIES["course"] = Study(course, TrainConfig(epochs=8))
 STUDIES["long"] = Study(long, TrainConfig(epochs=16))
 STUDIES["descent"] = Study(descent, TrainConfig(epochs=8, optimizer="sgd", learning_rate=1.0))
 STUDIES["candidates"] = Study(candidates, TrainConfig(epochs=4))
+STUDIES["excess"] = Study(rank_excess.measure, TrainConfig())
 
 
 def key_of(name: str) -> str:
