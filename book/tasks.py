@@ -107,19 +107,15 @@ def task_prepare() -> dict:
 
 
 def prepare() -> None:
-    """Have three schemes with three seeds, and balanced with one, in the cache, each trained on a
-    core of its own.
-    """
+    """Have the runs that several chapters read in the cache, each trained on a core of its own."""
     from atri_lib.data.pictures import picture_bank
     from atri_lib.training import TrainConfig, load_data
     from studies.parallel_runs import train_all
 
     picture_bank("pictures")  # fetched here, with a bar; else a chapter says that it has none
     base = TrainConfig.for_profile(PROFILE)
-    configs = []
-    for name in ("kcl", "cacl", "ml_clap"):
-        for seed in range(1 if GIVEN else 3):
-            configs.append(base.replace(scheme=name, m=None, seed=seed))
+    configs = [base.replace(scheme=name, m=None, seed=0) for name in ("kcl", "cacl", "ml_clap")]
+    configs.append(base.replace(scheme="english", seed=0))
     configs.append(base.replace(scheme="balanced", m=1, seed=0))
     for run in train_all(configs, load_data(base)):
         test = run.metrics["test"]

@@ -76,17 +76,13 @@ def decompose(
     mixed = Draws(experiment, Arm("mixed", "ml_clap", mixed=True), seeds)
     counts = 2 ** np.arange(int(np.log2(draws)) + 1)
     rows = []
-    epoch = None
-    for step, ideal, gradient, _ in experiment.ideal_run(optimizer, "decomposition"):
-        if step.epoch == epoch:
-            continue
-        epoch = step.epoch
-        weights = ideal.weights.expand(len(sampled), -1)
+    for step, start, gradient in experiment.epoch_starts(optimizer, "decomposition"):
+        weights = start.expand(len(sampled), -1)
         drawn = sampled.distribution(step)
         same = sampled.gradients(weights, drawn, step)
         used = mixed.gradients(weights, drawn, step)
         for count in counts:
-            row = {"step": step.index, "epoch": epoch, "draws": count}
+            row = {"step": step.index, "epoch": step.epoch, "draws": count}
             row["sampling"] = (same[:count] - gradient).mean(0).norm().item()
             row["mixed"] = (used[:count] - same[:count]).mean(0).norm().item()
             row["ideal"] = gradient.norm().item()

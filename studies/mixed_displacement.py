@@ -50,13 +50,9 @@ def gradients(
     """
     penalty = functools.partial(excess_of, experiment.task)
     rows = []
-    epoch = None
-    for step, ideal, gradient, _ in experiment.ideal_run(optimizer, "mixed negatives"):
-        if step.epoch == epoch:
-            continue
-        epoch = step.epoch
-        derived = experiment.task.gradients(ideal.weights, step.even, step.data, penalty)[0]
-        seen = split(discrepancy(experiment, ideal.weights[0], step, groups, seed), groups)
+    for step, start, gradient in experiment.epoch_starts(optimizer, "mixed negatives"):
+        derived = experiment.task.gradients(start[None], step.even, step.data, penalty)[0]
+        seen = split(discrepancy(experiment, start, step, groups, seed), groups)
         row = {"temperature": experiment.temperature, "step": step.index}
         row["cosine"] = cosine(derived, seen.mean)
         row["length"] = float(derived.norm())

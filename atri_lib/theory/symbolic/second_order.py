@@ -39,12 +39,10 @@ def mean_displacement(languages: int, epochs: int) -> tuple[sp.Expr, sp.Expr]:
     drawn = [[even + nu[e, k] for k in every] for e in range(1, epochs + 1)]
     apart = sp.expand(after(drawn) - after([[even] * languages] * epochs))
     mean = _expectation(apart, nu, covariance)
-    pairs = itertools.combinations(range(1, epochs + 1), 2)
-    formula = sum(
-        covariance[e, f, k, el] * h[el] * g[k]
-        for e, f in pairs
-        for k, el in itertools.product(every, every)
-    )
+    formula = sp.S.Zero
+    for e, f in itertools.combinations(range(1, epochs + 1), 2):
+        for k, el in itertools.product(every, every):
+            formula += covariance[e, f, k, el] * h[el] * g[k]
     return mean, eta**2 * formula
 
 
@@ -57,20 +55,24 @@ def _expectation(expression: sp.Expr, nu: sp.IndexedBase, covariance: sp.Indexed
     """E over draws of a polynomial of degree two in nu, earlier epoch first in C."""
 
     def moment(term: sp.Expr) -> sp.Expr:
-        powers = term.as_powers_dict()
-        drawn = {factor: powers[factor] for factor in powers if factor.has(nu)}
-        rest = term / sp.Mul(*(factor**power for factor, power in drawn.items()))
-        factors = sorted(
-            itertools.chain(*([factor] * power for factor, power in drawn.items())), key=str
-        )
-        if not factors:
+        drawn = []
+        rest = sp.S.One
+        for factor, power in term.as_powers_dict().items():
+            if factor.has(nu):
+                drawn += [factor] * power
+            else:
+                rest *= factor**power
+        if not drawn:
             return term
-        if len(factors) == 1:
+        if len(drawn) == 1:
             return sp.S.Zero
-        (e, k), (f, el) = (factor.indices for factor in factors)
+        earlier, later = sorted(drawn, key=str)
+        e, k = earlier.indices
+        f, el = later.indices
         return rest * covariance[e, f, k, el]
 
-    return sp.Add(*map(moment, sp.Add.make_args(expression)))
+    terms = sp.Add.make_args(expression)
+    return sp.Add(*[moment(term) for term in terms])
 
 
 def half_slope_of_variance(languages: int) -> tuple[sp.Expr, sp.Expr]:
@@ -81,7 +83,10 @@ def half_slope_of_variance(languages: int) -> tuple[sp.Expr, sp.Expr]:
     g, h = map(sp.IndexedBase, "gh")
     every = range(1, languages + 1)
     even = sp.Rational(1, languages)
-    contrasted = sum((even * int(k == el) - even**2) * h[k] * g[el] for k in every for el in every)
+    contrasted = sp.S.Zero
+    for k, el in itertools.product(every, every):
+        covariance = even * int(k == el) - even**2
+        contrasted += covariance * h[k] * g[el]
     slopes = [g[k] + h[k] * weight for k in every]
     mean = even * sum(slopes)
     variance = even * sum(slope**2 for slope in slopes) - mean**2
