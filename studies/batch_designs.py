@@ -57,7 +57,7 @@ def draw_even(clips: int, languages: int, generator: np.random.Generator) -> np.
 
 DESIGNS = {
     "independent": draw_independent,
-    "one language a batch": draw_block,
+    "one language per batch": draw_block,
     "each language equally often": draw_even,
 }
 

@@ -128,7 +128,7 @@ class Block(MlClap):
     """
 
     name = "block"
-    label = "One language a batch"
+    label = "Block"
     colour = "#999933"
     marker = "X"
     block: int = 100

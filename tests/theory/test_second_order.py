@@ -36,7 +36,7 @@ def test_batch_noise_has_the_three_forms_that_the_page_states():
     V, A = second_order.V, second_order.A
     forms = {
         "independent": V / N,
-        "one language a batch": A,
+        "one language per batch": A,
         "each language equally often": (V - A) / (N - 1),
     }
     for name, form in forms.items():

@@ -123,7 +123,7 @@ def batch_noise(same: sp.Expr) -> sp.Expr:
 
 SAME_LANGUAGE = {
     "independent": 1 / K**2,
-    "one language a batch": 1 / K,
+    "one language per batch": 1 / K,
     # the first clip's language has N/K - 1 places left of N - 1
     "each language equally often": (N / K - 1) / (K * (N - 1)),
 }
