@@ -32,6 +32,7 @@ ROWS = {
     "stages": "CACL 0, 0.001",
     "towers": "balanced",
     "dose_30": "block",
+    "book_30": "ML-CLAP, 60 epochs",
     "dose_16_e5": "Latin",
     "triangle_e5": "cacl_unbiased 1/3",
     "lengths_e5": "ML-CLAP, 60 epochs",

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 # chosen by recall on the validation scenes of data_seed 0 (ML-CLAP, USE, two seeds).
 RIDGE = 0.01  # of 0.001, 0.01, 0.1 and 1
 SHRINKAGE = 0.1  # of 0.01, 0.1 and 0.5
-# What rounding leaves of a covariance that is zero (captions that an encoder cannot tell apart), as
-# a share of the features' mean square.
+# Added to covariances that may be zero (captions that an encoder cannot tell apart or does not read
+# at all), as a share of the features' mean square, or of 1 where that is less.
 ROUNDING = 1e-12
 
 
@@ -58,7 +58,7 @@ def _ridge(texts: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     target_mean = target.mean(dim=0)
     centred = texts - mean
     covariance = centred.mT @ centred
-    rounding = ROUNDING * texts.square().sum(dim=1).mean(dim=-1)
+    rounding = ROUNDING * texts.square().sum(dim=1).mean(dim=-1).clamp_min(1)
     ridge = RIDGE * _mean_eigenvalue(covariance) + rounding
     factor = torch.linalg.cholesky(covariance + _times_identity(ridge, covariance))
     matrix = torch.cholesky_solve(centred.mT @ (target - target_mean), factor)
@@ -72,7 +72,9 @@ def _whitening(texts: Tensor) -> tuple[Tensor, Tensor]:
     languages, captions, width = texts.shape
     within = (texts - texts.mean(dim=0)).reshape(-1, width)
     covariance = within.mT @ within / (captions * (languages - 1))
-    spread = SHRINKAGE * _mean_eigenvalue(covariance) + ROUNDING * texts.square().mean()
+    spread = SHRINKAGE * _mean_eigenvalue(covariance) + ROUNDING * texts.square().mean().clamp_min(
+        1
+    )
     covariance = (1 - SHRINKAGE) * covariance + _times_identity(spread, covariance)
     values, vectors = torch.linalg.eigh(covariance)
     matrix = vectors @ (vectors / values.sqrt()).mT
