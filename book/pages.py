@@ -93,7 +93,11 @@ def published_chapter(notebook: NotebookNode) -> NotebookNode:
 
 
 def studies_table() -> str:
-    """The studies with what is stored of each, as a table."""
+    """The studies with what is stored of each, as a table: as `make book` has written it, else made
+    here.
+    """
+    if made := os.getenv("ATRI_STUDIES"):
+        return pathlib.Path(made).read_text(encoding="utf-8")
     from studies.computing import report  # here: it loads torch
 
     return report()
@@ -167,6 +171,7 @@ def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pa
         ]
         env = os.environ | {
             "ATRI_EXECUTED": str(output),
+            "ATRI_STUDIES": str(target.parent / "studies.md"),
             "PYTHONUNBUFFERED": "1",
             "NO_COLOR": "1",
             "COLUMNS": "160",

@@ -35,6 +35,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
 EXECUTED = ROOT / ".cache" / "executed"  # minutes of work: `jupyter-book clean` empties _build
 SCENES = BUILD / "scenes" / "scenes.js"  # beside it: the front page's data, and the sounds
+STUDIES = BUILD / "studies.md"  # the table of the status page: half a minute of reading data
 # Chapters that take a minute or more: begun first, so that none of them is left alone at the end.
 SLOWEST = ("10", "09", "12", "06", "15", "16")
 AT_ONCE = 2  # most of a chapter is single-threaded: imports, figures, twin runs
@@ -152,6 +153,21 @@ def task_scenes() -> dict:
     return task("Scenes to search", gather, file_dep=files, targets=[SCENES], uptodate=same)
 
 
+def task_studies() -> dict:
+    """The status page's table of studies."""
+
+    def report() -> None:
+        with places:
+            from studies import computing  # here: it loads torch
+
+            write_text(STUDIES, computing.report())
+
+    files = [*(ROOT / "atri_lib").rglob("*.py"), *(ROOT / "studies").rglob("*.*")]
+    files = [path for path in files if path.suffix != ".pyc"]
+    same = [config_changed(default_bank().checksum)]
+    return task("Table of studies", report, file_dep=files, targets=[STUDIES], uptodate=same)
+
+
 def task_refresh() -> Iterator[dict]:
     """Each committed chapter, executed in place."""
     for path in committed():
@@ -196,7 +212,7 @@ def site(name: str, executed: dict[str, pathlib.Path]) -> dict:
     ]
     files += [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt")]
     depends = {
-        "file_dep": [SCENES, *files, *executed.values()],
+        "file_dep": [SCENES, STUDIES, *files, *executed.values()],
         "targets": [BUILD / name / pages.BUILT],
     }
     return task(

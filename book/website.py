@@ -129,7 +129,10 @@ def borrow_figures(app, exception) -> None:
         return
     site = pathlib.Path(app.outdir)
     for path in html_pages(site):
-        soup = parsed(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if "data-figure" not in text:
+            continue
+        soup = parsed(text)
         borrowed = soup.select("img[data-figure]")
         for image in borrowed:
             page, _, label = image["data-figure"].partition("#")

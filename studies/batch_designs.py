@@ -20,7 +20,7 @@ def language_gradients(task: Task, weights: Tensor, batch: Batch) -> Tensor:
     """grad l_ik of every clip and language at weights [D]: [B, K, D]."""
     clips, languages = batch[1].shape[:2]
     pairs = torch.eye(clips * languages, dtype=weights.dtype).unflatten(1, (clips, languages))
-    rows = task.gradients(weights.expand(len(pairs), -1), pairs, batch)
+    rows = task.gradients_at(weights, pairs, batch)
     return rows.unflatten(0, (clips, languages))
 
 

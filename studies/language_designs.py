@@ -131,6 +131,6 @@ def language_grams(task: Task, weights: Tensor, batch: Batch) -> np.ndarray:
     """
     clips, languages = batch[1].shape[:2]
     pairs = torch.eye(clips * languages, dtype=weights.dtype).reshape(-1, clips, languages)
-    rows = task.gradients(weights.expand(len(pairs), -1), pairs, batch)
+    rows = task.gradients_at(weights, pairs, batch)
     rows = rows.unflatten(0, (clips, languages))
     return (rows @ rows.transpose(1, 2)).double().numpy()

@@ -77,10 +77,9 @@ def decompose(
     counts = 2 ** np.arange(int(np.log2(draws)) + 1)
     rows = []
     for step, start, gradient in experiment.epoch_starts(optimizer, "decomposition"):
-        weights = start.expand(len(sampled), -1)
         drawn = sampled.distribution(step)
-        same = sampled.gradients(weights, drawn, step)
-        used = mixed.gradients(weights, drawn, step)
+        same = sampled.gradients_at(start, drawn, step)
+        used = mixed.gradients_at(start, drawn, step)
         for count in counts:
             row = {"step": step.index, "epoch": step.epoch, "draws": count}
             row["sampling"] = (same[:count] - gradient).mean(0).norm().item()

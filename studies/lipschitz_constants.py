@@ -55,8 +55,7 @@ def _of_step(
     pairs = torch.zeros(len(used), *realised.shape, dtype=realised.dtype)
     pairs[torch.arange(len(used)), used[:, 0], used[:, 1]] = 1
     at_ideal, at_scheme = (
-        task.gradients(place.expand(len(pairs), -1), pairs, step.data)
-        for place in (weights, run.weights[0])
+        task.gradients_at(place, pairs, step.data) for place in (weights, run.weights[0])
     )
     apart = at_scheme - at_ideal
     share = realised[used[:, 0], used[:, 1]]

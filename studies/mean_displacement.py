@@ -46,7 +46,7 @@ def variance_slope(task: Task, weights: Tensor, batch: Batch) -> Tensor:
     """
     clips, languages = batch[1].shape[:2]
     pairs = torch.eye(clips * languages, dtype=weights.dtype).unflatten(1, (clips, languages))
-    gradients = task.gradients(weights.expand(len(pairs), -1), pairs, batch)
+    gradients = task.gradients_at(weights, pairs, batch)
     by_clip = gradients.unflatten(0, (clips, languages))
     off = (by_clip - by_clip.mean(1, keepdim=True)).flatten(0, 1)
     moved = task.gradients(weights + off, pairs, batch, anchor=weights)
@@ -114,6 +114,7 @@ def displaced(
     ideal run's weights.
     """
     optimizer = SGD(rate)
+    task = experiment.task
     drawn = Draws(experiment, arm, range(seed, seed + draws))
     runs = experiment.begin(optimizer, draws)
     first_order = torch.zeros_like(runs.weights)
@@ -121,10 +122,9 @@ def displaced(
         weights = ideal.weights[0]
         realised = drawn.distribution(step)
         runs = runs.after(drawn.gradients(runs.weights, realised, step))
-        noise = drawn.gradients(ideal.weights.expand(draws, -1), realised, step) - gradient
-        even = step.even.expand(draws, -1, -1)
-        seen = experiment.task.gradients(weights + first_order, even, step.data, anchor=weights)
-        first_order = first_order - rate * (seen - gradient + noise)
+        noise = drawn.gradients_at(weights, realised, step) - gradient
+        change = task.hessian_products(weights, step.even[0], step.data, first_order)
+        first_order = first_order - rate * (change + noise)
         displacement = runs.weights - after.weights
     return Displaced(displacement, first_order)
 

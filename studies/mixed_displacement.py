@@ -33,7 +33,7 @@ def discrepancy(
     nothing is left.
     """
     draws = RotatedDraws(experiment, 1, groups, seed=seed, mixed=True)
-    used = draws.gradients(weights.expand(len(draws), -1), draws.distribution(step), step)
+    used = draws.gradients_at(weights, draws.distribution(step), step)
     ideal = experiment.task.gradients(weights[None], step.even, step.data)
     return used.unflatten(0, (groups, -1)).mean(1) - ideal
 

@@ -58,15 +58,14 @@ def carried(
     run = experiment.ideal_run(SGD(rate), "one covariance")
     for epoch, steps in itertools.groupby(run, key=_epoch_of):
         begun = left[:, : epoch + 1]  # a view: what is changed here is changed in `left`
-        for step, ideal, gradient, _ in steps:
+        for step, ideal, _, _ in steps:
             weights = ideal.weights[0]
             errors = begun.flatten(0, 2)
-            even = step.even.expand(len(errors), -1, -1)
-            seen = task.gradients(weights + errors, even, step.data, anchor=weights)
-            begun -= rate * (seen - gradient).unflatten(0, begun.shape[:3])
+            changes = task.hessian_products(weights, step.even[0], step.data, errors)
+            begun -= rate * changes.unflatten(0, begun.shape[:3])
             pairs = signs[:, None, step.clips, None] * each[:, None]  # [n, K, B, K]
             pairs = pairs.flatten(0, 1) / len(step.clips)
-            fresh = task.gradients(ideal.weights.expand(len(pairs), -1), pairs, step.data)
+            fresh = task.gradients_at(weights, pairs, step.data)
             left[:, epoch] += fresh.unflatten(0, (len(signs), languages))
         of_groups = left.unflatten(0, (groups, count))
         products.append(torch.einsum("rnekd,rnfld->refkl", of_groups, of_groups).numpy())

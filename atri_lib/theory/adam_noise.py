@@ -154,7 +154,7 @@ class _Probes:
         if self.count == 0:
             return torch.full((len(self.shares),), torch.nan, dtype=anchor.dtype)
         noise = self.shares.sqrt() * self._noise(step, anchor)[:, None]  # [count, M, D]
-        bent = self._curvature(step, anchor, gradient)
+        bent = self._curvature(step, anchor)
         square = linear.square(noise)
         bent_square = 2 * linear.gradient * bent
         self.curved = linear.apply(self.curved, noise + bent, square + bent_square)
@@ -173,11 +173,10 @@ class _Probes:
         # sum_k z_k (g_k - mean g) / sqrt(K) has the covariance of one g_k drawn at random.
         centred = normal - normal.mean(-1, keepdim=True)
         weights = centred / (clips * languages**0.5)
-        return self.task.gradients(anchor.expand(self.count, -1), weights, step.data)
+        return self.task.gradients_at(anchor, weights, step.data)
 
-    def _curvature(self, step: Step, anchor: Tensor, gradient: Tensor) -> Tensor:
+    def _curvature(self, step: Step, anchor: Tensor) -> Tensor:
         """The Hessian of the ideal loss times each own part, [count, M, D]."""
         own = self.curved[0].flatten(0, 1)
-        same = step.even.expand(len(own), -1, -1)
-        seen = self.task.gradients(anchor + own, same, step.data, anchor=anchor)
-        return (seen - gradient).unflatten(0, self.curved[0].shape[:2])
+        changes = self.task.hessian_products(anchor, step.even[0], step.data, own)
+        return changes.unflatten(0, self.curved[0].shape[:2])

@@ -238,3 +238,9 @@ class Draws:
             return self.task.gradients(weights, distribution, step.data, anchor=anchor)
         languages = distribution.argmax(-1)  # the one of each clip
         return self.task.gradients(weights, languages, step.data, self.task.mixed_loss, anchor)
+
+    def gradients_at(self, weights: Tensor, distribution: Tensor, step: Step) -> Tensor:
+        """Every draw's gradient at the same weights [D]: [S, D]."""
+        if self.mixed:
+            return self.gradients(weights.expand(len(distribution), -1), distribution, step)
+        return self.task.gradients_at(weights, distribution, step.data)

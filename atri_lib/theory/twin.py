@@ -183,13 +183,13 @@ class _Ensemble:
         self, step: Step, ideal: Runs, realised: Tensor, used: Tensor, pairs: _Pairs
     ) -> dict[str, np.ndarray]:
         """The published bound's constants for the measured draws, each [draws]."""
-        at_ideal = ideal.weights.expand(len(realised), -1)
-        anchored = self.draws.gradients(at_ideal, realised, step)
-        delta = distance(at_ideal, self.runs.weights[self.measured])
+        at_ideal = ideal.weights[0]
+        anchored = self.draws.gradients_at(at_ideal, realised, step)
+        delta = distance(ideal.weights, self.runs.weights[self.measured])
         quotient = _ratio(distance(anchored, used), delta, default=0.0)
         mixed_negatives = np.zeros_like(delta)
         if self.arm.mixed:
-            unmixed = self.task.gradients(at_ideal, realised, step.data)
+            unmixed = self.task.gradients_at(at_ideal, realised, step.data)
             mixed_negatives = distance(anchored, unmixed)
         curvature = (realised * pairs.curvature).sum((1, 2)).numpy()
         return {

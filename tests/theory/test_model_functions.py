@@ -35,6 +35,20 @@ def pair_gradients(task, weights, batch):
     return torch.stack(rows).reshape(*losses.shape, -1)
 
 
+@torch.no_grad()
+def test_gradients_at_one_place_and_hessian_products_are_those_run_by_run(task, batch):
+    generator = torch.Generator().manual_seed(2)
+    drawn = torch.rand(4, 6, 3, generator=generator, dtype=torch.float64)
+    weights = task.flat.start
+    one_by_one = task.gradients(weights.expand(4, -1), drawn, batch)
+    torch.testing.assert_close(task.gradients_at(weights, drawn, batch), one_by_one)
+    vectors = torch.randn(4, len(weights), generator=generator, dtype=torch.float64)
+    same = drawn[:1].expand(4, -1, -1)
+    seen = task.gradients(weights + vectors, same, batch, anchor=weights)
+    products = task.hessian_products(weights, drawn[0], batch, vectors)
+    torch.testing.assert_close(products, seen - one_by_one[0])
+
+
 def test_flat_view_computes_what_the_module_computes(batch):
     model = heads().double()
     view = Flat(model)
