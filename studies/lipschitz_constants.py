@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.func import grad, vjp, vmap
 
 from atri_lib.theory.experiment import Arm, Draws, Experiment, Step
 from atri_lib.theory.optimizers import SGD, Runs
 
+CHUNK = 64  # Hessians that are followed at once
 NAMES = ("sum of norms", "norm of the sum", "sum of quotients", "quotient of the sum")
 
 
@@ -81,16 +83,21 @@ def spectral_norms(
     """Of the Hessians of L_q at weights [D], one for each q [n, B, K], by power iteration from
     `starts` [n, D]: [n], from below.
     """
-    task = experiment.task
-    at = weights.expand(len(distributions), -1)
-    base = task.gradients(at, distributions, step.data)
-    vectors = starts
-    sizes = torch.zeros(len(starts), dtype=starts.dtype)
-    for _ in range(iterations):
-        units = torch.nn.functional.normalize(vectors, dim=1)
-        vectors = task.gradients(at + units, distributions, step.data, anchor=weights) - base
-        sizes = torch.maximum(sizes, vectors.norm(dim=1))
-    return sizes
+    loss = experiment.task.weighted_loss
+
+    def largest(distribution: Tensor, vector: Tensor) -> Tensor:
+        def slope(w: Tensor) -> Tensor:
+            return grad(loss)(w, distribution, step.data)
+
+        _, pull_back = vjp(slope, weights)  # its products with vectors are the Hessian's
+        size = torch.zeros_like(vector[0])
+        for _ in range(iterations):
+            unit = torch.nn.functional.normalize(vector, dim=0)
+            (vector,) = pull_back(unit)
+            size = torch.maximum(size, vector.norm())
+        return size
+
+    return vmap(largest, chunk_size=CHUNK)(distributions, starts)
 
 
 def shares(constants: pd.DataFrame) -> pd.Series:
