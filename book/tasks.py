@@ -37,7 +37,7 @@ EXECUTED = ROOT / ".cache" / "executed"  # minutes of work: `jupyter-book clean`
 SCENES = BUILD / "scenes" / "scenes.js"  # beside it: the front page's data, and the sounds
 STUDIES = BUILD / "studies.md"  # the table of the status page: half a minute of reading data
 # Chapters that take a minute or more: begun first, so that none of them is left alone at the end.
-SLOWEST = ("10", "09", "12", "06", "15", "16")
+SLOWEST = ("09", "11", "10", "19", "17", "18", "12", "15")
 AT_ONCE = 2  # most of a chapter is single-threaded: imports, figures, twin runs
 # executed versions kept of each chapter, so that switching between two profiles executes nothing
 KEPT = 3
@@ -192,7 +192,10 @@ def task_book() -> dict:
     """The site, of all chapters as they were just executed."""
     executed = {path.stem: target for path, target in planned().items()}
     in_order = sorted(executed, key=lambda name: (not name.startswith(SLOWEST), name))
-    return site("html", executed) | {"task_dep": [f"chapters:{name}" for name in in_order]}
+    tasks = [f"chapters:{name}" for name in in_order]
+    tasks[len(SLOWEST) : len(SLOWEST)] = ["scenes"]  # beside chapters, not when all are done
+    tasks.insert(-4, "studies")
+    return site("html", executed) | {"task_dep": tasks}
 
 
 def task_site() -> dict:

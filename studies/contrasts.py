@@ -2,6 +2,7 @@
 beside it.
 """
 
+import functools
 import pathlib
 from collections.abc import Sequence
 
@@ -38,15 +39,21 @@ def contrast(
         left, right = _same_shape(ranks_of(results, a), ranks_of(results, b), a, b)
         return split.difference(left, right, measure)
     difference = _differences(results, a, b, measure)
-    count, captions = difference.shape
-    random = np.random.default_rng(0)
-    seed_weights = random.multinomial(count, np.full(count, 1 / count), repeats)
-    caption_weights = random.multinomial(captions, np.full(captions, 1 / captions), repeats)
+    seed_weights, caption_weights = _resampled(*difference.shape, repeats)
     drawn = ((seed_weights @ difference) * caption_weights).sum(1) / difference.size
     side = min((drawn <= 0).sum(), (drawn >= 0).sum())
     p = 2 * float(side + 1) / (repeats + 1)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Difference(float(difference.mean()), float(low), float(high), min(1.0, p))
+
+
+@functools.lru_cache(maxsize=16)
+def _resampled(seeds: int, captions: int, repeats: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often every resampled table has each seed, [R, S], and each caption, [R, M]."""
+    random = np.random.default_rng(0)
+    seed_weights = random.multinomial(seeds, np.full(seeds, 1 / seeds), repeats)
+    caption_weights = random.multinomial(captions, np.full(captions, 1 / captions), repeats)
+    return seed_weights.astype(np.float64), caption_weights.astype(np.float64)
 
 
 def _differences(results: Sequence[Result], a: str, b: str, measure: str) -> np.ndarray:
