@@ -27,6 +27,8 @@ TAGS = {  # BCP 47
 NAMES = {one.name: TAGS[one.code] for one in LANGUAGES} | TAGS
 KANA = r"[\u3040-\u30ff]"
 HAN = r"[\u3040-\u30ff\u3400-\u9fff]"
+# A link to a page of this site that does not say its language yet; "" is the page that it is on.
+LINK = re.compile(r'<a (?=[^>]*\binternal\b)(?![^>]*\blang=)(?=[^>]*\bhref="([^"#]*))')
 EASTERN = re.compile(rf"(?:(jpn|zho): ?)?({HAN}(?:{HAN}|[\u3000-\u303f\uff00-\uffef])*)")
 
 
@@ -35,14 +37,39 @@ def parsed(text: str) -> BeautifulSoup:
     return BeautifulSoup(text, "html.parser")
 
 
-def improved(body: str, write, root: str) -> str:
+def page_language(page: str) -> str:
+    """The language (BCP 47) that a page's name or address ends in: fr for `found_fra`, else en."""
+    stem = page.removesuffix(".html")
+    return TAGS.get(stem.rpartition("_")[2], TAGS["eng"])
+
+
+def marked_links(text: str, page: str, around: str) -> str:
+    """HTML of a page in which a link to a page in another language than the text around it says so:
+    it reads as that page's title.
+    """
+
+    def marked(link: re.Match) -> str:
+        tag = page_language(link[1] or page)
+        return link[0] if tag == around else f'<a lang="{tag}" '
+
+    return LINK.sub(marked, text)
+
+
+def improved(body: str, write, root: str, page: str = "") -> str:
     """A page's body: ids of their own, wide tables that scroll inside themselves, languages,
     sounds, links.
 
     write(name, content) keeps a file of the site; root is the way from the page to the site's first
-    folder.
+    folder; page is its name, as `book/found_fra`.
     """
-    soup = parsed(body)
+    language = page_language(page)
+    soup = parsed(marked_links(body, page, language))
+    if language != TAGS["eng"]:
+        for part in soup.find_all(recursive=False):
+            part["lang"] = language
+    for code, tag in TAGS.items():
+        for part in soup.select(f".lang-{code}"):
+            part["lang"] = tag
     own_ids(soup)
     unwrapped(soup)
     for style in soup.select("style[scoped]"):

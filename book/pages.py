@@ -21,6 +21,7 @@ from nbformat import NotebookNode
 from quoted import GLUED, quoted
 from sphinx_external_toc.parsing import parse_toc_yaml
 from tqdm import tqdm
+from translations import stale
 
 from atri_lib.storage import atomic_path
 
@@ -248,6 +249,7 @@ def shown(app, docname: str, source: list[str]) -> None:
     tables = {
         "status": lambda: status_table(executed()),
         "studies": studies_table,
+        "translations": lambda: ", ".join(stale(ROOT / "book" / "found.md")) or "none",
         "profile": lambda: os.getenv("PROFILE") or "book",
         "api": lambda: api_sections(ROOT),
         "sounds": sounds_table,

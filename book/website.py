@@ -13,7 +13,7 @@ import re
 import colab
 import nbformat
 from cells import arranged
-from page_html import description, improved, parsed
+from page_html import TAGS, description, improved, marked_links, page_language, parsed
 from page_size import with_small_pictures
 from pages import ROOT, executed, html_pages
 from sphinx.errors import ExtensionError
@@ -67,8 +67,9 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
         path.write_bytes(content)
 
     if doctree is not None:
-        body = improved(body, write, root)
+        body = improved(body, write, root, pagename)
         context["body"] = body
+    name_languages(context, pagename)
     base = app.config.html_baseurl
     where = base.rstrip("/") + "/" if base else root
     context["metatags"] = context.get("metatags", "") + metatags(context, body, where)
@@ -81,6 +82,28 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
     draw(app, body)
     if pagename.startswith("notebooks/"):
         write_notebooks(pagename.removeprefix("notebooks/"), repository, write)
+
+
+def name_languages(context: dict, pagename: str) -> None:
+    """Titles of translated pages say their language around a page: in lists, next and previous."""
+    english = TAGS["eng"]
+    for name in ("generate_toctree_html", "generate_toc_html"):
+        if made := context.get(name):
+            context[name] = with_languages(made, pagename)
+    for way in ("prev", "next"):
+        other = context.get(way)
+        tag = page_language(other["link"]) if other else english
+        if tag != english:
+            context[way] = other | {"title": f'<span lang="{tag}">{other["title"]}</span>'}
+
+
+def with_languages(made, pagename: str):
+    """A function of the theme that makes a list of links, whose links then say their language."""
+
+    def wrapped(*arguments, **options) -> str:
+        return marked_links(str(made(*arguments, **options)), pagename, TAGS["eng"])
+
+    return wrapped
 
 
 def metatags(context: dict, body: str, where: str) -> str:
