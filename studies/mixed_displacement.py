@@ -99,12 +99,12 @@ def trained(
 
 @torch.no_grad()
 def with_penalty(experiment: Experiment, optimizer: Optimizer = SLOW) -> dict[int, Tensor]:
-    """w_t of KCL minus that of KCL + R after every step, [D] each."""
+    """w_t of KCL + R minus that of KCL after every step, [D] each."""
     loss = functools.partial(expected_loss, experiment.task)
     run = experiment.begin(optimizer)
     found = {}
     for step, _, _, after in experiment.ideal_run(optimizer, "KCL + R"):
         gradient = experiment.task.gradients(run.weights, step.even, step.data, loss)
         run = run.after(gradient)
-        found[step.index] = (after.weights - run.weights)[0]
+        found[step.index] = (run.weights - after.weights)[0]
     return found

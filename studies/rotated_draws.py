@@ -57,14 +57,14 @@ class RotatedDraws(Draws):
 def displacements(
     experiment: Experiment, optimizer: Optimizer, draws: RotatedDraws, steps: Sequence[int]
 ) -> dict[int, Tensor]:
-    """w_t - w'_t of every draw at some steps, [S, D] each."""
+    """w'_t - w_t of every draw at some steps, [S, D] each."""
     runs = experiment.begin(optimizer, len(draws))
     found = {}
     for step, _, _, after in experiment.ideal_run(optimizer, "rotated draws"):
         used = draws.gradients(runs.weights, draws.distribution(step), step)
         runs = runs.after(used)
         if step.index in steps:
-            found[step.index] = after.weights - runs.weights
+            found[step.index] = runs.weights - after.weights
     return found
 
 

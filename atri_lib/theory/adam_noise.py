@@ -24,7 +24,7 @@ from atri_lib.theory.optimizers import Adam, Runs
 class Prediction:
     """The displacement after one step, for every m asked for.
 
-    systematic: w_t minus the mean over draws of w'_t, [M, D]; own: root of the mean squared length
+    systematic: the mean over draws of w'_t, minus w_t, [M, D]; own: root of the mean squared length
     of what one draw adds to that, [M], on flat ground; curved: the same with the ideal run's
     curvature, [M] (nan without probes).
     """
@@ -62,7 +62,7 @@ def predict(
         linear = Linearised.about(optimizer, gradients, spread, state)
         own = own.after(linear)
         ratio = probed.advance(step, ideal.weights[0], gradient, linear)
-        yield Prediction(step.index, after.weights - mean.weights, own.length, own.length * ratio)
+        yield Prediction(step.index, mean.weights - after.weights, own.length, own.length * ratio)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,34 @@ def test_mean_displacement_is_the_sum_over_pairs_of_epochs(languages, epochs):
     assert sp.expand(mean - formula) == 0 != formula
 
 
+def test_the_hessian_belongs_to_the_later_epochs_language():
+    """Latin with three languages, all three draws in exact rationals: C_12 is not symmetric."""
+    languages = range(3)
+    slopes = [F(2), F(-1), F(3)]  # g_k
+    curvatures = [F(1), F(5), F(-2)]  # h_k
+    rate = F(1, 1000)
+    mean = (
+        sum(curvatures[(first + 1) % 3] * slopes[first] for first in languages) / 3
+    )  # the second epoch shows the next language
+    ideal = sum(curvatures) / 3 * sum(slopes) / 3
+    ends = []
+    for first in languages:
+        at = -rate * slopes[first]
+        later = (first + 1) % 3
+        ends.append(at - rate * (slopes[later] + curvatures[later] * at))
+    at = -rate * sum(slopes) / 3
+    ideal_end = at - rate * (sum(slopes) / 3 + sum(curvatures) / 3 * at)
+    assert sum(ends) / 3 - ideal_end == rate**2 * (mean - ideal)
+    covariance = [
+        [F(int(later == (k + 1) % 3), 3) - F(1, 9) for later in languages] for k in languages
+    ]
+    formula = swapped = F(0)
+    for k, later in itertools.product(languages, languages):
+        formula += covariance[k][later] * curvatures[later] * slopes[k]
+        swapped += covariance[k][later] * curvatures[k] * slopes[later]
+    assert formula == mean - ideal != swapped
+
+
 def test_one_epochs_covariance_gives_the_slope_of_half_the_variance():
     for languages in (2, 3, 5):
         contrasted, slope = second_order.half_slope_of_variance(languages)
