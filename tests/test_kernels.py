@@ -25,6 +25,7 @@ def scenes(folder, profile):
     folder.mkdir(exist_ok=True)
     (folder / "scenes.js").write_text("of " + profile)
 sys.modules["book.search_page"] = types.SimpleNamespace(build=scenes)
+sys.modules["studies.computing"] = types.SimpleNamespace(report=lambda: "no studies")
 sys.exit(tasks.main(*sys.argv[1:]))"""
 MEET = """import pathlib, time
 mine, other = pathlib.Path("../{mine}.txt"), pathlib.Path("../{other}.txt")
@@ -128,7 +129,7 @@ def test_a_small_book_is_built_whole_and_not_built_again(built):
     assert (built / "_build" / "html" / "_static" / "search" / "scenes.js").read_text() == "of book"
     before = (built / "_build" / "html" / "index.html").stat().st_mtime_ns
     code, said = build(built)
-    assert code == 0 and said.count(" -- ") == 4 and "data and runs" not in said, said
+    assert code == 0 and said.count(" -- ") == 5 and "data and runs" not in said, said
     assert (built / "_build" / "html" / "index.html").stat().st_mtime_ns == before
 
 
@@ -151,7 +152,7 @@ def test_jupyter_book_builds_the_checkout_as_committed_and_make_book_puts_its_ow
     assert "PASSIVE 8" not in (html / "notebooks" / "one.html").read_text()  # nothing was executed
     assert "`make book` puts the scenes" in (html / "_static" / "search" / "scenes.js").read_text()
     code, said = build(built)
-    assert code == 0 and said.count(" -- ") == 3 and "+  Site" in said, said
+    assert code == 0 and said.count(" -- ") == 4 and "+  Site" in said, said
     assert "PASSIVE 8" in (html / "notebooks" / "one.html").read_text()
 
 
