@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from atri_lib import storage
 from atri_lib.training import Run, TrainConfig
 from studies.cost import Setting, measure
 
@@ -49,9 +50,9 @@ def stored(path: pathlib.Path = STORED) -> dict:
 @functools.lru_cache(maxsize=4)
 def _read(path: pathlib.Path, changed: int) -> dict:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = storage.read_sealed(path)
         missing = [name for name in NEEDED if name not in found]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: not readable ({error}); run `make benchmark`") from error
     if missing:
         raise ValueError(f"{path}: no {', '.join(missing)}; run `make benchmark`")

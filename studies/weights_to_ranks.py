@@ -36,7 +36,7 @@ from studies.displacement_studies import (
 )
 from studies.results import made_with
 
-__all__ = ["ARMS", "FOLDER", "STARTS", "STUDIES", "Study", "compute", "key_of", "stale"]
+__all__ = ["ARMS", "FOLDER", "STARTS", "STUDIES", "Study", "compute", "key_of", "read", "stale"]
 FOLDER = pathlib.Path(__file__).resolve().parent / "rows" / "weights_to_ranks"
 STARTS = (11, 12)  # seeds of the prediction: no run of theirs was looked at before it was committed
 
@@ -61,6 +61,18 @@ STUDIES["candidates"] = Study(candidates, TrainConfig(epochs=4))
 STUDIES["excess"] = Study(rank_excess.measure, TrainConfig())
 
 
+def read(name: str) -> dict:
+    """What a study left. Raises ValueError that names the file and the command that writes it."""
+    path = FOLDER / f"{name}.json"
+    try:
+        found = storage.read_sealed(path)
+        if "key" not in found:
+            raise ValueError(f"{path}: it has no key")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{error}; run `python -m studies weights_to_ranks/{name}`") from error
+    return found
+
+
 def key_of(name: str) -> str:
     """What a study's file depends on: RECIPE, its name, its settings and the data."""
     settings = key_settings(STUDIES[name].config.as_dict())
@@ -82,7 +94,7 @@ def compute(name: str) -> None:
     about["key"] = key_of(name)
     about["made"] = made_with()
     about["seconds"] = time.perf_counter() - started
-    storage.write_json(FOLDER / f"{name}.json", _shortened(about | found))
+    storage.write_sealed(FOLDER / f"{name}.json", _shortened(about | found))
     print(f"{name}: {about['seconds']:.0f} s")
 
 
@@ -98,6 +110,6 @@ def stale() -> list[str]:
     names = []
     for name in STUDIES:
         path = FOLDER / f"{name}.json"
-        if not path.exists() or storage.read_json(path)["key"] != key_of(name):
+        if not path.exists() or read(name)["key"] != key_of(name):
             names.append(name)
     return names

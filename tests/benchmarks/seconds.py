@@ -151,7 +151,7 @@ def main() -> None:
     # After it too: something may have been started meanwhile.
     load = max(load, psutil.cpu_percent(interval=3))
     found["busy"] = load > IDLE
-    storage.write_text(given.output, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    storage.write_sealed(given.output, found)
     print(f"{given.output.name}: written after {time.monotonic() - started:.0f} s")
 
 

@@ -3,13 +3,13 @@ stored seconds.
 """
 
 import dataclasses
-import json
 import types
 from dataclasses import asdict
 
 import pandas as pd
 import pytest
 
+from atri_lib import storage
 from atri_lib.training import TrainConfig
 from studies import benchmark_seconds
 from studies.cost import Setting, measure
@@ -68,7 +68,7 @@ def figures(tmp_path):
     costs = {"seconds": 0.7, "tensors": 5.0, "resident": 6.0}
     found["steps"] = [asdict(STEP) | costs]
     path = tmp_path / "seconds.json"
-    path.write_text(json.dumps(found))
+    storage.write_sealed(path, found)
     return path
 
 
@@ -108,8 +108,12 @@ def test_steps_that_the_benchmark_does_not_have_are_measured_here(figures, monke
     [
         (None, "not readable"),
         ("{", "not readable"),
-        ("{}", "no machine, date"),
-        ("[1]", "no machine, date"),
+        ("{}", "not readable"),
+        ("[1]", "not readable"),
+        ('{"scene": NaN}', "not readable"),
+        ('{"scene": 1e999}', "not readable"),
+        ('{"scene": 1, "scene": 2}', "not readable"),
+        ('{"scene": 1}', "not readable"),  # no checksum
     ],
 )
 def test_a_file_that_is_no_benchmark_names_the_command(tmp_path, text, said):
@@ -120,8 +124,20 @@ def test_a_file_that_is_no_benchmark_names_the_command(tmp_path, text, said):
         benchmark_seconds.stored(path)
 
 
+def test_a_changed_digit_and_a_missing_figure_are_noticed(figures):
+    found = storage.read_sealed(figures)
+    figures.write_text(figures.read_text().replace("0.7", "0.8"))
+    with pytest.raises(ValueError, match="checksum differs.*make benchmark"):
+        benchmark_seconds.stored(figures)
+    storage.write_sealed(figures, {"machine": found["machine"]})
+    with pytest.raises(ValueError, match="no date.*make benchmark"):
+        benchmark_seconds.stored(figures)
+
+
 def test_provisional_figures_are_called_so(figures):
-    figures.write_text(figures.read_text().replace('"busy": false', '"busy": true'))
+    found = storage.read_sealed(figures)
+    del found["checksum"]
+    storage.write_sealed(figures, found | {"busy": True})
     assert benchmark_seconds.of_scene(figures).source.endswith(
         "beside other programs (provisional)"
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from atri_lib import storage
 from atri_lib.training import TrainConfig
 from atri_lib.training.scoring import score
 from studies import (
@@ -121,6 +122,21 @@ def test_course_and_descent_and_candidates_fill_their_files(toy, monkeypatch, tm
     assert found["descent"]["rate"] in (0.1, 0.3, 1.0)
     assert found["candidates"]["key"] == weights_to_ranks.key_of("candidates")
     assert found["candidates"]["runs"][-1]["run"] == "KCL, 3 epochs"
+
+
+@pytest.mark.parametrize("change", ["digit", "no key", "nothing"])
+def test_a_damaged_file_of_a_study_is_named(tmp_path, monkeypatch, change):
+    monkeypatch.setattr(weights_to_ranks, "FOLDER", tmp_path)
+    path = tmp_path / "course.json"
+    storage.write_sealed(path, {"seconds": 7} if change == "no key" else {"key": "a", "seconds": 7})
+    if change == "digit":
+        path.write_text(path.read_text().replace("7", "8"))
+    if change == "nothing":
+        path.write_text("")
+    with pytest.raises(ValueError, match="course.json.*python -m studies weights_to_ranks/course"):
+        weights_to_ranks.read("course")
+    with pytest.raises(ValueError, match="course.json"):
+        weights_to_ranks.stale()
 
 
 def test_memory_counts_every_pair_once_by_since_and_by_times(training):
