@@ -155,7 +155,7 @@ def _line(result: Result) -> str:
 
 
 def _result(line: str) -> Result:
-    values = json.loads(line)
+    values = json.loads(line, object_pairs_hook=storage.unrepeated)
     if not isinstance(values, dict):
         raise ValueError("it is no JSON object")
     if values.pop("checksum") != storage.checksum(values):

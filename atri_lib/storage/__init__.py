@@ -3,7 +3,13 @@
 from atri_lib.storage.atomic import PARTIAL, atomic_path, settle, temporary_folder, write_text
 from atri_lib.storage.checksums import checksum, regular, sha256_file, syntax_hash
 from atri_lib.storage.faults import DiskFull, write_error
-from atri_lib.storage.json_files import read_json, read_sealed, write_json, write_sealed
+from atri_lib.storage.json_files import (
+    read_json,
+    read_sealed,
+    unrepeated,
+    write_json,
+    write_sealed,
+)
 from atri_lib.storage.locks import LOCKED, clean_leftovers, lock_file, locked, only_begun
 from atri_lib.storage.places import cache_dir, expanded, offline, switched_on
 
@@ -28,6 +34,7 @@ __all__ = [
     "switched_on",
     "syntax_hash",
     "temporary_folder",
+    "unrepeated",
     "write_error",
     "write_json",
     "write_sealed",

@@ -42,7 +42,7 @@ def read_json(path: str | os.PathLike) -> dict:
             raise ValueError(f"it has more than {LARGEST_JSON} bytes")
         text = pathlib.Path(path).read_bytes().decode()
         value = json.loads(
-            text, object_pairs_hook=_unrepeated, parse_constant=_finite, parse_float=_finite
+            text, object_pairs_hook=unrepeated, parse_constant=_finite, parse_float=_finite
         )
     except RecursionError as error:
         raise ValueError(f"{path}: not JSON (it is nested too deeply)") from error
@@ -64,7 +64,8 @@ def _finite(text: str) -> float:
     return value
 
 
-def _unrepeated(pairs: list[tuple[str, object]]) -> dict:
+def unrepeated(pairs: list[tuple[str, object]]) -> dict:
+    """For `json.loads`: raises ValueError for a key that comes twice."""
     values: dict = {}
     for name, value in pairs:
         if name in values:

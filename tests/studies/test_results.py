@@ -113,6 +113,7 @@ def test_damaged_predictions_are_named(tmp_path, content):
         lambda line: summed(line, ranks=packed_zeros(2**26)),
         lambda line: summed(line, ranks=packed_zeros(2 * 40 * 8)),
         lambda line: summed(line, loss=[None]),
+        lambda line: line.replace('"seconds": 1.5', '"seconds": 1.5, "seconds": 1.5'),
         lambda line: line.replace('"seconds": 1.5', '"seconds": NaN'),
         lambda line: '{"a":' * 10**5,
         lambda line: line.replace('"label"', '"\x85label"'),
