@@ -98,10 +98,14 @@ def name_languages(context: dict, pagename: str) -> None:
 
 
 def with_languages(made, pagename: str):
-    """A function of the theme that makes a list of links, whose links then say their language."""
+    """A function of the theme that makes a list of links, whose links then say their language.
+
+    The button that opens a part of the list gets a name, which the theme leaves out.
+    """
 
     def wrapped(*arguments, **options) -> str:
-        return marked_links(str(made(*arguments, **options)), pagename, TAGS["eng"])
+        links = marked_links(str(made(*arguments, **options)), pagename, TAGS["eng"])
+        return links.replace("<summary>", '<summary aria-label="Translations">')
 
     return wrapped
 
