@@ -169,6 +169,9 @@ def test_another_profile_is_told_and_hidden_and_a_wrong_one_is_refused(built):
     )
     page = (built / "_build" / "html" / "notebooks" / "two.html").read_text()
     assert "smoke" not in page and "profile" in page
+    clean = [sys.executable, "-c", pages.JUPYTER_BOOK, "clean", "."]
+    subprocess.run(clean, cwd=built, check=True, capture_output=True)
+    assert not (built / "_build" / "html").exists()
     assert len(list((built / ".cache" / "executed").glob("two-*.ipynb"))) == 2  # one a profile
 
 

@@ -20,6 +20,7 @@ from atri_lib.storage import (
     read_json,
     read_sealed,
     settle,
+    settle_folder,
     syntax_hash,
     write_json,
     write_sealed,
@@ -280,7 +281,7 @@ FOREIGN = (
 )
 
 
-@pytest.mark.parametrize("way", ["atomic_path", "settle", "clean_leftovers"])
+@pytest.mark.parametrize("way", ["atomic_path", "settle", "settle_folder", "clean_leftovers"])
 def test_what_is_not_ours_is_left_alone(way, tmp_path):
     for name in FOREIGN:
         path = tmp_path / "runs" / name
@@ -299,6 +300,8 @@ def test_what_is_not_ours_is_left_alone(way, tmp_path):
         assert clean_leftovers(tmp_path) == []
     elif way == "settle":
         settle(tmp_path / "runs" / "out.csv")
+    elif way == "settle_folder":
+        settle_folder(tmp_path / "runs")
     else:
         with atomic_path(tmp_path / "runs" / "out.csv") as partial:
             partial.write_text("new")

@@ -233,7 +233,7 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
     the manifest.
 
     The folder appears when it is complete, where a link points if it is one, with the permissions
-    of an empty folder that was there; what a killed writer of the same folder left beside it is
+    of an empty folder that was there; what killed writers left beside it, under whatever name, is
     removed. Raises ManifestError, before a sound is rendered, when something is there or it cannot
     be put in place, and for an unknown split; afterwards, when another process has put something
     there meanwhile.
@@ -242,6 +242,7 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
     if unknown := [split for split in splits if split not in SPLITS]:
         raise ManifestError(f"unknown split {unknown[0]!r}: use {', '.join(SPLITS)}")
     folder.parent.mkdir(parents=True, exist_ok=True)
+    storage.settle_folder(folder.parent)
     with storage.temporary_folder(folder) as holder:
         if folder.exists():
             _put(holder / "rehearsal", folder)

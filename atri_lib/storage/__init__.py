@@ -1,6 +1,13 @@
 """Files that survive a kill: one cache folder, atomic writes, locks, checksums."""
 
-from atri_lib.storage.atomic import PARTIAL, atomic_path, settle, temporary_folder, write_text
+from atri_lib.storage.atomic import (
+    PARTIAL,
+    atomic_path,
+    settle,
+    settle_folder,
+    temporary_folder,
+    write_text,
+)
 from atri_lib.storage.checksums import checksum, regular, sha256_file, syntax_hash
 from atri_lib.storage.faults import DiskFull, write_error
 from atri_lib.storage.json_files import (
@@ -30,6 +37,7 @@ __all__ = [
     "read_sealed",
     "regular",
     "settle",
+    "settle_folder",
     "sha256_file",
     "switched_on",
     "syntax_hash",

@@ -93,6 +93,12 @@ def settle(target: str | os.PathLike) -> None:
         dissolved(holder)
 
 
+def settle_folder(folder: str | os.PathLike) -> None:
+    """Put right what killed writers left in a folder, as by `settle`, whatever they wrote."""
+    for holder in pathlib.Path(folder).glob(f".*.????????{PARTIAL}"):
+        dissolved(holder)
+
+
 def _beginning(target: pathlib.Path) -> str:
     """How the names of a target's temporary folders begin; names may have 255 bytes."""
     return f".{target.name[:50]}."

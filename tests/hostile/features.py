@@ -3,9 +3,16 @@
 from hostile.case import ENCODED, Case
 from hostile.changes import Change, everywhere, piped, written
 
+from atri_lib.data import banks
+
 
 def ten_thousand_deep(name: str) -> Change:
     return written(name, '{"a":' * 10**5)
+
+
+def nothing_fetched() -> None:
+    """Asking for the recordings ends in a traceback."""
+    banks.default_bank = None
 
 
 CASES = [
@@ -40,6 +47,12 @@ CASES = [
         2,
     ),
     Case("scenes without a place", "scenes", "the following arguments are required: --out", 2),
+    Case(
+        "scenes over a folder",
+        "scenes --out sounds",
+        "sounds exists and is not an empty folder; remove it or choose another",
+        inside=nothing_fetched,
+    ),
     Case("scenes in an empty name", "scenes --out ''", "argument --out: it is empty", 2),
     Case("a squared number of scenes", "scenes --out x --train ²", "'²' is not a whole number", 2),
     Case("half a scene", "scenes --out x --val 0.5", "'0.5' is not a whole number", 2),
