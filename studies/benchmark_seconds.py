@@ -56,7 +56,23 @@ def _read(path: pathlib.Path, changed: int) -> dict:
         raise ValueError(f"{path}: not readable ({error}); run `make benchmark`") from error
     if missing:
         raise ValueError(f"{path}: no {', '.join(missing)}; run `make benchmark`")
+    if not _has_figures(found):
+        raise ValueError(f"{path}: figures that are no numbers; run `make benchmark`")
     return found
+
+
+def _has_figures(found: dict) -> bool:
+    """Do all rows have what is asked of them, as numbers?"""
+    try:
+        figures = [found["scene"]]
+        for row in found["training"]:
+            figures.append(row["epoch"])
+            dict(row["config"])
+        for row in found["steps"]:
+            figures += [row["seconds"], row["tensors"], row["resident"]]
+    except (TypeError, KeyError, ValueError):
+        return False
+    return all(type(figure) in (int, float) for figure in figures)
 
 
 class Measured(NamedTuple):

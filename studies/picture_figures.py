@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from atri_lib import storage
-from studies.results import FOLDER, ranks_of, read
+from studies.results import FOLDER, ResultsError, ranks_of, read
 from studies.split import agreement, own_and_stable, profiles
 from studies.split_law import fit_line, schedules
 
@@ -70,12 +70,26 @@ FIGURES: dict[str, Callable[[], float]] = {
 }
 
 
+def _predictions() -> list[dict]:
+    """The rows of the file. Raises ResultsError that names it."""
+    path = FOLDER / PREDICTIONS
+    try:
+        rows = storage.read_json(path)["limits"]
+        for row in rows:
+            if row["figure"] not in FIGURES or not row["low"] <= row["high"]:
+                raise ValueError(f"{row['figure']!r} is no figure with limits")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultsError(f"{path}: damaged ({error}); restore the repository's file") from error
+    return rows
+
+
 def verdicts() -> pd.DataFrame:
     """What was predicted, its limits, what it is for sounds, what was measured, and the verdict:
-    "held" within the limits, else "refuted", and "not run" where a study is not stored.
+    "held" within the limits, else "refuted", and "not run" where a study is not stored. Raises
+    ResultsError.
     """
     rows = []
-    for row in storage.read_json(FOLDER / PREDICTIONS)["limits"]:
+    for row in _predictions():
         studies = {"apart": "pictures_apart", "pixels": "pixels", "agreement encoders": "pixels"}
         needed = studies.get(row["figure"], "pictures")
         measured = np.nan

@@ -134,6 +134,25 @@ def test_a_changed_digit_and_a_missing_figure_are_noticed(figures):
         benchmark_seconds.stored(figures)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"training": None},
+        {"training": [{}]},
+        {"training": [{"config": 3, "epoch": 1.0}]},
+        {"steps": None},
+        {"steps": [{}]},
+        {"scene": "0.01"},
+    ],
+)
+def test_figures_that_are_no_numbers_are_refused(figures, change):
+    found = storage.read_sealed(figures)
+    del found["checksum"]
+    storage.write_sealed(figures, found | change)
+    with pytest.raises(ValueError, match="seconds.json: figures.*make benchmark"):
+        benchmark_seconds.stored(figures)
+
+
 def test_provisional_figures_are_called_so(figures):
     found = storage.read_sealed(figures)
     del found["checksum"]

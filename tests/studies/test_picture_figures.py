@@ -5,7 +5,7 @@ import pytest
 
 from atri_lib import storage
 from studies import picture_figures
-from studies.results import FOLDER
+from studies.results import FOLDER, ResultsError
 
 LIMITS = storage.read_json(FOLDER / picture_figures.PREDICTIONS)["limits"]
 
@@ -25,3 +25,13 @@ def test_a_figure_is_judged_by_its_limits(monkeypatch, tmp_path, measured, verdi
     found = picture_figures.verdicts()
     assert found.verdict.tolist() == [verdict, "not run"]
     assert np.isnan(found.measured[1])
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", '{"limits": null}', '{"limits": [{}]}', "", '{"limits": 3}']
+)
+def test_a_damaged_file_of_predictions_is_named(monkeypatch, tmp_path, text):
+    (tmp_path / picture_figures.PREDICTIONS).write_text(text)
+    monkeypatch.setattr(picture_figures, "FOLDER", tmp_path)
+    with pytest.raises(ResultsError, match="picture_predictions.json.*restore"):
+        picture_figures.verdicts()
