@@ -31,11 +31,11 @@ from atri_lib.encoders import DualEncoder, use
 from atri_lib.encoders.weights import wheel_file
 from atri_lib.languages import LANGUAGES
 
-FORMAT = 1  # of the files; another one is written anew
+FORMAT = 2  # of the files; another one is written anew
 KEPT = 24_500  # pieces with a vector: about as many as fit into LARGEST
 LARGEST = 12_000_000  # bytes of all scripts
 PART = 1_000_000  # bytes in a script
-SCORE_STEP = 2**-11  # to which the pieces' scores are rounded
+SCORE_STEP = 2**-14  # to which the pieces' scores are rounded; near ties differ by less than 2**-11
 SHARE_STEP = 0.01  # to which the share of a nearest vector is rounded
 AT_ONCE = 4096  # pieces whose nearest vector is looked for together
 FOLDER = pathlib.Path(__file__).with_name("live")  # what decides which pieces are kept

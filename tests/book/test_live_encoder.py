@@ -253,7 +253,7 @@ def test_the_encoder_is_written_once_for_equal_weights(model, captions, tmp_path
     before = folder.stat().st_mtime_ns
     assert live_encoder.encoder(model.tokenizer, reversed(captions)) == folder
     assert folder.stat().st_mtime_ns == before
-    monkeypatch.setattr(live_encoder, "FORMAT", 2)
+    monkeypatch.setattr(live_encoder, "FORMAT", live_encoder.FORMAT + 1)
     assert live_encoder.encoder(model.tokenizer, captions) != folder
 
 
