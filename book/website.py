@@ -105,7 +105,7 @@ def with_languages(made, pagename: str):
 
     def wrapped(*arguments, **options) -> str:
         links = marked_links(str(made(*arguments, **options)), pagename, TAGS["eng"])
-        return links.replace("<summary>", '<summary aria-label="Translations">')
+        return links.replace("<summary>", '<summary aria-label="Pages below">')
 
     return wrapped
 

@@ -72,9 +72,8 @@ def _whitening(texts: Tensor) -> tuple[Tensor, Tensor]:
     languages, captions, width = texts.shape
     within = (texts - texts.mean(dim=0)).reshape(-1, width)
     covariance = within.mT @ within / (captions * (languages - 1))
-    spread = SHRINKAGE * _mean_eigenvalue(covariance) + ROUNDING * texts.square().mean().clamp_min(
-        1
-    )
+    rounding = ROUNDING * texts.square().mean().clamp_min(1)
+    spread = SHRINKAGE * _mean_eigenvalue(covariance) + rounding
     covariance = (1 - SHRINKAGE) * covariance + _times_identity(spread, covariance)
     values, vectors = torch.linalg.eigh(covariance)
     matrix = vectors @ (vectors / values.sqrt()).mT
