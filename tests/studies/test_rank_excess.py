@@ -32,6 +32,7 @@ def test_a_narrow_step_gives_the_ranks_themselves():
     ranks, weights = toy(1e-9)
     margins = ranks.margins(weights)
     own = torch.eye(CLIPS, dtype=torch.bool)[:, None]
+    assert (margins[own.expand_as(margins)] == 0).all()  # exactly, else a rank is off by one
     plain = ranks_of(margins.masked_fill(own, float("inf")))
     assert ranks.ranks(weights).round().long().tolist() == plain.tolist()
     assert ranks.plain_mrv(weights) == pytest.approx(plain.var(axis=-1).mean())
