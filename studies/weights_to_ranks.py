@@ -8,6 +8,7 @@ studies/rows/weights_to_ranks:
     descent      the parts under SGD
     candidates   what the systematic part may be
     excess       what a displacement does to smoothed ranks, to second order
+    own          own parts of disagreement of the schedules of fixed counts (own_e5: with E5)
 
 `python -m studies weights_to_ranks/course` computes one of them. Every file holds configuration,
 seeds, key, what it was made with, and the seconds that it took.
@@ -24,7 +25,7 @@ from atri_lib import storage
 from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.training import TrainConfig, TrainingData, load_data
 from atri_lib.training.sources import data_checksum
-from studies import rank_excess
+from studies import own_from_ideal, rank_excess
 from studies.displacement_studies import (
     ARMS,
     candidates,
@@ -59,6 +60,10 @@ STUDIES["long"] = Study(long, TrainConfig(epochs=16))
 STUDIES["descent"] = Study(descent, TrainConfig(epochs=8, optimizer="sgd", learning_rate=1.0))
 STUDIES["candidates"] = Study(candidates, TrainConfig(epochs=4))
 STUDIES["excess"] = Study(rank_excess.measure, TrainConfig())
+STUDIES["own"] = Study(own_from_ideal.predict, TrainConfig(epochs=16, seed=21))
+STUDIES["own_e5"] = Study(
+    own_from_ideal.predict, TrainConfig(epochs=16, seed=21, text_encoder="e5")
+)
 
 
 def read(name: str) -> dict:
@@ -75,14 +80,15 @@ def read(name: str) -> dict:
 
 def key_of(name: str) -> str:
     """What a study's file depends on: RECIPE, its name, its settings and the data."""
-    settings = key_settings(STUDIES[name].config.as_dict())
-    return storage.checksum(RECIPE, name, settings, _book_checksum())
+    config = STUDIES[name].config
+    settings = key_settings(config.as_dict())
+    return storage.checksum(RECIPE, name, settings, _data_checksum(config.text_encoder))
 
 
 @functools.cache
-def _book_checksum() -> str:
-    """Of the book's data, on which all studies here are."""
-    return data_checksum(TrainConfig())
+def _data_checksum(encoder: str | None) -> str:
+    """Of the book's scenes, on which all studies here are, with a text encoder."""
+    return data_checksum(TrainConfig(text_encoder=encoder))
 
 
 def compute(name: str) -> None:
