@@ -163,6 +163,16 @@ def cures_unseen() -> list[Item]:
     return _seeds(6, runs, epochs=16, data="studies.unseen_sounds:UnseenSounds=1")
 
 
+def phrasing() -> list[Item]:
+    """The five schemes where the test captions are phrased as no training caption is."""
+    return _seeds(8, MAIN, epochs=16, data="studies.unseen_phrasing:UnseenPhrasing=1")
+
+
+def other_bank() -> list[Item]:
+    """The five schemes trained on the book's sounds and tested on those of Scratch."""
+    return _seeds(8, MAIN, epochs=16, data="studies.other_bank:OtherBank=1")
+
+
 def captions() -> list[Item]:
     """More languages an epoch: at equal epochs, at equal captions (those of ML-CLAP), at about
     KCL's seconds.
@@ -342,6 +352,8 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "cures_e5": lambda: cures("e5"),
     "cures_folder": cures_folder,
     "cures_unseen": cures_unseen,
+    "phrasing": phrasing,
+    "other_bank": other_bank,
     "pictures": lambda: pictures("pictures"),
     "pictures_apart": lambda: pictures("pictures-apart", "balanced", "ML-CLAP", "KCL"),
     "stamps": lambda: pictures("stamps", "balanced", "ML-CLAP", "KCL"),

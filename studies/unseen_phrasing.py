@@ -1,0 +1,62 @@
+"""Scenes whose test captions are phrased as no training caption is: two of the three phrasings are
+for training, the third for validation and test.
+
+A dataset of the studies, named as any data from outside are:
+`studies.unseen_phrasing:UnseenPhrasing`, with `=SEED` for other scenes.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from atri_lib.data.banks import default_bank
+from atri_lib.data.dataset import SPLITS, Dataset
+from atri_lib.data.phrases import PHRASINGS, caption
+from atri_lib.data.scenes import Recipe, make_scenes
+from atri_lib.languages import CODES
+from atri_lib.storage import checksum
+
+SIZES = {"train": 2000, "val": 250, "test": 500}  # scenes, as the book has
+HELD_OUT = PHRASINGS - 1
+
+
+class UnseenPhrasing(Dataset):
+    """The scenes of one split: those of the book for a `data_seed`, said in other phrasings.
+
+    split: "train", "val" or "test"; seed: the `data_seed`, in digits.
+    """
+
+    def __init__(self, split: str, seed: str = "0") -> None:
+        self._scenes = make_scenes(default_bank(), SIZES, seed=int(seed))[split]
+        recipes = [rephrased(recipe, split) for recipe in self._scenes.recipes]
+        self.ids = self._scenes.ids
+        self.captions = tuple(self._said(recipe) for recipe in recipes)
+        self.checksum = checksum(self._scenes.checksum, [recipe.phrasing for recipe in recipes])
+        self.origin = f"{self._scenes.origin}, phrasings held out"
+
+    def waveform(self, index: int) -> np.ndarray:
+        """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError."""
+        return self._scenes.waveform(index)
+
+    def _said(self, recipe: Recipe) -> dict[str, tuple[str, ...]]:
+        sounds = [self._scenes.bank.sounds[sound] for sound in recipe.sounds]
+        said = {}
+        for code in CODES:
+            names = [sound.names[code] for sound in sounds]
+            said[code] = (caption(recipe.layout, names, recipe.far, recipe.phrasing, code),)
+        return said
+
+
+def rephrased(recipe: Recipe, split: str) -> Recipe:
+    """The recipe with a phrasing of its split; for training, held-out ones become one of the others
+    by turns of the scene's first sound.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"there is no split {split!r}: splits are {', '.join(SPLITS)}")
+    if split != "train":
+        phrasing = HELD_OUT
+    elif recipe.phrasing == HELD_OUT:
+        phrasing = recipe.sounds[0] % HELD_OUT
+    else:
+        phrasing = recipe.phrasing
+    return dataclasses.replace(recipe, phrasing=phrasing)
