@@ -109,7 +109,7 @@ def momentum_response() -> sp.Expr:
     """What noise of size one leaves in the weights `lag` steps later, in the eigenvalues mu_1, mu_2
     of M.
 
-    (M^lag iota)_1, using trace and determinant: mu_1 + mu_2 = 1 + beta - eta h and mu_1 mu_2 = beta.
+    (M^lag iota)_1, using trace and determinant: mu_1 + mu_2 = 1 + beta - eta h, mu_1 mu_2 = beta.
     """
     matrix, source = momentum_maps()
     x = sp.Symbol("x")

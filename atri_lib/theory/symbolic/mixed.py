@@ -38,7 +38,7 @@ def curvature() -> sp.Expr:
 def expected_difference() -> sp.Expr:
     """E(mixed) - E(same language) of one clip's pair loss, audio to text, to second order.
 
-    Half of sum_kl curvature_kl E(eps_k eps_l), both ways. In one language E(eps_k eps_l) = gamma_kl;
+    Half of sum_kl curvature_kl E(eps_k eps_l), both ways. In one language this mean is gamma_kl;
     mixed, the languages of two captions are independent, and only gamma_kk is left.
     """
     same = cov[k, l]

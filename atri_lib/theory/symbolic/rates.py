@@ -42,7 +42,7 @@ def attained() -> tuple[sp.Expr, sp.Expr, dict[sp.Symbol, sp.Expr]]:
     def factor(gradient: sp.Expr) -> sp.Expr:
         """Of 1 - lambda w in a step; from its start 1, it is the factor's power T."""
         after = english.subs(weight, weight - eta * gradient)
-        return sp.factor(sp.cancel(after / english))
+        return 1 + sp.factor(sp.cancel(after / english) - 1)
 
     factors = {a: factor(english), rho: factor(mean)}
     # lambda delta_T = (1 - lambda w_T) - (1 - lambda w'_T); a > 1 >= rho makes it negative.
