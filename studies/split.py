@@ -1,7 +1,7 @@
 """What ranks disagree about in every run alike, and what in each run anew: the split of the
 disagreement between languages into a stable and an own part.
 
-For caption i, language k and run (seed) s let x_sik be the logarithm of the rank minus its mean
+For caption i, language k and run (seed) r let x_rik be the logarithm of the rank minus its mean
 over the languages. Runs differ in their seed alone: start, order of clips and draws of languages.
 """
 

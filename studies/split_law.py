@@ -1,8 +1,8 @@
 """The law of the own part, its prediction for schedules that it was not read from, and its rivals.
 
-The law: own part = a + b V, with V the accumulated error of a schedule (`fixed_counts`). a and b
-come from the six schedules of a study of `dose`; the schedules of `fixed_counts` are predicted
-without any free parameter.
+The law: own part = alpha + beta V, with V the accumulated error of a schedule (`fixed_counts`).
+alpha and beta come from the six schedules of a study of `dose`; the schedules of `fixed_counts`
+are predicted without any free parameter.
 """
 
 from collections.abc import Sequence

@@ -9,6 +9,7 @@ from decimal import Decimal
 import chapter_problems
 import chapters
 import numpy as np
+import pandas as pd
 import pytest
 import website
 from bs4 import BeautifulSoup
@@ -17,10 +18,25 @@ from small_chapters import COMMITTED, ROOT
 
 from atri_lib.schemes import SCHEMES
 from atri_lib.theory import bounds
+from atri_lib.theory.symbolic import schedule
 from book import viz
+from studies import split_law
+from studies.fixed_counts import Few, accumulated_error
 
 EXPLORE = ROOT / "book" / "_static" / "explore"
 NAMES = sorted(path.stem for path in EXPLORE.glob("*.js") if path.stem != "plot")
+MEASURED = {  # after 16 epochs: b, in turn or not, own part, its standard error, stable part
+    "balanced": (1, True, 0.128, 0.0043, 0.362),
+    "ML-CLAP": (1, False, 0.148, 0.0049, 0.36),
+    "hold 2": (2, False, 0.179, 0.0058, 0.361),
+    "hold 4": (4, False, 0.233, 0.0073, 0.362),
+    "hold 8": (8, False, 0.326, 0.0117, 0.379),
+    "hold all": (16, False, 0.521, 0.0155, 0.415),
+    "2 each, in pairs": (2, True, 0.148, 0.005, 0.354),
+    "4 of 4, in blocks": (4, True, 0.21, 0.0063, 0.362),
+    "8 of 2, in blocks": (8, True, 0.303, 0.0102, 0.387),
+}
+PARTS = ("hold", "turns", "own", "error", "stable")
 VALUES = {
     "direction": {"K": 8, "m": 1, "c": 0.4512, "dots": [[1, 38.4], [4, 17.0]]},
     "bounds": {"eta": 0.05, "lipschitz": 280.5, "h": 0.12, "T": 40,
@@ -28,6 +44,9 @@ VALUES = {
                "dots": {"measured": [[1, 0.18], [40, 0.97]]}},
     "step": {"old": 1, "fresh": 0.6, "angle": 60},
     "walk": {"K": 8, "epochs": 16, "hold": 3, "rho": 1, "seed": 5},
+    "law": {"K": 8, "epochs": 16, "tolerance": 0.1,
+            "dots": [dict(zip(PARTS, parts, strict=True), fitted=name in split_law.FITTED)
+                     for name, parts in MEASURED.items()]},
 }  # fmt: skip
 MOVES = {  # slider positions, one after the other; the sliders that a move does not name stay
     "direction": [
@@ -58,6 +77,14 @@ MOVES = {  # slider positions, one after the other; the sliders that a move does
         {"epochs": 21, "hold": 5},
         {"rho": 0.8},
         {"epochs": 32, "hold": 8, "rho": 0.93},
+    ],
+    "law": [  # hold: b as a power of two, of which 5 is all epochs
+        {},
+        {"hold": 0},
+        {"E": 32, "hold": 5},
+        {"E": 13, "hold": 3, "rho": 0.87},
+        {"E": 16, "rho": 0.5},
+        {"hold": 1, "rho": 1},
     ],
 }
 ACT = """
@@ -298,6 +325,118 @@ def test_drawing_again_changes_the_draw_and_not_the_law(states):
     (before, _), (after, _) = states["walk"][-2:]
     assert before["drawn"] != after["drawn"]
     assert before["x"] == after["x"] and before["rms"] == after["rms"]
+
+
+@needs_browser
+def test_the_accumulated_error_and_the_line_in_it_are_those_of_the_library(states):
+    schemes = {
+        "balanced": SCHEMES["balanced"](clips=1, languages=8, m=1),
+        "ML-CLAP": SCHEMES["ml_clap"](clips=1, languages=8),
+        "hold 2": SCHEMES["hold"](clips=1, languages=8, hold=2),
+        "hold 4": SCHEMES["hold"](clips=1, languages=8, hold=4),
+        "hold 8": SCHEMES["hold"](clips=1, languages=8, hold=8),
+        "hold all": SCHEMES["hold"](clips=1, languages=8, hold=16),
+        "2 each, in pairs": Few(clips=1, languages=8, used=8, row=2),
+        "4 of 4, in blocks": Few(clips=1, languages=8, used=4, row=4),
+        "8 of 2, in blocks": Few(clips=1, languages=8, used=2, row=8),
+    }
+    table = pd.DataFrame.from_dict(MEASURED, orient="index", columns=list(PARTS))
+    settings = []
+    for results, page in states["law"]:
+        E, b, rho, turns = (results[name] for name in ("E", "b", "rho", "turns"))
+        settings.append((E, b, round(rho, 2), turns))
+        path = [accumulated(b, turns, epochs, rho) for epochs in range(E + 1)]
+        drawn = line(page, "accumulated")
+        assert results["V"] == pytest.approx(path[-1], abs=1e-9)
+        assert drawn[:, 0] == pytest.approx(np.arange(E + 1), abs=0.01)
+        assert drawn[:, 1] == pytest.approx(path, abs=1e-4 * max(E, *path))
+
+        found = dict(zip(MEASURED, results["V_measured"], strict=True))
+        expected = {name: split_law.remembered_error(schemes[name], 16, rho) for name in MEASURED}
+        assert found == pytest.approx(expected, abs=1e-9)
+        if rho == 1:
+            plain = {name: accumulated_error(schemes[name], 16) for name in MEASURED}
+            assert found == pytest.approx(plain, abs=1e-9)
+        law = split_law.fit_line(table.assign(V=expected), "V")
+        assert (results["alpha"], results["beta"]) == pytest.approx((law.intercept, law.slope))
+        for x, own in line(page, "law"):
+            assert own == pytest.approx(law(x), abs=1e-4)
+        off = {name: abs(table.own[name] / law(expected[name]) - 1) for name in MEASURED}
+        assert results["misses"] == pytest.approx(
+            {
+                "fitted": max(off[name] for name in split_law.FITTED),
+                "others": max(off[name] for name in set(MEASURED) - set(split_law.FITTED)),
+            }
+        )
+
+        said = page.select_one("[role=status]").text
+        foretold = page.find("path", {"data-line": "predicted"})
+        if E == 16:
+            assert results["predicted"] == pytest.approx(law(path[-1]))
+            assert foretold and f"Predicted own part {law(path[-1]):.3f}, measured" in said
+        else:
+            assert results["predicted"] is None and results["measured"] is None
+            assert not foretold and f"no prediction for {E}" in said
+        assert ("the plain law failed" in said) == (rho == 1)
+    assert settings == [
+        (16, 4, 1, False), (16, 1, 1, False), (32, 32, 1, False), (13, 8, 0.87, False),
+        (16, 8, 0.5, False), (16, 2, 1, False), (16, 2, 1, True),
+    ]  # fmt: skip
+    measured = [results["measured"] for results, _ in states["law"]]
+    assert measured == [0.233, 0.148, None, None, 0.326, 0.179, 0.148]
+
+
+def accumulated(b, turns, epochs, memory):
+    """V of eq-remembered, of eight languages that a clip keeps for b epochs each: in turn, or drawn
+    independently.
+    """
+    name, options = ("balanced", {"m": 1}) if turns else ("ml_clap", {})
+    scheme = SCHEMES[name](clips=1, languages=8, **options)
+    e = np.arange(epochs)
+    covariances = scheme.covariance(e[:, None] // b, e // b)
+    traces = np.trace(covariances, axis1=-2, axis2=-1)
+    return float((memory ** np.abs(e[:, None] - e) * traces).sum() / (1 - 1 / 8))
+
+
+@needs_browser
+def test_whole_blocks_accumulate_the_closed_forms(states):
+    held, (in_turn, page) = states["law"][:3], states["law"][-1]
+    for results, _ in held:
+        b = min(results["b"], results["E"])
+        assert results["V"] == pytest.approx(
+            float(schedule.hold().subs({schedule.E: results["E"], schedule.b: b}))
+        )
+    assert in_turn["turns"] and in_turn["b"] == 2
+    form = schedule.round_robin()
+    for epochs, error in line(page, "accumulated")[::2]:
+        shown = round(epochs / 2) % 8
+        one = form.subs({schedule.r: shown, schedule.K: 8, schedule.m: 1})
+        assert error == pytest.approx(4 * float(one), abs=0.01)  # b^2, for b epochs in a row
+
+
+@needs_browser
+def test_the_measured_parts_stand_where_they_were_measured(states):
+    for _, page in states["law"]:
+        figure = page.select(".explore-panels svg")[1]
+        axes = json.loads(figure["data-axes"])
+        (low, high), (bottom, top) = axes["y"], axes["up"]
+        shown = [
+            low + (float(dot["cy"]) - bottom) / (top - bottom) * (high - low)
+            for dot in figure.select("circle.ink, circle.three, circle.grey")
+        ]
+        parts = [dot[part] for part in ("stable", "own") for dot in VALUES["law"]["dots"]]
+        assert sorted(shown) == pytest.approx(sorted(parts), abs=1e-6)
+        bars = [
+            (dot["own"] + sign * 2 * dot["error"])
+            for dot in VALUES["law"]["dots"]
+            for sign in (-1, 1)
+        ]
+        ends = [
+            low + (float(pixels.split(",")[1]) - bottom) / (top - bottom) * (high - low)
+            for bar in figure.select("path[data-line=errors]")
+            for pixels in bar["d"][1:].split("L")
+        ]
+        assert ends == pytest.approx(bars, abs=1e-4)
 
 
 @needs_browser

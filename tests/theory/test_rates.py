@@ -6,28 +6,32 @@ import sympy as sp
 
 from atri_lib.schemes import SCHEMES, data_distribution_error, ideal_distribution
 from atri_lib.theory import bounds
-from atri_lib.theory.symbolic import bound, rates
+from atri_lib.theory.symbolic import bound, distribution, rates
 
 
 def test_the_published_bound_is_attained_at_every_number_of_steps():
-    measured, limit = rates.attained()
-    assert sp.simplify(measured - limit) == 0
-    assert sp.simplify(limit - ((1 + bound.eta * bound.lam) ** bound.T - 1) / bound.lam) == 0
+    measured, limit, factors = rates.attained()
+    ratio = sp.powsimp(sp.simplify(measured / limit)).subs(factors)
+    assert sp.simplify(ratio) == 1
+    two_languages = measured.subs(factors).subs(distribution.K, 2)
+    powers = (1 + bound.eta * bound.lam) ** bound.T - 1
+    assert sp.simplify(two_languages - powers / bound.lam) == 0
 
 
+@pytest.mark.parametrize("languages", [2, 3, 8])
 @pytest.mark.parametrize("rate, curvature", [(0.1, 1.0), (0.5, 2.0)])
-def test_the_example_run_step_by_step_stays_on_the_bound(rate, curvature, steps=12):
-    """English only of two languages, with the library's own distribution and recursion."""
-    scheme = SCHEMES["english"](clips=1, languages=2)
-    ideal, used = ideal_distribution(1, 2)[0], scheme.distribution(0)[0]
+def test_the_example_run_step_by_step_stays_on_the_bound(rate, curvature, languages, steps=12):
+    """English only, with the library's own distribution and recursion."""
+    scheme = SCHEMES["english"](clips=1, languages=languages)
+    ideal, used = ideal_distribution(1, languages)[0], scheme.distribution(0)[0]
     error = data_distribution_error(ideal[None], used[None])
-    signs = np.array([1.0, -1.0])
+    signs = np.array([1.0] + [-1.0] * (languages - 1))
     w = w_scheme = 0.0
     measured, largest = [], []
     for _ in range(steps):
-        largest.append(np.abs(-curvature * w + signs).max())
-        w -= rate * ideal @ (-curvature * w + signs)
-        w_scheme -= rate * used @ (-curvature * w_scheme + signs)
+        largest.append(np.abs(signs * (1 - curvature * w)).max())
+        w -= rate * ideal @ (signs * (1 - curvature * w))
+        w_scheme -= rate * used @ (signs * (1 - curvature * w_scheme))
         measured.append(abs(w_scheme - w))
     ones = np.ones(steps)
     limit = bounds.published(curvature * ones, error * ones, np.array(largest), rate)

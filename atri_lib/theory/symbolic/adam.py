@@ -71,21 +71,23 @@ def dropped_shift() -> sp.Expr:
 def share_of_clock() -> sp.Expr:
     """All of the shift / the clock's part after t steps of one gradient and one variance.
 
-    Young, the second moment weighs all steps alike, gamma_s = 1 / t. Over the steps, gamma_s
-    then adds up to 1, gamma_s^2 and alpha_s gamma_s to 1 / t, as the alpha_s add up to 1.
+    Young, the second moment weighs all steps alike, gamma_s = 1 / t. What a step adds is then a
+    line in its alpha_s, so that over t steps the constant counts t times and the slope once, as the
+    alpha_s add up to 1.
     """
-    alike = {M: g, V: g**2}
-    one_step = sp.Poly(sp.expand(step_shift().subs(alike)), alpha, gamma)
-    sums = {(0, 1): 1, (1, 1): 1 / t, (0, 2): 1 / t}
-    total = sum(one_step.nth(*powers) * added for powers, added in sums.items())
-    clock = clock_shift().subs(alike) / gamma
-    return sp.simplify(total / clock)
+    alike = {M: g, V: g**2, gamma: 1 / t}
+
+    def over_steps(shift: sp.Expr) -> sp.Expr:
+        constant, slope = sp.Poly(sp.expand(shift.subs(alike)), alpha).all_coeffs()[::-1]
+        return t * constant + slope
+
+    return sp.simplify(over_steps(step_shift()) / (t * clock_shift().subs(alike)))
 
 
 def own_maps() -> tuple[sp.Matrix, sp.Matrix]:
-    """(A, b) of a draw's own part in the joint state z = (weights, first, second moment).
+    """(A, iota) of a draw's own part in the joint state z = (weights, first, second moment).
 
-    z_t = A z_{t-1} + b (what gradient and squared gradient have beyond the mean run's). The
+    z_t = A z_{t-1} + iota (what gradient and squared gradient have beyond the mean run's). The
     Jacobian of a step of Adam about the mean run, whose moments after the step are M and V.
     Corrections for the start are left out; they multiply moments by numbers. What curvature makes
     of the own part is fed like noise.

@@ -93,11 +93,11 @@ def mean_square(steps: sp.Expr = T) -> sp.Expr:
 
 
 def momentum_maps() -> tuple[sp.Matrix, sp.Matrix]:
-    """(M, b) of heavy ball's error in the joint state (delta, eta delta_v): z_t = M z_{t-1} + b
-    xi_t.
+    """(M, iota) of heavy ball's error in the joint state (delta, eta delta_v): z_t = M z_{t-1} +
+    iota xi_t.
 
     v_t = beta v_{t-1} + gradient, w_t = w_{t-1} - eta v_t; the two runs' gradients differ by h
-    delta + xi, h the curvature between them. M and b are the Jacobians of that step.
+    delta + xi, h the curvature between them. M and iota are the Jacobians of that step.
     """
     delta, move, noise = sp.symbols("delta u xi")
     next_move = beta * move + eta * (h * delta + noise)
@@ -109,7 +109,7 @@ def momentum_response() -> sp.Expr:
     """What noise of size one leaves in the weights `lag` steps later, in the eigenvalues mu_1, mu_2
     of M.
 
-    (M^lag b)_1, using trace and determinant: mu_1 + mu_2 = 1 + beta - eta h and mu_1 mu_2 = beta.
+    (M^lag iota)_1, using trace and determinant: mu_1 + mu_2 = 1 + beta - eta h, mu_1 mu_2 = beta.
     """
     matrix, source = momentum_maps()
     x = sp.Symbol("x")
@@ -126,7 +126,7 @@ def momentum_response() -> sp.Expr:
 def momentum_stationary() -> sp.Expr:
     """Limit of E delta_T^2 / sigma^2 for constant curvature, 0 < eta h < `momentum_largest_step`.
 
-    It is the fixed point of P = M P M' + b b'.
+    It is the fixed point of P = M P M' + iota iota'.
     """
     matrix, source = momentum_maps()
     of_weights, mixed, of_moves = entries = sp.symbols("P_11 P_12 P_22")

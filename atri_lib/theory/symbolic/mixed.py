@@ -1,9 +1,9 @@
 """What negatives in mixed languages add to the expected loss, to second order in the spread of
 scores.
 
-One clip against n captions. s_j is the score of caption j averaged over the languages, and eps_j
+One clip against n captions. z_j is the score of caption j averaged over the languages, and eps_j
 what the language drawn for it adds; over languages eps_j has mean 0. The audio-to-text half is log
-sum_j exp(s_j + eps_j) minus the score of the clip's own caption, whose mean does not depend on how
+sum_j exp(z_j + eps_j) minus the score of the clip's own caption, whose mean does not depend on how
 the others are drawn. The text-to-audio half of a caption compares scores in its own language alone.
 """
 
@@ -15,31 +15,31 @@ from atri_lib.theory.symbolic.distribution import K
 
 n, j, k, l = sp.symbols("n j k l", integer=True, positive=True)  # noqa: E741
 B = sp.Symbol("B", integer=True, positive=True)  # clips in a batch
-s, pi = sp.IndexedBase("s"), sp.IndexedBase("pi")
-cov = sp.IndexedBase("c")  # c_jk = Cov over languages of the scores of captions j and k
+z, pi = sp.IndexedBase("z"), sp.IndexedBase("pi")
+cov = sp.IndexedBase("gamma")  # gamma_jk = Cov over languages of the scores of captions j and k
 
 HALF = sp.Rational(1, 2)  # the audio-to-text half of a pair loss
 
 
 def curvature() -> sp.Expr:
-    """d^2 log sum_j exp(s_j) / ds_k ds_l, with pi_j = exp(s_j) / sum_i exp(s_i)."""
+    """d^2 log sum_j exp(z_j) / dz_k dz_l, with pi_j = exp(z_j) / sum_i exp(z_i)."""
     total = sp.Symbol("Z", positive=True)
-    parts = sp.Sum(sp.exp(s[j]), (j, 1, n))
+    parts = sp.Sum(sp.exp(z[j]), (j, 1, n))
 
     def slope(expression: sp.Expr, place: sp.Symbol) -> sp.Expr:
-        derived = sp.diff(expression, s[place]).doit()
+        derived = sp.diff(expression, z[place]).doit()
         return derived.replace(sp.Piecewise, lambda *branches: branches[0][0])  # 1 <= place <= n
 
     second = slope(slope(sp.log(parts), k), l).subs(parts, total)
-    chances = {sp.exp(s[k]): total * pi[k], sp.exp(s[l]): total * pi[l]}
+    chances = {sp.exp(z[k]): total * pi[k], sp.exp(z[l]): total * pi[l]}
     return sp.expand(second.subs(chances))
 
 
 def expected_difference() -> sp.Expr:
     """E(mixed) - E(same language) of one clip's pair loss, audio to text, to second order.
 
-    Half of sum_kl curvature_kl E(eps_k eps_l), both ways. In one language E(eps_k eps_l) = c_kl;
-    mixed, the languages of two captions are independent, and only c_kk is left.
+    Half of sum_kl curvature_kl E(eps_k eps_l), both ways. In one language this mean is gamma_kl;
+    mixed, the languages of two captions are independent, and only gamma_kk is left.
     """
     same = cov[k, l]
     mixed = cov[k, l] * sp.KroneckerDelta(k, l)
@@ -48,7 +48,7 @@ def expected_difference() -> sp.Expr:
 
 
 def penalty() -> sp.Expr:
-    """R's summand: 1/4 [Var_l(sum_j pi_j s_j) - sum_j pi_j^2 Var_l(s_j)], in covariances."""
+    """R's summand: 1/4 [Var_l(sum_j pi_j z_j) - sum_j pi_j^2 Var_l(z_j)], in covariances."""
     together = pi[k] * pi[l] * cov[k, l]
     apart = pi[k] * pi[l] * cov[k, l] * sp.KroneckerDelta(k, l)
     return sp.Sum(sp.expand((together - apart) / 4), (k, 1, n), (l, 1, n))
@@ -57,10 +57,10 @@ def penalty() -> sp.Expr:
 def by_enumeration(captions: int, languages: int) -> sp.Expr:
     """The same difference for numbers of captions and languages, from all tuples of languages.
 
-    In the symbols s_j and e_jl, what language l adds to caption j; the last language's follow from
+    In the symbols z_j and e_jl, what language l adds to caption j; the last language's follow from
     their mean 0.
     """
-    scores = sp.symbols(f"s_1:{captions + 1}")
+    scores = sp.symbols(f"z_1:{captions + 1}")
     spread = _spread(captions, languages)
     small = sp.Symbol("epsilon")
 
@@ -78,7 +78,7 @@ def by_enumeration(captions: int, languages: int) -> sp.Expr:
 
 def penalty_enumerated(captions: int, languages: int) -> sp.Expr:
     """R's summand in the symbols of `by_enumeration`."""
-    scores = sp.symbols(f"s_1:{captions + 1}")
+    scores = sp.symbols(f"z_1:{captions + 1}")
     total = sum(map(sp.exp, scores))
     chance = [sp.exp(score) / total for score in scores]
     spread = _spread(captions, languages)

@@ -12,11 +12,10 @@ from atri_lib.theory.symbolic.bound import (
     eta,
     g,
     lam,
-    published_bound,
     zeta,
 )
 from atri_lib.theory.symbolic.distribution import K, distribution_error
-from atri_lib.theory.symbolic.law import sigma
+from atri_lib.theory.symbolic.law import rho, sigma
 
 mu = sp.Symbol("mu", positive=True)  # of strong convexity
 
@@ -28,28 +27,30 @@ GROWTH = {
 }
 
 
-def attained() -> tuple[sp.Expr, sp.Expr]:
-    """(||delta_T||, the published bound) of a problem on which they are equal at every T.
+def attained() -> tuple[sp.Expr, sp.Expr, dict[sp.Symbol, sp.Expr]]:
+    """(||delta_T||, the published bound, the factors in them) of a problem on which they are equal.
 
-    Two languages with gradients -lambda w + 1 and -lambda w - 1, English only, start at 0. Both
-    runs are recursions in one number, read off the two steps.
+    English has the gradient 1 - lambda w and each of the K - 1 other languages its opposite;
+    English only, start at 0. Both runs are recursions in 1 - lambda w, with factors that are read
+    off their steps: a > 1 for the scheme, rho <= 1 for the ideal run. They are equal at every T
+    where rho is positive, eta lambda (K - 2) < K.
     """
     weight = sp.Symbol("w")
-    english, other = (-lam * weight + sign for sign in (1, -1))
+    english = 1 - lam * weight
+    mean = (english - (K - 1) * english) / K
 
-    def run(gradient: sp.Expr) -> sp.Expr:
-        step = sp.Poly(weight - eta * gradient, weight)
-        return closed_form(step.nth(1), step.nth(0), start=0)
+    def factor(gradient: sp.Expr) -> sp.Expr:
+        """Of 1 - lambda w in a step; from its start 1, it is the factor's power T."""
+        after = english.subs(weight, weight - eta * gradient)
+        return 1 + sp.factor(sp.cancel(after / english) - 1)
 
-    measured = run(english) - run((english + other) / 2)
-    longest = max(abs(gradient.subs(weight, 0)) for gradient in (english, other))
-    error = distribution_error("english").subs(K, 2)
-    limit = published_bound().subs({D: error, g: longest})
-    # (1 + eta lambda)^T is at least one, which settles the sign of the displacement.
-    power = (1 + eta * lam) ** T
-    excess = sp.Symbol("x", nonnegative=True)
-    length = sp.Abs(sp.factor(measured).subs(power, 1 + excess))
-    return length.subs(excess, power - 1), limit
+    factors = {a: factor(english), rho: factor(mean)}
+    # lambda delta_T = (1 - lambda w_T) - (1 - lambda w'_T); a > 1 >= rho makes it negative.
+    measured = (a**T - rho**T) / lam
+    # x_T = a x_(T-1) + eta D rho^(T-1), as g_max = 1 - lambda w: x_T / rho^T has a constant source.
+    source = eta * distribution_error("english")
+    limit = rho**T * closed_form(a / rho, source / rho, start=0)
+    return measured, limit, factors
 
 
 def biased(growth: sp.Expr, steps: sp.Expr = T) -> sp.Expr:

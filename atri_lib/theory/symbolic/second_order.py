@@ -18,15 +18,15 @@ def mean_displacement(languages: int, epochs: int) -> tuple[sp.Expr, sp.Expr]:
     """(E w'_T - w_T up to eta^2, the formula) for one clip that every epoch visits once; both from
     0.
 
-    Gradient of language k: g_k + h_k w + c_k w^2 / 2. In epoch e the clip's languages weigh 1/K +
-    nu_ek; of nu only E nu = 0 and E nu_ek nu_fl = C^ef_kl are used. The formula is eta^2 sum_(e<f)
-    sum_kl C^ef_kl h_l g_k.
+    Gradient of language k: g_k + h_k w + kappa_k w^2 / 2. In epoch e the clip's languages weigh
+    1/K + nu_ek; of nu only E nu = 0 and E nu_ek nu_fl = C^ef_kl are used. The formula is eta^2
+    sum_(e<f) sum_kl C^ef_kl h_l g_k.
     """
-    g, h, c, nu, covariance = map(sp.IndexedBase, ("g", "h", "c", "nu", "C"))
+    g, h, kappa, nu, covariance = map(sp.IndexedBase, ("g", "h", "kappa", "nu", "C"))
     every = range(1, languages + 1)
 
     def gradient(k: int, at: sp.Expr) -> sp.Expr:
-        return g[k] + h[k] * at + c[k] * at**2 / 2
+        return g[k] + h[k] * at + kappa[k] * at**2 / 2
 
     def after(shares: list[list[sp.Expr]]) -> sp.Expr:
         at = sp.S.Zero
