@@ -7,8 +7,12 @@ start, order of clips and dropout. That variance is taken from KCL's runs, which
     own part of a schedule = own part of KCL's runs + variance over draws at one start.
 
 No run of a schedule, no fit. `python -m studies weights_to_ranks/own` (with E5: `own_e5`) computes
-it; arms, draws, limits and rule were committed before it was computed, and before any run with E5
-of these arms was read. The runs with the other encoder had been read.
+it. What was fixed when:
+
+- arms, draws, limits and rule with the ranks at the displaced weights, "moved": before any of it
+  was computed, after the runs with USE had been read and before those with E5 were;
+- "linear", with margins that are linear along the displacement: after "moved" had failed with USE,
+  before anything was computed with E5. With USE it is explored.
 """
 
 from collections.abc import Sequence
@@ -23,10 +27,11 @@ from studies.displacement_studies import FRESH, by_arm, last_epoch
 from studies.registry import FIXED_COUNTS
 from studies.split import own_and_stable
 from studies.training_replay import ProjectionTraining
-from studies.weight_displacement import read
+from studies.weight_displacement import read, read_linear
 
 ARMS = FIXED_COUNTS | {"2 of K": arms.m_of_k(2), "4 of K": arms.m_of_k(4), "CACL": arms.CACL}
 DRAWS = 2
+READINGS = ("moved", "linear")
 WITHIN = 0.2  # largest relative error of a prediction that held
 LEAST_HELD = 0.8  # of the arms
 LEAST_ORDER = 0.9  # rank correlation over arms
@@ -51,8 +56,8 @@ FIXED = {None: "fixed_counts", "e5": "fixed_counts_e5"}
 def predict(config: TrainConfig, data: TrainingData) -> dict:
     """Of every arm the variance over its draws at the start of one KCL run, from this run alone.
 
-    kcl: the run's recall at 1 in percent; draws: by arm, in squared logarithms of ranks; recall:
-    mean over the draws.
+    kcl: the run's recall at 1 in percent. moved, linear (READINGS): by arm the variance over draws
+    in squared logarithms of ranks, and recall, the mean over the draws.
     """
     training = ProjectionTraining(config, data)
     schemes = {}
@@ -61,20 +66,29 @@ def predict(config: TrainConfig, data: TrainingData) -> dict:
             seed = config.seed + FRESH * (draw + 1)
             schemes[arm, draw] = training.scheme(seed=seed, **settings)
     end = last_epoch(training, {}, schemes)
-    ranks = {}
-    for name, weights in end.predicted.items():
-        ranks[name] = rank_margins.ranks_of(read(training, weights).margins)
-    of_kcl = rank_margins.ranks_of(read(training, end.ideal).margins)
-    found = {arm: np.stack(drawn) for arm, drawn in by_arm(ranks).items()}
-    return {
-        "kcl": 100 * float((of_kcl == 1).mean()),
-        "draws": {arm: own_and_stable(drawn).own for arm, drawn in found.items()},
-        "recall": {arm: 100 * float((drawn == 1).mean()) for arm, drawn in found.items()},
-    }
+    displacements = end.predicted_displacements()
+    found = {"kcl": _recall(rank_margins.ranks_of(read(training, end.ideal).margins))}
+    for reading in READINGS:
+        ranks = {}
+        for name, weights in end.predicted.items():
+            if reading == "moved":
+                margins = read(training, weights).margins
+            else:
+                margins = read_linear(training, end.ideal, displacements[name]).margins
+            ranks[name] = rank_margins.ranks_of(margins)
+        drawn = {arm: np.stack(of_arm) for arm, of_arm in by_arm(ranks).items()}
+        found[reading] = {arm: own_and_stable(of_arm).own for arm, of_arm in drawn.items()}
+        found[f"{reading} recall"] = {arm: _recall(of_arm) for arm, of_arm in drawn.items()}
+    return found
 
 
-def compare(predicted: dict, encoder: str | None = None) -> pd.DataFrame:
-    """One row per arm that is stored: its own part, measured and predicted.
+def _recall(ranks: np.ndarray) -> float:
+    """Recall at 1 in percent."""
+    return 100 * float((ranks == 1).mean())
+
+
+def compare(predicted: dict, reading: str, encoder: str | None = None) -> pd.DataFrame:
+    """One row per arm that is stored: its own part, measured and predicted by one of READINGS.
 
     draws: the predicted variance over draws alone. off: predicted / measured - 1. verdict: "held"
     within WITHIN, else "refuted".
@@ -82,7 +96,7 @@ def compare(predicted: dict, encoder: str | None = None) -> pd.DataFrame:
     fixed = results.read(FIXED[encoder])
     of_kcl = own_and_stable(results.ranks_of(fixed, "KCL")).own
     rows = {}
-    for arm, drawn in predicted["draws"].items():
+    for arm, drawn in predicted[reading].items():
         if arm in FIXED_COUNTS:
             ranks = results.ranks_of(fixed, arm)
         elif arm in STORED[encoder]:
