@@ -11,16 +11,19 @@ it. What was fixed when:
 
 - arms, draws, limits and rule with the ranks at the displaced weights, "moved": before any of it
   was computed, after the runs with USE had been read and before those with E5 were;
+- `measure`, the same draws trained from the same start, explored: when both had failed, to see
+  which term is missing;
 - "linear", with margins that are linear along the displacement: after "moved" had failed with USE,
   before anything was computed with E5. With USE it is explored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from atri_lib.schemes import Scheme
 from atri_lib.training import TrainConfig, TrainingData
 from studies import arms, rank_margins, results
 from studies.displacement_studies import FRESH, by_arm, last_epoch
@@ -32,6 +35,7 @@ from studies.weight_displacement import read, read_linear
 ARMS = FIXED_COUNTS | {"2 of K": arms.m_of_k(2), "4 of K": arms.m_of_k(4), "CACL": arms.CACL}
 DRAWS = 2
 READINGS = ("moved", "linear")
+TRAINED = ("2 each, shuffled", "ML-CLAP", "9 and 1, shuffled", "hold 4", "8 of 2, in blocks")
 WITHIN = 0.2  # largest relative error of a prediction that held
 LEAST_HELD = 0.8  # of the arms
 LEAST_ORDER = 0.9  # rank correlation over arms
@@ -60,12 +64,7 @@ def predict(config: TrainConfig, data: TrainingData) -> dict:
     in squared logarithms of ranks, and recall, the mean over the draws.
     """
     training = ProjectionTraining(config, data)
-    schemes = {}
-    for arm, settings in ARMS.items():
-        for draw in range(DRAWS):
-            seed = config.seed + FRESH * (draw + 1)
-            schemes[arm, draw] = training.scheme(seed=seed, **settings)
-    end = last_epoch(training, {}, schemes)
+    end = last_epoch(training, {}, _drawn(training, ARMS))
     displacements = end.predicted_displacements()
     found = {"kcl": _recall(rank_margins.ranks_of(read(training, end.ideal).margins))}
     for reading in READINGS:
@@ -80,6 +79,26 @@ def predict(config: TrainConfig, data: TrainingData) -> dict:
         found[reading] = {arm: own_and_stable(of_arm).own for arm, of_arm in drawn.items()}
         found[f"{reading} recall"] = {arm: _recall(of_arm) for arm, of_arm in drawn.items()}
     return found
+
+
+def measure(config: TrainConfig, data: TrainingData) -> dict:
+    """Of some arms the variance over the same draws, trained from the same start."""
+    training = ProjectionTraining(config, data)
+    end = last_epoch(training, _drawn(training, TRAINED), {})
+    ranks = {}
+    for name, weights in end.measured.items():
+        ranks[name] = rank_margins.ranks_of(read(training, weights).margins)
+    drawn = {arm: np.stack(of_arm) for arm, of_arm in by_arm(ranks).items()}
+    return {"trained": {arm: own_and_stable(of_arm).own for arm, of_arm in drawn.items()}}
+
+
+def _drawn(training: ProjectionTraining, names: Iterable[str]) -> dict[tuple[str, int], Scheme]:
+    schemes = {}
+    for arm in names:
+        for draw in range(DRAWS):
+            seed = training.config.seed + FRESH * (draw + 1)
+            schemes[arm, draw] = training.scheme(seed=seed, **ARMS[arm])
+    return schemes
 
 
 def _recall(ranks: np.ndarray) -> float:

@@ -8,7 +8,8 @@ studies/rows/weights_to_ranks:
     descent      the parts under SGD
     candidates   what the systematic part may be
     excess       what a displacement does to smoothed ranks, to second order
-    own          own parts of disagreement of the schedules of fixed counts (own_e5: with E5)
+    own          own parts of the schedules of fixed counts, predicted (own_e5: with E5)
+    own_trained  draws of some of them, trained
 
 `python -m studies weights_to_ranks/course` computes one of them. Every file holds configuration,
 seeds, key, what it was made with, and the seconds that it took.
@@ -61,6 +62,7 @@ STUDIES["descent"] = Study(descent, TrainConfig(epochs=8, optimizer="sgd", learn
 STUDIES["candidates"] = Study(candidates, TrainConfig(epochs=4))
 STUDIES["excess"] = Study(rank_excess.measure, TrainConfig())
 STUDIES["own"] = Study(own_from_ideal.predict, TrainConfig(epochs=16, seed=21))
+STUDIES["own_trained"] = Study(own_from_ideal.measure, TrainConfig(epochs=16, seed=21))
 STUDIES["own_e5"] = Study(
     own_from_ideal.predict, TrainConfig(epochs=16, seed=21, text_encoder="e5")
 )
