@@ -2,12 +2,14 @@
 
 import os
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from atri_lib.audio_headers import first_bytes
 from atri_lib.containers import is_text
+from atri_lib.quiet import without_lines
 from atri_lib.terminal import one_line
 
 SIDE = 224  # pixels
@@ -16,7 +18,9 @@ FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")  # Pillow decodes them b
 # how files of images end; the last three cannot be read, which is then said of each
 IMAGES = tuple(".png .apng .jpg .jpeg .gif .webp .bmp .tif .tiff .svg .heic .avif".split())
 
-warnings.simplefilter("error", Image.DecompressionBombWarning)  # Pillow's limit is one, not a hint
+# Pillow warns of odd notes in a file, which do not matter, and of too many pixels, which do.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
 class UnreadableImage(ValueError):
@@ -45,20 +49,25 @@ def _decoded(path: str | os.PathLike) -> tuple[np.ndarray, bool]:
     name = one_line(path)
     head = first_bytes(path, "image", UnreadableImage)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with _quiet(head), Image.open(path, formats=FORMATS) as image:
             _check_size(*image.size)
             several = getattr(image, "is_animated", False)
             return _fitted(image), several
     except Image.UnidentifiedImageError:
         raise UnreadableImage(f"{name}: {_what_it_is(head)}") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError, UnreadableImage) as error:
-        said = f"{name}: {one_line(error)}"
-        raise UnreadableImage(f"{said}; {LEAST} to {MOST} pixels a side are taken") from error
+        said = f"{name}: {one_line(error).rstrip('.')}"
+        raise UnreadableImage(f"{said}; use one of {LEAST} to {MOST} pixels a side") from error
     except MemoryError:
         raise
     except Exception as error:  # a damaged file leads Pillow's decoders to errors of any kind
         said = f"{name}: cannot be read as an image ({one_line(error)})"
         raise UnreadableImage(f"{said}; replace it, or save it as PNG") from error
+
+
+def _quiet(head: bytes) -> AbstractContextManager:
+    """Without what libtiff says on stderr of a damaged file."""
+    return without_lines(b"") if head.startswith((b"II", b"MM")) else nullcontext()
 
 
 def _check_size(width: int, height: int) -> None:
