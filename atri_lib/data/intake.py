@@ -65,7 +65,7 @@ class Line(pydantic.BaseModel):
     @pydantic.model_validator(mode="after")
     def _one_file(self) -> "Line":
         if bool(self.audio) == bool(self.image):
-            raise ValueError("give the path of a sound as audio or of a picture as image")
+            raise ValueError("give either audio or image, the path of the clip's file")
         return self
 
 
