@@ -164,7 +164,7 @@ CASES = [
         "half a picture",
         TRAIN,
         ":1: .*x.png: cannot be read as an",
-        prepare=picture(png(99, 99)[:70]),
+        prepare=picture(png(99, 99)[:50]),
     ),
     Case(
         "a picture of one pixel",
