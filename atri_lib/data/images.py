@@ -79,8 +79,8 @@ def _what_it_is(head: bytes) -> str:
     """What a file is that is none of FORMATS, by its first bytes, and what to do."""
     if not head:
         return "is empty; fetch the file again"
-    if b"<svg" in head:
-        return "is an SVG drawing; save it as PNG"
+    if b"<svg" in head or head.startswith(b"%!PS"):
+        return "is an SVG or PostScript drawing; save it as PNG"
     if is_text(head):
         return "is text, not an image; fetch the file again"
     return f"cannot be read as {', '.join(FORMATS)}; save it as PNG"

@@ -634,12 +634,12 @@ CASES = {
     "a drawing in SVG": (
         picture("a.png", b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>'),
         ManifestError,
-        r":1: .*a\.png: is an SVG drawing; save it as PNG",
+        r":1: .*a\.png: is an SVG or PostScript drawing; save it as PNG",
     ),
     "a drawing in PostScript": (
         picture("a.eps", COLOURS),
         ManifestError,
-        r":1: .*a\.eps: (is text, not an image|cannot be read as PNG, JPEG, GIF)",
+        r":1: .*a\.eps: is an SVG or PostScript drawing; save it as PNG",
     ),
     "random bytes named .png": (
         picture("a.png", RANDOM),
