@@ -34,16 +34,16 @@ from atri_lib.encoders.weights import wheel_file
 from atri_lib.languages import CODES, LANGUAGES
 
 FORMAT = 3  # of the files; another one is written anew
-KEPT = 19_700  # pieces with a vector: about as many as fit into LARGEST
+KEPT = 20_000  # pieces with a vector: about as many as fit into LARGEST
 LARGEST = 12_000_000  # bytes of all scripts
 PART = 1_000_000  # bytes in a script
 SCORE_STEP = 2**-14  # to which the pieces' scores are rounded; near ties differ by less than 2**-11
 SHARE_STEP = 0.01  # to which the share of a nearest vector is rounded
-# To what the numbers of a matrix are rounded, as a share of their standard deviation. The coarsest
-# with which the vectors of test captions and of free sentences keep a cosine of 0.999. Maps of low
-# rank need more bytes: what they do to words that no caption has is of full rank.
-STEP = 0.05  # of projections and of clips; a coarser one changes too many first ranks
-MAP_STEP = 0.13
+# To what numbers are rounded, as a share of their standard deviation.
+STEP = 0.05  # of projections and clips; 0.08 gives up to one free sentence in 20 another first clip
+# Of maps: all captions and free sentences keep a cosine of 0.999. Maps of low rank are no help: at
+# rank 256 they have as many numbers as the whole ones, and some sentences less than 0.99.
+MAP_STEP = 0.15
 AT_ONCE = 4096  # pieces whose nearest vector is looked for together
 FOLDER = pathlib.Path(__file__).with_name("live")  # what decides which pieces are kept
 SPECIAL = (use.UNKNOWN, use.BEGIN, use.END)
@@ -334,14 +334,11 @@ def shown(model: DualEncoder, audio: Tensor) -> Shown:
 
 
 def rounded(name: str, values: Tensor, step: float) -> dict[str, np.ndarray]:
-    """A matrix [out, in] as int8 NAME [in, out] and NAME.scale, one float32 for each output.
-
-    step: to which it is rounded, as a share of its standard deviation; an output whose numbers then
-    do not fit has a larger one.
+    """A matrix [out, in] as int8 NAME [in, out] and NAME.scale, one float32 for each output: the
+    step, and a larger one where numbers would not fit.
     """
     array = values.detach().cpu().numpy().astype(np.float32)
-    scale = np.maximum(step * array.std(), np.abs(array).max(axis=1) / 127)
-    scale[scale == 0] = 1
+    scale = np.maximum(step, np.abs(array).max(axis=1) / 127)
     numbers = np.round(array / scale[:, None]).astype(np.int8)
     return {name: np.ascontiguousarray(numbers.T), f"{name}.scale": scale}
 
@@ -352,9 +349,10 @@ def run_arrays(runs: Mapping[str, Shown]) -> dict[str, np.ndarray]:
     for key, run in runs.items():
         first, second = [layer for layer in run.projection if isinstance(layer, nn.Linear)]
         for name, layer in (("first", first), ("second", second)):
-            arrays |= rounded(f"{key}.{name}", layer.weight, STEP)
+            step = STEP * float(layer.weight.std())
+            arrays |= rounded(f"{key}.{name}", layer.weight, step)
             arrays[f"{key}.{name}.bias"] = layer.bias.detach().cpu().numpy()
-        arrays |= rounded(f"{key}.audio", run.audio, STEP)
+        arrays |= rounded(f"{key}.audio", run.audio, STEP * float(run.audio.std()))
         if run.alignment is not None:
             arrays |= map_arrays(key, run.alignment)
     return arrays
@@ -365,8 +363,9 @@ def map_arrays(key: str, alignment: Alignment) -> dict[str, np.ndarray]:
     where they are not those of the eight languages.
     """
     arrays = {}
+    step = MAP_STEP * float(alignment.matrix.std())
     for code, matrix, offset in zip(CODES, alignment.matrix, alignment.offset, strict=True):
-        arrays |= rounded(f"{key}.{code}", matrix.T, MAP_STEP)
+        arrays |= rounded(f"{key}.{code}", matrix.T, step)
         arrays[f"{key}.{code}.bias"] = offset.cpu().numpy()
     return arrays
 
