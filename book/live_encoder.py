@@ -337,7 +337,7 @@ def rounded(name: str, values: Tensor, step: float) -> dict[str, np.ndarray]:
     """A matrix [out, in] as int8 NAME [in, out] and NAME.scale, one float32 for each output: the
     step, and a larger one where numbers would not fit.
     """
-    array = values.detach().cpu().numpy().astype(np.float32)
+    array = values.cpu().numpy().astype(np.float32)
     scale = np.maximum(step, np.abs(array).max(axis=1) / 127)
     numbers = np.round(array / scale[:, None]).astype(np.int8)
     return {name: np.ascontiguousarray(numbers.T), f"{name}.scale": scale}
@@ -349,8 +349,8 @@ def run_arrays(runs: Mapping[str, Shown]) -> dict[str, np.ndarray]:
     for key, run in runs.items():
         first, second = [layer for layer in run.projection if isinstance(layer, nn.Linear)]
         for name, layer in (("first", first), ("second", second)):
-            step = STEP * float(layer.weight.std())
-            arrays |= rounded(f"{key}.{name}", layer.weight, step)
+            weight = layer.weight.detach()
+            arrays |= rounded(f"{key}.{name}", weight, STEP * float(weight.std()))
             arrays[f"{key}.{name}.bias"] = layer.bias.detach().cpu().numpy()
         arrays |= rounded(f"{key}.audio", run.audio, STEP * float(run.audio.std()))
         if run.alignment is not None:
