@@ -25,8 +25,9 @@
     ask(box.value);
   }}, h("label", {for: "atri-sentence"}, "A sentence of your own"), box, h("button", {type: "submit", class: "atri-load"}, "Rank the scenes"));
   const aligned = alignedBox("atri-live-aligned", show);
-  const language = h("select", {id: "atri-live-language", onchange: () => asked.length && ask(asked[0].text)},
-    languages.map(languageOption));
+  const language = h("select", {id: "atri-live-language", onchange: () => {
+    if (asked[0]?.text === box.value) ask(box.value);  // not where the reader has begun another sentence
+  }}, languages.map(languageOption));
   const languageField = h("div", {class: "atri-field", hidden: true},
     h("label", {for: language.id}, "Language of your sentence"), language);
   const choice = h("div", {class: "atri-choice", hidden: true}, alignedRow(aligned), languageField);
@@ -120,6 +121,7 @@
   }
 
   function again({text, k}) {
+    box.value = text;
     language.value = k;
     ask(text);
   }
