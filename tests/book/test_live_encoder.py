@@ -488,6 +488,9 @@ def test_a_box_shows_the_run_with_alignment_for_the_language_of_the_sentence(sta
         assert last.get_attribute("data-clip") == "3"
         assert live.locator("tbody tr").count() == 1
         assert "French" in live.locator("tbody th").inner_text()
+        page.get_by_label("A sentence of your own").fill("ein Hund")  # begun, not asked
+        language.select_option(label="Deutsch (German)")
+        assert "French" in live.locator("tbody th").inner_text()
         assert "Balanced, aligned" in live.get_by_role("status").inner_text()
         below.click()
         assert names.count() == 2 and not box.is_checked() and language.is_hidden()
