@@ -98,6 +98,7 @@ def test_chapters_go_to_two_workers_whole_and_these_start_none_of_their_own(
     assert ("prepared prepare" in said) == (passed == 6), said
     marks = {path.name for path in (tmp_path / "notebooks").glob("at-*")}
     assert marks == workers or (len(marks) == len(workers) == 1), marks
+    assert not (tmp_path / "_build" / "skipped.txt").exists()  # only `make test` asks for it
 
 
 def test_nbval_gives_kernels_what_the_build_gives_them():

@@ -162,6 +162,74 @@ def test_an_environment_of_ones_own_is_used_as_it_is(checkout):
 
 
 @pytest.mark.parametrize(
+    "stages, browser, last",
+    [
+        ({}, 0, ["Nothing was skipped."]),
+        (
+            {"--dist": "a: no wave", "--nbval": "b: no cell"},
+            0,
+            ["2 skipped:", "a: no wave", "b: no cell"],
+        ),
+        (
+            {"--dist": "a: no wave"},
+            1,
+            [
+                "2 skipped:",
+                "a: no wave",
+                "The pages were not tried in a browser: Chromium or playwright is missing",
+            ],
+        ),
+    ],
+)
+def test_the_last_lines_of_make_test_are_what_its_stages_skipped(checkout, stages, browser, last):
+    """The Python is one that adds to the list as conftest.py does (the next test)."""
+    script = (checkout / "python").read_text().removesuffix("exit 0\n")
+    for command, line in stages.items():
+        script += f'[[ "$*" == "-m pytest"*"{command}"* ]] && echo "{line}" >> _build/skipped.txt\n'
+    script += f'[[ "$*" == *--can ]] && exit {browser}\n'
+    (checkout / "python").write_text(script + "exit 0\n")
+    (checkout / "_build").mkdir()
+    (checkout / "_build" / "skipped.txt").write_text("of a run that was killed\n")
+    code, said, _ = make(checkout, "test")
+    assert code == 0 and said.splitlines()[-len(last) :] == last, said
+    assert "of a run that was killed" not in said
+
+
+def test_what_several_processes_skip_is_written_once_by_name_with_the_reason(tmp_path):
+    """Where the list is not there, none is begun: the runs of test_commands.py look for it."""
+    for name in ("conftest.py", "pyproject.toml", "tests/margins.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "tests" / "test_two.py").write_text(
+        "import pytest\n"
+        "@pytest.fixture\n"
+        "def wave():\n"
+        "    pytest.skip('no wave')\n"
+        "def test_a(wave): pass\n"
+        "@pytest.mark.skipif(True, reason='no\\nbrowser')\n"
+        "def test_b(): pass\n"
+        "def test_c(): pass\n"
+    )
+    (tmp_path / "tests" / "test_whole.py").write_text(
+        "import pytest\npytest.importorskip('absent_module', reason='no module')\n"
+    )
+    skipped = tmp_path / "_build" / "skipped.txt"
+    skipped.parent.mkdir()
+    skipped.touch()
+    environment = {key: value for key, value in os.environ.items() if "PYTEST" not in key}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist", "-n", "1"]
+    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+    done = subprocess.run(command, **options)
+    assert "1 passed, 3 skipped" in done.stdout and done.stdout.count("SKIPPED") == 3, done
+    assert sorted(skipped.read_text().splitlines()) == [
+        "tests/test_two.py::test_a: no wave",
+        "tests/test_two.py::test_b: no browser",
+        "tests/test_whole.py: no module",
+    ]
+
+
+@pytest.mark.parametrize(
     "given, expected", [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
 )
 def test_threads_that_wait_sleep_unless_the_user_says_otherwise(given, expected):
