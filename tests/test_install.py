@@ -5,12 +5,15 @@ on a branch.
 import ast
 import email
 import importlib.metadata
+import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import tomllib
 import zipfile
 
@@ -51,7 +54,7 @@ def test_every_package_is_pinned_exactly_with_hashes_and_linux_only_ones_are_mar
         assert (
             not re.match(r"nvidia-|cuda-|triton$", name) or '; sys_platform == "linux"' in line
         ), line[:200]
-    names = [re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines]
+    names = [canonical(line.split("==")[0]) for line in lines]
     assert len(set(names)) == len(names) and {"doit", "filelock", "papermill"} <= set(names)
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert conda["dependencies"] == ["python=3.11", "pip", {"pip": ["-r requirements.txt"]}]
@@ -331,6 +334,72 @@ def test_pip_refuses_another_python_in_one_line(built):
         and "requires a different Python: 3.12" in errors[0]
         and "3.11.*" in errors[0]
     )
+
+
+IMPORT_ALL = """
+import importlib, pathlib, pkgutil, sys
+import atri_lib
+assert pathlib.Path(atri_lib.__file__).is_relative_to(sys.prefix)
+for module in pkgutil.walk_packages(atri_lib.__path__, "atri_lib."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+
+
+@pytest.fixture
+def installed(built):
+    """The Python of an environment that was empty before `pip install .`; its packages are what the
+    index has today, not the pins. It is removed afterwards: it holds 6 GB.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if (free := shutil.disk_usage(folder).free / 2**30) < 12:
+            pytest.skip(f"an installation wants 12 GiB, {folder} has {free:.0f}")
+        subprocess.run([sys.executable, "-m", "venv", f"{folder}/venv"], check=True)
+        python = pathlib.Path(folder, "venv", "bin", "python")
+        reachable = away_from_here(python, "-m", "pip", "download", "--no-deps", "tqdm", cwd=folder)
+        if reachable.returncode != 0:
+            pytest.skip(f"pip finds no index: {reachable.stderr.strip().splitlines()[-1]}")
+        done = away_from_here(
+            python, "-m", "pip", "install", "--no-compile", ".", cwd=built / "copy"
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield python
+
+
+def away_from_here(*command, cwd):
+    """A command that does not see this environment and this checkout."""
+    hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_pip_installs_the_library_into_an_empty_environment_without_the_tools_of_the_book(
+    installed, tmp_path
+):
+    imported = away_from_here(installed, "-c", IMPORT_ALL, cwd=tmp_path)
+    assert imported.returncode == 0, imported.stderr
+    helped = away_from_here(installed, "-m", "atri_lib", "--help", cwd=tmp_path)
+    assert helped.returncode == 0 and "COMMAND" in helped.stdout, helped.stderr
+    listing = away_from_here(installed, "-m", "pip", "list", "--format", "json", cwd=tmp_path)
+    names = {canonical(package["name"]) for package in json.loads(listing.stdout)}
+    assert {"atri-lib", "torch", "transformers"} <= names
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    optional = {
+        canonical(re.split("[<=>]", name)[0]) for names in extras.values() for name in names
+    }
+    assert {"matplotlib", "jupyter-book", "plotly", "seaborn"} <= optional
+    assert names & optional == set()
+    shown = away_from_here(installed, "-m", "pip", "show", "--files", "atri_lib", cwd=tmp_path)
+    files = shown.stdout.partition("Files:")[2].split()
+    assert {name.partition("/")[0].partition("-")[0] for name in files} == {"atri_lib"}
+
+
+def canonical(name):
+    """The name of a package as indexes spell it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_what_the_library_imports_is_what_it_asks_for():
