@@ -18,7 +18,7 @@ export PROFILE OMP_WAIT_POLICY
 # The stamp's name says what is installed and where: the pins, the project and the folder.
 READY := .venv/.ready-$(shell (pwd; cat requirements.txt pyproject.toml) | cksum | tr ' ' '-')
 
-.PHONY: help env book prepare test test-all unit notebooks browser-test pdf publish refresh experiments verify benchmark lint clean distclean
+.PHONY: help env book prepare none-skipped test test-all unit notebooks browser-test pdf publish refresh experiments verify benchmark lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -82,10 +82,24 @@ book: env  ## data, training, every chapter, the site in _build/html; repeats on
 prepare: env  ## only the data, the features and the training runs that the chapters read
 	@$(PY) book/tasks.py prepare
 
-test: prepare unit notebooks browser-test  ## unit tests, every chapter against its committed outputs, every page in Chromium if it is there
+# Every stage adds what it skips to this file; the last lines that are printed are its.
+SKIPPED := _build/skipped.txt
+STAGES := none-skipped prepare unit notebooks browser-test
 
-test-all: test  ## and what takes minutes or much memory: several processes, towers of full size
+define TELL_SKIPPED
+@if [ -s $(SKIPPED) ]; then echo "$$(grep -c . $(SKIPPED)) skipped:"; cat $(SKIPPED); else echo "Nothing was skipped."; fi
+@rm $(SKIPPED)
+endef
+
+none-skipped:
+	@mkdir -p $(dir $(SKIPPED)) && : > $(SKIPPED)
+
+test: $(STAGES)  ## unit tests, every chapter against its committed outputs, every page in Chromium if it is there
+	$(TELL_SKIPPED)
+
+test-all: $(STAGES)  ## and what takes minutes or much memory: several processes, towers of full size
 	@$(PY) -m pytest -m slow
+	$(TELL_SKIPPED)
 
 unit: env  ## only the unit tests
 	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -96,6 +110,7 @@ notebooks: env  ## only the chapters (pytest --nbval)
 browser-test: env  ## every page of the site in Chromium: of _build/html, else of the committed chapters
 	@if ! $(PY) book/pdf.py --can; then \
 		echo "The pages were not tried in a browser."; \
+		[ ! -e $(SKIPPED) ] || echo "The pages were not tried in a browser: Chromium or playwright is missing" >> $(SKIPPED); \
 	elif [ -e _build/html/.built ]; then \
 		$(PY) -m pytest -n 2 -m browser tests/browser tests/book/test_search_page.py tests/book/test_live_encoder.py; \
 	else \

@@ -29,6 +29,9 @@ QUIET = {
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 EVERY_CHAPTER = pytest.StashKey[bool]()
+SKIPPED = (
+    ROOT / "_build" / "skipped.txt"
+)  # there while `make test` runs, which prints it at its end
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads its options
@@ -82,3 +85,17 @@ def _one_kernel_at_a_time() -> contextlib.AbstractContextManager:
         return contextlib.nullcontext()
     (ROOT / "_build").mkdir(exist_ok=True)
     return FileLock(ROOT / "_build" / ".nbval-start.lock")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Add what was skipped, by name and with the reason, to what `make test` prints at its end.
+
+    Of the processes of pytest-xdist the first one writes, for all of them.
+    """
+    if hasattr(terminalreporter.config, "workerinput") or not SKIPPED.exists():
+        return
+    with open(SKIPPED, "a", encoding="utf-8") as file:
+        for report in terminalreporter.getreports("skipped"):
+            _, _, reason = report.longrepr
+            reason = " ".join(reason.removeprefix("Skipped: ").split())
+            print(f"{report.nodeid}: {reason}", file=file)

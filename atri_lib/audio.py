@@ -52,7 +52,7 @@ def sound_files(folder: str | os.PathLike) -> list[pathlib.Path]:
     """The audio files below a folder, sorted; hidden ones are none (macOS leaves "._name" beside a
     file).
     """
-    return _files(folder, SUFFIXES)
+    return files_below(folder, SUFFIXES)
 
 
 def unreadable_files(folder: str | os.PathLike) -> list[pathlib.Path]:
@@ -61,7 +61,7 @@ def unreadable_files(folder: str | os.PathLike) -> list[pathlib.Path]:
 
     For a list of what was skipped: see `skipped`.
     """
-    return _files(folder, UNREADABLE_SUFFIXES)
+    return files_below(folder, UNREADABLE_SUFFIXES)
 
 
 def skipped(files: list[pathlib.Path]) -> str:
@@ -76,7 +76,8 @@ def skipped(files: list[pathlib.Path]) -> str:
     return f"{count} skipped, their format cannot be read: {named}{more}; {CONVERT}"
 
 
-def _files(folder: str | os.PathLike, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
+def files_below(folder: str | os.PathLike, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
+    """The files below a folder that end so, in either case, sorted, none hidden."""
     folder = pathlib.Path(folder)
     found = []
     for path in sorted(folder.rglob("*")):

@@ -67,7 +67,9 @@ class Opened:
 def checked(path: str | os.PathLike, least: float):
     """What check_header returns, and what to read the samples from."""
     name = one_line(path)
-    head = _head(path)
+    head = first_bytes(path, "audio", UnreadableSound)
+    if kind := what_it_is(head):
+        raise UnreadableSound(f"{name}: is {kind}")
     opened = Opened(os.fsencode(path), head)
     is_ogg = head[after_id3(head) :].startswith(b"OggS")
     by_pages = _ogg_seconds(path) if is_ogg else 0.0
@@ -110,31 +112,28 @@ def _fault(header, least: float, by_pages: float) -> str | None:
     return None
 
 
-def _head(path: str | os.PathLike) -> bytes:
-    """The first bytes of a file. Raises UnreadableSound where there is none, or one that is no
-    sound at all.
+def first_bytes(path: str | os.PathLike, kind: str, unreadable: type[Exception]) -> bytes:
+    """The first bytes of an "audio" or "image" file. Raises `unreadable` where there is none that
+    can be opened.
     """
     name = one_line(path)
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        raise UnreadableSound(f"{name}: no such audio file") from None
+        raise unreadable(f"{name}: no such {kind} file") from None
     except OSError as error:
-        raise UnreadableSound(f"{name}: no such audio file ({error.strerror})") from error
+        raise unreadable(f"{name}: no such {kind} file ({error.strerror})") from error
     except ValueError as error:  # NUL in a name
-        said = f"{name}: no such audio file; no file can have this name ({error})"
-        raise UnreadableSound(said) from error
+        said = f"{name}: no such {kind} file; no file can have this name ({error})"
+        raise unreadable(said) from error
     if not stat.S_ISREG(mode):
-        raise UnreadableSound(f"{name}: no such audio file; it is a folder, a pipe or a device")
+        raise unreadable(f"{name}: no such {kind} file; it is a folder, a pipe or a device")
     try:
         with open(path, "rb") as stream:
-            head = stream.read(4096)
+            return stream.read(4096)
     except OSError as error:
         said = f"{name}: cannot be opened ({error.strerror})"
-        raise UnreadableSound(f"{said}; make it readable for you") from error
-    if kind := what_it_is(head):
-        raise UnreadableSound(f"{name}: is {kind}")
-    return head
+        raise unreadable(f"{said}; make it readable for you") from error
 
 
 def _with_length(path: str | os.PathLike) -> bytes | None:

@@ -1,4 +1,6 @@
-"""Search a folder of sounds with words, or a list of captions with a sound, using a trained run."""
+"""Search a folder of sounds or pictures with words, or a list of captions with one of them, using a
+trained run.
+"""
 
 import json
 import os
@@ -12,14 +14,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from atri_lib import storage
-from atri_lib.audio import SUFFIXES, read_audio, skipped, sound_files, unreadable_files
+from atri_lib.audio import SUFFIXES, files_below, read_audio, skipped, unreadable_files
 from atri_lib.data.dataset import text_fault
 from atri_lib.data.features import encode_clips
+from atri_lib.data.images import IMAGES, read_image
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.languages import language
 from atri_lib.progress import progress
 from atri_lib.terminal import one_line
 from atri_lib.training import Run, TrainingData
+from atri_lib.training.sources import audio_encoder_of, sees
 
 
 class SearchError(ValueError):
@@ -27,8 +31,8 @@ class SearchError(ValueError):
 
 
 class Searcher:
-    """The encoders and the trained model of a run, ready to embed sounds and sentences into its
-    space.
+    """The encoders and the trained model of a run, ready to embed sounds, or pictures where the run
+    is of those, and sentences into its space. read: gives what `embed_audio` takes of a file.
     """
 
     def __init__(self, run: Run) -> None:
@@ -36,13 +40,15 @@ class Searcher:
         self.languages = config.languages
         self.weights = run.metrics["sha256"]["weights.safetensors"]
         self.audio_encoder, self.text_encoder = build_encoders(
-            config.preset, config.audio_encoder, config.text_encoder
+            config.preset, audio_encoder_of(config), config.text_encoder
         )
+        self.pictures = sees(self.audio_encoder)
+        self.read = read_image if self.pictures else read_audio
         self.model = run.model(TrainingData({}, self.audio_encoder, self.text_encoder, ""))
 
     @torch.no_grad()
     def embed_audio(self, waveform: np.ndarray) -> np.ndarray:
-        """A 16 kHz mono waveform [samples] -> unit vector [d]."""
+        """A 16 kHz mono waveform [samples], or a picture [height, width, 3] -> unit vector [d]."""
         clips = waveform[None]
         if self.model.audio_tower is None:
             clips = encode_clips([waveform], self.audio_encoder, self.model.pooling.parts)
@@ -164,31 +170,34 @@ class Index:
 def index_folder(
     searcher: Searcher, folder: str | os.PathLike, strict: bool = False
 ) -> tuple[Index, list[str]]:
-    """Embed every audio file below a folder that is not hidden, and list those that are broken.
+    """Embed every file below a folder that the run is of and that is not hidden, and list those
+    that are broken.
 
-    Returns the index and "path: why" of each file that cannot be read. Files of formats that cannot
-    be read are named on stderr. Raises SearchError when there is no file that can be read and, with
-    strict, for any that cannot.
+    Returns the index and "path: why" of each file that cannot be read. Sounds of formats that
+    cannot be read are named on stderr. Raises SearchError when there is no file that can be read
+    and, with strict, for any that cannot.
     """
     folder = pathlib.Path(folder).expanduser()
     if not folder.is_dir():
         fault = "a file, give the folder" if folder.exists() else "no such folder"
         raise SearchError(f"{one_line(folder)}: {fault}")
-    files = sound_files(folder)
-    others = skipped(unreadable_files(folder))
+    kind, suffixes, others = "image", IMAGES, ""
+    if not searcher.pictures:
+        kind, suffixes, others = "audio", SUFFIXES, skipped(unreadable_files(folder))
+    files = files_below(folder, suffixes)
     if not files:
-        message = f"{folder}: no audio files ({', '.join(SUFFIXES)}) to search in"
+        message = f"{folder}: no {kind} files ({', '.join(suffixes)}) to search in"
         raise SearchError(f"{message}; {others}" if others else message)
     if others:
         print(f"Notice: {others}", file=sys.stderr)
     names = []
     rows = []
     broken = []
-    for path in progress(files, "embedding sounds", unit="file"):
+    for path in progress(files, "embedding files", unit="file"):
         try:
             name = str(path.relative_to(folder))
             name.encode()  # an index holds UTF-8
-            rows.append(searcher.embed_audio(read_audio(path)))
+            rows.append(searcher.embed_audio(searcher.read(path)))
             names.append(name)
         except UnicodeEncodeError:
             broken.append(f"{one_line(path)}: a name that is not UTF-8; rename the file")

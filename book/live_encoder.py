@@ -7,7 +7,8 @@ a script hands over: 8-bit integers, deflated, seven bits per character. What th
 - pieces: all pieces of the vocabulary that the eight languages can need, so that a sentence is cut
   as Python cuts it; which of them have a vector here, and for the others whose vector is nearest;
 - weights: the network and the vectors of KEPT pieces, exactly the published integers;
-- runs: each run's text projection and its vectors of the test clips, rounded to 8 bits.
+- runs: each run's text projection, its vectors of the test clips and, where it aligns text
+  features, its maps, all rounded.
 
 The reader's side is `_static/search/live`.
 """
@@ -28,20 +29,26 @@ from torch import Tensor, nn
 
 from atri_lib import storage
 from atri_lib.encoders import DualEncoder, use
+from atri_lib.encoders.alignment import Alignment
 from atri_lib.encoders.weights import wheel_file
-from atri_lib.languages import LANGUAGES
+from atri_lib.languages import CODES, LANGUAGES
 
-FORMAT = 2  # of the files; another one is written anew
-KEPT = 24_500  # pieces with a vector: about as many as fit into LARGEST
+FORMAT = 3  # of the files; another one is written anew
+KEPT = 20_000  # pieces with a vector: about as many as fit into LARGEST
 LARGEST = 12_000_000  # bytes of all scripts
 PART = 1_000_000  # bytes in a script
 SCORE_STEP = 2**-14  # to which the pieces' scores are rounded; near ties differ by less than 2**-11
 SHARE_STEP = 0.01  # to which the share of a nearest vector is rounded
+# To what numbers are rounded, as a share of their standard deviation.
+STEP = 0.05  # of projections and clips; 0.08 gives up to one free sentence in 20 another first clip
+# Of maps: all captions and free sentences keep a cosine of 0.999. Maps of low rank are no help: at
+# rank 256 they have as many numbers as the whole ones, and some sentences less than 0.99.
+MAP_STEP = 0.15
 AT_ONCE = 4096  # pieces whose nearest vector is looked for together
 FOLDER = pathlib.Path(__file__).with_name("live")  # what decides which pieces are kept
 SPECIAL = (use.UNKNOWN, use.BEGIN, use.END)
 RESERVED = 6  # numbers below are no text
-AWKWARD = b'\x00\n\r\x1a"\\'  # what a JavaScript string or a careless server would change
+AWKWARD = '\x00\n\r\x1a"\\'  # what a JavaScript string or a careless server would change
 LETTERS = set("abcdefghijklmnopqrstuvwxyzàâæçèéêëîïôœùûüÿäößáíóúñòì·ºª")
 ELIDED = {"fra": "dl", "cat": "dl"}  # d'eau, l'aigua: the word is cut without its first space
 VOWELS = "aeiouhéèêàóòíú"
@@ -127,12 +134,24 @@ def blob(arrays: Mapping[str, np.ndarray], strategy: int = zlib.Z_DEFAULT_STRATE
 
 
 def text_of(data: bytes) -> str:
-    """Bytes as text, seven bits per character; AWKWARD ones stand 128 higher."""
+    """Bytes as text, seven bits per character. An AWKWARD one and the next are one character of two
+    bytes together, so none is lost (the idea is Kevin Albertson's base-122).
+    """
     bits = np.unpackbits(np.frombuffer(data, np.uint8))
     bits = np.pad(bits, (0, -len(bits) % 7)).reshape(-1, 7)
     numbers = np.packbits(bits, axis=1)[:, 0] >> 1
-    awkward = np.isin(numbers, np.frombuffer(AWKWARD, np.uint8))
-    return (numbers + 128 * awkward.astype(np.uint8)).tobytes().decode("latin-1")
+    text = numbers.tobytes().decode("ascii")
+    return re.sub(f"[{re.escape(AWKWARD)}].?", together, text, flags=re.DOTALL)
+
+
+def together(match: re.Match[str]) -> str:
+    """An AWKWARD character and the one after it as one beyond ASCII; the last one of a text stands
+    alone.
+    """
+    awkward, *after = match[0]
+    if not after:
+        return chr(128 * (1 + len(AWKWARD)) + ord(awkward))
+    return chr(128 * (1 + AWKWARD.index(awkward)) + ord(after[0]))
 
 
 def write_parts(folder: pathlib.Path, name: str, data: bytes) -> None:
@@ -300,39 +319,54 @@ def encoder(tokenizer: SentencePieceProcessor, sentences: Iterable[str]) -> path
 
 @dataclass(frozen=True)
 class Shown:
-    """A run as the page shows it: its text projection; its test clips as unit vectors [N, d]."""
+    """A run as the page shows it: its text projection; its test clips as unit vectors [N, d]; its
+    alignment of text features, if it has one.
+    """
 
     projection: nn.Sequential
     audio: Tensor
+    alignment: Alignment | None = None
 
 
 def shown(model: DualEncoder, audio: Tensor) -> Shown:
-    """A trained model and its test clips, for the page. Raises ValueError for one that aligns text
-    features language by language: the page does not know in which language a sentence is.
+    """A trained model and its test clips, for the page."""
+    return Shown(model.text_projection, audio, model.alignment)
+
+
+def rounded(name: str, values: Tensor, step: float) -> dict[str, np.ndarray]:
+    """A matrix [out, in] as int8 NAME [in, out] and NAME.scale, one float32 for each output: the
+    step, and a larger one where numbers would not fit.
     """
-    if model.alignment is not None:
-        raise ValueError("the live encoder has no alignment: show runs without one")
-    return Shown(model.text_projection, audio)
-
-
-def rounded(name: str, values: Tensor) -> dict[str, np.ndarray]:
-    """A matrix [out, in] as int8 NAME [in, out] and NAME.scale, one float32 for each output."""
-    array = values.detach().cpu().numpy().astype(np.float32)
-    scale = np.abs(array).max(axis=1) / 127
-    scale[scale == 0] = 1
+    array = values.cpu().numpy().astype(np.float32)
+    scale = np.maximum(step, np.abs(array).max(axis=1) / 127)
     numbers = np.round(array / scale[:, None]).astype(np.int8)
     return {name: np.ascontiguousarray(numbers.T), f"{name}.scale": scale}
 
 
 def run_arrays(runs: Mapping[str, Shown]) -> dict[str, np.ndarray]:
-    """All runs' projections and clips, as SCHEME.first, .second and .audio."""
+    """All runs' projections and clips, as RUN.first, .second and .audio; maps as RUN.eng, ..."""
     arrays = {}
-    for scheme, run in runs.items():
+    for key, run in runs.items():
         first, second = [layer for layer in run.projection if isinstance(layer, nn.Linear)]
         for name, layer in (("first", first), ("second", second)):
-            arrays |= rounded(f"{scheme}.{name}", layer.weight)
-            arrays[f"{scheme}.{name}.bias"] = layer.bias.detach().cpu().numpy()
-        arrays |= rounded(f"{scheme}.audio", run.audio)
+            weight = layer.weight.detach()
+            arrays |= rounded(f"{key}.{name}", weight, STEP * float(weight.std()))
+            arrays[f"{key}.{name}.bias"] = layer.bias.detach().cpu().numpy()
+        arrays |= rounded(f"{key}.audio", run.audio, STEP * float(run.audio.std()))
+        if run.alignment is not None:
+            arrays |= map_arrays(key, run.alignment)
+    return arrays
+
+
+def map_arrays(key: str, alignment: Alignment) -> dict[str, np.ndarray]:
+    """The maps of a run, one for each language, as layers of a run are written. Raises ValueError
+    where they are not those of the eight languages.
+    """
+    arrays = {}
+    step = MAP_STEP * float(alignment.matrix.std())
+    for code, matrix, offset in zip(CODES, alignment.matrix, alignment.offset, strict=True):
+        arrays |= rounded(f"{key}.{code}", matrix.T, step)
+        arrays[f"{key}.{code}.bias"] = offset.cpu().numpy()
     return arrays
 
 

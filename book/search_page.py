@@ -24,7 +24,14 @@ from book import live_encoder
 from book.sounds import encoded
 from studies.parallel_runs import train_all
 
-SHOWN = {"ml_clap": {}, "balanced": {"m": 1}, "cacl": {}, "kcl": {}}  # scheme -> its settings
+ALIGNED = "aligned"  # the run that only the page to search shows, on request
+SHOWN = {  # run -> its settings
+    "ml_clap": {"scheme": "ml_clap"},
+    "balanced": {"scheme": "balanced", "m": 1},
+    "cacl": {"scheme": "cacl"},
+    "kcl": {"scheme": "kcl"},
+    ALIGNED: {"scheme": "balanced", "m": 1, "alignment": "ridge"},
+}
 FOUND = 5  # clips kept for each query
 PAGE = 10  # ranks up to this are on the first page of results
 BUDGET = 4_000_000  # bytes of all sounds: about four in five clips, those that are found most often
@@ -128,18 +135,19 @@ def packed(values: np.ndarray) -> str:
     return base64.b64encode(values.astype("<u2").tobytes()).decode()
 
 
+def look(name: str) -> dict[str, str]:
+    """The name of a run, and its label and colour on the pages."""
+    if name == ALIGNED:
+        return {"name": name, "label": "Balanced, aligned", "colour": "#CC79A7"}
+    return {"name": name, "label": SCHEMES[name].label, "colour": SCHEMES[name].colour}
+
+
 def about(answered: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict:
-    """What all pages say of schemes and languages."""
+    """What a page says of the runs that it shows and of the languages."""
     schemes = []
     for name, (ranks, _) in answered.items():
-        scheme = {
-            "name": name,
-            "label": SCHEMES[name].label,
-            "colour": SCHEMES[name].colour,
-            "page": page_shares(ranks),
-            "mrv": evaluation.mean_rank_variance(ranks),
-        }
-        schemes.append(scheme)
+        scores = {"page": page_shares(ranks), "mrv": evaluation.mean_rank_variance(ranks)}
+        schemes.append(look(name) | scores | {"aligned": name == ALIGNED})
     languages = []
     for one in LANGUAGES:
         locale = one.locale.replace("_", "-")
@@ -156,32 +164,35 @@ def write(
     """Write summary.js (the front page), scenes.js (the page to search) and sounds/N.mp3; how many
     clips can be played.
 
-    answered: scheme -> `answers` of its run; the first scheme chooses the promised query.
+    answered: run -> its `answers`; the first one chooses the promised query. The front page shows
+    all but ALIGNED.
     """
     ranks = np.stack([ranks for ranks, _ in answered.values()])  # [S, M, K]
     found = np.stack([found for _, found in answered.values()])  # [S, M, K, 5]
+    plain = np.array([name != ALIGNED for name in answered])  # [S]
     promised = promised_query(ranks[0], fair_scenes(dataset, ranks[0], text_encoder))
     captions = [dataset.sentences(code) for code in CODES]
     clip = int(dataset.owner[promised])
     names = {}
-    for one in found[:, promised].flat:
+    for one in found[plain, promised].flat:
         first_caption = int(np.argmax(dataset.owner == one))
         names[int(one)] = captions[0][first_caption]
     summary = {
         "captions": [row[promised] for row in captions],
         "clip": clip,
         "names": names,
-        "ranks": ranks[:, promised].tolist(),
-        "found": found[:, promised].tolist(),
+        "ranks": ranks[plain, promised].tolist(),
+        "found": found[plain, promised].tolist(),
     }
-    scenes = {
+    summary |= about({name: one for name, one in answered.items() if name != ALIGNED})
+    scenes = about(answered) | {
         "captions": captions,
         "known": base64.b64encode(known_characters(text_encoder)).decode(),
         "ranks": packed(ranks),
         "found": packed(found),
         "owner": packed(dataset.owner),
     }
-    shared = about(answered) | {"clips": len(dataset), "promised": promised}
+    shared = {"clips": len(dataset), "promised": promised}
     with storage.atomic_path(folder, folder=True, replace=True) as partial:
         order = playing_order(found, clip, len(dataset)).tolist()
         silent = write_sounds(partial / "sounds", dataset, order)
@@ -210,21 +221,30 @@ def write_script(path: pathlib.Path, values: dict) -> None:
     path.write_text(f"window.ATRI_{path.stem.upper()} = {text};\n", encoding="utf-8")
 
 
+def configs(base: TrainConfig) -> dict[str, TrainConfig]:
+    """The runs of SHOWN; without ALIGNED where the text encoder is trained, too."""
+    asked = {}
+    for name, settings in SHOWN.items():
+        if name != ALIGNED or not base.unfreeze.get("text"):
+            asked[name] = base.replace(**settings)
+    return asked
+
+
 def build(folder: str | os.PathLike, profile: str = "book") -> None:
     """Write the folder, and in it the live encoder, from the runs with seed 0 of a profile; those
     that the cache does not hold are trained.
     """
     base = TrainConfig.for_profile(profile)
     data = load_data(base)
-    configs = [base.replace(scheme=name, **settings) for name, settings in SHOWN.items()]
+    asked = configs(base)
     test = data.splits["test"]
     answered = {}
     runs = {}
-    for run in train_all(configs, data):
+    for name, run in zip(asked, train_all(list(asked.values()), data), strict=True):
         model = run.model(data)
         audio, texts = encode(model, test)
-        answered[run.config.scheme] = answers(audio, texts, test.owner.cpu())
-        runs[run.config.scheme] = live_encoder.shown(model, audio)
+        answered[name] = answers(audio, texts, test.owner.cpu())
+        runs[name] = live_encoder.shown(model, audio)
     write(folder, test.dataset, answered, data.text_encoder)
     sentences = []
     for source in data.splits.values():

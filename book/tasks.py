@@ -118,9 +118,12 @@ def prepare() -> None:
     configs = [base.replace(scheme=name, m=None, seed=0) for name in ("kcl", "cacl", "ml_clap")]
     configs.append(base.replace(scheme="english", seed=0))
     configs.append(base.replace(scheme="balanced", m=1, seed=0))
+    if not base.unfreeze.get("text"):  # an alignment maps the features of a frozen encoder
+        configs.append(base.replace(scheme="balanced", m=1, alignment="ridge", seed=0))
     for run in train_all(configs, load_data(base)):
         test = run.metrics["test"]
-        print(f"        {run}: T2A R@1 {test['T2A R@1']:.1f} %, MRV {test['mrv']:.0f}")
+        aligned = f", alignment {run.config.alignment}" if run.config.alignment else ""
+        print(f"        {run}{aligned}: T2A R@1 {test['T2A R@1']:.1f} %, MRV {test['mrv']:.0f}")
 
 
 def task_chapters() -> Iterator[dict]:
@@ -148,8 +151,8 @@ def task_scenes() -> dict:
             search_page.build(SCENES.parent, PROFILE)
 
     same = [config_changed(f"{PROFILE} {default_bank().checksum}")]
-    live = [*(ROOT / "book").glob("live_encoder.py"), *(ROOT / "book").glob("live/*")]
-    files = [*(ROOT / "atri_lib").rglob("*.py"), *live]
+    scripts = [ROOT / "book" / "search_page.py", ROOT / "book" / "live_encoder.py"]
+    files = [*(ROOT / "atri_lib").rglob("*.py"), *scripts, *(ROOT / "book").glob("live/*")]
     return task("Scenes to search", gather, file_dep=files, targets=[SCENES], uptodate=same)
 
 

@@ -87,6 +87,16 @@ CAPTION_FAULTS = [
     ),
 ]
 LINE_FAULTS = [
+    Fault("a sound and a picture", {"image": "dog.png"}, "give either audio or image, the path of"),
+    Fault("neither sound nor picture", {"audio": None}, "give either audio or image, the path of"),
+    Fault(
+        "a picture that is a number", {"image": 7}, "image: Input should be a valid string, not 7"
+    ),
+    Fault(
+        "an empty name of a picture",
+        {"image": ""},
+        "image: String should have at least 1 character, not ''",
+    ),
     Fault("a sound that is a number", {"audio": 7}, "audio: Input should be a valid string, not 7"),
     Fault(
         "an empty name of a sound",
@@ -116,5 +126,34 @@ LINE_FAULTS = [
     ),
     Fault("an empty id", {"id": ""}, "id: String should have at least 1 character, not ''"),
     Fault("an id that is a number", {"id": 3}, "id: Input should be a valid string, not 3"),
+]
+
+
+def image(name: str) -> dict:
+    """A picture in place of the sound."""
+    return {"audio": None, "image": name}
+
+
+# Of a manifest's first line: what follows one with a sound is refused for that.
+IMAGE_FAULTS = [
+    Fault("no such picture", image("none.png"), "none.png: no such image file"),
+    Fault("a picture outside", image("../dog.png"), "image '../dog.png' is outside the manifest's"),
+    Fault("an absolute path of a picture", image("/etc/dog.png"), "outside the manifest's folder"),
+    Fault(
+        "a picture with NUL in its name",
+        image("dog\0.png"),
+        r"image 'dog\\x00\.png': no file can be there; name an image file",
+    ),
+    Fault(
+        "a picture with a name of two lines",
+        image("a\nb\x1b[31m.png"),
+        r"a\\nb\\x1b\[31m\.png: no such image file",
+    ),
+    Fault(
+        "a picture with a long name",
+        image("a" * 5000),
+        "(aaa: no such image file .File name too long|image .aaa)",
+    ),
+    Fault("a folder as picture", image("."), "no such image file; it is a folder"),
 ]
 FAULTS = CAPTION_FAULTS + LINE_FAULTS

@@ -111,7 +111,14 @@ CLOSED = {
 }
 
 
-@pytest.mark.parametrize("name", CLOSED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # One real process here and others in test_hostile.py, which closes each in a child too.
+        pytest.param(name, marks=pytest.mark.slow if name in ("stdout", "stderr", "both") else ())
+        for name in CLOSED
+    ],
+)
 def test_streams_that_are_closed_or_full_cost_no_traceback(name):
     redirected, code, message = CLOSED[name]
     command = f"{sys.executable} -m atri_lib doctor {redirected}"

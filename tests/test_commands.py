@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+import types
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def run(folder, *command):
     )
 
 
-@pytest.mark.parametrize("option", ["--nbval", "--nbval-lax"])
+@pytest.mark.parametrize("option", ["--nbval", pytest.param("--nbval-lax", marks=pytest.mark.slow)])
 def test_pytest_nbval_without_a_path_collects_every_chapter_and_nothing_else(option):
     found = run(ROOT, "pytest", option, "--collect-only")
     files = re.findall(r"(?m)^(\S+?)::", found.stdout)
@@ -55,17 +55,62 @@ def test_pytest_nbval_without_a_path_collects_every_chapter_and_nothing_else(opt
     )
 
 
+@pytest.mark.parametrize("option", ["nbval", "nbval_lax"])
+@pytest.mark.parametrize("path", [None, "notebooks/a.ipynb"])
+@pytest.mark.parametrize("given", [None, 2])
+@pytest.mark.parametrize("worker", [False, True])
+def test_what_the_options_mean_is_settled_before_a_process_starts(
+    option, path, given, worker, request, monkeypatch
+):
+    """Every combination, in this process; the next test types some of them."""
+    found = types.SimpleNamespace(
+        nbval=False,
+        nbval_lax=False,
+        nbval_kernel_name=None,
+        nbval_kernel_startup_timeout=60,
+        collectonly=False,
+        usepdb=False,
+        numprocesses=given,
+        dist="no",
+    )
+    setattr(found, option, True)
+    source = pytest.Config.ArgsSource.ARGS if path else pytest.Config.ArgsSource.TESTPATHS
+    config = types.SimpleNamespace(
+        option=found, stash=pytest.Stash(), args_source=source, args=[path or "tests"]
+    )
+    if worker:
+        config.workerinput = {}
+    monkeypatch.setattr(os, "environ", dict(ENVIRONMENT))
+    request.config.pluginmanager.get_plugin(str(ROOT / "conftest.py")).pytest_cmdline_main(config)
+    assert config.args == [path or str(ROOT / "notebooks")]
+    assert found.numprocesses == (given if path or worker else 2)
+    assert found.dist == ("loadfile" if found.numprocesses else "no")
+    assert found.nbval_current_env and found.nbval_kernel_startup_timeout == 120
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+PRINTED = ("OMP_WAIT_POLICY", "ATRI_PROGRESS", "ATRI_PLAYERS")  # what the build gives kernels
+MARK = "import os, pathlib; pathlib.Path('at-' + os.environ['PYTEST_XDIST_WORKER']).touch()"
+
+
 @pytest.mark.parametrize(
-    ("command", "passed", "workers"),
+    ("command", "counted", "workers"),
     [
-        ("--nbval", 6, {"at-gw0", "at-gw1"}),
-        pytest.param("--nbval-lax", 6, {"at-gw0", "at-gw1"}, marks=pytest.mark.slow),
-        pytest.param("-n 2 --nbval notebooks/a.ipynb", 2, {"at-gw0"}, marks=pytest.mark.slow),
-        ("-n 2 --nbval-lax notebooks/a.ipynb", 2, {"at-gw0"}),
+        ("--nbval", "1 failed, 4 passed", {"at-gw0", "at-gw1"}),
+        pytest.param("--nbval-lax", "5 passed", {"at-gw0", "at-gw1"}, marks=pytest.mark.slow),
+        pytest.param(
+            "-n 2 --nbval notebooks/b.ipynb",
+            "1 failed, 2 passed",
+            {"at-gw0"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "-n 2 --nbval-lax notebooks/b.ipynb", "3 passed", {"at-gw0"}, marks=pytest.mark.slow
+        ),
     ],
 )
-def test_chapters_go_to_two_workers_whole_and_these_start_none_of_their_own(
-    tmp_path, command, passed, workers
+def test_chapters_go_to_two_workers_whole_which_start_none_and_kernels_get_what_builds_give(
+    tmp_path, command, counted, workers
 ):
     for name in ("conftest.py", "pyproject.toml", "tests/margins.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -73,13 +118,18 @@ def test_chapters_go_to_two_workers_whole_and_these_start_none_of_their_own(
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "tasks.py").write_text("import sys; print('prepared', *sys.argv[1:])\n")
     (tmp_path / "notebooks").mkdir()
-    mark = "import os, pathlib; pathlib.Path('at-' + os.environ['PYTEST_XDIST_WORKER']).touch()"
-    printed = v4.new_output("stream", text="2\n")
-    for name in "abc":
-        cells = [v4.new_code_cell(mark, execution_count=1)]
-        # Not defined if another worker ran the first cell.
-        cells.append(v4.new_code_cell("assert os\nprint(2)", execution_count=2, outputs=[printed]))
-        write(v4.new_notebook(cells=cells), tmp_path / "notebooks" / f"{name}.ipynb")
+    printed = v4.new_output("stream", text="PASSIVE 0 0\n")
+    wrong = v4.new_output("stream", text="3\n")
+    source = f"print(*(os.environ[name] for name in {PRINTED}))"
+    kernel = {"name": "absent", "display_name": "Absent"}  # this Python is taken
+    for name in "ab":
+        cells = [v4.new_code_cell(MARK, execution_count=1)]
+        # os is not defined if another worker ran the first cell.
+        cells.append(v4.new_code_cell(source, execution_count=2, outputs=[printed]))
+        if name == "b":
+            cells.append(v4.new_code_cell("print(2)", execution_count=3, outputs=[wrong]))
+        notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+        write(notebook, tmp_path / "notebooks" / f"{name}.ipynb")
     given = ENVIRONMENT | {"PYTHONPATH": str(tmp_path)}
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", *command.split()],
@@ -94,27 +144,11 @@ def test_chapters_go_to_two_workers_whole_and_these_start_none_of_their_own(
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    assert f"{passed} passed" in said, said
-    assert ("prepared prepare" in said) == (passed == 6), said
+    assert counted in said and ("Cell 2:" in said) == ("failed" in counted), said
+    assert ("prepared prepare" in said) == (len(workers) == 2), said
     marks = {path.name for path in (tmp_path / "notebooks").glob("at-*")}
     assert marks == workers or (len(marks) == len(workers) == 1), marks
-
-
-def test_nbval_gives_kernels_what_the_build_gives_them():
-    names = ("OMP_WAIT_POLICY", "ATRI_PROGRESS", "ATRI_PLAYERS")
-    source = f"import os; print(*(os.environ[n] for n in {names}))"
-    printed = v4.new_output("stream", text="PASSIVE 0 0\n")
-    wrong = v4.new_output("stream", text="3\n")
-    cells = [v4.new_code_cell(source, execution_count=1, outputs=[printed])]
-    cells.append(v4.new_code_cell("print(2)", execution_count=2, outputs=[wrong]))
-    notebook = v4.new_notebook(
-        cells=cells, metadata={"kernelspec": {"name": "absent", "display_name": "Absent"}}
-    )
-    (ROOT / "_build").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=ROOT / "_build") as folder:
-        write(notebook, f"{folder}/a.ipynb")
-        found = run(ROOT, "pytest", "--nbval", f"{folder}/a.ipynb", "-p", "no:cacheprovider")
-    assert "1 failed, 1 passed" in found.stdout and "Cell 1" in found.stdout, found.stdout
+    assert not (tmp_path / "_build" / "skipped.txt").exists()  # only `make test` asks for it
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,15 @@ on a branch.
 import ast
 import email
 import importlib.metadata
+import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import tomllib
 import zipfile
 
@@ -51,7 +54,7 @@ def test_every_package_is_pinned_exactly_with_hashes_and_linux_only_ones_are_mar
         assert (
             not re.match(r"nvidia-|cuda-|triton$", name) or '; sys_platform == "linux"' in line
         ), line[:200]
-    names = [re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines]
+    names = [canonical(line.split("==")[0]) for line in lines]
     assert len(set(names)) == len(names) and {"doit", "filelock", "papermill"} <= set(names)
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert conda["dependencies"] == ["python=3.11", "pip", {"pip": ["-r requirements.txt"]}]
@@ -162,6 +165,74 @@ def test_an_environment_of_ones_own_is_used_as_it_is(checkout):
 
 
 @pytest.mark.parametrize(
+    "stages, browser, last",
+    [
+        ({}, 0, ["Nothing was skipped."]),
+        (
+            {"--dist": "a: no wave", "--nbval": "b: no cell"},
+            0,
+            ["2 skipped:", "a: no wave", "b: no cell"],
+        ),
+        (
+            {"--dist": "a: no wave"},
+            1,
+            [
+                "2 skipped:",
+                "a: no wave",
+                "The pages were not tried in a browser: Chromium or playwright is missing",
+            ],
+        ),
+    ],
+)
+def test_the_last_lines_of_make_test_are_what_its_stages_skipped(checkout, stages, browser, last):
+    """The Python is one that adds to the list as conftest.py does (the next test)."""
+    script = (checkout / "python").read_text().removesuffix("exit 0\n")
+    for command, line in stages.items():
+        script += f'[[ "$*" == "-m pytest"*"{command}"* ]] && echo "{line}" >> _build/skipped.txt\n'
+    script += f'[[ "$*" == *--can ]] && exit {browser}\n'
+    (checkout / "python").write_text(script + "exit 0\n")
+    (checkout / "_build").mkdir()
+    (checkout / "_build" / "skipped.txt").write_text("of a run that was killed\n")
+    code, said, _ = make(checkout, "test")
+    assert code == 0 and said.splitlines()[-len(last) :] == last, said
+    assert "of a run that was killed" not in said
+
+
+def test_what_several_processes_skip_is_written_once_by_name_with_the_reason(tmp_path):
+    """Where the list is not there, none is begun: the runs of test_commands.py look for it."""
+    for name in ("conftest.py", "pyproject.toml", "tests/margins.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "tests" / "test_two.py").write_text(
+        "import pytest\n"
+        "@pytest.fixture\n"
+        "def wave():\n"
+        "    pytest.skip('no wave')\n"
+        "def test_a(wave): pass\n"
+        "@pytest.mark.skipif(True, reason='no\\nbrowser')\n"
+        "def test_b(): pass\n"
+        "def test_c(): pass\n"
+    )
+    (tmp_path / "tests" / "test_whole.py").write_text(
+        "import pytest\npytest.importorskip('absent_module', reason='no module')\n"
+    )
+    skipped = tmp_path / "_build" / "skipped.txt"
+    skipped.parent.mkdir()
+    skipped.touch()
+    environment = {key: value for key, value in os.environ.items() if "PYTEST" not in key}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist", "-n", "1"]
+    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+    done = subprocess.run(command, **options)
+    assert "1 passed, 3 skipped" in done.stdout and done.stdout.count("SKIPPED") == 3, done
+    assert sorted(skipped.read_text().splitlines()) == [
+        "tests/test_two.py::test_a: no wave",
+        "tests/test_two.py::test_b: no browser",
+        "tests/test_whole.py: no module",
+    ]
+
+
+@pytest.mark.parametrize(
     "given, expected", [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
 )
 def test_threads_that_wait_sleep_unless_the_user_says_otherwise(given, expected):
@@ -265,6 +336,72 @@ def test_pip_refuses_another_python_in_one_line(built):
     )
 
 
+IMPORT_ALL = """
+import importlib, pathlib, pkgutil, sys
+import atri_lib
+assert pathlib.Path(atri_lib.__file__).is_relative_to(sys.prefix)
+for module in pkgutil.walk_packages(atri_lib.__path__, "atri_lib."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+
+
+@pytest.fixture
+def installed(built):
+    """The Python of an environment that was empty before `pip install .`; its packages are what the
+    index has today, not the pins. It is removed afterwards: it holds 6 GB.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if (free := shutil.disk_usage(folder).free / 2**30) < 12:
+            pytest.skip(f"an installation wants 12 GiB, {folder} has {free:.0f}")
+        subprocess.run([sys.executable, "-m", "venv", f"{folder}/venv"], check=True)
+        python = pathlib.Path(folder, "venv", "bin", "python")
+        reachable = away_from_here(python, "-m", "pip", "download", "--no-deps", "tqdm", cwd=folder)
+        if reachable.returncode != 0:
+            pytest.skip(f"pip finds no index: {reachable.stderr.strip().splitlines()[-1]}")
+        done = away_from_here(
+            python, "-m", "pip", "install", "--no-compile", ".", cwd=built / "copy"
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield python
+
+
+def away_from_here(*command, cwd):
+    """A command that does not see this environment and this checkout."""
+    hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_pip_installs_the_library_into_an_empty_environment_without_the_tools_of_the_book(
+    installed, tmp_path
+):
+    imported = away_from_here(installed, "-c", IMPORT_ALL, cwd=tmp_path)
+    assert imported.returncode == 0, imported.stderr
+    helped = away_from_here(installed, "-m", "atri_lib", "--help", cwd=tmp_path)
+    assert helped.returncode == 0 and "COMMAND" in helped.stdout, helped.stderr
+    listing = away_from_here(installed, "-m", "pip", "list", "--format", "json", cwd=tmp_path)
+    names = {canonical(package["name"]) for package in json.loads(listing.stdout)}
+    assert {"atri-lib", "torch", "transformers"} <= names
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    optional = {
+        canonical(re.split("[<=>]", name)[0]) for names in extras.values() for name in names
+    }
+    assert {"matplotlib", "jupyter-book", "plotly", "seaborn"} <= optional
+    assert names & optional == set()
+    shown = away_from_here(installed, "-m", "pip", "show", "--files", "atri_lib", cwd=tmp_path)
+    files = shown.stdout.partition("Files:")[2].split()
+    assert {name.partition("/")[0].partition("-")[0] for name in files} == {"atri_lib"}
+
+
+def canonical(name):
+    """The name of a package as indexes spell it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def test_what_the_library_imports_is_what_it_asks_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     optional = [
@@ -338,19 +475,17 @@ def test_a_chapter_can_be_opened_where_binder_has_prepared_it(tmp_path):
 # Its publication
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_is_one(path, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "check_jsonschema",
-        "--builtin-schema",
-        "vendor.github-workflows",
-    ]
-    done = subprocess.run([*command, path], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (tmp_path / "spoiled.yml").write_text(path.read_text().replace("runs-on:", "runs-where:"))
-    assert subprocess.run([*command, tmp_path / "spoiled.yml"], capture_output=True).returncode != 0
+def test_every_workflow_is_one_and_a_spoiled_one_is_not(tmp_path):
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
+    command += ["vendor.github-workflows", "--output-format", "json"]
+    spoiled = [tmp_path / path.name for path in WORKFLOWS]
+    for path, copy in zip(WORKFLOWS, spoiled, strict=True):
+        copy.write_text(path.read_text().replace("runs-on:", "runs-where:"))
+    done = subprocess.run([*command, *WORKFLOWS, *spoiled], capture_output=True, text=True)
+    assert done.returncode != 0
+    report = json.loads(done.stdout)
+    assert not report["parse_errors"], report
+    assert {error["filename"] for error in report["errors"]} == {str(path) for path in spoiled}
 
 
 @pytest.mark.skipif(

@@ -13,6 +13,7 @@ import chapters
 import pages
 import psutil
 import pytest
+import tasks
 from nbformat import v4
 from small_chapters import ROOT, chapter
 
@@ -133,6 +134,7 @@ def test_a_small_book_is_built_whole_and_not_built_again(built):
     assert (built / "_build" / "html" / "index.html").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_jupyter_book_builds_the_checkout_as_committed_and_make_book_puts_its_own_back(built):
     junk = built / ".venv" / "lib" / "package"
     junk.mkdir(parents=True)
@@ -156,9 +158,8 @@ def test_jupyter_book_builds_the_checkout_as_committed_and_make_book_puts_its_ow
     assert "PASSIVE 8" in (html / "notebooks" / "one.html").read_text()
 
 
-def test_another_profile_is_told_and_hidden_and_a_wrong_one_is_refused(built):
-    code, said = build(built, PROFILE="nonsense")
-    assert code == 1 and "PROFILE='nonsense': use one of book, smoke, paper" in said
+@pytest.mark.slow
+def test_another_profile_is_told_and_hidden(built):
     code, said = build(built, PROFILE="smoke")
     assert code == 0 and "data and runs" in said, said
     assert (
@@ -175,48 +176,75 @@ def test_another_profile_is_told_and_hidden_and_a_wrong_one_is_refused(built):
     assert len(list((built / ".cache" / "executed").glob("two-*.ipynb"))) == 2  # one a profile
 
 
-def test_a_failing_chapter_is_named_and_what_was_finished_is_kept(tmp_path):
-    folder = small_book(tmp_path / "x", quick="print(1)", bad="print('before')\n1 / 0")
+def test_a_wrong_profile_a_wrong_goal_and_a_wrong_chapter_are_refused_with_the_choices(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tasks, "ROOT", small_book(tmp_path / "x", fit="", unfit=""))
+    for wrong in (["fly"], ["refresh", "nonsense"]):
+        with pytest.raises(SystemExit, match=f"{' '.join(wrong)} ?: use .* fit, unfit"):
+            tasks.main(*wrong)
+    monkeypatch.setattr(tasks, "PROFILE", "nonsense")
+    with pytest.raises(SystemExit, match="PROFILE='nonsense': use one of book, smoke, paper"):
+        tasks.main("book")
+
+
+def test_what_a_killed_build_and_a_failing_one_have_finished_is_kept_and_no_kernel_outlives(
+    tmp_path,
+):
+    """Three builds of one book: killed, with a chapter that fails, with a page that warns."""
+    folder = small_book(tmp_path / "x", quick="print(1)", other=ENDLESS)
+    process = start(folder, "book")
+    try:
+        assert within(90, (folder / "pid.txt").exists)
+        code, said = build(folder)
+        assert code == 1 and "Another build of this book is running" in said
+        assert within(90, lambda: executed(folder) == ["quick"])
+        process.kill()
+        process.communicate(timeout=30)
+        assert gone(int((folder / "pid.txt").read_text()))
+        assert executed(folder) == ["quick"]
+    finally:
+        process.kill()
+    save(folder, "other", "print('before')\n1 / 0")
     code, said = build(folder)
-    assert (
-        code != 0
-        and "bad.ipynb: cell 3 failed" in said
-        and "ZeroDivisionError" in said
-        and "is kept" in said
-    )
+    assert code != 0 and "other.ipynb: cell 3 failed" in said, said
+    assert "ZeroDivisionError" in said and "is kept" in said and "-- quick" in said, said
     assert not (folder / "_build" / "html").exists()
-    assert "before" in (folder / "_build" / "failed" / "bad.ipynb").read_text()
-    save(folder, "bad", "print(1)")
+    assert "before" in (folder / "_build" / "failed" / "other.ipynb").read_text()
+    save(folder, "other", "print('at last')")
     (folder / "book" / "preface.md").write_text("# Preface\n\n{doc}`nowhere`\n")
     code, said = build(folder)
-    assert code != 0 and "-- quick" in said and "+  bad" in said, said
+    assert code != 0 and "-- quick" in said and "+  other" in said, said
     assert "book/preface.md:3: WARNING: unknown document: 'nowhere'" in said
     assert not (folder / "_build" / "html").exists()
+    assert executed(folder) == ["other", "quick"]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_no_kernel_outlives_a_build_however_that_ends_and_the_next_one_goes_on(tmp_path, how):
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),  # the same handler
+    ],
+)
+def test_no_kernel_outlives_a_build_that_is_stopped_and_it_says_how_to_go_on(tmp_path, how):
     folder = small_book(tmp_path / "x", endless=ENDLESS)
     process = start(folder, "book")
     try:
         assert within(90, (folder / "pid.txt").exists)
-        if how == signal.SIGKILL:
-            code, said = build(folder)
-            assert code == 1 and "Another build of this book is running" in said
         process.send_signal(how)
         said, _ = process.communicate(timeout=30)
         assert gone(int((folder / "pid.txt").read_text()))
-        assert list((folder / ".cache" / "executed").glob("*.ipynb")) == []
-        assert how == signal.SIGKILL or "the same command goes on from there" in said
+        assert executed(folder) == []
+        assert "the same command goes on from there" in said
     finally:
         process.kill()
-    if how == signal.SIGKILL:
-        save(folder, "endless", "print('at last')")
-        code, said = build(folder)
-        assert code == 0, said
-        assert [path.name.split("-")[0] for path in (folder / ".cache" / "executed").iterdir()] == [
-            "endless"
-        ]
+
+
+def executed(folder):
+    """The chapters that are kept as executed, by name."""
+    kept = (folder / ".cache" / "executed").glob("*.ipynb")
+    return sorted(path.name.split("-")[0] for path in kept)
 
 
 def test_refresh_executes_committed_chapters_in_place_and_leaves_unfit_ones_as_they_were(tmp_path):
@@ -225,8 +253,6 @@ def test_refresh_executes_committed_chapters_in_place_and_leaves_unfit_ones_as_t
     good.cells[2].source = "import os; print(os.environ['ATRI_PLAYERS'], end=''); print(1)"
     (folder / "notebooks" / "fit.ipynb").write_text(chapters.written(good))
     before = (folder / "notebooks" / "unfit.ipynb").read_text()
-    code, said = build(folder, "refresh", "nonsense")
-    assert code == 1 and "fit, unfit" in said
     code, said = build(folder, "refresh")
     assert (
         code != 0
@@ -242,8 +268,6 @@ def test_refresh_executes_committed_chapters_in_place_and_leaves_unfit_ones_as_t
 
 
 def test_a_full_disk_ends_the_build_with_a_message():
-    import tasks
-
     def full():
         raise OSError(28, "No space left on device")
 

@@ -1,7 +1,9 @@
 """Search: the nearest entries by cosine, and an index that is read as it was written."""
 
 import io
+import itertools
 import os
+import re
 import shutil
 
 import numpy as np
@@ -186,6 +188,21 @@ def test_every_format_that_can_be_read_is_indexed_and_what_was_skipped_is_named(
         SearchError, match=r"no audio files .*; 1 sound is skipped, .*: 0\.m4a; convert"
     ):
         index_folder(searcher, sounds / "m4a")
+
+
+@pytest.mark.parametrize("given", ["1", "0"])
+def test_a_search_in_a_folder_counts_the_sounds_on_stderr(
+    run, searcher, sounds, monkeypatch, capsys, given
+):
+    """On a clock that goes two seconds at every look: bars are silent for three."""
+    ticks = itertools.count(step=2.0)
+    monkeypatch.setattr("tqdm.std.time", lambda: next(ticks))
+    monkeypatch.setenv("ATRI_PROGRESS", given)
+    assert main(["search", "a dog", "--run", str(run.path), "--folder", str(sounds)]) == 0
+    out, err = capsys.readouterr()
+    counted = [int(done) for done in re.findall(r"embedding sounds:[^\r]* (\d)/3 \[", err)]
+    assert counted == ([2, 3] if given == "1" else [])
+    assert out.count("wav") == 1 and "embedding sounds" not in out
 
 
 def test_sentences_are_found_by_a_sound(searcher):

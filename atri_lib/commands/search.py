@@ -1,4 +1,6 @@
-"""`search`: sounds for a text, captions for a sound; one query, a file of them, or typed."""
+"""`search`: sounds (or pictures) for a text, captions for a sound; one query, a file of them, or
+typed.
+"""
 
 import argparse
 import pathlib
@@ -48,7 +50,10 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
         "the model is loaded once (with --json: one line per query)",
     )
     asked.add_argument(
-        "--audio", type=path, metavar="FILE", help="search with this sound instead of a text"
+        "--audio",
+        type=path,
+        metavar="FILE",
+        help="search with this sound (or picture, where the run is of those) instead of a text",
     )
     asked.add_argument(
         "--language",
@@ -59,7 +64,7 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
 
     places = parser.add_argument_group("where to search")
     places.add_argument(
-        "--folder", type=path, metavar="FOLDER", help="audio files, with subfolders"
+        "--folder", type=path, metavar="FOLDER", help="audio or image files, with subfolders"
     )
     places.add_argument(
         "--strict", action="store_true", help="refuse a --folder in which a file cannot be read"
@@ -194,9 +199,7 @@ def _settle_language(options: argparse.Namespace, searcher, texts: list[str]) ->
 
 
 def _answer_sound(options: argparse.Namespace, searcher, index, broken: list[str]) -> None:
-    from atri_lib.audio import read_audio
-
-    vector = searcher.embed_audio(read_audio(options.audio))
+    vector = searcher.embed_audio(searcher.read(options.audio))
     found = {"results": _nearest(index, vector, options.k)}
     if broken:
         found["unreadable"] = broken

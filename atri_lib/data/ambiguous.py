@@ -61,7 +61,8 @@ def report_ambiguous(splits: Mapping[str, Dataset]) -> None:
         if table.captions.any():
             twins = table.twins.max()
             if twins:
-                said.append(f"{twins} clips have the sound of another clip")
+                what = "picture" if dataset.pictures else "sound"
+                said.append(f"{twins} clips have the {what} of another clip")
             said.append(_reach(table))
         notice(f"{split}: {'; '.join(said)}.")
 

@@ -26,7 +26,7 @@ class Dataset(Protocol):
     languages: those of all captions, in the library's order; all eight unless a dataset has fewer.
     checksum: changes with captions and sound; origin: the bank of sounds or the folder that they
     come from. recordings: a checksum of each clip's sound, by which clips with the same one are
-    known; empty where every clip's is its own.
+    known; empty where every clip's is its own. pictures: whether clips are pictures, not sounds.
     """
 
     ids: tuple[str, ...]
@@ -35,9 +35,12 @@ class Dataset(Protocol):
     origin: str
     languages: tuple[str, ...] = CODES
     recordings: tuple[str, ...] = ()
+    pictures: bool = False
 
     def waveform(self, index: int) -> np.ndarray:
-        """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError."""
+        """Clip `index` as float32 [samples], 16 kHz mono; a picture as uint8 [height, width, 3].
+        Raises IndexError.
+        """
         ...
 
     def __len__(self) -> int:

@@ -13,11 +13,12 @@ import pydantic
 from atri_lib import storage
 from atri_lib.audio_headers import UnreadableSound, check_header
 from atri_lib.data.dataset import SPLITS, captions_fault
+from atri_lib.data.images import UnreadableImage, has_several
 from atri_lib.languages import CODES, language
 
 
 class ManifestError(ValueError):
-    """Captions or audio that make no dataset; the message names the line and what to change."""
+    """Captions, audio or images that make no dataset; the message names the line and what to do."""
 
 
 def _complete(
@@ -38,48 +39,72 @@ _Name = Annotated[str, pydantic.StringConstraints(min_length=1)]
 
 
 class Line(pydantic.BaseModel):
-    """A line of a manifest; `name` is its id, by default the path of the audio."""
+    """A line of a manifest, of a sound or a picture; `name` is its id, by default the path of its
+    file.
+    """
 
     model_config = pydantic.ConfigDict(strict=True, extra="allow")
-    audio: _Name
+    audio: _Name | None = None
+    image: _Name | None = None
     split: Literal[SPLITS]
     captions: _Captions
     id: _Name | None = None
 
     @property
     def name(self) -> str:
-        return self.id or os.path.normpath(self.audio)
+        return self.id or os.path.normpath(self.file)
+
+    @property
+    def kind(self) -> str:
+        return "image" if self.image else "audio"
+
+    @property
+    def file(self) -> str:
+        return self.image or self.audio
+
+    @pydantic.model_validator(mode="after")
+    def _one_file(self) -> "Line":
+        if bool(self.audio) == bool(self.image):
+            raise ValueError("give either audio or image, the path of the clip's file")
+        return self
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A line that was taken: where it stands, what it says, and the SHA-256 of its audio file."""
+    """A line that was taken: where it stands, what it says, and the SHA-256 of its file."""
 
     place: str
     line: Line
-    audio: str
+    content: str
 
 
 class Intake:
-    """The clips of one manifest, each taken once, in one split, with audio that can be read."""
+    """The clips of one manifest, each taken once, in one split, with files of one kind that can be
+    read; `several` counts images of several frames or pages.
+    """
 
     def __init__(self, folder: pathlib.Path, languages: Sequence[str] = CODES):
         self.folder = folder
         self.languages = tuple(language(code).code for code in languages)
         self.clips: list[Clip] = []
-        self._places: dict[object, str] = {}  # of audio files and ids
-        self._first: dict[str, Clip] = {}  # by content of the audio
+        self.several = 0
+        self._places: dict[object, str] = {}  # of files and ids
+        self._first: dict[str, Clip] = {}  # by content of the file
 
     def take(self, raw: bytes, place: str) -> None:
         """Take a line that stands at `place` ("on line 3").
 
-        Raises ManifestError for what it cannot be, UnreadableSound for its audio; it is not taken
-        then.
+        Raises ManifestError for what it cannot be, UnreadableSound or UnreadableImage for its
+        file; it is not taken then.
         """
         line = _parsed(raw, self.languages)
-        audio = self._found(line.audio)
+        kind = line.kind
+        if self.clips and kind != self.clips[0].line.kind:
+            said = f"{kind} {line.file!r:.80}, but {self.clips[0].line.kind} {self.clips[0].place}"
+            raise ManifestError(f"{said}; keep sounds and pictures in manifests of their own")
+        path = self._found(line)
         once = {
-            f"audio {line.audio}": audio,
+            f"{kind} {line.file}": path,
             f"id {line.name!r} of {line.split}": (line.split, line.name),
         }
         for what, key in once.items():
@@ -87,31 +112,35 @@ class Intake:
                 said = f"{what} is {self._places[key]} already"
                 raise ManifestError(f"{said}; keep a clip's captions together")
         self._places |= dict.fromkeys(once.values(), place)
-        clip = Clip(place, line, storage.sha256_file(audio))
-        twin = self._first.setdefault(clip.audio, clip)
+        clip = Clip(place, line, storage.sha256_file(path))
+        twin = self._first.setdefault(clip.content, clip)
         if twin.line.split != line.split:
-            other = f"{twin.line.audio} ({twin.line.split}) {twin.place}"
-            said = f"{line.audio} ({line.split}) is the same audio as {other}"
+            other = f"{twin.line.file} ({twin.line.split}) {twin.place}"
+            said = f"{line.file} ({line.split}) is the same {kind} as {other}"
             raise ManifestError(f"{said}: a clip belongs to one split, remove one")
         self.clips.append(clip)
 
-    def _found(self, name: str) -> pathlib.Path:
-        """The audio file, links followed, when it can be read and is in the manifest's folder."""
+    def _found(self, line: Line) -> pathlib.Path:
+        """A line's file, links followed, when it can be read and is in the manifest's folder."""
+        named = f"{line.kind} {line.file!r:.80}"
         try:
-            audio = (self.folder / name).resolve()
-            if not audio.is_relative_to(self.folder.resolve()):
-                said = f"audio {name!r} is outside the manifest's folder"
+            path = (self.folder / line.file).resolve()
+            if not path.is_relative_to(self.folder.resolve()):
+                said = f"{named} is outside the manifest's folder"
                 raise ManifestError(f"{said}; move the file into it")
-            check_header(audio)
-        except (ManifestError, UnreadableSound):
+            if line.image:
+                self.several += has_several(path)
+            else:
+                check_header(path)
+        except (ManifestError, UnreadableSound, UnreadableImage):
             raise
         except UnicodeEncodeError as error:
-            said = f"audio {name!r:.80}: the path is not UTF-8; rename the file or its folder"
+            said = f"{named}: the path is not UTF-8; rename the file or its folder"
             raise ManifestError(said) from error
         except (OSError, RuntimeError, ValueError) as error:  # a loop of links, NUL, too long
             said = getattr(error, "strerror", None) or "no file can be there"
-            raise ManifestError(f"audio {name!r:.80}: {said}; name an audio file") from error
-        return audio
+            raise ManifestError(f"{named}: {said}; name an {line.kind} file") from error
+        return path
 
 
 def _parsed(raw: bytes, languages: Sequence[str]) -> Line:

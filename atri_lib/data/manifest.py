@@ -1,4 +1,4 @@
-"""Sounds with captions in eight languages as a folder: manifest.jsonl and audio files."""
+"""Sounds or pictures with captions in eight languages as a folder: manifest.jsonl and files."""
 
 import codecs
 import json
@@ -15,13 +15,14 @@ from atri_lib import storage
 from atri_lib.audio import UnreadableSound, read_audio, write_audio
 from atri_lib.data.ambiguous import report_ambiguous
 from atri_lib.data.dataset import SPLITS, Dataset, by_turns, captions_fault, counts_fault
+from atri_lib.data.images import UnreadableImage, read_image
 from atri_lib.data.intake import Clip, Intake, Line, ManifestError
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
 from atri_lib.terminal import notice, one_line
 
-# raise it when the same files are decoded to other samples: features of the old ones are then not
-# used again
+# raise it when the same files are decoded to other samples or pixels: features of the old ones are
+# then not used again
 FORMAT = 1
 _SHOWN = 10  # faults listed in one error
 _FEWER = (
@@ -35,7 +36,8 @@ _FEWER = (
 class AudioCaptions(Dataset):
     """A dataset of clips with ids and captions in memory.
 
-    read: clip index -> float32 [samples], 16 kHz mono, raising UnreadableSound for a broken file.
+    read: clip index -> what `waveform` gives, raising UnreadableSound or UnreadableImage for a
+    broken file.
     Raises ManifestError when ids repeat or a clip's captions are not complete in `languages`.
     """
 
@@ -46,6 +48,7 @@ class AudioCaptions(Dataset):
     read: Callable[[int], np.ndarray] = field(repr=False)
     languages: tuple[str, ...] = CODES
     recordings: tuple[str, ...] = field(default=(), repr=False)
+    pictures: bool = False
 
     def __post_init__(self) -> None:
         if len(self.ids) != len(self.captions) or len(set(self.ids)) != len(self.ids):
@@ -66,14 +69,15 @@ def load_manifest(
 
     path: a .jsonl file, or a folder with manifest.jsonl. One clip per line, audio relative to the
     manifest: {"audio": "dog.wav", "split": "train", "captions": {"eng": "A dog." or ["A dog.",
-    ...], ...}}; an "id", different for each clip of a split, may be given (else the audio path).
+    ...], ...}}; an "id", different for each clip of a split, may be given (else the path). A
+    manifest of pictures has "image": "dog.png" in place of "audio" on every line (`read_image`).
     languages: those that every clip must have captions in, by default all eight; others that every
     clip has are there, too. Where a clip has fewer captions in one language than in another, they
-    are repeated by turns. Every audio file is read once for the checksum. Says on stderr what is
-    repeated, not used, or ambiguous (`ambiguous_captions`).
+    are repeated by turns. Every file is read once for the checksum, and every picture decoded. Says
+    on stderr what is repeated, not used, or ambiguous (`ambiguous_captions`).
 
-    Raises ManifestError listing file:line of what is wrong: at most ten faults at once. Audio
-    outside the manifest's folder is wrong, also behind a link, and so is the same audio in two
+    Raises ManifestError listing file:line of what is wrong: at most ten faults at once. A file
+    outside the manifest's folder is wrong, also behind a link, and so is the same file in two
     splits.
     """
     path = pathlib.Path(path)
@@ -84,15 +88,18 @@ def load_manifest(
         raise ManifestError(f"{path}: no such manifest; {advice}")
     intake = Intake(path.parent, languages)
     faults = []
-    for number, raw in progress(_rows(path), "reading audio files", unit="file"):
+    for number, raw in progress(_rows(path), "reading files", unit="file"):
         try:
             intake.take(raw, f"on line {number}")
-        except (ManifestError, UnreadableSound, OSError) as error:
+        except (ManifestError, UnreadableSound, UnreadableImage, OSError) as error:
             faults.append(one_line(f"{path}:{number}: {error}"))
     if faults:
         raise ManifestError(_listed(faults, nothing_taken=not intake.clips))
     if not intake.clips:
         raise ManifestError(f"{path}: empty; write one JSON object per clip and line")
+    if intake.several:
+        said = f"{intake.several} of {len(intake.clips)} images hold several frames or pages"
+        notice(f"{path}: {said}; the first of each is taken")
     datasets = _datasets(path, intake.clips)
     report_ambiguous(datasets)
     return datasets
@@ -151,17 +158,20 @@ def _dataset(
     names = [clip.line.name for clip in clips]
     said = [{code: clip.line.captions[code] for code in languages} for clip in clips]
     captions = [by_turns(texts) for texts in said]
-    sums = [clip.audio for clip in clips]
-    files = [clip.line.audio for clip in clips]
+    sums = [clip.content for clip in clips]
+    files = [clip.line.file for clip in clips]
+    pictures = clips[0].line.kind == "image"
+    read = read_image if pictures else read_audio
     about = [list(parts) for parts in zip(names, captions, sums, strict=True)]
     return AudioCaptions(
         origin=origin,
         ids=tuple(names),
         captions=tuple(captions),
         checksum=storage.checksum(FORMAT, *about),
-        read=lambda index: read_audio(folder / files[index]),
+        read=lambda index: read(folder / files[index]),
         languages=tuple(languages),
         recordings=tuple(sums),
+        pictures=pictures,
     )
 
 
@@ -241,6 +251,8 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
     folder = free_folder(folder)
     if unknown := [split for split in splits if split not in SPLITS]:
         raise ManifestError(f"unknown split {unknown[0]!r}: use {', '.join(SPLITS)}")
+    if any(dataset.pictures for dataset in splits.values()):
+        raise ManifestError(f"{folder}: only sounds are written; save pictures as PNG yourself")
     folder.parent.mkdir(parents=True, exist_ok=True)
     storage.settle_folder(folder.parent)
     with storage.temporary_folder(folder) as holder:

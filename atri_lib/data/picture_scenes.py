@@ -28,6 +28,7 @@ class PictureScenes(SceneSet):
     """A dataset of scenes, drawn when asked for."""
 
     phrases: ClassVar[Mapping] = PICTURES
+    pictures: ClassVar[bool] = True
 
     @staticmethod
     def variants_of(bank: Bank, style: SceneStyle) -> tuple:

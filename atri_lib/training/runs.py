@@ -39,6 +39,7 @@ from atri_lib.training.sources import (
     build_model,
     load_data,
     names_class,
+    with_encoder,
 )
 
 
@@ -193,6 +194,7 @@ def load_or_train(
     one, then complete, takes its place; other files in its folder are kept.
     """
     data = data or load_data(config)
+    config = with_encoder(config, data)
     parent = storage.expanded(folder) if folder else storage.cache_dir("runs")
     path = parent / run_name(config, data)
     # Looked for before anything is written: the folder may be read-only.

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,11 +24,13 @@ from atri_lib.data.scenes import make_scenes
 from atri_lib.data.unknown_pieces import report_unknown
 from atri_lib.encoders.alignment import Alignment
 from atri_lib.encoders.dual import DualEncoder
-from atri_lib.encoders.presets import build_encoders
+from atri_lib.encoders.presets import PRESETS, build_encoders
 from atri_lib.encoders.text import joined
 from atri_lib.outside import is_outside, outside_arguments, outside_class
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.processes import processes
+
+SEEING = "efficientnet-lite0"  # reads pictures where no other audio encoder is named
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def load_data(
 def data_checksum(config: TrainConfig) -> str:
     """The checksum that `load_data` gives this config's data, without computing a feature."""
     datasets = load_datasets(config)
-    audio_encoder, text_encoder = _encoders(config)
+    audio_encoder, text_encoder = _encoders(config, datasets)
     audio_key = audio_fingerprint(audio_encoder)
     text_key = text_fingerprint(text_encoder)
     return _checksum(datasets, audio_key, text_key)
@@ -194,14 +196,43 @@ def _checksum(datasets: dict[str, Dataset], audio_key: str, text_key: str) -> st
     return storage.checksum(checksums, audio_key, text_key)
 
 
-def _encoders(config: TrainConfig) -> tuple[nn.Module, nn.Module]:
-    seeing = "efficientnet-lite0" if are_pictures(config.data) else None
-    return build_encoders(config.preset, config.audio_encoder or seeing, config.text_encoder)
+def audio_encoder_of(config: TrainConfig) -> str:
+    """The name of a run's audio encoder. A run on a manifest's pictures names it in its config."""
+    if are_pictures(config.data):
+        return config.audio_encoder or SEEING
+    return config.audio_encoder or PRESETS.get(config.preset, [None])[0]
+
+
+def with_encoder(config: TrainConfig, data: TrainingData) -> TrainConfig:
+    """The config with the name of its audio encoder, where only the data tell it.
+
+    Scenes of pictures keep theirs unnamed: the keys of their stored runs hold no name.
+    """
+    if config.audio_encoder or are_pictures(config.data) or not sees(data.audio_encoder):
+        return config
+    return config.replace(audio_encoder=SEEING)
+
+
+def sees(encoder: nn.Module) -> bool:
+    """Whether an audio encoder reads pictures: then it has probes of its own."""
+    return hasattr(encoder, "probes")
+
+
+def _encoders(config: TrainConfig, datasets: Mapping[str, Dataset]) -> tuple[nn.Module, nn.Module]:
+    pictures = any(dataset.pictures for dataset in datasets.values())
+    chosen = config.audio_encoder or (SEEING if pictures else None)
+    audio, text = build_encoders(config.preset, chosen, config.text_encoder)
+    if sees(audio) != pictures:
+        given, read = ("pictures", "sounds") if pictures else ("sounds", "pictures")
+        what = f"{config.data or 'scenes'}: {given}"
+        said = f"{what}, but the audio encoder {audio.name} reads {read}"
+        raise ValueError(f"{said}; name another encoder, or other data")
+    return audio, text
 
 
 def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> TrainingData:
     datasets = load_datasets(config, splits)
-    audio_encoder, text_encoder = _encoders(config)
+    audio_encoder, text_encoder = _encoders(config, datasets)
     audio_encoder = audio_encoder.to(device)
     text_encoder = text_encoder.to(device)
     if config.data is not None and processes().is_main_process:

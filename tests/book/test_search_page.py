@@ -19,6 +19,7 @@ from atri_lib.data.dataset import Dataset
 from atri_lib.data.phrases import caption
 from atri_lib.data.scenes import Recipe
 from atri_lib.languages import CODES, LANGUAGES
+from atri_lib.training import TrainConfig
 from book import search_page
 
 NAMES = {
@@ -43,7 +44,13 @@ WORDS = {
 }
 PAIRS = [(a, b) for a in range(6) for b in range(6) if a < b]
 EXPECTED = PAIRS.index((0, 2))
-SCHEMES = {"ml_clap": 3.0, "balanced": 2.0, "cacl": 1.0, "kcl": 0.0}  # scheme -> noise in its texts
+SCHEMES = {  # run -> noise in its texts
+    "ml_clap": 3.0,
+    "balanced": 2.0,
+    "cacl": 1.0,
+    "kcl": 0.0,
+    "aligned": 0.1,
+}
 BUILT = ROOT / "_build" / "scenes"
 
 
@@ -189,17 +196,34 @@ def test_what_is_written_holds_every_answer(scenes, answered):
     assert [entry["code"] for entry in data["languages"]] == list(CODES)
     assert data["captions"] == [Toy().sentences(code) for code in CODES]
     assert np.array_equal(
-        unpacked(data["ranks"], 4, -1, 8), np.stack([ranks for ranks, _ in answered.values()])
+        unpacked(data["ranks"], 5, -1, 8), np.stack([ranks for ranks, _ in answered.values()])
     )
     assert np.array_equal(
-        unpacked(data["found"], 4, -1, 8, 5), np.stack([found for _, found in answered.values()])
+        unpacked(data["found"], 5, -1, 8, 5), np.stack([found for _, found in answered.values()])
     )
     name, summary = assigned(scenes / "summary.js")
     assert name == "ATRI_SUMMARY" and summary["promised"] == summary["clip"] == data["promised"]
     assert summary["ranks"][0] == answered["ml_clap"][0][summary["promised"]].tolist()
+    names = [[scheme["name"] for scheme in one["schemes"]] for one in (data, summary)]
+    assert names == [list(SCHEMES), list(SCHEMES)[:4]]
+    assert len(summary["ranks"]) == len(summary["found"]) == 4
     assert sorted(path.name for path in (scenes / "sounds").iterdir()) == sorted(
         f"{i}.mp3" for i in range(len(PAIRS))
     )
+
+
+def test_runs_of_one_scheme_differ_in_name_and_look():
+    asked = search_page.configs(TrainConfig.for_profile("book"))
+    assert list(asked) == list(SCHEMES)
+    assert asked["balanced"].replace(alignment="ridge") == asked["aligned"]
+    looks = [search_page.look(name) for name in asked]
+    for key in ("name", "label", "colour"):
+        assert len({one[key] for one in looks}) == len(SCHEMES)
+
+
+def test_no_run_is_aligned_where_the_text_encoder_is_trained():
+    asked = search_page.configs(TrainConfig.for_profile("paper"))
+    assert list(asked) == list(SCHEMES)[:4]
 
 
 def test_sounds_stop_at_the_budget_and_the_others_are_named(tmp_path, answered, monkeypatch):
@@ -292,7 +316,7 @@ def test_the_promised_scene_of_the_book_is_found_by_its_captions_and_small(tmp_p
     shutil.copytree(ROOT / "book" / "_static" / "search", static)
     shutil.copytree(BUILT, static, dirs_exist_ok=True)
     _, data = assigned(static / "scenes.js")
-    ranks = unpacked(data["ranks"], 4, -1, 8)
+    ranks = unpacked(data["ranks"], 5, -1, 8)
     captions = {code: data["captions"][k][data["promised"]] for k, code in enumerate(CODES)}
     _, told = page("search", static, TYPE.replace("WORDS", json.dumps(captions)))
     for k, code in enumerate(CODES):
@@ -340,6 +364,38 @@ def test_scenes_are_sorted_by_disagreement_and_an_address_opens_one(scenes, answ
 
 
 @needs_browser
+def test_a_box_shows_and_hides_the_run_with_alignment(scenes, answered):
+    act = """() => {
+      const box = document.getElementById("atri-aligned");
+      const sort = document.getElementById("atri-sort");
+      const all = (selector) => [...document.querySelectorAll(selector)];
+      const see = () => ({
+        cards: all(".atri-card").map((card) => card.dataset.scheme),
+        sorts: all("#atri-sort option").map((option) => option.value),
+        sorted: sort.value,
+        scenes: all(".atri-scenes button").map((button) => button.dataset.scene),
+      });
+      const told = [see()];
+      box.click();
+      told.push(see());
+      sort.value = "4";
+      sort.dispatchEvent(new Event("change"));
+      const ladder = all("[data-scheme=aligned] .atri-ladder .atri-number");
+      const ranks = ladder.map((cell) => +cell.textContent);
+      box.click();
+      told.push(see());
+      return {told, ranks, label: box.labels[0].textContent};
+    }"""
+    _, seen = page("search", scenes, act, f"#scene={EXPECTED}&lang=fra")
+    before, on, after = seen["told"]
+    assert before == after and before["cards"] == list(SCHEMES)[:4]
+    assert on["cards"] == list(SCHEMES)
+    assert set(on["sorts"]) - set(before["sorts"]) == {"4", "0-4"} and on["sorted"] == "0"
+    assert seen["ranks"] == answered["aligned"][0][EXPECTED].tolist()
+    assert seen["label"] == "Align translations before training (balanced)"
+
+
+@needs_browser
 def test_the_front_page_shows_the_promised_sound_in_eight_languages(scenes):
     document, _ = page("preface", scenes)
     _, data = assigned(scenes / "summary.js")
@@ -371,7 +427,7 @@ def test_a_copy_without_scenes_says_how_to_get_them(name, place, tmp_path):
 
 def test_scripts_stay_small_and_ask_no_network():
     scripts = sorted((ROOT / "book" / "_static" / "search").glob("*.js"))
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in scripts) <= 300
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in scripts) <= 340
     for path in scripts:
         assert not re.search(
             r"https?:|fetch\(|XMLHttpRequest|import ", path.read_text(encoding="utf-8")

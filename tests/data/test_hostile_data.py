@@ -11,15 +11,18 @@ import pathlib
 import pickle
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
+import zlib
 from collections import namedtuple
 
 import numpy as np
 import pytest
 import safetensors.torch
 import soundfile
+from PIL import Image
 from tiny_nllb import write_translator
 
 from atri_lib import audio, audio_headers
@@ -38,6 +41,7 @@ NOISE = np.random.default_rng(0).normal(size=4 * SAMPLE_RATE).clip(-4, 4) / 8
 RANDOM = np.random.default_rng(0).bytes(50_000)
 OPUS = {"format": "OGG", "subtype": "OPUS"}
 HTML = b"\n<!DOCTYPE html>\n<html><body>404 not found</body></html>" * 99
+COLOURS = Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 60, 3), np.uint8))
 TONE = 0.5 * np.sin(np.arange(SAMPLE_RATE) / 7)
 SECONDS = 120  # for a case
 
@@ -62,6 +66,10 @@ def line(sound="tone.wav", split="train", **captions):
         "split": split,
         "captions": {code: f"a tone, {code}" for code in CODES} | captions,
     }
+
+
+def shown(image, split="train"):
+    return {"image": image, "split": split, "captions": line()["captions"]}
 
 
 def manifest(folder, *lines):
@@ -188,6 +196,54 @@ def lying_header(read):
         read(path)
 
     return load
+
+
+def picture(name, content, **options):
+    """A picture in a manifest: bytes, or an image and how to save it."""
+
+    def load(folder):
+        if isinstance(content, Image.Image):
+            content.save(folder / name, **options)
+        else:
+            (folder / name).write_bytes(content)
+        load_manifest(manifest(folder, shown(name)))
+
+    return load
+
+
+def cut_picture(name, part, **options):
+    def load(folder):
+        COLOURS.save(folder / name, **options)
+        content = (folder / name).read_bytes()
+        picture(name, content[: int(part * len(content))])(folder)
+
+    return load
+
+
+def claimed(width, height):
+    """A PNG whose header claims so many pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    data = zlib.compress(bytes(99))
+    body = struct.pack(">I", len(data)) + b"IDAT" + data + bytes(4)
+    return b"\x89PNG\r\n\x1a\n" + chunk + body
+
+
+def pipe_as_picture(folder):
+    os.mkfifo(folder / "pipe.png")
+    load_manifest(manifest(folder, shown("pipe.png")))
+
+
+def folder_as_picture(folder):
+    (folder / "dir.png").mkdir()
+    load_manifest(manifest(folder, shown("dir.png")))
+
+
+def picture_link_to_the_outside(folder):
+    (folder / "set").mkdir()
+    COLOURS.save(folder / "a.png")
+    (folder / "set" / "a.png").symlink_to(folder / "a.png")
+    load_manifest(manifest(folder / "set", shown("a.png")))
 
 
 def raw(folder):
@@ -555,6 +611,70 @@ CASES = {
         same_audio_in_two_splits,
         ManifestError,
         r":2: other.wav \(test\) .*tone.wav \(train\)",
+    ),
+    **{
+        f"{100 * part:.0f} % of a picture, {name}": (
+            cut_picture(name, part),
+            ManifestError,
+            rf":1: .*{name}: cannot be read as .*PNG$",
+        )
+        for name in ("a.png", "a.jpg", "a.gif", "a.webp", "a.bmp", "a.tif")
+        for part in (0.05, 0.5, 0.9)
+    },
+    "a picture with nothing in it": (
+        picture("a.png", b""),
+        ManifestError,
+        r":1: .*a\.png: is empty",
+    ),
+    "an HTML page named .png": (
+        picture("a.png", HTML),
+        ManifestError,
+        r":1: .*a\.png: is text, not an image; fetch the file again",
+    ),
+    "a drawing in SVG": (
+        picture("a.png", b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>'),
+        ManifestError,
+        r":1: .*a\.png: is an SVG or PostScript drawing; save it as PNG",
+    ),
+    "a drawing in PostScript": (
+        picture("a.eps", COLOURS),
+        ManifestError,
+        r":1: .*a\.eps: is an SVG or PostScript drawing; save it as PNG",
+    ),
+    "random bytes named .png": (
+        picture("a.png", RANDOM),
+        ManifestError,
+        ":1: .*cannot be read as PNG, JPEG, GIF, WEBP, BMP, TIFF; save it as PNG",
+    ),
+    "a picture of 1 pixel": (
+        picture("a.png", Image.new("L", (1, 1))),
+        ManifestError,
+        ":1: .*1 x 1 pixels; use one of 8 to 9000 pixels a side",
+    ),
+    "a picture 40,000 pixels wide": (
+        picture("a.png", Image.new("L", (40_000, 20))),
+        ManifestError,
+        ":1: .*40000 x 20 pixels; use one of 8 to 9000 pixels a side",
+    ),
+    **{
+        f"a picture of {width} x {width} by its header": (
+            picture("a.png", claimed(width, width)),
+            ManifestError,
+            rf":1: .*({width**2} pixels|{width} x {width}).*; use one of 8 to 9000 pixels a side",
+        )
+        for width in (9001, 9500, 30_000, 2**31 - 1)
+    },
+    "a picture of 32 bits": (
+        picture("a.tif", Image.new("F", (20, 20))),
+        ManifestError,
+        r":1: .*a\.tif: cannot be read as an image \(32 bits a pixel\); replace it, or",
+    ),
+    "a pipe named .png": (pipe_as_picture, ManifestError, r":1: .*pipe\.png: no such image file"),
+    "a folder named .png": (folder_as_picture, ManifestError, r":1: .*no such image file; it is a"),
+    "a picture behind a link to the outside": (
+        picture_link_to_the_outside,
+        ManifestError,
+        ":1: image 'a.png' is outside the manifest's",
     ),
     "a corpus caption of 1 MB": (
         corpus_caption("a" * 10**6),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 import torchaudio
-from manifest_faults import FAULTS
+from manifest_faults import FAULTS, IMAGE_FAULTS
+from PIL import Image
 
 from atri_lib.audio import UnreadableSound, read_audio
 from atri_lib.data import manifest
@@ -144,6 +145,65 @@ def test_a_wrong_line_is_named_with_file_and_number(folder, line, message):
     with pytest.raises(ManifestError, match=rf"manifest\.jsonl:3: .*{message}") as caught:
         load_manifest(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", IMAGE_FAULTS, ids=lambda fault: fault.name)
+def test_a_wrong_line_of_a_picture_is_named_with_file_and_number(folder, fault):
+    path = write(folder, clip() | fault.changes)
+    with pytest.raises(ManifestError, match=rf"manifest\.jsonl:1: .*{fault.message}") as caught:
+        load_manifest(path)
+    assert "\n" not in str(caught.value)
+
+
+def shown(image, split="train", **changes):
+    return {"image": image, "split": split, "captions": captions(image)} | changes
+
+
+def test_a_manifest_of_pictures_gives_them_as_pixels(folder):
+    Image.new("RGB", (20, 10), "red").save(folder / "red.png")
+    Image.new("RGB", (20, 10), "blue").save(folder / "blue.jpg")
+    write(folder, shown("red.png"), shown("./blue.jpg", "test"))
+    splits = load_manifest(folder)
+    assert all(split.pictures for split in splits.values())
+    assert splits["test"].ids == ("blue.jpg",)
+    pixels = splits["train"].waveform(0)
+    assert pixels.shape == (224, 224, 3) and pixels.dtype == np.uint8
+    assert pixels[112, 112].tolist() == [255, 0, 0]
+    first = splits["train"].checksum
+    Image.new("RGB", (20, 10), "green").save(folder / "red.png")
+    assert load_manifest(folder)["train"].checksum != first
+    with pytest.raises(ManifestError, match="only sounds are written"):
+        write_manifest(splits, folder / "out")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([clip(), shown("a.png")], "2: image 'a.png', but audio on line 1; keep sounds and pict"),
+        ([shown("a.png"), clip()], "2: audio 'dog.wav', but image on line 1; keep sounds and pict"),
+        ([shown("a.png"), shown("b.png", "test")], "2: b.png .test. is the same image as a.png"),
+        ([shown("a.png"), shown("./a.png")], "2: image ./a.png is on line 1 already"),
+    ],
+)
+def test_lines_that_do_not_go_together_are_named(folder, lines, message):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (9, 9)).save(folder / name)
+    with pytest.raises(ManifestError, match=rf"manifest\.jsonl:{message}") as caught:
+        load_manifest(write(folder, *lines))
+    assert "\n" not in str(caught.value)
+
+
+def test_one_notice_counts_the_pictures_of_several_frames(folder, capsys):
+    frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
+    names = ["moving.gif", "moving.png", "moving.webp", "pages.tif"]
+    for name in names:
+        frames[0].save(folder / name, save_all=True, append_images=frames[1:], lossless=True)
+    Image.new("RGB", (9, 9)).save(folder / "still.png")
+    loaded = load_manifest(write(folder, *map(shown, [*names, "still.png"])))["train"]
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "4 of 5 images hold several frames or pages; the first of each is taken" in said
+    for i in range(len(names)):
+        assert loaded.waveform(i)[112, 112].tolist() == [255, 0, 0]
 
 
 def test_several_wrong_lines_are_reported_at_once_but_not_more_than_ten(folder):
@@ -295,7 +355,7 @@ def test_fields_that_a_manifest_does_not_have_are_named_once(folder, capsys):
     assert len(load_manifest(folder)["train"]) == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert said.endswith(
-        "not used, besides audio, split, captions, id: licence 2, Split 1, a\\x1b[31m 1"
+        "not used, besides audio, image, split, captions, id: licence 2, Split 1, a\\x1b[31m 1"
     )
 
 

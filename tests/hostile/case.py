@@ -14,7 +14,8 @@ SEARCH = "search dog --run run"
 class Case:
     """name, command, exit code, a pattern of the last line on stderr (or of stdout, for code 0);
     prepare: what is done to the copy before; inside: what is done in the child; encoding: that of
-    stdout; new: what the command may add.
+    stdout; closed: the numbers of the streams that the shell has closed, as by `>&-`; new: what the
+    command may add.
     """
 
     name: str
@@ -24,4 +25,5 @@ class Case:
     prepare: Change = nothing
     inside: Change = nothing
     encoding: str = "utf-8"
+    closed: tuple[int, ...] = ()
     new: tuple[str, ...] = ()

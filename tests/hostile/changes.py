@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 import soundfile
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from atri_lib import storage
@@ -208,6 +209,15 @@ def endless_flac() -> None:
     content[21] |= 0x0F  # STREAMINFO: 36 bits from the middle of this byte
     content[22:26] = b"\xff" * 4
     pathlib.Path("scenes/train0.wav").write_bytes(content)
+
+
+def pictures() -> None:
+    """Pictures in place of all sounds, each of another grey."""
+    clips = [json.loads(text) for text in MANIFEST.read_text().splitlines()]
+    for i, clip in enumerate(clips):
+        clip["image"] = clip.pop("audio").replace(".wav", ".png")
+        Image.new("L", (9, 9), i).save(MANIFEST.with_name(clip["image"]))
+    MANIFEST.write_text("".join(json.dumps(clip) + "\n" for clip in clips))
 
 
 def linked_outside() -> None:

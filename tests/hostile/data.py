@@ -1,23 +1,42 @@
 """A user's data: the manifest, its captions and sounds."""
 
+import io
+
 import numpy as np
 from hostile.case import TRAIN, Case
 from hostile.changes import (
+    Change,
     caption,
     copied,
     endless_flac,
     in_order,
     line,
+    linked,
     linked_outside,
     marked,
     one_clip,
+    pictures,
     piped,
     shared_captions,
     sound,
     truncated,
     written,
 )
-from manifest_faults import FAULTS
+from manifest_faults import FAULTS, IMAGE_FAULTS, image
+from PIL import Image
+
+
+def picture(content: bytes) -> Change:
+    """A file as the picture of the first line."""
+    return in_order(written("scenes/x.png", content), line(**image("x.png")))
+
+
+def png(width: int, height: int) -> bytes:
+    """A black one."""
+    stream = io.BytesIO()
+    Image.new("L", (width, height)).save(stream, "PNG")
+    return stream.getvalue()
+
 
 CASES = [
     Case("no manifest", f"{TRAIN} --data nowhere.jsonl", "nowhere.jsonl: no such manifest; give"),
@@ -132,6 +151,60 @@ CASES = [
     ),
     *(
         Case(fault.name, TRAIN, f"jsonl:1: .*{fault.message}", prepare=line(**fault.changes))
-        for fault in FAULTS
+        for fault in FAULTS + IMAGE_FAULTS
+    ),
+    Case(
+        "an HTML page as picture",
+        TRAIN,
+        ":1: .*x.png: is text, not an image; fetch",
+        prepare=picture(b"<!DOCTYPE html><html>404"),
+    ),
+    Case("an empty picture", TRAIN, ":1: .*x.png: is empty", prepare=picture(b"")),
+    Case(
+        "half a picture",
+        TRAIN,
+        ":1: .*x.png: cannot be read as an",
+        prepare=picture(png(99, 99)[:50]),
+    ),
+    Case(
+        "a picture of one pixel",
+        TRAIN,
+        ":1: .*x.png: 1 x 1 pixels; use",
+        prepare=picture(png(1, 1)),
+    ),
+    Case(
+        "a picture of 400 million pixels",
+        TRAIN,
+        ":1: .*x.png: .*400000000 pixels.*; use one of 8 to 9000",
+        prepare=picture(png(20_000, 20_000)),
+    ),
+    Case(
+        "a pipe as picture",
+        TRAIN,
+        ":1: .*x.png: no such image file",
+        prepare=in_order(piped("scenes/x.png"), line(**image("x.png"))),
+    ),
+    Case(
+        "a link to a picture out of the folder",
+        TRAIN,
+        ":1: image 'x.png' is outside the manifest's",
+        prepare=in_order(linked("../captions.txt", "scenes/x.png"), line(**image("x.png"))),
+    ),
+    Case(
+        "an encoder of pictures for sounds",
+        f"{TRAIN} --audio-encoder eye",
+        "scenes: sounds, but the audio encoder toy eye reads pictures; name another encoder",
+    ),
+    Case(
+        "an encoder of sounds for pictures",
+        TRAIN,
+        "scenes: pictures, but the audio encoder toy ear reads sounds; name another encoder",
+        prepare=pictures,
+    ),
+    Case(
+        "a run of sounds on pictures",
+        "evaluate run --data scenes",
+        "scenes: pictures, but the audio encoder toy ear reads sounds; name another encoder",
+        prepare=pictures,
     ),
 ]

@@ -16,7 +16,7 @@ from hostile.machine import interrupted
 
 from atri_lib import doctor
 from atri_lib.data import recorded, translation
-from atri_lib.encoders import presets
+from atri_lib.encoders import EfficientNetLite0, presets
 from atri_lib.languages import CODES
 from atri_lib.search import Searcher, index_folder
 from atri_lib.training import TrainConfig, load_data, load_or_train
@@ -34,6 +34,15 @@ class Ear(torch.nn.Module):
         patches = clips[:, : clips.shape[1] // 1000 * 1000].reshape(len(clips), -1, 1000)
         changes = (patches[..., 1:] * patches[..., :-1] < 0).float().mean(-1)
         return torch.stack([patches.mean(-1), patches.std(-1), changes], -1)
+
+
+class Eye(Ear):
+    """The mean colour of the left and of the right half of a picture."""
+
+    name, probes = "toy eye", staticmethod(EfficientNetLite0.probes)
+
+    def forward(self, clips):
+        return torch.stack([half.float().mean((1, 2)) for half in clips.chunk(2, dim=2)], 1)
 
 
 class Reader(Ear):
@@ -77,10 +86,12 @@ def make_world(folder: pathlib.Path, patch: pytest.MonkeyPatch) -> pathlib.Path:
 
 
 def surroundings(folder: pathlib.Path, patch: pytest.MonkeyPatch) -> None:
-    """Encoders named toy, a cache of its own, no network."""
+    """Encoders named toy and eye, a cache of its own, no network."""
     published = presets._builder
 
     def builder(given, known):
+        if given == "eye":
+            return Eye
         if given != "toy":
             return published(given, known)
         if known is presets.AUDIO_ENCODERS:

@@ -3,6 +3,7 @@ stored seconds.
 """
 
 import dataclasses
+import subprocess
 import types
 from dataclasses import asdict
 
@@ -12,48 +13,59 @@ import pytest
 from atri_lib import storage
 from atri_lib.training import TrainConfig
 from studies import benchmark_seconds
-from studies.cost import Setting, measure
+from studies.cost import Setting, measure, step_cost
 
 SMALL = {"batch": 8, "length": 8, "layers": 1, "width": 64, "repeats": 1}
 
 
-@pytest.fixture(scope="module")
-def peaks():
+def test_memory_is_exact_and_chunks_bound_it_and_nothing_is_said(capfd):
+    """One measurement for all of it: every one starts processes of its own.
+
+    A notebook shows what a process writes to its error stream; the profiler in the children warns
+    there.
+    """
     settings = [Setting("kcl", k, chunk, **SMALL) for k in (2, 6, 10) for chunk in (0, 8, 4)]
     settings += [Setting("m_of_k", 10, m=1, **SMALL)] + [Setting("ml_clap", 10, **SMALL)] * 2
+    settings += [Setting("cacl", 4, chunk, layers=1, repeats=1) for chunk in (0, 12)]
     table = measure(settings)
+    assert capfd.readouterr() == ("", "")
     assert (table[["seconds", "tensors", "resident"]] > 0).all(axis=None)
-    return table.tensors.tolist()
-
-
-def test_plain_kcl_grows_linearly_and_chunks_stay_flat(peaks):
+    *peaks, whole, in_chunks = table.tensors.tolist()
     plain, by_language, cached = peaks[0:9:3], peaks[1:9:3], peaks[2:9:3]
+    # Plain KCL grows linearly with K, and chunks stay flat.
     assert (
         plain[2] - plain[1] == pytest.approx(plain[1] - plain[0], rel=0.05)
         and plain[2] > 2 * plain[0]
     )
     assert by_language[2] <= 1.05 * by_language[0] <= 1.3 * peaks[-1]
     assert cached[2] <= 1.05 * cached[0] and cached[0] < by_language[0]
-
-
-def test_bytes_of_tensors_are_the_same_every_time(peaks):
+    # The bytes of tensors are the same every time.
     assert peaks[-1] == pytest.approx(peaks[-2], rel=1e-3)
     assert peaks[-1] == pytest.approx(peaks[-3], rel=1e-3)  # one of K is what ML-CLAP takes
+    # Chunks bound the memory of CACL too.
+    assert in_chunks < 0.7 * whole
 
 
-def test_chunks_bound_the_memory_of_cacl_and_nothing_is_said(capfd):
-    """A notebook shows what a process writes to its error stream; the profiler in the children
-    warns there.
-    """
-    settings = [Setting("cacl", 4, chunk, layers=1, repeats=1) for chunk in (0, 12)]
-    whole, cached = measure(settings).tensors
-    assert cached < 0.7 * whole
-    assert capfd.readouterr() == ("", "")
+WRONG = Setting("cacl", 2, batch=1)
 
 
-def test_what_cannot_be_measured_says_why():
+def test_what_cannot_be_measured_says_why(monkeypatch):
+    """The child in this process; the next test starts a real one."""
+
+    def child(command, **options):
+        with pytest.raises(ValueError) as failed:
+            step_cost(WRONG)
+        return subprocess.CompletedProcess(command, 1, "", f"ValueError: {failed.value}\n")
+
+    monkeypatch.setattr(subprocess, "run", child)
+    with pytest.raises(RuntimeError, match="a step failed: ValueError: .*at least 2 clips"):
+        measure([WRONG])
+
+
+@pytest.mark.slow
+def test_what_a_process_cannot_measure_says_why():
     with pytest.raises(RuntimeError, match="at least 2 clips"):
-        measure([Setting("cacl", 2, batch=1)])
+        measure([WRONG])
 
 
 KCL = TrainConfig(scheme="kcl")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from atri_lib.training import Run, RunError, load_or_train
+from atri_lib.training import Run, RunError, TrainConfig, load_or_train
 from studies.parallel_runs import train_all
 
 
@@ -16,8 +16,8 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
     return load_file(run.path / "weights.safetensors")
 
 
-def test_what_is_started_side_by_side_keeps_idle_threads_from_spinning(small_data, monkeypatch):
-    config, data = small_data
+def test_what_is_started_side_by_side_keeps_idle_threads_from_spinning(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
     started = []
 
     def popen(*arguments, env, **options):
@@ -26,16 +26,23 @@ def test_what_is_started_side_by_side_keeps_idle_threads_from_spinning(small_dat
 
     monkeypatch.setattr(subprocess, "Popen", popen)
     with pytest.raises(InterruptedError):
-        train_all([config.replace(seed=7)], data, workers=1)
+        train_all([TrainConfig(seed=7)], toy(), workers=1)
     assert started[0]["OMP_WAIT_POLICY"] == "PASSIVE" and started[0]["OMP_NUM_THREADS"] == "1"
 
 
-def test_runs_trained_side_by_side_are_those_trained_alone(small_data, tmp_path, monkeypatch):
+def test_runs_side_by_side_are_those_trained_alone_and_one_that_fails_is_named(
+    small_data, tmp_path, monkeypatch
+):
+    """Two processes and five runs, the last of which diverges; the others are kept."""
     config, data = small_data
     configs = [
         config.replace(scheme=scheme, seed=seed) for seed in (0, 1) for scheme in ("ml_clap", "kcl")
     ]
-    runs = train_all(configs, data, workers=2)
+    diverging = config.replace(seed=2, learning_rate=1e30)
+    with pytest.raises(RunError, match=r"(?s)training kcl with seed 2 failed:.*TrainingDiverged"):
+        train_all([*configs, diverging], data, workers=2)
+    monkeypatch.setattr(subprocess, "Popen", None)  # no process is started for what is there
+    runs = train_all(configs, data)
     assert [(run.config.scheme, run.config.seed) for run in runs] == [
         (c.scheme, c.seed) for c in configs
     ]
@@ -46,11 +53,12 @@ def test_runs_trained_side_by_side_are_those_trained_alone(small_data, tmp_path,
         alone = weights(load_or_train(config, data, folder=tmp_path / "alone"))
         for name, value in weights(run).items():
             torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=1e-4)
-    monkeypatch.setattr(subprocess, "Popen", None)  # no process is started for what is there
     assert [run.path for run in train_all(configs, data)] == [run.path for run in runs]
 
 
-def test_a_run_that_fails_beside_others_is_named_and_the_others_are_kept(small_data):
+@pytest.mark.slow
+def test_a_run_that_fails_in_the_middle_is_named_and_the_others_are_kept(small_data):
+    """A second way to see a failure: in the middle, with runs that wait."""
     config, data = small_data
     configs = [
         config,

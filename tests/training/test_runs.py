@@ -83,25 +83,29 @@ def test_several_captions_a_clip_give_one_rank_for_each(toy, tmp_path):
     assert run.scores.t2a.shape == (150, 8) and run.scores.a2t.shape == (30, 8)
 
 
+LONG = {"epochs": 100, "batch_size": 20, "evaluate_every": 100, "checkpoint_every": 1}
 KILLED = textwrap.dedent("""
-    import sys
+    import json, sys, time
     sys.path.insert(0, sys.argv[1])
     from conftest import toy_data
-    from atri_lib.training import TrainConfig, load_or_train
-    config = TrainConfig(
-        epochs=400, batch_size=20, evaluate_every=400, checkpoint_every=1, width=8, hidden=16
-    )
-    load_or_train(config, toy_data(), folder=sys.argv[2])
+    from atri_lib.training import TrainConfig, load_or_train, loop
+    written = loop.write_checkpoint
+    def slowly(*arguments):
+        time.sleep(0.02)
+        written(*arguments)
+    loop.write_checkpoint = slowly
+    load_or_train(TrainConfig(**json.loads(sys.argv[3])), toy_data(), folder=sys.argv[2])
 """)
 
 
 def test_a_killed_run_resumes_to_identical_weights(toy, tmp_path):
-    config = TrainConfig(
-        epochs=400, batch_size=20, evaluate_every=400, checkpoint_every=1, width=8, hidden=16
-    )
+    """Killed at any moment of the half second after its first checkpoint; it takes two at least."""
+    settings = LONG | {"width": 8, "hidden": 16}
+    config = TrainConfig(**settings)
     expected = weights(load_or_train(config, toy(), folder=tmp_path / "whole"))
     tests = os.path.dirname(os.path.dirname(__file__))
-    worker = subprocess.Popen([sys.executable, "-c", KILLED, tests, str(tmp_path / "killed")])
+    given = [tests, str(tmp_path / "killed"), json.dumps(settings)]
+    worker = subprocess.Popen([sys.executable, "-c", KILLED, *given])
     deadline = time.monotonic() + 60
     while (
         not list((tmp_path / "killed").glob("*/checkpoint.safetensors"))

@@ -58,10 +58,27 @@ window.atri = Object.assign(window.atri || {}, (() => {
     return h("span", {class: "atri-track", "aria-hidden": "true"}, h("span", {}, ticks, dots));
   }
 
+  /* A check box that shows and hides the run with alignment. A page has two of them, and both say the same. */
+  function alignedBox(id, changed) {
+    const tell = () => document.dispatchEvent(new CustomEvent("atri-aligned", {detail: box.checked}));
+    const box = h("input", {id, type: "checkbox", onchange: tell});
+    document.addEventListener("atri-aligned", (event) => {
+      box.checked = event.detail;
+      changed();
+    });
+    return box;
+  }
+  const ALIGN = "Align translations before training (balanced)";
+  const alignedRow = (box) => h("div", {class: "atri-check"}, box, h("label", {for: box.id}, ALIGN));
+  /* Places of the runs that are shown: with the box, all. */
+  const shown = (schemes, box) => [...schemes.keys()].filter((s) => box.checked || !schemes[s].aligned);
+
   const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   const numbers = (text) => new Uint16Array(bytes(text).buffer);
   const own = (locale) => new Intl.DisplayNames([locale], {type: "language"}).of(locale.split("-")[0]);
   const tongue = ({locale}) => own(locale).replace(/^./, (letter) => letter.toLocaleUpperCase(locale));
+  const languageOption = (entry, k) =>
+    h("option", {value: k, lang: entry.locale}, k ? `${tongue(entry)} (${entry.name})` : entry.name);
   const percent = (share) => `${(100 * share).toFixed(0)} %`;
-  return {h, player, track, bytes, numbers, tongue, percent};
+  return {h, player, track, alignedBox, alignedRow, shown, bytes, numbers, tongue, languageOption, percent};
 })());

@@ -1,7 +1,7 @@
-/* The page "Search it yourself": words or a scene, a language, and what four training schemes find. */
+/* The page "Search it yourself": words or a scene, a language, and what each training scheme finds. */
 (() => {
   "use strict";
-  const {h, player, track, bytes, numbers, tongue} = window.atri, data = window.ATRI_SCENES;
+  const {h, player, track, alignedBox, alignedRow, shown, bytes, numbers, languageOption} = window.atri, data = window.ATRI_SCENES;
   const root = document.getElementById("atri-search");
   if (!data || !root) return;
   const {schemes, languages, captions, clips} = data, K = languages.length, M = captions[0].length, STEP = 12;
@@ -63,7 +63,7 @@
 
   const caption = (scene, k) => h("span", {lang: languages[k].locale}, captions[k][scene]);
   const field = (id, text, control) => h("div", {class: "atri-field"}, h("label", {for: id}, text), control);
-  const options = (pairs) => pairs.map(([value, text, lang]) => h("option", {value, lang}, text));
+  const options = (pairs) => pairs.map(([value, text]) => h("option", {value}, text));
   const box = h("input", {
     id: "atri-words", type: "search", autocomplete: "off", spellcheck: "false", placeholder: "rooster, Hahn, 犬 …",
     oninput: suggest, onkeydown: (event) => {
@@ -73,14 +73,26 @@
   });
   const suggestions = h("div", {class: "atri-suggestions"}), said = h("p", {class: "visually-hidden", role: "status"});
   const language = h("select", {id: "atri-language", onchange: () => choose(state.scene, +language.value)},
-    options(languages.map((entry, k) => [k, k ? `${tongue(entry)} (${entry.name})` : entry.name, entry.locale])));
+    languages.map(languageOption));
   const english = h("input", {id: "atri-english", type: "checkbox", onchange: () => answer()});
+  const aligned = alignedBox("atri-aligned", () => {
+    answer();
+    orders();
+    scenes();
+  });
   const result = h("section", {"aria-label": "Answers"}), list = h("div", {});
-  const sort = h("select", {id: "atri-sort", onchange: () => scenes(Object.assign(state, {shown: STEP}))}, options([
-    ...schemes.map(({label}, s) => [s, `most disagreement under ${label} first`]),
-    ...schemes.slice(1).map(({label}, s) => [`0-${s + 1}`, `largest fall from ${schemes[0].label} to ${label} first`]),
-    [BY_NUMBER, "as numbered"],
-  ]));
+  const sort = h("select", {id: "atri-sort", onchange: () => scenes(Object.assign(state, {shown: STEP}))});
+
+  function orders() {
+    const {value} = sort, places = shown(schemes, aligned);
+    sort.replaceChildren(...options([
+      ...places.map((s) => [s, `most disagreement under ${schemes[s].label} first`]),
+      ...places.slice(1).map((s) => [`0-${s}`, `largest fall from ${schemes[0].label} to ${schemes[s].label} first`]),
+      [BY_NUMBER, "as numbered"],
+    ]));
+    sort.value = value;
+    if (!sort.value) sort.selectedIndex = 0;
+  }
 
   function suggest() {
     const text = box.value.trim(), best = matches(text).slice(0, 6), parts = marked(text);
@@ -100,7 +112,7 @@
   function choose(scene, k, moveOn) {
     Object.assign(state, {scene, k});
     language.value = k;
-    document.dispatchEvent(new CustomEvent("atri-scene", {detail: scene}));
+    document.dispatchEvent(new CustomEvent("atri-scene", {detail: {scene, k}}));
     const place = `#scene=${scene}&lang=${languages[k].code}`;
     try { history.replaceState(null, "", place); } catch { /* some browsers forbid it in a local file */ }
     answer();
@@ -123,8 +135,9 @@
       caption(scene, k), right ? h("strong", {}, " ✓ the right scene") : null);
   }
 
-  function card({name, label, colour}, s) {
-    const place = at(s, state.scene, state.k), hits = [...found.slice(place * FOUND, (place + 1) * FOUND)];
+  function card(s) {
+    const {name, label, colour} = schemes[s], place = at(s, state.scene, state.k);
+    const hits = [...found.slice(place * FOUND, (place + 1) * FOUND)];
     return h("article", {class: "atri-card", style: `border-top-color:${colour}`, "data-scheme": name},
       h("h3", {}, label), h("p", {}, "rank ", h("b", {}, String(ranks[place])), ` of ${clips}`),
       h("h4", {}, "In all eight languages"), ladder(s),
@@ -132,14 +145,14 @@
   }
 
   function answer() {
-    const {scene, k} = state, meaning = captions[0][scene];
-    const places = schemes.map(({label}, s) => `${label} rank ${ranks[at(s, scene, k)]}`);
+    const {scene, k} = state, meaning = captions[0][scene], places = shown(schemes, aligned);
+    const told = places.map((s) => `${schemes[s].label} rank ${ranks[at(s, scene, k)]}`);
     result.replaceChildren(
       h("h2", {tabindex: -1}, h("q", {lang: languages[k].locale}, captions[k][scene])),
       h("p", {class: "atri-asked"}, player(data, owner[scene], `the right scene, ${meaning}`, "Play the right scene."),
         k ? ` In English: ${meaning}` : null),
-      h("div", {class: "atri-cards"}, schemes.map(card)));
-    said.textContent = `Asked in ${languages[k].name}: ${places.join(", ")}`;
+      h("div", {class: "atri-cards"}, places.map(card)));
+    said.textContent = `Asked in ${languages[k].name}: ${told.join(", ")}`;
   }
 
   function scenes() {
@@ -166,7 +179,8 @@
     h("div", {class: "atri-controls", role: "search"},
       field("atri-words", "Words, in any of the eight languages", box), suggestions,
       field("atri-language", "Language of the query", language),
-      h("div", {class: "atri-check"}, english, h("label", {for: "atri-english"}, "show in English what was found"))),
+      h("div", {class: "atri-check"}, english, h("label", {for: "atri-english"}, "show in English what was found")),
+      schemes.some((scheme) => scheme.aligned) ? alignedRow(aligned) : null),
     said, result, h("h2", {}, "Scenes by disagreement"), field("atri-sort", "Order", sort), list);
   const asked = new URLSearchParams(location.hash.slice(1)), text = asked.get("words"), best = text && matches(text)[0];
   box.value = text || "";
@@ -174,5 +188,6 @@
   const k = Math.max(0, languages.findIndex(({code}) => code === asked.get("lang")));
   const start = best || {k, scene: captions[0][asked.get("scene")] ? +asked.get("scene") : data.promised};
   choose(start.scene, start.k);
+  orders();
   scenes();
 })();

@@ -1,23 +1,28 @@
 /* Arrays that book/live_encoder.py wrote as scripts. A page from a file may load scripts and nothing else, so each
-   script hands over a text, seven bits per character, of deflated bytes. */
+   script hands over a text of deflated bytes: seven bits per character, fourteen in one that begins with AWKWARD. */
 window.atriLive = (() => {
   "use strict";
   const here = document.currentScript.src.replace(/[^/]*$/, "");
   const taken = {};  // name -> its parts, as bytes
+  const AWKWARD = [0, 10, 13, 26, 34, 92];
 
   function bytesOf(text) {
-    const bytes = new Uint8Array((text.length * 7) >> 3);
+    const bytes = new Uint8Array((text.length * 14) >> 3);
     let held = 0, bits = 0, at = 0;
-    for (let i = 0; i < text.length; i++) {
-      held = (held << 7) | (text.charCodeAt(i) & 127);
+    function add(seven) {
+      held = (held << 7) | seven;
       bits += 7;
-      if (bits >= 8) {
-        bits -= 8;
-        bytes[at++] = held >> bits;
-        held &= (1 << bits) - 1;
-      }
+      if (bits < 8) return;
+      bits -= 8;
+      bytes[at++] = held >> bits;
+      held &= (1 << bits) - 1;
     }
-    return bytes;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i), before = AWKWARD[(code >> 7) - 1];
+      if (before !== undefined) add(before);
+      add(code & 127);
+    }
+    return bytes.slice(0, at);
   }
 
   /* What each script calls. */

@@ -2,15 +2,15 @@
    training scheme. The scene that is chosen below on the page is the one whose rank is given. */
 (() => {
   "use strict";
-  const {h, player, numbers} = window.atri || {}, live = window.atriLive;
+  const {h, player, alignedBox, alignedRow, shown, numbers, languageOption} = window.atri || {}, live = window.atriLive;
   const data = window.ATRI_SCENES, listed = window.ATRI_LIVE, root = document.getElementById("atri-live");
   if (!data || !listed || !root) return;
   const FIRST = 5, REMEMBERED = 12;
   const [UNKNOWN, BEGIN, END] = [0, 1, 2].map((row) => ({row, share: 1}));
-  const owner = numbers(data.owner), english = data.captions[0];
+  const owner = numbers(data.owner), english = data.captions[0], {languages} = data;
   const schemes = data.schemes.filter(({name}) => listed.runs.includes(name));
   const captionOf = new Map([...owner].map((clip, scene) => [clip, scene]).reverse());
-  const asked = [];  // what was asked: {text, tokens, cosines of each scheme}, the latest first
+  const asked = [];  // what was asked: {text, its language k, tokens, cosines of each scheme}, the latest first
   let scene = data.promised, vocabulary, encoder, runs;
 
   const bytes = Object.values(listed.sizes).reduce((sum, size) => sum + size, 0);
@@ -24,6 +24,13 @@
     event.preventDefault();
     ask(box.value);
   }}, h("label", {for: "atri-sentence"}, "A sentence of your own"), box, h("button", {type: "submit", class: "atri-load"}, "Rank the scenes"));
+  const aligned = alignedBox("atri-live-aligned", show);
+  const language = h("select", {id: "atri-live-language", onchange: () => {
+    if (asked[0]?.text === box.value) ask(box.value);  // not where the reader has begun another sentence
+  }}, languages.map(languageOption));
+  const languageField = h("div", {class: "atri-field", hidden: true},
+    h("label", {for: language.id}, "Language of your sentence"), language);
+  const choice = h("div", {class: "atri-choice", hidden: true}, alignedRow(aligned), languageField);
   const result = h("section", {"aria-label": "Answers to your sentence"});
 
   async function load() {
@@ -38,7 +45,8 @@
       vocabulary = new live.Vocabulary(await live.arrays("pieces"));
       encoder = new live.Encoder(await live.arrays("weights"));
       const arrays = await live.arrays("runs");
-      runs = schemes.map(({name}) => new live.Run(arrays, name));
+      const codes = languages.map(({code}) => code);
+      runs = schemes.map(({name}) => new live.Run(arrays, name, codes));
     } catch (error) {
       said.textContent = `The encoder was not loaded: ${error.message}.`;
       bar.hidden = true;
@@ -48,24 +56,26 @@
     button.remove();
     bar.remove();
     form.hidden = false;
+    choice.hidden = !schemes.some((scheme) => scheme.aligned);
     const count = (number) => number.toLocaleString("en");
     said.textContent = `The encoder is loaded, with vectors for ${count(vocabulary.size)} of the `
       + `${count(vocabulary.texts.length)} pieces that the eight languages can need. What you type stays in your browser.`;
     box.focus();
   }
 
-  /* A sentence's tokens, its vector, and under each scheme its cosine with every clip. */
-  function read(text) {
+  /* The tokens of a sentence in language k, its vector, and under each scheme its vector and its cosine with every clip. */
+  function read(text, k = 0) {
     const tokens = vocabulary.tokens(text);
     const vector = encoder.encode([BEGIN, ...(tokens.length ? tokens : [UNKNOWN]), END]);
-    return {text, tokens, vector, cosines: runs.map((run) => run.cosines(vector))};
+    const texts = runs.map((run) => run.text(vector, k));
+    return {text, k, tokens, vector, texts, cosines: texts.map((one, s) => runs[s].cosines(one))};
   }
 
   function ask(text) {
     if (!text.trim()) return;
-    const place = asked.findIndex((one) => one.text === text);
-    const [answer] = place < 0 ? [read(text)] : asked.splice(place, 1);
-    asked.unshift(answer);
+    const k = +language.value, place = asked.findIndex((one) => one.text === text);
+    const [before] = place < 0 ? [] : asked.splice(place, 1);
+    asked.unshift(before?.k === k ? before : read(text, k));
     asked.length = Math.min(asked.length, REMEMBERED);
     show();
   }
@@ -110,31 +120,40 @@
       h("h4", {}, "Found first"), list, all);
   }
 
-  function memory() {
+  function again({text, k}) {
+    box.value = text;
+    language.value = k;
+    ask(text);
+  }
+
+  function memory(places) {
     const heading = (text) => h("th", {scope: "col"}, text);
-    const row = ({text, cosines}) => h("tr", {},
-      h("th", {scope: "row"}, h("button", {type: "button", class: "atri-again", onclick: () => ask(text)}, text)),
-      cosines.map((one) => h("td", {class: "atri-number"}, String(rankOf(one, owner[scene])))));
+    const row = (one) => h("tr", {},
+      h("th", {scope: "row"}, h("button", {type: "button", class: "atri-again", onclick: () => again(one)}, one.text),
+        aligned.checked ? h("small", {}, ` ${languages[one.k].name}`) : null),
+      places.map((s) => h("td", {class: "atri-number"}, String(rankOf(one.cosines[s], owner[scene])))));
     return h("table", {class: "atri-asked-before"},
       h("caption", {}, "Rank of the chosen scene. Say the same in another language, or choose another scene below."),
-      h("thead", {}, h("tr", {}, heading("Your sentences"), schemes.map(({label}) => heading(label)))),
+      h("thead", {}, h("tr", {}, heading("Your sentences"), places.map((s) => heading(schemes[s].label)))),
       h("tbody", {}, asked.map(row)));
   }
 
   function show() {
+    languageField.hidden = !aligned.checked;
     if (!asked.length) return;
-    const [{text, tokens, cosines}] = asked;
-    const places = schemes.map(({label}, s) => `${label} rank ${rankOf(cosines[s], owner[scene])}`);
-    said.textContent = `The scene chosen below (“${english[scene]}”): ${places.join(", ")}.`;
+    const [{text, tokens, cosines}] = asked, places = shown(schemes, aligned);
+    const told = places.map((s) => `${schemes[s].label} rank ${rankOf(cosines[s], owner[scene])}`);
+    said.textContent = `The scene chosen below (“${english[scene]}”): ${told.join(", ")}.`;
     result.replaceChildren(h("h2", {}, h("q", {}, text)), ...reading(tokens),
-      h("div", {class: "atri-cards"}, schemes.map((scheme, s) => card(scheme, cosines[s]))), memory());
+      h("div", {class: "atri-cards"}, places.map((s) => card(schemes[s], cosines[s]))), memory(places));
   }
 
-  document.addEventListener("atri-scene", (event) => {
-    scene = event.detail;
+  document.addEventListener("atri-scene", ({detail}) => {
+    scene = detail.scene;
+    if (!asked.length) language.value = detail.k;  // a guess, until the reader has asked
     show();
   });
   Object.assign(live, {start: load, read});
   root.replaceChildren(h("div", {class: "atri-controls"},
-    h("p", {}, "Ask in words of your own: the encoder can run here, in your browser."), button, bar, form, said), result);
+    h("p", {}, "Ask in words of your own: the encoder can run here, in your browser."), button, bar, form, choice, said), result);
 })();

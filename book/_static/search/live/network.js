@@ -1,5 +1,5 @@
-/* The multilingual Universal Sentence Encoder (Yang et al. 2019, arXiv 1907.04307) and a run's text projection: the same
-   arithmetic as atri_lib/encoders/use.py and atri_lib/encoders/dual.py. Vectors are Float32Array. */
+/* The multilingual Universal Sentence Encoder (Yang et al. 2019, arXiv 1907.04307), a run's maps and its text projection:
+   the same arithmetic as use.py, alignment.py and dual.py in atri_lib/encoders. Vectors are Float32Array. */
 (() => {
   "use strict";
   const ORDERS = [2, 3, 5], CHANNELS = 256, WIDTH = 512;
@@ -114,19 +114,25 @@
 
   /* What a run adds: from the encoder's vector to the space that it shares with the clips. */
   class Run {
-    constructor(arrays, scheme) {
+    constructor(arrays, run, codes) {
       const layer = (name) => {
-        const scale = arrays[`${scheme}.${name}.scale`], width = scale.length;
-        const weight = made(arrays[`${scheme}.${name}`], (number, i) => number * scale[i % width]);
-        return {weight, bias: arrays[`${scheme}.${name}.bias`], width};
+        const scale = arrays[`${run}.${name}.scale`], width = scale.length;
+        const weight = made(arrays[`${run}.${name}`], (number, i) => number * scale[i % width]);
+        return {weight, bias: arrays[`${run}.${name}.bias`], width};
       };
       [this.first, this.second, this.audio] = ["first", "second", "audio"].map(layer);
+      this.maps = codes.filter((code) => `${run}.${code}` in arrays).map(layer);  // none, or one for each language
     }
 
-    /* A sentence's vector -> its cosine with every clip. */
-    cosines(vector) {
-      const hidden = gelu(dense(normalised(vector, 1e-5), this.first));
-      return dense(unit(dense(hidden, this.second)), this.audio);
+    /* The encoder's vector of a sentence in language k -> the run's unit vector. */
+    text(vector, k) {
+      const aligned = this.maps.length ? dense(vector, this.maps[k]) : vector;
+      return unit(dense(gelu(dense(normalised(aligned, 1e-5), this.first)), this.second));
+    }
+
+    /* The run's vector of a sentence -> its cosine with every clip. */
+    cosines(text) {
+      return dense(text, this.audio);
     }
   }
 
