@@ -169,7 +169,7 @@ def test_pictures_go_through_every_command(shapes, capsys):
         ["search", "red", "--run", run, "--folder", "shapes", "--index", "index", "-k", "18"]
     )
     said, complaints = capsys.readouterr()
-    assert code == 3 and "a drawing.svg: is an SVG or PostScript drawing; save it as PNG" in complaints
+    assert code == 3 and "a drawing.svg: is an SVG or PostScript drawing; save" in complaints
     assert {line.split()[0] for line in said.splitlines()} == {f"{i}.png" for i in range(18)}
     found = told("search", "--run", run, "--index", "index", "--audio", "shapes/3.png", "-k", 1)
     assert found["results"] == [{"name": "3.png", "similarity": 1.0}]
