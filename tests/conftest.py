@@ -30,11 +30,13 @@ from atri_lib.training import Source, TrainConfig, TrainingData, load_data
 LONGEST = (
     "test_kernels.py",
     "test_hostile.py",
-    "test_recipe.py",
     "test_commands.py",
-    "test_website.py",
     "test_install.py",
     "test_runs.py",
+    "test_parallel_runs.py",
+    "test_recipe.py",
+    "test_twin.py",
+    "test_cost.py",
 )
 
 

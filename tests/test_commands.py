@@ -46,8 +46,10 @@ def run(folder, *command):
     )
 
 
-@pytest.mark.parametrize("option", ["--nbval", pytest.param("--nbval-lax", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["--nbval", "--nbval-lax"])
 def test_pytest_nbval_without_a_path_collects_every_chapter_and_nothing_else(option):
+    """The next two see it in a small project."""
     found = run(ROOT, "pytest", option, "--collect-only")
     files = re.findall(r"(?m)^(\S+?)::", found.stdout)
     assert set(files) == {f"notebooks/{path.name}" for path in COMMITTED}, (
@@ -62,7 +64,7 @@ def test_pytest_nbval_without_a_path_collects_every_chapter_and_nothing_else(opt
 def test_what_the_options_mean_is_settled_before_a_process_starts(
     option, path, given, worker, request, monkeypatch
 ):
-    """Every combination, in this process; the next test types some of them."""
+    """Every combination, in this process; the next test types one of them, others are slow."""
     found = types.SimpleNamespace(
         nbval=False,
         nbval_lax=False,
@@ -117,6 +119,7 @@ def test_chapters_go_to_two_workers_whole_which_start_none_and_kernels_get_what_
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "tasks.py").write_text("import sys; print('prepared', *sys.argv[1:])\n")
+    (tmp_path / "tests" / "test_other.py").write_text("def test_not_collected(): pass\n")
     (tmp_path / "notebooks").mkdir()
     printed = v4.new_output("stream", text="PASSIVE 0 0\n")
     wrong = v4.new_output("stream", text="3\n")

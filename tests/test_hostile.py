@@ -84,7 +84,7 @@ def run_here(case: Case, out: pathlib.Path, err: pathlib.Path) -> None:
         said = open(1, "wb", closefd=False)
         complaints = open(2, "wb", closefd=False)
         sys.stdout = io.TextIOWrapper(said, encoding=case.encoding)
-        sys.stderr = io.TextIOWrapper(complaints, encoding="utf-8", write_through=True)
+        sys.stderr = io.TextIOWrapper(complaints, encoding=case.encoding, write_through=True)
         for number in case.closed:
             os.close(number)
             setattr(sys, STREAMS[number], None)  # as Python does when it starts without one
@@ -169,7 +169,9 @@ def test_a_real_program_whose_reader_has_gone_says_nothing(world):
         assert program.wait() == 141
 
 
+@pytest.mark.slow
 def test_a_real_terminal_of_ascii_is_spoken_to_in_ascii(world):
+    """The case "a complaint to ASCII" sees it in a child."""
     command = [sys.executable, "-m", "atri_lib", "evaluate", str(world / "雨")]
     terminal = os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, env=terminal)

@@ -136,6 +136,9 @@ def test_a_small_book_is_built_whole_and_not_built_again(built):
 
 @pytest.mark.slow
 def test_jupyter_book_builds_the_checkout_as_committed_and_make_book_puts_its_own_back(built):
+    """Only here; test_a_small_book_is_built_whole_and_not_built_again is the fast build, and
+    test_pages.py has the status of committed chapters.
+    """
     junk = built / ".venv" / "lib" / "package"
     junk.mkdir(parents=True)
     (junk / "README.md").write_text("### Not ours {doc}`nowhere`\n")
@@ -160,6 +163,7 @@ def test_jupyter_book_builds_the_checkout_as_committed_and_make_book_puts_its_ow
 
 @pytest.mark.slow
 def test_another_profile_is_told_and_hidden(built):
+    """Only here; the fast build tells its profile, and test_pages.py hides injected parameters."""
     code, said = build(built, PROFILE="smoke")
     assert code == 0 and "data and runs" in said, said
     assert (

@@ -14,8 +14,8 @@ SEARCH = "search dog --run run"
 class Case:
     """name, command, exit code, a pattern of the last line on stderr (or of stdout, for code 0);
     prepare: what is done to the copy before; inside: what is done in the child; encoding: that of
-    stdout; closed: the numbers of the streams that the shell has closed, as by `>&-`; new: what the
-    command may add.
+    the terminal; closed: the numbers of the streams that the shell has closed, as by `>&-`; new:
+    what the command may add.
     """
 
     name: str

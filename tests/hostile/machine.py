@@ -121,5 +121,6 @@ CASES = [
     ),
     Case("a terminal of ASCII", f"{SEARCH} --index index", r"\\u96e8.wav", 0, encoding="ascii"),
     Case("JSON for ASCII", f"{SEARCH} --index index --json", r'"\\u96e8.wav"', 0, encoding="ascii"),
+    Case("a complaint to ASCII", "evaluate 雨", r"\\u96e8: not a complete run", encoding="ascii"),
     Case("a message that paints it", "evaluate '\x1b[31m'", r"\\x1b\[31m: not a complete run"),
 ]

@@ -58,7 +58,7 @@ def test_runs_side_by_side_are_those_trained_alone_and_one_that_fails_is_named(
 
 @pytest.mark.slow
 def test_a_run_that_fails_in_the_middle_is_named_and_the_others_are_kept(small_data):
-    """A second way to see a failure: in the middle, with runs that wait."""
+    """In the middle, with runs that wait; the test above has one at the end."""
     config, data = small_data
     configs = [
         config,
