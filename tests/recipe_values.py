@@ -46,11 +46,20 @@ ROWS = {
     "dose_30_e5": "hold all",
     "fixed_counts": "9 and 1, shuffled",
     "fixed_counts_new": "4 of 4, in blocks",
+    "fixed_counts_e5": "8 of 2, by turns",
+    "fixed_counts_e5_new": "2 each, in pairs",
+    "stopped": "KCL, 5 epochs",
+    "stopped_new": "KCL, 7 epochs",
     "cures": "ML-CLAP, ridge",
+    "cures_e5": "English only, ridge",
     "cures_folder": "balanced, ridge",
     "cures_unseen": "KCL, ridge",
     "pictures": "CACL",
+    "pictures_apart": "balanced",
+    "stamps": "ML-CLAP",
     "pixels": "KCL",
+    "phrasing": "balanced 2",
+    "other_bank": "CACL",
 }
 BOOKS = {
     name: getattr(TrainConfig(), name) for name in registry.DATA

@@ -61,10 +61,19 @@ AGAIN = (
     "fresh_8",
     "fresh_30",
     "dose_30_e5",
+    "fixed_counts_e5",
+    "fixed_counts_e5_new",
+    "stopped",
+    "stopped_new",
+    "cures_e5",
     "cures_folder",
     "cures_unseen",
     "pictures",
+    "pictures_apart",
+    "stamps",
     "pixels",
+    "phrasing",
+    "other_bank",
 )
 FIRST = tuple(name for name in ROWS if name not in AGAIN)
 

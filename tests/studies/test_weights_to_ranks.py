@@ -12,6 +12,7 @@ from atri_lib.training.scoring import score
 from studies import (
     displacement_effects,
     displacement_studies,
+    own_from_ideal,
     rank_margins,
     weight_displacement,
     weights_to_ranks,
@@ -94,10 +95,31 @@ def test_prediction_and_measurement_describe_the_same_arms(training):
     assert predicted["ML-CLAP"]["sharp"]["mrv"] > 0
 
 
+def test_own_parts_are_predicted_and_trained_for_the_same_draws(training, monkeypatch):
+    arms = {"2 each, shuffled": own_from_ideal.ARMS["2 each, shuffled"], "KCL": {"scheme": "kcl"}}
+    monkeypatch.setattr(own_from_ideal, "ARMS", arms)
+    monkeypatch.setattr(own_from_ideal, "TRAINED", tuple(arms))
+    predicted = own_from_ideal.predict(training.config, training.data)
+    trained = own_from_ideal.measure(training.config, training.data)["trained"]
+    for found in (predicted["moved"], predicted["linear"], trained):
+        assert found["2 each, shuffled"] > 0
+        assert found["KCL"] == pytest.approx(0, abs=1e-9)  # no languages are drawn
+
+
+@pytest.mark.parametrize("study, encoder", [("own", None), ("own_e5", "e5")])
+def test_stored_predictions_of_own_parts_are_compared_with_every_stored_arm(study, encoder):
+    predicted = weights_to_ranks.read(study)
+    for reading in own_from_ideal.READINGS:
+        table = own_from_ideal.compare(predicted, reading, encoder)
+        assert set(own_from_ideal.FIXED_COUNTS) <= set(table.index) <= set(own_from_ideal.ARMS)
+        assert ((table.off.abs() <= own_from_ideal.WITHIN) == (table.verdict == "held")).all()
+        assert set(own_from_ideal.holds(table).values()) <= {True, False}
+
+
 def test_course_and_descent_and_candidates_fill_their_files(toy, monkeypatch, tmp_path):
     data = toy()
     monkeypatch.setattr(weights_to_ranks, "load_data", lambda config: data)
-    monkeypatch.setattr(weights_to_ranks, "_book_checksum", lambda: data.checksum)
+    monkeypatch.setattr(weights_to_ranks, "_data_checksum", lambda encoder: data.checksum)
     monkeypatch.setattr(weights_to_ranks, "FOLDER", tmp_path)
     monkeypatch.setattr(displacement_studies, "memory", lambda *_: {})  # of 500 clips
     changes = {
