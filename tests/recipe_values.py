@@ -51,7 +51,7 @@ ROWS = {
     "stopped": "KCL, 5 epochs",
     "stopped_new": "KCL, 7 epochs",
     "cures": "ML-CLAP, ridge",
-    "cures_e5": "English only, ridge",
+    "cures_e5": "balanced, ridge",
     "cures_folder": "balanced, ridge",
     "cures_unseen": "KCL, ridge",
     "pictures": "CACL",
