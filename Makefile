@@ -131,7 +131,7 @@ publish: env  ## put the site in _build/html on the branch gh-pages of REMOTE=or
 refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound_eight_queries ..." for some)
 	@$(PY) book/tasks.py refresh $(CHAPTERS)
 
-experiments: env  ## train what studies/rows lacks, two runs at once (STUDIES="dose_16 ..." for some): three hours for all of them
+experiments: env  ## train what studies/rows lacks, two runs at once (STUDIES="dose_16 ..." for some): five hours for all of them
 	@$(PY) -m studies $(STUDIES)
 
 verify: env  ## train N=20 stored runs again, chosen by chance, and compare them with what is stored (a minute for two)
