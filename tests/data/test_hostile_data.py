@@ -662,7 +662,7 @@ CASES = {
             ManifestError,
             rf":1: .*({width**2} pixels|{width} x {width}).*; use one of 8 to 9000 pixels a side",
         )
-        for width in (9001, 9500, 30_000, 2**31 - 1)
+        for width in (9001, 30_000, 2**31 - 1)
     },
     "a picture of 32 bits": (
         picture("a.tif", Image.new("F", (20, 20))),
