@@ -200,9 +200,9 @@ def test_a_search_in_a_folder_counts_the_sounds_on_stderr(
     monkeypatch.setenv("ATRI_PROGRESS", given)
     assert main(["search", "a dog", "--run", str(run.path), "--folder", str(sounds)]) == 0
     out, err = capsys.readouterr()
-    counted = [int(done) for done in re.findall(r"embedding sounds:[^\r]* (\d)/3 \[", err)]
+    counted = [int(done) for done in re.findall(r"embedding files:[^\r]* (\d)/3 \[", err)]
     assert counted == ([2, 3] if given == "1" else [])
-    assert out.count("wav") == 1 and "embedding sounds" not in out
+    assert out.count("wav") == 1 and "embedding files" not in out
 
 
 def test_sentences_are_found_by_a_sound(searcher):
