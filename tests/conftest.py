@@ -8,7 +8,7 @@ import sys
 
 os.environ["ACCELERATE_USE_CPU"] = "true"  # bit for bit, on any machine
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # The other cores belong to the other workers; two threads for each are twice as slow.
+    # The other cores belong to the other workers.
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 sys.path.insert(
     0, str(pathlib.Path(__file__).resolve().parent.parent / "book")
