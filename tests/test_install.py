@@ -378,6 +378,7 @@ def away_from_here(*command, cwd):
 def test_pip_installs_the_library_into_an_empty_environment_without_the_tools_of_the_book(
     installed, tmp_path
 ):
+    """Only here; what the wheel holds and asks for is looked at without an installation too."""
     imported = away_from_here(installed, "-c", IMPORT_ALL, cwd=tmp_path)
     assert imported.returncode == 0, imported.stderr
     helped = away_from_here(installed, "-m", "atri_lib", "--help", cwd=tmp_path)

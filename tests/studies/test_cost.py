@@ -64,6 +64,7 @@ def test_what_cannot_be_measured_says_why(monkeypatch):
 
 @pytest.mark.slow
 def test_what_a_process_cannot_measure_says_why():
+    """The test above with a real process."""
     with pytest.raises(RuntimeError, match="at least 2 clips"):
         measure([WRONG])
 
