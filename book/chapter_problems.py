@@ -87,8 +87,8 @@ def output_problems(cell: NotebookNode) -> list[str]:
 
 
 def text_problems(prose: str) -> list[str]:
-    """Missing parts of a chapter, pictures without alt text, and exercises without a solution (or
-    the reverse).
+    """Missing parts of a chapter, pictures without alt text, lines that the page would drop, and
+    exercises without a solution (or the reverse).
     """
     found = []
     for part, pattern in PARTS.items():
@@ -96,6 +96,8 @@ def text_problems(prose: str) -> list[str]:
             found.append(f"no {part.removeprefix('a ')}")
     for _ in re.findall(r"!\[\s*\]\(", prose):
         found.append("a picture without alt text")
+    for line in re.findall(r"(?m)^%.*", prose):
+        found.append(f"a line that the page drops as a comment: {line[:40]!r}")
     for body in FIGURE.findall(prose):
         if ":alt:" not in body:
             found.append("a figure or image directive without :alt:")

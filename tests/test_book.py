@@ -86,6 +86,7 @@ SPOILED = {
     ),
     "no id": (lambda notebook: notebook.cells[0].pop("id"), "without an id of their own"),
     "markdown image": (with_prose("# A chapter", "# A chapter\n![](x.png)"), "without alt text"),
+    "line of a comment": (with_prose("# A chapter", "# A chapter\n5\n% more."), "as a comment"),
     "figure directive": (
         with_prose("# A chapter", "# A\n```{figure} x.png\nB\n```"),
         "without :alt:",
