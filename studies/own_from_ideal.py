@@ -13,8 +13,8 @@ it. What was fixed when:
   was computed, after the runs with USE had been read and before those with E5 were;
 - `measure`, the same draws trained from the same start, explored: when both had failed, to see
   which term is missing;
-- "linear", with margins that are linear along the displacement: after "moved" had failed with USE,
-  before anything was computed with E5. With USE it is explored.
+- "linear", with margins that are linear along the displacement: after "moved" had failed with USE
+  and the runs with E5 had been read, before any prediction with E5 was. With USE it is explored.
 """
 
 from collections.abc import Iterable, Sequence
