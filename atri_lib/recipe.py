@@ -52,7 +52,7 @@ NEUTRAL = {
     "evaluate_every": 5,
     "checkpoint_every": 5,
 }
-PATHS = ("data", "init")  # what lies there enters keys by its content
+PATHS = ("data", "init", "parallel_text")  # what lies there enters keys by its content
 ENCODERS = ("text_encoder", "audio_encoder")  # NAME=PATH: the name enters
 
 

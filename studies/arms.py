@@ -33,3 +33,14 @@ def favourite(often: int) -> dict:
     """One language of each clip so many times, the others once each, in a random order."""
     own = {"often": often}
     return {"scheme": "studies.fixed_counts:Favourite", "scheme_settings": own}
+
+
+def all_texts(scheme: str, text_text: float) -> dict:
+    """The drawn caption contrasted with its translations into all languages, too."""
+    return {"scheme": f"studies.all_texts:{scheme}", "text_text": text_text}
+
+
+EVEN = {"scheme": "studies.batches:Even"}
+KEPT = {"scheme": "studies.batches:Kept", "m": 1}
+EVEN_KEPT = {"scheme": "studies.batches:EvenKept", "m": 1}
+TWO_ENCODERS = {"text_encoder": "studies.two_text_encoders:Both"}

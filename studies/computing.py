@@ -27,7 +27,10 @@ AT_ONCE = 40  # runs between two times that a study's file is written
 
 def data_of(config: TrainConfig) -> TrainConfig:
     """The config that has only what the data depend on: configs that share it share their data."""
-    return TrainConfig(**{name: getattr(config, name) for name in DATA})
+    settings = {name: getattr(config, name) for name in DATA}
+    if config.parallel_text:
+        settings["alignment"] = config.alignment  # what it is for
+    return TrainConfig(**settings)
 
 
 def status(

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from atri_lib import storage
-from atri_lib.evaluation.significance import Difference
+from atri_lib.evaluation.significance import Difference, two_way_interval
 from studies import split
 from studies.results import FOLDER, Result, ResultsError, ranks_of, read
 
@@ -45,6 +45,21 @@ def contrast(
     p = 2 * float(side + 1) / (repeats + 1)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Difference(float(difference.mean()), float(low), float(high), min(1.0, p))
+
+
+def two_way(
+    results: Sequence[Result], a: str, b: str, measure: str, groups: np.ndarray | None = None
+) -> Difference:
+    """a - b as `contrast` has it, with the interval of `evaluation.two_way_interval`.
+
+    groups: bool [M, G], the sounds of every caption's scene.
+    """
+    left, right = _same_shape(ranks_of(results, a), ranks_of(results, b), a, b)
+    if measure in PARTS:
+        values = [split.pseudo_values(ranks, measure) for ranks in (left, right)]
+    else:
+        values = [MEASURES[measure](ranks) for ranks in (left, right)]
+    return two_way_interval(*values, groups)
 
 
 @functools.lru_cache(maxsize=16)
@@ -119,6 +134,7 @@ def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
 
     difference, low, high, p: of better - worse with its 95 % interval; verdict: "held" where the
     interval is on the predicted side of zero, "refuted" where it is on the other, else "open".
+    two-way: the same by the interval of `evaluation.two_way_interval`, with its p.
     Raises ResultsError.
     """
     results = read(study, folder)
@@ -133,6 +149,9 @@ def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
         row["p"] = found.p_value
         row["effect"] = effect_size(results, better, worse, measure)
         row["verdict"] = _verdict(found, LOWER_IS_BETTER[measure])
+        again = two_way(results, better, worse, measure)
+        row["two-way"] = _verdict(again, LOWER_IS_BETTER[measure])
+        row["two-way p"] = again.p_value
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -142,7 +161,8 @@ def tally(folder: pathlib.Path = FOLDER, rate: float = 0.05) -> pd.DataFrame:
     held, open, refuted; wrong side: those whose difference has the other sign, whatever its
     interval; corrected: those that are still told from zero on the predicted side when the share of
     false ones among them is to be at most `rate` (Benjamini and Hochberg 1995, over all predictions
-    of the book).
+    of the book); two-way: held and refuted by `evaluation.two_way_interval`; Holm: held so after a
+    correction for the predictions of the study (Holm 1979).
 
     A study without stored rows is left out.
     """
@@ -158,8 +178,21 @@ def tally(folder: pathlib.Path = FOLDER, rate: float = 0.05) -> pd.DataFrame:
     wrong = (signs * table.difference > 0).groupby("study", sort=False).sum()
     counts["wrong side"] = wrong
     counts["corrected"] = table.groupby("study", sort=False).corrected.sum()
+    again = table.assign(adjusted=table.groupby("study", sort=False)["two-way p"].transform(holm))
+    again["Holm"] = (again["two-way"] == "held") & (again.adjusted <= rate)
+    for verdict in ("held", "refuted"):
+        again[f"two-way {verdict}"] = again["two-way"] == verdict
+    columns = ["two-way held", "two-way refuted", "Holm"]
+    counts = counts.join(again.groupby("study", sort=False)[columns].sum())
     counts.loc["all"] = counts.sum()
     return counts
+
+
+def holm(p: pd.Series) -> pd.Series:
+    """p-values of one family, corrected by Holm's method (Holm 1979): at most 1."""
+    ordered = p.sort_values()
+    left = np.arange(len(p), 0, -1)  # hypotheses that are not yet rejected
+    return (ordered * left).cummax().clip(upper=1)
 
 
 def _verdict(found: Difference, sign: int) -> str:

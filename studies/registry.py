@@ -17,7 +17,7 @@ from studies import arms
 from studies.arms import CACL, KCL, LATIN, ML_CLAP
 
 # The settings that what is loaded depends on: an open tower has no cached features.
-DATA = (*DATA_SETTINGS, "unfreeze")
+DATA = (*DATA_SETTINGS, "unfreeze", "parallel_text")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Item:
         return self.config.replace(data=str(scratch_manifest(*self.scratch).parent))
 
 
+PHRASING = "studies.unseen_phrasing:UnseenPhrasing=1"
+ALL_TEXTS = 1 / 3  # share of the loss between texts; chosen on validation scenes of data_seed 0
 TEXT_TEXT = {"1/3": 1 / 3, "1/4": 1 / 4, "1/6": 1 / 6, "1/12": 1 / 12, "0": 0.0}
 MAIN = {
     "ML-CLAP": ML_CLAP,
@@ -163,9 +165,65 @@ def cures_unseen() -> list[Item]:
     return _seeds(6, runs, epochs=16, data="studies.unseen_sounds:UnseenSounds=1")
 
 
+def parallel_text() -> list[Item]:
+    """Alignments fitted on captions without sound too, where training never has the sounds and the
+    words of the test scenes.
+    """
+    module = "studies.parallel_text"
+    texts = {"names": f"{module}:Names=1"}
+    for count in (25, 100, 400, 1600):
+        texts[f"{count} captions"] = f"{module}:Templates=1/{count}"
+    for count in (100, 1000):
+        texts[f"{count} emoji"] = f"{module}:Emoji=1/{count}"
+    ridge = MAIN["balanced"] | {"alignment": "ridge"}
+    runs = some("balanced", "KCL") | {"balanced, ridge": ridge}
+    for name, text in texts.items():
+        runs[f"balanced, ridge, {name}"] = ridge | {"parallel_text": text}
+    return _seeds(8, runs, epochs=16, data="studies.unseen_sounds:UnseenSounds=1")
+
+
+def other_cures() -> list[Item]:
+    """Text against text in all languages, both text encoders, and which languages share a batch."""
+    runs = some("ML-CLAP", "balanced", "KCL")
+    runs["balanced, all texts"] = arms.all_texts("AllTextsBalanced", ALL_TEXTS)
+    runs |= aligned("ridge", schemes=some("balanced"))
+    for label in ("ML-CLAP", "balanced", "KCL", "balanced, ridge"):
+        runs[f"{label}, both encoders"] = runs[label] | arms.TWO_ENCODERS
+    runs |= {"even": arms.EVEN, "kept": arms.KEPT, "even and kept": arms.EVEN_KEPT}
+    runs |= {"block": {"scheme": "block"}}
+    return _seeds(8, runs, epochs=16, data_seed=1)
+
+
+def all_texts_e5() -> list[Item]:
+    """Text against text in all languages, with the other text encoder."""
+    runs = some("balanced", "KCL")
+    runs["balanced, all texts"] = arms.all_texts("AllTextsBalanced", ALL_TEXTS)
+    return _seeds(8, runs, epochs=16, data_seed=1, text_encoder="e5")
+
+
+def targets(**data) -> list[Item]:
+    """With E5, whose target is better: English or the mean of the translations?"""
+    runs = aligned("ridge", "english", schemes=some("ML-CLAP"))
+    return _seeds(8, runs, text_encoder="e5", **data)
+
+
+def towers_apart() -> list[Item]:
+    """From ML-CLAP's weights, four epochs of balanced with no tower open, with one, with both."""
+    small = {"scenes": (500, 100, 250), "batch_size": 50}
+    runs = {}
+    for name, opened in (
+        ("no tower", {}),
+        ("audio tower", {"audio": 2}),
+        ("text tower", {"text": 1}),
+        ("both towers", {"audio": 2, "text": 1}),
+    ):
+        runs[name] = MAIN["balanced"] | {"unfreeze": opened}
+    return _after(_seeds(5, runs, epochs=4, learning_rate=1e-4, **small), epochs=30, **small)
+
+
 def phrasing() -> list[Item]:
     """The five schemes where the test captions are phrased as no training caption is."""
-    return _seeds(8, MAIN, epochs=16, data="studies.unseen_phrasing:UnseenPhrasing=1")
+    return _seeds(8, MAIN, epochs=16, data=PHRASING)
 
 
 def other_bank() -> list[Item]:
@@ -352,6 +410,12 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "cures_e5": lambda: cures("e5"),
     "cures_folder": cures_folder,
     "cures_unseen": cures_unseen,
+    "parallel_text": parallel_text,
+    "other_cures": other_cures,
+    "all_texts_e5": all_texts_e5,
+    "targets_folder": lambda: _of_scratch(targets(epochs=8), (2000, 250, 1000), seed=1),
+    "targets_phrasing": lambda: targets(epochs=16, data=PHRASING),
+    "towers_apart": towers_apart,
     "phrasing": phrasing,
     "other_bank": other_bank,
     "pictures": lambda: pictures("pictures"),

@@ -113,6 +113,22 @@ def pairs(ranks: np.ndarray, part: str) -> np.ndarray:
     return (norms[:, None] + norms[None]) / 2 - products
 
 
+def pseudo_values(ranks: np.ndarray, part: str) -> np.ndarray:
+    """What each seed says of a part of each caption, [S, M], by the jackknife over seeds; the mean
+    over seeds is the part. Raises ValueError for fewer than three seeds.
+
+    ranks: [S, M, K]. Source: Efron and Tibshirani 1993, ch. 11.
+    """
+    table = pairs(ranks, part)
+    seeds = len(table)
+    if seeds < 3:
+        raise ValueError("the jackknife of a variance needs runs of three seeds or more")
+    table[np.arange(seeds), np.arange(seeds)] = 0
+    with_others = table.sum(axis=1)  # [S, M]
+    mean = with_others.sum(axis=0) / (seeds * (seeds - 1))
+    return (2 * with_others - seeds * mean) / (seeds - 2)
+
+
 def difference(
     first: np.ndarray,
     second: np.ndarray,

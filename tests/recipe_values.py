@@ -147,7 +147,7 @@ def first_epoch_loss(item: registry.Item, data: TrainingData, folder: pathlib.Pa
     else:
         model = build_model(item.config, data)
     if model.alignment is not None:
-        model.alignment.fit(item.config.alignment, data.splits["train"].text)
+        model.alignment.fit(item.config.alignment, data.parallel)
     return loop.train(item.config, data, model, folder / "no checkpoint", epochs=1)[0]["loss"]
 
 

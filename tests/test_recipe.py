@@ -123,7 +123,10 @@ PLANTED = {
     "the order of clips": lambda patch: patch.setattr(
         loop,
         "_epoch_order",
-        lambda seed, epoch, source: (torch.arange(len(source)), torch.arange(len(source))),
+        lambda seed, epoch, source, ordered_as: (
+            torch.arange(len(source)),
+            torch.arange(len(source)),
+        ),
     ),
     "dropout": lambda patch: patch.setattr(
         torch.nn.functional, "dropout", lambda values, p=0.5, training=True, inplace=False: values

@@ -6,7 +6,7 @@ import pathlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import pydantic
 
@@ -34,7 +34,7 @@ _one_or_more = pydantic.BeforeValidator(
     lambda given: tuple(given) if isinstance(given, list) else (given,)
 )
 _Texts = Annotated[tuple[_Text, ...], _one_or_more]
-_Captions = Annotated[dict[str, _Texts], pydantic.AfterValidator(_complete)]
+Captions = Annotated[dict[str, _Texts], pydantic.AfterValidator(_complete)]
 _Name = Annotated[str, pydantic.StringConstraints(min_length=1)]
 
 
@@ -47,7 +47,7 @@ class Line(pydantic.BaseModel):
     audio: _Name | None = None
     image: _Name | None = None
     split: Literal[SPLITS]
-    captions: _Captions
+    captions: Captions
     id: _Name | None = None
 
     @property
@@ -97,7 +97,7 @@ class Intake:
         Raises ManifestError for what it cannot be, UnreadableSound or UnreadableImage for its
         file; it is not taken then.
         """
-        line = _parsed(raw, self.languages)
+        line = parsed(raw, self.languages)
         kind = line.kind
         if self.clips and kind != self.clips[0].line.kind:
             said = f"{kind} {line.file!r:.80}, but {self.clips[0].line.kind} {self.clips[0].place}"
@@ -143,9 +143,16 @@ class Intake:
         return path
 
 
-def _parsed(raw: bytes, languages: Sequence[str]) -> Line:
+Kind = TypeVar("Kind", bound=pydantic.BaseModel)
+
+
+def parsed(raw: bytes, languages: Sequence[str], kind: type[Kind] = Line) -> Kind:
+    """A line of a file, checked. languages: those that its captions must have.
+
+    Raises ManifestError that says what is wrong with it.
+    """
     try:
-        line = Line.model_validate_json(raw, context={"languages": languages})
+        line = kind.model_validate_json(raw, context={"languages": languages})
     except pydantic.ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = ".".join(map(str, fault["loc"]))

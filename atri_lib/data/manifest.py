@@ -88,13 +88,13 @@ def load_manifest(
         raise ManifestError(f"{path}: no such manifest; {advice}")
     intake = Intake(path.parent, languages)
     faults = []
-    for number, raw in progress(_rows(path), "reading files", unit="file"):
+    for number, raw in progress(rows_of(path), "reading files", unit="file"):
         try:
             intake.take(raw, f"on line {number}")
         except (ManifestError, UnreadableSound, UnreadableImage, OSError) as error:
             faults.append(one_line(f"{path}:{number}: {error}"))
     if faults:
-        raise ManifestError(_listed(faults, nothing_taken=not intake.clips))
+        raise ManifestError(listed(faults, nothing_taken=not intake.clips))
     if not intake.clips:
         raise ManifestError(f"{path}: empty; write one JSON object per clip and line")
     if intake.several:
@@ -105,7 +105,7 @@ def load_manifest(
     return datasets
 
 
-def _listed(faults: list[str], nothing_taken: bool) -> str:
+def listed(faults: list[str], nothing_taken: bool) -> str:
     """The faults of a manifest in one message, or the first where few lines are JSON at all."""
     broken = [fault for fault in faults if "Invalid JSON" in fault]
     if nothing_taken and len(broken) > max(1, len(faults) / 2):
@@ -118,7 +118,7 @@ def _listed(faults: list[str], nothing_taken: bool) -> str:
     return message
 
 
-def _rows(path: pathlib.Path) -> list[tuple[int, bytes]]:
+def rows_of(path: pathlib.Path) -> list[tuple[int, bytes]]:
     """Number and bytes of the lines that hold something."""
     content = path.read_bytes()
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -19,6 +19,7 @@ from atri_lib.evaluation.significance import (
     clip_means,
     paired_bootstrap,
     spearman,
+    two_way_interval,
 )
 from atri_lib.evaluation.ties import (
     FairRanks,
@@ -54,4 +55,5 @@ __all__ = [
     "retrieval_table",
     "spearman",
     "top_k",
+    "two_way_interval",
 ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
+from scipy.stats import t as student
 
 from atri_lib.evaluation.input_checks import indices
 
@@ -84,6 +85,55 @@ def paired_bootstrap(
     smaller_side = min((resampled <= 0).sum(), (resampled >= 0).sum())
     p_value = 2 * float(smaller_side + 1) / (repeats + 1)
     return Difference(observed, low, high, min(1.0, p_value))
+
+
+def two_way_interval(a: ArrayLike, b: ArrayLike, groups: ArrayLike | None = None) -> Difference:
+    """The mean of a - b over seeds and clips, both random, with its 95 % interval.
+
+    The model: a - b = mean + effect of the seed + effect of the clip + rest, independent. The
+    variance of the mean follows from the mean squares, its degrees of freedom from Satterthwaite's
+    approximation, and the interval from Student's distribution; so it suits few seeds.
+
+    a, b: [S, N], the same seeds and clips. groups: bool [N, G], what the clips hold; clips that
+    share something (a sound) are then not taken as independent. Raises ValueError for fewer than 2
+    seeds or clips, shapes that differ and NaN. Source: Searle, Casella and McCulloch 1992, ch. 4;
+    for shared members Cameron, Gelbach and Miller 2011.
+    """
+    difference = _grid(a, "a") - _grid(b, "b")
+    seeds, clips = difference.shape
+    if seeds < 2:
+        raise ValueError("seeds are random here: give runs of 2 or more")
+    mean = difference.mean()
+    by_seed = difference.mean(axis=1) - mean
+    by_clip = difference.mean(axis=0) - mean
+    rest = difference - by_seed[:, None] - by_clip - mean
+    # What each adds to the variance of the mean; the rest is in both of the others.
+    of_seeds = np.square(by_seed).sum() / (seeds - 1) / seeds
+    of_clips = np.square(by_clip).sum() / (clips - 1) / clips
+    of_rest = np.square(rest).sum() / ((seeds - 1) * (clips - 1)) / (seeds * clips)
+    free_clips = clips - 1
+    if groups is not None:
+        shared, free_clips = _shared(groups, clips)
+        factor = (free_clips + 1) / free_clips
+        of_clips = max(of_clips, factor * float(by_clip @ shared @ by_clip) / clips**2)
+    variance = max(of_seeds + of_clips - of_rest, of_clips, np.finfo(float).tiny)
+    spread = of_seeds**2 / (seeds - 1) + of_clips**2 / free_clips
+    spread += of_rest**2 / ((seeds - 1) * (clips - 1))
+    law = student(variance**2 / max(spread, np.finfo(float).tiny), scale=np.sqrt(variance))
+    half = law.ppf(0.975)
+    p_value = 2 * float(law.sf(abs(mean)))
+    return Difference(float(mean), float(mean - half), float(mean + half), p_value)
+
+
+def _shared(groups: ArrayLike, clips: int) -> tuple[np.ndarray, int]:
+    """Which clips share something, bool [N, N], and the degrees of freedom that are left."""
+    groups = np.asarray(groups, dtype=bool)
+    if groups.ndim != 2 or len(groups) != clips:
+        raise ValueError(f"groups must be [{clips}, G], a row per clip, got {groups.shape}")
+    if groups.shape[1] < 2 or not groups.any(axis=1).all():
+        raise ValueError("every clip must be in a group, and there must be 2 groups or more")
+    counts = groups.astype(int)
+    return counts @ counts.T > 0, groups.shape[1] - 1
 
 
 def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0) -> Correlation:

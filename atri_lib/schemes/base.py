@@ -119,6 +119,12 @@ class Scheme(abc.ABC):
             raise ValueError(f"epochs count from 0, got {epoch}")
         return self._draw(epoch)
 
+    def ordered_as(self, epoch: int) -> int:
+        """The epoch whose order of clips training takes in this one: its own, unless a scheme keeps
+        batches together.
+        """
+        return epoch
+
     def _generator(self, number: int) -> np.random.Generator:
         sequence = np.random.SeedSequence(self.seed, spawn_key=(_STREAM, number))
         return np.random.default_rng(sequence)

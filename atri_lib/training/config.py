@@ -150,6 +150,10 @@ class TrainConfig:
         Literal[tuple(KINDS)] | None,
         meaning("map that brings translations together before training; none: features as read"),
     ] = None
+    parallel_text: Annotated[
+        Path | None,
+        meaning("captions without clips, a .jsonl file, that the alignment is fitted on too"),
+    ] = None
     text_chunk: Annotated[
         NonNegativeInt, meaning("captions a forward pass; 0: all. Same gradients, less memory")
     ] = 0
@@ -174,6 +178,12 @@ class TrainConfig:
             raise ValueError(
                 f"alignment={self.alignment!r} maps the features of a frozen text tower: "
                 "leave out unfreeze text, or the alignment"
+            )
+
+        if self.parallel_text and not self.alignment:
+            raise ValueError(
+                "parallel_text is what an alignment is fitted on: "
+                "give alignment, as in alignment='ridge'"
             )
 
     def build_scheme(self, clips: int) -> Scheme:

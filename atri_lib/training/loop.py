@@ -13,7 +13,7 @@ from torch import Tensor
 
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.progress import progress
-from atri_lib.schemes import Scheme
+from atri_lib.schemes import Scheme, clip_order
 from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.processes import agreed, processes
@@ -131,7 +131,7 @@ def _train_epoch(
     epoch: int,
 ) -> Tensor:
     """Take the steps of one epoch; returns their losses, float64 [steps] on the CPU."""
-    order, captions = _epoch_order(config.seed, epoch, source)
+    order, captions = _epoch_order(config.seed, epoch, source, scheme.ordered_as(epoch))
     languages = torch.from_numpy(scheme.languages(epoch))  # [N, m]
     # Chunks encode twice, first without gradient: autocast must not reuse the weights it cast then.
     cast = {"enabled": config.precision == "bf16", "cache_enabled": not config.text_chunk}
@@ -203,14 +203,19 @@ def _schedule(name: str, done: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _epoch_order(seed: int, epoch: int, source: Source) -> tuple[Tensor, Tensor]:
-    """A permutation of the clips, and for every clip one of its captions; both from (seed,
-    epoch).
+def _epoch_order(
+    seed: int, epoch: int, source: Source, ordered_as: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """A permutation of the clips, and for every clip one of its captions; both from (seed, epoch).
+
+    ordered_as: the epoch whose permutation is taken instead.
     """
     generator = np.random.default_rng((seed, epoch))
     owner = source.owner.cpu().numpy()
     first = np.searchsorted(owner, np.arange(len(source)))
     count = np.bincount(owner, minlength=len(source))
-    order = generator.permutation(len(source))  # = schemes.clip_order
+    order = generator.permutation(len(source))  # = clip_order of this epoch
     captions = first + generator.integers(0, count)
+    if ordered_as not in (None, epoch):
+        order = clip_order(len(source), seed, ordered_as)
     return torch.from_numpy(order), torch.from_numpy(captions)

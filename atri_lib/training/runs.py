@@ -19,6 +19,7 @@ from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.schemes import SCHEMES
 from atri_lib.training.checkpoints import load_state, trained_state
 from atri_lib.training.config import TrainConfig
+from atri_lib.training.datasets import are_pictures, names_class
 from atri_lib.training.loop import train
 from atri_lib.training.processes import agreed, processes
 from atri_lib.training.provenance import provenance
@@ -33,14 +34,7 @@ from atri_lib.training.run_folder import (
     write_run,
 )
 from atri_lib.training.scoring import Scores, score
-from atri_lib.training.sources import (
-    TrainingData,
-    are_pictures,
-    build_model,
-    load_data,
-    names_class,
-    with_encoder,
-)
+from atri_lib.training.sources import TrainingData, build_model, load_data, with_encoder
 
 
 @dataclass(frozen=True)
@@ -248,8 +242,10 @@ def two_stages(
 
 def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
     launch = processes()
-    if config.data is not None and not (names_class(config.data) or are_pictures(config.data)):
-        config = config.replace(data=os.path.abspath(config.data))
+    for name in ("data", "parallel_text"):
+        given = getattr(config, name)
+        if given is not None and not (names_class(given) or are_pictures(given)):
+            config = config.replace(**{name: os.path.abspath(given)})
     if launch.is_main_process:
         path.mkdir(parents=True, exist_ok=True)
         try:
@@ -272,7 +268,7 @@ def _train_and_write(path: pathlib.Path, config: TrainConfig, data: TrainingData
     if config.init:
         _start_from(config.init, model)
     if model.alignment is not None:
-        model.alignment.fit(config.alignment, data.splits["train"].text)
+        model.alignment.fit(config.alignment, data.parallel)
     with torch.random.fork_rng():  # the caller's generator is the same if the run is loaded
         history = pd.DataFrame(train(config, data, model, path / CHECKPOINT))
     scores = score(model, data.splits["test"])

@@ -5,7 +5,6 @@ ones.
 import copy
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,20 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from atri_lib import storage
-from atri_lib.data.banks import default_bank
 from atri_lib.data.dataset import SPLITS, Dataset
 from atri_lib.data.features import LOADERS, audio_features, text_features
 from atri_lib.data.fingerprints import audio_fingerprint, text_fingerprint
-from atri_lib.data.manifest import load_manifest
-from atri_lib.data.picture_scenes import NAMES, picture_scenes
-from atri_lib.data.scenes import make_scenes
 from atri_lib.data.unknown_pieces import report_unknown
 from atri_lib.encoders.alignment import Alignment
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.presets import PRESETS, build_encoders
 from atri_lib.encoders.text import joined
-from atri_lib.outside import is_outside, outside_arguments, outside_class
 from atri_lib.training.config import TrainConfig
+from atri_lib.training.datasets import are_pictures, load_datasets, parallel_text
 from atri_lib.training.processes import processes
 
 SEEING = "efficientnet-lite0"  # reads pictures where no other audio encoder is named
@@ -121,51 +116,26 @@ class Source:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The three splits, the encoders behind them, and a checksum of everything they hold."""
+    """The three splits, the encoders behind them, and a checksum of everything they hold.
+
+    translations: features of captions without clips, [K, M, D], where the config names some.
+    """
 
     splits: dict[str, Source]
     audio_encoder: nn.Module
     text_encoder: nn.Module
     checksum: str
+    translations: Tensor | None = None
 
-
-def names_class(data: str) -> bool:
-    """Whether data are those of a class from outside (`module:Class`), not a path."""
-    return is_outside(data) and not pathlib.Path(data).exists()
-
-
-def are_pictures(data: str | None) -> bool:
-    """Whether data are scenes of pictures, by one of their names, not a path."""
-    return data in NAMES and not pathlib.Path(data).exists()
-
-
-def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[str, Dataset]:
-    """The datasets a config names, by split: a manifest's, those of a class from outside
-    (`module:Class`, called with the name of each split), scenes of pictures ("pictures"), or scenes
-    composed from the sounds at hand.
-    """
-    sizes = dict(zip(SPLITS, config.scenes, strict=True))
-    if config.data is None:
-        datasets = make_scenes(default_bank(), sizes, config.data_seed)
-    elif are_pictures(config.data):
-        datasets = picture_scenes(config.data, sizes, config.data_seed)
-    elif names_class(config.data):
-        dataset = outside_class(config.data, Dataset, "data", "atri_lib.data.dataset.Dataset")
-        datasets = {split: dataset(split, *outside_arguments(config.data)) for split in splits}
-    else:
-        datasets = load_manifest(config.data, config.languages)
-    missing = [split for split in splits if split not in datasets]
-    if missing:
-        raise ValueError(
-            f"{config.data}: no lines with split {', '.join(missing)}, "
-            f"but {', '.join(splits)} are needed"
-        )
-    if "train" in splits and len(datasets["train"]) < 2:
-        where = config.data or f"scenes={config.scenes}"
-        raise ValueError(
-            f"{where}: at least 2 training clips are needed, one has nothing to be contrasted with"
-        )
-    return {split: datasets[split] for split in splits}
+    @property
+    def parallel(self) -> Tensor:
+        """The text features that an alignment is fitted on, [K, M, D]: those of the training
+        captions, then those of captions without clips.
+        """
+        trained = self.splits["train"].text
+        if self.translations is None:
+            return trained
+        return torch.cat([trained, self.translations.to(trained)], dim=1)
 
 
 def load_data(
@@ -188,11 +158,11 @@ def data_checksum(config: TrainConfig) -> str:
     audio_encoder, text_encoder = _encoders(config, datasets)
     audio_key = audio_fingerprint(audio_encoder)
     text_key = text_fingerprint(text_encoder)
-    return _checksum(datasets, audio_key, text_key)
+    return _checksum([*datasets.values(), *parallel_text(config)], audio_key, text_key)
 
 
-def _checksum(datasets: dict[str, Dataset], audio_key: str, text_key: str) -> str:
-    checksums = [dataset.checksum for dataset in datasets.values()]
+def _checksum(datasets: Sequence[Dataset], audio_key: str, text_key: str) -> str:
+    checksums = [dataset.checksum for dataset in datasets]
     return storage.checksum(checksums, audio_key, text_key)
 
 
@@ -232,6 +202,7 @@ def _encoders(config: TrainConfig, datasets: Mapping[str, Dataset]) -> tuple[nn.
 
 def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> TrainingData:
     datasets = load_datasets(config, splits)
+    without_clips = parallel_text(config) if "train" in splits else []
     audio_encoder, text_encoder = _encoders(config, datasets)
     audio_encoder = audio_encoder.to(device)
     text_encoder = text_encoder.to(device)
@@ -240,6 +211,10 @@ def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> T
     audio_key = audio_fingerprint(audio_encoder)
     text_key = text_fingerprint(text_encoder)
 
+    def read_text(dataset: Dataset) -> Tensor:
+        features = text_features(dataset, text_encoder, text_key)
+        return torch.from_numpy(features[_columns(dataset, config.languages)]).to(device)
+
     def source(dataset: Dataset) -> Source:
         audio = None
         if not config.unfreeze.get("audio"):
@@ -247,8 +222,7 @@ def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> T
             audio = torch.from_numpy(features).to(device)
         text = None
         if not config.unfreeze.get("text"):
-            features = text_features(dataset, text_encoder, text_key)
-            text = torch.from_numpy(features[_columns(dataset, config.languages)]).to(device)
+            text = read_text(dataset)
         owner = torch.from_numpy(dataset.owner).to(device)
         return Source(dataset, audio, text, config.languages, owner, text_encoder, device)
 
@@ -256,7 +230,8 @@ def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> T
         splits={split: source(dataset) for split, dataset in datasets.items()},
         audio_encoder=audio_encoder,
         text_encoder=text_encoder,
-        checksum=_checksum(datasets, audio_key, text_key),
+        checksum=_checksum([*datasets.values(), *without_clips], audio_key, text_key),
+        translations=next(map(read_text, without_clips), None),
     )
 
 

@@ -16,7 +16,7 @@ from atri_lib.data.scenes import SceneError, make_scenes
 from atri_lib.data.sounds import Sound, SoundsUnavailable
 from atri_lib.languages import CODES
 from atri_lib.training import TrainConfig
-from atri_lib.training.sources import are_pictures, load_datasets
+from atri_lib.training.datasets import are_pictures, load_datasets
 
 SIZES = {"train": 150, "val": 20, "test": 40}
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import atri_lib.evaluation.significance as significance
-from atri_lib.evaluation import clip_means, paired_bootstrap, spearman
+from atri_lib.evaluation import clip_means, paired_bootstrap, spearman, two_way_interval
 
 
 def noise(*shape, seed=0):
@@ -193,9 +193,55 @@ def test_spearman_takes_seeds_by_conditions():
     assert 0.5 < result.low < result.rho < result.high
 
 
+@pytest.mark.parametrize("seeds", [3, 8, 32])
+def test_the_two_way_interval_covers_the_mean_whatever_varies(seeds):
+    """Seeds, clips and groups of clips each add variance; 95 % of the intervals hold the mean."""
+    rng = np.random.default_rng(seeds)
+    groups = np.zeros((60, 20), dtype=bool)
+    for members in groups:
+        members[rng.choice(20, 2, replace=False)] = True
+    held = {"by clips": [], "by groups": []}
+    for _ in range(1500):
+        of_seeds = rng.normal(size=(seeds, 1)) / np.sqrt(60)
+        of_clips = rng.standard_t(4, size=60)
+        rest = rng.normal(size=(seeds, 60))
+        values = of_seeds + of_clips + rest
+        found = two_way_interval(values, np.zeros_like(values))
+        held["by clips"].append(found.low <= 0 <= found.high)
+        values = values + groups @ rng.normal(size=20)
+        found = two_way_interval(values, np.zeros_like(values), groups)
+        held["by groups"].append(found.low <= 0 <= found.high)
+    assert 0.93 <= np.mean(held["by clips"]) <= 0.975
+    assert 0.90 <= np.mean(held["by groups"]) <= 0.975
+
+
+def test_the_two_way_interval_is_students_where_only_seeds_vary():
+    by_seed = noise(6)[:, None]
+    values = np.tile(by_seed, 30)
+    found = two_way_interval(values, np.zeros_like(values))
+    known = scipy.stats.ttest_1samp(by_seed[:, 0], 0)
+    interval = known.confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.p_value == pytest.approx(known.pvalue)
+
+
+@pytest.mark.parametrize(
+    "groups, message",
+    [
+        (np.ones((3, 2)), "a row per clip"),
+        (np.zeros((4, 2)), "every clip must be in a group"),
+        (np.ones((4, 1)), "2 groups or more"),
+    ],
+)
+def test_groups_that_say_nothing_are_refused(groups, message):
+    with pytest.raises(ValueError, match=message):
+        two_way_interval(noise(3, 4), noise(3, 4, seed=1), groups)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
+        (lambda: two_way_interval(noise(1, 4), noise(1, 4)), "runs of 2 or more"),
         (lambda: paired_bootstrap(noise(4), noise(5)), "same seeds and clips"),
         (lambda: paired_bootstrap([1.0], [2.0]), "at least 2"),
         (lambda: paired_bootstrap([1.0, np.nan], [2.0, 3.0]), "a has NaN"),

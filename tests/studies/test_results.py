@@ -8,14 +8,15 @@ import json
 import zlib
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from atri_lib import storage
 from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.data.sounds import SoundsUnavailable
-from atri_lib.evaluation import paired_bootstrap
+from atri_lib.evaluation import paired_bootstrap, two_way_interval
 from atri_lib.training import TrainConfig
-from studies import computing, contrasts, registry, results
+from studies import computing, contrasts, registry, results, split
 from studies.contrasts import MEASURES
 from studies.results import Result, ResultsError
 
@@ -197,7 +198,8 @@ def test_verdicts_hold_are_refuted_or_stay_open(tmp_path):
     assert mrv.difference < 0 and mrv.low < mrv.difference < mrv.high and mrv.effect < -2
     counted = contrasts.tally(tmp_path)
     assert counted.loc["study"].to_dict() == {
-        "predictions": 9, "held": 3, "open": 3, "refuted": 3, "wrong side": 3, "corrected": 3
+        "predictions": 9, "held": 3, "open": 3, "refuted": 3, "wrong side": 3, "corrected": 3,
+        "two-way held": 3, "two-way refuted": 3, "Holm": 3,
     }  # fmt: skip
     assert (counted.loc["all"] == counted.loc["study"]).all()
 
@@ -208,6 +210,50 @@ def test_parts_of_disagreement_are_predicted_like_measures(part):
     runs += [dataclasses.replace(run, label="same") for run in runs]
     assert contrasts.contrast(runs, "calm", "same", part).difference == 0
     assert np.isnan(contrasts.effect_size(runs, "calm", "same", part))
+
+
+def test_holm_corrects_as_he_did():
+    p = contrasts.holm(pd.Series([0.04, 0.01, 0.03], index=["a", "b", "c"]))
+    assert p.to_dict() == pytest.approx({"a": 0.06, "b": 0.03, "c": 0.06})
+
+
+@pytest.mark.parametrize("measure", contrasts.MEASURES)
+@pytest.mark.parametrize("seeds", [3, 8, 32])
+def test_the_two_way_interval_covers_as_it_says_on_stored_residuals(measure, seeds):
+    """Tables of differences whose captions and rest are those of stored runs, about a mean of 0."""
+    runs = results.read("fresh_8")
+    left, right = (MEASURES[measure](results.ranks_of(runs, name)) for name in ("KCL", "ML-CLAP"))
+    table = left - right - (left - right).mean()
+    stored, captions = table.shape
+    by_seed, by_caption = table.mean(axis=1), table.mean(axis=0)
+    rest = table - by_seed[:, None] - by_caption
+    of_rest = np.square(rest).sum() / ((stored - 1) * (captions - 1))
+    of_seeds = max(0.0, by_seed.var(ddof=1) - of_rest / captions)
+    of_captions = max(0.0, by_caption.var(ddof=1) - of_rest / stored)
+    shrink = np.sqrt(of_captions / by_caption.var())
+    generator = np.random.default_rng(seeds)
+    held = []
+    for _ in range(600):
+        drawn = generator.choice(by_caption, captions) * shrink
+        cells = rest[generator.integers(stored, size=(seeds, captions)), np.arange(captions)]
+        values = generator.normal(0, np.sqrt(of_seeds), (seeds, 1)) + drawn + cells
+        found = two_way_interval(values, np.zeros_like(values))
+        held.append(found.low <= 0 <= found.high)
+    assert 0.925 <= np.mean(held) <= 0.98
+
+
+@pytest.mark.parametrize("part", contrasts.PARTS)
+@pytest.mark.parametrize("seeds", [3, 8])
+def test_the_two_way_interval_of_a_part_holds_zero_for_two_sets_of_seeds(part, seeds):
+    ranks = results.ranks_of(results.read("folder_new"), "ML-CLAP")[:, :300]
+    generator = np.random.default_rng(1)
+    held = []
+    for _ in range(200):
+        order = generator.permutation(len(ranks))
+        sides = (ranks[order[:seeds]], ranks[order[seeds : 2 * seeds]])
+        found = two_way_interval(*(split.pseudo_values(side, part) for side in sides))
+        held.append(found.low <= 0 <= found.high)
+    assert np.mean(held) >= 0.93
 
 
 def test_every_study_names_its_runs_once_and_every_prediction_has_them():

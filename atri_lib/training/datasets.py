@@ -1,0 +1,65 @@
+"""The data that a config names: scenes of sounds or pictures, a manifest, a class from outside."""
+
+import pathlib
+from collections.abc import Sequence
+
+from atri_lib.data.banks import default_bank
+from atri_lib.data.dataset import SPLITS, Dataset
+from atri_lib.data.manifest import load_manifest
+from atri_lib.data.parallel_text import load_parallel_text
+from atri_lib.data.picture_scenes import NAMES, picture_scenes
+from atri_lib.data.scenes import make_scenes
+from atri_lib.outside import is_outside, outside_arguments, outside_class
+from atri_lib.training.config import TrainConfig
+
+
+def names_class(data: str) -> bool:
+    """Whether data are those of a class from outside (`module:Class`), not a path."""
+    return is_outside(data) and not pathlib.Path(data).exists()
+
+
+def are_pictures(data: str | None) -> bool:
+    """Whether data are scenes of pictures, by one of their names, not a path."""
+    return data in NAMES and not pathlib.Path(data).exists()
+
+
+def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[str, Dataset]:
+    """The datasets a config names, by split: a manifest's, those of a class from outside
+    (`module:Class`, called with the name of each split), scenes of pictures ("pictures"), or scenes
+    composed from the sounds at hand.
+    """
+    sizes = dict(zip(SPLITS, config.scenes, strict=True))
+    if config.data is None:
+        datasets = make_scenes(default_bank(), sizes, config.data_seed)
+    elif are_pictures(config.data):
+        datasets = picture_scenes(config.data, sizes, config.data_seed)
+    elif names_class(config.data):
+        dataset = outside_class(config.data, Dataset, "data", "atri_lib.data.dataset.Dataset")
+        datasets = {split: dataset(split, *outside_arguments(config.data)) for split in splits}
+    else:
+        datasets = load_manifest(config.data, config.languages)
+    missing = [split for split in splits if split not in datasets]
+    if missing:
+        raise ValueError(
+            f"{config.data}: no lines with split {', '.join(missing)}, "
+            f"but {', '.join(splits)} are needed"
+        )
+    if "train" in splits and len(datasets["train"]) < 2:
+        where = config.data or f"scenes={config.scenes}"
+        raise ValueError(
+            f"{where}: at least 2 training clips are needed, one has nothing to be contrasted with"
+        )
+    return {split: datasets[split] for split in splits}
+
+
+def parallel_text(config: TrainConfig) -> list[Dataset]:
+    """The captions without clips that a config names, one dataset or none: a file's
+    (`load_parallel_text`), or those of a class from outside, called with "train".
+    """
+    if config.parallel_text is None:
+        return []
+    if not names_class(config.parallel_text):
+        return [load_parallel_text(config.parallel_text, config.languages)]
+    wanted = "atri_lib.data.dataset.Dataset"
+    dataset = outside_class(config.parallel_text, Dataset, "parallel_text", wanted)
+    return [dataset("train", *outside_arguments(config.parallel_text))]

@@ -1,0 +1,62 @@
+"""Schemes that tie the translations of a caption to each other in the loss, in all languages.
+
+They are schemes of the studies, not of the library, and are named as any scheme from outside is:
+`studies.all_texts:AllTexts`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from atri_lib.losses import ml_clap_loss, pair_losses
+from atri_lib.schemes import SCHEMES
+
+MlClap = SCHEMES["ml_clap"]  # one language an epoch
+
+
+@dataclass(frozen=True, init=False)
+class AllTexts(MlClap):
+    """ML-CLAP's draw is contrasted with the audio, and the caption in the drawn language with its
+    translations into all others.
+
+    `languages` has a column per language, the drawn one first; only that one meets the audio.
+    text_text: the share of the loss between texts.
+    """
+
+    name = "all_texts"
+    label = "All texts"
+    together = True
+    text_text: float = 1 / 3
+
+    @property
+    def weights(self) -> np.ndarray:
+        return np.eye(self.k)[0]
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        return self._orders(epoch)
+
+    def loss(
+        self,
+        audio: Tensor,
+        texts: Tensor,
+        temperature: float | Tensor,
+        columns: slice = slice(None),
+    ) -> Tensor:
+        """audio: [N, d]; texts: [N, K, d], the drawn language first. Nats, a scalar."""
+        drawn = texts[:, 0]
+        with_audio = ml_clap_loss(audio, drawn, temperature)
+        with_translations = pair_losses(drawn, texts[:, 1:], temperature).mean()
+        return (1 - self.text_text) * with_audio + self.text_text * with_translations
+
+
+@dataclass(frozen=True, init=False)
+class AllTextsBalanced(AllTexts):
+    """The same with the draws of `balanced`."""
+
+    name = "all_texts_balanced"
+    label = "All texts, balanced"
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        number, position = divmod(epoch, self.k)
+        return np.roll(self._orders(number), -position, axis=1)

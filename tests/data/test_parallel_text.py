@@ -1,0 +1,87 @@
+"""Captions without clips: read, refused, and what an alignment makes of them."""
+
+import json
+
+import pytest
+import torch
+
+from atri_lib.data.intake import ManifestError
+from atri_lib.data.parallel_text import load_parallel_text
+from atri_lib.encoders.alignment import Alignment
+from atri_lib.languages import CODES
+from atri_lib.training import TrainConfig, load_data, load_or_train
+from tests.manifest_faults import CAPTION_FAULTS, CAPTIONS
+
+
+def written(path, *lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def test_captions_are_read_in_every_language_and_repeated_by_turns(tmp_path):
+    two = CAPTIONS | {"eng": ["a tone", "a sound"]}
+    path = written(
+        tmp_path / "text.jsonl", {"captions": CAPTIONS, "source": "x"}, {"captions": two}
+    )
+    text = load_parallel_text(path)
+    assert text.languages == CODES and len(text) == 2
+    assert text.sentences("eng") == ["a tone, eng", "a tone", "a sound"]
+    assert text.sentences("zho") == ["a tone, zho"] * 3
+    other = written(tmp_path / "other.jsonl", {"captions": two})
+    assert load_parallel_text(other).checksum != text.checksum
+    with pytest.raises(IndexError, match="captions only"):
+        text.waveform(0)
+
+
+@pytest.mark.parametrize("fault", CAPTION_FAULTS, ids=lambda fault: fault.name)
+def test_what_is_wrong_with_a_caption_is_wrong_here_too(tmp_path, fault):
+    path = written(
+        tmp_path / "text.jsonl", {"captions": CAPTIONS}, {"captions": CAPTIONS} | fault.changes
+    )
+    with pytest.raises(ManifestError, match=f"text.jsonl:2: {fault.message}"):
+        load_parallel_text(path)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, "no such file; give a .jsonl file"),
+        ("", "empty; write one JSON object per line"),
+        ("[1, 2]\n", "a JSON list"),
+        ("{}\n", "captions: Field required"),
+        ("no json\n", "Invalid JSON"),
+    ],
+)
+def test_a_file_that_holds_none_is_refused(tmp_path, content, message):
+    path = tmp_path / "text.jsonl"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ManifestError, match=message):
+        load_parallel_text(path)
+
+
+def test_an_alignment_is_fitted_on_them_too_and_they_are_in_the_key(small_data, tmp_path):
+    config, data = small_data
+    config = config.replace(alignment="ridge")
+    path = written(tmp_path / "text.jsonl", {"captions": CAPTIONS}, {"captions": CAPTIONS})
+    with_text = config.replace(parallel_text=str(path))
+    more = load_data(with_text)
+    trained = data.splits["train"].text
+    assert data.parallel is trained
+    assert torch.equal(more.parallel[:, : trained.shape[1]], trained)
+    assert more.parallel.shape[1] == trained.shape[1] + 2
+    assert more.checksum != data.checksum
+    run = load_or_train(with_text, more, folder=tmp_path / "run")
+    expected = Alignment(len(CODES), trained.shape[-1])
+    expected.fit("ridge", more.parallel)
+    assert torch.equal(run.model(data).alignment.matrix, expected.matrix)
+    expected.fit("ridge", trained)
+    assert not torch.allclose(run.model(data).alignment.matrix, expected.matrix)
+    assert run.config.parallel_text == str(path)
+    path.unlink()  # what was fitted is kept with the run
+    assert load_or_train(with_text, more, folder=tmp_path / "run").loaded
+
+
+def test_without_an_alignment_they_are_refused():
+    with pytest.raises(ValueError, match="parallel_text is what an alignment is fitted on"):
+        TrainConfig(parallel_text="text.jsonl")
