@@ -10,6 +10,7 @@ studies/rows/weights_to_ranks:
     excess       what a displacement does to smoothed ranks, to second order
     own          own parts of the schedules of fixed counts, predicted (own_e5: with E5)
     own_trained  draws of some of them, trained
+    averaged     queries in several languages at once (the chapter on translations)
 
 `python -m studies weights_to_ranks/course` computes one of them. Every file holds configuration,
 seeds, key, what it was made with, and the seconds that it took.
@@ -26,7 +27,7 @@ from atri_lib import storage
 from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.training import TrainConfig, TrainingData, load_data
 from atri_lib.training.sources import data_checksum
-from studies import own_from_ideal, rank_excess
+from studies import averaged_queries, own_from_ideal, rank_excess
 from studies.displacement_studies import (
     ARMS,
     candidates,
@@ -66,6 +67,7 @@ STUDIES["own_trained"] = Study(own_from_ideal.measure, TrainConfig(epochs=16, se
 STUDIES["own_e5"] = Study(
     own_from_ideal.predict, TrainConfig(epochs=16, seed=21, text_encoder="e5")
 )
+STUDIES["averaged"] = Study(averaged_queries.measure, TrainConfig(epochs=16, data_seed=1))
 
 
 def read(name: str) -> dict:
@@ -84,13 +86,14 @@ def key_of(name: str) -> str:
     """What a study's file depends on: RECIPE, its name, its settings and the data."""
     config = STUDIES[name].config
     settings = key_settings(config.as_dict())
-    return storage.checksum(RECIPE, name, settings, _data_checksum(config.text_encoder))
+    data = _data_checksum(config.text_encoder, config.data_seed)
+    return storage.checksum(RECIPE, name, settings, data)
 
 
 @functools.cache
-def _data_checksum(encoder: str | None) -> str:
-    """Of the book's scenes, on which all studies here are, with a text encoder."""
-    return data_checksum(TrainConfig(text_encoder=encoder))
+def _data_checksum(encoder: str | None, data_seed: int) -> str:
+    """Of scenes as the book has them, on which all studies here are, with a text encoder."""
+    return data_checksum(TrainConfig(text_encoder=encoder, data_seed=data_seed))
 
 
 def compute(name: str) -> None:
