@@ -1,5 +1,5 @@
 """The whole book as one PDF: `pdf.py [SITE]`. The pages of a built site, one after the other,
-printed by Chromium.
+printed by Chromium, without the API reference, the translations and what is folded.
 
 `pdf.py --can` only says, by its exit code, whether Chromium and playwright are here.
 """
@@ -7,27 +7,92 @@ printed by Chromium.
 import importlib.util
 import os
 import pathlib
+import re
 import shutil
 import sys
 from urllib.parse import urlparse
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from chapters import BuildFailed
 from pages import ROOT, load_toc
 
+from atri_lib.languages import LANGUAGES
 from atri_lib.storage import atomic_path
 
+LEFT_OUT = {"book/api", *(f"book/found_{language.code}" for language in LANGUAGES)}
+POINTER = "API reference and translations: in the online book."
+PIXELS = 658  # of 1/96 inch, the width of the text on the page: figures are drawn for it
+
 PRINTED = """
-@page { size: A4; margin: 18mm 16mm; }
-body { max-width: none; } article { break-before: page; }
-.headerlink, .copybtn, .atri-player audio, .atri-slider, summary { display: none !important; }
-.atri-scroll, .cell_output .text_html, div.math, pre {
-  overflow: visible !important; box-shadow: none !important;
+@page {
+  size: A4; margin: 16mm 18mm;
+  @bottom-center { content: counter(page); font: 8pt "Liberation Sans", Arial, sans-serif; }
 }
-pre { white-space: pre-wrap !important; } table { font-size: 80%; }
-h1, h2, h3, figcaption { break-after: avoid; }
-figure, table.dataframe, .atri-bars { break-inside: avoid; }
+html {
+  font-size: 10pt;
+  --pst-font-size-base: 10pt;
+  --pst-font-family-base: "Liberation Sans", Arial, Helvetica, sans-serif;
+  --pst-font-family-heading: var(--pst-font-family-base);
+  --pst-font-family-monospace: "Liberation Mono", Menlo, Consolas, "Noto Sans Mono", monospace;
+}
+body { max-width: none; line-height: 1.4; font-family: var(--pst-font-family-base); }
+article.chapter { break-before: page; }
+h1 { font-size: 20pt; margin: 0 0 5mm; } article:not(.chapter) h1 { margin-top: 12mm; }
+h2 { font-size: 14pt; margin: 6mm 0 2.5mm; }
+h3 { font-size: 11.5pt; margin: 5mm 0 2mm; }
+p { margin-bottom: 2mm; } p, li, dd { orphans: 3; widows: 3; }
+td p, th p { margin: 0; } .citation { font-size: 9pt; }
+code, table { font-size: 8pt !important; }
+.cell_output table.dataframe :is(td, th) { white-space: normal; padding: .3mm 1.2mm; }
+pre {
+  font-size: 8pt !important; line-height: 1.25; margin: 0; padding: 1.5mm 2mm;
+  white-space: pre-wrap !important; overflow-wrap: anywhere; orphans: 5; widows: 5;
+}
+div.cell, .cell_input, .cell_output { margin: 1.5mm 0 !important; }
+.cell_output pre { padding: .5mm 2mm; }
+div.math, mjx-container[display="true"] { margin: 1.5mm 0 !important; }
+article img { max-width: 100% !important; max-height: 80mm; width: auto; height: auto; }
+figure { margin: 3mm auto; }
+figcaption, figcaption * {
+  font-size: 9pt !important; font-weight: 400 !important; color: #222 !important;
+}
+#atri-promise, #atri-result, .atri-map { margin-bottom: 3mm; }
+.explore-controls { display: flex; flex-wrap: wrap; gap: 0 2mm; }
+.explore-controls output { margin-right: 5mm; font-weight: 600; }
+
+/* What a screen is needed for, and what is folded there. */
+.headerlink, .copybtn, .atri-player audio, .atri-slider input, .explorable :is(input, button),
+.explore-choice, .cell > details.above-input, .atri-bars details, summary,
+#atri-live, .atri-controls, .atri-field, .atri-more {
+  display: none !important;
+}
+
+/* Where a page may end: Chromium never divides what has a scroll bar or is a flexible box. */
+h1, h2, h3, h4, .caption, .admonition-title, dt { break-after: avoid; }
+pre, .highlight, [class*="highlight-"], .admonition, .atri-scroll, .cell_output .text_html {
+  break-inside: auto !important; overflow: visible !important; box-shadow: none !important;
+}
+.highlight, [class*="highlight-"] { display: block !important; }
+tr, figure, table.dataframe, .atri-bars, .explorable, div.math, .cell_output img,
+ul.atri-verdicts, .sd-container-fluid, .exercise, .theorem, .definition {
+  break-inside: avoid !important;
+}
+div.math { overflow: visible !important; }
+.left-out { margin-top: 12mm; }
 """
+
+# Short cells stay on one line. What is wider than the text gets smaller: else all pages would.
+FIT = """() => {
+  for (const cell of document.querySelectorAll("table.dataframe :is(td, th)")) {
+    if (cell.textContent.length <= 16) cell.style.whiteSpace = "nowrap";
+  }
+  const width = document.body.clientWidth;
+  for (const one of document.querySelectorAll("table, div.math, .atri-long")) {
+    const room = Math.min(width, one.parentElement.clientWidth || width);
+    const wide = Math.max(one.scrollWidth, one.getBoundingClientRect().width);
+    if (wide > room + 1) one.style.zoom = room / wide;
+  }
+}"""
 
 
 def chromium() -> str | None:
@@ -47,12 +112,13 @@ def key(page: str) -> str:
 
 
 def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
-    """One HTML of all pages in their order; links between them stay inside. folder: the way from it
-    to the site.
+    """One HTML of the pages to print in their order; links between them stay inside. folder: the
+    way from it to the site.
     """
-    texts = {page: (site / f"{page}.html").read_text(encoding="utf-8") for page in toc}
+    printed = [page for page in toc if page not in LEFT_OUT]
+    texts = {page: (site / f"{page}.html").read_text(encoding="utf-8") for page in printed}
     typeset = next(
-        (page for page, text in texts.items() if "tex-chtml" in text), toc[0]
+        (page for page, text in texts.items() if "tex-chtml" in text), printed[0]
     )  # with MathJax in its head
     first = BeautifulSoup(texts[typeset], "html.parser")
     frame = (
@@ -60,7 +126,6 @@ def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
     )
     whole = BeautifulSoup(frame, "html.parser")
     whole.html.insert(0, first.head)
-    whole.head.append(whole.new_tag("style", string=PRINTED))
     for page, text in texts.items():
         soup = BeautifulSoup(text, "html.parser")
         for own in soup.head.select(
@@ -68,19 +133,9 @@ def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
         ):  # by what the page lets one try
             if str(own) not in str(whole.head):
                 whole.head.append(own)
-        article = soup.select_one("article")
-        here = pathlib.PurePosixPath(page).parent
-        for element in article.select("[id]:not([id^=atri-])"):  # those are looked for by scripts
-            element["id"] = f"{key(page)}--{element['id']}"
-        for link in article.select("a[href]"):
-            link["href"] = moved(link["href"], page, here, toc, folder)
-        for details in article.select(
-            "details"
-        ):  # figures and solutions are printed, folded code is not
-            if "above-input" not in details.get("class", []):
-                details["open"] = ""
-        article["id"] = key(page)
-        whole.body.append(article)
+        whole.body.append(article(soup, page, printed))
+    if len(printed) < len(toc):
+        whole.body.append(whole.new_tag("p", attrs={"class": "left-out"}, string=POINTER))
     for element in whole.select("[src], link[href]"):
         name = "src" if element.has_attr("src") else "href"
         if not urlparse(element[name]).scheme:
@@ -88,19 +143,64 @@ def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
     for script in whole.head.select("script[src]"):
         if not any(name in script["src"] for name in ("mathjax", "atri.js", "explore/")):
             script.decompose()
+    for title in whole.head.select("title"):
+        title.string = whole.h1.get_text().rstrip("#")
+    whole.head.append(whole.new_tag("style", string=PRINTED))
     return str(whole)
 
 
-def moved(address: str, page: str, here: pathlib.PurePosixPath, toc: list[str], folder: str) -> str:
-    """Where a link of a page leads in the whole book: a page's part, a file of the site, or
-    elsewhere as before.
+def article(soup: BeautifulSoup, page: str, printed: list[str]) -> Tag:
+    """A page as the book has it: ids and links of its own, without what only a screen can do."""
+    article = soup.select_one("article")
+    if page.startswith("notebooks/"):
+        article["class"] = [*article.get("class", []), "chapter"]
+    without_translations(article)
+    for element in article.select("[id]:not([id^=atri-])"):  # those are looked for by scripts
+        element["id"] = f"{key(page)}--{element['id']}"
+    for link in article.select("a[href]"):
+        address = moved(link["href"], page, printed)
+        if address:
+            link["href"] = address
+            continue
+        entry = link.find_parent("li")
+        if entry and entry.get_text(strip=True) == link.get_text(strip=True):
+            entry.decompose()  # of a table of contents
+        else:
+            link.unwrap()
+    for details in article.select("details"):  # solutions are printed, folded code is not
+        if "above-input" not in details.get("class", []):
+            details["open"] = ""
+    for image in article.select("img[loading]"):
+        del image["loading"]
+    article["id"] = key(page)
+    return article
+
+
+def without_translations(article: Tag) -> None:
+    """Take out the links to translations and the tabs with them; the English of tabs stays."""
+    for links in article.select(".atri-languages"):
+        links.decompose()
+    for tabs in article.select(".atri-tongues"):
+        if tabs.select_one("label").get_text(strip=True) == "English":
+            english = tabs.select_one(".sd-tab-content")
+            tabs.insert_before(english)
+            english.unwrap()
+        else:
+            tabs.find_previous_sibling("p").decompose()  # "Translations of the question:"
+        tabs.decompose()
+
+
+def moved(address: str, page: str, printed: list[str]) -> str | None:
+    """Where a link of a page leads in the whole book: a page's part, or elsewhere as before. None:
+    to a page or file that is not printed.
     """
     parts = urlparse(address)
     if parts.scheme or parts.netloc:
         return address
+    here = pathlib.PurePosixPath(page).parent
     target = os.path.normpath(here / parts.path).removesuffix(".html") if parts.path else page
-    if target not in toc:
-        return f"{folder}/{os.path.normpath(here / parts.path)}"
+    if target not in printed:
+        return None
     return f"#{key(target)}--{parts.fragment}" if parts.fragment else f"#{key(target)}"
 
 
@@ -131,10 +231,12 @@ def print_book(site: pathlib.Path, target: pathlib.Path) -> None:
     source.write_text(assembled(site, toc, site.name), encoding="utf-8")
     with atomic_path(target, replace=True) as partial, sync_playwright() as playwright:
         chrome = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        page = chrome.new_page()
+        page = chrome.new_page(viewport={"width": PIXELS, "height": 1000})
+        page.emulate_media(media="print")
         page.goto(source.resolve().as_uri(), wait_until="load", timeout=600_000)
         page.set_default_timeout(600_000)
         page.evaluate("() => window.MathJax?.startup?.promise")
+        page.evaluate(FIT)
         page.pdf(
             path=partial,
             tagged=True,
@@ -145,6 +247,11 @@ def print_book(site: pathlib.Path, target: pathlib.Path) -> None:
         chrome.close()
 
 
+def page_count(book: pathlib.Path) -> int:
+    """The pages of a PDF from Chromium, which leaves its page objects uncompressed."""
+    return len(re.findall(rb"/Type /Page\b", book.read_bytes()))
+
+
 def main(arguments: list[str]) -> None:
     """Print the book, or only see whether it could be."""
     if arguments == ["--can"]:
@@ -153,7 +260,8 @@ def main(arguments: list[str]) -> None:
     site = pathlib.Path(*arguments) if arguments else ROOT / "_build" / "html"
     book = ROOT / "_build" / "one_sound_eight_languages.pdf"
     print_book(site, book)
-    print(f"{book.relative_to(ROOT)}: {book.stat().st_size / 1e6:.1f} MB")
+    size = book.stat().st_size / 1e6
+    print(f"{book.relative_to(ROOT)}: {page_count(book)} pages, {size:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ FIRST, LARGEST, WHOLE = (
     2.5 * MB,
     15 * MB,
 )  # bytes sent for the first page, for any page; of the whole site without the encoder
+PRINTED_PAGES = 240
 LIVE = "_static/search/live"  # what only a reader who asks for it is sent
 ENCODER = 12 * MB
 
@@ -340,3 +341,8 @@ def test_a_chapter_can_be_taken_home(chapter):
     assert sorted(held.values()) == [False, True]
     assert soup.select_one("meta[name=description]")["content"]
     assert soup.select_one("link[rel=icon]") and soup.select_one("meta[property='og:image']")
+
+
+def test_the_printed_book_is_no_thicker_than_a_book(tmp_path):
+    pdf.print_book(SITE, tmp_path / "book.pdf")
+    assert 150 < pdf.page_count(tmp_path / "book.pdf") <= PRINTED_PAGES
