@@ -18,8 +18,9 @@ from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.training import Run, TrainConfig, TrainingData, load_data, load_or_train, run_name
 from atri_lib.training.sources import data_checksum
 from studies import weights_to_ranks
+from studies.items import DATA, Item
 from studies.parallel_runs import train_all
-from studies.registry import DATA, STUDIES, Item
+from studies.registry import STUDIES
 from studies.results import FOLDER, Result, ResultsError, key_of, read, write
 
 AT_ONCE = 40  # runs between two times that a study's file is written

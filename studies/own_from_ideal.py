@@ -27,7 +27,7 @@ from atri_lib.schemes import Scheme
 from atri_lib.training import TrainConfig, TrainingData
 from studies import arms, rank_margins, results
 from studies.displacement_studies import FRESH, by_arm, last_epoch
-from studies.registry import FIXED_COUNTS
+from studies.schedule_lists import FIXED_COUNTS
 from studies.split import own_and_stable
 from studies.training_replay import ProjectionTraining
 from studies.weight_displacement import read, read_linear

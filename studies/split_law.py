@@ -14,8 +14,9 @@ import pandas as pd
 from atri_lib import storage
 from atri_lib.schemes import Scheme
 from studies.fixed_counts import accumulated_error, coverage
-from studies.registry import FIXED_COUNTS, STUDIES
+from studies.registry import STUDIES
 from studies.results import FOLDER, ranks_of, read
+from studies.schedule_lists import FIXED_COUNTS
 from studies.split import jackknife, own_and_stable
 
 FITTED = ("balanced", "ML-CLAP", "hold 2", "hold 4", "hold 8", "hold all")

@@ -16,7 +16,7 @@ from atri_lib.recipe import RECIPE
 from atri_lib.schemes import SCHEMES
 from atri_lib.training import TrainConfig, load_data, load_or_train, loop
 from atri_lib.training.sources import TrainingData, build_model
-from studies import registry, results
+from studies import items, registry, results
 
 STORED = pathlib.Path(__file__).with_name("recipe_values.json")
 EPOCHS = 10
@@ -61,9 +61,7 @@ ROWS = {
     "phrasing": "balanced 2",
     "other_bank": "CACL",
 }
-BOOKS = {
-    name: getattr(TrainConfig(), name) for name in registry.DATA
-}  # settings of the book's data
+BOOKS = {name: getattr(TrainConfig(), name) for name in items.DATA}  # settings of the book's data
 
 
 def scheme_values() -> dict[str, dict[str, str]]:
@@ -129,7 +127,7 @@ def rank_values() -> list[list[int]]:
     return evaluation.rank_matrix(audio, texts, np.arange(12)).tolist()
 
 
-def fixed_row(study: str) -> registry.Item:
+def fixed_row(study: str) -> items.Item:
     """The row of a study that is looked at, with seed 0, on the book's data and features."""
     item = next(
         i for i in registry.STUDIES[study]() if i.label == ROWS[study] and i.config.seed == 0
@@ -137,10 +135,10 @@ def fixed_row(study: str) -> registry.Item:
     first = item.first and item.first.replace(**BOOKS)
     if first and stored_loss(study) is None:
         first = first.replace(epochs=1)  # any start will do
-    return registry.Item(item.label, item.config.replace(**BOOKS), first)
+    return items.Item(item.label, item.config.replace(**BOOKS), first)
 
 
-def first_epoch_loss(item: registry.Item, data: TrainingData, folder: pathlib.Path) -> float:
+def first_epoch_loss(item: items.Item, data: TrainingData, folder: pathlib.Path) -> float:
     """The mean loss of the first epoch of a run, in nats, on one thread as in a study."""
     if item.first:
         model = load_or_train(item.first, data, folder=folder).model(data)

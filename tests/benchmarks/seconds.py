@@ -44,12 +44,12 @@ def training() -> list[dict]:
     smaller projections.
     """
     from atri_lib.training import TrainConfig, load_data
-    from studies import registry
+    from studies import schedule_lists
     from studies.benchmark_seconds import cost_of
 
     base = TrainConfig.for_profile("book")
     configs = [base.replace(scheme=scheme) for scheme in ("ml_clap", "cacl", "kcl")]
-    configs += [item.config for item in registry.numbers() if item.config.seed == 0]
+    configs += [item.config for item in schedule_lists.numbers() if item.config.seed == 0]
     different = {json.dumps(cost_of(config), sort_keys=True): config for config in configs}
     data = load_data(base)
     rows = []

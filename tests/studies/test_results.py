@@ -18,6 +18,7 @@ from atri_lib.evaluation import paired_bootstrap, two_way_interval
 from atri_lib.training import TrainConfig
 from studies import computing, contrasts, registry, results, split
 from studies.contrasts import MEASURES
+from studies.items import Item
 from studies.results import Result, ResultsError
 
 STORED = sorted(path.stem for path in results.FOLDER.glob("*.jsonl"))
@@ -273,7 +274,7 @@ def test_a_study_is_computed_resumed_and_recomputed_when_its_runs_change(
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
     settings = {"epochs": 1, "batch_size": 20, "width": 8, "hidden": 16}
     first = TrainConfig(scheme="ml_clap", seed=3, **settings)
-    items = [registry.Item("plain", first), registry.Item("after", first.replace(epochs=2), first)]
+    items = [Item("plain", first), Item("after", first.replace(epochs=2), first)]
     monkeypatch.setitem(registry.STUDIES, "toy", lambda: items)
     monkeypatch.setattr(computing, "load_data", lambda config: toy())
     monkeypatch.setattr(computing, "data_checksum", lambda config: toy().checksum)
@@ -296,7 +297,7 @@ def test_a_study_is_computed_resumed_and_recomputed_when_its_runs_change(
     assert not list(runs.glob("*/weights.safetensors"))  # nothing reads them again
     computing.compute("toy", tmp_path)
     assert len(trained) == 3  # nothing left to do
-    items[0] = registry.Item("plain", first.replace(learning_rate=0.5))
+    items[0] = Item("plain", first.replace(learning_rate=0.5))
     assert [item.label for item in computing.status("toy", tmp_path)[1]] == ["plain"]
     computing.compute("toy", tmp_path)
     assert len(trained) == 4 and results.read("toy", tmp_path)[0].key == kept[0].key

@@ -6,7 +6,7 @@ import pytest
 from atri_lib.schemes import SCHEMES
 from studies import split_law
 from studies.fixed_counts import Favourite, Few, accumulated_error, coverage
-from studies.registry import FIXED_COUNTS
+from studies.schedule_lists import FIXED_COUNTS
 from studies.split import agreement, difference, jackknife, own_and_stable, pairs, parts, profiles
 
 

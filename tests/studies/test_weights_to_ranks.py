@@ -119,7 +119,7 @@ def test_stored_predictions_of_own_parts_are_compared_with_every_stored_arm(stud
 def test_course_and_descent_and_candidates_fill_their_files(toy, monkeypatch, tmp_path):
     data = toy()
     monkeypatch.setattr(weights_to_ranks, "load_data", lambda config: data)
-    monkeypatch.setattr(weights_to_ranks, "_data_checksum", lambda encoder, data_seed: data.checksum)
+    monkeypatch.setattr(weights_to_ranks, "_data_checksum", lambda *named: data.checksum)
     monkeypatch.setattr(weights_to_ranks, "FOLDER", tmp_path)
     monkeypatch.setattr(displacement_studies, "memory", lambda *_: {})  # of 500 clips
     changes = {
