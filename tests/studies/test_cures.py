@@ -8,7 +8,8 @@ import torch
 
 from atri_lib.losses import ml_clap_loss, pair_losses
 from atri_lib.schemes import SCHEMES, clip_order
-from studies import parallel_text
+from atri_lib.training import TrainConfig
+from studies import averaged_queries, parallel_text
 from studies.all_texts import AllTexts, AllTextsBalanced
 from studies.batches import Even, EvenKept, Kept
 from studies.two_text_encoders import Both
@@ -90,3 +91,19 @@ def test_parallel_text_has_only_sounds_of_the_test(recordings):
     assert len(templates) == 30
     assert all(any(name in text.lower() for name in names) for text in templates.sentences("eng"))
     assert set(parallel_text.Names("train", "1").sentences("eng")) == names
+
+
+def test_a_query_in_all_languages_is_the_same_in_each(toy, monkeypatch):
+    texts = torch.nn.functional.normalize(torch.randn(5, 8, 4), dim=-1)
+    asked = averaged_queries.queries(texts)
+    for vectors in asked.values():
+        torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(5, 8))
+    torch.testing.assert_close(asked["one language"], texts)
+    torch.testing.assert_close(asked["with English"][:, 0], texts[:, 0])
+    same = asked["all languages"]
+    assert torch.equal(same, same[:, :1].expand_as(same))
+    monkeypatch.setattr(averaged_queries, "SEEDS", range(2))
+    config = TrainConfig(epochs=1, batch_size=20, width=8, hidden=16)
+    found = averaged_queries.measure(config, toy())["queries"]["balanced"]
+    assert len(found["one language"]["recall"]) == 2
+    assert found["all languages"]["own"] == found["all languages"]["stable"] == 0
