@@ -11,11 +11,11 @@ import numpy as np
 class Ambiguity:
     """What duplicates in a gallery leave to be reached, in one language.
 
-    captions: [M], bool: another clip has this caption too, or the same sound. twins: [N], bool:
-    another clip has the same sound. clips: [N], bool: that, or every caption of the clip is another
-    clip's too. text_to_audio, audio_to_text: the highest R@1 that any model can expect, between 0
-    and 1, with ties shared (`evaluation.FairRanks.recall_at`); strict_...: with every tie counted
-    against the query.
+    captions: [M], bool: another clip has this caption too, or the same content (the same sound or
+    picture). twins: [N], bool: another clip has the same content. clips: [N], bool: that, or every
+    caption of the clip is another clip's too. text_to_audio, audio_to_text (T2A, A2T): the highest
+    R@1 that any model can expect, between 0 and 1, with ties shared
+    (`evaluation.FairRanks.recall_at`); strict_...: with every tie counted against the query.
     """
 
     captions: np.ndarray
@@ -28,46 +28,46 @@ class Ambiguity:
 
 
 def find_ambiguity(
-    captions: Sequence[Hashable], owner: np.ndarray, sounds: Sequence[Hashable]
+    captions: Sequence[Hashable], owner: np.ndarray, contents: Sequence[Hashable]
 ) -> Ambiguity:
     """The `Ambiguity` of M captions and N clips.
 
     captions: anything that is equal for equal texts; owner: int64 [M], the clip of each caption,
-    every clip having one; sounds: [N], anything that is equal for equal sounds.
+    every clip having one; contents: [N], anything that is equal for clips with the same content.
 
-    Equal captions are one query: the best first place is the sound that most of them belong to. If
-    a sound is there s times, each copy comes first in one of s orders. From audio to text the same
+    Equal captions are one query: the best first place is the content that most of them belong to.
+    If s clips have it, each of them comes first in one of s orders. From clip to text the same
     holds with the roles exchanged.
     """
     clips_of_text: dict[Hashable, set[int]] = {}
-    pairs: Counter = Counter()  # captions of a sound with a text
+    pairs: Counter = Counter()  # captions of this content with this text
     for text, clip in zip(captions, owner.tolist(), strict=True):
         clips_of_text.setdefault(text, set()).add(clip)
-        pairs[sounds[clip], text] += 1
-    copies = Counter(sounds)  # clips of a sound
+        pairs[contents[clip], text] += 1
+    copies = Counter(contents)  # clips with this content
     sharing = Counter(captions)  # captions of a text
 
-    # How many queries the best first place answers: captions by text, clips by sound.
+    # How many queries the best first place answers: captions by text, clips by content.
     found_clips: Counter = Counter()
     found_clips_strictly: Counter = Counter()
     found_texts: Counter = Counter()
-    for (sound, text), count in pairs.items():
-        found_clips[text] = max(found_clips[text], count / copies[sound])
-        found_texts[sound] = max(found_texts[sound], count / sharing[text])
-        if copies[sound] == 1:
+    for (content, text), count in pairs.items():
+        found_clips[text] = max(found_clips[text], count / copies[content])
+        found_texts[content] = max(found_texts[content], count / sharing[text])
+        if copies[content] == 1:
             found_clips_strictly[text] = max(found_clips_strictly[text], count)
 
     shared = np.array([len(clips_of_text[text]) > 1 for text in captions])
-    twins = np.array([copies[sound] > 1 for sound in sounds])
-    distinct = np.zeros(len(sounds), dtype=bool)  # clips with a caption that no other clip has
+    twins = np.array([copies[content] > 1 for content in contents])
+    distinct = np.zeros(len(contents), dtype=bool)  # clips with a caption that no other clip has
     distinct[owner[~shared]] = True
-    distinct_sounds = {sounds[clip] for clip in np.flatnonzero(distinct).tolist()}
+    distinct_contents = {contents[clip] for clip in np.flatnonzero(distinct).tolist()}
     return Ambiguity(
         captions=shared | twins[owner],
         twins=twins,
         clips=twins | ~distinct,
         text_to_audio=sum(found_clips.values()) / len(captions),
-        audio_to_text=sum(found_texts.values()) / len(sounds),
+        audio_to_text=sum(found_texts.values()) / len(contents),
         strict_text_to_audio=sum(found_clips_strictly.values()) / len(captions),
-        strict_audio_to_text=len(distinct_sounds) / len(sounds),
+        strict_audio_to_text=len(distinct_contents) / len(contents),
     )

@@ -12,24 +12,24 @@ import torch
 from torch import Tensor
 
 
-def pair_losses(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
+def pair_losses(clips: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
     """The loss l_ik of every (clip, language) pair: half the sum of its two cross-entropies.
 
     1. Compare every clip with every caption, language by language.
-    2. Audio to text: which of language k's N captions belongs to clip i? Text to audio: which of
+    2. Clip to text: which of language k's N captions belongs to clip i? Text to clip: which of
        the N clips belongs to caption (i, k)? The negatives of clip i in language k are the other
        clips in language k.
     3. l_ik is the mean of the two negative log-probabilities.
 
-    audio: [N, d]; texts: [N, K, d]; both floating point. temperature: positive, a float or a scalar
+    clips: [N, d]; texts: [N, K, d]; both floating point. temperature: positive, a float or a scalar
     tensor. Returns nats, [N, K], float32 (float64 if an input is). Raises ValueError for a batch of
     one, no language, shapes that do not fit, or a float temperature <= 0. Source: the pair loss of
     the bound chapter; Yin et al. 2025, arXiv 2502.14627.
     """
-    logits, matched = _logits(audio, texts, temperature)
-    audio_to_text = logits.logsumexp(2) - matched
-    text_to_audio = logits.logsumexp(1) - matched
-    return (audio_to_text + text_to_audio).T / 2
+    logits, matched = _logits(clips, texts, temperature)
+    clip_to_text = logits.logsumexp(2) - matched
+    text_to_clip = logits.logsumexp(1) - matched
+    return (clip_to_text + text_to_clip).T / 2
 
 
 def info_nce(a: Tensor, b: Tensor, temperature: float | Tensor) -> Tensor:
@@ -47,100 +47,100 @@ def info_nce(a: Tensor, b: Tensor, temperature: float | Tensor) -> Tensor:
     return pair_losses(a, b[:, None], temperature).mean()
 
 
-def ml_clap_loss(audio: Tensor, text: Tensor, temperature: float | Tensor) -> Tensor:
-    """Contrast audio with one caption per clip, each in its own randomly drawn language (ML-CLAP).
+def ml_clap_loss(clips: Tensor, text: Tensor, temperature: float | Tensor) -> Tensor:
+    """Contrast clips with one caption each, every one in its own randomly drawn language (ML-CLAP).
 
-    audio, text: [N, d]. Which language row i is in is the sampling scheme's business
+    clips, text: [N, d]. Which language row i is in is the sampling scheme's business
     (`schemes.SCHEMES["ml_clap"]`); the negatives of a clip are therefore captions in mixed
-    languages. Returns nats, a scalar: `info_nce(audio, text)`. Source: Yan et al. 2024, arXiv
+    languages. Returns nats, a scalar: `info_nce(clips, text)`. Source: Yan et al. 2024, arXiv
     2406.07012. Their code adds a small embedding regulariser, which is left out here.
     """
-    return info_nce(audio, text, temperature)
+    return info_nce(clips, text, temperature)
 
 
 def cacl_loss(
-    audio: Tensor,
+    clips: Tensor,
     english: Tensor,
     other: Tensor,
     temperature: float | Tensor,
     weights: Sequence[float] = (1 / 3,) * 3,
 ) -> Tensor:
-    """Tie audio, its English caption and one caption in another language to each other (co-anchor
+    """Tie a clip, its English caption and one caption in another language to each other (co-anchor
     contrast).
 
-    1. Sum both directions over the N clips for each side of the triangle: L_ae (audio, English),
-       L_at (audio, other), L_et (English, other).
+    1. Sum both directions over the N clips for each side of the triangle: L_ae (clip, English),
+       L_at (clip, other), L_et (English, other).
     2. Return (L_ae + L_at + L_et) / (6 N): the mean of three `info_nce`, or with `weights` their
        weighted sum.
 
-    audio, english, other: [N, d]. Returns nats, a scalar. Errors as `pair_losses`. Relation: with
-    other == english it is (2 info_nce(audio, english) + info_nce(english, english)) / 3. Source:
+    clips, english, other: [N, d]. Returns nats, a scalar. Errors as `pair_losses`. Relation: with
+    other == english it is (2 info_nce(clips, english) + info_nce(english, english)) / 3. Source:
     Yin et al. 2025, arXiv 2502.14627 (CACL).
     """
-    sides = ((audio, english), (audio, other), (english, other))
+    sides = ((clips, english), (clips, other), (english, other))
     return sum(
         weight * info_nce(a, b, temperature) for weight, (a, b) in zip(weights, sides, strict=True)
     )
 
 
-def kcl_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
-    """Contrast audio with every language's caption (1-to-K, per language).
+def kcl_loss(clips: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
+    """Contrast clips with every language's caption (1-to-K, per language).
 
     1. In each language, sum both directions' cross-entropies over the N clips: L_a2t and L_t2a,
        summed over K.
     2. Return (L_a2t + L_t2a) / (2 N K): the mean of `pair_losses`, the ideal distribution's loss.
 
-    audio: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`. Relations: K =
+    clips: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`. Relations: K =
     1 is `ml_clap_loss`; any order of the languages gives the same value; `one_to_k_loss` is the
     predecessor that mixes languages in one softmax. Source: Yin et al. 2025, arXiv 2502.14627
     (KCL).
     """
-    return pair_losses(audio, texts, temperature).mean()
+    return pair_losses(clips, texts, temperature).mean()
 
 
-def one_to_k_loss(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
+def one_to_k_loss(clips: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
     """The 1-to-K loss KCL descends from: one softmax over all N K captions, as its authors' code
     computes it.
 
-    1. Audio to text: clip i against all N K captions, each of its K captions a target; mean over
+    1. Clip to text: clip i against all N K captions, each of its K captions a target; mean over
        the N K pairs. Its own other captions sit in the denominator, so this mean cannot fall below
        log K.
-    2. Text to audio: as in `kcl_loss`, but divided by K once more.
+    2. Text to clip: as in `kcl_loss`, but divided by K once more.
     3. Return half the sum.
 
-    audio: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`. K = 1 is
+    clips: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`. K = 1 is
     `info_nce`. Source: Nie et al. 2024, arXiv 2406.18254, released code
     (`get_unialign_contrastive_loss`).
     """
-    logits, matched = _logits(audio, texts, temperature)
-    audio_to_text = (logits.logsumexp((0, 2)) - matched).mean()
-    text_to_audio = (logits.logsumexp(1) - matched).mean() / len(matched)
-    return (audio_to_text + text_to_audio) / 2
+    logits, matched = _logits(clips, texts, temperature)
+    clip_to_text = (logits.logsumexp((0, 2)) - matched).mean()
+    text_to_clip = (logits.logsumexp(1) - matched).mean() / len(matched)
+    return (clip_to_text + text_to_clip) / 2
 
 
-def _logits(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor]:
+def _logits(clips: Tensor, texts: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor]:
     """Similarity / temperature, [K, N clips, N captions], and of the matching pairs, [K, N]."""
-    _check(audio, texts, temperature)
+    _check(clips, texts, temperature)
     # A bfloat16 similarity is off by up to 0.004, and a temperature of 0.07 makes that 0.06 nats.
-    dtype = torch.promote_types(torch.promote_types(audio.dtype, texts.dtype), torch.float32)
-    with torch.autocast(audio.device.type, enabled=False):
+    dtype = torch.promote_types(torch.promote_types(clips.dtype, texts.dtype), torch.float32)
+    with torch.autocast(clips.device.type, enabled=False):
         by_language = texts.to(dtype).permute(1, 2, 0)  # [K, d, N]
-        logits = audio.to(dtype) @ by_language / temperature
+        logits = clips.to(dtype) @ by_language / temperature
     return logits, logits.diagonal(dim1=1, dim2=2)
 
 
-def _check(audio: Tensor, texts: Tensor, temperature: float | Tensor) -> None:
+def _check(clips: Tensor, texts: Tensor, temperature: float | Tensor) -> None:
     given = (
-        f"got audio {list(audio.shape)} {audio.dtype} and texts {list(texts.shape)} {texts.dtype}"
+        f"got clips {list(clips.shape)} {clips.dtype} and texts {list(texts.shape)} {texts.dtype}"
     )
-    if audio.ndim != 2 or texts.ndim != 3:
-        raise ValueError(f"expected audio [N, d] and texts [N, K, d], {given}")
-    if not (audio.is_floating_point() and texts.is_floating_point()):
+    if clips.ndim != 2 or texts.ndim != 3:
+        raise ValueError(f"expected clips [N, d] and texts [N, K, d], {given}")
+    if not (clips.is_floating_point() and texts.is_floating_point()):
         raise ValueError(f"embeddings must be floating point, {given}")
-    clips, dim = audio.shape
-    if texts.shape[0] != clips or texts.shape[2] != dim or dim == 0:
-        raise ValueError(f"audio and texts must share N and d, {given}")
-    if clips < 2:
+    count, dim = clips.shape
+    if texts.shape[0] != count or texts.shape[2] != dim or dim == 0:
+        raise ValueError(f"clips and texts must share N and d, {given}")
+    if count < 2:
         raise ValueError(
             f"a contrastive loss needs at least 2 clips, {given}: use larger batches, drop the rest"
         )

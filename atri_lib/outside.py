@@ -18,7 +18,8 @@ def outside_class(given: str, base: type, what: str, wanted: str) -> type:
 
     what: "encoder", "scheme" or "data", wanted: what `base` is called, both for messages.
     Raises ValueError, in one line that says what to do, for a name that cannot be one, a module
-    that is not found or fails when it is imported, and a class that is none of `base`.
+    that is not found or fails when it is imported, and a class that is none of `base` or lacks a
+    method.
     """
     name = given.partition("=")[0]
     module, _, attribute = name.partition(":")
@@ -34,6 +35,9 @@ def outside_class(given: str, base: type, what: str, wanted: str) -> type:
         raise ValueError(f"{what} {given!r}: its module fails when imported ({why})") from error
     if not isinstance(found, type) or base not in found.__mro__:
         message = f"{attribute} of {module} is no subclass of {wanted}"
+        raise ValueError(f"{what} {given!r}: {message}; see the page book/own.md")
+    if lacking := sorted(getattr(found, "__abstractmethods__", ())):
+        message = f"{attribute} of {module} lacks {', '.join(lacking)}"
         raise ValueError(f"{what} {given!r}: {message}; see the page book/own.md")
     return found
 

@@ -32,27 +32,27 @@ class SearchError(ValueError):
 
 class Searcher:
     """The encoders and the trained model of a run, ready to embed sounds, or pictures where the run
-    is of those, and sentences into its space. read: gives what `embed_audio` takes of a file.
+    is of those, and sentences into its space. read: gives what `embed_clip` takes of a file.
     """
 
     def __init__(self, run: Run) -> None:
         config = run.config
         self.languages = config.languages
         self.weights = run.metrics["sha256"]["weights.safetensors"]
-        self.audio_encoder, self.text_encoder = build_encoders(
+        self.clip_encoder, self.text_encoder = build_encoders(
             config.preset, audio_encoder_of(config), config.text_encoder
         )
-        self.pictures = sees(self.audio_encoder)
+        self.pictures = sees(self.clip_encoder)
         self.read = read_image if self.pictures else read_audio
-        self.model = run.model(TrainingData({}, self.audio_encoder, self.text_encoder, ""))
+        self.model = run.model(TrainingData({}, self.clip_encoder, self.text_encoder, ""))
 
     @torch.no_grad()
-    def embed_audio(self, waveform: np.ndarray) -> np.ndarray:
+    def embed_clip(self, clip: np.ndarray) -> np.ndarray:
         """A 16 kHz mono waveform [samples], or a picture [height, width, 3] -> unit vector [d]."""
-        clips = waveform[None]
+        clips = clip[None]
         if self.model.audio_tower is None:
-            clips = encode_clips([waveform], self.audio_encoder, self.model.pooling.parts)
-        return self.model.encode_audio(torch.from_numpy(clips))[0].numpy()
+            clips = encode_clips([clip], self.clip_encoder, self.model.pooling.parts)
+        return self.model.encode_clips(torch.from_numpy(clips))[0].numpy()
 
     @torch.no_grad()
     def embed_texts(self, sentences: list[str], code: str) -> np.ndarray:
@@ -197,7 +197,7 @@ def index_folder(
         try:
             name = str(path.relative_to(folder))
             name.encode()  # an index holds UTF-8
-            rows.append(searcher.embed_audio(searcher.read(path)))
+            rows.append(searcher.embed_clip(searcher.read(path)))
             names.append(name)
         except UnicodeEncodeError:
             broken.append(f"{one_line(path)}: a name that is not UTF-8; rename the file")

@@ -77,14 +77,14 @@ def promised_query(ranks: np.ndarray, fair: np.ndarray, share: float = 0.9) -> i
     return int(order[place])
 
 
-def answers(audio, texts, owner) -> tuple[np.ndarray, np.ndarray]:
+def answers(clips, texts, owner) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors [N, d], [M, K, d] and each caption's clip [M] -> ranks of the right clip [M, K],
     first clips found.
 
     The clips, best first: [M, K, min(5, N)].
     """
-    ranks = evaluation.rank_matrix(audio, texts, owner)
-    found = evaluation.top_k(texts.reshape(-1, texts.shape[-1]), audio, FOUND)
+    ranks = evaluation.rank_matrix(clips, texts, owner)
+    found = evaluation.top_k(texts.reshape(-1, texts.shape[-1]), clips, FOUND)
     return ranks, found.reshape(*ranks.shape, -1)
 
 
@@ -207,7 +207,7 @@ def write_sounds(folder: pathlib.Path, dataset: Dataset, order: list[int]) -> li
     folder.mkdir()
     left = BUDGET
     for place, clip in enumerate(order):
-        sound = encode_mp3(dataset.waveform(clip))
+        sound = encode_mp3(dataset.clip(clip))
         left -= len(sound)
         if left < 0:
             return order[place:]
@@ -242,9 +242,9 @@ def build(folder: str | os.PathLike, profile: str = "book") -> None:
     runs = {}
     for name, run in zip(asked, train_all(list(asked.values()), data), strict=True):
         model = run.model(data)
-        audio, texts = encode(model, test)
-        answered[name] = answers(audio, texts, test.owner.cpu())
-        runs[name] = live_encoder.shown(model, audio)
+        clips, texts = encode(model, test)
+        answered[name] = answers(clips, texts, test.owner.cpu())
+        runs[name] = live_encoder.shown(model, clips)
     write(folder, test.dataset, answered, data.text_encoder)
     sentences = []
     for source in data.splits.values():

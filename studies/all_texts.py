@@ -38,16 +38,16 @@ class AllTexts(MlClap):
 
     def loss(
         self,
-        audio: Tensor,
+        clips: Tensor,
         texts: Tensor,
         temperature: float | Tensor,
         columns: slice = slice(None),
     ) -> Tensor:
-        """audio: [N, d]; texts: [N, K, d], the drawn language first. Nats, a scalar."""
+        """clips: [N, d]; texts: [N, K, d], the drawn language first. Nats, a scalar."""
         drawn = texts[:, 0]
-        with_audio = ml_clap_loss(audio, drawn, temperature)
+        with_clips = ml_clap_loss(clips, drawn, temperature)
         with_translations = pair_losses(drawn, texts[:, 1:], temperature).mean()
-        return (1 - self.text_text) * with_audio + self.text_text * with_translations
+        return (1 - self.text_text) * with_clips + self.text_text * with_translations
 
 
 @dataclass(frozen=True, init=False)

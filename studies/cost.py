@@ -77,14 +77,14 @@ def step_cost(setting: Setting) -> dict:
         64, setting.width, parts=1, text_tower=tower, unfreeze={"text": "all"}
     ).train()
     shape = (setting.batch, setting.length)
-    audio = torch.randn(setting.batch, 1, 64)
+    clips = torch.randn(setting.batch, 1, 64)
     scheme = SCHEMES[setting.scheme](clips=setting.batch, languages=setting.languages, m=setting.m)
     texts = [{"ids": torch.randint(4, 1000, shape), "mask": torch.ones(shape, dtype=torch.bool)}
              for _ in range(scheme.m)]  # fmt: skip
 
     def step() -> None:
         model.zero_grad(set_to_none=True)
-        backward(model, scheme, audio, texts, setting.text_chunk)
+        backward(model, scheme, clips, texts, setting.text_chunk)
 
     seconds = timeit.repeat(step, timer=time.process_time, number=1, repeat=setting.repeats)
     resident = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * RSS_UNIT / 2**20

@@ -102,10 +102,10 @@ def reordered(experiment: Experiment, optimizer: Optimizer = SLOW, seed: int = 0
     other = start
     rows = []
     for step, _, _, after in experiment.ideal_run(optimizer, "reordered KCL"):
-        audio, texts = step.data
-        clips = generator.permutation(len(audio))
+        clip_features, texts = step.data
+        clips = generator.permutation(len(clip_features))
         languages = generator.permutation(experiment.languages)
-        shuffled = audio[clips], texts[clips][:, languages]
+        shuffled = clip_features[clips], texts[clips][:, languages]
         gradient = experiment.task.gradients(other.weights, step.even, shuffled)
         other = other.after(gradient)
         row = {"step": step.index, "epoch": step.epoch}

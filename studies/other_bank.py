@@ -31,6 +31,6 @@ class OtherBank(Dataset):
         self.checksum = self._scenes.checksum
         self.origin = bank.name
 
-    def waveform(self, index: int) -> np.ndarray:
+    def clip(self, index: int) -> np.ndarray:
         """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError."""
-        return self._scenes.waveform(index)
+        return self._scenes.clip(index)

@@ -17,7 +17,7 @@ LINE = ("balanced", "ML-CLAP", "hold 4", "hold all")
 
 
 def ranks(study: str, label: str) -> np.ndarray:
-    """Text-to-audio ranks of a study's label, [S, M, K]. Raises ResultsError."""
+    """Text-to-clip ranks of a study's label, [S, M, K]. Raises ResultsError."""
     return ranks_of(read(study), label)
 
 

@@ -53,10 +53,10 @@ Measure = Callable[[Tensor], Tensor]  # of weights [D], a scalar
 
 
 class SmoothRanks:
-    """Text-to-audio ranks of captions as smooth functions of the weights [D].
+    """Text-to-clip ranks of captions as smooth functions of the weights [D].
 
-    batch: audio [N, ...] and texts [N, K, ...], one caption per clip and language; width: h, in
-    units of a score (a cosine).
+    batch: features of clips [N, ...] and of texts [N, K, ...], one caption per clip and language;
+    width: h, in units of a score (a cosine).
     """
 
     def __init__(self, task: Task, batch: Batch, width: float) -> None:
@@ -66,8 +66,8 @@ class SmoothRanks:
 
     def margins(self, weights: Tensor) -> Tensor:
         """The own clip's score minus every clip's, [N, K, N]; 0 for the own clip itself."""
-        audio, texts = self.task.flat(self.task.flat.split(weights), *self.batch)
-        scores = texts @ audio.T
+        clips, texts = self.task.flat(self.task.flat.split(weights), *self.batch)
+        scores = texts @ clips.T
         own = scores.diagonal(dim1=0, dim2=2).T  # of the same product: its own margin is 0 exactly
         return own[..., None] - scores
 
@@ -209,12 +209,12 @@ def measure(config: TrainConfig, data: TrainingData) -> dict:
     """The chapter's measurement: KCL's own MRV, the table of `compare` and, per arm, that of
     `scaled`.
     """
-    audio, texts = data.splits["train"].paired(TRAINED + RANKED)
-    whole = on_features(audio, texts, batch=32, epochs=4, seed=config.seed)
+    clip_features, texts = data.splits["train"].paired(TRAINED + RANKED)
+    whole = on_features(clip_features, texts, batch=32, epochs=4, seed=config.seed)
     experiment = dataclasses.replace(
-        whole, audio=whole.audio[:TRAINED], texts=whole.texts[:TRAINED]
+        whole, clip_features=whole.clip_features[:TRAINED], texts=whole.texts[:TRAINED]
     )
-    others = whole.audio[TRAINED:].double(), whole.texts[TRAINED:].double()
+    others = whole.clip_features[TRAINED:].double(), whole.texts[TRAINED:].double()
     ranks = SmoothRanks(experiment.task, others, WIDTH)
     ideal, trained = displaced(experiment, ARMS, DRAWS, config.seed)
     from_ideal = foreseen(experiment, ARMS, DRAWS, config.seed + FORESEEN_SEEDS)

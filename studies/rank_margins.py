@@ -11,17 +11,17 @@ from scipy.special import ndtr
 from atri_lib.evaluation.input_checks import embeddings, indices
 
 
-def margins(audio: ArrayLike, texts: ArrayLike, owner: ArrayLike) -> np.ndarray:
+def margins(clips: ArrayLike, texts: ArrayLike, owner: ArrayLike) -> np.ndarray:
     """Score of each caption's own clip minus that of every clip, float32 [M, K, N]; +inf for the
     own clip itself.
 
-    audio: [N, d]; texts: [M, K, d]; owner: [M], the clip of each caption. Raises ValueError as
+    clips: [N, d]; texts: [M, K, d]; owner: [M], the clip of each caption. Raises ValueError as
     `rank_matrix` does.
     """
-    audio = embeddings(audio, "audio", "N d")
+    clips = embeddings(clips, "clips", "N d")
     texts = embeddings(texts, "texts", "M K d")
-    owner = indices(owner, "owner", len(audio), (len(texts),))[:, None, None]
-    scores = texts.astype(np.float64) @ audio.T.astype(np.float64)
+    owner = indices(owner, "owner", len(clips), (len(texts),))[:, None, None]
+    scores = texts.astype(np.float64) @ clips.T.astype(np.float64)
     scores = scores.astype(np.float32)
     result = np.take_along_axis(scores, owner, axis=2) - scores
     np.put_along_axis(result, owner, np.inf, axis=2)

@@ -1,7 +1,7 @@
 """Results that last: what the runs of a study gave, one line of studies/rows/STUDY.jsonl per run.
 
 A line holds the settings, the loss of every epoch, the scores on the test scenes and the
-text-to-audio ranks (uint16, deflated, base64), so that a chapter can compare runs clip by clip
+text-to-clip ranks (uint16, deflated, base64), so that a chapter can compare runs clip by clip
 without training one. Its key is made of RECIPE, the settings and the data's checksum
 (`atri_lib.recipe`). It also says what it was made with, which no key holds.
 """
@@ -42,7 +42,7 @@ class Result:
 
     data: checksum of the data; key: as `key_of` had it; made: commit, torch and Python that made
     it; seconds: of training on one core; loss: nats, one value per epoch; test: the run's summary
-    on the test scenes; ranks: text-to-audio [M, K], 1-based.
+    on the test scenes; ranks: text-to-clip [M, K], 1-based.
     """
 
     label: str
@@ -214,7 +214,7 @@ def table(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def ranks_of(results: Sequence[Result], label: str) -> np.ndarray:
-    """Text-to-audio ranks of the runs with a label, in the order of their seeds: [S, M, K]. Raises
+    """Text-to-clip ranks of the runs with a label, in the order of their seeds: [S, M, K]. Raises
     ResultsError.
     """
     chosen = [result for result in results if result.label == label]

@@ -43,7 +43,7 @@ class RotatedDraws(Draws):
         return self.groups * self.experiment.languages
 
     def _of_epoch(self, epoch: int) -> np.ndarray:
-        clips, languages = len(self.experiment.audio), self.experiment.languages
+        clips, languages = len(self.experiment.clip_features), self.experiment.languages
         generator = np.random.default_rng([self.seed, epoch])
         listed = np.tile(np.arange(languages), (self.groups, clips, 1))
         order = generator.permuted(listed, axis=-1)

@@ -70,8 +70,8 @@ class _Pairs(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, audio: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
-        return self.model.encode_audio(audio), self.model.encode_text(text)
+    def forward(self, clips: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model.encode_clips(clips), self.model.encode_text(text)
 
 
 @functools.lru_cache(maxsize=64)  # more than the schemes that are followed at once
@@ -121,15 +121,15 @@ class ProjectionTraining:
 
     def loss(self, scheme: Scheme, step: TrainingStep) -> Callable[[Tensor], Tensor]:
         """What a step of training minimises, dropout included: weights [D] to nats."""
-        clips = self.source.clips(step.rows)
+        given = self.source.clips(step.rows)
         texts = self._texts(scheme, step)
 
         def at(weights: Tensor) -> Tensor:
             torch.manual_seed(step.seed)
-            inputs = (clips, torch.cat(texts))
-            audio, encoded = functional_call(self.pairs, self.parameters(weights), inputs)
+            inputs = (given, torch.cat(texts))
+            clips, encoded = functional_call(self.pairs, self.parameters(weights), inputs)
             encoded = encoded.unflatten(0, (len(texts), -1)).transpose(0, 1)  # [B, m, d]
-            return scheme.loss(audio, encoded, self.config.temperature)
+            return scheme.loss(clips, encoded, self.config.temperature)
 
         return at
 

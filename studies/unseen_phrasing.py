@@ -34,9 +34,9 @@ class UnseenPhrasing(Dataset):
         self.checksum = checksum(self._scenes.checksum, [recipe.phrasing for recipe in recipes])
         self.origin = f"{self._scenes.origin}, phrasings held out"
 
-    def waveform(self, index: int) -> np.ndarray:
+    def clip(self, index: int) -> np.ndarray:
         """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError."""
-        return self._scenes.waveform(index)
+        return self._scenes.clip(index)
 
     def _said(self, recipe: Recipe) -> dict[str, tuple[str, ...]]:
         sounds = [self._scenes.bank.sounds[sound] for sound in recipe.sounds]

@@ -42,9 +42,9 @@ class UnseenSounds(Dataset):
         self.checksum = self._scenes.checksum
         self.origin = part.name
 
-    def waveform(self, index: int) -> np.ndarray:
+    def clip(self, index: int) -> np.ndarray:
         """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError."""
-        return self._scenes.waveform(index)
+        return self._scenes.clip(index)
 
 
 def some_sounds(bank: Bank, split: str, seed: int) -> SomeSounds:

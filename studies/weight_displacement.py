@@ -51,31 +51,31 @@ def of_margins(margins: np.ndarray) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class _Encoded:
-    """audio [N, d], texts [M, K, d] and owner [M] of a split's first clips."""
+    """clips [N, d], texts [M, K, d] and owner [M] of a split's first clips."""
 
-    audio: np.ndarray
+    clips: np.ndarray
     texts: np.ndarray
     owner: np.ndarray
 
     def margins(self) -> np.ndarray:
-        return margins(self.audio, self.texts, self.owner)
+        return margins(self.clips, self.texts, self.owner)
 
     def own(self) -> np.ndarray:
         """Which margins are a caption's with its own clip, [M, 1, N]."""
-        return np.arange(len(self.audio)) == self.owner[:, None, None]
+        return np.arange(len(self.clips)) == self.owner[:, None, None]
 
 
 def _encode(
     training: ProjectionTraining, weights: Tensor, split: str, clips: int | None = None
 ) -> _Encoded:
     source = training.data.splits[split]
-    audio, texts = encode(training.load(weights), source)
+    encoded, texts = encode(training.load(weights), source)
     training.model.train()
     owner = source.owner.cpu().numpy()
     if clips is None:
         clips = len(source)
     kept = owner < clips
-    return _Encoded(audio.numpy()[:clips], texts.numpy()[kept], owner[kept])
+    return _Encoded(encoded.numpy()[:clips], texts.numpy()[kept], owner[kept])
 
 
 def read(

@@ -68,19 +68,19 @@ def toy():
 
 
 def toy_source(clips: int, seed: int, languages: int = 8, captions_per_clip: int = 1) -> Source:
-    """Clips whose audio [N, 6, 12] and captions [K, M, 10] are noisy linear views of the same
+    """Clips whose features [N, 6, 12] and captions [K, M, 10] are noisy linear views of the same
     latent vectors.
     """
     shared = np.random.default_rng(0)
-    to_audio, to_text = shared.normal(size=(5, 72)), shared.normal(size=(languages, 5, 10))
+    to_clips, to_text = shared.normal(size=(5, 72)), shared.normal(size=(languages, 5, 10))
     generator = np.random.default_rng((seed, clips))
     latent = generator.normal(size=(clips, 5))
     owner = np.repeat(np.arange(clips), captions_per_clip)
-    audio = (latent @ to_audio + 0.1 * generator.normal(size=(clips, 72))).reshape(clips, 6, 12)
+    features = (latent @ to_clips + 0.1 * generator.normal(size=(clips, 72))).reshape(clips, 6, 12)
     text = latent[owner] @ to_text + 0.1 * generator.normal(size=(languages, len(owner), 10))
     return Source(
         dataset=_Sized(clips),
-        audio=torch.from_numpy(audio).float(),
+        clip_features=torch.from_numpy(features).float(),
         text=torch.from_numpy(text).float(),
         languages=CODES[:languages],
         owner=torch.from_numpy(owner),

@@ -122,9 +122,9 @@ def steps(config: TrainConfig, data: TrainingData) -> list[list[float]]:
 def rank_values() -> list[list[int]]:
     """The ranks of a small retrieval with many ties."""
     generator = np.random.default_rng(7)
-    audio = generator.integers(-1, 2, size=(12, 3)).astype(np.float32)
+    clips = generator.integers(-1, 2, size=(12, 3)).astype(np.float32)
     texts = generator.integers(-1, 2, size=(12, 4, 3)).astype(np.float32)
-    return evaluation.rank_matrix(audio, texts, np.arange(12)).tolist()
+    return evaluation.rank_matrix(clips, texts, np.arange(12)).tolist()
 
 
 def fixed_row(study: str) -> items.Item:

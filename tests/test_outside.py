@@ -48,10 +48,15 @@ class Tones(Dataset):
         said = [{code: (f"{code} {number}",) for code in CODES} for number in self.numbers]
         self.captions = tuple(said)
 
-    def waveform(self, index):
+    def clip(self, index):
         time = np.arange(4000) / 16_000
         hertz = 220 + 40 * self.numbers[index]
         return (0.3 * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
+
+
+class Former(Dataset):
+    def waveform(self, index):
+        return np.zeros(4000, np.float32)
 
 
 class Ear(torch.nn.Module):
@@ -125,6 +130,7 @@ def test_a_scheme_that_cannot_be_is_refused_in_one_line(outside, changes, messag
     "data, message",
     [
         ("mine:Ear", "Ear of mine is no subclass of atri_lib.data.dataset.Dataset"),
+        ("mine:Former", "data 'mine:Former': Former of mine lacks clip; see the page book/own.md"),
         ("nowhere:Tones", "data 'nowhere:Tones': no module 'nowhere'"),
     ],
 )

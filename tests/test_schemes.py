@@ -257,26 +257,26 @@ def test_noise_share_is_the_variance_of_a_weighted_mean_of_values(name, language
 @pytest.mark.parametrize("name", SCHEMES)
 def test_a_loss_is_the_weighted_mean_over_the_drawn_texts(name):
     generator = torch.Generator().manual_seed(0)
-    audio, texts = torch.randn(5, 4, generator=generator), torch.randn(5, 6, 4, generator=generator)
+    clips, texts = torch.randn(5, 4, generator=generator), torch.randn(5, 6, 4, generator=generator)
     scheme = scheme_of(name, 5, 6, m=3)
     texts = texts[:, : scheme.m]
     expected = {
-        "cacl": cacl_loss(audio, texts[:, 0], texts[:, -1], 0.5),
-        "kcl": kcl_loss(audio, texts, 0.5),
-        "ml_clap": ml_clap_loss(audio, texts[:, 0], 0.5),
+        "cacl": cacl_loss(clips, texts[:, 0], texts[:, -1], 0.5),
+        "kcl": kcl_loss(clips, texts, 0.5),
+        "ml_clap": ml_clap_loss(clips, texts[:, 0], 0.5),
     }
     if name in expected:
-        torch.testing.assert_close(scheme.loss(audio, texts, 0.5), expected[name])
+        torch.testing.assert_close(scheme.loss(clips, texts, 0.5), expected[name])
     if scheme.together:
         scheme = SCHEMES[name](clips=5, languages=6, text_text=0.0)
     sides = [
-        weight * ml_clap_loss(audio, texts[:, j], 0.5)
+        weight * ml_clap_loss(clips, texts[:, j], 0.5)
         for j, weight in enumerate(scheme.weights.tolist())
     ]
-    torch.testing.assert_close(scheme.loss(audio, texts, 0.5), sum(sides))
+    torch.testing.assert_close(scheme.loss(clips, texts, 0.5), sum(sides))
     if not scheme.together:
         parts = [
-            scheme.loss(audio, texts[:, j : j + 1], 0.5, slice(j, j + 1)) for j in range(scheme.m)
+            scheme.loss(clips, texts[:, j : j + 1], 0.5, slice(j, j + 1)) for j in range(scheme.m)
         ]
         torch.testing.assert_close(torch.stack(parts), torch.stack(sides))
 
@@ -285,13 +285,13 @@ def test_a_loss_is_the_weighted_mean_over_the_drawn_texts(name):
 def test_autocast_does_not_round_a_loss(name):
     generator = torch.Generator().manual_seed(0)
     scheme = scheme_of(name, 5, 6, m=3)
-    audio, texts = (
+    clips, texts = (
         torch.randn(5, 4, generator=generator),
         torch.randn(5, scheme.m, 4, generator=generator),
     )
-    outside = scheme.loss(audio, texts, 0.5)
+    outside = scheme.loss(clips, texts, 0.5)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(scheme.loss(audio, texts, 0.5), outside)
+        assert torch.equal(scheme.loss(clips, texts, 0.5), outside)
 
 
 # SHA-256 of the draws of ten epochs: another value, and runs of the same seed are other runs

@@ -135,7 +135,7 @@ def sounds(tmp_path):
 def test_sounds_and_sentences_become_unit_vectors_of_the_runs_space(searcher, run):
     assert searcher.weights == run.metrics["sha256"]["weights.safetensors"]
     assert not searcher.model.training
-    audio = searcher.embed_audio(np.random.default_rng(1).normal(size=5000).astype(np.float32))
+    audio = searcher.embed_clip(np.random.default_rng(1).normal(size=5000).astype(np.float32))
     texts = searcher.embed_texts(["a dog", "a bird", "a cat"], "eng")
     assert audio.shape == (8,) and texts.shape == (3, 8)
     np.testing.assert_allclose(np.linalg.norm([audio, *texts], axis=1), 1, rtol=1e-5)
@@ -153,7 +153,7 @@ def test_a_folder_is_searched_by_the_same_numbers_as_each_sound(searcher, sounds
     found = dict(index.nearest(query, 9))
     for name in index.names:
         wave, _ = soundfile.read(sounds / name, dtype="float32")
-        assert found[name] == pytest.approx(float(searcher.embed_audio(wave) @ query), abs=1e-5)
+        assert found[name] == pytest.approx(float(searcher.embed_clip(wave) @ query), abs=1e-5)
     assert list(found.values()) == sorted(found.values(), reverse=True)
 
 

@@ -199,7 +199,7 @@ def _settle_language(options: argparse.Namespace, searcher, texts: list[str]) ->
 
 
 def _answer_sound(options: argparse.Namespace, searcher, index, broken: list[str]) -> None:
-    vector = searcher.embed_audio(searcher.read(options.audio))
+    vector = searcher.embed_clip(searcher.read(options.audio))
     found = {"results": _nearest(index, vector, options.k)}
     if broken:
         found["unreadable"] = broken

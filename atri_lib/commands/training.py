@@ -34,9 +34,9 @@ def _features(options: argparse.Namespace) -> int:
     data = load_data(config_of(options))
     shapes = {}
     for split, source in data.splits.items():
-        shapes[split] = [list(source.audio.shape), list(source.text.shape)]
+        shapes[split] = [list(source.clip_features.shape), list(source.text.shape)]
     result = {"data": data.checksum, "origin": data_origin(data)}
-    say(options, result | {"audio and text features": shapes})
+    say(options, result | {"clip and text features": shapes})
     return DONE
 
 

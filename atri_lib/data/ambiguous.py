@@ -20,12 +20,12 @@ def ambiguous_captions(dataset: Dataset) -> pd.DataFrame:
     search clips and of clips that search captions, ties shared evenly (the expected rank);
     t2a_strict, a2t_strict: with every tie counted against the query.
     """
-    sounds = dataset.recordings or range(len(dataset))  # without checksums: all different
+    contents = dataset.recordings or range(len(dataset))  # without checksums: all different
     owner = dataset.owner
     rows = []
     for code in dataset.languages:
         sentences = dataset.sentences(code)
-        found = find_ambiguity(sentences, owner, sounds)
+        found = find_ambiguity(sentences, owner, contents)
         distinct = set(zip(sentences, owner.tolist(), strict=True))
         repeated = len(sentences) - len(distinct)
         if repeated or found.captions.any():
@@ -71,8 +71,8 @@ def _reach(table: pd.DataFrame) -> str:
     """What is left within reach in the language that has the least."""
     worst = table.loc[(table.t2a + table.a2t).idxmin()]
     return (
-        f"in {worst.language}, R@1 can reach {worst.t2a:.1%} from text to audio and "
-        f"{worst.a2t:.1%} from audio to text when ties are shared evenly, "
+        f"in {worst.language}, R@1 can reach {worst.t2a:.1%} from text to clip and "
+        f"{worst.a2t:.1%} from clip to text when ties are shared evenly, "
         f"{worst.t2a_strict:.1%} and {worst.a2t_strict:.1%} when they count against the query"
     )
 

@@ -1,5 +1,6 @@
 """What every dataset is: clips with captions in up to eight languages, read when asked for."""
 
+import abc
 import functools
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -24,8 +25,8 @@ class Dataset(Protocol):
     `languages`.
 
     languages: those of all captions, in the library's order; all eight unless a dataset has fewer.
-    checksum: changes with captions and sound; origin: the bank of sounds or the folder that they
-    come from. recordings: a checksum of each clip's sound, by which clips with the same one are
+    checksum: changes with captions and clips; origin: the bank of sounds or the folder that they
+    come from. recordings: a checksum of each clip's content, by which clips with the same one are
     known; empty where every clip's is its own. pictures: whether clips are pictures, not sounds.
     """
 
@@ -37,11 +38,11 @@ class Dataset(Protocol):
     recordings: tuple[str, ...] = ()
     pictures: bool = False
 
-    def waveform(self, index: int) -> np.ndarray:
-        """Clip `index` as float32 [samples], 16 kHz mono; a picture as uint8 [height, width, 3].
-        Raises IndexError.
+    @abc.abstractmethod
+    def clip(self, index: int) -> np.ndarray:
+        """Clip `index`: a sound as float32 [samples], 16 kHz mono; a picture as uint8 [height,
+        width, 3]. Raises IndexError.
         """
-        ...
 
     def __len__(self) -> int:
         return len(self.ids)

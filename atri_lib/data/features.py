@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from atri_lib import storage
 from atri_lib.data.dataset import Dataset
-from atri_lib.data.fingerprints import audio_fingerprint, text_fingerprint
+from atri_lib.data.fingerprints import clip_fingerprint, text_fingerprint
 from atri_lib.pooling import encode_parts
 from atri_lib.progress import progress
 from atri_lib.recipe import RECIPE
 
-# threads that decode or render sounds while the encoder computes
+# threads that decode or render clips while the encoder computes
 LOADERS = min(8, os.cpu_count() or 1)
 MOST_SAMPLES = 2**24  # of a batch: 17 minutes
 SETTLED = 2 * 10**9  # nanoseconds after which a change of a file shows in its times for certain
@@ -29,10 +29,10 @@ class FeatureError(ValueError):
     """A cached feature file that does not fit its description."""
 
 
-def audio_features(
+def clip_features(
     dataset: Dataset, encoder: nn.Module, parts: int, key: str = "", batch_size: int = 32
 ) -> np.ndarray:
-    """What a frozen audio encoder makes of a dataset's clips: float32 [N, parts, F], from the cache
+    """What a frozen encoder makes of a dataset's clips: float32 [N, parts, F], from the cache
     if it was there.
 
     The cache's key is RECIPE, the dataset's checksum, `parts` and the encoder's fingerprint (key:
@@ -40,11 +40,11 @@ def audio_features(
     give the projections the same. The number of threads is not in the key, and with another one
     torch adds in another order: values then differ by up to 1e-5.
     """
-    tower = key or audio_fingerprint(encoder)
+    tower = key or clip_fingerprint(encoder)
     return _load_or_compute(
         storage.checksum("audio", RECIPE, dataset.checksum, tower, parts),
         (len(dataset), parts),
-        lambda: _encode_audio(dataset, encoder, parts, batch_size),
+        lambda: _encode_each(dataset, encoder, parts, batch_size),
     )
 
 
@@ -68,7 +68,7 @@ def load_ahead(dataset: Dataset, indices: Iterable[int]) -> Iterator[np.ndarray]
     with ThreadPoolExecutor(LOADERS) as pool:
         coming: deque = deque()
         for index in indices:
-            coming.append(pool.submit(dataset.waveform, index))
+            coming.append(pool.submit(dataset.clip, index))
             if len(coming) > 2 * LOADERS:
                 yield coming.popleft().result()
         while coming:
@@ -77,20 +77,20 @@ def load_ahead(dataset: Dataset, indices: Iterable[int]) -> Iterator[np.ndarray]
 
 @torch.no_grad()
 def encode_clips(clips: Sequence[np.ndarray], encoder: nn.Module, parts: int) -> np.ndarray:
-    """Patch features of waveforms of any lengths, averaged in equal parts of each clip: float32 [N,
-    parts, F].
+    """Patch features of sounds of any lengths, or pictures of any sizes, averaged in equal parts of
+    each clip: float32 [N, parts, F].
     """
     encoder.eval()
     device = next((parameter.device for parameter in encoder.parameters()), "cpu")
-    waveforms = [torch.from_numpy(clip).to(device) for clip in clips]
-    return encode_parts(encoder, waveforms, parts).float().cpu().numpy()
+    tensors = [torch.from_numpy(clip).to(device) for clip in clips]
+    return encode_parts(encoder, tensors, parts).float().cpu().numpy()
 
 
-def _encode_audio(dataset: Dataset, encoder: nn.Module, parts: int, batch_size: int) -> np.ndarray:
+def _encode_each(dataset: Dataset, encoder: nn.Module, parts: int, batch_size: int) -> np.ndarray:
     rows: list[np.ndarray] = []
     batch: list[np.ndarray] = []
     clips = load_ahead(dataset, range(len(dataset)))
-    for clip in progress(clips, "audio features", total=len(dataset), unit="clip"):
+    for clip in progress(clips, "features of clips", total=len(dataset), unit="clip"):
         too_long = sum(map(len, batch)) + len(clip) > MOST_SAMPLES
         if batch and (len(batch) == batch_size or too_long):
             rows.append(encode_clips(batch, encoder, parts))

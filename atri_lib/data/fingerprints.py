@@ -33,9 +33,9 @@ SENTENCES = {
 }
 
 
-def audio_fingerprint(encoder: nn.Module) -> str:
-    """Name and checksum of what an audio encoder makes of two sounds, pooled as features are."""
-    return fingerprint_of(_name(encoder), audio_outputs(encoder), _declared(encoder))
+def clip_fingerprint(encoder: nn.Module) -> str:
+    """Name and checksum of what an encoder of clips makes of its probes, pooled as features are."""
+    return fingerprint_of(_name(encoder), clip_outputs(encoder), _declared(encoder))
 
 
 def text_fingerprint(encoder: nn.Module) -> str:
@@ -61,9 +61,9 @@ def fingerprint_of(name: str, values: np.ndarray, declared: str = "") -> str:
 
 
 @torch.no_grad()
-def audio_outputs(encoder: nn.Module) -> np.ndarray:
-    """PROBED sums of the encoder's outputs for two sounds, in evaluation mode; for an encoder of
-    something else, two of its own `probes`.
+def clip_outputs(encoder: nn.Module) -> np.ndarray:
+    """PROBED sums of the encoder's outputs for two sounds, or for its own `probes` where it has
+    any, in evaluation mode.
     """
     device = next((parameter.device for parameter in encoder.parameters()), "cpu")
     training = encoder.training

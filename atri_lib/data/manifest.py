@@ -33,10 +33,10 @@ _FEWER = (
 
 
 @dataclass(frozen=True, eq=False)
-class AudioCaptions(Dataset):
+class CaptionedClips(Dataset):
     """A dataset of clips with ids and captions in memory.
 
-    read: clip index -> what `waveform` gives, raising UnreadableSound or UnreadableImage for a
+    read: clip index -> what `clip` gives, raising UnreadableSound or UnreadableImage for a
     broken file.
     Raises ManifestError when ids repeat or a clip's captions are not complete in `languages`.
     """
@@ -58,13 +58,13 @@ class AudioCaptions(Dataset):
             if fault := captions_fault(captions, self.languages) or counts_fault(captions):
                 raise ManifestError(f"{self.origin}, clip {name}: {fault}")
 
-    def waveform(self, index: int) -> np.ndarray:
+    def clip(self, index: int) -> np.ndarray:
         return self.read(range(len(self))[index])
 
 
 def load_manifest(
     path: str | os.PathLike, languages: Sequence[str] = CODES
-) -> dict[str, AudioCaptions]:
+) -> dict[str, CaptionedClips]:
     """The datasets of a manifest by split, those of train, val and test that it has.
 
     path: a .jsonl file, or a folder with manifest.jsonl. One clip per line, audio relative to the
@@ -135,7 +135,7 @@ def rows_of(path: pathlib.Path) -> list[tuple[int, bytes]]:
     return rows
 
 
-def _datasets(path: pathlib.Path, clips: Sequence[Clip]) -> dict[str, AudioCaptions]:
+def _datasets(path: pathlib.Path, clips: Sequence[Clip]) -> dict[str, CaptionedClips]:
     """The datasets by split, in the languages that all clips have; says what is left out."""
     origin = one_line(path.resolve().parent.name)
     languages = [code for code in CODES if all(code in clip.line.captions for clip in clips)]
@@ -154,7 +154,7 @@ def _datasets(path: pathlib.Path, clips: Sequence[Clip]) -> dict[str, AudioCapti
 
 def _dataset(
     origin: str, folder: pathlib.Path, clips: Sequence[Clip], languages: Sequence[str]
-) -> AudioCaptions:
+) -> CaptionedClips:
     names = [clip.line.name for clip in clips]
     said = [{code: clip.line.captions[code] for code in languages} for clip in clips]
     captions = [by_turns(texts) for texts in said]
@@ -163,7 +163,7 @@ def _dataset(
     pictures = clips[0].line.kind == "image"
     read = read_image if pictures else read_audio
     about = [list(parts) for parts in zip(names, captions, sums, strict=True)]
-    return AudioCaptions(
+    return CaptionedClips(
         origin=origin,
         ids=tuple(names),
         captions=tuple(captions),
@@ -264,7 +264,7 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
             (partial / "audio" / split).mkdir(parents=True)
             for i in progress(range(len(dataset)), f"writing {split}", unit="clip"):
                 audio = f"audio/{split}/{i:05d}.flac"
-                write_audio(partial / audio, dataset.waveform(i))
+                write_audio(partial / audio, dataset.clip(i))
                 lines.append(manifest_line(dataset.ids[i], audio, split, dataset.captions[i]))
         storage.write_text(partial / "manifest.jsonl", "".join(lines))
         _put(partial, folder)

@@ -36,7 +36,7 @@ class ParallelText(Dataset):
         self.languages = tuple(languages)
         self.checksum = storage.checksum("parallel text", list(captions))
 
-    def waveform(self, index: int) -> np.ndarray:
+    def clip(self, index: int) -> np.ndarray:
         raise IndexError(f"{self.origin} has captions only")
 
 

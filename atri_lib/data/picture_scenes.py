@@ -35,7 +35,7 @@ class PictureScenes(SceneSet):
         """The pictures as they are."""
         return tuple(picture.waveform for picture in bank.sounds)
 
-    def waveform(self, index: int) -> np.ndarray:
+    def clip(self, index: int) -> np.ndarray:
         """Scene `index` as uint8 [224, 224, 3]."""
         generator = np.random.default_rng((*self.entropy, index % len(self)))
         recipe = self.recipes[index]

@@ -140,7 +140,7 @@ class SceneSet(Dataset):
         waves = [sound.waveform for sound in bank.sounds]
         return tuple((wave, distant(wave, style.far_level)) for wave in waves)
 
-    def waveform(self, index: int) -> np.ndarray:
+    def clip(self, index: int) -> np.ndarray:
         """Scene `index` as float32 [samples]; depends on the seed and the index alone, not on
         earlier calls.
         """

@@ -29,11 +29,13 @@ def projection(width_in: int, hidden: int, width_out: int, dropout: float) -> nn
 
 
 class DualEncoder(nn.Module):
-    """Audio and text projected into one space of unit vectors.
+    """Clips and texts projected into one space of unit vectors.
 
-    Without towers it reads their cached features (audio [N, P, audio_width], text [...,
-    text_width]); with a tower it reads waveforms [N, samples] or tokens. `unfreeze` opens a tower's
-    last blocks: {"audio": 2} or {"text": "all"}. With an alignment, cached text features go through
+    Without towers it reads their cached features (clips [N, P, clip_width], text [...,
+    text_width]); with a tower it reads the clips themselves or tokens. "audio" stands for the
+    clips' side, whichever it is, where stored runs say so: in the names of weights
+    (`audio_projection`, `audio_tower`) and in `unfreeze`, which opens a tower's last blocks:
+    {"audio": 2} or {"text": "all"}. With an alignment, cached text features go through
     `align` before they are encoded. The temperature is a fixed number unless
     learn_temperature is set; then its logarithm is a parameter that is kept at LEAST_TEMPERATURE or
     above, as in CLIP (Radford et al. 2021, arXiv 2103.00020, Sec. 2.5: needed for stable training).
@@ -42,7 +44,7 @@ class DualEncoder(nn.Module):
 
     def __init__(
         self,
-        audio_width: int,
+        clip_width: int,
         text_width: int,
         *,
         width: int = 256,
@@ -63,7 +65,7 @@ class DualEncoder(nn.Module):
                 "give a higher one, or leave out learn_temperature"
             )
         self.pooling = TimePooling(parts)
-        joint_width = audio_width * parts
+        joint_width = clip_width * parts
         self.audio_projection = projection(joint_width, hidden, width, dropout)
         self.text_projection = projection(text_width, hidden, width, dropout)
         logarithm = torch.tensor(math.log(temperature))
@@ -89,13 +91,13 @@ class DualEncoder(nn.Module):
                 self.log_temperature.clamp_(min=math.log(LEAST_TEMPERATURE))
         return self.log_temperature.exp()
 
-    def encode_audio(self, audio: Tensor | Sequence[Tensor]) -> Tensor:
-        """Patch features or parts of clips [N, P, F], or with a tower N waveforms, stacked or a
-        list -> [N, d].
+    def encode_clips(self, clips: Tensor | Sequence[Tensor]) -> Tensor:
+        """Patch features or parts of clips [N, P, F], or with a tower N waveforms or pictures,
+        stacked or a list -> [N, d].
         """
         if self.audio_tower is not None:
-            audio = encode_parts(self.audio_tower, audio, self.pooling.parts)
-        projected = self.audio_projection(self.pooling(audio))
+            clips = encode_parts(self.audio_tower, clips, self.pooling.parts)
+        projected = self.audio_projection(self.pooling(clips))
         return nn.functional.normalize(projected, dim=-1)
 
     def align(self, features: Tensor, language: int) -> Tensor:
@@ -114,9 +116,9 @@ class DualEncoder(nn.Module):
             text = self.text_tower(**text)
         return nn.functional.normalize(self.text_projection(text), dim=-1)
 
-    def forward(self, audio: Tensor, text: Tensor | dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, clips: Tensor, text: Tensor | dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Both encodings at once."""
-        return self.encode_audio(audio), self.encode_text(text)
+        return self.encode_clips(clips), self.encode_text(text)
 
 
 def open_blocks(tower: nn.Module, last: int | str) -> None:

@@ -57,22 +57,22 @@ def direction_error(texts: ArrayLike | Tensor, used: ArrayLike) -> np.ndarray:
 
 def pulls(
     texts: ArrayLike | Tensor,
-    audio: ArrayLike | Tensor | None = None,
+    clips: ArrayLike | Tensor | None = None,
     temperature: float | None = None,
 ) -> np.ndarray:
     """What pulls a clip's embedding once negatives count: its text minus the softmax mean of all
     texts of that language.
 
     t_ik - sum_j pi_ij t_jk, with pi_ij the softmax over j of a_i . t_jk / temperature: minus the
-    temperature times the gradient, at a_i, of the audio-to-text half of the pair loss. texts: [N,
-    K, d] and audio: [N, d], L2-normalised, row i of one belonging to row i of the other; without
-    audio pi is even, the limit of a high temperature. Returns float64 [N, K, d], not of length one.
+    temperature times the gradient, at a_i, of the clip-to-text half of the pair loss. texts: [N,
+    K, d] and clips: [N, d], L2-normalised, row i of one belonging to row i of the other; without
+    clips pi is even, the limit of a high temperature. Returns float64 [N, K, d], not of length one.
     """
     texts = embeddings(texts, "texts", "N K d").astype(np.float64)
-    if audio is None:
+    if clips is None:
         return texts - texts.mean(axis=0)
-    audio = embeddings(audio, "audio", "N d").astype(np.float64)
-    scores = np.einsum("nd,jkd->knj", audio, texts) / temperature
+    clips = embeddings(clips, "clips", "N d").astype(np.float64)
+    scores = np.einsum("nd,jkd->knj", clips, texts) / temperature
     share = np.exp(scores - scores.max(axis=-1, keepdims=True))
     share /= share.sum(axis=-1, keepdims=True)
     return texts - np.einsum("knj,jkd->nkd", share, texts)

@@ -1,6 +1,9 @@
 """Ranks, recall and average precision in both directions; scores are inner products, ranks count
 from 1.
 
+The directions are called as in the field's papers and in stored rows, T2A (text to audio) and A2T
+(audio to text), also where the clips are pictures.
+
 A tie counts against the query: an embedding that collapses to a constant ranks last, not first.
 (ML-CLAP's released code breaks ties by an unstable sort.) Equal gallery items get equal scores
 whatever order the BLAS adds in; scores of float32 embeddings are summed in float64 and compared in
@@ -37,47 +40,47 @@ def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike
     return ranks
 
 
-def rank_matrix(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
-    """Text-to-audio rank of every caption in every language, the input of the consistency measures.
+def rank_matrix(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
+    """Text-to-clip rank of every caption in every language, the input of the consistency measures.
 
-    audio: [N, d]; texts: [M, K, d], row j being one caption in K languages; owner: [M], the clip of
+    clips: [N, d]; texts: [M, K, d], row j being one caption in K languages; owner: [M], the clip of
     each caption. Returns int64 [M, K]. A clip with several captions contributes one row for each:
     the instance whose ranks should agree is the caption, not the clip. Raises ValueError as
     `retrieval_ranks`.
     """
     texts = embeddings(texts, "texts", "M K d")
     captions, languages, width = texts.shape
-    owner = indices(owner, "owner", len(audio), (captions,))
-    ranks = retrieval_ranks(texts.reshape(-1, width), audio, owner.repeat(languages))
+    owner = indices(owner, "owner", len(clips), (captions,))
+    ranks = retrieval_ranks(texts.reshape(-1, width), clips, owner.repeat(languages))
     return ranks.reshape(captions, languages)
 
 
-def relevant_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
-    """Audio-to-text ranks of all of a clip's captions among the captions of their language, best
+def relevant_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
+    """Clip-to-text ranks of all of a clip's captions among the captions of their language, best
     first.
 
-    audio: [N, d]; texts: [M, K, d]; owner: [M], the clip each caption belongs to. A clip's j-th
+    clips: [N, d]; texts: [M, K, d]; owner: [M], the clip each caption belongs to. A clip's j-th
     best caption has rank j plus the number of other clips' captions that score at least as high.
     Returns int64 [N, K, R], R the most captions of any clip; clips with fewer are padded with 0.
     Raises ValueError as `retrieval_ranks`, and for a clip without a caption.
     """
     texts = embeddings(texts, "texts", "M K d").swapaxes(0, 1)
     languages, captions, width = texts.shape
-    audio, texts = _pair(audio, texts.reshape(-1, width))
-    owner = indices(owner, "owner", len(audio), (captions,))
-    counts = caption_counts(owner, len(audio))
+    clips, texts = _pair(clips, texts.reshape(-1, width))
+    owner = indices(owner, "owner", len(clips), (captions,))
+    counts = caption_counts(owner, len(clips))
     most = counts.max()
     filled = np.arange(most) < counts[:, None]  # [N, R]
     own = np.zeros(filled.shape, dtype=np.int64)
     own[filled] = np.argsort(owner, kind="stable")  # caption indices, clip by clip
-    clips = np.arange(len(audio))
-    ranks = np.zeros((len(audio), languages, most), dtype=np.int64)
-    for rows, scores in _scores(audio, texts):
+    numbers = np.arange(len(clips))
+    ranks = np.zeros((len(clips), languages, most), dtype=np.int64)
+    for rows, scores in _scores(clips, texts):
         scores = scores.reshape(-1, languages, captions)
         of_own = np.take_along_axis(scores, own[rows, None], axis=2)
         of_own = np.where(filled[rows, None], of_own, -np.inf)
         best = -np.sort(-of_own, axis=2)  # [rows, K, R]
-        mine = (owner == clips[rows, None])[:, None]  # [rows, 1, captions]
+        mine = (owner == numbers[rows, None])[:, None]  # [rows, 1, captions]
         others = np.where(mine, -np.inf, scores)
         for j in range(most):
             higher = (others >= best[..., j, None]).sum(axis=2)
@@ -85,14 +88,14 @@ def relevant_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np
     return np.where(filled[:, None], ranks, 0)
 
 
-def audio_to_text_ranks(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
-    """Audio-to-text rank of each clip: the best rank among its captions, as in ML-CLAP's
+def audio_to_text_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
+    """Clip-to-text rank (A2T) of each clip: the best rank among its captions, as in ML-CLAP's
     evaluation.
 
-    audio: [N, d]; texts: [M, d] in one language; owner: [M], the clip each caption belongs to.
+    clips: [N, d]; texts: [M, d] in one language; owner: [M], the clip each caption belongs to.
     Returns int64 [N]. Errors as `relevant_ranks`.
     """
-    return relevant_ranks(audio, embeddings(texts, "texts", "M d")[:, None], owner)[:, 0, 0]
+    return relevant_ranks(clips, embeddings(texts, "texts", "M d")[:, None], owner)[:, 0, 0]
 
 
 def top_k(queries: Embeddings, gallery: Embeddings, k: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What ties and duplicates do to ranks: the fair rank, and the recall that is reachable at all.
 
 `retrieval_ranks` counts a tie against the query. That is safe, but two clips with the same caption
-then never find it first: from audio to text their R@1 is 0. Here every order of equal scores is
+then never find it first: from clip to text their R@1 is 0. Here every order of equal scores is
 equally likely instead. The default ranks stay as they are.
 """
 
@@ -88,37 +88,37 @@ def fair_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike) -> 
     return FairRanks(above, equal, np.ones_like(above))
 
 
-def fair_rank_matrix(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> FairRanks:
-    """`rank_matrix` (text to audio) with ties shared: arrays [M, K]. Shapes and errors as there."""
+def fair_rank_matrix(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> FairRanks:
+    """`rank_matrix` (text to clip) with ties shared: arrays [M, K]. Shapes and errors as there."""
     texts = embeddings(texts, "texts", "M K d")
     captions, languages, width = texts.shape
-    owner = indices(owner, "owner", len(audio), (captions,))
-    found = fair_ranks(texts.reshape(-1, width), audio, owner.repeat(languages))
+    owner = indices(owner, "owner", len(clips), (captions,))
+    found = fair_ranks(texts.reshape(-1, width), clips, owner.repeat(languages))
     shape = captions, languages
     return FairRanks(
         found.above.reshape(shape), found.equal.reshape(shape), found.own.reshape(shape)
     )
 
 
-def fair_audio_to_text(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -> FairRanks:
-    """The best rank among a clip's captions (audio to text) with ties shared: arrays [N, K].
+def fair_audio_to_text(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> FairRanks:
+    """The best rank among a clip's captions (clip to text) with ties shared: arrays [N, K].
 
-    audio: [N, d]; texts: [M, K, d]; owner: [M], the clip of each caption. Equal captions of one
+    clips: [N, d]; texts: [M, K, d]; owner: [M], the clip of each caption. Equal captions of one
     clip do not compete with each other. Errors as `relevant_ranks`.
     """
     texts = embeddings(texts, "texts", "M K d").swapaxes(0, 1)
     languages, captions, width = texts.shape
-    audio, texts = _pair(audio, texts.reshape(-1, width))
-    owner = indices(owner, "owner", len(audio), (captions,))
-    caption_counts(owner, len(audio))
-    shape = (len(audio), languages)
+    clips, texts = _pair(clips, texts.reshape(-1, width))
+    owner = indices(owner, "owner", len(clips), (captions,))
+    caption_counts(owner, len(clips))
+    shape = (len(clips), languages)
     above = np.empty(shape, dtype=np.int64)
     equal = np.empty(shape, dtype=np.int64)
     own = np.empty(shape, dtype=np.int64)
-    clips = np.arange(len(audio))
-    for rows, scores in _scores(audio, texts):
+    numbers = np.arange(len(clips))
+    for rows, scores in _scores(clips, texts):
         scores = scores.reshape(-1, languages, captions)
-        mine = (owner == clips[rows, None])[:, None]  # [rows, 1, captions]
+        mine = (owner == numbers[rows, None])[:, None]  # [rows, 1, captions]
         best = np.where(mine, scores, -np.inf).max(axis=2, keepdims=True)
         above[rows] = (scores > best).sum(axis=2)  # none of these is the clip's own
         tied = scores == best
@@ -128,19 +128,20 @@ def fair_audio_to_text(audio: Embeddings, texts: Embeddings, owner: ArrayLike) -
 
 
 def ambiguity(
-    captions: Sequence[Hashable], owner: ArrayLike, sounds: Sequence[Hashable] | None = None
+    captions: Sequence[Hashable], owner: ArrayLike, contents: Sequence[Hashable] | None = None
 ) -> Ambiguity:
     """How many queries cannot be told apart from another clip's, and the R@1 that is reachable.
 
     captions: the M texts of one language, or anything that is equal for equal texts; owner: [M],
-    the clip of each caption; sounds: N checksums, equal for equal sounds; all different by default.
-    Raises ValueError for an owner outside the clips, and for a clip without a caption.
+    the clip of each caption; contents: N checksums, equal for equal sounds or pictures; all
+    different by default. Raises ValueError for an owner outside the clips, and for a clip without a
+    caption.
     """
-    if sounds is None:
-        sounds = range(int(np.max(owner, initial=-1)) + 1)
-    owner = indices(owner, "owner", len(sounds), (len(captions),))
-    caption_counts(owner, len(sounds))
-    return find_ambiguity(captions, owner, sounds)
+    if contents is None:
+        contents = range(int(np.max(owner, initial=-1)) + 1)
+    owner = indices(owner, "owner", len(contents), (len(captions),))
+    caption_counts(owner, len(contents))
+    return find_ambiguity(captions, owner, contents)
 
 
 def _log_binomial(n: np.ndarray, k: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@
     scheme.distribution(epoch)   # float64 [N, K]: the pair distribution p' this draw realises
     scheme.mean_distribution()   # float64 [N, K]: its expectation
     scheme.covariance(e, f)      # float64 [K, K]: of a clip's rows of N p' in epochs e and f
-    scheme.loss(audio, texts, temperature)  # nats: the objective for the drawn texts [N, m, d]
+    scheme.loss(clips, texts, temperature)  # nats: the objective for the drawn texts [N, m, d]
 
 A new scheme is one class in this folder, listed in SCHEMES: training, theory and figures ask only
 what it says of itself. Draws depend on (seed, epoch) alone, not on the order of calls.

@@ -19,8 +19,8 @@ class Pool(NamedTuple):
     """Neighbouring languages, `size` of them, of which each epoch draws `drawn` without
     replacement.
 
-    weight: of each drawn language in the clip's audio-text loss. Numbers, or sympy expressions in K
-    and m.
+    weight: of each drawn language in the clip-text part of the loss. Numbers, or sympy expressions
+    in K and m.
     """
 
     size: Any
@@ -136,8 +136,8 @@ class Scheme(abc.ABC):
 
     @property
     def weights(self) -> np.ndarray:
-        """The weight of each column of `languages` in a clip's audio-text loss: float64 [m], sums
-        to 1.
+        """The weight of each column of `languages` in the clip-text part of the loss: float64 [m],
+        sums to 1.
         """
         pools = self.pools(self.k, self.m)
         drawn = [pool.drawn for pool in pools]
@@ -214,7 +214,7 @@ class Scheme(abc.ABC):
 
     def loss(
         self,
-        audio: Tensor,
+        clips: Tensor,
         texts: Tensor,
         temperature: float | Tensor,
         columns: slice = slice(None),
@@ -222,13 +222,13 @@ class Scheme(abc.ABC):
         """The objective for the drawn texts: the weighted mean of their pair losses; nats, a
         scalar.
 
-        audio: [N, d]; texts: [N, m, d]; the negatives of a caption are the batch's captions in its
+        clips: [N, d]; texts: [N, m, d]; the negatives of a caption are the batch's captions in its
         column, in whatever languages the other clips drew: they are of its own language only where
         a column holds one language (kcl, english, block over whole batches, CACL's anchor).
         columns: which of the m are given; losses of parts add up to the whole, except where
         `together`.
         """
-        losses = pair_losses(audio, texts, temperature).mean(0)
+        losses = pair_losses(clips, texts, temperature).mean(0)
         weights = losses.new_tensor(self.weights[columns])
         return (losses * weights).sum()  # a product @ would be rounded by autocast
 

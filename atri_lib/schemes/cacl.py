@@ -1,4 +1,4 @@
-"""CACL: an anchor language and one other, contrasted in a triangle with the audio."""
+"""CACL: an anchor language and one other, contrasted in a triangle with the clip."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,9 +15,9 @@ from atri_lib.schemes.base import Pool, Scheme
 @dataclass(frozen=True, init=False)
 class Cacl(Scheme):
     """An anchor (column 0) and one random other language (column 1), contrasted in a triangle with
-    the audio.
+    the clip.
 
-    text_text: the weight of the side between the texts; the two audio-text sides share the rest by
+    text_text: the weight of the side between the texts; the two clip-text sides share the rest by
     `weights`: by default 2/3 of the loss, where the theory's twin runs give them all of it. These
     two are the scheme's pair distribution: error 2 (K - 2) / K. Biased: the anchor
     has mass 1/2 in expectation, each other language 1 / (2 (K - 1)). anchor: its place among the
@@ -65,21 +65,21 @@ class Cacl(Scheme):
 
     def loss(
         self,
-        audio: Tensor,
+        clips: Tensor,
         texts: Tensor,
         temperature: float | Tensor,
         columns: slice = slice(None),
     ) -> Tensor:
-        """The weighted triangle of audio, English and the other text [N, 2, d]; `cacl_loss` with
+        """The weighted triangle of clips, English and the other text [N, 2, d]; `cacl_loss` with
         text_text = 1/3.
         """
-        audio_text = (1 - self.text_text) * self.weights
-        sides = (*audio_text.tolist(), self.text_text)
-        return cacl_loss(audio, texts[:, 0], texts[:, 1], temperature, weights=sides)
+        clip_text = (1 - self.text_text) * self.weights
+        sides = (*clip_text.tolist(), self.text_text)
+        return cacl_loss(clips, texts[:, 0], texts[:, 1], temperature, weights=sides)
 
 
 class CaclUnbiased(Cacl):
-    """CACL whose audio-text part weighs English 1/K and the other language (K - 1)/K. Error 2 (K -
+    """CACL whose clip-text part weighs English 1/K and the other language (K - 1)/K. Error 2 (K -
     2) / K, mean p.
     """
 

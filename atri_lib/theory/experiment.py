@@ -76,15 +76,15 @@ class Experiment:
 
     model: as `Flat` wants it; its present parameters are the start. Every bound holds for any
     activation, but only a twice differentiable one (GELU, tanh; not ReLU) has the Lipschitz
-    gradients the published bound is about. audio: [N, ...]; texts: [N, K, ...], English first;
-    floating point. batch: clips per step; the last step of an epoch takes what is left, unless that
-    is one clip. seed: decides the order of clips, anew in every epoch; regroup: anew only after
-    that many epochs, so that batches keep their clips in between. Raises ValueError if audio and
-    texts do not fit, or there is no batch of two clips.
+    gradients the published bound is about. clip_features: [N, ...]; texts: [N, K, ...], English
+    first; floating point. batch: clips per step; the last step of an epoch takes what is left,
+    unless that is one clip. seed: decides the order of clips, anew in every epoch; regroup: anew
+    only after that many epochs, so that batches keep their clips in between. Raises ValueError if
+    clip_features and texts do not fit, or there is no batch of two clips.
     """
 
     model: nn.Module
-    audio: Tensor
+    clip_features: Tensor
     texts: Tensor
     temperature: float = 0.07
     batch: int = 32
@@ -94,12 +94,13 @@ class Experiment:
     dtype: torch.dtype = torch.float64
 
     def __post_init__(self) -> None:
-        if self.texts.ndim < 2 or len(self.audio) != len(self.texts):
-            given = f"{list(self.audio.shape)} and {list(self.texts.shape)}"
+        if self.texts.ndim < 2 or len(self.clip_features) != len(self.texts):
+            given = f"{list(self.clip_features.shape)} and {list(self.texts.shape)}"
             raise ValueError(
-                f"expected audio [N, ...] and texts [N, K, ...] of the same N clips, got {given}"
+                "expected clip_features [N, ...] and texts [N, K, ...] of the same N clips, "
+                f"got {given}"
             )
-        if min(self.batch, len(self.audio)) < 2 or min(self.epochs, self.regroup) < 1:
+        if min(self.batch, len(self.clip_features)) < 2 or min(self.epochs, self.regroup) < 1:
             raise ValueError(
                 "need a batch of at least 2 clips, an epoch, and batches kept for an epoch, "
                 f"got {self.batch}, {self.epochs} and {self.regroup}"
@@ -118,12 +119,12 @@ class Experiment:
         """A distribution over all pairs, [..., N, K], conditioned on the batch's clips: [..., B, K]
         in `dtype`.
         """
-        conditioned = distribution[..., clips, :] * (len(self.audio) / len(clips))
+        conditioned = distribution[..., clips, :] * (len(self.clip_features) / len(clips))
         return torch.as_tensor(conditioned, dtype=self.dtype)
 
     def steps(self, label: str) -> Iterator[Step]:
         """Every mini-batch of every epoch in order, with a progress bar."""
-        count = len(self.audio)
+        count = len(self.clip_features)
         ideal = ideal_distribution(count, self.languages)
         batches = []
         for epoch in range(self.epochs):
@@ -131,7 +132,7 @@ class Experiment:
             for first in range(0, count - 1, self.batch):
                 batches.append((epoch, order[first : first + self.batch]))
         for index, (epoch, clips) in enumerate(progress(batches, label, unit="step"), start=1):
-            data = self.audio[clips].to(self.dtype), self.texts[clips].to(self.dtype)
+            data = self.clip_features[clips].to(self.dtype), self.texts[clips].to(self.dtype)
             even = self.on_batch(ideal, clips)[None]
             yield Step(index, epoch, clips, data, even)
 
@@ -166,7 +167,7 @@ class Experiment:
 
 
 def on_features(
-    audio: Tensor,
+    clip_features: Tensor,
     texts: Tensor,
     *,
     components: int = 64,
@@ -177,19 +178,24 @@ def on_features(
 ) -> Experiment:
     """The presets' projections, made small, on the principal components of cached features.
 
-    audio: patch embeddings [N, P, F], averaged within thirds of the clip; texts: [N, K, D].
+    clip_features: patch embeddings [N, P, F], averaged within thirds of the clip; texts: [N, K, D].
     components: how many are kept on either side, scaled to mean square 1; hidden, width: units of a
     projection. No dropout: twin runs share everything but the languages. seed: of the initial
     weights and of the order of clips; options: of `Experiment`.
     """
-    audio = principal(TimePooling(3)(audio), components)
+    clip_features = principal(TimePooling(3)(clip_features), components)
     texts = principal(texts, components)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = DualEncoder(
-            audio.shape[-1], texts.shape[-1], width=width, hidden=hidden, parts=1, dropout=0.0
+            clip_features.shape[-1],
+            texts.shape[-1],
+            width=width,
+            hidden=hidden,
+            parts=1,
+            dropout=0.0,
         )
-    return Experiment(model, audio[:, None], texts, seed=seed, **options)
+    return Experiment(model, clip_features[:, None], texts, seed=seed, **options)
 
 
 def principal(features: Tensor, components: int) -> Tensor:
@@ -213,7 +219,7 @@ class Draws:
         self.experiment = experiment
         self.task = experiment.task
         self.mixed = arm.mixed
-        clips = len(experiment.audio)
+        clips = len(experiment.clip_features)
         schemes = [arm.draw(clips, experiment.languages, seed) for seed in seeds]
         self.schemes = schemes if schemes[0].noise_share else schemes[:1]
         self._realised = lru_cache(1)(self._of_epoch)  # the steps of an epoch share it

@@ -11,14 +11,14 @@ from atri_lib.losses import pair_losses
 from atri_lib.theory.model_functions import Batch, Task
 
 
-def excess(audio: Tensor, texts: Tensor, temperature: float) -> Tensor:
+def excess(clips: Tensor, texts: Tensor, temperature: float) -> Tensor:
     """R = 1 / (4 |B|) sum_i [Var_l(sum_j pi_ij s_ij^l) - sum_j pi_ij^2 Var_l(s_ij^l)].
 
     s_ij^l: similarity of clip i and caption j in language l, divided by the temperature; pi_i: the
-    softmax over captions of the scores averaged over languages. audio: [B, d]; texts: [B, K, d],
+    softmax over captions of the scores averaged over languages. clips: [B, d]; texts: [B, K, d],
     both L2-normalised. Returns nats, a scalar; gradients flow through pi, too.
     """
-    scores = audio @ texts.permute(1, 2, 0) / temperature  # [K, i, j]
+    scores = clips @ texts.permute(1, 2, 0) / temperature  # [K, i, j]
     chance = scores.mean(0).softmax(-1)
     level = (chance * scores).sum(-1)
     together = level.var(0, correction=0)
@@ -28,14 +28,14 @@ def excess(audio: Tensor, texts: Tensor, temperature: float) -> Tensor:
 
 def excess_of(task: Task, weights: Tensor, even: Tensor, batch: Batch) -> Tensor:
     """R at weights [D]; even is not used, so that this is a loss that `Task.gradients` takes."""
-    audio, texts = task.flat(task.flat.split(weights), *batch)
-    return excess(audio, texts, task.temperature)
+    clips, texts = task.flat(task.flat.split(weights), *batch)
+    return excess(clips, texts, task.temperature)
 
 
 def expected_loss(task: Task, weights: Tensor, even: Tensor, batch: Batch) -> Tensor:
     """L_p + R at weights [D], what practical ML-CLAP follows on average; even: p on the batch, [B,
     K].
     """
-    audio, texts = task.flat(task.flat.split(weights), *batch)
-    losses = pair_losses(audio, texts, task.temperature)
-    return (even * losses).sum() + excess(audio, texts, task.temperature)
+    clips, texts = task.flat(task.flat.split(weights), *batch)
+    losses = pair_losses(clips, texts, task.temperature)
+    return (even * losses).sum() + excess(clips, texts, task.temperature)

@@ -21,14 +21,14 @@ from atri_lib.losses import info_nce, pair_losses
 # Numbers held at once per chunk of gradients: 64 MiB in float64, a few times that with temporaries.
 WORKING_SET = 2**23
 
-Batch = tuple[Tensor, Tensor]  # audio features [B, ...], text features [B, K, ...]
+Batch = tuple[Tensor, Tensor]  # clip features [B, ...], text features [B, K, ...]
 Loss = Callable[[Tensor, Tensor, Batch], Tensor]  # weights [D], what was drawn, batch; to a scalar
 
 
 class Flat:
     """A module as a function of the weights that may change, joined into one vector.
 
-    model: maps (audio features [B, ...], text features [B, K, ...]) to unit vectors (audio [B, d],
+    model: maps (clip features [B, ...], text features [B, K, ...]) to unit vectors (clips [B, d],
     texts [B, K, d]), each language on its own. It is copied, converted to dtype, put in evaluation
     mode (no dropout, frozen buffers).
     .start: the values of the parameters that require a gradient, [D]. Raises ValueError if there is
@@ -54,11 +54,11 @@ class Flat:
         return tuple(map(torch.reshape, pieces, shapes))
 
     def __call__(
-        self, parts: tuple[Tensor, ...], audio: Tensor, texts: Tensor
+        self, parts: tuple[Tensor, ...], clip_features: Tensor, texts: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The model's two outputs with these parameters in place."""
         named = dict(zip(self.shapes, parts, strict=True))
-        return functional_call(self.model, named, (audio, texts))
+        return functional_call(self.model, named, (clip_features, texts))
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Task:
 
     def losses(self, parts: tuple[Tensor, ...], batch: Batch) -> Tensor:
         """Pair losses l_ik, nats, [B, K]; negatives in the same language."""
-        audio, texts = self.flat(parts, *batch)
-        return pair_losses(audio, texts, self.temperature)
+        clips, texts = self.flat(parts, *batch)
+        return pair_losses(clips, texts, self.temperature)
 
     def weighted_loss(self, weights: Tensor, distribution: Tensor, batch: Batch) -> Tensor:
         """L_p' at weights [D] for p' on the batch, [B, K]."""
@@ -82,11 +82,11 @@ class Task:
         """Practical ML-CLAP's loss at weights [D]: one caption per clip, its language int64 [B];
         negatives mix.
         """
-        audio, texts = batch
+        clip_features, texts = batch
         drawn = texts[torch.arange(len(texts)), languages]  # [B, ...]
         parts = self.flat.split(weights)
-        encoded, text = self.flat(parts, audio, drawn[:, None])
-        return info_nce(encoded, text[:, 0], self.temperature)
+        clips, text = self.flat(parts, clip_features, drawn[:, None])
+        return info_nce(clips, text[:, 0], self.temperature)
 
     def gradients(
         self,
@@ -164,9 +164,9 @@ class Task:
 
         The variance is the population variance.
         """
-        audio, texts = batch
-        batch = audio, texts[:, list(drawn)]
-        clips = _one_hot(audio)
+        clip_features, texts = batch
+        batch = clip_features, texts[:, list(drawn)]
+        clips = _one_hot(clip_features)
         at_once = self._clips(batch)
         runs = min(len(weights), at_once)
 
@@ -204,15 +204,15 @@ class Task:
         By power iteration from the pair's gradient. Converges from below: after any number of
         iterations it is at most the Lipschitz constant of grad l_ik.
         """
-        audio, texts = batch
+        clip_features, texts = batch
         parts = self.flat.split(weights)
-        clips = _one_hot(audio)
+        clips = _one_hot(clip_features)
         at_once = _rows(4 * len(weights))
 
         def one_language(text: Tensor) -> Tensor:
             def one_clip(clip: Tensor) -> Tensor:
                 def pair_loss(p: tuple[Tensor, ...]) -> Tensor:
-                    return (clip * self._language_losses(audio, text, *p)).sum()
+                    return (clip * self._language_losses(clip_features, text, *p)).sum()
 
                 # A Hessian is symmetric: pulling back through the gradient is the product, at half
                 # the cost of forward mode, because what lies below is kept between iterations.
@@ -236,11 +236,11 @@ class Task:
 
         Languages apart, because a pair's gradient never passes through another language's captions.
         """
-        audio, texts = batch
+        clip_features, texts = batch
         parts = self.flat.split(weights)
         rows = []
         for text in texts.unbind(1):
-            losses = functools.partial(self._language_losses, audio, text)
+            losses = functools.partial(self._language_losses, clip_features, text)
             _, pull_back = vjp(losses, *parts)
             rows.append(pull_back)
         return rows
@@ -251,9 +251,9 @@ class Task:
         pieces = vmap(row)(clips)
         return torch.cat([piece.flatten(1) for piece in pieces], dim=1)
 
-    def _language_losses(self, audio: Tensor, text: Tensor, *parts: Tensor) -> Tensor:
+    def _language_losses(self, clip_features: Tensor, text: Tensor, *parts: Tensor) -> Tensor:
         """The pair losses of one language, [B]; text: [B, ...]."""
-        return self.losses(parts, (audio, text[:, None]))[:, 0]
+        return self.losses(parts, (clip_features, text[:, None]))[:, 0]
 
     def _clips(self, batch: Batch) -> int:
         """How many clips' gradients in all languages to hold at once."""
@@ -265,8 +265,8 @@ def _rows(numbers: int) -> int:
     return max(1, WORKING_SET // numbers)
 
 
-def _one_hot(audio: Tensor) -> Tensor:
-    return torch.eye(len(audio), dtype=audio.dtype, device=audio.device)
+def _one_hot(rows: Tensor) -> Tensor:
+    return torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
 
 
 def _square(parts: tuple[Tensor, ...]) -> Tensor:

@@ -243,9 +243,9 @@ class _Ensemble:
         """Root of the pilots' mean gradient variance, in single precision: half the time, seven
         digits.
         """
-        audio, texts = step.data
+        clip_features, texts = step.data
         weights = self.runs.weights[self.pilots].float()
-        batch = audio.float(), texts.float()
+        batch = clip_features.float(), texts.float()
         spread = self.task.language_spread(weights, batch, self.scheme.chance)
         variance = self.scheme.noise_share * spread.mean().item()
         return np.sqrt(variance) / len(step.clips)

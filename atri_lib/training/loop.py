@@ -165,7 +165,7 @@ def _check_data(data: TrainingData) -> None:
             "there is 1 training clip, and a contrastive loss needs at least 2: give more clips"
         )
     for split, source in data.splits.items():
-        for side, features in {"audio": source.audio, "text": source.text}.items():
+        for side, features in {"clip": source.clip_features, "text": source.text}.items():
             if features is not None and not features.isfinite().all():
                 raise ValueError(
                     f"the {side} features of split {split} are not finite: the encoder's weights "

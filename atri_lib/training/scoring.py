@@ -30,18 +30,18 @@ class Scores:
 
 @torch.no_grad()
 def encode(model: DualEncoder, source: Source, batch_size: int = 256) -> tuple[Tensor, Tensor]:
-    """A split's audio [N, d] and texts [M, K, d] as unit vectors, in evaluation mode, on the
+    """A split's clips [N, d] and texts [M, K, d] as unit vectors, in evaluation mode, on the
     CPU.
     """
     training = model.training
     model.eval()
-    audio = []
-    clips = torch.arange(len(source)).split(batch_size)
-    for number, part in enumerate(clips):
+    clips = []
+    places = torch.arange(len(source)).split(batch_size)
+    for number, part in enumerate(places):
         batch = source.clips(part)
-        if number + 1 < len(clips):
-            source.prefetch(clips[number + 1])
-        audio.append(model.encode_audio(batch).float().cpu())
+        if number + 1 < len(places):
+            source.prefetch(places[number + 1])
+        clips.append(model.encode_clips(batch).float().cpu())
     texts = []
     captions = torch.arange(len(source.owner)).split(batch_size)
     for k in range(len(source.languages)):
@@ -51,15 +51,15 @@ def encode(model: DualEncoder, source: Source, batch_size: int = 256) -> tuple[T
             rows.append(model.encode_text(batch).float().cpu())
         texts.append(torch.cat(rows))
     model.train(training)
-    return torch.cat(audio), torch.stack(texts, dim=1)
+    return torch.cat(clips), torch.stack(texts, dim=1)
 
 
 def score(model: DualEncoder, source: Source) -> Scores:
     """Ranks, recall, mAP@10, mean rank variance and the geometry of the text space on one split."""
-    audio, texts = encode(model, source)
+    clips, texts = encode(model, source)
     owner = source.owner.cpu()
-    t2a = evaluation.rank_matrix(audio, texts, owner)
-    relevant = evaluation.relevant_ranks(audio, texts, owner)
+    t2a = evaluation.rank_matrix(clips, texts, owner)
+    relevant = evaluation.relevant_ranks(clips, texts, owner)
     table = evaluation.retrieval_table(source.languages, t2a, relevant)
     summary = table.loc["mean"].to_dict()
     summary["mrv"] = evaluation.mean_rank_variance(t2a)
@@ -71,27 +71,29 @@ def score(model: DualEncoder, source: Source) -> Scores:
 
 
 def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
-    """What captions and sounds that several clips of a split share do to R@1; empty if none do.
+    """What captions, sounds or pictures that several clips share do to R@1; empty if none do.
 
     Rows: languages, and their mean in the last row, "mean". Columns for each direction: the number
     of ambiguous queries (`evaluation.ambiguity`), and in percent the R@1 that is reachable and the
     fair R@1 of this model, with ties shared over all their orders.
     """
-    sounds = source.dataset.recordings or range(len(source))  # without checksums: all different
+    contents = source.dataset.recordings or range(len(source))  # without checksums: all different
     sentences = {code: source.dataset.sentences(code) for code in source.languages}
     owner = source.owner.cpu()
-    found = {code: evaluation.ambiguity(texts, owner, sounds) for code, texts in sentences.items()}
+    found = {
+        code: evaluation.ambiguity(texts, owner, contents) for code, texts in sentences.items()
+    }
     if not any(one.captions.any() for one in found.values()):
         return pd.DataFrame()
-    audio, texts = encode(model, source)
+    clips, texts = encode(model, source)
     # Equal inputs tie exactly, however their batches rounded.
-    audio = audio[_first_equal(sounds)]
+    clips = clips[_first_equal(contents)]
     columns = []
     for k, code in enumerate(source.languages):
         columns.append(texts[_first_equal(sentences[code]), k])
     texts = torch.stack(columns, dim=1)
-    fair_t2a = evaluation.fair_rank_matrix(audio, texts, owner)
-    fair_a2t = evaluation.fair_audio_to_text(audio, texts, owner)
+    fair_t2a = evaluation.fair_rank_matrix(clips, texts, owner)
+    fair_a2t = evaluation.fair_audio_to_text(clips, texts, owner)
     t2a = fair_t2a.chance_at(1).mean(axis=0)
     a2t = fair_a2t.chance_at(1).mean(axis=0)
     rows = {}

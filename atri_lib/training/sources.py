@@ -1,4 +1,4 @@
-"""Where batches come from: cached features of frozen towers, or waveforms and tokens of open
+"""Where batches come from: cached features of frozen towers, or clips and tokens of open
 ones.
 """
 
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from atri_lib import storage
 from atri_lib.data.dataset import SPLITS, Dataset
-from atri_lib.data.features import LOADERS, audio_features, text_features
-from atri_lib.data.fingerprints import audio_fingerprint, text_fingerprint
+from atri_lib.data.features import LOADERS, clip_features, text_features
+from atri_lib.data.fingerprints import clip_fingerprint, text_fingerprint
 from atri_lib.data.unknown_pieces import report_unknown
 from atri_lib.encoders.alignment import Alignment
 from atri_lib.encoders.dual import DualEncoder
@@ -25,7 +25,7 @@ from atri_lib.training.config import TrainConfig
 from atri_lib.training.datasets import are_pictures, load_datasets, parallel_text
 from atri_lib.training.processes import processes
 
-SEEING = "efficientnet-lite0"  # reads pictures where no other audio encoder is named
+SEEING = "efficientnet-lite0"  # reads pictures where no other encoder of clips is named
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Source:
     """One split, ready to be batched: each side is an array of features, or None where the tower is
     open.
 
-    audio [N, parts, F], text [K, M, D] on one device; owner [M]: the clip of each caption.
+    clip_features [N, parts, F], text [K, M, D] on one device; owner [M]: the clip of each caption.
     """
 
     dataset: Dataset
-    audio: Tensor | None
+    clip_features: Tensor | None
     text: Tensor | None
     languages: tuple[str, ...]
     owner: Tensor
@@ -67,23 +67,23 @@ class Source:
         """Begin to decode some clips [n] in threads, for the call of `clips` that comes next; no-op
         on features.
         """
-        if self.audio is not None:
+        if self.clip_features is not None:
             return
         for i in set(index.tolist()) - self._coming.keys():
-            self._coming[i] = self._loaders.submit(self.dataset.waveform, i)
+            self._coming[i] = self._loaders.submit(self.dataset.clip, i)
 
     def clips(self, index: Tensor) -> Tensor | list[Tensor]:
-        """Model input of some clips [n]: features [n, parts, F], or n waveforms [samples] as long
-        as they are.
+        """Model input of some clips [n]: features [n, parts, F], or n waveforms or pictures of
+        their own lengths and sizes.
         """
-        if self.audio is not None:
-            return self.audio[index]
+        if self.clip_features is not None:
+            return self.clip_features[index]
         self.prefetch(index)
         clips = index.tolist()
         ready = {}
         for i in set(clips):
-            waveform = self._coming.pop(i).result()
-            ready[i] = torch.from_numpy(waveform).to(self.device)
+            clip = self._coming.pop(i).result()
+            ready[i] = torch.from_numpy(clip).to(self.device)
         return [ready[i] for i in clips]
 
     def paired(self, count: int) -> tuple[Tensor, Tensor]:
@@ -92,7 +92,7 @@ class Source:
         """
         count = min(count, len(self))
         first = torch.searchsorted(self.owner, torch.arange(count, device=self.device))
-        return self.audio[:count].cpu(), self.text[:, first].transpose(0, 1).cpu()
+        return self.clip_features[:count].cpu(), self.text[:, first].transpose(0, 1).cpu()
 
     def captions(self, index: Tensor, language: Tensor) -> Tensor | dict[str, Tensor]:
         """Model input of some captions [n], each in its own language [n]: features [n, D] or
@@ -122,7 +122,7 @@ class TrainingData:
     """
 
     splits: dict[str, Source]
-    audio_encoder: nn.Module
+    clip_encoder: nn.Module
     text_encoder: nn.Module
     checksum: str
     translations: Tensor | None = None
@@ -155,60 +155,62 @@ def load_data(
 def data_checksum(config: TrainConfig) -> str:
     """The checksum that `load_data` gives this config's data, without computing a feature."""
     datasets = load_datasets(config)
-    audio_encoder, text_encoder = _encoders(config, datasets)
-    audio_key = audio_fingerprint(audio_encoder)
+    clip_encoder, text_encoder = _encoders(config, datasets)
+    clip_key = clip_fingerprint(clip_encoder)
     text_key = text_fingerprint(text_encoder)
-    return _checksum([*datasets.values(), *parallel_text(config)], audio_key, text_key)
+    return _checksum([*datasets.values(), *parallel_text(config)], clip_key, text_key)
 
 
-def _checksum(datasets: Sequence[Dataset], audio_key: str, text_key: str) -> str:
+def _checksum(datasets: Sequence[Dataset], clip_key: str, text_key: str) -> str:
     checksums = [dataset.checksum for dataset in datasets]
-    return storage.checksum(checksums, audio_key, text_key)
+    return storage.checksum(checksums, clip_key, text_key)
 
 
 def audio_encoder_of(config: TrainConfig) -> str:
-    """The name of a run's audio encoder. A run on a manifest's pictures names it in its config."""
+    """The name of a run's encoder of clips. A run on a manifest's pictures names it in its
+    config.
+    """
     if are_pictures(config.data):
         return config.audio_encoder or SEEING
     return config.audio_encoder or PRESETS.get(config.preset, [None])[0]
 
 
 def with_encoder(config: TrainConfig, data: TrainingData) -> TrainConfig:
-    """The config with the name of its audio encoder, where only the data tell it.
+    """The config with the name of its encoder of clips, where only the data tell it.
 
     Scenes of pictures keep theirs unnamed: the keys of their stored runs hold no name.
     """
-    if config.audio_encoder or are_pictures(config.data) or not sees(data.audio_encoder):
+    if config.audio_encoder or are_pictures(config.data) or not sees(data.clip_encoder):
         return config
     return config.replace(audio_encoder=SEEING)
 
 
 def sees(encoder: nn.Module) -> bool:
-    """Whether an audio encoder reads pictures: then it has probes of its own."""
+    """Whether an encoder of clips reads pictures: then it has probes of its own."""
     return hasattr(encoder, "probes")
 
 
 def _encoders(config: TrainConfig, datasets: Mapping[str, Dataset]) -> tuple[nn.Module, nn.Module]:
     pictures = any(dataset.pictures for dataset in datasets.values())
     chosen = config.audio_encoder or (SEEING if pictures else None)
-    audio, text = build_encoders(config.preset, chosen, config.text_encoder)
-    if sees(audio) != pictures:
+    clip_encoder, text_encoder = build_encoders(config.preset, chosen, config.text_encoder)
+    if sees(clip_encoder) != pictures:
         given, read = ("pictures", "sounds") if pictures else ("sounds", "pictures")
         what = f"{config.data or 'scenes'}: {given}"
-        said = f"{what}, but the audio encoder {audio.name} reads {read}"
+        said = f"{what}, but the encoder {clip_encoder.name} reads {read}"
         raise ValueError(f"{said}; name another encoder, or other data")
-    return audio, text
+    return clip_encoder, text_encoder
 
 
 def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> TrainingData:
     datasets = load_datasets(config, splits)
     without_clips = parallel_text(config) if "train" in splits else []
-    audio_encoder, text_encoder = _encoders(config, datasets)
-    audio_encoder = audio_encoder.to(device)
+    clip_encoder, text_encoder = _encoders(config, datasets)
+    clip_encoder = clip_encoder.to(device)
     text_encoder = text_encoder.to(device)
     if config.data is not None and processes().is_main_process:
         report_unknown(datasets, text_encoder)
-    audio_key = audio_fingerprint(audio_encoder)
+    clip_key = clip_fingerprint(clip_encoder)
     text_key = text_fingerprint(text_encoder)
 
     def read_text(dataset: Dataset) -> Tensor:
@@ -216,21 +218,21 @@ def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> T
         return torch.from_numpy(features[_columns(dataset, config.languages)]).to(device)
 
     def source(dataset: Dataset) -> Source:
-        audio = None
+        clips = None
         if not config.unfreeze.get("audio"):
-            features = audio_features(dataset, audio_encoder, config.parts, audio_key)
-            audio = torch.from_numpy(features).to(device)
+            features = clip_features(dataset, clip_encoder, config.parts, clip_key)
+            clips = torch.from_numpy(features).to(device)
         text = None
         if not config.unfreeze.get("text"):
             text = read_text(dataset)
         owner = torch.from_numpy(dataset.owner).to(device)
-        return Source(dataset, audio, text, config.languages, owner, text_encoder, device)
+        return Source(dataset, clips, text, config.languages, owner, text_encoder, device)
 
     return TrainingData(
         splits={split: source(dataset) for split, dataset in datasets.items()},
-        audio_encoder=audio_encoder,
+        clip_encoder=clip_encoder,
         text_encoder=text_encoder,
-        checksum=_checksum([*datasets.values(), *without_clips], audio_key, text_key),
+        checksum=_checksum([*datasets.values(), *without_clips], clip_key, text_key),
         translations=next(map(read_text, without_clips), None),
     )
 
@@ -248,7 +250,7 @@ def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:
     """
     towers = {}
     if config.unfreeze.get("audio"):
-        towers["audio_tower"] = copy.deepcopy(data.audio_encoder)
+        towers["audio_tower"] = copy.deepcopy(data.clip_encoder)
     if config.unfreeze.get("text"):
         towers["text_tower"] = copy.deepcopy(data.text_encoder)
     alignment = None
@@ -257,7 +259,7 @@ def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         return DualEncoder(
-            data.audio_encoder.dim,
+            data.clip_encoder.dim,
             data.text_encoder.dim,
             width=config.width,
             hidden=config.hidden,

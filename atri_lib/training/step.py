@@ -23,38 +23,38 @@ Captions = Tensor | dict[str, Tensor]  # features [n, D], or tokens by name [n, 
 def backward(
     model: nn.Module,
     scheme: Scheme,
-    audio_input: Tensor | list,
+    clip_inputs: Tensor | list,
     text_inputs: Sequence[Captions],
     text_chunk: int = 0,
 ) -> Tensor:
     """Add the gradient of the global batch's loss to `.grad` of every parameter; return the loss in
     nats, detached.
 
-    audio_input: this process's clips; text_inputs: for each of the m drawn languages, this
+    clip_inputs: this process's clips; text_inputs: for each of the m drawn languages, this
     process's captions. text_chunk: captions per forward pass of the text side; 0 encodes all m
     languages at once. Any chunk gives the same gradients. With several processes, average the
     gradients afterwards (`average_gradients`). Nothing here waits for the device.
     """
-    audio = model.encode_audio(audio_input)
-    leaf = _leaf(audio)
+    clips = model.encode_clips(clip_inputs)
+    leaf = _leaf(clips)
     groups = [slice(None)]
     if text_chunk and not scheme.together:
         # A language is encoded, contrasted and freed before the next.
         groups = [slice(j, j + 1) for j in range(len(text_inputs))]
     losses = []
     for columns in groups:
-        parts, again = _encode_texts(model, text_inputs[columns], len(audio), text_chunk)
-        texts = torch.cat(parts).unflatten(0, (-1, len(audio)))  # [m, n, d]
+        parts, again = _encode_texts(model, text_inputs[columns], len(clips), text_chunk)
+        texts = torch.cat(parts).unflatten(0, (-1, len(clips)))  # [m, n, d]
         text_leaf = _leaf(texts.transpose(0, 1))  # [n, m, d]
         loss = scheme.loss(leaf, text_leaf, model.temperature, columns)
         loss.backward()
-        gradient = _own_gradient(text_leaf, len(audio)).transpose(0, 1)
+        gradient = _own_gradient(text_leaf, len(clips)).transpose(0, 1)
         rows = gradient.flatten(0, 1)  # [m n, d], as encoded
         lengths = [len(part) for part in parts]
         for encode, own in zip(again, rows.split(lengths), strict=True):
             _push(encode(), own)
         losses.append(loss.detach())
-    _push(audio, _own_gradient(leaf, len(audio)))
+    _push(clips, _own_gradient(leaf, len(clips)))
     return torch.stack(losses).sum()
 
 

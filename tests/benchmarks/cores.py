@@ -21,14 +21,14 @@ def tower(dim):
     first, last = torch.nn.Linear(dim, 512), torch.nn.Linear(512, 256)
     return torch.nn.Sequential(first, torch.nn.GELU(), last)
 
-audio = tower(3072)
+clips = tower(3072)
 text = tower(512)
-optimizer = torch.optim.Adam([*audio.parameters(), *text.parameters()])
+optimizer = torch.optim.Adam([*clips.parameters(), *text.parameters()])
 sounds, captions = torch.randn(100, 3072), torch.randn(100, {k}, 512)
 
 def step():
     optimizer.zero_grad()
-    kcl_loss(normalize(audio(sounds), dim=-1), normalize(text(captions), dim=-1), 0.1).backward()
+    kcl_loss(normalize(clips(sounds), dim=-1), normalize(text(captions), dim=-1), 0.1).backward()
     optimizer.step()
 
 for _ in range(10):

@@ -111,8 +111,8 @@ def ranks() -> None:
 def features(data: TrainingData) -> None:
     """Features of sounds and captions, from the data on, against the encoders alone."""
     dataset = data.splits["test"].dataset
-    waveforms = [dataset.waveform(index) for index in range(CLIPS)]
-    audio_encoder = data.audio_encoder
+    waveforms = [dataset.clip(index) for index in range(CLIPS)]
+    clip_encoder = data.clip_encoder
     text_encoder = data.text_encoder
     batches = [
         torch.from_numpy(np.stack(waveforms[first : first + 32])) for first in range(0, CLIPS, 32)
@@ -121,12 +121,12 @@ def features(data: TrainingData) -> None:
     def network() -> None:
         with torch.inference_mode():
             for batch in batches:
-                audio_encoder(batch)
+                clip_encoder(batch)
 
     def from_the_dataset() -> None:
         coming = list(load_ahead(dataset, range(CLIPS)))
         for first in range(0, CLIPS, 32):
-            encode_clips(coming[first : first + 32], audio_encoder, 3)
+            encode_clips(coming[first : first + 32], clip_encoder, 3)
 
     reference = fastest(network, repeats=2)
     report(
@@ -152,8 +152,8 @@ def features(data: TrainingData) -> None:
 def scenes(data: TrainingData) -> None:
     """Scenes against the time that it takes to hear them."""
     dataset = data.splits["test"].dataset
-    samples = len(dataset.waveform(0))
-    took = fastest(lambda: [dataset.waveform(index) for index in range(20)], repeats=3) / 20
+    samples = len(dataset.clip(0))
+    took = fastest(lambda: [dataset.clip(index) for index in range(20)], repeats=3) / 20
     report("a scene", took, samples / SAMPLE_RATE, "the time to hear it")
 
 

@@ -92,7 +92,7 @@ def scene() -> float:
     test = load_datasets(TrainConfig.for_profile("book"))["test"]
     start = time.process_time()
     for index in range(SCENES):
-        test.waveform(index)
+        test.clip(index)
     return round((time.process_time() - start) / SCENES, 5)
 
 

@@ -67,7 +67,7 @@ class Toy(Dataset):
     )
     ids = tuple(map(str, range(len(PAIRS))))
 
-    def waveform(self, index):
+    def clip(self, index):
         return (0.1 * np.sin(np.arange(16_000) * (index + 1) / 20)).astype(np.float32)
 
 
@@ -180,7 +180,7 @@ def test_numbers_survive_packing_and_too_large_ones_are_refused():
 
 
 def test_a_sound_comes_back_from_mp3_as_it_was_and_small():
-    wave = Toy().waveform(3)
+    wave = Toy().clip(3)
     data = search_page.encode_mp3(wave)
     heard, rate = soundfile.read(io.BytesIO(data))
     assert rate == 16_000 and len(data) < 3_500
@@ -227,7 +227,7 @@ def test_no_run_is_aligned_where_the_text_encoder_is_trained():
 
 
 def test_sounds_stop_at_the_budget_and_the_others_are_named(tmp_path, answered, monkeypatch):
-    monkeypatch.setattr(search_page, "BUDGET", 3 * len(search_page.encode_mp3(Toy().waveform(0))))
+    monkeypatch.setattr(search_page, "BUDGET", 3 * len(search_page.encode_mp3(Toy().clip(0))))
     assert search_page.write(tmp_path / "some", Toy(), answered, knows_all_but("")) == 3
     _, data = assigned(tmp_path / "some" / "scenes.js")
     played = {int(path.stem) for path in (tmp_path / "some" / "sounds").iterdir()}

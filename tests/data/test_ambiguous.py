@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from atri_lib.data.ambiguous import COLUMNS, ambiguous_captions, report_ambiguous
-from atri_lib.data.manifest import AudioCaptions
+from atri_lib.data.manifest import CaptionedClips
 from atri_lib.languages import CODES
 
 
@@ -23,7 +23,7 @@ def dataset(*texts, sounds=None):
         )
     names = tuple(map(str, range(len(texts))))
     recordings = tuple(sounds or names)
-    return AudioCaptions("made", names, tuple(captions), "x", None, recordings=recordings)
+    return CaptionedClips("made", names, tuple(captions), "x", None, recordings=recordings)
 
 
 def first(ranked, right, strict):
@@ -107,4 +107,4 @@ def test_one_line_per_split_says_it_and_none_where_all_is_clear(capsys):
         "4 jpn, 4 zho captions have more than one right clip; 2 clips have the sound of another"
         in test
     )
-    assert "R@1 can reach 50.0% from text to audio" in test
+    assert "R@1 can reach 50.0% from text to clip" in test

@@ -216,9 +216,9 @@ def test_the_manifest_reads_back(tmp_path):
     splits = manifest.load_manifest(write_corpus(corpus, tmp_path / "out")[0])
     assert {name: len(split) for name, split in splits.items()} == {"train": 2, "val": 2, "test": 2}
     assert splits["test"].sentences("jpn")[5] == "jpn: Bird in evaluation, number 1"
-    assert splits["test"].owner.tolist() == [0] * 5 + [1] * 5 and splits["val"].waveform(
-        0
-    ).shape == (3200,)
+    assert splits["test"].owner.tolist() == [0] * 5 + [1] * 5 and splits["val"].clip(0).shape == (
+        3200,
+    )
 
 
 def test_conversion_reports_unreadable_audio_and_resumes(tmp_path):
@@ -309,7 +309,7 @@ def test_no_name_of_a_corpus_leads_out_of_its_folder(tmp_path, video):
     }
     train = manifest.load_manifest(path)["train"]
     assert train.ids == (f"{video}_30", "a_b_30") and not np.array_equal(
-        train.waveform(0), train.waveform(1)
+        train.clip(0), train.clip(1)
     )
 
 
@@ -384,7 +384,7 @@ def test_conversion_reads_audio_as_manifests_do(tmp_path, monkeypatch):
     path, _ = write_corpus(corpus, tmp_path / "out")
     assert read == [clip.audio for clip in corpus.clips]
     assert (
-        manifest.load_manifest(path)["val"].waveform(0).min() > 0.99
+        manifest.load_manifest(path)["val"].clip(0).min() > 0.99
     )  # what exceeds 1 is clipped, not wrapped
 
 

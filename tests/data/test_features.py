@@ -49,7 +49,7 @@ class Clips:
     def __len__(self):
         return len(self.lengths)
 
-    def waveform(self, index):
+    def clip(self, index):
         self.threads.add(threading.get_ident())
         return np.random.default_rng(index).normal(size=self.lengths[index]).astype(np.float32)
 
@@ -58,7 +58,7 @@ class Clips:
 def scenes(tmp_path, monkeypatch):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
     for fingerprint in (
-        "audio_fingerprint",
+        "clip_fingerprint",
         "text_fingerprint",
     ):  # the real ones ask the encoder, which counts
         monkeypatch.setattr(features, fingerprint, lambda encoder: encoder.name)
@@ -67,39 +67,39 @@ def scenes(tmp_path, monkeypatch):
 
 def test_features_have_their_shapes_and_values_and_are_computed_once(scenes):
     ear, reader, data = Ear(), Reader(), scenes["train"]
-    audio, text = (
-        features.audio_features(data, ear, 5, batch_size=2),
+    clips, text = (
+        features.clip_features(data, ear, 5, batch_size=2),
         features.text_features(data, reader),
     )
-    assert audio.shape == (5, 5, 2) and audio.dtype == np.float32 and ear.calls == 3
-    halves = torch.from_numpy(data.waveform(4)).reshape(5, 2, 8000)
-    np.testing.assert_allclose(audio[4, :, 0], halves.mean(-1).mean(-1), atol=1e-7)
+    assert clips.shape == (5, 5, 2) and clips.dtype == np.float32 and ear.calls == 3
+    halves = torch.from_numpy(data.clip(4)).reshape(5, 2, 8000)
+    np.testing.assert_allclose(clips[4, :, 0], halves.mean(-1).mean(-1), atol=1e-7)
     assert text.shape == (8, 5, 2) and text.dtype == np.float32 and reader.calls == 8
     assert text[2, 3].tolist() == [len(data.sentences("deu")[3]), 2]
-    again = features.audio_features(data, ear, 5), features.text_features(data, reader)
+    again = features.clip_features(data, ear, 5), features.text_features(data, reader)
     assert (
         ear.calls == 3
         and reader.calls == 8
         and all(isinstance(values, np.memmap) for values in again)
     )
-    np.testing.assert_array_equal(again[0], audio)
+    np.testing.assert_array_equal(again[0], clips)
 
 
 def test_other_content_another_encoder_and_other_parts_are_computed(scenes):
     ear = Ear()
-    features.audio_features(scenes["train"], ear, 9)
-    features.audio_features(scenes["val"], ear, 9)
-    features.audio_features(scenes["train"], ear, 3)
+    features.clip_features(scenes["train"], ear, 9)
+    features.clip_features(scenes["val"], ear, 9)
+    features.clip_features(scenes["train"], ear, 3)
     ear.name = "another"
-    features.audio_features(scenes["train"], ear, 9)
+    features.clip_features(scenes["train"], ear, 9)
     assert ear.calls == 4
 
 
 def test_what_is_written_into_loaded_features_does_not_reach_the_cache(scenes):
     ear = Ear()
-    whole = np.array(features.audio_features(scenes["test"], ear, 3))
-    features.audio_features(scenes["test"], ear, 3)[:] = 7
-    np.testing.assert_array_equal(features.audio_features(scenes["test"], ear, 3), whole)
+    whole = np.array(features.clip_features(scenes["test"], ear, 3))
+    features.clip_features(scenes["test"], ear, 3)[:] = 7
+    np.testing.assert_array_equal(features.clip_features(scenes["test"], ear, 3), whole)
 
 
 @pytest.mark.parametrize("settled", [0, features.SETTLED])
@@ -107,13 +107,13 @@ def test_what_is_written_into_loaded_features_does_not_reach_the_cache(scenes):
 def test_a_damaged_file_is_computed_anew(scenes, tmp_path, monkeypatch, harm, settled):
     monkeypatch.setattr(features, "SETTLED", settled)
     ear = Ear()
-    whole = np.array(features.audio_features(scenes["test"], ear, 3))
+    whole = np.array(features.clip_features(scenes["test"], ear, 3))
     (path,) = (tmp_path / "features").glob("*/values.npy")
     time.sleep(0.02)  # more than a tick of the file system's clock
     path.write_bytes(path.read_bytes()[: -len(harm) or 10] + harm)
     with pytest.raises(features.FeatureError, match="does not match its checksum; delete"):
         features.read_array(path.parent)
-    np.testing.assert_array_equal(features.audio_features(scenes["test"], ear, 3), whole)
+    np.testing.assert_array_equal(features.clip_features(scenes["test"], ear, 3), whole)
     assert ear.calls == 2
 
 
@@ -133,10 +133,10 @@ def test_a_damaged_file_is_computed_anew(scenes, tmp_path, monkeypatch, harm, se
 )  # fmt: skip
 def test_a_description_that_does_not_fit_is_computed_anew(scenes, tmp_path, change):
     ear = Ear()
-    whole = np.array(features.audio_features(scenes["test"], ear, 3))
+    whole = np.array(features.clip_features(scenes["test"], ear, 3))
     (note,) = (tmp_path / "features").glob("*/about.json")
     note.write_text(json.dumps(change(json.loads(note.read_text()))))
-    np.testing.assert_array_equal(features.audio_features(scenes["test"], ear, 3), whole)
+    np.testing.assert_array_equal(features.clip_features(scenes["test"], ear, 3), whole)
     assert ear.calls == 2
 
 
@@ -145,13 +145,13 @@ def test_a_whole_file_of_other_features_is_computed_anew(scenes, tmp_path):
     there.
     """
     ear = Ear()
-    whole = np.array(features.audio_features(scenes["test"], ear, 3))
+    whole = np.array(features.clip_features(scenes["test"], ear, 3))
     (path,) = (tmp_path / "features").glob("*/values.npy")
     np.save(path, whole[:2])
     about = {"shape": [2, 3, 2], "dtype": "<f4", "sha256": features.storage.sha256_file(path)}
     (path.parent / "about.json").write_text(json.dumps(about))
     assert features.read_array(path.parent).shape == (2, 3, 2)
-    np.testing.assert_array_equal(features.audio_features(scenes["test"], ear, 3), whole)
+    np.testing.assert_array_equal(features.clip_features(scenes["test"], ear, 3), whole)
 
 
 def test_an_unchanged_file_is_hashed_once(scenes, monkeypatch):
@@ -166,21 +166,19 @@ def test_an_unchanged_file_is_hashed_once(scenes, monkeypatch):
 
     monkeypatch.setattr(features.storage, "sha256_file", noted)
     for _ in range(3):
-        features.audio_features(scenes["test"], ear, 3)
+        features.clip_features(scenes["test"], ear, 3)
     assert ear.calls == 1 and len(hashed) == 2  # when it was written, and when it was first read
 
 
 def test_clips_are_loaded_in_order_by_other_threads_and_only_a_few_ahead():
     data, started = Clips(*[8000] * 40), []
-    data.waveform = lambda index, original=data.waveform: (started.append(index), original(index))[
-        1
-    ]
+    data.clip = lambda index, original=data.clip: (started.append(index), original(index))[1]
     clips = features.load_ahead(data, range(39, -1, -1))
-    np.testing.assert_array_equal(next(clips), Clips(*[8000] * 40).waveform(39))
+    np.testing.assert_array_equal(next(clips), Clips(*[8000] * 40).clip(39))
     assert len(started) <= 3 * features.LOADERS + 1
     rest = list(clips)
     assert len(rest) == 39 and threading.get_ident() not in data.threads
-    np.testing.assert_array_equal(rest[-1], Clips(8000).waveform(0))
+    np.testing.assert_array_equal(rest[-1], Clips(8000).clip(0))
 
 
 def test_clips_of_any_lengths_come_out_in_order_and_long_ones_do_not_gather_in_a_batch(
@@ -198,8 +196,6 @@ def test_clips_of_any_lengths_come_out_in_order_and_long_ones_do_not_gather_in_a
         return encode_clips(clips, encoder, parts)
 
     monkeypatch.setattr(features, "encode_clips", noted)
-    values = features.audio_features(data, Ear(), 1)
+    values = features.clip_features(data, Ear(), 1)
     assert sizes == [lengths[:3], lengths[3:4], lengths[4:]]
-    np.testing.assert_allclose(
-        values[:, 0, 0], [data.waveform(i).mean() for i in range(6)], atol=1e-6
-    )
+    np.testing.assert_allclose(values[:, 0, 0], [data.clip(i).mean() for i in range(6)], atol=1e-6)

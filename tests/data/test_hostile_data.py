@@ -29,7 +29,7 @@ from atri_lib import audio, audio_headers
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound, read_audio
 from atri_lib.data import debian, tux_paint
 from atri_lib.data.corpora import CorpusError, download, read_clotho
-from atri_lib.data.manifest import AudioCaptions, ManifestError, load_manifest, write_manifest
+from atri_lib.data.manifest import CaptionedClips, ManifestError, load_manifest, write_manifest
 from atri_lib.data.recorded import decode
 from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.data.translation import CsvError, read_translations, translate, translate_to_csv
@@ -97,7 +97,7 @@ def halved(name, read):
 def samples(value):
     def load(folder):
         tone(folder, samples=np.where(np.arange(SAMPLE_RATE) == 9, value, TONE), subtype="FLOAT")
-        load_manifest(manifest(folder, line()))["train"].waveform(0)
+        load_manifest(manifest(folder, line()))["train"].clip(0)
 
     return load
 
@@ -333,7 +333,7 @@ def pickled(weights):
 
 
 def made(read=lambda index: TONE.astype(np.float32)):
-    return {"train": AudioCaptions("made", ("a",), ({code: ("b",) for code in CODES},), "x", read)}
+    return {"train": CaptionedClips("made", ("a",), ({code: ("b",) for code in CODES},), "x", read)}
 
 
 def never(index):

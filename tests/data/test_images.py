@@ -156,7 +156,7 @@ def test_pictures_go_through_every_command(shapes, capsys):
 
     small = ("--epochs", 1, "--batch-size", 6, "--width", 4, "--hidden", 4)
     features = told("features", "--data", "shapes")
-    assert features["audio and text features"]["train"] == [[12, 3, 3], [8, 12, 26]]
+    assert features["clip and text features"]["train"] == [[12, 3, 3], [8, 12, 26]]
     trained = told("train", "--data", "shapes", "--folder", "runs", *small)
     run = trained["run"]
     assert Run.load(run).config.audio_encoder == "efficientnet-lite0"

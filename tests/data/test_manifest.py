@@ -13,7 +13,7 @@ from PIL import Image
 
 from atri_lib.audio import UnreadableSound, read_audio
 from atri_lib.data import manifest
-from atri_lib.data.manifest import AudioCaptions, ManifestError, load_manifest, write_manifest
+from atri_lib.data.manifest import CaptionedClips, ManifestError, load_manifest, write_manifest
 from atri_lib.languages import CODES
 
 RATE = 16_000
@@ -60,7 +60,7 @@ def made(count=3, text="made", **changes):
             {c: (f"{text} {i} {c} « é »", f"また {i} {c}") for c in CODES} for i in range(count)
         ),
     }
-    return AudioCaptions(**fields | changes)
+    return CaptionedClips(**fields | changes)
 
 
 def test_a_manifest_gives_its_splits_with_captions_and_audio(folder):
@@ -82,8 +82,8 @@ def test_a_manifest_gives_its_splits_with_captions_and_audio(folder):
     )
     assert test.sentences("jpn") == [*five["jpn"], "bell.wav 0 jpn"]
     assert test.captions[0]["fra"] == tuple(five["fra"])
-    assert test.waveform(0).dtype == np.float32 and test.waveform(0).shape == (RATE // 2,)
-    assert np.array_equal(test.waveform(-1), test.waveform(1))
+    assert test.clip(0).dtype == np.float32 and test.clip(0).shape == (RATE // 2,)
+    assert np.array_equal(test.clip(-1), test.clip(1))
     assert load_manifest(folder)["test"].checksum == test.checksum
     assert test.sentences("fra") is test.sentences("fra") and test.origin == folder.name
 
@@ -166,7 +166,7 @@ def test_a_manifest_of_pictures_gives_them_as_pixels(folder):
     splits = load_manifest(folder)
     assert all(split.pictures for split in splits.values())
     assert splits["test"].ids == ("blue.jpg",)
-    pixels = splits["train"].waveform(0)
+    pixels = splits["train"].clip(0)
     assert pixels.shape == (224, 224, 3) and pixels.dtype == np.uint8
     assert pixels[112, 112].tolist() == [255, 0, 0]
     first = splits["train"].checksum
@@ -203,7 +203,7 @@ def test_one_notice_counts_the_pictures_of_several_frames(folder, capsys):
     (said,) = capsys.readouterr().err.splitlines()
     assert "4 of 5 images hold several frames or pages; the first of each is taken" in said
     for i in range(len(names)):
-        assert loaded.waveform(i)[112, 112].tolist() == [255, 0, 0]
+        assert loaded.clip(i)[112, 112].tolist() == [255, 0, 0]
 
 
 def test_several_wrong_lines_are_reported_at_once_but_not_more_than_ten(folder):
@@ -399,10 +399,10 @@ def test_audio_that_breaks_after_its_header_raises_when_it_is_read(folder):
     with pytest.raises(ManifestError, match="horn.wav: cannot be read as audio"):
         load_manifest(path)
     with pytest.raises(UnreadableSound, match="dog.wav: .*not finite"):
-        dataset.waveform(0)
+        dataset.clip(0)
     with pytest.raises(UnreadableSound, match="horn.wav: cannot be read as audio"):
-        dataset.waveform(1)
-    assert dataset.waveform(2).shape == (RATE // 2,)
+        dataset.clip(1)
+    assert dataset.clip(2).shape == (RATE // 2,)
 
 
 def test_the_checksum_follows_captions_and_audio_not_the_place(folder, tmp_path_factory):
@@ -432,7 +432,7 @@ def test_what_is_written_reads_back_sample_by_sample(tmp_path):
     for split, dataset in splits.items():
         assert back[split].ids == dataset.ids and back[split].captions == dataset.captions
         for i in range(len(dataset)):
-            assert np.array_equal(back[split].waveform(i), dataset.waveform(i))
+            assert np.array_equal(back[split].clip(i), dataset.clip(i))
     files = sorted(file.name for file in (tmp_path / "set/audio/test").iterdir())
     assert files == ["00000.flac", "00001.flac"]
 
@@ -448,7 +448,7 @@ def test_writing_replaces_nothing_and_leaves_nothing_half_done(tmp_path):
     def interrupted(index):
         if index == 1:
             raise KeyboardInterrupt
-        return made().waveform(index)
+        return made().clip(index)
 
     with pytest.raises(KeyboardInterrupt):
         write_manifest({"train": made(read=interrupted)}, tmp_path / "new")

@@ -31,7 +31,7 @@ def test_captions_are_read_in_every_language_and_repeated_by_turns(tmp_path):
     other = written(tmp_path / "other.jsonl", {"captions": two})
     assert load_parallel_text(other).checksum != text.checksum
     with pytest.raises(IndexError, match="captions only"):
-        text.waveform(0)
+        text.clip(0)
 
 
 @pytest.mark.parametrize("fault", CAPTION_FAULTS, ids=lambda fault: fault.name)

@@ -87,7 +87,7 @@ def test_splits_share_no_combination_or_no_picture_at_all(scenes):
 def test_scenes_are_the_same_again_and_others_with_another_seed(scenes):
     again = compose(drawn(), SIZES, seed=0)["test"]
     assert again.checksum == scenes["test"].checksum
-    np.testing.assert_array_equal(again.waveform(7), scenes["test"].waveform(7))
+    np.testing.assert_array_equal(again.clip(7), scenes["test"].clip(7))
     assert compose(drawn(), SIZES, seed=1)["test"].checksum != again.checksum
 
 
@@ -99,7 +99,7 @@ def test_a_scene_shows_what_its_caption_says(scenes):
         place = [number in black for number in recipe.sounds]
         if recipe.layout not in ("sequence", "together") or sum(place) != 1:
             continue
-        dark = np.argwhere(scenes["train"].waveform(index).max(-1) < 60)
+        dark = np.argwhere(scenes["train"].clip(index).max(-1) < 60)
         row, column = dark.mean(0)
         along = row if recipe.layout == "together" else column
         assert int(along * len(place) / 224) == place.index(True)

@@ -43,8 +43,8 @@ def test_one_seed_gives_the_same_bytes_and_another_does_not(bank, scenes):
         assert again[split].checksum == scenes[split].checksum != other[split].checksum
         assert again[split].captions == scenes[split].captions
         for index in (7, 3):  # in another order than below
-            assert again[split].waveform(index).tobytes() == scenes[split].waveform(index).tobytes()
-    assert scenes["train"].waveform(3).tobytes() != other["train"].waveform(3).tobytes()
+            assert again[split].clip(index).tobytes() == scenes[split].clip(index).tobytes()
+    assert scenes["train"].clip(3).tobytes() != other["train"].clip(3).tobytes()
 
 
 def heard(dataset):
@@ -80,7 +80,7 @@ def test_kinds_of_scenes_are_as_frequent_in_every_split(scenes):
 def test_a_split_does_not_depend_on_the_others(bank, scenes):
     alone = make_scenes(bank, {"test": 30})["test"]
     assert alone.recipes == scenes["test"].recipes[:30]
-    assert alone.waveform(5).tobytes() == scenes["test"].waveform(5).tobytes()
+    assert alone.clip(5).tobytes() == scenes["test"].clip(5).tobytes()
 
 
 def test_every_possible_scene_can_be_drawn(bank):
@@ -102,14 +102,14 @@ def test_every_scene_of_a_split_is_said_differently_in_every_language(scenes):
 
 def test_waveforms_are_five_seconds_of_unclipped_sound(scenes):
     for index in range(40):
-        wave = scenes["test"].waveform(index)
+        wave = scenes["test"].clip(index)
         assert wave.dtype == np.float32 and wave.shape == (80_000,)
         assert np.isfinite(wave).all() and 0.01 < np.abs(wave).max() <= 0.99
 
 
 def rendered(dataset, recipe):
     style = dataclasses.replace(dataset.style, noise=(80.0, 80.0))
-    return dataclasses.replace(dataset, recipes=(recipe,), style=style).waveform(0)
+    return dataclasses.replace(dataset, recipes=(recipe,), style=style).clip(0)
 
 
 def test_far_is_quieter_and_duller_than_near(scenes):
@@ -139,7 +139,7 @@ def test_a_sequence_has_its_sounds_in_order(scenes):
 def test_rendering_is_a_hundred_times_faster_than_real_time(scenes):
     started = time.perf_counter()
     for index in range(30):
-        scenes["test"].waveform(index)
+        scenes["test"].clip(index)
     assert time.perf_counter() - started < 30 * scenes["test"].seconds / 100
 
 

@@ -166,23 +166,23 @@ def test_bad_input_says_what_is_wrong(call, message):
         call()
 
 
-def test_pulls_are_the_gradient_of_the_audio_to_text_half(temperature=0.2):
-    audio = torch.tensor(unit(5, 4)).requires_grad_()
+def test_pulls_are_the_gradient_of_the_clip_to_text_half(temperature=0.2):
+    clips = torch.tensor(unit(5, 4)).requires_grad_()
     texts = torch.tensor(unit(5, 3, 4, seed=1))
-    found = pulls(texts, audio, temperature)
+    found = pulls(texts, clips, temperature)
     for k in range(3):
-        logits = audio @ texts[:, k].T / temperature
+        logits = clips @ texts[:, k].T / temperature
         loss = torch.nn.functional.cross_entropy(logits, torch.arange(5), reduction="sum")
-        (slope,) = torch.autograd.grad(loss, audio)
+        (slope,) = torch.autograd.grad(loss, clips)
         np.testing.assert_allclose(found[:, k], -temperature * slope.numpy(), atol=1e-12)
-    whole = pair_losses(audio, texts, temperature).sum()  # the other half pulls elsewhere, too
-    (both,) = torch.autograd.grad(whole, audio)
+    whole = pair_losses(clips, texts, temperature).sum()  # the other half pulls elsewhere, too
+    (both,) = torch.autograd.grad(whole, clips)
     assert not np.allclose(found.sum(1), -temperature * both.numpy())
 
 
-def test_pulls_without_audio_are_those_of_a_high_temperature_and_forget_what_all_texts_share():
-    texts, audio = unit(6, 3, 4), unit(6, 4, seed=2)
-    np.testing.assert_allclose(pulls(texts), pulls(texts, audio, 1e9), atol=1e-8)
+def test_pulls_without_clips_are_those_of_a_high_temperature_and_forget_what_all_texts_share():
+    texts, clips = unit(6, 3, 4), unit(6, 4, seed=2)
+    np.testing.assert_allclose(pulls(texts), pulls(texts, clips, 1e9), atol=1e-8)
     cone = np.array([5.0, 0, 0, 0])
     np.testing.assert_allclose(pulls(texts + cone), pulls(texts), atol=1e-12)
     assert direction_error(pulls(texts), np.zeros((6, 1), int)).max() > 0

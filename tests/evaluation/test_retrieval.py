@@ -43,11 +43,11 @@ def loop_ranks(queries, gallery, targets):
     return np.array(ranks)
 
 
-def loop_relevant_ranks(audio, texts, owner, clip):
+def loop_relevant_ranks(clips, texts, owner, clip):
     """Sorted ranks of a clip's captions: walk down the list, other clips' captions first among
     equals.
     """
-    scores = [sum(a * t for a, t in zip(audio[clip], text, strict=True)) for text in texts]
+    scores = [sum(a * t for a, t in zip(clips[clip], text, strict=True)) for text in texts]
     order = sorted(range(len(texts)), key=lambda j: (-scores[j], owner[j] == clip))
     return [place + 1 for place, j in enumerate(order) if owner[j] == clip]
 
@@ -57,14 +57,14 @@ def loop_average_precision(ranks, relevant):
     return sum(j / rank for j, rank in enumerate(found, start=1)) / min(10, relevant)
 
 
-sizes = {"clips": st.integers(1, 12), "dim": st.integers(1, 4), "seed": st.integers(0, 2**16)}
+sizes = {"count": st.integers(1, 12), "dim": st.integers(1, 4), "seed": st.integers(0, 2**16)}
 
 
 @settings(deadline=None, max_examples=60)
 @given(draw=st.sampled_from([unit, small_integers]), queries=st.integers(1, 12), **sizes)
-def test_ranks_equal_plain_loops(draw, queries, clips, dim, seed):
-    asked, gallery = draw(queries, dim, seed=seed), draw(clips, dim, seed=seed + 1)
-    targets = np.random.default_rng(seed).integers(clips, size=queries)
+def test_ranks_equal_plain_loops(draw, queries, count, dim, seed):
+    asked, gallery = draw(queries, dim, seed=seed), draw(count, dim, seed=seed + 1)
+    targets = np.random.default_rng(seed).integers(count, size=queries)
     ranks = retrieval_ranks(asked, gallery, targets)
     assert ranks.dtype == np.int64
     np.testing.assert_array_equal(ranks, loop_ranks(asked, gallery, targets))
@@ -72,15 +72,15 @@ def test_ranks_equal_plain_loops(draw, queries, clips, dim, seed):
 
 @settings(deadline=None, max_examples=60)
 @given(draw=st.sampled_from([unit, small_integers]), extra=st.integers(0, 15), **sizes)
-def test_audio_to_text_ranks_and_precision_equal_plain_loops(draw, extra, clips, dim, seed):
+def test_audio_to_text_ranks_and_precision_equal_plain_loops(draw, extra, count, dim, seed):
     rng = np.random.default_rng(seed)
-    owner = rng.permutation(np.concatenate([np.arange(clips), rng.integers(clips, size=extra)]))
-    audio, texts = draw(clips, dim, seed=seed), draw(len(owner), dim, seed=seed + 1)
-    expected = [loop_relevant_ranks(audio, texts, owner, clip) for clip in range(clips)]
-    relevant = relevant_ranks(audio, texts[:, None], owner)[:, 0]
+    owner = rng.permutation(np.concatenate([np.arange(count), rng.integers(count, size=extra)]))
+    clips, texts = draw(count, dim, seed=seed), draw(len(owner), dim, seed=seed + 1)
+    expected = [loop_relevant_ranks(clips, texts, owner, clip) for clip in range(count)]
+    relevant = relevant_ranks(clips, texts[:, None], owner)[:, 0]
     assert [list(row[row > 0]) for row in relevant] == expected
     np.testing.assert_array_equal(
-        audio_to_text_ranks(audio, texts, owner), [min(ranks) for ranks in expected]
+        audio_to_text_ranks(clips, texts, owner), [min(ranks) for ranks in expected]
     )
     precision = np.mean([loop_average_precision(ranks, len(ranks)) for ranks in expected])
     assert map_at_10(relevant) == pytest.approx(precision, abs=1e-12)
@@ -88,11 +88,11 @@ def test_audio_to_text_ranks_and_precision_equal_plain_loops(draw, extra, clips,
 
 @settings(deadline=None, max_examples=40)
 @given(scale=st.sampled_from([2.0**-20, 0.5, 3.0, 1e6]), **sizes)
-def test_order_and_scale_do_not_matter(scale, clips, dim, seed):
-    queries, gallery = unit(clips, dim, seed=seed), small_integers(clips, dim, seed=seed + 1)
-    targets = np.arange(clips)
+def test_order_and_scale_do_not_matter(scale, count, dim, seed):
+    queries, gallery = unit(count, dim, seed=seed), small_integers(count, dim, seed=seed + 1)
+    targets = np.arange(count)
     ranks = retrieval_ranks(queries, gallery, targets)
-    order = np.random.default_rng(seed).permutation(clips)
+    order = np.random.default_rng(seed).permutation(count)
     place = np.argsort(order)  # where item i went
     np.testing.assert_array_equal(retrieval_ranks(queries, gallery[order], place[targets]), ranks)
     np.testing.assert_array_equal(
@@ -103,15 +103,15 @@ def test_order_and_scale_do_not_matter(scale, clips, dim, seed):
 
 @settings(deadline=None, max_examples=30)
 @given(**sizes)
-def test_one_caption_per_clip_makes_the_directions_mirror_images(clips, dim, seed):
-    audio, text = unit(clips, dim, seed=seed), unit(clips, dim, seed=seed + 1)
-    owner = np.arange(clips)
+def test_one_caption_per_clip_makes_the_directions_mirror_images(count, dim, seed):
+    clips, text = unit(count, dim, seed=seed), unit(count, dim, seed=seed + 1)
+    owner = np.arange(count)
     np.testing.assert_array_equal(
-        audio_to_text_ranks(audio, text, owner), retrieval_ranks(audio, text, owner)
+        audio_to_text_ranks(clips, text, owner), retrieval_ranks(clips, text, owner)
     )
     both = np.stack([text, text[::-1]], axis=1)
     np.testing.assert_array_equal(
-        relevant_ranks(audio, both, owner)[:, 0, 0], retrieval_ranks(audio, text, owner)
+        relevant_ranks(clips, both, owner)[:, 0, 0], retrieval_ranks(clips, text, owner)
     )
 
 
@@ -123,19 +123,19 @@ def test_one_caption_per_clip_makes_the_directions_mirror_images(clips, dim, see
     **sizes,
 )
 def test_ranks_of_all_languages_at_once_equal_plain_loops_language_by_language(
-    draw, languages, extra, clips, dim, seed
+    draw, languages, extra, count, dim, seed
 ):
     """Ties, several captions a clip in any order, and more languages than one: both directions from
     [M, K, d].
     """
     rng = np.random.default_rng(seed)
-    owner = rng.permutation(np.concatenate([np.arange(clips), rng.integers(clips, size=extra)]))
-    audio, texts = draw(clips, dim, seed=seed), draw(len(owner), languages, dim, seed=seed + 1)
-    t2a, relevant = rank_matrix(audio, texts, owner), relevant_ranks(audio, texts, owner)
-    assert t2a.shape == (len(owner), languages) and relevant.shape[:2] == (clips, languages)
+    owner = rng.permutation(np.concatenate([np.arange(count), rng.integers(count, size=extra)]))
+    clips, texts = draw(count, dim, seed=seed), draw(len(owner), languages, dim, seed=seed + 1)
+    t2a, relevant = rank_matrix(clips, texts, owner), relevant_ranks(clips, texts, owner)
+    assert t2a.shape == (len(owner), languages) and relevant.shape[:2] == (count, languages)
     for k in range(languages):
-        np.testing.assert_array_equal(t2a[:, k], loop_ranks(texts[:, k], audio, owner))
-        expected = [loop_relevant_ranks(audio, texts[:, k], owner, clip) for clip in range(clips)]
+        np.testing.assert_array_equal(t2a[:, k], loop_ranks(texts[:, k], clips, owner))
+        expected = [loop_relevant_ranks(clips, texts[:, k], owner, clip) for clip in range(count)]
         assert [list(row[row > 0]) for row in relevant[:, k]] == expected
 
 
@@ -220,10 +220,10 @@ def test_map_at_10_by_hand():
 
 
 def test_rank_matrix_and_table_are_the_single_measures_side_by_side():
-    audio, owner = unit(20, 6), np.repeat(np.arange(20), 2)
-    near = audio[owner] + 0.2 * unit(40, 6, seed=1)
+    clips, owner = unit(20, 6), np.repeat(np.arange(20), 2)
+    near = clips[owner] + 0.2 * unit(40, 6, seed=1)
     texts = np.stack([near, near + 0.3 * unit(40, 6, seed=2), unit(40, 6, seed=3)], axis=1)
-    ranks, relevant = rank_matrix(audio, texts, owner), relevant_ranks(audio, texts, owner)
+    ranks, relevant = rank_matrix(clips, texts, owner), relevant_ranks(clips, texts, owner)
     table = retrieval_table(("eng", "fra", "jpn"), ranks, relevant)
     assert ranks.shape == (40, 3) and list(table.index) == ["eng", "fra", "jpn", "mean"]
     assert list(table.columns) == [
@@ -233,16 +233,16 @@ def test_rank_matrix_and_table_are_the_single_measures_side_by_side():
     ]
     for k, code in enumerate(("eng", "fra", "jpn")):
         text = texts[:, k]
-        np.testing.assert_array_equal(ranks[:, k], retrieval_ranks(text, audio, owner))
+        np.testing.assert_array_equal(ranks[:, k], retrieval_ranks(text, clips, owner))
         row = table.loc[code]
         assert row["T2A R@5"] == 100 * recall_at(ranks[:, k], 5)
         assert row["T2A mAP@10"] == 100 * map_at_10(ranks[:, k])
-        assert row["A2T R@1"] == 100 * recall_at(audio_to_text_ranks(audio, text, owner), 1)
+        assert row["A2T R@1"] == 100 * recall_at(audio_to_text_ranks(clips, text, owner), 1)
         assert row["A2T mAP@10"] == 100 * map_at_10(relevant[:, k])
         assert row["A2T median rank"] == np.median(relevant[:, k, 0])
     np.testing.assert_allclose(table.loc["mean"], table.iloc[:3].mean())
     assert table.loc["eng", "T2A R@1"] > table.loc["jpn", "T2A R@1"]
-    assert mean_rank_variance(rank_matrix(audio, near[:, None], owner)) == 0
+    assert mean_rank_variance(rank_matrix(clips, near[:, None], owner)) == 0
 
 
 def test_nan_embeddings_are_named():

@@ -63,31 +63,31 @@ def test_fair_ranks_equal_the_mean_over_all_orders_of_ties(draw, queries, items,
 
 
 @settings(deadline=None, max_examples=25)
-@given(clips=st.integers(1, 3), extra=st.integers(0, 3), languages=st.integers(1, 2), **sizes)
-def test_both_directions_equal_the_mean_over_all_orders_of_ties(clips, extra, languages, dim, seed):
+@given(count=st.integers(1, 3), extra=st.integers(0, 3), languages=st.integers(1, 2), **sizes)
+def test_both_directions_equal_the_mean_over_all_orders_of_ties(count, extra, languages, dim, seed):
     rng = np.random.default_rng(seed)
-    owner = rng.permutation(np.concatenate([np.arange(clips), rng.integers(clips, size=extra)]))
-    audio, texts = (
-        small_integers(clips, dim, seed=seed),
+    owner = rng.permutation(np.concatenate([np.arange(count), rng.integers(count, size=extra)]))
+    clips, texts = (
+        small_integers(count, dim, seed=seed),
         small_integers(len(owner), languages, dim, seed=seed + 1),
     )
-    t2a, a2t = fair_rank_matrix(audio, texts, owner), fair_audio_to_text(audio, texts, owner)
-    np.testing.assert_array_equal(t2a.worst, rank_matrix(audio, texts, owner))
+    t2a, a2t = fair_rank_matrix(clips, texts, owner), fair_audio_to_text(clips, texts, owner)
+    np.testing.assert_array_equal(t2a.worst, rank_matrix(clips, texts, owner))
     for k in range(languages):
         np.testing.assert_array_equal(
-            a2t.worst[:, k], audio_to_text_ranks(audio, texts[:, k], owner)
+            a2t.worst[:, k], audio_to_text_ranks(clips, texts[:, k], owner)
         )
         for caption, clip in enumerate(owner):
-            assert_fair(t2a, (caption, k), list(audio @ texts[caption, k]), [clip])
-        for clip in range(clips):
+            assert_fair(t2a, (caption, k), list(clips @ texts[caption, k]), [clip])
+        for clip in range(count):
             assert_fair(
-                a2t, (clip, k), list(texts[:, k] @ audio[clip]), np.flatnonzero(owner == clip)
+                a2t, (clip, k), list(texts[:, k] @ clips[clip]), np.flatnonzero(owner == clip)
             )
 
 
 def test_without_ties_the_fair_rank_is_the_rank():
-    audio, texts, owner = unit(40, 9, seed=1), unit(60, 3, 9, seed=2), np.arange(60) % 40
-    ranks, found = rank_matrix(audio, texts, owner), fair_rank_matrix(audio, texts, owner)
+    clips, texts, owner = unit(40, 9, seed=1), unit(60, 3, 9, seed=2), np.arange(60) % 40
+    ranks, found = rank_matrix(clips, texts, owner), fair_rank_matrix(clips, texts, owner)
     np.testing.assert_array_equal(found.expected, ranks)
     assert not found.tied.any()
     assert found.recall_at(5) == pytest.approx(recall_at(ranks.ravel(), 5), abs=1e-12)
@@ -95,9 +95,9 @@ def test_without_ties_the_fair_rank_is_the_rank():
 
 
 def test_two_clips_with_two_equal_captions_are_no_longer_lost():
-    audio, texts = np.eye(2), np.ones((2, 2)) / np.sqrt(2)
-    assert recall_at(audio_to_text_ranks(audio, texts, [0, 1]), 1) == 0
-    assert fair_audio_to_text(audio, texts[:, None], [0, 1]).recall_at(1) == 0.5
+    clips, texts = np.eye(2), np.ones((2, 2)) / np.sqrt(2)
+    assert recall_at(audio_to_text_ranks(clips, texts, [0, 1]), 1) == 0
+    assert fair_audio_to_text(clips, texts[:, None], [0, 1]).recall_at(1) == 0.5
 
 
 def test_collapsed_embeddings_find_by_chance_and_large_counts_stay_exact():
@@ -122,14 +122,14 @@ def best_first_place(classes, asked):
     return max(hits)
 
 
-def reachable(captions, owner, sounds):
+def reachable(captions, owner, contents):
     """R@1 of the best model, both directions: the best first place for each distinct query."""
-    clips = [[i for i, other in enumerate(sounds) if other == sound] for sound in set(sounds)]
+    clips = [[i for i, other in enumerate(contents) if other == one] for one in set(contents)]
     texts = [[j for j, other in enumerate(captions) if other == text] for text in set(captions)]
-    own = [{j for j in range(len(captions)) if owner[j] == i} for i in range(len(sounds))]
+    own = [{j for j in range(len(captions)) if owner[j] == i} for i in range(len(contents))]
     t2a = sum(best_first_place(clips, [{owner[j]} for j in equal]) for equal in texts)
     a2t = sum(best_first_place(texts, [own[i] for i in equal]) for equal in clips)
-    return t2a / len(captions), a2t / len(sounds)
+    return t2a / len(captions), a2t / len(contents)
 
 
 @settings(deadline=None, max_examples=150)
@@ -140,10 +140,10 @@ def test_the_reachable_recall_is_the_best_of_all_first_places(data):
     captions = data.draw(
         st.lists(st.sampled_from("abcd"), min_size=len(owner), max_size=len(owner))
     )
-    sounds = data.draw(st.lists(st.sampled_from("xyz"), min_size=count, max_size=count))
-    found = ambiguity(captions, owner, sounds)
+    contents = data.draw(st.lists(st.sampled_from("xyz"), min_size=count, max_size=count))
+    found = ambiguity(captions, owner, contents)
     assert (found.text_to_audio, found.audio_to_text) == pytest.approx(
-        reachable(captions, owner, sounds)
+        reachable(captions, owner, contents)
     )
     if not found.captions.any():
         assert found.text_to_audio == 1
@@ -154,24 +154,24 @@ def test_the_reachable_recall_is_the_best_of_all_first_places(data):
 @settings(deadline=None, max_examples=30)
 @given(st.data())
 def test_no_model_expects_more_than_what_is_reachable(data):
-    """Equal captions and equal sounds get equal embeddings, which are drawn at random."""
+    """Equal captions and equal contents get equal embeddings, which are drawn at random."""
     count = data.draw(st.integers(1, 4))
     captions = data.draw(st.lists(st.integers(0, 2), min_size=count, max_size=count))
-    sounds = data.draw(st.lists(st.integers(0, 2), min_size=count, max_size=count))
-    found = ambiguity(captions, range(count), sounds)
+    contents = data.draw(st.lists(st.integers(0, 2), min_size=count, max_size=count))
+    found = ambiguity(captions, range(count), contents)
     seeds = range(data.draw(st.integers(0, 1000)), 1000, 97)
     for seed in seeds:
-        audio, texts = unit(3, 3, seed=seed)[sounds], unit(3, 3, seed=seed + 1)[captions][:, None]
+        clips, texts = unit(3, 3, seed=seed)[contents], unit(3, 3, seed=seed + 1)[captions][:, None]
         t2a, a2t = (
-            fair_rank_matrix(audio, texts, range(count)),
-            fair_audio_to_text(audio, texts, range(count)),
+            fair_rank_matrix(clips, texts, range(count)),
+            fair_audio_to_text(clips, texts, range(count)),
         )
         assert t2a.recall_at(1) <= found.text_to_audio + 1e-9
         assert a2t.recall_at(1) <= found.audio_to_text + 1e-9
 
 
 @pytest.mark.parametrize(
-    ("captions", "owner", "sounds", "lost", "reached"),
+    ("captions", "owner", "contents", "lost", "reached"),
     [
         ("ab", [0, 1], None, (0, 0), (1, 1)),
         ("aa", [0, 1], None, (2, 2), (0.5, 0.5)),  # two clips share a caption
@@ -181,23 +181,23 @@ def test_no_model_expects_more_than_what_is_reachable(data):
         ("aa", [0, 1], "xx", (2, 2), (0.5, 0.5)),
     ],
 )
-def test_what_is_ambiguous_is_counted(captions, owner, sounds, lost, reached):
-    found = ambiguity(captions, owner, sounds)
+def test_what_is_ambiguous_is_counted(captions, owner, contents, lost, reached):
+    found = ambiguity(captions, owner, contents)
     assert (found.captions.sum(), found.clips.sum()) == lost
     assert (found.text_to_audio, found.audio_to_text) == reached
 
 
 @pytest.mark.parametrize(
-    ("owner", "sounds", "message"),
+    ("owner", "contents", "message"),
     [
         ([0, 2], None, "clip 1 has no caption"),
         ([0, 1], "xyz", "clip 2 has no"),
         ([0, 1], "x", "from 0 to 0"),
     ],
 )
-def test_owners_that_do_not_fit_are_refused(owner, sounds, message):
+def test_owners_that_do_not_fit_are_refused(owner, contents, message):
     with pytest.raises(ValueError, match=message):
-        ambiguity("ab", owner, sounds)
-    if sounds is None:
+        ambiguity("ab", owner, contents)
+    if contents is None:
         with pytest.raises(ValueError, match=message):
             fair_audio_to_text(np.ones((3, 2)), np.ones((2, 1, 2)), owner)

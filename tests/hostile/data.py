@@ -193,18 +193,18 @@ CASES = [
     Case(
         "an encoder of pictures for sounds",
         f"{TRAIN} --audio-encoder eye",
-        "scenes: sounds, but the audio encoder toy eye reads pictures; name another encoder",
+        "scenes: sounds, but the encoder toy eye reads pictures; name another encoder",
     ),
     Case(
         "an encoder of sounds for pictures",
         TRAIN,
-        "scenes: pictures, but the audio encoder toy ear reads sounds; name another encoder",
+        "scenes: pictures, but the encoder toy ear reads sounds; name another encoder",
         prepare=pictures,
     ),
     Case(
         "a run of sounds on pictures",
         "evaluate run --data scenes",
-        "scenes: pictures, but the audio encoder toy ear reads sounds; name another encoder",
+        "scenes: pictures, but the encoder toy ear reads sounds; name another encoder",
         prepare=pictures,
     ),
 ]

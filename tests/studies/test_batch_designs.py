@@ -13,8 +13,8 @@ from tests.theory.toy_heads import features, heads
 
 
 def toy(clips=6, languages=3, **options):
-    audio, texts = features(clips, languages)
-    return Experiment(heads(), audio, texts, temperature=0.3, batch=clips, **options)
+    clip_features, texts = features(clips, languages)
+    return Experiment(heads(), clip_features, texts, temperature=0.3, batch=clips, **options)
 
 
 @pytest.mark.parametrize("design", batch_designs.DESIGNS)
@@ -51,7 +51,7 @@ def test_subtracting_running_means_takes_out_a_main_effect():
     adds noise.
     """
     setup = quadratic(clips=24, batch=8)
-    setup.audio[:] = 0.7 * torch.eye(2, dtype=torch.float64)
+    setup.clip_features[:] = 0.7 * torch.eye(2, dtype=torch.float64)
     own = setup.texts.clone()
     setup.texts[:] = own[:1] + 0.2 * own
     shares = batch_designs.difference_shares(setup, rate=0.01)

@@ -165,8 +165,8 @@ def test_unequal_chances_for_one_language_are_the_best_of_many():
 
 
 def test_language_grams_are_products_of_pair_gradients():
-    audio, texts = features(4, 3)
-    setup = Experiment(heads(), audio, texts, batch=4, epochs=1)
+    clip_features, texts = features(4, 3)
+    setup = Experiment(heads(), clip_features, texts, batch=4, epochs=1)
     step = next(iter(setup.steps("")))
     grams = language_designs.language_grams(setup.task, setup.task.flat.start, step.data)
     one = torch.zeros(2, 4, 3, dtype=torch.float64)

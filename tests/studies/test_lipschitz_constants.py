@@ -9,8 +9,8 @@ from tests.theory.toy_heads import features, heads
 
 
 def test_constants_are_ordered_and_shares_add_up():
-    audio, texts = features(6, 3)
-    setup = Experiment(heads(), audio, texts, temperature=0.3, batch=3, epochs=4)
+    clip_features, texts = features(6, 3)
+    setup = Experiment(heads(), clip_features, texts, temperature=0.3, batch=3, epochs=4)
     arm = Arm("ML-CLAP", "ml_clap")
     table = lipschitz_constants.four(setup, arm, rate=0.02, every=2, iterations=60)
     assert list(table) == list(lipschitz_constants.NAMES) and len(table) == 3
@@ -22,8 +22,8 @@ def test_constants_are_ordered_and_shares_add_up():
 
 
 def test_spectral_norm_is_that_of_the_hessian():
-    audio, texts = features(3, 2)
-    setup = Experiment(heads(), audio, texts, temperature=0.3, batch=3, epochs=1)
+    clip_features, texts = features(3, 2)
+    setup = Experiment(heads(), clip_features, texts, temperature=0.3, batch=3, epochs=1)
     step = next(iter(setup.steps("")))
     start = setup.task.flat.start
     even = step.even[0]

@@ -15,8 +15,8 @@ from tests.theory.toy_heads import features, heads
 
 
 def toy(clips=3, languages=2, batch=3, epochs=2, **options):
-    audio, texts = features(clips, languages)
-    return Experiment(heads(), audio, texts, temperature=0.3, batch=batch, epochs=epochs, **options)
+    options |= {"temperature": 0.3, "batch": batch, "epochs": epochs}
+    return Experiment(heads(), *features(clips, languages), **options)
 
 
 def exact_mean(setup, rate, rows):

@@ -18,9 +18,9 @@ RATE = 0.002
 
 
 def toy(width=0.2):
-    audio, texts = (part.double() for part in features(CLIPS))
+    clip_features, texts = (part.double() for part in features(CLIPS))
     task = Task(Flat(heads()), 0.2)
-    return SmoothRanks(task, (audio, texts), width), task.flat.start
+    return SmoothRanks(task, (clip_features, texts), width), task.flat.start
 
 
 def some(count, size, scale=0.02):
@@ -77,8 +77,8 @@ def test_gaussian_margins_agree_with_the_closed_form_to_second_order():
 
 
 def test_arms_are_trained_foreseen_and_compared():
-    audio, texts = features(CLIPS)
-    experiment = Experiment(heads(), audio, texts, temperature=0.2, batch=3, epochs=2)
+    clip_features, texts = features(CLIPS)
+    experiment = Experiment(heads(), clip_features, texts, temperature=0.2, batch=3, epochs=2)
     arms = [Arm("ML-CLAP", "ml_clap"), Arm("2 of K", "m_of_k", m=2)]
     ideal, trained = rank_excess.displaced(experiment, arms, 3, 0, SGD(RATE))
     again, _ = rank_excess.displaced(experiment, arms, 3, 0, SGD(RATE))
@@ -87,7 +87,7 @@ def test_arms_are_trained_foreseen_and_compared():
     for name, displacement in trained.items():
         off = (seen[name] - displacement).norm() / displacement.norm()
         assert off < 0.2, name
-    ranks = SmoothRanks(experiment.task, (audio.double(), texts.double()), 0.2)
+    ranks = SmoothRanks(experiment.task, (clip_features.double(), texts.double()), 0.2)
     table = rank_excess.compare(ranks, ideal, trained, seen)
     assert list(table.index) == ["ML-CLAP", "2 of K"]
     one = rank_excess.scaled(ranks, ideal, trained["ML-CLAP"])

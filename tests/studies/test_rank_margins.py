@@ -20,11 +20,11 @@ def margins_of(scores):
 
 def test_margins_give_the_ranks_of_the_evaluation():
     generator = np.random.default_rng(0)
-    audio, texts = generator.normal(size=(9, 4)), generator.normal(size=(12, 3, 4))
+    clips, texts = generator.normal(size=(9, 4)), generator.normal(size=(12, 3, 4))
     owner = np.r_[np.arange(9), 0, 3, 3]
     assert (
-        rank_margins.ranks_of(rank_margins.margins(audio, texts, owner))
-        == evaluation.rank_matrix(audio, texts, owner)
+        rank_margins.ranks_of(rank_margins.margins(clips, texts, owner))
+        == evaluation.rank_matrix(clips, texts, owner)
     ).all()
 
 

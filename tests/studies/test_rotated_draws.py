@@ -13,16 +13,16 @@ class Embeddings(torch.nn.Module):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.eye(3))
 
-    def forward(self, audio, texts):
-        return audio @ self.weight, texts
+    def forward(self, clip_features, texts):
+        return clip_features @ self.weight, texts
 
 
 @pytest.fixture
 def experiment():
     generator = torch.Generator().manual_seed(0)
-    audio = torch.randn(6, 3, generator=generator)
+    clip_features = torch.randn(6, 3, generator=generator)
     texts = torch.randn(6, 4, 3, generator=generator)
-    return Experiment(Embeddings(), audio, texts, batch=3, epochs=2)
+    return Experiment(Embeddings(), clip_features, texts, batch=3, epochs=2)
 
 
 @pytest.mark.parametrize("m", [1, 3])

@@ -118,8 +118,8 @@ def test_growth_on_given_gradients_is_the_variance_of_sums_of_draws(
 
 
 class Quadratic(Task):
-    """l_ik = (w - c_ik)' A_i (w - c_ik) / 2: linear gradients, so first order is exact. A_i: audio,
-    c_ik: texts.
+    """l_ik = (w - c_ik)' A_i (w - c_ik) / 2: linear gradients, so first order is exact. A_i:
+    clip_features, c_ik: texts.
     """
 
     def losses(self, parts, batch):
@@ -175,7 +175,7 @@ def test_double_sum_equals_brute_force_on_quadratics(arm, rate=0.2, draws=2000):
 
 def test_double_sum_is_the_law_where_draws_are_independent_and_curvature_is_a_number(rate=0.3):
     setup = quadratic(epochs=3)
-    setup.audio[:] = 0.7 * torch.eye(2, dtype=torch.float64)
+    setup.clip_features[:] = 0.7 * torch.eye(2, dtype=torch.float64)
     noise = setup.texts.var(1, correction=0).sum(-1) * 0.49  # the same wherever the weights are
     per_step = [noise[step.clips].sum().item() / len(step.clips) ** 2 for step in setup.steps("")]
     expected = bounds.mean_square(
@@ -189,8 +189,9 @@ def test_small_steps_leave_the_growth_of_gradients_that_stand_still():
     """One batch an epoch: with other neighbours a clip would have other negatives, so another
     gradient, every epoch.
     """
-    audio, texts = features(6, 3)
-    setup, rate = Experiment(heads(), audio, texts, temperature=0.2, batch=6, epochs=4), 1e-6
+    clip_features, texts = features(6, 3)
+    setup = Experiment(heads(), clip_features, texts, temperature=0.2, batch=6, epochs=4)
+    rate = 1e-6
     products = schedules.carried(setup, rate)
     gram = products[0, 0, 0, 0]
     for name, settings in (
@@ -207,8 +208,8 @@ def test_small_steps_leave_the_growth_of_gradients_that_stand_still():
 
 
 def test_random_signs_leave_the_sum_over_clips_in_the_mean():
-    audio, texts = features(6, 3)
-    setup = Experiment(heads(), audio, texts, temperature=0.2, batch=3, epochs=2)
+    clip_features, texts = features(6, 3)
+    setup = Experiment(heads(), clip_features, texts, temperature=0.2, batch=3, epochs=2)
     exact = schedules.predict(schedules.carried(setup, 0.1), scheme("ml_clap", 3), 0.1)
     drawn = schedules.predict(schedules.carried(setup, 0.1, probes=256), scheme("ml_clap", 3), 0.1)
     np.testing.assert_allclose(drawn, exact, rtol=0.1)
@@ -217,8 +218,8 @@ def test_random_signs_leave_the_sum_over_clips_in_the_mean():
 
 
 def test_the_scatter_of_probes_is_the_error_of_their_mean():
-    audio, texts = features(6, 3)
-    setup = Experiment(heads(), audio, texts, temperature=0.2, batch=3, epochs=2)
+    clip_features, texts = features(6, 3)
+    setup = Experiment(heads(), clip_features, texts, temperature=0.2, batch=3, epochs=2)
     one = scheme("ml_clap", 3)
     covariances = schedules.covariances(one, 2)
     exact = schedules.predict(schedules.carried(setup, 0.1), one, 0.1)
@@ -234,8 +235,8 @@ def test_the_scatter_of_probes_is_the_error_of_their_mean():
 
 def test_for_weak_noise_the_double_sum_is_exact_to_first_order():
     """p' = p + nu (p' - p), every draw enumerated: RMS / (nu eta sqrt(double sum)) tends to 1."""
-    audio, texts = features(3, 2)
-    setup, rate = Experiment(heads(), audio, texts, temperature=0.3, batch=3, epochs=2), 0.3
+    clip_features, texts = features(3, 2)
+    setup, rate = Experiment(heads(), clip_features, texts, temperature=0.3, batch=3, epochs=2), 0.3
     first = schedules.predict(schedules.carried(setup, rate), scheme("ml_clap", 2), rate)
     histories = torch.tensor(list(itertools.product(range(2), repeat=6))).unflatten(1, (2, 3))
     off = []

@@ -147,8 +147,8 @@ def test_derived_maps_are_those_that_are_computed():
 
 
 def experiment(clips=24, epochs=20):
-    audio, texts = features(clips, languages=3)
-    return Experiment(heads(), audio, texts, temperature=0.2, batch=12, epochs=epochs)
+    clip_features, texts = features(clips, languages=3)
+    return Experiment(heads(), clip_features, texts, temperature=0.2, batch=12, epochs=epochs)
 
 
 def test_prediction_without_draws_is_what_runs_with_draws_do():

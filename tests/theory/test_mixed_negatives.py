@@ -18,41 +18,41 @@ CLIPS, LANGUAGES, TAU = 3, 3, 0.5
 
 
 def embeddings(spread):
-    """audio [3, 4]; texts [3, 3, 4], whose languages differ by `spread`; not normalised, which no
+    """clips [3, 4]; texts [3, 3, 4], whose languages differ by `spread`; not normalised, which no
     loss asks for.
     """
     generator = torch.Generator().manual_seed(0)
-    audio, shared = torch.randn(2, CLIPS, 4, generator=generator, dtype=torch.float64)
+    clips, shared = torch.randn(2, CLIPS, 4, generator=generator, dtype=torch.float64)
     way = torch.randn(CLIPS, LANGUAGES, 4, generator=generator, dtype=torch.float64)
-    return audio, shared[:, None] + spread * (way - way.mean(1, keepdim=True))
+    return clips, shared[:, None] + spread * (way - way.mean(1, keepdim=True))
 
 
 def every_tuple():
     return torch.tensor(list(itertools.product(range(LANGUAGES), repeat=CLIPS)))
 
 
-def mixed_mean(audio, texts):
+def mixed_mean(clips, texts):
     """Practical ML-CLAP's loss, averaged over all tuples."""
     chosen = [texts[torch.arange(CLIPS), languages] for languages in every_tuple()]
-    return torch.stack([info_nce(audio, text, TAU) for text in chosen]).mean()
+    return torch.stack([info_nce(clips, text, TAU) for text in chosen]).mean()
 
 
 def test_excess_is_the_mean_over_all_tuples_to_second_order():
     errors = []
     for spread in (0.02, 0.01):
-        audio, texts = embeddings(spread)
-        true = mixed_mean(audio, texts) - pair_losses(audio, texts, TAU).mean()
-        guess = excess(audio, texts, TAU)
+        clips, texts = embeddings(spread)
+        true = mixed_mean(clips, texts) - pair_losses(clips, texts, TAU).mean()
+        guess = excess(clips, texts, TAU)
         errors.append(abs(true - guess).item())
         assert errors[-1] < 0.1 * abs(true)
     assert errors[0] / errors[1] == pytest.approx(8, rel=0.2)
 
 
-def test_text_to_audio_half_does_not_see_other_captions():
-    audio, texts = embeddings(1.0)
+def test_text_to_clip_half_does_not_see_other_captions():
+    clips, texts = embeddings(1.0)
 
     def half(text):
-        logits = audio @ text.T / TAU
+        logits = clips @ text.T / TAU
         return (logits.logsumexp(0) - logits.diagonal()).mean()
 
     chosen = [texts[torch.arange(CLIPS), languages] for languages in every_tuple()]
@@ -63,34 +63,34 @@ def test_text_to_audio_half_does_not_see_other_captions():
 
 def test_excess_grows_with_the_level_of_scores_of_a_language():
     """Captions of one language closer to every sound than another language's: R is positive."""
-    audio, texts = embeddings(0.0)
-    assert excess(audio, texts, TAU).abs() < 1e-12
-    direction = torch.linalg.lstsq(audio, torch.ones(CLIPS, 1, dtype=torch.float64)).solution[:, 0]
+    clips, texts = embeddings(0.0)
+    assert excess(clips, texts, TAU).abs() < 1e-12
+    direction = torch.linalg.lstsq(clips, torch.ones(CLIPS, 1, dtype=torch.float64)).solution[:, 0]
     levels = torch.tensor([-0.1, 0.0, 0.1], dtype=torch.float64)
     lifted = texts + levels[:, None] * direction
-    chance = (audio @ texts[:, 0].T / TAU).softmax(1)
+    chance = (clips @ texts[:, 0].T / TAU).softmax(1)
     variance = (levels / TAU).var(correction=0)
     expected = (variance * (1 - chance.square().sum(1))).mean() / 4
-    torch.testing.assert_close(excess(audio, lifted, TAU), expected)
+    torch.testing.assert_close(excess(clips, lifted, TAU), expected)
     own_way = torch.zeros_like(texts)
     own_way[0, 0] = 0.1  # one caption alone: nothing is common to a language
     own_way[0, 1] = -0.1
-    assert excess(audio, texts + own_way, TAU).abs() < 1e-12
+    assert excess(clips, texts + own_way, TAU).abs() < 1e-12
 
 
 def test_gradient_of_the_excess_is_the_mean_discrepancy_of_practical_gradients():
-    audio, texts = features(clips=4, languages=2)
-    audio, texts = audio.double(), texts.double()
+    clip_features, texts = features(clips=4, languages=2)
+    clip_features, texts = clip_features.double(), texts.double()
     texts = texts.mean(1, keepdim=True) + 0.2 * (texts - texts.mean(1, keepdim=True))
     task = Task(Flat(heads()), 0.3)
     tuples = torch.tensor(list(itertools.product(range(2), repeat=4)))
     even = torch.full((1, 4, 2), 1 / 8, dtype=torch.float64)
     start = task.flat.start[None]
     with torch.no_grad():
-        each = task.gradients(start.expand(16, -1), tuples, (audio, texts), task.mixed_loss)
-        ideal = task.gradients(start, even, (audio, texts))
+        each = task.gradients(start.expand(16, -1), tuples, (clip_features, texts), task.mixed_loss)
+        ideal = task.gradients(start, even, (clip_features, texts))
         penalty = functools.partial(excess_of, task)
-        derived = task.gradients(start, even, (audio, texts), penalty)
+        derived = task.gradients(start, even, (clip_features, texts), penalty)
     true = each.mean(0) - ideal[0]
     assert torch.nn.functional.cosine_similarity(true, derived[0], dim=0) > 0.98
     assert derived.norm().item() == pytest.approx(true.norm().item(), rel=0.1)

@@ -16,8 +16,8 @@ def task():
 
 @pytest.fixture
 def batch():
-    audio, texts = features()
-    return audio.double(), texts.double()
+    clip_features, texts = features()
+    return clip_features.double(), texts.double()
 
 
 def moved(task, runs=2, size=0.1):
@@ -70,7 +70,7 @@ def test_only_parameters_that_require_a_gradient_are_followed(batch):
 def test_the_model_given_stays_as_it_was():
     model = heads().train()
     Flat(model)
-    assert model.training and model.audio[0].weight.dtype == torch.float32
+    assert model.training and model.clips[0].weight.dtype == torch.float32
 
 
 @torch.no_grad()
@@ -107,8 +107,8 @@ def test_gradients_are_weighted_sums_of_pair_gradients(task, batch):
 def test_mixed_gradient_is_that_of_practical_ml_clap(task, batch):
     languages = torch.tensor([[0, 2, 1, 1, 0, 2]])
     weights = task.flat.start.clone().requires_grad_()
-    audio, texts = task.flat(task.flat.split(weights), *batch)
-    ml_clap_loss(audio, texts[torch.arange(6), languages[0]], TAU).backward()
+    clips, texts = task.flat(task.flat.split(weights), *batch)
+    ml_clap_loss(clips, texts[torch.arange(6), languages[0]], TAU).backward()
     with torch.no_grad():
         got = task.gradients(weights.detach()[None], languages, batch, task.mixed_loss)
     torch.testing.assert_close(got[0], weights.grad)

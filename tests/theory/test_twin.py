@@ -21,9 +21,9 @@ ARMS_OF_THREE = (*ARMS[:3], *ARMS[4:])  # K = 3 has no 4 of K
 
 
 def experiment(clips=12, languages=3, batch=6, epochs=2, seed=0):
-    audio, texts = features(clips, languages, seed=seed)
+    clip_features, texts = features(clips, languages, seed=seed)
     return Experiment(
-        heads(seed), audio, texts, temperature=0.2, batch=batch, epochs=epochs, seed=seed
+        heads(seed), clip_features, texts, temperature=0.2, batch=batch, epochs=epochs, seed=seed
     )
 
 
@@ -251,7 +251,7 @@ def test_what_cannot_be_run_is_refused():
     with pytest.raises(ValueError, match="no pilots or more, got 1 and -1"):
         twin.run(setup, draws=1, pilots=-1)
     with pytest.raises(ValueError, match="same N clips"):
-        dataclasses.replace(setup, audio=setup.audio[1:])
+        dataclasses.replace(setup, clip_features=setup.clip_features[1:])
     with pytest.raises(ValueError, match="at least 2 clips"):
         dataclasses.replace(setup, batch=1)
     with pytest.raises(ValueError, match="kept for an epoch"):
@@ -278,8 +278,8 @@ from atri_lib.theory import model_functions, twin
 from atri_lib.theory.experiment import ARMS, Experiment
 model_functions.WORKING_SET = 2**20
 def peak(hidden):
-    audio, texts = features(16, 4, 64)
-    setup = Experiment(heads(width=64, hidden=hidden, out=64), audio, texts, batch=16, epochs=1)
+    model = heads(width=64, hidden=hidden, out=64)
+    setup = Experiment(model, *features(16, 4, 64), batch=16, epochs=1)
     twin.run(setup, arms=ARMS[:1], draws=1, pilots=1, power_iterations=1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(setup.task.flat.start)
 small, _ = peak(16)
@@ -334,13 +334,13 @@ def test_principal_components_are_a_rotation_of_the_centred_features():
 
 
 def test_on_features_shares_everything_but_the_languages():
-    audio, texts = torch.randn(8, 6, 5), torch.randn(8, 3, 7)
+    clip_features, texts = torch.randn(8, 6, 5), torch.randn(8, 3, 7)
     one, other = (
-        on_features(audio, texts, components=3, hidden=4, width=4, batch=4, epochs=1)
+        on_features(clip_features, texts, components=3, hidden=4, width=4, batch=4, epochs=1)
         for _ in range(2)
     )
     assert torch.equal(one.task.flat.start, other.task.flat.start) and torch.equal(
-        one.audio, other.audio
+        one.clip_features, other.clip_features
     )
     table = twin.run(one, arms=[ARMS[0]], draws=1, pilots=1, power_iterations=1)
     assert bounds.share_held(table.published, table.measured) == 1
@@ -352,8 +352,8 @@ sys.path.insert(0, {folder!r})
 from toy_heads import features, heads
 from atri_lib.theory import bounds, twin
 from atri_lib.theory.experiment import ARMS, Experiment
-audio, texts = features(32, 8, 512)
-setup = Experiment(heads(width=512, hidden=700, out=256), audio, texts, batch=32, epochs=1)
+clip_features, texts = features(32, 8, 512)
+setup = Experiment(heads(width=512, hidden=700, out=256), clip_features, texts, batch=32, epochs=1)
 table = twin.run(setup, draws=5, pilots=1, power_iterations=1)
 assert bounds.share_held(table.published, table.measured) == 1
 assert bounds.share_held(table.trajectory, table.measured) == 1

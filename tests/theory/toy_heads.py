@@ -9,11 +9,11 @@ class Heads(nn.Module):
 
     def __init__(self, width: int = 3, hidden: int = 4, out: int = 3):
         super().__init__()
-        self.audio = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, out))
+        self.clips = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, out))
         self.text = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, out))
 
-    def forward(self, audio, texts):
-        return nn.functional.normalize(self.audio(audio), dim=-1), nn.functional.normalize(
+    def forward(self, clip_features, texts):
+        return nn.functional.normalize(self.clips(clip_features), dim=-1), nn.functional.normalize(
             self.text(texts), dim=-1
         )
 
@@ -25,10 +25,10 @@ def heads(seed=0, **sizes) -> Heads:
 
 
 def features(clips=6, languages=3, width=3, seed=0):
-    """audio [N, F]; texts [N, K, F]: what clip and caption share, plus each language's own way of
-    saying it.
+    """clip_features [N, F]; texts [N, K, F]: what clip and caption share, plus each language's own
+    way of saying it.
     """
     generator = torch.Generator().manual_seed(seed)
     shared = torch.randn(clips, 1, width, generator=generator)
-    audio = shared[:, 0] + 0.3 * torch.randn(clips, width, generator=generator)
-    return audio, shared + 0.7 * torch.randn(clips, languages, width, generator=generator)
+    clip_features = shared[:, 0] + 0.3 * torch.randn(clips, width, generator=generator)
+    return clip_features, shared + 0.7 * torch.randn(clips, languages, width, generator=generator)

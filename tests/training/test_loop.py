@@ -126,7 +126,7 @@ def test_settings_survive_as_plain_values():
 def test_a_loss_that_is_not_finite_names_its_epoch_and_step(toy, tmp_path):
     data = toy()
     order, _ = _epoch_order(0, 0, data.splits["train"])
-    data.splits["train"].audio[order[25]] = (
+    data.splits["train"].clip_features[order[25]] = (
         3e38  # a clip of the second batch: two patches together are too much
     )
     with pytest.raises(
@@ -154,14 +154,14 @@ def test_a_loss_that_is_not_finite_names_its_epoch_and_step(toy, tmp_path):
         (
             {},
             math.nan,
-            "the audio features of split train are not finite: .* delete `features` in the cache",
+            "the clip features of split train are not finite: .* delete `features` in the cache",
         ),
     ],
 )
 def test_the_cause_of_a_loss_that_is_not_finite_is_named(settings, value, message, toy, tmp_path):
     data = toy()
     if value != 1:
-        data.splits["train"].audio.fill_(value)
+        data.splits["train"].clip_features.fill_(value)
     with pytest.raises((TrainingDiverged, ValueError), match=message):
         trained(TrainConfig(epochs=3, **PLAIN | settings), data, tmp_path)
 

@@ -125,12 +125,12 @@ def test_both_stages_run_on_open_towers_and_chunks_change_nothing(published, tmp
 
 def test_runs_from_the_same_data_do_not_train_each_others_towers(published, tmp_path):
     data = load_data(TrainConfig(**settings(published)))
-    before = data.audio_encoder.fingerprint, data.text_encoder.fingerprint
+    before = data.clip_encoder.fingerprint, data.text_encoder.fingerprint
     shared = [
         load_or_train(TrainConfig(seed=seed, **settings(published)), data, folder=tmp_path)
         for seed in (0, 1)
     ]
-    assert (data.audio_encoder.fingerprint, data.text_encoder.fingerprint) == before
+    assert (data.clip_encoder.fingerprint, data.text_encoder.fingerprint) == before
     alone = load_or_train(TrainConfig(seed=1, **settings(published)), folder=tmp_path / "alone")
     assert all(
         torch.equal(value, weights(alone)[name]) for name, value in weights(shared[1]).items()
@@ -182,8 +182,8 @@ def test_a_clip_is_embedded_alike_whatever_lies_beside_it(published):
     generator = torch.Generator().manual_seed(0)
     clips = [torch.randn(length, generator=generator) for length in (16_000, 4_000, 9_000, 4_000)]
     with torch.no_grad():
-        together = model.encode_audio(clips)
-        alone = torch.cat([model.encode_audio(clip[None]) for clip in clips])
+        together = model.encode_clips(clips)
+        alone = torch.cat([model.encode_clips(clip[None]) for clip in clips])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
 
 

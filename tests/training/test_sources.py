@@ -11,7 +11,7 @@ import soundfile
 import torch
 from torch import nn
 
-from atri_lib.data.features import audio_features
+from atri_lib.data.features import clip_features
 from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.random_checkpoints import write_ced, write_sonar
@@ -57,7 +57,7 @@ class Clips:
     def __len__(self):
         return len(PATCHES)
 
-    def waveform(self, index):
+    def clip(self, index):
         self.asked.append(index)
         return (
             np.random.default_rng(index)
@@ -91,7 +91,7 @@ def test_cached_features_and_an_open_tower_give_the_projections_the_same(
 ):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
     source, tower = open_source(), Tower()
-    cached = torch.from_numpy(audio_features(source.dataset, tower, parts))
+    cached = torch.from_numpy(clip_features(source.dataset, tower, parts))
     model = DualEncoder(tower.dim, 4, parts=parts, audio_tower=tower).eval()
     clips, index = source.clips(torch.arange(len(PATCHES))), torch.arange(len(PATCHES))
     opened = encode_parts(tower, clips, parts)
@@ -104,9 +104,9 @@ def test_cached_features_and_an_open_tower_give_the_projections_the_same(
         ]
         expected = torch.stack([patches[start:end].mean(0) for start, end in edges])
         torch.testing.assert_close(opened[i], expected, atol=1e-6, rtol=1e-5)
-    open_vectors = model.encode_audio(source.clips(index))
+    open_vectors = model.encode_clips(source.clips(index))
     model.audio_tower = None
-    torch.testing.assert_close(model.encode_audio(cached), open_vectors, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(model.encode_clips(cached), open_vectors, atol=1e-6, rtol=1e-5)
     if parts == 3:  # what was done before: in nine parts, then in three
         assert all((equal_parts(equal_parts(p[None], 9), 3)[0] - q).abs().max() > 0.05
                    for p, q in list(zip(by_hand, opened, strict=True))[1:])  # fmt: skip
@@ -118,7 +118,7 @@ def test_clips_come_in_the_order_asked_for_and_are_loaded_once_however_often_the
     source.prefetch(index[:2])
     source.prefetch(index)
     clips = source.clips(index)
-    expected = [torch.from_numpy(Clips().waveform(i)) for i in index.tolist()]
+    expected = [torch.from_numpy(Clips().clip(i)) for i in index.tolist()]
     assert all(torch.equal(clip, other) for clip, other in zip(clips, expected, strict=True))
     assert sorted(source.dataset.asked) == [0, 3, 4]
     source.clips(index[:1])
@@ -127,7 +127,7 @@ def test_clips_come_in_the_order_asked_for_and_are_loaded_once_however_often_the
 
 def test_a_clip_that_cannot_be_read_is_an_error_where_it_is_needed():
     source = open_source()
-    source.dataset.waveform = lambda index: np.load("no such clip.npy")
+    source.dataset.clip = lambda index: np.load("no such clip.npy")
     source.prefetch(torch.tensor([0]))
     with pytest.raises(FileNotFoundError, match="no such clip"):
         source.clips(torch.tensor([0]))
@@ -210,11 +210,8 @@ def test_a_frozen_model_scores_alike_on_features_and_on_waveforms(published):
                for config, data in ((frozen, on_features), (opened, on_waveforms))]  # fmt: skip
     np.testing.assert_array_equal(results[0].t2a, results[1].t2a)
     assert results[0].summary == pytest.approx(results[1].summary, rel=1e-4)
-    assert on_waveforms.splits["test"].audio is None and on_features.splits["test"].audio.shape == (
-        4,
-        3,
-        192,
-    )
+    assert on_waveforms.splits["test"].clip_features is None
+    assert on_features.splits["test"].clip_features.shape == (4, 3, 192)
 
 
 def with_lines(published, folder, change):

@@ -63,7 +63,7 @@ def model_and_batch(clips: int = 6, languages: int = 5, dropout: float = 0.2):
     model = DualEncoder(
         12, 10, width=7, hidden=9, dropout=dropout, learn_temperature=True, **towers
     ).double()
-    audio = torch.randn(clips, 48, dtype=torch.float64)
+    sounds = torch.randn(clips, 48, dtype=torch.float64)
     texts = [
         {
             "input_ids": torch.randint(50, (clips, 4 + k % 2)),
@@ -71,7 +71,7 @@ def model_and_batch(clips: int = 6, languages: int = 5, dropout: float = 0.2):
         }
         for k in range(languages)
     ]
-    return model, audio, texts
+    return model, sounds, texts
 
 
 def build(name, languages, **settings):
@@ -83,29 +83,29 @@ def gradients(model) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
-def plain(model, audio_input, text_inputs, seed: int):
+def plain(model, clip_inputs, text_inputs, seed: int):
     """The textbook step: every graph alive at once, one loss, one backward."""
     model.zero_grad()
     torch.manual_seed(seed)
-    audio = model.encode_audio(audio_input)
+    clips = model.encode_clips(clip_inputs)
     texts = torch.stack([model.encode_text(tokens) for tokens in text_inputs], dim=1)
-    loss = kcl_loss(audio, texts, model.temperature)
+    loss = kcl_loss(clips, texts, model.temperature)
     loss.backward()
     return loss.item(), gradients(model)
 
 
-def chunked(model, audio_input, text_inputs, seed: int, chunk: int):
+def chunked(model, clip_inputs, text_inputs, seed: int, chunk: int):
     model.zero_grad()
     torch.manual_seed(seed)
-    loss = backward(model, build("kcl", len(text_inputs)), audio_input, text_inputs, chunk)
+    loss = backward(model, build("kcl", len(text_inputs)), clip_inputs, text_inputs, chunk)
     return loss.item(), gradients(model)
 
 
 @pytest.mark.parametrize("languages", [1, 2, 5, 16])
 def test_cached_kcl_has_the_gradients_of_plain_kcl_with_dropout_on(languages):
-    model, audio, texts = model_and_batch(languages=languages)
-    loss, expected = plain(model, audio, texts, seed=3)
-    cached_loss, found = chunked(model, audio, texts, seed=3, chunk=len(audio))
+    model, clips, texts = model_and_batch(languages=languages)
+    loss, expected = plain(model, clips, texts, seed=3)
+    cached_loss, found = chunked(model, clips, texts, seed=3, chunk=len(clips))
     assert cached_loss == pytest.approx(loss, rel=1e-12)
     assert set(found) == set(expected) == {name for name, _ in model.named_parameters()}
     for name, gradient in expected.items():
@@ -114,10 +114,10 @@ def test_cached_kcl_has_the_gradients_of_plain_kcl_with_dropout_on(languages):
 
 @pytest.mark.parametrize("chunk", [1, 2, 4, 5, 100])
 def test_any_chunk_size_gives_the_same_gradients(chunk):
-    model, audio, texts = model_and_batch(dropout=0.0)
+    model, clips, texts = model_and_batch(dropout=0.0)
     model.text_tower.dropout.p = 0.0
-    loss, expected = plain(model, audio, texts, seed=0)
-    cached_loss, found = chunked(model, audio, texts, seed=0, chunk=chunk)
+    loss, expected = plain(model, clips, texts, seed=0)
+    cached_loss, found = chunked(model, clips, texts, seed=0, chunk=chunk)
     assert cached_loss == pytest.approx(loss, rel=1e-12)
     for name, gradient in expected.items():
         assert (found[name] - gradient).norm() <= 1e-10 * gradient.norm(), name
@@ -127,11 +127,11 @@ def test_uneven_chunks_replay_their_dropout_masks():
     """Without the replay of the generator the second pass draws other masks, and this gradient
     check fails.
     """
-    model, audio, texts = model_and_batch()
+    model, clips, texts = model_and_batch()
     model.zero_grad()
     torch.manual_seed(5)
     chunks = [slice(0, 4), slice(4, 6)]
-    leaf_audio = model.encode_audio(audio)
+    leaf_clips = model.encode_clips(clips)
     rows = []
     for tokens in texts:
         parts = [
@@ -139,18 +139,18 @@ def test_uneven_chunks_replay_their_dropout_masks():
             for part in chunks
         ]
         rows.append(torch.cat(parts))
-    kcl_loss(leaf_audio, torch.stack(rows, dim=1), model.temperature).backward()
+    kcl_loss(leaf_clips, torch.stack(rows, dim=1), model.temperature).backward()
     expected = gradients(model)
-    _, found = chunked(model, audio, texts, seed=5, chunk=4)
+    _, found = chunked(model, clips, texts, seed=5, chunk=4)
     for name, gradient in expected.items():
         assert (found[name] - gradient).norm() <= 1e-10 * gradient.norm(), name
 
 
 def test_gradients_of_other_dropout_masks_differ():
     """The negative control: the comparison above can fail."""
-    model, audio, texts = model_and_batch()
-    _, expected = plain(model, audio, texts, seed=3)
-    _, found = chunked(model, audio, texts, seed=4, chunk=len(audio))
+    model, clips, texts = model_and_batch()
+    _, expected = plain(model, clips, texts, seed=3)
+    _, found = chunked(model, clips, texts, seed=4, chunk=len(clips))
     assert any(
         (found[name] - gradient).norm() > 1e-3 * gradient.norm()
         for name, gradient in expected.items()
@@ -158,19 +158,19 @@ def test_gradients_of_other_dropout_masks_differ():
 
 
 LOSSES = {
-    "ml_clap": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
-    "latin": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
-    "hold": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
-    "block": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
-    "english": lambda audio, texts, tau: ml_clap_loss(audio, texts[:, 0], tau),
-    "cacl": lambda audio, texts, tau: cacl_loss(audio, texts[:, 0], texts[:, 1], tau),
-    "cacl_unbiased": lambda audio, texts, tau: (
+    "ml_clap": lambda clips, texts, tau: ml_clap_loss(clips, texts[:, 0], tau),
+    "latin": lambda clips, texts, tau: ml_clap_loss(clips, texts[:, 0], tau),
+    "hold": lambda clips, texts, tau: ml_clap_loss(clips, texts[:, 0], tau),
+    "block": lambda clips, texts, tau: ml_clap_loss(clips, texts[:, 0], tau),
+    "english": lambda clips, texts, tau: ml_clap_loss(clips, texts[:, 0], tau),
+    "cacl": lambda clips, texts, tau: cacl_loss(clips, texts[:, 0], texts[:, 1], tau),
+    "cacl_unbiased": lambda clips, texts, tau: (
         2
         / 15
         * ml_clap_loss(
-            audio, texts[:, 0], tau
-        )  # K = 5: 1/5 of the two thirds of the audio-text part
-        + 8 / 15 * ml_clap_loss(audio, texts[:, 1], tau)
+            clips, texts[:, 0], tau
+        )  # K = 5: 1/5 of the two thirds of the clip-text part
+        + 8 / 15 * ml_clap_loss(clips, texts[:, 1], tau)
         + 1 / 3 * ml_clap_loss(texts[:, 0], texts[:, 1], tau)
     ),
     "m_of_k": kcl_loss,
@@ -182,16 +182,16 @@ LOSSES = {
 @pytest.mark.parametrize("chunk", [0, 4, 6, 8])
 @pytest.mark.parametrize("name", SCHEMES)
 def test_every_scheme_steps_along_the_gradient_of_its_loss_in_any_chunks(name, chunk):
-    model, audio_input, texts = model_and_batch(dropout=0.0)
+    model, clip_inputs, texts = model_and_batch(dropout=0.0)
     model.text_tower.dropout.p = 0.0
     scheme = build(name, languages=5)
     texts = texts[: scheme.m]
     encoded = torch.stack([model.encode_text(tokens) for tokens in texts], dim=1)
-    loss = LOSSES[name](model.encode_audio(audio_input), encoded, model.temperature)
+    loss = LOSSES[name](model.encode_clips(clip_inputs), encoded, model.temperature)
     loss.backward()
     expected = gradients(model)
     model.zero_grad()
-    assert backward(model, scheme, audio_input, texts, chunk).item() == pytest.approx(
+    assert backward(model, scheme, clip_inputs, texts, chunk).item() == pytest.approx(
         loss.item(), rel=1e-12
     )
     for gradient, value in zip(gradients(model).values(), expected.values(), strict=True):
@@ -200,11 +200,11 @@ def test_every_scheme_steps_along_the_gradient_of_its_loss_in_any_chunks(name, c
 
 @pytest.mark.parametrize("name", ["ml_clap", "cacl", "cacl_unbiased", "kcl", "balanced"])
 def test_no_forward_pass_takes_more_captions_than_a_chunk(name):
-    model, audio, texts = model_and_batch()
+    model, clips, texts = model_and_batch()
     sizes, encode = [], model.encode_text
     model.encode_text = lambda tokens: sizes.append(len(tokens["input_ids"])) or encode(tokens)
     scheme = build(name, languages=5)
-    backward(model, scheme, audio, texts[: scheme.m], text_chunk=4)
+    backward(model, scheme, clips, texts[: scheme.m], text_chunk=4)
     assert sorted(sizes) == sorted(
         2 * scheme.m * [4, 2]
     )  # each chunk twice: for the loss, then for the gradient
@@ -224,24 +224,24 @@ class NeverWaits(TorchDispatchMode):
 @pytest.mark.parametrize("chunk", [0, 4, 6])
 @pytest.mark.parametrize("name", SCHEMES)
 def test_a_step_never_waits_for_the_device(name, chunk):
-    model, audio, texts = model_and_batch()
+    model, clips, texts = model_and_batch()
     scheme = build(name, languages=5)
     with NeverWaits():
-        loss = backward(model, scheme, audio, texts[: scheme.m], chunk)
+        loss = backward(model, scheme, clips, texts[: scheme.m], chunk)
         with pytest.raises(AssertionError, match="a value was read"):
             loss.item()
 
 
 def test_chunks_of_cacl_replay_their_dropout_masks():
-    model, audio, texts = model_and_batch(languages=2)
+    model, clips, texts = model_and_batch(languages=2)
     found = []
     for chunk in (6, 0):
         model.zero_grad()
         torch.manual_seed(5)
         if chunk:
-            backward(model, build("cacl", 2), audio, texts, chunk)
+            backward(model, build("cacl", 2), clips, texts, chunk)
         else:
-            leaf = model.encode_audio(audio)
+            leaf = model.encode_clips(clips)
             cacl_loss(
                 leaf, *(model.encode_text(tokens) for tokens in texts), model.temperature
             ).backward()
@@ -263,10 +263,10 @@ WORKER = textwrap.dedent("""
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     mine = slice(3 * rank, 3 * rank + 3)
     for scheme, chunk in CASES:
-        model, audio, texts = model_and_batch(dropout=0.0)
+        model, clips, texts = model_and_batch(dropout=0.0)
         model.text_tower.dropout.p = 0.0
         tokens = [{name: values[mine] for name, values in text.items()} for text in texts[:2]]
-        loss = backward(model, build(scheme, 2), audio[mine], tokens, chunk)
+        loss = backward(model, build(scheme, 2), clips[mine], tokens, chunk)
         average_gradients(model)
         if rank == 0:
             result = gradients(model) | {"loss": loss}
@@ -282,9 +282,9 @@ def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path):
     subprocess.run(command, timeout=300, check=True)
     for scheme, chunk in CASES:
         found = load_file(tmp_path / f"{scheme}-{chunk}")
-        model, audio, texts = model_and_batch(dropout=0.0)
+        model, clips, texts = model_and_batch(dropout=0.0)
         model.text_tower.dropout.p = 0.0
-        loss = backward(model, build(scheme, 2), audio, texts[:2], 0)
+        loss = backward(model, build(scheme, 2), clips, texts[:2], 0)
         assert found.pop("loss").item() == pytest.approx(loss.item(), rel=1e-9)
         expected = gradients(model)
         assert set(found) == set(expected)

@@ -2,9 +2,9 @@
 scores.
 
 One clip against n captions. z_j is the score of caption j averaged over the languages, and eps_j
-what the language drawn for it adds; over languages eps_j has mean 0. The audio-to-text half is log
+what the language drawn for it adds; over languages eps_j has mean 0. The clip-to-text half is log
 sum_j exp(z_j + eps_j) minus the score of the clip's own caption, whose mean does not depend on how
-the others are drawn. The text-to-audio half of a caption compares scores in its own language alone.
+the others are drawn. The text-to-clip half of a caption compares scores in its own language alone.
 """
 
 import itertools
@@ -18,7 +18,7 @@ B = sp.Symbol("B", integer=True, positive=True)  # clips in a batch
 z, pi = sp.IndexedBase("z"), sp.IndexedBase("pi")
 cov = sp.IndexedBase("gamma")  # gamma_jk = Cov over languages of the scores of captions j and k
 
-HALF = sp.Rational(1, 2)  # the audio-to-text half of a pair loss
+HALF = sp.Rational(1, 2)  # the clip-to-text half of a pair loss
 
 
 def curvature() -> sp.Expr:
@@ -36,7 +36,7 @@ def curvature() -> sp.Expr:
 
 
 def expected_difference() -> sp.Expr:
-    """E(mixed) - E(same language) of one clip's pair loss, audio to text, to second order.
+    """E(mixed) - E(same language) of one clip's pair loss, clip to text, to second order.
 
     Half of sum_kl curvature_kl E(eps_k eps_l), both ways. In one language this mean is gamma_kl;
     mixed, the languages of two captions are independent, and only gamma_kk is left.
