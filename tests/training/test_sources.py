@@ -21,6 +21,7 @@ from atri_lib.training import (
     Source,
     TrainConfig,
     build_model,
+    datasets,
     fair_table,
     load_data,
     load_or_train,
@@ -268,7 +269,7 @@ def test_what_the_text_encoder_does_not_know_is_reported_for_a_users_data(publis
     data = load_data(settings(published))
     ((splits, encoder),) = told
     assert list(splits) == ["train", "val", "test"] and encoder is data.text_encoder
-    monkeypatch.setattr(sources, "default_bank", SyntheticBank)
+    monkeypatch.setattr(datasets, "default_bank", SyntheticBank)
     load_data(settings(published, data=None, scenes=(4, 2, 2)))
     assert len(told) == 1
 
