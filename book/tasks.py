@@ -109,11 +109,11 @@ def task_prepare() -> dict:
 
 def prepare() -> None:
     """Have the runs that several chapters read in the cache, each trained on a core of its own."""
-    from atri_lib.data.pictures import picture_bank
+    from atri_lib.data.banks import bank
     from atri_lib.training import TrainConfig, load_data
     from studies.parallel_runs import train_all
 
-    picture_bank("pictures")  # fetched here, with a bar; else a chapter says that it has none
+    bank("pictures")  # fetched here, with a bar; else a chapter says that it has none
     base = TrainConfig.for_profile(PROFILE)
     configs = [base.replace(scheme=name, m=None, seed=0) for name in ("kcl", "cacl", "ml_clap")]
     configs.append(base.replace(scheme="english", seed=0))

@@ -3,8 +3,8 @@
 from studies import arms
 from studies.items import MAIN, Item, aligned, of_scratch, some, with_seeds
 
-# The share of the loss between texts: of 1/6, 1/3 and 1/2 the best by mean recall with USE and E5 on
-# validation scenes of data_seed 0 (two seeds).
+# The share of the loss between texts: of 1/6, 1/3 and 1/2 the best by mean recall of USE and E5 on
+# the validation scenes of data_seed 0 (two seeds).
 ALL_TEXTS = 1 / 3
 
 

@@ -3,8 +3,8 @@
 import dataclasses
 from dataclasses import dataclass
 
+from atri_lib.data.banks import PICTURES
 from atri_lib.data.picture_scenes import APART, NAMES
-from atri_lib.data.pictures import BANKS
 from atri_lib.data.scratch import scratch_manifest
 from atri_lib.training import DATA_SETTINGS, TrainConfig
 from studies import arms
@@ -39,7 +39,7 @@ class Item:
         whose place a study takes no drawn shapes.
         """
         if self.config.data in NAMES:
-            BANKS[self.config.data.removesuffix(APART)]()
+            PICTURES[self.config.data.removesuffix(APART)]()
         if self.scratch is None:
             return self.config
         return self.config.replace(data=str(scratch_manifest(*self.scratch).parent))

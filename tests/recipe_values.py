@@ -60,6 +60,12 @@ ROWS = {
     "pixels": "KCL",
     "phrasing": "balanced 2",
     "other_bank": "CACL",
+    "parallel_text": "balanced, ridge, 400 captions",
+    "other_cures": "even and kept",
+    "all_texts_e5": "balanced, all texts",
+    "targets_folder": "ML-CLAP, english",
+    "targets_phrasing": "ML-CLAP, ridge",
+    "towers_apart": "no tower",
 }
 BOOKS = {name: getattr(TrainConfig(), name) for name in items.DATA}  # settings of the book's data
 

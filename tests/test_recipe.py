@@ -74,6 +74,9 @@ AGAIN = (
     "pixels",
     "phrasing",
     "other_bank",
+    "parallel_text",
+    "targets_phrasing",
+    "towers_apart",
 )
 FIRST = tuple(name for name in ROWS if name not in AGAIN)
 

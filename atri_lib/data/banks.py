@@ -1,25 +1,50 @@
-"""The bank that scenes are composed of."""
+"""The registry of banks: the single sounds or pictures, with names, that scenes are composed of.
+
+A new bank is a line in SOUNDS or PICTURES; a key of PICTURES is data of a run (`--data stamps`).
+"""
 
 import functools
 import sys
+from collections.abc import Callable
 
+from atri_lib.data.pictures import drawn, emoji, stamps
 from atri_lib.data.recorded import RecordedBank
+from atri_lib.data.scratch import ScratchBank
 from atri_lib.data.sounds import Bank, SoundsUnavailable
 from atri_lib.data.synthetic import SyntheticBank
 
 BOOK = RecordedBank.name  # the origin of the data behind every figure of the book
 
+SOUNDS: dict[str, Callable[[], Bank]] = {
+    "recordings": RecordedBank,
+    "scratch": ScratchBank,
+    "synthetic sounds": SyntheticBank,
+}
+PICTURES: dict[str, Callable[[], Bank]] = {"pictures": emoji, "stamps": stamps}
+INSTEAD = {  # what takes the place of a bank that cannot be had
+    "recordings": ("synthetic sounds", SyntheticBank),
+    "pictures": ("drawn shapes", drawn),
+    "stamps": ("drawn shapes", drawn),
+}
+
 
 @functools.cache
-def default_bank() -> Bank:
-    """The recordings, fetched if need be; where they cannot be had, synthetic sounds and one notice
-    on stderr.
+def bank(name: str) -> Bank:
+    """A bank by its name, fetched if need be; where it cannot be had, what takes its place and one
+    notice on stderr.
+
+    Raises SoundsUnavailable where nothing takes its place, KeyError for another name.
     """
     try:
-        return RecordedBank()
+        return (SOUNDS | PICTURES)[name]()
     except SoundsUnavailable as reason:
-        print(
-            f"Notice: {reason}\nContinuing with synthetic sounds instead of recordings.",
-            file=sys.stderr,
-        )
-        return SyntheticBank()
+        if name not in INSTEAD:
+            raise
+        called, substitute = INSTEAD[name]
+        print(f"Notice: {reason}\nContinuing with {called} instead of {name}.", file=sys.stderr)
+        return substitute()
+
+
+def default_bank() -> Bank:
+    """The recordings of the book, or synthetic sounds: `bank("recordings")`."""
+    return bank("recordings")

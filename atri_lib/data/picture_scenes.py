@@ -11,8 +11,8 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
+from atri_lib.data import banks
 from atri_lib.data.phrases import PICTURES
-from atri_lib.data.pictures import BANKS, picture_bank
 from atri_lib.data.scenes import SceneSet, SceneStyle, make_scenes
 from atri_lib.data.sounds import Bank
 
@@ -20,7 +20,7 @@ SIDE = 224  # pixels of a scene
 CONCEPTS = 150  # pictures that scenes are composed of, drawn from the bank
 LARGEST = 150  # pixels of a picture's side
 APART = "-apart"  # ends the name of data whose splits share no picture
-NAMES = tuple(name + ending for name in BANKS for ending in ("", APART))
+NAMES = tuple(name + ending for name in banks.PICTURES for ending in ("", APART))
 
 
 @dataclass(frozen=True)
@@ -70,5 +70,5 @@ def picture_scenes(name: str, sizes: Mapping[str, int], seed: int = 0) -> dict[s
     "pictures" are emoji, "stamps" are Tux Paint's; splits share no combination of them, and with
     "-apart" no picture. Raises SceneError and ValueError as `make_scenes` does.
     """
-    bank = picture_bank(name.removesuffix(APART)).some(CONCEPTS, seed)
+    bank = banks.bank(name.removesuffix(APART)).some(CONCEPTS, seed)
     return make_scenes(bank, sizes, seed, kind=PictureScenes, apart=name.endswith(APART))

@@ -7,7 +7,6 @@ import itertools
 import json
 import pathlib
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from xml.etree import ElementTree
@@ -17,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from atri_lib.data import debian
 from atri_lib.data.recorded import CORRECTIONS, sound_names
-from atri_lib.data.sounds import Sound, SoundsUnavailable, bank_checksum
+from atri_lib.data.sounds import Sound, bank_checksum
 from atri_lib.data.tux_paint import find_stamps, is_picture
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.storage import cache_dir
@@ -177,16 +176,3 @@ def fitted(image: Image.Image) -> np.ndarray:
     canvas = Image.new("RGBA", (SIDE, SIDE))
     canvas.paste(cut.resize(size), tuple((SIDE - length) // 2 for length in size))
     return np.asarray(canvas)
-
-
-BANKS = {"pictures": emoji, "stamps": stamps}
-
-
-def picture_bank(name: str) -> PictureBank:
-    """One of BANKS; where it cannot be had, drawn shapes and one notice on stderr."""
-    try:
-        return BANKS[name]()
-    except SoundsUnavailable as reason:
-        said = f"Notice: {reason}\nContinuing with drawn shapes instead of pictures."
-        print(said, file=sys.stderr)
-        return drawn()

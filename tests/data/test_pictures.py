@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atri_lib.data import debian, picture_scenes, pictures
+from atri_lib.data import banks, debian, pictures
 from atri_lib.data.phrases import PHRASINGS, PICTURES, TEMPLATES, caption
 from atri_lib.data.picture_scenes import NAMES, PictureScenes
-from atri_lib.data.pictures import PictureBank, drawn, fitted, picture_bank
+from atri_lib.data.pictures import PictureBank, drawn, fitted
 from atri_lib.data.scenes import SceneError, make_scenes
 from atri_lib.data.sounds import Sound, SoundsUnavailable
 from atri_lib.languages import CODES
@@ -121,14 +121,18 @@ def test_where_no_package_can_be_had_drawn_shapes_take_the_place_with_a_notice(m
     def unavailable():
         raise SoundsUnavailable("no apt-get")
 
-    monkeypatch.setitem(pictures.BANKS, "stamps", unavailable)
-    assert picture_bank("stamps") is drawn()
+    monkeypatch.setitem(banks.PICTURES, "stamps", unavailable)
+    banks.bank.cache_clear()
+    try:
+        assert banks.bank("stamps") is drawn()
+    finally:
+        banks.bank.cache_clear()
     assert "no apt-get\nContinuing with drawn shapes" in capsys.readouterr().err
 
 
 def test_data_are_named_pictures_unless_a_file_has_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(picture_scenes, "picture_bank", lambda name: drawn())
+    monkeypatch.setattr(banks, "bank", lambda name: drawn())
     config = TrainConfig(data="pictures", scenes=(20, 5, 5))
     assert {len(split) for split in load_datasets(config).values()} == {20, 5}
     assert all(map(are_pictures, NAMES)) and not are_pictures(None)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atri_lib.audio import SAMPLE_RATE
-from atri_lib.data import recorded, sounds
+from atri_lib.data import banks, recorded, sounds
 from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.data.recorded import RecordedBank
 from atri_lib.data.sounds import SoundsUnavailable, bank_checksum, levelled, trimmed
@@ -134,11 +134,11 @@ def test_without_recordings_the_default_bank_is_synthetic_and_says_so_once(monke
         raise SoundsUnavailable("no recordings: do this")
 
     monkeypatch.setattr(recorded, "find_stamps", unavailable)
-    default_bank.cache_clear()
+    banks.bank.cache_clear()
     try:
         assert default_bank().name == "synthetic-0" and default_bank() is default_bank()
     finally:
-        default_bank.cache_clear()
+        banks.bank.cache_clear()
     printed = capsys.readouterr()
     assert (
         printed.err.count("no recordings: do this") == 1
