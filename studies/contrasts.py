@@ -2,7 +2,6 @@
 beside it.
 """
 
-import functools
 import pathlib
 from collections.abc import Sequence
 
@@ -11,7 +10,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from atri_lib import storage
-from atri_lib.evaluation.significance import Difference, two_way_interval
+from atri_lib.evaluation.significance import Difference, paired_bootstrap, two_way_interval
 from studies import split
 from studies.results import FOLDER, Result, ResultsError, ranks_of, read
 
@@ -32,19 +31,13 @@ def contrast(
     """a - b of two labels over the same seeds; seeds and captions are resampled, crossed. measure:
     a key of MEASURES, or one of PARTS.
 
-    What `evaluation.paired_bootstrap` does for means, as two products of matrices instead of
-    resampled tables.
+    The interval is that of `evaluation.paired_bootstrap`.
     """
     if measure in PARTS:
         left, right = _same_shape(ranks_of(results, a), ranks_of(results, b), a, b)
         return split.difference(left, right, measure)
-    difference = _differences(results, a, b, measure)
-    seed_weights, caption_weights = _resampled(*difference.shape, repeats)
-    drawn = ((seed_weights @ difference) * caption_weights).sum(1) / difference.size
-    side = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    p = 2 * float(side + 1) / (repeats + 1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Difference(float(difference.mean()), float(low), float(high), min(1.0, p))
+    left, right = (MEASURES[measure](ranks_of(results, label)) for label in (a, b))
+    return paired_bootstrap(*_same_shape(left, right, a, b), repeats=repeats)
 
 
 def two_way(
@@ -60,23 +53,6 @@ def two_way(
     else:
         values = [MEASURES[measure](ranks) for ranks in (left, right)]
     return two_way_interval(*values, groups)
-
-
-@functools.lru_cache(maxsize=16)
-def _resampled(seeds: int, captions: int, repeats: int) -> tuple[np.ndarray, np.ndarray]:
-    """How often every resampled table has each seed, [R, S], and each caption, [R, M]."""
-    random = np.random.default_rng(0)
-    seed_weights = random.multinomial(seeds, np.full(seeds, 1 / seeds), repeats)
-    caption_weights = random.multinomial(captions, np.full(captions, 1 / captions), repeats)
-    return seed_weights.astype(np.float64), caption_weights.astype(np.float64)
-
-
-def _differences(results: Sequence[Result], a: str, b: str, measure: str) -> np.ndarray:
-    """a - b of every seed and caption, [S, M]."""
-    left = MEASURES[measure](ranks_of(results, a))
-    right = MEASURES[measure](ranks_of(results, b))
-    left, right = _same_shape(left, right, a, b)
-    return left - right
 
 
 def _same_shape(
