@@ -67,9 +67,9 @@ def fit_memory(tables: Sequence[pd.DataFrame]) -> tuple[Line, float]:
     return best[1:]
 
 
-def schedules(study: str) -> pd.DataFrame:
+def schedules(study: str, seeds: int | None = None) -> pd.DataFrame:
     """Of every schedule of a study with one caption per epoch, by label: scheme, V, coverage, own,
-    stable and the standard errors of both.
+    stable and the standard errors of both. seeds: of how many, the first ones; None: of all.
     """
     results = read(study)
     configs = {item.label: item.config for item in STUDIES[study]()}
@@ -78,7 +78,7 @@ def schedules(study: str) -> pd.DataFrame:
         scheme = config.build_scheme(CLIPS)
         if scheme.m > 1 or scheme.name in ("block", "latin"):
             continue
-        ranks = ranks_of(results, label)
+        ranks = ranks_of(results, label)[:seeds]
         found, error = own_and_stable(ranks), jackknife(ranks)
         rows[label] = {
             "scheme": scheme,
