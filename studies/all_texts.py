@@ -11,17 +11,18 @@ from torch import Tensor
 
 from atri_lib.losses import ml_clap_loss, pair_losses
 from atri_lib.schemes import SCHEMES
+from studies.fixed_counts import different
 
 MlClap = SCHEMES["ml_clap"]  # one language an epoch
 
 
 @dataclass(frozen=True, init=False)
 class AllTexts(MlClap):
-    """ML-CLAP's draw is contrasted with the audio, and the caption in the drawn language with its
+    """ML-CLAP's draw is contrasted with the clips, and the caption in the drawn language with its
     translations into all others.
 
-    `languages` has a column per language, the drawn one first; only that one meets the audio.
-    text_text: the share of the loss between texts.
+    `languages` has a column per language although m is 1: the drawn one first, and only that one
+    meets the clips. text_text: the share of the loss between texts. For two languages or more.
     """
 
     name = "all_texts"
@@ -56,6 +57,10 @@ class AllTextsBalanced(AllTexts):
 
     name = "all_texts_balanced"
     label = "All texts, balanced"
+
+    def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
+        same_round = e // self.k == f // self.k
+        return np.where(e == f, 1.0, np.where(same_round, different(self.k), 0.0))
 
     def _draw(self, epoch: int) -> np.ndarray:
         number, position = divmod(epoch, self.k)

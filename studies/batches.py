@@ -5,6 +5,7 @@ They are schemes of the studies, not of the library, and are named as any scheme
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,9 @@ class Even(MlClap):
 
 
 class Kept(Balanced):
-    """Balanced, with the same batches in all epochs of a cycle."""
+    """Balanced, with the same batches in all epochs of a cycle. Draws of clips are independent, the
+    noise of batches in different epochs is not.
+    """
 
     name = "kept"
     label = "Kept"
@@ -42,12 +45,19 @@ class Kept(Balanced):
 
 
 class EvenKept(Kept):
-    """`Kept` in which neighbours have different languages in every epoch of a cycle: batches are
-    even, and a clip meets every language once a cycle. For one language an epoch.
+    """`Kept` in which neighbours have different languages in every epoch of a cycle: a batch has
+    every language about equally often, and a clip meets each once a cycle.
+
+    Raises ValueError for more than one language an epoch.
     """
 
     name = "even_kept"
     label = "Even and kept"
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        if self.m != 1:
+            raise ValueError(f"{self.name} is for one language an epoch, got m={self.m}: give m=1")
 
     @property
     def independent_clips(self) -> bool:

@@ -11,20 +11,22 @@ from atri_lib.data.parallel_text import ParallelText
 from atri_lib.data.pictures import emoji
 from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES
-from studies.unseen_sounds import some_sounds
+from studies.unseen_sounds import UnseenSounds, some_sounds
 
-OTHER_SCENES = 1000  # is added to the seed, so that no caption of the test scenes is meant
+OTHER_SCENES = 1000  # is added to the seed
 
 
 class Templates(ParallelText):
-    """Captions of new scenes of the sounds that only the test has."""
+    """Captions of new scenes of the sounds that only the test has, none of them a test caption."""
 
     def __init__(self, split: str, argument: str) -> None:
         seed, count = map(int, argument.split("/"))
         part = some_sounds(default_bank(), "test", seed)
-        sizes = {"train": count}
+        sizes = {"train": 2 * count}
         scenes = make_scenes(part, sizes, seed=OTHER_SCENES + seed)["train"]
-        super().__init__(scenes.captions, f"{count} captions of {part.name}", CODES)
+        of_test = set(UnseenSounds("test", str(seed)).sentences("eng"))
+        new = [said for said in scenes.captions if said["eng"][0] not in of_test]
+        super().__init__(new[:count], f"{count} captions of {part.name}", CODES)
 
 
 class Names(ParallelText):

@@ -40,8 +40,8 @@ class TrainingStep:
 
 
 def training_steps(config: TrainConfig, source: Source) -> Iterator[TrainingStep]:
-    """Every step of a run in its order; the same for all schemes, which only choose the
-    languages.
+    """Every step of a run in its order; the same for all schemes that only choose the languages
+    (`Scheme.ordered_as` is not followed).
     """
     batch = min(config.batch_size, len(source))
     per_epoch = len(source) // batch

@@ -49,8 +49,8 @@ def load_parallel_text(path: str | os.PathLike, languages: Sequence[str] = CODES
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        said = "give a .jsonl file of captions in every language"
-        raise ManifestError(f"{path}: no such file; {said}")
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise ManifestError(f"{path}: {what}; give a .jsonl file of captions in every language")
     taken, faults = [], []
     for number, raw in rows_of(path):
         try:

@@ -61,5 +61,8 @@ def parallel_text(config: TrainConfig) -> list[Dataset]:
     if not names_class(config.parallel_text):
         return [load_parallel_text(config.parallel_text, config.languages)]
     wanted = "atri_lib.data.dataset.Dataset"
-    dataset = outside_class(config.parallel_text, Dataset, "parallel_text", wanted)
-    return [dataset("train", *outside_arguments(config.parallel_text))]
+    kind = outside_class(config.parallel_text, Dataset, "parallel_text", wanted)
+    dataset = kind("train", *outside_arguments(config.parallel_text))
+    if missing := [code for code in config.languages if code not in dataset.languages]:
+        raise ValueError(f"{config.parallel_text} has no captions in {', '.join(missing)}")
+    return [dataset]

@@ -287,7 +287,7 @@ def _train_and_write(path: pathlib.Path, config: TrainConfig, data: TrainingData
 
 def _start_from(init: str, model: DualEncoder) -> None:
     """Give the model the weights of a run; a tower that was frozen there begins as published, an
-    alignment that it did not have is fitted after this.
+    alignment is fitted anew after this, on the texts of the new run.
     """
     weights = _start_weights(init)
     tensors = {}

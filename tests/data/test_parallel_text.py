@@ -2,14 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from atri_lib.data.intake import ManifestError
-from atri_lib.data.parallel_text import load_parallel_text
+from atri_lib.data.parallel_text import ParallelText, load_parallel_text
 from atri_lib.encoders.alignment import Alignment
 from atri_lib.languages import CODES
-from atri_lib.training import TrainConfig, load_data, load_or_train
+from atri_lib.training import Run, TrainConfig, load_data, load_or_train, score
+from atri_lib.training.datasets import parallel_text
 from tests.encoders.test_alignment import SMALL
 from tests.manifest_faults import CAPTION_FAULTS, CAPTIONS
 
@@ -47,6 +49,7 @@ def test_what_is_wrong_with_a_caption_is_wrong_here_too(tmp_path, fault):
     "content, message",
     [
         (None, "no such file; give a .jsonl file"),
+        ("folder", "is a folder; give a .jsonl file"),
         ("", "empty; write one JSON object per line"),
         ("[1, 2]\n", "a JSON list"),
         ("{}\n", "captions: Field required"),
@@ -55,17 +58,20 @@ def test_what_is_wrong_with_a_caption_is_wrong_here_too(tmp_path, fault):
 )
 def test_a_file_that_holds_none_is_refused(tmp_path, content, message):
     path = tmp_path / "text.jsonl"
-    if content is not None:
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
         path.write_text(content)
     with pytest.raises(ManifestError, match=message):
         load_parallel_text(path)
 
 
-def test_an_alignment_is_fitted_on_them_too_and_they_are_in_the_key(tmp_path):
+def test_an_alignment_is_fitted_on_them_too_and_they_are_in_the_key(tmp_path, monkeypatch):
     config = TrainConfig(scheme="ml_clap", alignment="ridge", **SMALL)
     data = load_data(config)
+    monkeypatch.chdir(tmp_path)
     path = written(tmp_path / "text.jsonl", {"captions": CAPTIONS}, {"captions": CAPTIONS})
-    with_text = config.replace(parallel_text=str(path))
+    with_text = config.replace(parallel_text="text.jsonl")
     more = load_data(with_text)
     trained = data.splits["train"].text
     assert data.parallel is trained
@@ -78,9 +84,21 @@ def test_an_alignment_is_fitted_on_them_too_and_they_are_in_the_key(tmp_path):
     assert torch.equal(run.model(data).alignment.matrix, expected.matrix)
     expected.fit("ridge", trained)
     assert not torch.allclose(run.model(data).alignment.matrix, expected.matrix)
-    assert run.config.parallel_text == str(path)
+    assert Run.load(run.path).config.parallel_text == str(path)
     path.unlink()  # what was fitted is kept with the run
-    assert load_or_train(with_text, more, folder=tmp_path / "run").loaded
+    test = load_data(run.config, splits=("test",)).splits["test"]
+    np.testing.assert_array_equal(score(run.model(data), test).t2a, run.scores.t2a)
+
+
+class NoChinese(ParallelText):
+    def __init__(self, split):
+        super().__init__([{"eng": ("a tone",)}], "English", ("eng",))
+
+
+def test_a_class_of_ones_own_needs_the_languages_of_the_run():
+    config = TrainConfig(alignment="ridge", parallel_text=f"{__name__}:NoChinese")
+    with pytest.raises(ValueError, match="NoChinese has no captions in fra, deu"):
+        parallel_text(config)
 
 
 def test_without_an_alignment_they_are_refused():

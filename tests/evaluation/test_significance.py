@@ -214,7 +214,7 @@ def test_the_two_way_interval_covers_the_mean_whatever_varies(seeds):
         found = two_way_interval(values, np.zeros_like(values), groups)
         held["by groups"].append(found.low <= 0 <= found.high)
     assert 0.93 <= np.mean(held["by clips"]) <= 0.975
-    assert 0.90 <= np.mean(held["by groups"]) <= 0.975
+    assert 0.88 <= np.mean(held["by groups"]) <= 0.975
 
 
 def test_the_two_way_interval_is_students_where_only_seeds_vary():
@@ -227,12 +227,31 @@ def test_the_two_way_interval_is_students_where_only_seeds_vary():
     assert found.p_value == pytest.approx(known.pvalue)
 
 
+def test_equal_differences_have_an_interval_of_no_length():
+    zero = np.zeros((3, 5))
+    same = two_way_interval(zero, zero)
+    assert (same.low, same.high, same.p_value) == (0, 0, 1)
+    for shift in (1, 0.1):
+        apart = two_way_interval(zero + shift, zero)
+        assert apart.low == apart.high == pytest.approx(shift) and apart.p_value == 0
+
+
+def test_a_group_for_every_clip_changes_nothing_and_empty_ones_do_not_count():
+    a, b = noise(4, 30), noise(4, 30, seed=1)
+    alone = np.eye(30, dtype=bool)
+    plain = two_way_interval(a, b)
+    for groups in (alone, np.hstack([alone, np.zeros((30, 9), dtype=bool)])):
+        found = two_way_interval(a, b, groups)
+        assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
+
+
 @pytest.mark.parametrize(
     "groups, message",
     [
-        (np.ones((3, 2)), "a row per clip"),
-        (np.zeros((4, 2)), "every clip must be in a group"),
-        (np.ones((4, 1)), "2 groups or more"),
+        (np.ones((3, 2), dtype=bool), "a row per clip, got bool"),
+        ([[0, 1], [1, 2], [2, 3], [3, 0]], "got int64"),
+        (np.zeros((4, 2), dtype=bool), "every clip must be in a group"),
+        (np.ones((4, 1), dtype=bool), "no group may join all clips"),
     ],
 )
 def test_groups_that_say_nothing_are_refused(groups, message):

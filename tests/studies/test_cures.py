@@ -2,19 +2,22 @@
 captions without sound.
 """
 
+import pathlib
+
 import numpy as np
 import pytest
 import torch
 
 from atri_lib.losses import ml_clap_loss, pair_losses
 from atri_lib.schemes import SCHEMES, clip_order
-from atri_lib.training import TrainConfig
+from atri_lib.training import TrainConfig, build_model, loop
 from studies import averaged_queries, parallel_text
 from studies.all_texts import AllTexts, AllTextsBalanced
 from studies.batches import Even, EvenKept, Kept
 from studies.two_text_encoders import Both
 
 CLIPS = 160
+MlClap = SCHEMES["ml_clap"]
 
 
 def heard(scheme, epochs):
@@ -30,6 +33,8 @@ def test_an_even_batch_has_every_language_equally_often(kind, own):
         order = clip_order(CLIPS, 3, scheme.ordered_as(epoch))
         batches = drawn[epoch, order].reshape(-1, 40)
         assert all((np.bincount(batch, minlength=8) == 5).all() for batch in batches)
+        counts = np.bincount(drawn[epoch, order][:100], minlength=8)
+        assert set(counts) <= {12, 13}  # a batch of the studies
 
 
 @pytest.mark.parametrize("kind", [Kept, EvenKept])
@@ -58,6 +63,21 @@ def test_a_scheme_may_keep_the_order_of_clips(toy):
     assert torch.equal(captions, _epoch_order(3, 5, source)[1])
 
 
+def test_training_takes_the_batches_of_a_scheme_that_keeps_them(toy, monkeypatch):
+    taken = []
+    real = loop._epoch_order
+    monkeypatch.setattr(loop, "_epoch_order", lambda *given: taken.append(given[3]) or real(*given))
+    config = TrainConfig(scheme="studies.batches:Kept", m=1, epochs=9, batch_size=20, hidden=8)
+    data = toy()
+    loop.train(config, data, build_model(config, data), pathlib.Path("no checkpoint"))
+    assert taken == [0] * 8 + [8]
+
+
+def test_even_and_kept_is_for_one_language_an_epoch():
+    with pytest.raises(ValueError, match="one language an epoch, got m=2"):
+        EvenKept(CLIPS, 8, m=2)
+
+
 @pytest.mark.parametrize("kind", [AllTexts, AllTextsBalanced])
 def test_the_drawn_caption_meets_the_audio_and_all_its_translations(kind):
     scheme = kind(CLIPS, 8, seed=3, text_text=0.25)
@@ -66,6 +86,10 @@ def test_the_drawn_caption_meets_the_audio_and_all_its_translations(kind):
     if kind is AllTextsBalanced:
         assert (np.sort(drawn[:, :, 0], axis=0).T == np.arange(8)).all()
     np.testing.assert_allclose(scheme.distribution(0).max(axis=1), 1 / CLIPS)
+    of_one = SCHEMES["balanced"](CLIPS, 8, m=1) if kind is AllTextsBalanced else MlClap(CLIPS, 8)
+    epochs = np.arange(10)
+    same = scheme.covariance(epochs[:, None], epochs)
+    np.testing.assert_allclose(same, of_one.covariance(epochs[:, None], epochs), atol=1e-12)
     clips, texts = torch.randn(6, 5), torch.randn(6, 8, 5)
     with_texts = pair_losses(texts[:, 0], texts[:, 1:], 0.1).mean()
     expected = 0.75 * ml_clap_loss(clips, texts[:, 0], 0.1) + 0.25 * with_texts
@@ -84,13 +108,20 @@ def test_both_encoders_stand_side_by_side_at_length_one():
 
 def test_parallel_text_has_only_sounds_of_the_test(recordings):
     from atri_lib.data.banks import default_bank
-    from studies.unseen_sounds import some_sounds
+    from studies.unseen_sounds import UnseenSounds, some_sounds
 
-    names = {sound.names["eng"] for sound in some_sounds(default_bank(), "test", 1).sounds}
-    templates = parallel_text.Templates("train", "1/30")
-    assert len(templates) == 30
-    assert all(any(name in text.lower() for name in names) for text in templates.sentences("eng"))
-    assert set(parallel_text.Names("train", "1").sentences("eng")) == names
+    def names(split):
+        return {sound.names["eng"] for sound in some_sounds(default_bank(), split, 1).sounds}
+
+    templates = parallel_text.Templates("train", "1/400")
+    said = [text.lower() for text in templates.sentences("eng")]
+    assert len(said) == 400
+    assert all(any(name in text for name in names("test")) for text in said)
+    assert not any(name in text for name in names("train") for text in said)
+    assert set(parallel_text.Names("train", "1").sentences("eng")) == names("test")
+    test = UnseenSounds("test", "1")
+    for code in ("eng", "jpn"):
+        assert not set(templates.sentences(code)) & set(test.sentences(code))
 
 
 def test_a_query_in_all_languages_is_the_same_in_each(toy, monkeypatch):

@@ -210,6 +210,7 @@ def test_parts_of_disagreement_are_predicted_like_measures(part):
 
 def test_holm_corrects_as_he_did():
     p = contrasts.holm(pd.Series([0.04, 0.01, 0.03], index=["a", "b", "c"]))
+    assert list(p.index) == ["b", "c", "a"]  # aligned by label where it is used
     assert p.to_dict() == pytest.approx({"a": 0.06, "b": 0.03, "c": 0.06})
 
 
