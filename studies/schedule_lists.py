@@ -33,12 +33,11 @@ def dose(epochs: int, encoder: str | None = None) -> list[Item]:
 
 def fixed_counts(data_seed: int = 0, encoder: str | None = None) -> list[Item]:
     """Order, coverage and accumulated error apart: one caption per clip and epoch, 16 epochs; KCL
-    beside them. Seeds 8 to 15 (USE) were added when the verdicts with the first eight had been
+    beside them. Seeds 8 to 15 were added when the verdicts with the first eight had been
     read.
     """
     common = {"epochs": 16, "data_seed": data_seed, "text_encoder": encoder}
-    seeds = 16 if encoder is None else 8
-    return with_seeds(seeds, FIXED_COUNTS, **common) + with_seeds(8, some("KCL"), **common)
+    return with_seeds(16, FIXED_COUNTS, **common) + with_seeds(8, some("KCL"), **common)
 
 
 def stopped(data_seed: int = 0) -> list[Item]:
