@@ -2,8 +2,6 @@
 captions without sound.
 """
 
-import pathlib
-
 import numpy as np
 import pytest
 import torch
@@ -63,13 +61,13 @@ def test_a_scheme_may_keep_the_order_of_clips(toy):
     assert torch.equal(captions, _epoch_order(3, 5, source)[1])
 
 
-def test_training_takes_the_batches_of_a_scheme_that_keeps_them(toy, monkeypatch):
+def test_training_takes_the_batches_of_a_scheme_that_keeps_them(toy, monkeypatch, tmp_path):
     taken = []
     real = loop._epoch_order
     monkeypatch.setattr(loop, "_epoch_order", lambda *given: taken.append(given[3]) or real(*given))
     config = TrainConfig(scheme="studies.batches:Kept", m=1, epochs=9, batch_size=20, hidden=8)
     data = toy()
-    loop.train(config, data, build_model(config, data), pathlib.Path("no checkpoint"))
+    loop.train(config, data, build_model(config, data), tmp_path / "no checkpoint")
     assert taken == [0] * 8 + [8]
 
 
