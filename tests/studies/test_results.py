@@ -309,7 +309,8 @@ def test_stored_results_fit_recipe_settings_and_the_data_that_they_name(study):
     stale = sorted({item.label for item in missing})
     file = f"studies/rows/{study}.jsonl"
     assert not stale, f"{file} does not fit today's settings: make experiments ({stale})"
-    named = {computing._data_name(item) for item in registry.STUDIES[study]()}
+    configs = [item.config for item in registry.STUDIES[study]()]
+    named = {(config.text_encoder, config.parallel_text) for config in configs}
     assert len(set(checksums.values())) == len(named)
 
 
