@@ -112,9 +112,9 @@ browser-test: env  ## every page of the site in Chromium: of _build/html, else o
 		echo "The pages were not tried in a browser."; \
 		[ ! -e $(SKIPPED) ] || echo "The pages were not tried in a browser: Chromium or playwright is missing" >> $(SKIPPED); \
 	elif [ -e _build/html/.built ]; then \
-		$(PY) -m pytest -n 2 -m browser tests/browser tests/book/test_search_page.py tests/book/test_live_encoder.py; \
+		$(PY) -m pytest -n 2 -m "browser and not slow" tests/browser tests/book/test_search_page.py tests/book/test_live_encoder.py; \
 	else \
-		$(PY) book/tasks.py site && ATRI_SITE=_build/committed $(PY) -m pytest -n 2 -m browser tests/browser tests/book/test_search_page.py tests/book/test_live_encoder.py; \
+		$(PY) book/tasks.py site && ATRI_SITE=_build/committed $(PY) -m pytest -n 2 -m "browser and not slow" tests/browser tests/book/test_search_page.py tests/book/test_live_encoder.py; \
 	fi
 
 pdf: env  ## the whole book as one PDF, from the site in _build/html, by Chromium
