@@ -1,4 +1,4 @@
-"""Is one run better than another? Paired intervals over test clips and seeds, as in chapter 6."""
+"""Is one run better than another? Paired intervals over test clips and seeds."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from atri_lib.data.dataset import Dataset
-from atri_lib.evaluation import clip_means, paired_bootstrap
+from atri_lib.evaluation import clip_means, paired_bootstrap, two_way_interval
 from atri_lib.training import Run, TrainConfig, load_datasets
 from atri_lib.training.sources import data_checksum
 
-REPEATS = 4000  # resamples, as in the book
+REPEATS = 4000  # resamples of clips, where each side has one run
 
 
 class CompareError(ValueError):
@@ -69,9 +69,10 @@ def compare_runs(first: Sequence[Run], second: Sequence[Run]) -> list[Compared]:
     """Compare two settings: recall at 1 in both directions, mean rank variance, rank deviation.
 
     first, second: the runs of each setting, one per seed, with the same seeds on both sides; with
-    one run on each side the seeds may differ. Seeds and clips are resampled, crossed, and pairs
-    stay together (`evaluation.paired_bootstrap`). Raises CompareError for runs that were not tested
-    on the same clips in the same languages, and for seeds that do not pair up.
+    one run on each side the seeds may differ. Seeds and clips are random
+    (`evaluation.two_way_interval`); of one run each, clips are resampled
+    (`evaluation.paired_bootstrap`). Pairs stay together. Raises CompareError for runs that were not
+    tested on the same clips in the same languages, and for seeds that do not pair up.
     """
     first, second = _paired(first, second)
     runs = [*first, *second]
@@ -82,7 +83,10 @@ def compare_runs(first: Sequence[Run], second: Sequence[Run]) -> list[Compared]:
         for side in (first, second):
             values = np.stack([measure.values(run) for run in side]).astype(float)
             sides.append(values if measure.of_clips else clip_means(values, owner))
-        found = paired_bootstrap(*sides, repeats=REPEATS)
+        if len(first) > 1:
+            found = two_way_interval(*sides)
+        else:
+            found = paired_bootstrap(*sides, repeats=REPEATS)
         better = None
         if found.low > 0 or found.high < 0:
             better = "first" if (found.difference > 0) != measure.lower_is_better else "second"

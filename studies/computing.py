@@ -17,7 +17,7 @@ from atri_lib import storage
 from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.training import Run, TrainConfig, TrainingData, load_data, load_or_train, run_name
 from atri_lib.training.sources import data_checksum
-from studies import weights_to_ranks
+from studies import shared_sounds, weights_to_ranks
 from studies.items import DATA, Item
 from studies.parallel_runs import train_all
 from studies.registry import STUDIES
@@ -106,6 +106,7 @@ def compute(study: str, folder: pathlib.Path = FOLDER) -> None:
             for item, run in zip(part, train_all(configs, loaded), strict=True):
                 results.append(Result.of(item.label, run, item.config, item.first, loaded.checksum))
             write(study, results, folder)
+        shared_sounds.note(items[0], [loaded.checksum], folder)
     for path in made:  # 8 MB of weights each, which nothing reads again
         shutil.rmtree(path, ignore_errors=True)
 

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from atri_lib import storage
-from atri_lib.evaluation.significance import Difference, paired_bootstrap, two_way_interval
-from studies import split
+from atri_lib.evaluation.significance import Difference, two_way_interval
+from studies import shared_sounds, split
 from studies.results import FOLDER, Result, ResultsError, ranks_of, read
 
 # Of ranks [S, M, K], per seed and caption [S, M]; the mean over both is the measure.
@@ -25,44 +24,31 @@ LOWER_IS_BETTER = {"mrv": 1, "rank_std": 1, "T2A R@1": -1, "own": 1, "stable": 1
 PREDICTION = ("study", "measure", "better", "worse")
 
 
-def contrast(
-    results: Sequence[Result], a: str, b: str, measure: str, repeats: int = 4000
-) -> Difference:
-    """a - b of two labels over the same seeds; seeds and captions are resampled, crossed. measure:
-    a key of MEASURES, or one of PARTS.
+def contrast(results: Sequence[Result], a: str, b: str, measure: str) -> Difference:
+    """a - b of two labels over the same seeds, with the interval of `evaluation.two_way_interval`:
+    seeds and captions are random, and captions whose scenes share a sound are not independent.
 
-    The interval is that of `evaluation.paired_bootstrap`.
+    measure: a key of MEASURES, or one of PARTS. Raises ResultsError.
     """
-    if measure in PARTS:
-        left, right = _same_shape(ranks_of(results, a), ranks_of(results, b), a, b)
-        return split.difference(left, right, measure)
-    left, right = (MEASURES[measure](ranks_of(results, label)) for label in (a, b))
-    return paired_bootstrap(*_same_shape(left, right, a, b), repeats=repeats)
+    data = next(result.data for result in results if result.label == a)
+    return two_way_interval(*values_of(results, a, b, measure), shared_sounds.groups(data))
 
 
-def two_way(
-    results: Sequence[Result], a: str, b: str, measure: str, groups: np.ndarray | None = None
-) -> Difference:
-    """a - b as `contrast` has it, with the interval of `evaluation.two_way_interval`.
-
-    groups: bool [M, G], the sounds of every caption's scene.
-    """
-    left, right = _same_shape(ranks_of(results, a), ranks_of(results, b), a, b)
-    if measure in PARTS:
-        values = [split.pseudo_values(ranks, measure) for ranks in (left, right)]
-    else:
-        values = [MEASURES[measure](ranks) for ranks in (left, right)]
-    return two_way_interval(*values, groups)
-
-
-def _same_shape(
-    left: np.ndarray, right: np.ndarray, a: str, b: str
+def values_of(
+    results: Sequence[Result], a: str, b: str, measure: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    if left.shape != right.shape:
+    """What each seed says of each caption under two labels, [S, M] each; the mean over both is the
+    measure. Raises ResultsError.
+    """
+    ranks = [ranks_of(results, label) for label in (a, b)]
+    left, right = (one.shape for one in ranks)
+    if left != right:
         raise ResultsError(
-            f"{a!r} and {b!r} have not the same seeds and captions: {left.shape} and {right.shape}"
+            f"{a!r} and {b!r} have not the same seeds and captions: {left} and {right}"
         )
-    return left, right
+    if measure in PARTS:
+        return tuple(split.pseudo_values(one, measure) for one in ranks)
+    return tuple(MEASURES[measure](one) for one in ranks)
 
 
 def effect_size(results: Sequence[Result], a: str, b: str, measure: str) -> float:
@@ -108,10 +94,9 @@ def _check_prediction(prediction: dict, number: int) -> None:
 def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
     """Every prediction on a study (predictions.json) beside what was measured: a row each.
 
-    difference, low, high, p: of better - worse with its 95 % interval; verdict: "held" where the
-    interval is on the predicted side of zero, "refuted" where it is on the other, else "open".
-    two-way: the same by the interval of `evaluation.two_way_interval`, with its p.
-    Raises ResultsError.
+    difference, low, high, p: of better - worse with its 95 % interval; effect: as `effect_size`
+    has it; verdict: "held" where the interval is on the predicted side of zero, "refuted" where it
+    is on the other, else "open". Raises ResultsError.
     """
     results = read(study, folder)
     rows = []
@@ -125,9 +110,6 @@ def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
         row["p"] = found.p_value
         row["effect"] = effect_size(results, better, worse, measure)
         row["verdict"] = _verdict(found, LOWER_IS_BETTER[measure])
-        again = two_way(results, better, worse, measure)
-        row["two-way"] = _verdict(again, LOWER_IS_BETTER[measure])
-        row["two-way p"] = again.p_value
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -135,33 +117,42 @@ def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
 def tally(folder: pathlib.Path = FOLDER, rate: float = 0.05) -> pd.DataFrame:
     """How every prediction that was ever committed came out, by study and in total: predictions,
     held, open, refuted; wrong side: those whose difference has the other sign, whatever its
-    interval; corrected: those that are still told from zero on the predicted side when the share of
-    false ones among them is to be at most `rate` (Benjamini and Hochberg 1995, over all predictions
-    of the book); two-way: held and refuted by `evaluation.two_way_interval`; Holm: held so after a
-    correction for the predictions of the study (Holm 1979).
+    interval; Holm: held also after a correction for all predictions of the study (Holm 1979);
+    first held: by the interval of the first rule (first_verdicts.json).
 
     A study without stored rows is left out.
     """
     names = dict.fromkeys(prediction["study"] for prediction in read_predictions(folder))
     studies = [name for name in names if (folder / f"{name}.jsonl").exists()]
     table = pd.concat({name: verdicts(name, folder) for name in studies}, names=["study"])
-    adjusted = false_discovery_control(table.p.clip(upper=1))
-    table["corrected"] = (table.verdict == "held") & (adjusted <= rate)
-    counts = table.groupby("study", sort=False).verdict.value_counts().unstack(fill_value=0)
+    by_study = table.groupby("study", sort=False)
+    counts = by_study.verdict.value_counts().unstack(fill_value=0)
     counts = counts.reindex(columns=["held", "open", "refuted"], fill_value=0)
     counts.insert(0, "predictions", counts.sum(axis=1))
-    signs = table.measure.map(LOWER_IS_BETTER)
-    wrong = (signs * table.difference > 0).groupby("study", sort=False).sum()
-    counts["wrong side"] = wrong
-    counts["corrected"] = table.groupby("study", sort=False).corrected.sum()
-    again = table.assign(adjusted=table.groupby("study", sort=False)["two-way p"].transform(holm))
-    again["Holm"] = (again["two-way"] == "held") & (again.adjusted <= rate)
-    for verdict in ("held", "refuted"):
-        again[f"two-way {verdict}"] = again["two-way"] == verdict
-    columns = ["two-way held", "two-way refuted", "Holm"]
-    counts = counts.join(again.groupby("study", sort=False)[columns].sum())
+    table["wrong side"] = table.measure.map(LOWER_IS_BETTER) * table.difference > 0
+    table["Holm"] = (table.verdict == "held") & (by_study.p.transform(holm) <= rate)
+    counts = counts.join(table.groupby("study", sort=False)[["wrong side", "Holm"]].sum())
+    first = first_verdicts(folder)
+    counts["first held"] = [first.get(study, []).count("held") for study in counts.index]
     counts.loc["all"] = counts.sum()
     return counts
+
+
+def first_verdicts(folder: pathlib.Path = FOLDER) -> dict[str, list[str]]:
+    """By study, in the order of the predictions: the verdicts by the interval that was committed
+    with them, a percentile bootstrap that resamples seeds and captions, crossed. Raises
+    ResultsError.
+    """
+    path = folder / "first_verdicts.json"
+    if not path.exists():
+        return {}
+    try:
+        stored = storage.read_json(path)["verdicts"]
+        return {study: said.split(", ") for study, said in stored.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(
+            f"{path}: damaged ({error}); restore the file of the repository"
+        ) from error
 
 
 def holm(p: pd.Series) -> pd.Series:

@@ -26,6 +26,7 @@ class OtherBank(Dataset):
         else:
             bank = default_bank()
         self._scenes = make_scenes(bank, {split: SIZES[split]}, seed=int(seed))[split]
+        self.recipes = self._scenes.recipes
         self.ids = self._scenes.ids
         self.captions = self._scenes.captions
         self.checksum = self._scenes.checksum

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from atri_lib.evaluation.significance import Difference
 from studies.results import Result, ranks_of
 
 
@@ -61,33 +60,6 @@ def own_and_stable(ranks: np.ndarray) -> Split:
     return Split(float(own.mean()), float(stable.mean()))
 
 
-def jackknife(ranks: np.ndarray, groups: np.ndarray | None = None) -> Split:
-    """Standard errors of own and stable part, of seeds and captions together.
-
-    Seeds and captions are left out one at a time; the two variances are added (crossed sampling,
-    to first order). Of two seeds none can be left out: then the error is that of captions alone.
-    groups [M]: captions that share one, as those with the same sounds do, are left out together;
-    each caption by itself unless given.
-    """
-    if groups is None:
-        groups = np.arange(ranks.shape[1])
-    own, stable = parts(ranks)
-    without = []
-    for group in np.unique(groups):
-        kept = groups != group
-        without.append((own[kept].mean(), stable[kept].mean()))
-    variance = _jackknife_variance(without)
-    if len(ranks) > 2:
-        seeds = [own_and_stable(np.delete(ranks, seed, axis=0)) for seed in range(len(ranks))]
-        variance = variance + _jackknife_variance(seeds)
-    return Split(*np.sqrt(variance))
-
-
-def _jackknife_variance(left_out: Sequence[tuple[float, float]]) -> np.ndarray:
-    values = np.asarray(left_out)
-    return (len(values) - 1) * values.var(axis=0)
-
-
 def agreement(first: np.ndarray, second: np.ndarray) -> float:
     """Correlation of the stable profiles of two arms, corrected for the noise of their seeds.
 
@@ -127,56 +99,6 @@ def pseudo_values(ranks: np.ndarray, part: str) -> np.ndarray:
     with_others = table.sum(axis=1)  # [S, M]
     mean = with_others.sum(axis=0) / (seeds * (seeds - 1))
     return (2 * with_others - seeds * mean) / (seeds - 2)
-
-
-def difference(
-    first: np.ndarray,
-    second: np.ndarray,
-    part: str,
-    members: Sequence[Sequence[int]] | None = None,
-    repeats: int = 2000,
-) -> Difference:
-    """A part of the first arm minus that of the second, with its 95 % interval.
-
-    first, second: ranks [S, M, K] of the same seeds and captions. Both are resampled, crossed.
-    members: the sounds of every caption's scene; then sounds are resampled in place of captions,
-    and a caption counts as often as all of its sounds together (the product of their numbers),
-    since scenes that share a sound are not independent. A mean over pairs of different seeds
-    counts a pair as often as both seeds were drawn.
-    """
-    table = pairs(first, part) - pairs(second, part)
-    seeds, _, captions = table.shape
-    generator = np.random.default_rng(0)
-    if members is None:
-        caption_counts = _counts(generator, captions, repeats)
-    else:
-        caption_counts = _through_sounds(generator, members, repeats)
-    per_pair = table @ (caption_counts / caption_counts.sum(axis=1, keepdims=True)).T  # [S, S, R]
-    seed_counts = _counts(generator, seeds, repeats)
-    pair_counts = np.einsum("rs,rt->str", seed_counts, seed_counts)
-    pair_counts[np.arange(seeds), np.arange(seeds)] = 0
-    weight = pair_counts.sum(axis=(0, 1))
-    enough = weight > 0  # a pair needs two different seeds
-    drawn = (pair_counts * per_pair).sum(axis=(0, 1))[enough] / weight[enough]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    side = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    p = min(1.0, 2 * float(side + 1) / (len(drawn) + 1))
-    plain = getattr(own_and_stable(first), part) - getattr(own_and_stable(second), part)
-    return Difference(plain, float(low), float(high), p)
-
-
-def _counts(generator: np.random.Generator, size: int, repeats: int) -> np.ndarray:
-    """How often each of so many is drawn with replacement, [R, size]."""
-    return generator.multinomial(size, np.full(size, 1 / size), repeats)
-
-
-def _through_sounds(
-    generator: np.random.Generator, members: Sequence[Sequence[int]], repeats: int
-) -> np.ndarray:
-    sounds = 1 + max(max(scene) for scene in members)
-    counts = _counts(generator, sounds, repeats)
-    columns = [counts[:, list(scene)].prod(axis=1) for scene in members]
-    return np.stack(columns, axis=1)
 
 
 def split_of(results: Sequence[Result], label: str) -> Split:

@@ -28,10 +28,11 @@ class UnseenPhrasing(Dataset):
 
     def __init__(self, split: str, seed: str = "0") -> None:
         self._scenes = make_scenes(default_bank(), SIZES, seed=int(seed))[split]
-        recipes = [rephrased(recipe, split) for recipe in self._scenes.recipes]
+        self.recipes = [rephrased(recipe, split) for recipe in self._scenes.recipes]
         self.ids = self._scenes.ids
-        self.captions = tuple(self._said(recipe) for recipe in recipes)
-        self.checksum = checksum(self._scenes.checksum, [recipe.phrasing for recipe in recipes])
+        self.captions = tuple(self._said(recipe) for recipe in self.recipes)
+        phrasings = [recipe.phrasing for recipe in self.recipes]
+        self.checksum = checksum(self._scenes.checksum, phrasings)
         self.origin = f"{self._scenes.origin}, phrasings held out"
 
     def clip(self, index: int) -> np.ndarray:

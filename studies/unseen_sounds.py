@@ -37,6 +37,7 @@ class UnseenSounds(Dataset):
         part = some_sounds(default_bank(), split, int(seed))
         # Which pairs the scenes' own splits would have does not matter here: one of them is used.
         self._scenes = make_scenes(part, {"train": SIZES[split]}, seed=int(seed))["train"]
+        self.recipes = self._scenes.recipes
         self.ids = tuple(name.replace("train", split) for name in self._scenes.ids)
         self.captions = self._scenes.captions
         self.checksum = self._scenes.checksum

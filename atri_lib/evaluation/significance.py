@@ -100,10 +100,11 @@ def two_way_interval(a: ArrayLike, b: ArrayLike, groups: ArrayLike | None = None
     interval is Student's. So it suits few seeds.
 
     a, b: [S, N], the same seeds and clips. groups: bool [N, G], what the clips hold; clips that
-    share something (a sound) are then not taken as independent. With few groups such an interval
-    is somewhat too narrow: it covers about nine tenths. Raises ValueError for fewer than 2 seeds or
-    clips, shapes that differ, NaN, and groups that are none. Sources: Satterthwaite 1946; Searle,
-    Casella and McCulloch 1992, ch. 4; for shared members Fafchamps and Gubert 2007.
+    share something (a sound) are then not taken as independent. Their variance and its degrees of
+    freedom are exact where all of the clips' variance is that of the groups. Raises ValueError for
+    fewer than 2 seeds or clips, shapes that differ, NaN, and groups that are none. Sources:
+    Satterthwaite 1946; Searle, Casella and McCulloch 1992, ch. 4; for shared members Fafchamps and
+    Gubert 2007, with the correction for few groups of Bell and McCaffrey 2002.
     """
     difference = _grid(a, "a") - _grid(b, "b")
     seeds, clips = difference.shape
@@ -119,9 +120,9 @@ def two_way_interval(a: ArrayLike, b: ArrayLike, groups: ArrayLike | None = None
     of_rest = np.square(rest).sum() / ((seeds - 1) * (clips - 1)) / (seeds * clips)
     free_clips = clips - 1
     if groups is not None:
-        shared, free_clips = _shared(groups, clips)
-        factor = (free_clips + 1) / free_clips
-        of_clips = max(of_clips, factor * float(by_clip @ shared @ by_clip) / clips**2)
+        sharing = _Sharing.of(groups, clips)
+        free_clips = sharing.freedom
+        of_clips = max(of_clips, sharing.variance(by_clip))
     variance = max(of_seeds + of_clips - of_rest, of_seeds, of_clips)
     rounding = np.finfo(float).eps * np.abs(difference).max()
     if variance <= rounding**2:  # all differences are equal
@@ -134,19 +135,46 @@ def two_way_interval(a: ArrayLike, b: ArrayLike, groups: ArrayLike | None = None
     return Difference(mean, mean - half, mean + half, 2 * float(law.sf(abs(mean))))
 
 
-def _shared(groups: ArrayLike, clips: int) -> tuple[np.ndarray, int]:
-    """Which clips share something, bool [N, N], and the degrees of freedom that are left."""
-    groups = np.asarray(groups)
-    if groups.dtype != bool or groups.ndim != 2 or len(groups) != clips:
-        raise ValueError(
-            f"groups must be bool [{clips}, G], a row per clip, got {groups.dtype} {groups.shape}"
+@dataclass(frozen=True)
+class _Sharing:
+    """Clips that have groups in common.
+
+    together: whether two clips share a group, [N, N]. factor: by which the sum over such pairs is
+    too small, since the clips' own mean was taken off; freedom: degrees of freedom of that sum.
+    """
+
+    together: np.ndarray
+    factor: float
+    freedom: float
+
+    @classmethod
+    def of(cls, groups: ArrayLike, clips: int) -> "_Sharing":
+        """From bool [N, G]. If every group had an effect of variance 1, and nothing else varied,
+        the sum over pairs would be a quadratic form of these effects: its mean is the trace of
+        `form`, its variance twice the squared norm.
+        """
+        groups = np.asarray(groups)
+        if groups.dtype != bool or groups.ndim != 2 or len(groups) != clips:
+            raise ValueError(
+                f"groups must be bool [{clips}, G], a row per clip, "
+                f"got {groups.dtype} {groups.shape}"
+            )
+        member = groups[:, groups.any(axis=0)].astype(float)
+        together = (member @ member.T > 0).astype(float)
+        if not member.any(axis=1).all() or together.all():
+            raise ValueError("every clip must be in a group, and no group may join all clips")
+        centred = member - member.mean(axis=0)
+        form = centred.T @ together @ centred
+        expected = float(np.trace(form))
+        return cls(
+            together=together,
+            factor=float(np.square(member.sum(axis=0)).sum()) / expected,
+            freedom=expected**2 / float(np.square(form).sum()),
         )
-    groups = groups[:, groups.any(axis=0)]
-    counts = groups.astype(int)
-    shared = counts @ counts.T > 0
-    if not groups.any(axis=1).all() or shared.all():
-        raise ValueError("every clip must be in a group, and no group may join all clips")
-    return shared, groups.shape[1] - 1
+
+    def variance(self, by_clip: np.ndarray) -> float:
+        """Of the mean of [N] clips, by their distances from it."""
+        return self.factor * float(by_clip @ self.together @ by_clip) / len(by_clip) ** 2
 
 
 def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0) -> Correlation:

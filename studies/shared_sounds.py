@@ -1,0 +1,72 @@
+"""Which sounds (or pictures) the test scenes of the studies hold: scenes that share one are not
+independent of each other.
+
+Stored in studies/rows/shared_sounds.json, so that no chapter needs the recordings for an interval.
+"""
+
+import functools
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from atri_lib import storage
+from atri_lib.data.dataset import SPLITS
+from atri_lib.data.scenes import Recipe, make_scenes
+from atri_lib.data.scratch import ScratchBank
+from atri_lib.training import load_datasets
+from studies.items import Item
+from studies.results import FOLDER, ResultsError
+
+NAME = "shared_sounds.json"
+
+
+@functools.cache
+def groups(data: str, folder: pathlib.Path = FOLDER) -> np.ndarray | None:
+    """Whether each test caption's scene holds each sound, bool [M, G], by the checksum of a run's
+    data (`Result.data`); None for data without an entry. Raises ResultsError.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        stored = storage.read_json(path)
+        name = stored["data"].get(data)
+        if name is None:
+            return None
+        scenes = stored["scenes"][name].split(", ")
+        return as_groups([[int(sound) for sound in scene.split()] for scene in scenes])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(
+            f"{path}: damaged ({error}); restore the file of the repository"
+        ) from error
+
+
+def as_groups(scenes: Sequence[Sequence[int]]) -> np.ndarray:
+    """Indices of the sounds of every scene -> bool [M, G]."""
+    member = np.zeros((len(scenes), 1 + max(max(scene) for scene in scenes)), dtype=bool)
+    for row, scene in zip(member, scenes, strict=True):
+        row[list(scene)] = True
+    return member
+
+
+def recipes_of(item: Item) -> Sequence[Recipe]:
+    """What the test scenes of a run hold. Raises SoundsUnavailable."""
+    if item.scratch is None:
+        return load_datasets(item.located(), ("test",))["test"].recipes
+    sizes, seed = item.scratch
+    return make_scenes(ScratchBank(), dict(zip(SPLITS, sizes, strict=True)), seed)["test"].recipes
+
+
+def note(item: Item, data: Iterable[str], folder: pathlib.Path = FOLDER) -> None:
+    """Store which sounds the test scenes of a run hold, under the checksums of data that have
+    these scenes. Raises SoundsUnavailable.
+    """
+    path = folder / NAME
+    stored = storage.read_json(path) if path.exists() else {"scenes": {}, "data": {}}
+    scenes = ", ".join(" ".join(map(str, recipe.sounds)) for recipe in recipes_of(item))
+    name = storage.checksum(scenes)
+    stored["scenes"][name] = scenes
+    stored["data"] |= dict.fromkeys(data, name)
+    storage.write_json(path, stored)
+    groups.cache_clear()
