@@ -15,11 +15,12 @@ from atri_lib import storage
 from atri_lib.evaluation import two_way_interval
 from atri_lib.schemes import Scheme
 from studies import shared_sounds
+from studies.contrasts import PARTS
 from studies.fixed_counts import accumulated_error, coverage
 from studies.registry import STUDIES
 from studies.results import FOLDER, ranks_of, read
 from studies.schedule_lists import FIXED_COUNTS
-from studies.split import own_and_stable, pseudo_values
+from studies.split import pseudo_values
 
 FITTED = ("balanced", "ML-CLAP", "hold 2", "hold 4", "hold 8", "hold all")
 PREDICTIONS = "split_predictions.json"
@@ -71,7 +72,7 @@ def fit_memory(tables: Sequence[pd.DataFrame]) -> tuple[Line, float]:
 
 def schedules(study: str, seeds: int | None = None) -> pd.DataFrame:
     """Of every schedule of a study with one caption per epoch, by label: scheme, V, coverage, own
-    with its 95 % interval (low, high), stable. seeds: of how many, the first ones; None: of all.
+    and stable part, each with its 95 % interval. seeds: of how many, the first ones; None: of all.
     """
     results = read(study)
     groups = shared_sounds.groups(results[0].data)
@@ -82,17 +83,19 @@ def schedules(study: str, seeds: int | None = None) -> pd.DataFrame:
         if scheme.m > 1 or scheme.name in ("block", "latin"):
             continue
         ranks = ranks_of(results, label)[:seeds]
-        own = pseudo_values(ranks, "own")
-        found = two_way_interval(own, np.zeros_like(own), groups)
         rows[label] = {
             "scheme": scheme,
             "V": accumulated_error(scheme, config.epochs),
             "coverage": coverage(scheme, config.epochs),
-            "own": found.difference,
-            "low": found.low,
-            "high": found.high,
-            "stable": own_and_stable(ranks).stable,
         }
+        for part in PARTS:
+            said = pseudo_values(ranks, part)
+            found = two_way_interval(said, np.zeros_like(said), groups)
+            rows[label] |= {
+                part: found.difference,
+                f"{part}_low": found.low,
+                f"{part}_high": found.high,
+            }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
