@@ -1,15 +1,24 @@
-"""Our names of sounds beside those that native speakers vetted: Unicode's CLDR names of emoji.
+"""The book's names of sounds beside those that native speakers vetted: Unicode's CLDR names of
+emoji.
 
 A sound is compared where an emoji has its English name; articles, which CLDR leaves out, do not
-count.
+count. `CldrNames` has the book's scenes with CLDR's names where the two differ, a dataset of the
+studies: `studies.cldr_names:CldrNames`, with `=SEED` for other scenes.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 
+from atri_lib.data.banks import bank, default_bank
+from atri_lib.data.dataset import Dataset
 from atri_lib.data.pictures import PictureBank
+from atri_lib.data.scenes import Recipe, make_scenes
+from atri_lib.data.sounds import Bank, bank_checksum
 from atri_lib.languages import CODES
+from studies.unseen_sounds import SomeSounds
 
 ARTICLES = {
     "eng": {"a", "an", "some", "the"},
@@ -41,3 +50,61 @@ def compared(names: Iterable[Mapping[str, str]], emoji: PictureBank) -> pd.DataF
             ours, theirs = bare(said[code], code), vetted[english][code].casefold()
             rows.append((english, code, ours, theirs, ours == theirs))
     return pd.DataFrame(rows, columns=["name", "language", "ours", "CLDR", "same"])
+
+
+SIZES = {"train": 2000, "val": 250, "test": 500}  # scenes, as the book has
+# The article before a name of CLDR's that is not ours, where the language has one.
+ARTICLE = {
+    "chouette": "une",
+    "búho": "un",
+    "cara d’os": "una",
+    "bisonte": "un",
+    "tête de lion": "une",
+    "cara de lleó": "una",
+    "Hase": "ein",
+    "cámara de fotos": "una",
+    "camera": "een",
+    "Geige": "eine",
+    "Gespenst": "ein",
+}
+
+
+class CldrNames(Dataset):
+    """The scenes of one split: those of the book for a `data_seed`, said with CLDR's names.
+
+    split: "train", "val" or "test"; seed: the `data_seed`, in digits. Raises SoundsUnavailable.
+    """
+
+    def __init__(self, split: str, seed: str = "0") -> None:
+        renamed = with_cldr_names(default_bank(), bank("pictures"))
+        self._scenes = make_scenes(renamed, SIZES, seed=int(seed))[split]
+        self.recipes = self._scenes.recipes
+        self.ids = self._scenes.ids
+        self.captions = self._scenes.captions
+        self.checksum = self._scenes.checksum
+        self.origin = renamed.name
+
+    def clip(self, index: int) -> np.ndarray:
+        """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError."""
+        return self._scenes.clip(index)
+
+
+def with_cldr_names(sounds: Bank, emoji: PictureBank) -> Bank:
+    """The same sounds, with CLDR's names where they are not the same."""
+    vetted = {picture.names["eng"].casefold(): picture.names for picture in emoji.sounds}
+    renamed = []
+    for sound in sounds.sounds:
+        theirs = vetted.get(bare(sound.names["eng"], "eng"), {})
+        names = dict(sound.names)
+        for code in CODES[1:] if theirs else ():
+            if bare(names[code], code) != theirs[code].casefold():
+                names[code] = " ".join([*ARTICLE.get(theirs[code], "").split(), theirs[code]])
+        renamed.append(dataclasses.replace(sound, names=names))
+    return SomeSounds(f"{sounds.name}, CLDR's names", tuple(renamed), bank_checksum(renamed))
+
+
+def changed(recipes: Iterable[Recipe], sounds: Bank, renamed: Bank) -> np.ndarray:
+    """Whether a caption has another name in a language, bool [M, K]."""
+    pairs = list(zip(sounds.sounds, renamed.sounds, strict=True))
+    other = np.array([[a.names[code] != b.names[code] for code in CODES] for a, b in pairs])
+    return np.array([other[list(recipe.sounds)].any(axis=0) for recipe in recipes])

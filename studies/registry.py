@@ -48,6 +48,7 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "towers_apart": paper_lists.towers_apart,
     "phrasing": schedule_lists.phrasing,
     "other_bank": schedule_lists.other_bank,
+    "cldr": schedule_lists.cldr,
     "pictures": lambda: picture_lists.pictures("pictures"),
     "pictures_apart": lambda: picture_lists.pictures(
         "pictures-apart", "balanced", "ML-CLAP", "KCL"

@@ -109,6 +109,12 @@ def phrasing() -> list[Item]:
     return with_seeds(8, MAIN, epochs=16, data=PHRASING)
 
 
+def cldr() -> list[Item]:
+    """Two of the schemes of `fresh(16)` where the sounds have CLDR's names."""
+    runs = some("ML-CLAP", "KCL")
+    return with_seeds(8, runs, epochs=16, data="studies.cldr_names:CldrNames=1")
+
+
 def other_bank() -> list[Item]:
     """The five schemes trained on the book's sounds and tested on those of Scratch."""
     return with_seeds(8, MAIN, epochs=16, data="studies.other_bank:OtherBank=1")
