@@ -12,12 +12,15 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from atri_lib import storage
 from atri_lib.data.banks import bank, default_bank
 from atri_lib.data.dataset import Dataset
 from atri_lib.data.pictures import PictureBank
 from atri_lib.data.scenes import Recipe, make_scenes
 from atri_lib.data.sounds import Bank, bank_checksum
 from atri_lib.languages import CODES
+from studies.results import FOLDER, ranks_of, read
+from studies.split import agreement, own_and_stable
 from studies.unseen_sounds import SomeSounds
 
 ARTICLES = {
@@ -77,6 +80,7 @@ class CldrNames(Dataset):
 
     def __init__(self, split: str, seed: str = "0") -> None:
         renamed = with_cldr_names(default_bank(), bank("pictures"))
+        self.bank = renamed
         self._scenes = make_scenes(renamed, SIZES, seed=int(seed))[split]
         self.recipes = self._scenes.recipes
         self.ids = self._scenes.ids
@@ -108,3 +112,41 @@ def changed(recipes: Iterable[Recipe], sounds: Bank, renamed: Bank) -> np.ndarra
     pairs = list(zip(sounds.sounds, renamed.sounds, strict=True))
     other = np.array([[a.names[code] != b.names[code] for code in CODES] for a, b in pairs])
     return np.array([other[list(recipe.sounds)].any(axis=0) for recipe in recipes])
+
+
+def figures(label: str) -> dict[str, float]:
+    """What `cldr_predictions.json` has limits for, of a label of the studies cldr and fresh_16."""
+    scenes = CldrNames("test", "1")
+    other = changed(scenes.recipes, default_bank(), scenes.bank).any(axis=1)
+    theirs = ranks_of(read("cldr"), label)
+    ours = ranks_of(read("fresh_16"), label)
+
+    def stable(kept: np.ndarray) -> float:
+        return own_and_stable(theirs[:, kept]).stable / own_and_stable(ours[:, kept]).stable
+
+    def agreeing(kept: np.ndarray) -> float:
+        return agreement(theirs[:, kept], ours[:, kept])
+
+    everything = np.ones_like(other)
+    return {
+        "stable part, all captions: CLDR / ours": stable(everything),
+        "stable part, changed captions: CLDR / ours": stable(other),
+        "agreement of stable profiles, unchanged captions": agreeing(~other),
+        "agreement of stable profiles, changed captions": agreeing(other),
+        "recall at 1, all captions: CLDR - ours, points": 100.0
+        * float((theirs == 1).mean() - (ours == 1).mean()),
+    }
+
+
+def verdicts() -> pd.DataFrame:
+    """Every figure: its committed limits, what was measured for ML-CLAP and KCL, and whether both
+    are within. Raises ResultsError, SoundsUnavailable.
+    """
+    limits = storage.read_json(FOLDER / "cldr_predictions.json")["limits"]
+    table = pd.DataFrame(limits, index=["low", "high"]).T
+    for label in ("ML-CLAP", "KCL"):
+        table[label] = pd.Series(figures(label))
+    measured = table[["ML-CLAP", "KCL"]]
+    within = measured.ge(table.low, axis=0) & measured.le(table.high, axis=0)
+    table["verdict"] = np.where(within.all(axis=1), "held", "refuted")
+    return table

@@ -60,6 +60,7 @@ ROWS = {
     "pixels": "KCL",
     "phrasing": "balanced 2",
     "other_bank": "CACL",
+    "cldr": "KCL",
     "parallel_text": "balanced, ridge, 400 captions",
     "other_cures": "even and kept",
     "all_texts_e5": "balanced, all texts",

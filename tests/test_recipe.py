@@ -74,6 +74,7 @@ AGAIN = (
     "pixels",
     "phrasing",
     "other_bank",
+    "cldr",
     "parallel_text",
     "targets_phrasing",
     "towers_apart",

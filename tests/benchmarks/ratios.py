@@ -60,7 +60,7 @@ def step_alone(config: TrainConfig, data: TrainingData) -> tuple[float, int]:
     """Seconds of forward, backward and Adam on one batch, and the operations of its products."""
     source = data.splits["train"]
     model = build_model(config, data).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     scheme = config.build_scheme(len(source))
     rows = torch.arange(config.batch_size)
     languages = torch.from_numpy(scheme.languages(0))[rows]

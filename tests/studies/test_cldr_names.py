@@ -2,10 +2,23 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from atri_lib.data.banks import BOOK, default_bank
+from atri_lib.data.scenes import make_scenes
+from atri_lib.data.sounds import Sound, SoundsUnavailable
 from atri_lib.languages import CODES
-from studies.cldr_names import bare, compared
+from studies.cldr_names import (
+    SIZES,
+    CldrNames,
+    bare,
+    changed,
+    compared,
+    verdicts,
+    with_cldr_names,
+)
+from studies.unseen_sounds import SomeSounds
 
 
 @pytest.mark.parametrize(
@@ -31,3 +44,37 @@ def test_only_sounds_with_an_emoji_are_compared_and_differences_are_seen():
     assert list(table.name) == ["duck"] * (len(CODES) - 1)
     assert list(table.language[~table.same]) == ["fra"]
     assert compared([bell], bank).empty
+
+
+def test_names_that_are_not_the_cldrs_are_replaced_with_an_article_and_no_others():
+    owl = dict.fromkeys(CODES, "owl") | {"eng": "an owl", "fra": "un hibou", "deu": "eine Eule"}
+    frog = dict.fromkeys(CODES, "frog") | {"eng": "a frog"}
+    sounds = tuple(
+        Sound(names["eng"], np.zeros(1, np.float32), names, "here", "none") for names in (owl, frog)
+    )
+    vetted = dict.fromkeys(CODES, "owl") | {"fra": "chouette", "deu": "Eule"}
+    emoji = SimpleNamespace(sounds=(SimpleNamespace(names=vetted),))
+    ours = SomeSounds("ours", sounds, "")
+    theirs = with_cldr_names(ours, emoji)
+    assert theirs.sounds[0].names == owl | {"fra": "une chouette"}
+    assert theirs.sounds[1].names == frog
+    scenes = [SimpleNamespace(sounds=(1,)), SimpleNamespace(sounds=(1, 0))]
+    assert changed(scenes, ours, theirs).tolist() == [
+        [False] * len(CODES),
+        [code == "fra" for code in CODES],
+    ]
+
+
+def test_the_scenes_are_those_of_the_book_and_the_committed_limits_are_judged():
+    try:
+        mine = make_scenes(default_bank(), SIZES, seed=1)["test"]
+        scenes = CldrNames("test", "1")
+    except SoundsUnavailable as reason:
+        pytest.skip(str(reason))
+    if default_bank().name != BOOK or "drawn" in scenes.origin:
+        pytest.skip("the book's recordings or the CLDR cannot be had on this machine")
+    assert scenes.recipes == mine.recipes
+    assert (scenes.clip(3) == mine.clip(3)).all()
+    other = changed(scenes.recipes, default_bank(), scenes.bank)
+    assert other.any(axis=1).sum() == 204 and not other[:, 0].any()
+    assert dict(verdicts().verdict.value_counts()) == {"held": 4, "refuted": 1}
