@@ -16,9 +16,10 @@ from atri_lib import storage
 from atri_lib.data.banks import bank, default_bank
 from atri_lib.data.dataset import Dataset
 from atri_lib.data.pictures import PictureBank
-from atri_lib.data.scenes import Recipe, make_scenes
+from atri_lib.data.scenes import make_scenes
 from atri_lib.data.sounds import Bank, bank_checksum
 from atri_lib.languages import CODES
+from studies import shared_sounds
 from studies.results import FOLDER, ranks_of, read
 from studies.split import agreement, own_and_stable
 from studies.unseen_sounds import SomeSounds
@@ -107,18 +108,11 @@ def with_cldr_names(sounds: Bank, emoji: PictureBank) -> Bank:
     return SomeSounds(f"{sounds.name}, CLDR's names", tuple(renamed), bank_checksum(renamed))
 
 
-def changed(recipes: Iterable[Recipe], sounds: Bank, renamed: Bank) -> np.ndarray:
-    """Whether a caption has another name in a language, bool [M, K]."""
-    pairs = list(zip(sounds.sounds, renamed.sounds, strict=True))
-    other = np.array([[a.names[code] != b.names[code] for code in CODES] for a, b in pairs])
-    return np.array([other[list(recipe.sounds)].any(axis=0) for recipe in recipes])
-
-
 def figures(label: str) -> dict[str, float]:
     """What `cldr_predictions.json` has limits for, of a label of the studies cldr and fresh_16."""
-    scenes = CldrNames("test", "1")
-    other = changed(scenes.recipes, default_bank(), scenes.bank).any(axis=1)
-    theirs = ranks_of(read("cldr"), label)
+    results = read("cldr")
+    other = shared_sounds.groups(results[0].data)[:, committed()["renamed sounds"]].any(axis=1)
+    theirs = ranks_of(results, label)
     ours = ranks_of(read("fresh_16"), label)
 
     def stable(kept: np.ndarray) -> float:
@@ -138,12 +132,16 @@ def figures(label: str) -> dict[str, float]:
     }
 
 
+def committed() -> dict:
+    """What was committed before the first run, and which sounds of the book have another name."""
+    return storage.read_json(FOLDER / "cldr_predictions.json")
+
+
 def verdicts() -> pd.DataFrame:
     """Every figure: its committed limits, what was measured for ML-CLAP and KCL, and whether both
-    are within. Raises ResultsError, SoundsUnavailable.
+    are within. Raises ResultsError.
     """
-    limits = storage.read_json(FOLDER / "cldr_predictions.json")["limits"]
-    table = pd.DataFrame(limits, index=["low", "high"]).T
+    table = pd.DataFrame(committed()["limits"], index=["low", "high"]).T
     for label in ("ML-CLAP", "KCL"):
         table[label] = pd.Series(figures(label))
     measured = table[["ML-CLAP", "KCL"]]
