@@ -53,12 +53,14 @@ NEUTRAL = {
     "checkpoint_every": 5,
 }
 PATHS = ("data", "init", "parallel_text")  # what lies there enters keys by its content
-ENCODERS = ("text_encoder", "audio_encoder")  # NAME=PATH: the name enters
+ENCODERS = ("text_encoder", "clip_encoder")  # NAME=PATH: the name enters
+# What keys and older runs call a setting, or the clips' side of one: there the clips were sounds.
+FORMER = {"clip_encoder": "audio_encoder", "clips": "audio"}
 
 
 def key_settings(settings: Mapping) -> dict:
-    """The settings that a key holds: those that differ from NEUTRAL, as JSON values, without any
-    path.
+    """The settings that a key holds: those that differ from NEUTRAL, as JSON values, by their
+    former names and without any path.
     """
     kept = {}
     for name, value in settings.items():
@@ -68,6 +70,9 @@ def key_settings(settings: Mapping) -> dict:
             value = value.partition("=")[0]
         if isinstance(value, tuple):
             value = list(value)
+        if name == "unfreeze":
+            value = {FORMER.get(side, side): blocks for side, blocks in value.items()}
+        name = FORMER.get(name, name)
         if name not in NEUTRAL or value != NEUTRAL[name]:
             kept[name] = value
     return kept

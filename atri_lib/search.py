@@ -23,7 +23,7 @@ from atri_lib.languages import language
 from atri_lib.progress import progress
 from atri_lib.terminal import one_line
 from atri_lib.training import Run, TrainingData
-from atri_lib.training.sources import audio_encoder_of, sees
+from atri_lib.training.sources import clip_encoder_of, sees
 
 
 class SearchError(ValueError):
@@ -40,7 +40,7 @@ class Searcher:
         self.languages = config.languages
         self.weights = run.metrics["sha256"]["weights.safetensors"]
         self.clip_encoder, self.text_encoder = build_encoders(
-            config.preset, audio_encoder_of(config), config.text_encoder
+            config.preset, clip_encoder_of(config), config.text_encoder
         )
         self.pictures = sees(self.clip_encoder)
         self.read = read_image if self.pictures else read_audio

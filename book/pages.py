@@ -136,7 +136,7 @@ def sounds_table() -> str:
         )
     cells = [
         map(plain, (sound.names["eng"], sound.source, sound.licence))
-        for sound in default_bank().sounds
+        for sound in default_bank().items
     ]
     rows = sorted(f"| {' | '.join(row)} |" for row in cells)
     return "\n".join(["| Sound | Source | Licence |", "|---|---|---|", *rows])

@@ -16,7 +16,7 @@ import numpy as np
 from atri_lib import evaluation, storage
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data.dataset import Dataset
-from atri_lib.data.scenes import Recipe
+from atri_lib.data.recipes import Recipe
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.schemes import SCHEMES
 from atri_lib.training import TrainConfig, encode, load_data
@@ -40,7 +40,7 @@ QUIETEST = 0.95  # compression level of an MP3 file: 16 kbit/s at 16 kHz
 
 def only_answer(recipes: tuple[Recipe, ...]) -> np.ndarray:
     """For each scene, bool [N]: whether no other scene holds all of its sounds."""
-    sounds = [set(recipe.sounds) for recipe in recipes]
+    sounds = [set(recipe.items) for recipe in recipes]
     alone = []
     for mine in sounds:
         holders = sum(mine <= other for other in sounds)

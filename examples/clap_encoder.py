@@ -1,7 +1,7 @@
 """An encoder of your own: the two towers of a CLAP model of transformers.
 
     python -m atri_lib train --data my_sounds --parts 1 \\
-        --audio-encoder clap_encoder:ClapAudio=CHECKPOINT \\
+        --clip-encoder clap_encoder:ClapAudio=CHECKPOINT \\
         --text-encoder clap_encoder:ClapText=CHECKPOINT
 
 CHECKPOINT is a folder that ClapModel.save_pretrained wrote, or owner/name@COMMIT on a hub (with

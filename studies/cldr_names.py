@@ -15,9 +15,9 @@ import pandas as pd
 from atri_lib import storage
 from atri_lib.data.banks import bank, default_bank
 from atri_lib.data.dataset import Dataset
+from atri_lib.data.items import Bank, bank_checksum
 from atri_lib.data.pictures import PictureBank
 from atri_lib.data.scenes import make_scenes
-from atri_lib.data.sounds import Bank, bank_checksum
 from atri_lib.languages import CODES
 from studies import shared_sounds
 from studies.results import FOLDER, ranks_of, read
@@ -46,7 +46,7 @@ def compared(names: Iterable[Mapping[str, str]], emoji: PictureBank) -> pd.DataF
 
     names: of each sound, language code -> noun phrase.
     """
-    vetted = {picture.names["eng"].casefold(): picture.names for picture in emoji.sounds}
+    vetted = {picture.names["eng"].casefold(): picture.names for picture in emoji.items}
     rows = []
     for said in names:
         english = bare(said["eng"], "eng")
@@ -76,7 +76,7 @@ ARTICLE = {
 class CldrNames(Dataset):
     """The scenes of one split: those of the book for a `data_seed`, said with CLDR's names.
 
-    split: "train", "val" or "test"; seed: the `data_seed`, in digits. Raises SoundsUnavailable.
+    split: "train", "val" or "test"; seed: the `data_seed`, in digits. Raises BankUnavailable.
     """
 
     def __init__(self, split: str, seed: str = "0") -> None:
@@ -96,9 +96,9 @@ class CldrNames(Dataset):
 
 def with_cldr_names(sounds: Bank, emoji: PictureBank) -> Bank:
     """The same sounds, with CLDR's names where they are not the same."""
-    vetted = {picture.names["eng"].casefold(): picture.names for picture in emoji.sounds}
+    vetted = {picture.names["eng"].casefold(): picture.names for picture in emoji.items}
     renamed = []
-    for sound in sounds.sounds:
+    for sound in sounds.items:
         theirs = vetted.get(bare(sound.names["eng"], "eng"), {})
         names = dict(sound.names)
         for code in CODES[1:] if theirs else ():

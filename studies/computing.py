@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from atri_lib import storage
-from atri_lib.data.sounds import SoundsUnavailable
+from atri_lib.data.items import BankUnavailable
 from atri_lib.training import Run, TrainConfig, TrainingData, load_data, load_or_train, run_name
 from atri_lib.training.sources import data_checksum
 from studies import shared_sounds, weights_to_ranks
@@ -41,7 +41,7 @@ def status(
     none.
 
     checksums: of data, by the settings they follow from; filled here, so that several studies can
-    share the work. Raises SoundsUnavailable.
+    share the work. Raises BankUnavailable.
     """
     if checksums is None:
         checksums = {}
@@ -139,7 +139,7 @@ def report(folder: pathlib.Path = FOLDER) -> str:
     for study in STUDIES:
         try:
             fitting, missing = status(study, folder, checksums)
-        except SoundsUnavailable:
+        except BankUnavailable:
             rows.append(
                 f"| {study} | | | cannot be checked: its recordings are not on this machine |"
             )

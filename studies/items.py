@@ -35,7 +35,7 @@ class Item:
     scratch: tuple[tuple[int, int, int], int] | None = None
 
     def located(self) -> TrainConfig:
-        """The config with the place of its data. Raises SoundsUnavailable, also for pictures, in
+        """The config with the place of its data. Raises BankUnavailable, also for pictures, in
         whose place a study takes no drawn shapes.
         """
         if self.config.data in NAMES:

@@ -17,7 +17,7 @@ SIZES = {"train": 2000, "val": 250, "test": 500}  # scenes, as the book has
 class OtherBank(Dataset):
     """The scenes of one split: "train" and "val" of the book's sounds, "test" of Scratch's.
 
-    seed: of the scenes, in digits. Raises SoundsUnavailable.
+    seed: of the scenes, in digits. Raises BankUnavailable.
     """
 
     def __init__(self, split: str, seed: str = "0") -> None:

@@ -55,7 +55,7 @@ def towers() -> list[Item]:
     both towers too.
     """
     small = {"scenes": (500, 100, 250), "batch_size": 50}
-    opened = {"epochs": 4, "learning_rate": 1e-4, "unfreeze": {"audio": 2, "text": 1}}
+    opened = {"epochs": 4, "learning_rate": 1e-4, "unfreeze": {"clips": 2, "text": 1}}
     return after(with_seeds(3, MAIN, **opened, **small), epochs=30, **small)
 
 
@@ -65,9 +65,9 @@ def towers_apart() -> list[Item]:
     runs = {}
     for name, opened in (
         ("no tower", {}),
-        ("audio tower", {"audio": 2}),
+        ("audio tower", {"clips": 2}),
         ("text tower", {"text": 1}),
-        ("both towers", {"audio": 2, "text": 1}),
+        ("both towers", {"clips": 2, "text": 1}),
     ):
         runs[name] = MAIN["balanced"] | {"unfreeze": opened}
     return after(with_seeds(5, runs, epochs=4, learning_rate=1e-4, **small), epochs=30, **small)

@@ -34,7 +34,7 @@ class Names(ParallelText):
 
     def __init__(self, split: str, argument: str) -> None:
         part = some_sounds(default_bank(), "test", int(argument))
-        said = [as_captions(sound.names) for sound in part.sounds]
+        said = [as_captions(sound.names) for sound in part.items]
         super().__init__(said, f"names of {part.name}", CODES)
 
 
@@ -44,8 +44,8 @@ class Emoji(ParallelText):
     def __init__(self, split: str, argument: str) -> None:
         seed, count = map(int, argument.split("/"))
         bank = emoji()
-        order = np.random.default_rng(seed).permutation(len(bank.sounds))[:count]
-        said = [as_captions(bank.sounds[number].names) for number in order]
+        order = np.random.default_rng(seed).permutation(len(bank.items))[:count]
+        said = [as_captions(bank.items[number].names) for number in order]
         super().__init__(said, f"{len(said)} names of {bank.name}", CODES)
 
 

@@ -13,6 +13,6 @@ def pictures(
     schemes = MAIN | {f"hold {held}": arms.hold(held) for held in (2, 4, 8)}
     schemes |= {"hold all": arms.hold(16)}
     schemes |= aligned("ridge", schemes=some("ML-CLAP", "balanced"))
-    common = {"epochs": 16, "scenes": (1000, 250, 500), "audio_encoder": encoder, "parts": parts}
+    common = {"epochs": 16, "scenes": (1000, 250, 500), "clip_encoder": encoder, "parts": parts}
     chosen = {label: schemes[label] for label in labels or schemes}
     return with_seeds(8, chosen, data=data, **common)

@@ -12,7 +12,8 @@ import numpy as np
 
 from atri_lib import storage
 from atri_lib.data.dataset import SPLITS
-from atri_lib.data.scenes import Recipe, make_scenes
+from atri_lib.data.recipes import Recipe
+from atri_lib.data.scenes import make_scenes
 from atri_lib.data.scratch import ScratchBank
 from atri_lib.training import load_datasets
 from studies.items import Item
@@ -51,7 +52,7 @@ def as_groups(scenes: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def recipes_of(item: Item) -> Sequence[Recipe]:
-    """What the test scenes of a run hold. Raises SoundsUnavailable."""
+    """What the test scenes of a run hold. Raises BankUnavailable."""
     if item.scratch is None:
         return load_datasets(item.located(), ("test",))["test"].recipes
     sizes, seed = item.scratch
@@ -60,11 +61,11 @@ def recipes_of(item: Item) -> Sequence[Recipe]:
 
 def note(item: Item, data: Iterable[str], folder: pathlib.Path = FOLDER) -> None:
     """Store which sounds the test scenes of a run hold, under the checksums of data that have
-    these scenes. Raises SoundsUnavailable.
+    these scenes. Raises BankUnavailable.
     """
     path = folder / NAME
     stored = storage.read_json(path) if path.exists() else {"scenes": {}, "data": {}}
-    scenes = ", ".join(" ".join(map(str, recipe.sounds)) for recipe in recipes_of(item))
+    scenes = ", ".join(" ".join(map(str, recipe.items)) for recipe in recipes_of(item))
     name = storage.checksum(scenes)
     stored["scenes"][name] = scenes
     stored["data"] |= dict.fromkeys(data, name)

@@ -12,7 +12,8 @@ import numpy as np
 from atri_lib.data.banks import default_bank
 from atri_lib.data.dataset import SPLITS, Dataset
 from atri_lib.data.phrases import PHRASINGS, caption
-from atri_lib.data.scenes import Recipe, make_scenes
+from atri_lib.data.recipes import Recipe
+from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES
 from atri_lib.storage import checksum
 
@@ -40,7 +41,7 @@ class UnseenPhrasing(Dataset):
         return self._scenes.clip(index)
 
     def _said(self, recipe: Recipe) -> dict[str, tuple[str, ...]]:
-        sounds = [self._scenes.bank.sounds[sound] for sound in recipe.sounds]
+        sounds = [self._scenes.bank.items[sound] for sound in recipe.items]
         said = {}
         for code in CODES:
             names = [sound.names[code] for sound in sounds]
@@ -57,7 +58,7 @@ def rephrased(recipe: Recipe, split: str) -> Recipe:
     if split != "train":
         phrasing = HELD_OUT
     elif recipe.phrasing == HELD_OUT:
-        phrasing = recipe.sounds[0] % HELD_OUT
+        phrasing = recipe.items[0] % HELD_OUT
     else:
         phrasing = recipe.phrasing
     return dataclasses.replace(recipe, phrasing=phrasing)

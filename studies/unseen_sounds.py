@@ -11,8 +11,8 @@ import numpy as np
 
 from atri_lib.data.banks import default_bank
 from atri_lib.data.dataset import Dataset
+from atri_lib.data.items import Bank, Item, bank_checksum
 from atri_lib.data.scenes import make_scenes
-from atri_lib.data.sounds import Bank, Sound, bank_checksum
 
 SHARES = {"val": 0.1, "test": 0.2}  # of the sounds; training has the rest
 SIZES = {"train": 2000, "val": 100, "test": 500}  # scenes
@@ -23,7 +23,7 @@ class SomeSounds(Bank):
     """A part of another bank."""
 
     name: str
-    sounds: tuple[Sound, ...]
+    items: tuple[Item, ...]
     checksum: str
 
 
@@ -52,9 +52,9 @@ def some_sounds(bank: Bank, split: str, seed: int) -> SomeSounds:
     """The sounds of one split: a tenth for validation, a fifth for the test, the rest to train
     with.
     """
-    order = np.random.default_rng((seed, 7)).permutation(len(bank.sounds))
+    order = np.random.default_rng((seed, 7)).permutation(len(bank.items))
     val = round(SHARES["val"] * len(order))
     test = round(SHARES["test"] * len(order))
     places = {"val": order[:val], "test": order[val : val + test], "train": order[val + test :]}
-    sounds = tuple(bank.sounds[place] for place in sorted(places[split]))
+    sounds = tuple(bank.items[place] for place in sorted(places[split]))
     return SomeSounds(f"{bank.name}, {split} sounds", sounds, bank_checksum(sounds))

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 import torch
 
+from atri_lib.data.items import BankUnavailable
 from atri_lib.data.manifest import write_manifest
 from atri_lib.data.scenes import make_scenes
-from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.data.tux_paint import find_stamps
 from atri_lib.languages import CODES
@@ -57,7 +57,7 @@ def recordings():
     """The folder of the book's recordings, fetched if need be."""
     try:
         return find_stamps()
-    except SoundsUnavailable as reason:
+    except BankUnavailable as reason:
         pytest.skip(str(reason))
 
 

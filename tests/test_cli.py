@@ -27,12 +27,12 @@ def test_every_command_has_help_with_an_example(command, capsys):
 
 def test_options_become_a_typed_config():
     line = "train --scheme m_of_k --m 2 --epochs 2 --learning-rate 0.1 --learn-temperature"
-    line += " --scenes 9 8 7 --unfreeze audio=2 text=all"
+    line += " --scenes 9 8 7 --unfreeze clips=2 text=all"
     line += " --languages eng fra --no-learn-temperature --learn-temperature --temperature 1"
     config = config_of(parser("train").parse_args(line.split()))
     assert config == TrainConfig(
         scheme="m_of_k", m=2, epochs=2, learning_rate=0.1, learn_temperature=True, scenes=(9, 8, 7),
-        languages=("eng", "fra"), temperature=1.0, unfreeze={"audio": 2, "text": "all"},
+        languages=("eng", "fra"), temperature=1.0, unfreeze={"clips": 2, "text": "all"},
     )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def test_features_have_the_options_that_data_depend_on_and_no_others(capsys):
     told = capsys.readouterr().out
     assert all(
         flag in told
-        for flag in ("--data ", "--audio-encoder", "--scenes", "--parts", "--languages")
+        for flag in ("--data ", "--clip-encoder", "--scenes", "--parts", "--languages")
     )
     for flag in (
         "--epochs",

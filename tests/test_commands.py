@@ -223,7 +223,7 @@ def newcomer(tmp_path, monkeypatch):
             (tmp_path / saved[1]).write_text(source, encoding="utf-8")
     import my_encoders
 
-    monkeypatch.setitem(presets.AUDIO_ENCODERS, "yamnet", my_encoders.Loudness)
+    monkeypatch.setitem(presets.CLIP_ENCODERS, "yamnet", my_encoders.Loudness)
     monkeypatch.setitem(presets.TEXT_ENCODERS, "use", my_encoders.Letters)
     for name, columns in {
         "recordings": ["audio", "split", *CODES],

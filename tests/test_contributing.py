@@ -24,7 +24,7 @@ def test_every_path_that_it_names_is_there():
 def test_every_name_that_it_tells_to_extend_is_where_it_says():
     places = {
         "_KINDS": "atri_lib/schemes/__init__.py",
-        "AUDIO_ENCODERS": "atri_lib/encoders/presets.py",
+        "CLIP_ENCODERS": "atri_lib/encoders/presets.py",
         "TEXT_ENCODERS": "atri_lib/encoders/presets.py",
         "STUDIES": "studies/registry.py",
         "NEUTRAL": "atri_lib/recipe.py",

@@ -87,7 +87,7 @@ def outside(tmp_path, monkeypatch):
 
 
 def test_a_run_with_everything_from_outside_is_trained_evaluated_and_searched(outside, capsys):
-    own = ["--audio-encoder", "mine:Ear", "--text-encoder", "mine:Reader", "--data", "mine:Tones"]
+    own = ["--clip-encoder", "mine:Ear", "--text-encoder", "mine:Reader", "--data", "mine:Tones"]
     scheme = ["--scheme", "mine:Turns", "--scheme-settings", "stay=3"]
     main(["train", *own, *scheme, *SMALL, "--folder", str(outside / "runs")])
     (run,) = (outside / "runs").glob("turns-0-*")

@@ -168,12 +168,18 @@ def test_a_change_that_is_planted_is_noticed(toy, tmp_path, expected, monkeypatc
 def test_a_key_holds_what_differs_from_the_neutral_settings_and_no_path():
     neutral = TrainConfig().as_dict()
     assert recipe.key_settings(neutral) == {}
-    assert set(neutral) == set(recipe.NEUTRAL) | set(
-        recipe.PATHS
-    )  # a new setting has a neutral value
-    placed = TrainConfig(data="here", init="there", audio_encoder="ced-tiny=/somewhere", epochs=7)
+    names = {recipe.FORMER.get(name, name) for name in neutral}
+    assert names == {*recipe.NEUTRAL, *recipe.PATHS}  # a new setting has a neutral value
+    placed = TrainConfig(data="here", init="there", clip_encoder="ced-tiny=/somewhere", epochs=7)
     assert recipe.key_settings(placed.as_dict()) == {"audio_encoder": "ced-tiny", "epochs": 7}
     assert recipe.key_settings(neutral | {"new": 3}) == {"new": 3}
+
+
+def test_keys_and_older_runs_have_the_former_names():
+    config = TrainConfig(clip_encoder="ced-tiny", unfreeze={"clips": 2, "text": "all"})
+    former = {"audio_encoder": "ced-tiny", "unfreeze": {"audio": 2, "text": "all"}}
+    assert recipe.key_settings(config.as_dict()) == former
+    assert TrainConfig.from_dict(former) == config == TrainConfig.from_dict(config.as_dict())
 
 
 def test_the_books_encoders_are_known_by_what_they_say():

@@ -79,7 +79,7 @@ def config_of(options: argparse.Namespace):
             given[name] = dict(pair.partition("=")[::2] for pair in given[name])
     config = TrainConfig.for_profile(options.profile or "book", **given)
     # A wrong name of an encoder is refused now, not after the data.
-    encoder_builders(config.preset, config.audio_encoder, config.text_encoder)
+    encoder_builders(config.preset, config.clip_encoder, config.text_encoder)
     return config
 
 

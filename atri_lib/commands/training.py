@@ -83,13 +83,13 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from atri_lib.training import Run, data_origin, fair_table, load_data, score
-    from atri_lib.training.sources import audio_encoder_of
+    from atri_lib.training.sources import clip_encoder_of
 
     run = Run.load(options.run_folder)
     shared = None  # what captions and sounds that several clips share do to recall
     if options.data:
-        encoder = audio_encoder_of(run.config)
-        config = run.config.replace(data=options.data, audio_encoder=encoder)
+        encoder = clip_encoder_of(run.config)
+        config = run.config.replace(data=options.data, clip_encoder=encoder)
         data = load_data(config, splits=("test",))
         test = data.splits["test"]
         model = run.model(data)

@@ -7,10 +7,10 @@ import functools
 import sys
 from collections.abc import Callable
 
+from atri_lib.data.items import Bank, BankUnavailable
 from atri_lib.data.pictures import drawn, emoji, stamps
 from atri_lib.data.recorded import RecordedBank
 from atri_lib.data.scratch import ScratchBank
-from atri_lib.data.sounds import Bank, SoundsUnavailable
 from atri_lib.data.synthetic import SyntheticBank
 
 BOOK = RecordedBank.name  # the origin of the data behind every figure of the book
@@ -33,11 +33,11 @@ def bank(name: str) -> Bank:
     """A bank by its name, fetched if need be; where it cannot be had, what takes its place and one
     notice on stderr.
 
-    Raises SoundsUnavailable where nothing takes its place, KeyError for another name.
+    Raises BankUnavailable where nothing takes its place, KeyError for another name.
     """
     try:
         return (SOUNDS | PICTURES)[name]()
-    except SoundsUnavailable as reason:
+    except BankUnavailable as reason:
         if name not in INSTEAD:
             raise
         called, substitute = INSTEAD[name]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from atri_lib.data.sounds import SoundsUnavailable
+from atri_lib.data.items import BankUnavailable
 from atri_lib.progress import progress
 from atri_lib.storage import atomic_path, locked, offline, settle
 
@@ -37,9 +37,9 @@ class Package:
     place: Callable[[pathlib.PurePosixPath], pathlib.PurePath | None]
     otherwise: str
 
-    def unavailable(self, reason: str) -> SoundsUnavailable:
+    def unavailable(self, reason: str) -> BankUnavailable:
         """The error that says why it cannot be had."""
-        return SoundsUnavailable(
+        return BankUnavailable(
             f"{self.what} are not available: {reason}. On Debian or Ubuntu, go online "
             f"or run `sudo apt-get install {self.name}`; {self.otherwise}."
         )
@@ -49,7 +49,7 @@ def fetch(package: Package, target: pathlib.Path, there: Callable[[], bool]) -> 
     """Fetch a package and unpack what is needed as the folder `target`, unless it is `there` when
     the lock is had; only one process does it at a time.
 
-    Raises SoundsUnavailable, and OSError when there is no room for the download.
+    Raises BankUnavailable, and OSError when there is no room for the download.
     """
     missing = [tool for tool in ("apt-get", "dpkg-deb", "setpriv") if shutil.which(tool) is None]
     if missing:

@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image
 
 from atri_lib.data import banks
+from atri_lib.data.items import Bank
 from atri_lib.data.phrases import PICTURES
-from atri_lib.data.scenes import SceneSet, SceneStyle, make_scenes
-from atri_lib.data.sounds import Bank
+from atri_lib.data.recipes import SceneStyle
+from atri_lib.data.scenes import SceneSet, make_scenes
 
 SIDE = 224  # pixels of a scene
 CONCEPTS = 150  # pictures that scenes are composed of, drawn from the bank
@@ -33,14 +34,14 @@ class PictureScenes(SceneSet):
     @staticmethod
     def variants_of(bank: Bank, style: SceneStyle) -> tuple:
         """The pictures as they are."""
-        return tuple(picture.waveform for picture in bank.sounds)
+        return tuple(picture.content for picture in bank.items)
 
     def clip(self, index: int) -> np.ndarray:
         """Scene `index` as uint8 [224, 224, 3]."""
         generator = np.random.default_rng((*self.entropy, index % len(self)))
         recipe = self.recipes[index]
         scene = Image.fromarray(ground(generator))
-        shown = recipe.heard
+        shown = recipe.placed
         if recipe.layout == "repeated":
             shown = shown * int(generator.integers(2, 5))
         share = SIDE // len(shown)

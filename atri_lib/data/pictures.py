@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from atri_lib.data import debian
+from atri_lib.data.items import Item, bank_checksum
 from atri_lib.data.recorded import CORRECTIONS, sound_names
-from atri_lib.data.sounds import Sound, bank_checksum
 from atri_lib.data.tux_paint import find_stamps, is_picture
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.storage import cache_dir
@@ -39,13 +39,12 @@ NO_THING = re.compile(
 
 
 class PictureBank:
-    """Pictures in the place of sounds: their `waveform` is uint8 [128, 128, 4], red, green, blue
-    and opacity. No two share a name in any language.
+    """Pictures; no two share a name in any language.
 
     left_out: how many others had no name in all languages, a long one, or another's.
     """
 
-    def __init__(self, name: str, pictures: Iterable[Sound]) -> None:
+    def __init__(self, name: str, pictures: Iterable[Item]) -> None:
         self.name = name
         self.left_out = 0
         taken = set()
@@ -58,39 +57,39 @@ class PictureBank:
             else:
                 taken |= names
                 kept.append(picture)
-        self.sounds = tuple(kept)
-        self.checksum = bank_checksum(self.sounds)
+        self.items = tuple(kept)
+        self.checksum = bank_checksum(self.items)
 
     def some(self, count: int, seed: int) -> "PictureBank":
         """A bank of so many of them, drawn."""
-        order = np.random.default_rng((seed, 4)).permutation(len(self.sounds))
-        return PictureBank(self.name, [self.sounds[number] for number in sorted(order[:count])])
+        order = np.random.default_rng((seed, 4)).permutation(len(self.items))
+        return PictureBank(self.name, [self.items[number] for number in sorted(order[:count])])
 
 
 @cache
 def stamps() -> PictureBank:
     """The stamps' pictures under their native names; what shows no thing (letters, flags, signs) is
-    not among them. Raises SoundsUnavailable.
+    not among them. Raises BankUnavailable.
     """
     folder = find_stamps(is_picture)
     corrections = json.loads(CORRECTIONS.read_text(encoding="utf-8"))
     return PictureBank("tuxpaint pictures", _stamps(folder, corrections))
 
 
-def _stamps(folder: pathlib.Path, corrections: Mapping[str, Mapping]) -> Iterable[Sound]:
+def _stamps(folder: pathlib.Path, corrections: Mapping[str, Mapping]) -> Iterable[Item]:
     for path in sorted(folder.rglob("*.png")):
         source = path.relative_to(folder)
         names = sound_names(path.with_suffix(".txt"), corrections.get(path.stem, {}))
         if is_picture(source) and len(names) == len(CODES):
             with Image.open(path) as image:
                 pixels = fitted(image)
-            yield Sound(path.stem, pixels, names, source.as_posix(), "GPL-2.0-or-later")
+            yield Item(path.stem, pixels, names, source.as_posix(), "GPL-2.0-or-later")
 
 
 @cache
 def emoji() -> PictureBank:
     """The emoji of Noto Color Emoji under their names in the Unicode CLDR; letters, arrows, shapes,
-    clocks, flags and skin tones are not among them. Raises SoundsUnavailable.
+    clocks, flags and skin tones are not among them. Raises BankUnavailable.
     """
     tables = [ANNOTATIONS / f"{language.locale[:2]}.xml" for language in LANGUAGES]
     names = _annotations(_debian("unicode-cldr-core", 17, "the names of emoji", tables))
@@ -132,7 +131,7 @@ def _annotations(tables: Sequence[pathlib.Path]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _emoji(font: pathlib.Path, names: Mapping[str, dict[str, str]]) -> Iterable[Sound]:
+def _emoji(font: pathlib.Path, names: Mapping[str, dict[str, str]]) -> Iterable[Item]:
     from fontTools.ttLib import TTFont
 
     with TTFont(font, lazy=True) as opened:
@@ -144,7 +143,7 @@ def _emoji(font: pathlib.Path, names: Mapping[str, dict[str, str]]) -> Iterable[
                 with Image.open(io.BytesIO(glyph.imageData)) as image:
                     pixels = fitted(image)
                 name = f"U+{ord(character):04X}"
-                yield Sound(name, pixels, said, name, "OFL-1.1, Unicode-3.0")
+                yield Item(name, pixels, said, name, "OFL-1.1, Unicode-3.0")
 
 
 @cache
@@ -161,7 +160,7 @@ def drawn() -> PictureBank:
         canvas = Image.new("RGBA", (SIDE, SIDE))
         ImageDraw.Draw(canvas).polygon([*map(tuple, shape["corners"])], fill=colour)
         pixels = np.asarray(canvas)
-        pictures.append(Sound(names["eng"], pixels, names, "drawn", "Apache-2.0"))
+        pictures.append(Item(names["eng"], pixels, names, "drawn", "Apache-2.0"))
     return PictureBank("drawn shapes", pictures)
 
 

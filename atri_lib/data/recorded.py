@@ -15,7 +15,8 @@ import numpy as np
 
 from atri_lib import audio
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound
-from atri_lib.data.sounds import Sound, SoundsUnavailable, bank_checksum, levelled, trimmed
+from atri_lib.data.items import BankUnavailable, Item, bank_checksum
+from atri_lib.data.sounds import levelled, trimmed
 from atri_lib.data.tux_paint import find_stamps, is_effect
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.progress import progress
@@ -34,7 +35,7 @@ class RecordedBank:
     the package. corrections: per sound id {"why": ..., code: name, ...} or {"why": ..., "drop":
     true}; None: tuxpaint_names.json. left_out: why each sound that is not in `sounds` was left out.
     Where the sounds are not the book's, name says so and a notice on stderr names the files. Raises
-    SoundsUnavailable, UnreadableSound.
+    BankUnavailable, UnreadableSound.
     """
 
     name = "tuxpaint"
@@ -56,17 +57,17 @@ class RecordedBank:
             waveform = waveforms[path]
             if waveform.size:
                 source = path.relative_to(self.folder).as_posix()
-                sounds.append(Sound(path.stem, waveform, names, source, LICENCE))
+                sounds.append(Item(path.stem, waveform, names, source, LICENCE))
             else:
                 self.left_out[path.stem] = "silent"
         if not sounds:
-            raise SoundsUnavailable(
+            raise BankUnavailable(
                 f"no sound effects with captions in eight languages under {self.folder}: "
                 "give RecordedBank the folder `stamps` of Tux Paint, "
                 "or remove this one to have it fetched again"
             )
-        self.sounds = tuple(sounds)
-        self.checksum = bank_checksum(self.sounds)
+        self.items = tuple(sounds)
+        self.checksum = bank_checksum(self.items)
         others = self.unlike_the_book() if corrections is None else []
         if others:
             self.name = f"tuxpaint, not the book's ({self.checksum})"
@@ -118,7 +119,7 @@ class RecordedBank:
         recordings.
         """
         sums = {}
-        for sound in self.sounds:
+        for sound in self.items:
             content = (self.folder / sound.source).read_bytes()
             sums[sound.source] = checksum(content, sound.names)
         return sums

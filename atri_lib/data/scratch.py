@@ -9,10 +9,10 @@ import json
 import pathlib
 
 from atri_lib.data.dataset import SPLITS
+from atri_lib.data.items import BankUnavailable, Item, bank_checksum
 from atri_lib.data.manifest import write_manifest
 from atri_lib.data.recorded import decoded
 from atri_lib.data.scenes import make_scenes
-from atri_lib.data.sounds import Sound, SoundsUnavailable, bank_checksum
 from atri_lib.storage import cache_dir, checksum
 
 # path below Media/Sounds -> code -> noun phrase
@@ -25,7 +25,7 @@ class ScratchBank:
     """The sounds in NAMES, from Media/Sounds of the installed package, or unpacked into the cache's
     scratch.
 
-    Raises SoundsUnavailable, which says how to get them, and UnreadableSound.
+    Raises BankUnavailable, which says how to get them, and UnreadableSound.
     """
 
     name = "scratch"
@@ -35,23 +35,23 @@ class ScratchBank:
         places = (pathlib.Path("/", MEDIA), cache_dir("scratch") / MEDIA)
         complete = [p for p in places if all((p / name).is_file() for name in names)]
         if not complete:
-            raise SoundsUnavailable(
+            raise BankUnavailable(
                 "the sounds of Scratch 1.4 are not there: `apt-get download scratch`, "
                 f"then `dpkg-deb -x scratch_*.deb {cache_dir('scratch')}` (26 MB), "
                 "or install the package"
             )
         folder = complete[0]
         waveforms = decoded([folder / name for name in names])
-        self.sounds = tuple(
-            Sound(name, waveforms[folder / name], said, f"Media/Sounds/{name}", LICENCE)
+        self.items = tuple(
+            Item(name, waveforms[folder / name], said, f"Media/Sounds/{name}", LICENCE)
             for name, said in names.items()
         )
-        self.checksum = bank_checksum(self.sounds)
+        self.checksum = bank_checksum(self.items)
 
 
 def scratch_manifest(scenes: tuple[int, int, int] = (800, 100, 300), seed: int = 0) -> pathlib.Path:
     """The manifest of scenes of these sounds, written once to the cache with their audio. Raises
-    SoundsUnavailable.
+    BankUnavailable.
     """
     bank = ScratchBank()
     folder = cache_dir("scratch") / f"scenes-{checksum(bank.checksum, list(scenes), seed)}"

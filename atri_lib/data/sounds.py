@@ -1,55 +1,12 @@
-"""Single sounds with a name in eight languages: what scenes are composed of."""
-
-from dataclasses import dataclass
-from typing import Protocol
+"""How a single sound is cut and levelled."""
 
 import numpy as np
 
 from atri_lib.audio import SAMPLE_RATE
-from atri_lib.storage import checksum
 
 LEVEL = 0.1  # root mean square of a sound's loudest 0.4 s
 PEAK = 0.95
 _FRAME = SAMPLE_RATE // 50
-
-
-class SoundsUnavailable(RuntimeError):
-    """The recordings, or pictures, are not on this machine and cannot be fetched; the message says
-    what to do.
-    """
-
-
-@dataclass(frozen=True, eq=False)
-class Sound:
-    """One sound (or picture: `pictures.PictureBank`) and what it is called.
-
-    waveform: float32 [samples], 16 kHz mono, |x| <= 0.95, rounded to 16 bits. names: per ISO 639-3
-    code a singular noun phrase for use inside a sentence, with its article where the language has
-    one ("a frog", "une grenouille", "ein Frosch" in the nominative, "カエル", "青蛙"); no two
-    sounds of a bank share a name in any language.
-    """
-
-    id: str
-    waveform: np.ndarray
-    names: dict[str, str]
-    source: str
-    licence: str
-
-
-class Bank(Protocol):
-    """A set of sounds; checksum changes with any waveform, name or id."""
-
-    name: str
-    sounds: tuple[Sound, ...]
-    checksum: str
-
-
-def bank_checksum(sounds: tuple[Sound, ...]) -> str:
-    """16 hex digits over ids, names and waveforms, in order."""
-    parts = []
-    for sound in sounds:
-        parts += [sound.id, sound.names, sound.waveform]
-    return checksum(*parts)
 
 
 def trimmed(waveform: np.ndarray, below: float = 40.0) -> np.ndarray:

@@ -7,7 +7,8 @@ import pathlib
 
 import numpy as np
 
-from atri_lib.data.sounds import Sound, bank_checksum, levelled
+from atri_lib.data.items import Item, bank_checksum
+from atri_lib.data.sounds import levelled
 from atri_lib.data.synthetic_draw import Draw
 from atri_lib.data.synthetic_formulas import FORMULAS
 
@@ -26,7 +27,7 @@ class SyntheticBank:
             generator = np.random.default_rng([seed, *name.encode()])
             waveform = levelled(formula(Draw(generator, seconds)))
             source = f"{__name__}.{name}"
-            sounds.append(Sound(name, waveform, names[name], source, licence="Apache-2.0"))
+            sounds.append(Item(name, waveform, names[name], source, licence="Apache-2.0"))
         self.name = f"synthetic-{seed}"
-        self.sounds = tuple(sounds)
-        self.checksum = bank_checksum(self.sounds)
+        self.items = tuple(sounds)
+        self.checksum = bank_checksum(self.items)

@@ -34,7 +34,7 @@ def find_stamps(wanted=is_effect) -> pathlib.Path:
     package, else from the cache, else fetched.
 
     A cached folder without the pictures, as earlier versions left it, is fetched anew. Raises
-    SoundsUnavailable.
+    BankUnavailable.
     """
     cached = cache_dir("tuxpaint") / "stamps"
     # a download that was killed may hold 161 MB, also where the recordings came otherwise since

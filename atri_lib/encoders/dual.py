@@ -32,14 +32,14 @@ class DualEncoder(nn.Module):
     """Clips and texts projected into one space of unit vectors.
 
     Without towers it reads their cached features (clips [N, P, clip_width], text [...,
-    text_width]); with a tower it reads the clips themselves or tokens. "audio" stands for the
-    clips' side, whichever it is, where stored runs say so: in the names of weights
-    (`audio_projection`, `audio_tower`) and in `unfreeze`, which opens a tower's last blocks:
-    {"audio": 2} or {"text": "all"}. With an alignment, cached text features go through
-    `align` before they are encoded. The temperature is a fixed number unless
-    learn_temperature is set; then its logarithm is a parameter that is kept at LEAST_TEMPERATURE or
-    above, as in CLIP (Radford et al. 2021, arXiv 2103.00020, Sec. 2.5: needed for stable training).
-    Raises ValueError for a learned one that starts lower. A fixed temperature has no such limit.
+    text_width]); with a tower it reads the clips themselves or tokens. The names of weights
+    (`audio_projection`, `audio_tower`) say "audio" whatever the clips are, since stored runs do.
+    `unfreeze` opens a tower's last blocks: {"clips": 2} or {"text": "all"}. With an alignment,
+    cached text features go through `align` before they are encoded. The temperature is a fixed
+    number unless learn_temperature is set; then its logarithm is a parameter that is kept at
+    LEAST_TEMPERATURE or above, as in CLIP (Radford et al. 2021, arXiv 2103.00020, Sec. 2.5: needed
+    for stable training). Raises ValueError for a learned one that starts lower. A fixed temperature
+    has no such limit.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class DualEncoder(nn.Module):
         self.alignment = alignment
         opened = unfreeze or {}
         if audio_tower is not None:
-            open_blocks(audio_tower, opened.get("audio", 0))
+            open_blocks(audio_tower, opened.get("clips", 0))
         if text_tower is not None:
             open_blocks(text_tower, opened.get("text", 0))
 

@@ -1,9 +1,9 @@
 """The encoders of each preset, by name, and encoders of your own.
 
-A name is one of AUDIO_ENCODERS or TEXT_ENCODERS, or `module:Class` for an encoder that is not part
+A name is one of CLIP_ENCODERS or TEXT_ENCODERS, or `module:Class` for an encoder that is not part
 of this library:
 
-    python -m atri_lib train --audio-encoder my_encoders:Ear --text-encoder my_encoders:Reader
+    python -m atri_lib train --clip-encoder my_encoders:Ear --text-encoder my_encoders:Reader
 
 `module` is imported as Python finds it, in the folder where the command is typed or in PYTHONPATH.
 `Class` is called without arguments, or with one text: `my_encoders:Ear=weights.safetensors` calls
@@ -33,7 +33,7 @@ A text encoder has
 
 Optional:
 
-    blocks               list of modules, first to last; `--unfreeze audio=2` opens the last two
+    blocks               list of modules, first to last; `--unfreeze clips=2` opens the last two
     tokenize(sentences, language) and forward(**tokens) -> [N, dim]
                          of a text encoder that is to be trained (`--unfreeze text=...`): tokens
                          are tensors [N, L] by name, filled up with zeros; one is called "mask",
@@ -56,7 +56,7 @@ from atri_lib.outside import is_outside, outside_arguments, outside_class
 
 # name -> what gives the pretrained encoder; only then is its module imported, with the packages it
 # needs
-AUDIO_ENCODERS = {
+CLIP_ENCODERS = {
     "yamnet": lambda: encoders.YAMNet.pretrained(),
     "efficientnet-lite0": lambda: encoders.EfficientNetLite0.pretrained(),  # of pictures
 } | {
@@ -68,30 +68,30 @@ TEXT_ENCODERS = {
     "e5": lambda: encoders.E5.pretrained(),
     "sonar": lambda *source: encoders.SonarText.pretrained(*source),
 }
-PRESETS = {"mini": ("yamnet", "use"), "paper": ("ced-base", "sonar")}  # audio, text
+PRESETS = {"mini": ("yamnet", "use"), "paper": ("ced-base", "sonar")}  # clips, text
 # What an encoder from outside needs, by side: attribute -> its kind.
 CONTRACT = {
-    "audio": {"name": str, "dim": int, "fingerprint": str},
+    "clips": {"name": str, "dim": int, "fingerprint": str},
     "text": {"name": str, "dim": int, "fingerprint": str, "embed": Callable},
 }
 
 
 def build_encoders(
-    preset: str, audio: str | None = None, text: str | None = None
+    preset: str, clips: str | None = None, text: str | None = None
 ) -> tuple[nn.Module, nn.Module]:
-    """The pretrained (audio, text) encoders of a preset, either one replaced by name.
+    """The pretrained encoders of a preset, of clips and of text, either one replaced by name.
 
-    A name is one of AUDIO_ENCODERS or TEXT_ENCODERS; ced-SIZE and sonar take their checkpoint from
+    A name is one of CLIP_ENCODERS or TEXT_ENCODERS; ced-SIZE and sonar take their checkpoint from
     the hub, or from where "ced-tiny=PATH" says: a file, a folder or another hub id. Or it is
     "module:Class" or "module:Class=TEXT" (see above). Raises ValueError naming the choices, or what
     an encoder of your own lacks; each encoder raises its own error when its weights cannot be had.
     """
-    audio_builder, text_builder = encoder_builders(preset, audio, text)
-    return audio_builder(), text_builder()
+    clip_builder, text_builder = encoder_builders(preset, clips, text)
+    return clip_builder(), text_builder()
 
 
 def encoder_builders(
-    preset: str, audio: str | None = None, text: str | None = None
+    preset: str, clips: str | None = None, text: str | None = None
 ) -> list[Callable[[], nn.Module]]:
     """What build_encoders calls: the names are checked, no weights are read.
 
@@ -99,9 +99,9 @@ def encoder_builders(
     """
     if preset not in PRESETS:
         raise ValueError(f"preset={preset!r}: use one of {', '.join(PRESETS)}")
-    preset_audio, preset_text = PRESETS[preset]
+    preset_clips, preset_text = PRESETS[preset]
     return [
-        _builder(audio or preset_audio, AUDIO_ENCODERS),
+        _builder(clips or preset_clips, CLIP_ENCODERS),
         _builder(text or preset_text, TEXT_ENCODERS),
     ]
 
@@ -109,7 +109,7 @@ def encoder_builders(
 def _builder(given: str, known: Mapping[str, Callable[..., nn.Module]]) -> Callable[[], nn.Module]:
     name, equals, source = given.partition("=")
     if is_outside(given):
-        side = "audio" if known is AUDIO_ENCODERS else "text"
+        side = "clips" if known is CLIP_ENCODERS else "text"
         return _own_builder(given, side)
     if name not in known:
         choices = f"{', '.join(known)}, or your own as module:Class"

@@ -11,6 +11,7 @@ from pydantic import NonNegativeInt, TypeAdapter, ValidationError
 
 from atri_lib.encoders.alignment import KINDS
 from atri_lib.languages import CODES
+from atri_lib.recipe import FORMER
 from atri_lib.schemes import SCHEMES, SETTINGS, Scheme
 from atri_lib.training.limits import (
     AtLeastTwo,
@@ -42,7 +43,7 @@ PROFILES = {
         "learning_rate": 5e-6,
         "schedule": "constant",
         "temperature": 0.07,
-        "unfreeze": {"audio": "all", "text": "all"},
+        "unfreeze": {"clips": "all", "text": "all"},
         "text_chunk": 24,
         "precision": "bf16",
     },
@@ -52,7 +53,7 @@ DATA_SETTINGS = (
     "languages",
     "preset",
     "text_encoder",
-    "audio_encoder",
+    "clip_encoder",
     "data",
     "scenes",
     "data_seed",
@@ -107,7 +108,7 @@ class TrainConfig:
         Filled | None,
         meaning("instead of the preset's: use, e5, sonar, sonar=PATH, or your own module:Class"),
     ] = None
-    audio_encoder: Annotated[
+    clip_encoder: Annotated[
         Filled | None,
         meaning(
             "instead of the preset's: yamnet, ced-SIZE, ced-SIZE=PATH, efficientnet-lite0, "
@@ -142,7 +143,7 @@ class TrainConfig:
     unfreeze: Annotated[
         Towers,
         meaning(
-            "last blocks of a tower to train, audio=2 text=all; none: projections on "
+            "last blocks of a tower to train, clips=2 text=all; none: projections on "
             "cached features"
         ),
     ] = field(default_factory=dict)
@@ -213,13 +214,25 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> "TrainConfig":
-        """The inverse of as_dict; raises ValueError naming any field this version does not know."""
+        """The inverse of as_dict, also of an earlier version's; raises ValueError naming any field
+        this version does not know.
+        """
+        values = _renamed(values)
         unknown = set(values) - set(settings())
         if unknown:
             raise ValueError(
                 f"config has unknown fields {sorted(unknown)}: it was written by another version"
             )
         return cls(**values)
+
+
+def _renamed(values: dict) -> dict:
+    """Settings of an earlier version under today's names."""
+    today = {former: name for name, former in FORMER.items()}
+    renamed = {today.get(name, name): value for name, value in values.items()}
+    if isinstance(sides := renamed.get("unfreeze"), dict):
+        renamed["unfreeze"] = {today.get(side, side): blocks for side, blocks in sides.items()}
+    return renamed
 
 
 @functools.cache

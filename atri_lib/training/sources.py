@@ -166,13 +166,13 @@ def _checksum(datasets: Sequence[Dataset], clip_key: str, text_key: str) -> str:
     return storage.checksum(checksums, clip_key, text_key)
 
 
-def audio_encoder_of(config: TrainConfig) -> str:
+def clip_encoder_of(config: TrainConfig) -> str:
     """The name of a run's encoder of clips. A run on a manifest's pictures names it in its
     config.
     """
     if are_pictures(config.data):
-        return config.audio_encoder or SEEING
-    return config.audio_encoder or PRESETS.get(config.preset, [None])[0]
+        return config.clip_encoder or SEEING
+    return config.clip_encoder or PRESETS.get(config.preset, [None])[0]
 
 
 def with_encoder(config: TrainConfig, data: TrainingData) -> TrainConfig:
@@ -180,9 +180,9 @@ def with_encoder(config: TrainConfig, data: TrainingData) -> TrainConfig:
 
     Scenes of pictures keep theirs unnamed: the keys of their stored runs hold no name.
     """
-    if config.audio_encoder or are_pictures(config.data) or not sees(data.clip_encoder):
+    if config.clip_encoder or are_pictures(config.data) or not sees(data.clip_encoder):
         return config
-    return config.replace(audio_encoder=SEEING)
+    return config.replace(clip_encoder=SEEING)
 
 
 def sees(encoder: nn.Module) -> bool:
@@ -192,7 +192,7 @@ def sees(encoder: nn.Module) -> bool:
 
 def _encoders(config: TrainConfig, datasets: Mapping[str, Dataset]) -> tuple[nn.Module, nn.Module]:
     pictures = any(dataset.pictures for dataset in datasets.values())
-    chosen = config.audio_encoder or (SEEING if pictures else None)
+    chosen = config.clip_encoder or (SEEING if pictures else None)
     clip_encoder, text_encoder = build_encoders(config.preset, chosen, config.text_encoder)
     if sees(clip_encoder) != pictures:
         given, read = ("pictures", "sounds") if pictures else ("sounds", "pictures")
@@ -219,7 +219,7 @@ def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> T
 
     def source(dataset: Dataset) -> Source:
         clips = None
-        if not config.unfreeze.get("audio"):
+        if not config.unfreeze.get("clips"):
             features = clip_features(dataset, clip_encoder, config.parts, clip_key)
             clips = torch.from_numpy(features).to(device)
         text = None
@@ -249,7 +249,7 @@ def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:
     that are open, and an alignment that is still to be fitted or loaded, where config has one.
     """
     towers = {}
-    if config.unfreeze.get("audio"):
+    if config.unfreeze.get("clips"):
         towers["audio_tower"] = copy.deepcopy(data.clip_encoder)
     if config.unfreeze.get("text"):
         towers["text_tower"] = copy.deepcopy(data.text_encoder)

@@ -17,7 +17,7 @@ from small_chapters import ROOT
 
 from atri_lib.data.dataset import Dataset
 from atri_lib.data.phrases import caption
-from atri_lib.data.scenes import Recipe
+from atri_lib.data.recipes import Recipe
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.training import TrainConfig
 from book import search_page

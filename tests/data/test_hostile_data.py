@@ -29,9 +29,9 @@ from atri_lib import audio, audio_headers
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound, read_audio
 from atri_lib.data import debian, tux_paint
 from atri_lib.data.corpora import CorpusError, download, read_clotho
+from atri_lib.data.items import BankUnavailable
 from atri_lib.data.manifest import CaptionedClips, ManifestError, load_manifest, write_manifest
 from atri_lib.data.recorded import decode
-from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.data.translation import CsvError, read_translations, translate, translate_to_csv
 from atri_lib.hub import CheckpointError
 from atri_lib.languages import CODES
@@ -743,12 +743,12 @@ CASES = {
     ),
     "a package of 3 GB": (
         archive("./usr/other", 3 * 10**9),
-        SoundsUnavailable,
+        BankUnavailable,
         "unpacks to more than it should",
     ),
     "a recording of 1 GB": (
         archive(f"./{STAMPS}a.ogg", 10**9),
-        SoundsUnavailable,
+        BankUnavailable,
         r"a\.ogg: 1000000000 bytes",
     ),
     "a full disk": (
@@ -758,7 +758,7 @@ CASES = {
     ),
     "no network allowed": (
         fetch(no_network),
-        SoundsUnavailable,
+        BankUnavailable,
         "ATRI_OFFLINE forbids all network",
     ),
     "no network for a corpus": (

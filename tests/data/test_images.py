@@ -132,14 +132,14 @@ class Reader(torch.nn.Module):
 def shapes(tmp_path, monkeypatch):
     """A folder of drawn shapes with a manifest, toys in place of the pretrained encoders."""
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(presets.AUDIO_ENCODERS, "efficientnet-lite0", Eye)
+    monkeypatch.setitem(presets.CLIP_ENCODERS, "efficientnet-lite0", Eye)
     monkeypatch.setitem(presets.TEXT_ENCODERS, "use", Reader)
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "shapes"
     folder.mkdir()
     lines = []
-    for i, shape in enumerate(drawn().sounds[:18]):
-        Image.fromarray(shape.waveform).save(folder / f"{i}.png")
+    for i, shape in enumerate(drawn().items[:18]):
+        Image.fromarray(shape.content).save(folder / f"{i}.png")
         split = ("train", "train", "train", "train", "val", "test")[i % 6]
         captions = dict(shape.names)
         lines.append({"image": f"{i}.png", "split": split, "captions": captions})
@@ -159,7 +159,7 @@ def test_pictures_go_through_every_command(shapes, capsys):
     assert features["clip and text features"]["train"] == [[12, 3, 3], [8, 12, 26]]
     trained = told("train", "--data", "shapes", "--folder", "runs", *small)
     run = trained["run"]
-    assert Run.load(run).config.audio_encoder == "efficientnet-lite0"
+    assert Run.load(run).config.clip_encoder == "efficientnet-lite0"
     assert "loaded" in told("train", "--data", "shapes", "--folder", "runs", *small)["what"]
     assert told("train", "--resume", run)["run"].endswith(run)
     scored = told("evaluate", run, "--data", "shapes")

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from atri_lib.data import banks, debian, pictures
+from atri_lib.data.items import BankUnavailable, Item
 from atri_lib.data.phrases import PHRASINGS, PICTURES, TEMPLATES, caption
 from atri_lib.data.picture_scenes import NAMES, PictureScenes
 from atri_lib.data.pictures import PictureBank, drawn, fitted
-from atri_lib.data.scenes import SceneError, make_scenes
-from atri_lib.data.sounds import Sound, SoundsUnavailable
+from atri_lib.data.recipes import SceneError
+from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES
 from atri_lib.training import TrainConfig
 from atri_lib.training.datasets import are_pictures, load_datasets
@@ -21,9 +22,9 @@ from atri_lib.training.datasets import are_pictures, load_datasets
 SIZES = {"train": 150, "val": 20, "test": 40}
 
 
-def picture(name: str, names: dict | None = None) -> Sound:
+def picture(name: str, names: dict | None = None) -> Item:
     pixels = np.full((128, 128, 4), 255, np.uint8)
-    return Sound(name, pixels, names or dict.fromkeys(CODES, name), name, "test")
+    return Item(name, pixels, names or dict.fromkeys(CODES, name), name, "test")
 
 
 def compose(bank, sizes, seed, apart=False):
@@ -40,14 +41,14 @@ def test_a_bank_leaves_out_what_has_no_name_a_long_one_or_anothers():
     kept = [picture("a frog"), picture("a newt")]
     others = [picture("A FROG"), picture("x" * 41), picture("a toad", lacking)]
     bank = PictureBank("few", [*kept, *others])
-    assert bank.sounds == tuple(kept) and bank.left_out == 3
+    assert bank.items == tuple(kept) and bank.left_out == 3
     assert bank.checksum != PictureBank("few", kept[:1]).checksum
 
 
 def test_the_drawn_shapes_differ_in_names_and_in_pixels():
     bank = drawn()
-    assert len(bank.sounds) == 36 and bank.left_out == 0
-    pixels = {shape.waveform.tobytes() for shape in bank.sounds}
+    assert len(bank.items) == 36 and bank.left_out == 0
+    pixels = {shape.content.tobytes() for shape in bank.items}
     assert len(pixels) == 36
 
 
@@ -72,7 +73,7 @@ def combinations(split):
 
 
 def heard(split):
-    return {number for recipe in split.recipes for number in recipe.sounds}
+    return {number for recipe in split.recipes for number in recipe.items}
 
 
 def test_splits_share_no_combination_or_no_picture_at_all(scenes):
@@ -93,10 +94,10 @@ def test_scenes_are_the_same_again_and_others_with_another_seed(scenes):
 
 def test_a_scene_shows_what_its_caption_says(scenes):
     """The darkest columns (rows) of a shape's colour stand in the order of the recipe."""
-    black = [i for i, p in enumerate(drawn().sounds) if p.id.endswith("black")]
+    black = [i for i, p in enumerate(drawn().items) if p.id.endswith("black")]
     found = 0
     for index, recipe in enumerate(scenes["train"].recipes):
-        place = [number in black for number in recipe.sounds]
+        place = [number in black for number in recipe.items]
         if recipe.layout not in ("sequence", "together") or sum(place) != 1:
             continue
         dark = np.argwhere(scenes["train"].clip(index).max(-1) < 60)
@@ -119,7 +120,7 @@ def test_a_picture_is_cut_to_what_shows_and_keeps_its_shape():
 
 def test_where_no_package_can_be_had_drawn_shapes_take_the_place_with_a_notice(monkeypatch, capsys):
     def unavailable():
-        raise SoundsUnavailable("no apt-get")
+        raise BankUnavailable("no apt-get")
 
     monkeypatch.setitem(banks.PICTURES, "stamps", unavailable)
     banks.bank.cache_clear()

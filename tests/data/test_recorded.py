@@ -12,8 +12,8 @@ import soundfile
 
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound
 from atri_lib.data import recorded
+from atri_lib.data.items import BankUnavailable
 from atri_lib.data.recorded import RecordedBank, decode, noun_phrase
-from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.languages import CODES
 
 FROG = """A frog.
@@ -68,7 +68,7 @@ def stamps(tmp_path):
 
 
 def ids(bank) -> list[str]:
-    return [sound.id for sound in bank.sounds]
+    return [sound.id for sound in bank.items]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_caption_becomes_a_noun_phrase(code, caption, name):
 def test_effects_with_eight_captions_become_sounds_and_nothing_else_does(stamps):
     bank = RecordedBank(stamps, {})
     assert ids(bank) == ["frog", "newt"] and not bank.left_out
-    frog = bank.sounds[0]
+    frog = bank.items[0]
     assert list(frog.names) == list(CODES)
     assert " ".join(frog.names.values()) == (
         "a frog une grenouille ein Frosch una rana een kikker una granota みどりのカエル 青蛙"
@@ -121,14 +121,14 @@ def test_a_sound_without_a_caption_in_one_language_is_left_out_and_listed(stamps
     bank = RecordedBank(stamps, {})
     assert ids(bank) == ["frog"] and bank.left_out == {"newt": "no caption in nld"}
     corrected = RecordedBank(stamps, {"newt": {"why": "no Dutch caption", "nld": "een salamander"}})
-    assert corrected.sounds[1].names["nld"] == "een salamander"
+    assert corrected.items[1].names["nld"] == "een salamander"
 
 
 def test_a_sound_without_a_caption_file_can_be_named_by_the_corrections(stamps):
     (stamps / "animals/newt.txt").unlink()
     assert RecordedBank(stamps, {}).left_out == {"newt": f"no caption in {', '.join(CODES)}"}
     names = {code: f"newt in {code}" for code in CODES}
-    assert RecordedBank(stamps, {"newt": {"why": "", **names}}).sounds[1].names == names
+    assert RecordedBank(stamps, {"newt": {"why": "", **names}}).items[1].names == names
 
 
 def test_a_name_that_is_taken_in_one_language_leaves_the_second_sound_out(stamps):
@@ -154,7 +154,7 @@ def test_a_bad_file_is_named(stamps, content):
 
 
 def test_a_folder_without_sounds_is_refused(tmp_path):
-    with pytest.raises(SoundsUnavailable, match="no sound effects"):
+    with pytest.raises(BankUnavailable, match="no sound effects"):
         RecordedBank(tmp_path, {})
 
 
@@ -165,8 +165,8 @@ def test_a_second_load_decodes_nothing_and_equals_the_first(stamps, monkeypatch)
         again = RecordedBank(stamps, {})
     assert first.checksum == again.checksum
     assert all(
-        a.waveform.tobytes() == b.waveform.tobytes()
-        for a, b in zip(first.sounds, again.sounds, strict=True)
+        a.content.tobytes() == b.content.tobytes()
+        for a, b in zip(first.items, again.items, strict=True)
     )
     (stamps / "animals/frog.ogg").write_bytes(ogg(600))
     assert RecordedBank(stamps, {}).checksum != first.checksum

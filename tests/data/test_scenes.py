@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from atri_lib.data.scenes import Recipe, SceneError, make_scenes
+from atri_lib.data.recipes import Recipe, SceneError
+from atri_lib.data.scenes import make_scenes
 from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.languages import CODES
 
@@ -50,10 +51,10 @@ def test_one_seed_gives_the_same_bytes_and_another_does_not(bank, scenes):
 def heard(dataset):
     """Every pair of sounds of every scene by brute force, and what is said of sounds alone."""
     pairs = {
-        (a, b) for recipe in dataset.recipes for a in recipe.sounds for b in recipe.sounds if a < b
+        (a, b) for recipe in dataset.recipes for a in recipe.items for b in recipe.items if a < b
     }
     return pairs, {
-        (recipe.sounds, recipe.far) for recipe in dataset.recipes if len(recipe.sounds) == 1
+        (recipe.items, recipe.far) for recipe in dataset.recipes if len(recipe.items) == 1
     }
 
 
@@ -68,7 +69,7 @@ def test_no_two_sounds_are_heard_together_in_two_splits(scenes):
             for split in (first, second)
         ]
         assert not stated[0] & stated[1]
-    assert any(len(recipe.sounds) == 3 for recipe in scenes["test"].recipes)
+    assert any(len(recipe.items) == 3 for recipe in scenes["test"].recipes)
 
 
 def test_kinds_of_scenes_are_as_frequent_in_every_split(scenes):
@@ -144,8 +145,8 @@ def test_rendering_is_a_hundred_times_faster_than_real_time(scenes):
 
 
 def test_too_many_scenes_are_refused_with_the_number_possible(bank):
-    small = dataclasses.make_dataclass("Few", ["name", "sounds", "checksum"])(
-        "few", bank.sounds[:3], "few"
+    small = dataclasses.make_dataclass("Few", ["name", "items", "checksum"])(
+        "few", bank.items[:3], "few"
     )
     with pytest.raises(SceneError, match=r"3 sounds give only \d+"):
         make_scenes(small, {"train": 100, "test": 10})

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data import banks, recorded, sounds
 from atri_lib.data.banks import BOOK, default_bank
+from atri_lib.data.items import BankUnavailable, bank_checksum
 from atri_lib.data.recorded import RecordedBank
-from atri_lib.data.sounds import SoundsUnavailable, bank_checksum, levelled, trimmed
+from atri_lib.data.sounds import levelled, trimmed
 from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.languages import CODES
 
@@ -35,21 +36,21 @@ def bank(request):
 
 
 def test_every_sound_has_one_name_in_each_of_the_eight_languages(bank):
-    assert all(tuple(sound.names) == CODES and all(sound.names.values()) for sound in bank.sounds)
+    assert all(tuple(sound.names) == CODES and all(sound.names.values()) for sound in bank.items)
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_a_name_identifies_its_sound_in_every_language(bank, code):
-    names = [sound.names[code].casefold() for sound in bank.sounds]
+    names = [sound.names[code].casefold() for sound in bank.items]
     assert sorted(names) == sorted(set(names))
 
 
 def test_ids_are_unique(bank):
-    assert len({sound.id for sound in bank.sounds}) == len(bank.sounds)
+    assert len({sound.id for sound in bank.items}) == len(bank.items)
 
 
 def test_names_read_inside_a_sentence(bank):
-    for name in (name for sound in bank.sounds for name in sound.names.values()):
+    for name in (name for sound in bank.items for name in sound.names.values()):
         assert (
             name == " ".join(name.split())
             and name[-1].isalpha()
@@ -59,27 +60,27 @@ def test_names_read_inside_a_sentence(bank):
 
 @pytest.mark.parametrize("code", ARTICLES)
 def test_names_begin_with_an_indefinite_article_and_only_german_capitalises_nouns(bank, code):
-    for words in (sound.names[code].split() for sound in bank.sounds):
+    for words in (sound.names[code].split() for sound in bank.items):
         assert words[0] in ARTICLES[code], words
         assert code != "deu" or any(word[0].isupper() for word in words[1:]), words
         assert code == "deu" or all(word.islower() or word == "Geiger" for word in words), words
 
 
 def test_the_english_article_fits_its_noun(bank):
-    for article, noun, *_ in (sound.names["eng"].split() for sound in bank.sounds):
+    for article, noun, *_ in (sound.names["eng"].split() for sound in bank.items):
         assert (article == "an") == (noun[0] in "aeiou"), noun
 
 
 @pytest.mark.parametrize("code", ["jpn", "zho"])
 def test_japanese_and_chinese_names_hold_neither_spaces_nor_latin_letters(bank, code):
     assert not any(
-        char.isspace() or char.isascii() for sound in bank.sounds for char in sound.names[code]
+        char.isspace() or char.isascii() for sound in bank.items for char in sound.names[code]
     )
 
 
 def test_waveforms_are_audible_mono_float32_of_sensible_level_and_length(bank):
-    for sound in bank.sounds:
-        wave = sound.waveform
+    for sound in bank.items:
+        wave = sound.content
         assert (
             wave.dtype == np.float32
             and wave.ndim == 1
@@ -92,8 +93,8 @@ def test_waveforms_are_audible_mono_float32_of_sensible_level_and_length(bank):
 
 
 def test_the_checksum_follows_waveforms_names_and_ids(bank):
-    first, *rest = bank.sounds
-    louder = dataclasses.replace(first, waveform=first.waveform + np.float32(2**-15))
+    first, *rest = bank.items
+    louder = dataclasses.replace(first, content=first.content + np.float32(2**-15))
     renamed = dataclasses.replace(first, names=first.names | {"cat": "un altre"})
     other_id = dataclasses.replace(first, id="other")
     sums = {bank_checksum((variant, *rest)) for variant in (first, louder, renamed, other_id)}
@@ -131,7 +132,7 @@ def test_a_click_is_limited_by_its_peak():
 
 def test_without_recordings_the_default_bank_is_synthetic_and_says_so_once(monkeypatch, capsys):
     def unavailable():
-        raise SoundsUnavailable("no recordings: do this")
+        raise BankUnavailable("no recordings: do this")
 
     monkeypatch.setattr(recorded, "find_stamps", unavailable)
     banks.bank.cache_clear()

@@ -13,19 +13,19 @@ from atri_lib.data.synthetic import SyntheticBank
 def test_a_seed_gives_the_same_bytes_and_another_seed_gives_others():
     first, again, other = SyntheticBank(3), SyntheticBank(3), SyntheticBank(4)
     assert first.checksum == again.checksum != other.checksum and first.name != other.name
-    for a, b, c in zip(first.sounds, again.sounds, other.sounds, strict=True):
-        assert a.waveform.tobytes() == b.waveform.tobytes() != c.waveform.tobytes()
+    for a, b, c in zip(first.items, again.items, other.items, strict=True):
+        assert a.content.tobytes() == b.content.tobytes() != c.content.tobytes()
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_sounds_last_between_0_8_and_2_seconds_and_have_no_offset(seed):
-    for sound in SyntheticBank(seed).sounds:
-        assert 0.8 <= len(sound.waveform) / SAMPLE_RATE <= 2.0
-        assert abs(sound.waveform.mean()) < 0.01, sound.id
+    for sound in SyntheticBank(seed).items:
+        assert 0.8 <= len(sound.content) / SAMPLE_RATE <= 2.0
+        assert abs(sound.content.mean()) < 0.01, sound.id
 
 
 def test_there_are_at_least_24_sounds_and_each_has_its_names():
-    ids = [sound.id for sound in SyntheticBank().sounds]
+    ids = [sound.id for sound in SyntheticBank().items]
     assert len(ids) >= 24 and ids == list(json.loads(synthetic.NAMES.read_text(encoding="utf-8")))
 
 
@@ -35,6 +35,6 @@ def test_sounds_differ_more_between_names_than_between_seeds():
         bands = np.abs(np.fft.rfft(frames))[:, 1:241].reshape(-1, 40, 6).mean(axis=2)
         return np.concatenate([np.log(bands + 1e-2).mean(axis=0), np.log(bands + 1e-2).std(axis=0)])
 
-    a, b = (np.stack([timbre(s.waveform) for s in SyntheticBank(seed).sounds]) for seed in (0, 1))
+    a, b = (np.stack([timbre(s.content) for s in SyntheticBank(seed).items]) for seed in (0, 1))
     distance = np.linalg.norm(a[:, None] - b[None], axis=-1)  # [sounds, sounds]
     assert (distance.argmin(axis=1) == np.arange(len(a))).mean() > 0.9

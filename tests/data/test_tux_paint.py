@@ -14,7 +14,7 @@ import pytest
 
 from atri_lib.data import tux_paint
 from atri_lib.data.debian import fetch, unpack
-from atri_lib.data.sounds import SoundsUnavailable
+from atri_lib.data.items import BankUnavailable
 from atri_lib.data.tux_paint import find_stamps, is_picture, package
 
 STAMPS = "./usr/share/tuxpaint/stamps/"
@@ -110,7 +110,7 @@ def test_an_installed_package_is_used_before_the_cache(stamps, monkeypatch):
 def test_an_archive_that_leaves_its_folder_is_refused(tmp_path, name):
     archive = tarfile.open(fileobj=io.BytesIO(archive_of({name: b"x", **GOOD})))
     (tmp_path / "a/b").mkdir(parents=True)
-    with pytest.raises(SoundsUnavailable, match="unsafe path"):
+    with pytest.raises(BankUnavailable, match="unsafe path"):
         unpack(package(), archive, tmp_path / "a/b")
     assert files_in(tmp_path) == []
 
@@ -139,7 +139,7 @@ def test_links_in_the_archive_are_not_followed(tmp_path):
 )
 def test_a_failed_fetch_says_what_to_do_and_leaves_nothing(tools, tmp_path, tool, script, message):
     (tools / tool).write_text(f"#!/bin/sh\n{script}\n")
-    with pytest.raises(SoundsUnavailable, match=f"(?s){message}.*sudo apt-get install"):
+    with pytest.raises(BankUnavailable, match=f"(?s){message}.*sudo apt-get install"):
         find_stamps()
     assert os.listdir(tmp_path / "cache/tuxpaint") == [".stamps.atri-lock"]
 
@@ -147,7 +147,7 @@ def test_a_failed_fetch_says_what_to_do_and_leaves_nothing(tools, tmp_path, tool
 def test_without_debian_tools_the_message_names_them(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        SoundsUnavailable, match="no apt-get or dpkg-deb.*copy Tux Paint's stamps to"
+        BankUnavailable, match="no apt-get or dpkg-deb.*copy Tux Paint's stamps to"
     ):
         find_stamps()
 

@@ -49,7 +49,7 @@ def test_no_name_in_any_template_holds_an_unknown_piece(bank, unknown, code):
     templates = [template for by_code in TEMPLATES.values() for template in by_code[code]]
     names = [
         pattern.format(sound.names[code])
-        for sound in bank.sounds
+        for sound in bank.items
         for pattern in ("{}", FAR[code], NEAR[code])
     ]
     sentences = [

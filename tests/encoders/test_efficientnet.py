@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from atri_lib.data.items import BankUnavailable
 from atri_lib.data.pictures import stamps
-from atri_lib.data.sounds import SoundsUnavailable
 from atri_lib.encoders.efficientnet import EfficientNetLite0, convolution
 from atri_lib.encoders.weights import WeightsError
 
@@ -33,14 +33,14 @@ def model():
 @pytest.fixture(scope="module")
 def bank():
     try:
-        return {picture.id: picture for picture in stamps().sounds}
-    except SoundsUnavailable as reason:
+        return {picture.id: picture for picture in stamps().items}
+    except BankUnavailable as reason:
         pytest.skip(str(reason))
 
 
 def on_white(picture) -> torch.Tensor:
     """[1, 224, 224, 3], the picture in the middle."""
-    colour, opacity = picture.waveform[..., :3].astype(float), picture.waveform[..., 3:] / 255
+    colour, opacity = picture.content[..., :3].astype(float), picture.content[..., 3:] / 255
     blended = colour * opacity + 255 * (1 - opacity)
     tiles = torch.from_numpy(blended).permute(2, 0, 1)[None]
     grown = nn.functional.interpolate(tiles, (224, 224), mode="bilinear", antialias=True)

@@ -54,7 +54,7 @@ def test_the_package_and_one_encoder_load_no_more_than_they_need():
 
 
 @pytest.mark.parametrize(
-    "side, names", [("audio", presets.AUDIO_ENCODERS), ("text", presets.TEXT_ENCODERS)]
+    "side, names", [("clips", presets.CLIP_ENCODERS), ("text", presets.TEXT_ENCODERS)]
 )
 def test_a_preset_calls_the_encoder_of_that_name_with_the_checkpoint_given(
     monkeypatch, side, names
@@ -68,9 +68,9 @@ def test_a_preset_calls_the_encoder_of_that_name_with_the_checkpoint_given(
 
     for name in encoders.__all__:
         monkeypatch.setattr(encoders, name, Fake(name), raising=False)
-    position = ("audio", "text").index(side)
+    position = ("clips", "text").index(side)
     found = {name: presets.build_encoders("mini", **{side: name})[position] for name in names}
-    if side == "audio":
+    if side == "clips":
         sizes = ("tiny", "mini", "small", "base")
         small = {"yamnet": ("YAMNet", ()), "efficientnet-lite0": ("EfficientNetLite0", ())}
         assert found == small | {f"ced-{size}": ("CED", (size,)) for size in sizes}
@@ -142,7 +142,7 @@ def test_encoders_from_outside_are_trained_with_kept_in_the_run_and_found_again(
     data = str(outside / "data")
     small = ["--epochs", "2", "--batch-size", "3", "--width", "4", "--hidden", "4", "--parts", "2"]
     own = [
-        "--audio-encoder",
+        "--clip-encoder",
         "outside_encoders:Ear=2.5",
         "--text-encoder",
         "outside_encoders:Reader",
@@ -153,7 +153,7 @@ def test_encoders_from_outside_are_trained_with_kept_in_the_run_and_found_again(
     )
     run = json.loads(capsys.readouterr().out)["run"]
     config = json.loads(pathlib.Path(run, "config.json").read_text())
-    assert [config[f"{side}_encoder"] for side in ("audio", "text")] == own[1::2]
+    assert [config[f"{side}_encoder"] for side in ("clip", "text")] == own[1::2]
     assert main(["evaluate", run, "--data", data, "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["languages"]) >= set(CODES)
     assert main(["search", "--run", run, "--folder", data, "high", "--json"]) == 0
@@ -169,19 +169,19 @@ def test_encoders_from_outside_are_trained_with_kept_in_the_run_and_found_again(
     [
         ("text", "outside_encoders:NoWidth", "it has no dim .int."),
         ("text", "outside_encoders:Ear", "it has no embed .callable."),
-        ("audio", "outside_encoders:Ear=loud", "could not convert string to float: 'loud'"),
+        ("clips", "outside_encoders:Ear=loud", "could not convert string to float: 'loud'"),
         (
-            "audio",
+            "clips",
             "outside_encoders:Nose",
             "Nose of outside_encoders is no subclass of torch.nn.Module",
         ),
-        ("audio", "outside_encoders.more:Ear", "no module 'outside_encoders.more'|not a package"),
-        ("audio", "outside_encoders:Ear:Ear", "write module:Class"),
+        ("clips", "outside_encoders.more:Ear", "no module 'outside_encoders.more'|not a package"),
+        ("clips", "outside_encoders:Ear:Ear", "write module:Class"),
     ],
 )
 def test_an_encoder_from_outside_that_lacks_something_is_told_what(outside, side, given, message):
     with pytest.raises(ValueError, match=message):
-        own = {"audio": "outside_encoders:Ear", "text": "outside_encoders:Reader"}
+        own = {"clips": "outside_encoders:Ear", "text": "outside_encoders:Reader"}
         presets.build_encoders("mini", **own | {side: given})
 
 

@@ -143,9 +143,9 @@ def test_recordings_are_recognised_and_not_taken_for_each_other(model, recording
         "toilet": "Toilet flush",
     }
     columns = [model.classes.index(name) for name in names.values()]
-    sounds = {sound.id: sound for sound in RecordedBank(recordings).sounds}
+    sounds = {sound.id: sound for sound in RecordedBank(recordings).items}
     for row, id in enumerate(names):
-        probability = model.logits(model(torch.from_numpy(sounds[id].waveform)[None])).sigmoid()
+        probability = model.logits(model(torch.from_numpy(sounds[id].content)[None])).sigmoid()
         heard = probability[0, :, columns].amax(0)  # of any patch
         others = [i for i in range(len(names)) if i != row]
         assert heard[row] > 0.75 and heard[others].max() < 0.1

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hostile.changes import Change, nothing
 
-ENCODED = "--audio-encoder toy --text-encoder toy --data scenes"
+ENCODED = "--clip-encoder toy --text-encoder toy --data scenes"
 SMALL = f"{ENCODED} --epochs 2 --batch-size 4 --width 4 --hidden 4"
 TRAIN = f"train --folder runs {SMALL}"
 SEARCH = "search dog --run run"

@@ -192,7 +192,7 @@ CASES = [
     ),
     Case(
         "an encoder of pictures for sounds",
-        f"{TRAIN} --audio-encoder eye",
+        f"{TRAIN} --clip-encoder eye",
         "scenes: sounds, but the encoder toy eye reads pictures; name another encoder",
     ),
     Case(

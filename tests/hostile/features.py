@@ -66,7 +66,7 @@ CASES = [
     Case("features of text", "features --data captions.txt", "captions.txt:1: .*JSON"),
     Case(
         "features of an unknown encoder",
-        "features --audio-encoder bert",
+        "features --clip-encoder bert",
         "unknown encoder 'bert': use one of",
     ),
     Case("features without English", "features --languages fra", "English .eng. comes first"),

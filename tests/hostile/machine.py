@@ -26,7 +26,7 @@ CASES = [
     Case("an unknown command", "fly", "invalid choice: 'fly'", 2),
     Case(
         "a cache that cannot be made",
-        "train --audio-encoder toy --text-encoder toy --data scenes",
+        "train --clip-encoder toy --text-encoder toy --data scenes",
         "captions.txt/cache.*: the cache cannot be made there .* set ATRI_CACHE",
         inside=setting("ATRI_CACHE", "captions.txt/cache"),
     ),

@@ -3,7 +3,7 @@
 from hostile.case import TRAIN, Case
 from hostile.changes import flipped, modules_here, written
 
-OWN = "train --data scenes --text-encoder toy --audio-encoder "
+OWN = "train --data scenes --text-encoder toy --clip-encoder "
 
 CASES = [
     Case(
@@ -64,7 +64,7 @@ CASES = [
         "init='': it is empty; give a value, or leave it out",
     ),
     Case("an empty manifest's name", "train --data ''", "data='': it is empty"),
-    Case("an empty encoder", "train --audio-encoder ''", "audio_encoder='': it is empty"),
+    Case("an empty encoder", "train --clip-encoder ''", "clip_encoder='': it is empty"),
     Case("an empty text encoder", "train --text-encoder ''", "text_encoder='': it is empty"),
     Case("an empty folder", f"{TRAIN} --folder ''", "argument --folder: it is empty", 2),
     Case(
@@ -138,12 +138,12 @@ CASES = [
         "data_seed=.*: it should be less than",
     ),
     Case(
-        "a third tower", f"{TRAIN} --unfreeze video=1", "unfreeze=.*it should be 'audio' or 'text'"
+        "a third tower", f"{TRAIN} --unfreeze video=1", "unfreeze=.*it should be 'clips' or 'text'"
     ),
-    Case("blocks without a number", f"{TRAIN} --unfreeze audio", "unfreeze=.*audio=2 text=all"),
+    Case("blocks without a number", f"{TRAIN} --unfreeze clips", "unfreeze=.*clips=2 text=all"),
     Case("blocks in words", f"{TRAIN} --unfreeze text=some", "unfreeze=.*'text': 'some'.*text=all"),
     Case(
-        "negative blocks", f"{TRAIN} --unfreeze audio=-1", "unfreeze=.*greater than or equal to 0"
+        "negative blocks", f"{TRAIN} --unfreeze clips=-1", "unfreeze=.*greater than or equal to 0"
     ),
     Case(
         "English not first",
@@ -169,7 +169,7 @@ CASES = [
         f"{TRAIN} --text-encoder bert",
         "unknown encoder 'bert': use one of use, e5, sonar",
     ),
-    Case("an encoder without its path", f"{TRAIN} --audio-encoder ced-tiny=", "only ced-SIZE=PATH"),
+    Case("an encoder without its path", f"{TRAIN} --clip-encoder ced-tiny=", "only ced-SIZE=PATH"),
     Case("no scenes", "train --scenes 9 0 9", "scenes=.*: it should be greater than or equal to 1"),
     Case("no width", f"{TRAIN} --width 0", "width=0: it should be greater"),
     Case("a negative chunk", f"{TRAIN} --text-chunk=-1", "text_chunk=-1: it should be greater"),

@@ -94,7 +94,7 @@ def surroundings(folder: pathlib.Path, patch: pytest.MonkeyPatch) -> None:
             return Eye
         if given != "toy":
             return published(given, known)
-        if known is presets.AUDIO_ENCODERS:
+        if known is presets.CLIP_ENCODERS:
             return Ear
         return Reader
 
@@ -111,7 +111,7 @@ def surroundings(folder: pathlib.Path, patch: pytest.MonkeyPatch) -> None:
 def train_runs():
     """`run` and `other` link to finished runs of two seeds, `begun` to an interrupted one."""
     config = TrainConfig(
-        audio_encoder="toy",
+        clip_encoder="toy",
         text_encoder="toy",
         data="scenes",
         epochs=2,

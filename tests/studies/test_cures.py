@@ -109,7 +109,7 @@ def test_parallel_text_has_only_sounds_of_the_test(recordings):
     from studies.unseen_sounds import UnseenSounds, some_sounds
 
     def names(split):
-        return {sound.names["eng"] for sound in some_sounds(default_bank(), split, 1).sounds}
+        return {sound.names["eng"] for sound in some_sounds(default_bank(), split, 1).items}
 
     templates = parallel_text.Templates("train", "1/400")
     said = [text.lower() for text in templates.sentences("eng")]

@@ -3,7 +3,7 @@
 import pytest
 
 from atri_lib.data.phrases import PHRASINGS
-from atri_lib.data.scenes import Recipe
+from atri_lib.data.recipes import Recipe
 from studies.unseen_phrasing import HELD_OUT, UnseenPhrasing, rephrased
 
 

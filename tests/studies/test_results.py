@@ -15,7 +15,7 @@ import pytest
 
 from atri_lib import storage
 from atri_lib.data.banks import BOOK, default_bank
-from atri_lib.data.sounds import SoundsUnavailable
+from atri_lib.data.items import BankUnavailable
 from atri_lib.evaluation import two_way_interval
 from atri_lib.training import TrainConfig
 from studies import computing, contrasts, registry, results, shared_sounds, split
@@ -282,11 +282,11 @@ def test_the_sounds_of_every_stored_run_are_known_and_those_of_its_scenes():
             noted[study] = groups
     try:
         default_bank()
-    except SoundsUnavailable as reason:
+    except BankUnavailable as reason:
         pytest.skip(str(reason))
     for study in ("dose_16", "fresh_8", "towers", "phrasing", "cures_unseen"):
         recipes = shared_sounds.recipes_of(registry.STUDIES[study]()[0])
-        held = shared_sounds.as_groups([recipe.sounds for recipe in recipes])
+        held = shared_sounds.as_groups([recipe.items for recipe in recipes])
         assert (held == noted[study]).all(), study
 
 
@@ -309,7 +309,7 @@ def test_sounds_are_noted_beside_what_is_there_and_damage_is_named(tmp_path, mon
 class Sounds(NamedTuple):
     """What is read of a recipe."""
 
-    sounds: tuple[int, ...]
+    items: tuple[int, ...]
 
 
 def test_the_first_verdicts_are_those_of_the_committed_predictions():
@@ -395,7 +395,7 @@ def test_stored_results_are_of_the_data_that_the_commands_fetch(study, checksums
         pytest.skip(f"{study}: no command fetches its recordings ahead; `make verify` compares it")
     try:
         _, missing = computing.status(study, checksums=checksums)
-    except SoundsUnavailable as reason:  # pictures
+    except BankUnavailable as reason:  # pictures
         pytest.skip(f"{study}: {reason}")
     assert not missing, f"studies/rows/{study}.jsonl does not fit today's data: make experiments"
 

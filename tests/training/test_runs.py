@@ -279,7 +279,7 @@ def test_an_incomplete_folder_is_no_run(tmp_path):
 
 
 def test_config_survives_json_and_rejects_unknown_fields():
-    config = TrainConfig.for_profile("smoke", scheme="m_of_k", m=2, unfreeze={"audio": 1})
+    config = TrainConfig.for_profile("smoke", scheme="m_of_k", m=2, unfreeze={"clips": 1})
     assert TrainConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
     with pytest.raises(ValueError, match="depth"):
         TrainConfig.from_dict({"depth": 3})

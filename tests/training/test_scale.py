@@ -50,10 +50,10 @@ def published(tmp_path_factory) -> pathlib.Path:
 
 def settings(published: pathlib.Path, **changes) -> dict:
     values = {
-        "audio_encoder": f"ced-tiny={published / 'ced'}",
+        "clip_encoder": f"ced-tiny={published / 'ced'}",
         "text_encoder": f"sonar={published / 'sonar'}",
         "data": str(published / "corpus"),
-        "unfreeze": {"audio": "all", "text": "all"},
+        "unfreeze": {"clips": "all", "text": "all"},
         "epochs": 1,
         "batch_size": 6,
         "learning_rate": 1e-3,
@@ -80,7 +80,7 @@ def command(published: pathlib.Path, folder: pathlib.Path, **changes) -> list[st
         "train",
         *options,
         "--unfreeze",
-        "audio=all",
+        "clips=all",
         "text=all",
         f"--folder={folder}",
         "--json",
@@ -252,7 +252,7 @@ def test_one_step_at_full_size_fits_24_gib():
         width=1024,
         hidden=1024,
         parts=1,
-        unfreeze={"audio": "all", "text": "all"},
+        unfreeze={"clips": "all", "text": "all"},
         **towers,
     )
     model.train()

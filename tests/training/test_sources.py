@@ -175,7 +175,7 @@ def published(tmp_path_factory) -> pathlib.Path:
 
 def settings(published: pathlib.Path, **changes) -> TrainConfig:
     values = {
-        "audio_encoder": f"ced-tiny={published / 'ced'}",
+        "clip_encoder": f"ced-tiny={published / 'ced'}",
         "text_encoder": f"sonar={published / 'sonar'}",
         "data": str(published / "corpus"),
         "epochs": 1,
@@ -187,7 +187,7 @@ def settings(published: pathlib.Path, **changes) -> TrainConfig:
     return TrainConfig(**values | changes)
 
 
-@pytest.mark.parametrize("unfreeze", [{"audio": "all", "text": "all"}, {"audio": 2}, {"text": 1}])
+@pytest.mark.parametrize("unfreeze", [{"clips": "all", "text": "all"}, {"clips": 2}, {"text": 1}])
 def test_a_run_trained_frozen_and_continued_with_open_towers_starts_where_it_ended(
     published, tmp_path, unfreeze
 ):
@@ -203,7 +203,7 @@ def test_a_run_trained_frozen_and_continued_with_open_towers_starts_where_it_end
 def test_a_frozen_model_scores_alike_on_features_and_on_waveforms(published):
     frozen, opened = (
         settings(published),
-        settings(published, unfreeze={"audio": "all", "text": "all"}),
+        settings(published, unfreeze={"clips": "all", "text": "all"}),
     )
     on_features = load_data(frozen)
     on_waveforms = load_data(opened)

@@ -58,7 +58,7 @@ def model_and_batch(clips: int = 6, languages: int = 5, dropout: float = 0.2):
     towers = {
         "audio_tower": WaveTower(),
         "text_tower": TokenTower(),
-        "unfreeze": {"audio": "all", "text": "all"},
+        "unfreeze": {"clips": "all", "text": "all"},
     }
     model = DualEncoder(
         12, 10, width=7, hidden=9, dropout=dropout, learn_temperature=True, **towers
