@@ -104,8 +104,8 @@ test-all: $(STAGES)  ## and what takes minutes or much memory: several processes
 unit: env  ## only the unit tests
 	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-notebooks: env  ## only the chapters (pytest --nbval)
-	@$(PY) -m pytest --nbval
+notebooks: env  ## only the chapters (pytest --nbval); those that `make book` has executed without a kernel
+	@$(PY) -m pytest --nbval --kept
 
 browser-test: env  ## every page of the site in Chromium: of _build/html, else of the committed chapters
 	@if ! $(PY) book/pdf.py --can; then \

@@ -20,8 +20,10 @@ from filelock import FileLock
 ROOT = pathlib.Path(__file__).resolve().parent
 AT_ONCE = 2
 pytest_plugins = [
-    "tests.margins"
-]  # numbers in chapters are compared up to a margin where a cell says so
+    "tests.margins",  # numbers in chapters are compared up to a margin where a cell says so
+    "pytester",  # the tests of these two
+    "tests.kept_outputs",  # --kept: no kernels for chapters that `make book` has executed
+]
 QUIET = {
     "ATRI_PROGRESS": "0",
     "ATRI_PLAYERS": "0",
