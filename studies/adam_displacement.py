@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from atri_lib.theory import adam_noise
 from atri_lib.theory.experiment import Experiment
 from atri_lib.theory.optimizers import Adam
+from studies import adam_noise
 from studies.rotated_draws import RotatedDraws, cosine, displacements, split
 
 SYSTEMATIC = 0.12  # largest relative error of the length of the systematic part

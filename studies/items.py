@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from atri_lib.data.banks import PICTURES
 from atri_lib.data.picture_scenes import APART, NAMES
-from atri_lib.data.scratch import scratch_manifest
 from atri_lib.training import DATA_SETTINGS, TrainConfig
 from studies import arms
 from studies.arms import CACL, KCL, ML_CLAP
+from studies.scratch import scratch_manifest
 
 # The settings that what is loaded depends on: an open tower has no cached features.
 DATA = (*DATA_SETTINGS, "unfreeze", "parallel_text")

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from atri_lib.theory.experiment import Experiment, Step
-from atri_lib.theory.mixed_negatives import excess_of, expected_loss
 from atri_lib.theory.optimizers import SLOW, Optimizer
+from studies.mixed_negatives import excess_of, expected_loss
 from studies.rotated_draws import RotatedDraws, cosine, displacements, split
 
 TEMPERATURES = (0.2, 0.07)

@@ -9,7 +9,7 @@ import numpy as np
 from atri_lib.data.banks import default_bank
 from atri_lib.data.dataset import Dataset
 from atri_lib.data.scenes import make_scenes
-from atri_lib.data.scratch import ScratchBank
+from studies.scratch import ScratchBank
 
 SIZES = {"train": 2000, "val": 250, "test": 500}  # scenes, as the book has
 

@@ -14,10 +14,10 @@ from atri_lib import storage
 from atri_lib.data.dataset import SPLITS
 from atri_lib.data.recipes import Recipe
 from atri_lib.data.scenes import make_scenes
-from atri_lib.data.scratch import ScratchBank
 from atri_lib.training import load_datasets
 from studies.items import Item
 from studies.results import FOLDER, ResultsError
+from studies.scratch import ScratchBank
 
 NAME = "shared_sounds.json"
 

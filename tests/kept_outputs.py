@@ -1,5 +1,6 @@
-"""nbval with `--kept`: a chapter that `make book` has executed from the same cells, code and data is
-compared with its committed outputs as it was kept, without a kernel. Others are executed as ever.
+"""nbval with `--kept`: a chapter that `make book` has executed from the same cells, code and data
+is compared with its committed outputs as it was kept, without a kernel. Others are executed as
+ever.
 """
 
 import collections

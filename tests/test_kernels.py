@@ -192,10 +192,15 @@ def test_a_wrong_profile_a_wrong_goal_and_a_wrong_chapter_are_refused_with_the_c
         tasks.main("book")
 
 
+@pytest.mark.slow
 def test_what_a_killed_build_and_a_failing_one_have_finished_is_kept_and_no_kernel_outlives(
     tmp_path,
 ):
-    """Three builds of one book: killed, with a chapter that fails, with a page that warns."""
+    """Three builds of one book: killed, with a chapter that fails, with a page that warns.
+
+    test_no_kernel_outlives_a_build_that_is_stopped... sees the first, test_book.py a chapter that
+    fails and what is kept of it.
+    """
     folder = small_book(tmp_path / "x", quick="print(1)", other=ENDLESS)
     process = start(folder, "book")
     try:

@@ -1,6 +1,6 @@
 """The tiny checkpoints of the library, under the name by which tests import them."""
 
-from atri_lib.encoders.random_checkpoints import (  # noqa: F401
+from studies.random_checkpoints import (  # noqa: F401
     SENTENCES,
     sentencepiece_model,
     write_sentencepiece_tokenizer,

@@ -10,14 +10,12 @@ from collections.abc import Callable
 from atri_lib.data.items import Bank, BankUnavailable
 from atri_lib.data.pictures import drawn, emoji, stamps
 from atri_lib.data.recorded import RecordedBank
-from atri_lib.data.scratch import ScratchBank
 from atri_lib.data.synthetic import SyntheticBank
 
 BOOK = RecordedBank.name  # the origin of the data behind every figure of the book
 
 SOUNDS: dict[str, Callable[[], Bank]] = {
     "recordings": RecordedBank,
-    "scratch": ScratchBank,
     "synthetic sounds": SyntheticBank,
 }
 PICTURES: dict[str, Callable[[], Bank]] = {"pictures": emoji, "stamps": stamps}

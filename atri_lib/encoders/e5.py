@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import sentencepiece
 import torch
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from torch import Tensor, nn
 
 from atri_lib.encoders.text import LONGEST, checked, embed, mean_of_tokens, padded, unknown_pieces
@@ -135,26 +136,18 @@ class Tokenizer:
         return self.pieces.encode([self.normal(sentence) for sentence in sentences])
 
 
-NORMAL, UNKNOWN_KIND, CONTROL = 1, 2, 3  # SentencePiece's kinds of pieces
-
-
 def unigram_model(pieces: list[bytes], scores: np.ndarray) -> bytes:
-    """A SentencePiece model file (protocol buffer) of these pieces that changes no character by
-    itself.
-    """
-    if max(map(len, pieces)) > 118:
-        raise WeightsError("a piece is longer than 118 bytes")  # its length would not fit one byte
-    kinds = [NORMAL] * len(pieces)
+    """A SentencePiece model file of these pieces that changes no character by itself."""
+    kind = ModelProto.SentencePiece
+    kinds = [kind.NORMAL] * len(pieces)
     for index in (BEGIN, PADDING, END, -1):
-        kinds[index] = CONTROL
-    kinds[UNKNOWN] = UNKNOWN_KIND
-    entries = []
-    for piece, score, kind in zip(pieces, scores, kinds, strict=True):
-        entry = b"\n%c%b\x15%b\x18%c" % (len(piece), piece, score.tobytes(), kind)
-        entries.append(b"\n%c%b" % (len(entry), entry))
-    unigram = b"\x12\x02\x18\x01"
-    no_normalisation = b"\x1a\x0a\n\x08identity"
-    return b"".join(entries) + unigram + no_normalisation
+        kinds[index] = kind.CONTROL
+    kinds[UNKNOWN] = kind.UNKNOWN
+    model = ModelProto()
+    model.normalizer_spec.name = "identity"
+    for piece, score, its_kind in zip(pieces, scores.tolist(), kinds, strict=True):
+        model.pieces.add(piece=piece.decode(), score=score, type=its_kind)
+    return model.SerializeToString()
 
 
 def read_published(content: bytes) -> tuple[Tokenizer, dict[str, np.ndarray]]:

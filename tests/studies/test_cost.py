@@ -18,8 +18,10 @@ from studies.cost import Setting, measure, step_cost
 SMALL = {"batch": 8, "length": 8, "layers": 1, "width": 64, "repeats": 1}
 
 
+@pytest.mark.slow
 def test_memory_is_exact_and_chunks_bound_it_and_nothing_is_said(capfd):
-    """One measurement for all of it: every one starts processes of its own.
+    """One measurement for all of it: every one starts processes of its own. Chapter 14, which
+    `make test` executes, sees it too.
 
     A notebook shows what a process writes to its error stream; the profiler in the children warns
     there.

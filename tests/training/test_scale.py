@@ -19,12 +19,12 @@ from safetensors.torch import load_file
 from atri_lib.encoders.ced import CED
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.encoders.presets import build_encoders
-from atri_lib.encoders.random_checkpoints import write_ced, write_sonar
 from atri_lib.encoders.sonar import SonarText
 from atri_lib.languages import CODES
 from atri_lib.schemes import SCHEMES
 from atri_lib.training import Run, TrainConfig, build_model, load_data, load_or_train, two_stages
 from atri_lib.training.step import backward
+from studies.random_checkpoints import write_ced, write_sonar
 
 SPLITS = {"train": 12, "val": 4, "test": 4}
 

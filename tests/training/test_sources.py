@@ -14,7 +14,6 @@ from torch import nn
 from atri_lib.data.features import clip_features
 from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.encoders.dual import DualEncoder
-from atri_lib.encoders.random_checkpoints import write_ced, write_sonar
 from atri_lib.languages import CODES
 from atri_lib.pooling import TimePooling, encode_parts, equal_parts
 from atri_lib.training import (
@@ -28,6 +27,7 @@ from atri_lib.training import (
     score,
     sources,
 )
+from studies.random_checkpoints import write_ced, write_sonar
 
 PATCHES = (9, 10, 20, 31, 62)
 

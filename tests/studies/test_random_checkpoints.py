@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from atri_lib.encoders.random_checkpoints import write_ced, write_sonar, write_translator
+from studies.random_checkpoints import write_ced, write_sonar, write_translator
 
 
 @pytest.mark.parametrize("write", [write_ced, write_sonar, write_translator])
