@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from atri_lib.encoders.same_padding import same_padded
 from atri_lib.encoders.weights import fingerprint, wheel_file
 from atri_lib.hub import load_exactly, read_state_dict
 
@@ -32,22 +33,10 @@ CHUNK = 8  # pictures at once: the activations of more leave the cache of a CPU
 SIDE = 224  # pixels that the weights were trained with
 
 
-def convolution(
-    width_in: int,
-    width_out: int,
-    kernel: int = 1,
-    stride: int = 1,
-    groups: int = 1,
-    active: bool = True,
-) -> list[nn.Module]:
-    """Convolution, batch normalisation and ReLU6, padded as TensorFlow pads even sizes ("same")."""
-    layers = []
-    margin = kernel // 2
-    if stride == 2:
-        layers.append(nn.ZeroPad2d((margin - 1, margin, margin - 1, margin)))
-        margin = 0
-    layers.append(nn.Conv2d(width_in, width_out, kernel, stride, margin, groups=groups, bias=False))
-    layers.append(nn.BatchNorm2d(width_out, eps=1e-3))
+def convolution(*shape: int, active: bool = True, **about: int) -> list[nn.Module]:
+    """Convolution, batch normalisation and ReLU6; shape and about: as `same_padded` has them."""
+    layers = same_padded(*shape, **about, bias=False)
+    layers.append(nn.BatchNorm2d(shape[1], eps=1e-3))
     return [*layers, nn.ReLU6()] if active else layers
 
 

