@@ -47,6 +47,7 @@ STUDIES: dict[str, Callable[[], list[Item]]] = {
     "targets_phrasing": lambda: cure_lists.targets(epochs=16, data=schedule_lists.PHRASING),
     "towers_apart": paper_lists.towers_apart,
     "phrasing": schedule_lists.phrasing,
+    "unseen": schedule_lists.unseen,
     "other_bank": schedule_lists.other_bank,
     "cldr": schedule_lists.cldr,
     "pictures": lambda: picture_lists.pictures("pictures"),

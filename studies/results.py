@@ -1,7 +1,7 @@
 """Results that last: what the runs of a study gave, one line of studies/rows/STUDY.jsonl per run.
 
 A line holds the settings, the loss of every epoch, the scores on the test scenes and the
-text-to-clip ranks (uint16, deflated, base64), so that a chapter can compare runs clip by clip
+text-to-clip ranks (uint16, the low bytes before the high ones, deflated, base64), so that a chapter can compare runs clip by clip
 without training one. Its key is made of RECIPE, the settings and the data's checksum
 (`atri_lib.recipe`). It also says what it was made with, which no key holds.
 """
@@ -135,8 +135,9 @@ def _read_line(line: bytes, place: str) -> Result:
 
 def _line(result: Result) -> str:
     ranks = np.asarray(result.ranks)
-    stored = np.minimum(ranks, 2**16 - 1).astype("<u2")
-    packed = zlib.compress(stored.T.tobytes(), 9)
+    stored = np.minimum(ranks, 2**16 - 1).astype("<u2").T
+    low_and_high = np.moveaxis(stored[..., None].view("u1"), -1, 0)  # alike beside alike: smaller
+    packed = zlib.compress(low_and_high.tobytes(), 9)
     values = {
         "label": result.label,
         "config": _changed(result.config),
@@ -184,10 +185,11 @@ def _unpacked(text: str, shape: list[int]) -> np.ndarray:
     packed = base64.b64decode(text, validate=True)
     size = 2 * captions * languages
     unpacked = zlib.decompressobj().decompress(packed, size + 1)  # no more, whatever it unpacks to
-    flat = np.frombuffer(unpacked, "<u2")
-    if not flat.all():
+    low, high = np.frombuffer(unpacked, "u1").reshape(2, languages, captions).astype(np.int64)
+    ranks = low + 256 * high
+    if not ranks.all():
         raise ValueError("a rank of 0")
-    return flat.reshape(languages, captions).T.astype(np.int64)
+    return ranks.T
 
 
 def _check_numbers(values: dict) -> None:

@@ -115,6 +115,11 @@ def cldr() -> list[Item]:
     return with_seeds(8, runs, epochs=16, data="studies.cldr_names:CldrNames=1")
 
 
+def unseen() -> list[Item]:
+    """The five schemes where training has none of the sounds, and names, of the test scenes."""
+    return with_seeds(8, MAIN, epochs=16, data="studies.unseen_sounds:UnseenSounds=1")
+
+
 def other_bank() -> list[Item]:
     """The five schemes trained on the book's sounds and tested on those of Scratch."""
     return with_seeds(8, MAIN, epochs=16, data="studies.other_bank:OtherBank=1")
