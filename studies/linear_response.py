@@ -27,10 +27,10 @@ def respond(
     Every scheme gradient is replaced by its expansion about the ideal run, grad L_p'(w) + H_p'(w)
     (w' - w); what the optimiser does with it (momentum, Adam's second moment) is kept as it is. No
     weights but the ideal run's are ever visited. draws: fresh draws per arm, seeds seed ... seed +
-    draws - 1, unlike any that `twin.run` uses by default. Returns one row per (scheme, step, draw):
-    response = ||w_t - w'_t|| of the expanded run; its RMS over draws is the prediction. Where
-    curvature times rate makes the ideal run locally unstable the expansion grows without limit:
-    inf.
+    draws - 1, unlike any that `twin_runs.run` uses by default. Returns one row per (scheme, step,
+    draw): response = ||w_t - w'_t|| of the expanded run; its RMS over draws is the prediction.
+    Where curvature times rate makes the ideal run locally unstable the expansion grows without
+    limit: inf.
     """
     frames = []
     for step, after, runs in expanded_runs(experiment, optimizer, arms, draws, seed):

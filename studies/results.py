@@ -1,9 +1,9 @@
 """Results that last: what the runs of a study gave, one line of studies/rows/STUDY.jsonl per run.
 
 A line holds the settings, the loss of every epoch, the scores on the test scenes and the
-text-to-clip ranks (uint16, the low bytes before the high ones, deflated, base64), so that a chapter can compare runs clip by clip
-without training one. Its key is made of RECIPE, the settings and the data's checksum
-(`atri_lib.recipe`). It also says what it was made with, which no key holds.
+text-to-clip ranks (uint16, the low bytes before the high ones, deflated, base64), so that a chapter
+can compare runs clip by clip without training one. Its key is made of RECIPE, the settings and the
+data's checksum (`atri_lib.recipe`). It also says what it was made with, which no key holds.
 """
 
 import base64

@@ -35,7 +35,7 @@ LONGEST = (
     "test_runs.py",
     "test_parallel_runs.py",
     "test_recipe.py",
-    "test_twin.py",
+    "test_twin_runs.py",
     "test_cost.py",
 )
 

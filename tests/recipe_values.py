@@ -61,6 +61,7 @@ ROWS = {
     "phrasing": "balanced 2",
     "other_bank": "CACL",
     "cldr": "KCL",
+    "unseen": "CACL",
     "parallel_text": "balanced, ridge, 400 captions",
     "other_cures": "even and kept",
     "all_texts_e5": "balanced, all texts",

@@ -75,6 +75,7 @@ AGAIN = (
     "phrasing",
     "other_bank",
     "cldr",
+    "unseen",
     "parallel_text",
     "targets_phrasing",
     "towers_apart",

@@ -315,7 +315,10 @@ class Sounds(NamedTuple):
 def test_the_first_verdicts_are_those_of_the_committed_predictions():
     predicted = collections.Counter(said["study"] for said in contrasts.read_predictions())
     first = contrasts.first_verdicts()
-    assert {study: len(said) for study, said in first.items()} == predicted
+    later = {"unseen"}  # their predictions never had another interval
+    assert {study: len(said) for study, said in first.items()} == {
+        study: count for study, count in predicted.items() if study not in later
+    }
     assert {verdict for said in first.values() for verdict in said} == {"held", "open", "refuted"}
 
 

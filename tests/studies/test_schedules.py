@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from atri_lib.schemes import SCHEMES
-from atri_lib.theory import bounds, twin
+from atri_lib.theory import bounds, twin_runs
 from atri_lib.theory.experiment import Arm, Experiment
 from atri_lib.theory.model_functions import Flat, Task
 from atri_lib.theory.optimizers import SGD
@@ -158,7 +158,7 @@ SCHEDULES = [Arm("ML-CLAP", "ml_clap"), Arm("hold", "hold", hold=2), Arm("Latin"
 def test_double_sum_equals_brute_force_on_quadratics(arm, rate=0.2, draws=2000):
     setup = quadratic()
     products = schedules.carried(setup, rate)
-    table = twin.run(setup, SGD(rate), [arm], draws=draws, pilots=1, power_iterations=None)
+    table = twin_runs.run(setup, SGD(rate), [arm], draws=draws, pilots=1, power_iterations=None)
     ends = (
         table[table.step % 2 == 0]
         .assign(square=lambda rows: rows.measured**2)

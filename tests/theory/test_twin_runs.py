@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toy_heads import features, heads
 
 from atri_lib.schemes import UnknownScheme
-from atri_lib.theory import bounds, twin
+from atri_lib.theory import bounds, twin_runs
 from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, on_features, principal
 from atri_lib.theory.optimizers import SGD, Adam, Momentum
 from studies import linear_response
@@ -36,7 +36,7 @@ def rms(table, column="measured"):
 
 @pytest.fixture(scope="module", params=OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
 def table(request):
-    return twin.run(experiment(), request.param, ARMS_OF_THREE, draws=3, pilots=2)
+    return twin_runs.run(experiment(), request.param, ARMS_OF_THREE, draws=3, pilots=2)
 
 
 def test_every_bound_holds_in_every_step_of_every_arm(table):
@@ -58,7 +58,7 @@ def test_kcl_has_no_error_at_all(table):
 
 
 def test_the_quotient_alone_makes_a_bound_that_is_nowhere_above_the_published_one():
-    known = twin.run(experiment(), SGD(0.1), ARMS_OF_THREE, draws=2, pilots=1)
+    known = twin_runs.run(experiment(), SGD(0.1), ARMS_OF_THREE, draws=2, pilots=1)
     assert (
         bounds.share_held(known.certified, known.measured)
         == bounds.share_held(known.published, known.certified)
@@ -73,7 +73,7 @@ def test_the_quotient_alone_makes_a_bound_that_is_nowhere_above_the_published_on
 
 def test_trivial_bound_is_the_two_distances_travelled():
     setup, optimizer = experiment(epochs=1), SGD(0.1)
-    table = twin.run(setup, optimizer, ARMS[:1], draws=1, pilots=1, power_iterations=None)
+    table = twin_runs.run(setup, optimizer, ARMS[:1], draws=1, pilots=1, power_iterations=None)
     ideal = own = setup.begin(optimizer)
     draws = Draws(setup, ARMS[0], [0])
     for step, (_, row) in zip(setup.steps(""), table.iterrows(), strict=True):
@@ -87,10 +87,16 @@ def test_trivial_bound_is_the_two_distances_travelled():
 
 def test_pilots_column_is_the_rms_of_runs_with_their_seeds_and_sqrt_steps_a_root(table):
     setup = experiment()
-    pilots = twin.run(
-        setup, SGD(0.1), ARMS[:1], draws=3, pilots=1, seed=twin.PILOT_SEEDS, power_iterations=None
+    pilots = twin_runs.run(
+        setup,
+        SGD(0.1),
+        ARMS[:1],
+        draws=3,
+        pilots=1,
+        seed=twin_runs.PILOT_SEEDS,
+        power_iterations=None,
     )
-    shown = twin.run(setup, SGD(0.1), ARMS[:1], draws=1, pilots=3, power_iterations=None)
+    shown = twin_runs.run(setup, SGD(0.1), ARMS[:1], draws=1, pilots=3, power_iterations=None)
     np.testing.assert_allclose(shown.pilots, rms(pilots)["ML-CLAP"], rtol=1e-9)
     assert (shown.pilots != shown.measured).all()
     for _, rows in table[table.draw == 0].groupby("scheme"):
@@ -117,7 +123,7 @@ def test_trajectory_bound_is_tight_after_one_step(table):
 
 
 def test_published_bound_is_for_sgd_alone():
-    table = twin.run(experiment(epochs=1), Momentum(0.01), ARMS[:1], draws=1, pilots=1)
+    table = twin_runs.run(experiment(epochs=1), Momentum(0.01), ARMS[:1], draws=1, pilots=1)
     assert table[["published", "certified"]].isna().all(axis=None)
 
 
@@ -135,7 +141,7 @@ def test_bounds_hold_whatever_the_sizes(languages, data, clips, rate, seed):
         Arm("mixed", "ml_clap", mixed=True),
     ]
     arms += [Arm("cacl", "cacl")] if languages > 1 else []
-    table = twin.run(
+    table = twin_runs.run(
         experiment(clips, languages, 4, 1, seed),
         SGD(rate),
         arms,
@@ -152,7 +158,7 @@ def test_bounds_hold_whatever_the_sizes(languages, data, clips, rate, seed):
 def test_first_step_of_the_law_is_the_average_over_every_possible_draw(arm):
     """K = 3, N = 2: all draws can be written down."""
     setup = experiment(clips=2, batch=2, epochs=1)
-    law = twin.run(setup, SGD(0.1), [arm], draws=1, pilots=1)
+    law = twin_runs.run(setup, SGD(0.1), [arm], draws=1, pilots=1)
     task, step = setup.task, next(iter(setup.steps("")))
     choices = {"2 of K": [(0, 1), (0, 2), (1, 2)], "CACL": [(0, 1), (0, 2)]}.get(
         arm.name, [(0,), (1,), (2,)]
@@ -173,7 +179,7 @@ def test_first_step_of_the_law_is_the_average_over_every_possible_draw(arm):
 
 
 def test_law_predicts_runs_it_has_not_seen():
-    table = twin.run(
+    table = twin_runs.run(
         experiment(clips=24, batch=12, epochs=4), SGD(0.05), ARMS_OF_THREE[:1], draws=48, pilots=8
     )
     ratio = table[table.draw == 0].mean_square.to_numpy() / rms(table).to_numpy()
@@ -186,7 +192,9 @@ def test_any_scheme_can_be_an_arm_and_says_itself_what_its_draws_remember():
         Arm("balanced", "balanced", m=1),
         Arm("unbiased", "cacl_unbiased"),
     ]
-    table = twin.run(experiment(epochs=3), SGD(0.05), arms, draws=4, pilots=4, power_iterations=1)
+    table = twin_runs.run(
+        experiment(epochs=3), SGD(0.05), arms, draws=4, pilots=4, power_iterations=1
+    )
     assert bounds.share_held(table.published, table.measured) == 1
     assert bounds.share_held(table.trajectory, table.measured) == 1
     memory = table[table.draw == 0].groupby(["scheme", "epoch"]).memory.sum().unstack("epoch")
@@ -203,7 +211,7 @@ def test_any_scheme_can_be_an_arm_and_says_itself_what_its_draws_remember():
 )
 def test_response_is_the_measurement_when_steps_are_small(optimizer):
     setup = experiment()
-    measured = twin.run(setup, optimizer, ARMS_OF_THREE, draws=2, pilots=1).set_index(
+    measured = twin_runs.run(setup, optimizer, ARMS_OF_THREE, draws=2, pilots=1).set_index(
         ["scheme", "step", "draw"]
     )
     seen = linear_response.respond(setup, optimizer, ARMS_OF_THREE, draws=2, seed=0).set_index(
@@ -227,7 +235,7 @@ def test_reordered_float32_differs_by_rounding_only():
 
 def test_seeds_decide_and_nothing_else():
     def go(seed):
-        return twin.run(
+        return twin_runs.run(
             experiment(), SGD(0.1), ARMS[:1], draws=2, pilots=1, power_iterations=1, seed=seed
         )
 
@@ -243,13 +251,13 @@ def test_seeds_decide_and_nothing_else():
 def test_what_cannot_be_run_is_refused():
     setup = experiment()
     with pytest.raises(ValueError, match="one language per clip"):
-        twin.run(setup, arms=[Arm("x", "m_of_k", m=2, mixed=True)])
+        twin_runs.run(setup, arms=[Arm("x", "m_of_k", m=2, mixed=True)])
     with pytest.raises(UnknownScheme):
-        twin.run(setup, arms=[Arm("x", "nothing")])
+        twin_runs.run(setup, arms=[Arm("x", "nothing")])
     with pytest.raises(ValueError, match="at least one measured draw"):
-        twin.run(setup, draws=0)
+        twin_runs.run(setup, draws=0)
     with pytest.raises(ValueError, match="no pilots or more, got 1 and -1"):
-        twin.run(setup, draws=1, pilots=-1)
+        twin_runs.run(setup, draws=1, pilots=-1)
     with pytest.raises(ValueError, match="same N clips"):
         dataclasses.replace(setup, clip_features=setup.clip_features[1:])
     with pytest.raises(ValueError, match="at least 2 clips"):
@@ -257,30 +265,30 @@ def test_what_cannot_be_run_is_refused():
     with pytest.raises(ValueError, match="kept for an epoch"):
         dataclasses.replace(setup, regroup=0)
     with pytest.raises(FloatingPointError, match="diverged in step"):
-        twin.run(setup, SGD(float("inf")), ARMS[:1], draws=1, pilots=1, power_iterations=0)
+        twin_runs.run(setup, SGD(float("inf")), ARMS[:1], draws=1, pilots=1, power_iterations=0)
 
 
 def test_the_law_does_not_predict_schemes_whose_clips_share_draws():
     arm = [Arm("one language", "block", block=6)]
     with pytest.raises(ValueError, match="pilots=0 leaves the law out"):
-        twin.run(experiment(), arms=arm, draws=1, pilots=1, power_iterations=None)
-    table = twin.run(experiment(), arms=arm, draws=1, pilots=0, power_iterations=None)
+        twin_runs.run(experiment(), arms=arm, draws=1, pilots=1, power_iterations=None)
+    table = twin_runs.run(experiment(), arms=arm, draws=1, pilots=0, power_iterations=None)
     assert table.mean_square.isna().all() and (table.measured > 0).all()
     alone = [Arm("alone", "block", block=1)]
-    assert twin.run(experiment(), arms=alone, draws=1, pilots=1).mean_square.notna().all()
+    assert twin_runs.run(experiment(), arms=alone, draws=1, pilots=1).mean_square.notna().all()
 
 
 MEMORY = """
 import resource, sys
 sys.path.insert(0, {folder!r})
 from toy_heads import features, heads
-from atri_lib.theory import model_functions, twin
+from atri_lib.theory import model_functions, twin_runs
 from atri_lib.theory.experiment import ARMS, Experiment
 model_functions.WORKING_SET = 2**20
 def peak(hidden):
     model = heads(width=64, hidden=hidden, out=64)
     setup = Experiment(model, *features(16, 4, 64), batch=16, epochs=1)
-    twin.run(setup, arms=ARMS[:1], draws=1, pilots=1, power_iterations=1)
+    twin_runs.run(setup, arms=ARMS[:1], draws=1, pilots=1, power_iterations=1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(setup.task.flat.start)
 small, _ = peak(16)
 large, weights = peak(1024)
@@ -301,8 +309,8 @@ def test_memory_grows_with_the_weights_not_with_weights_times_pairs():
 
 
 def test_without_power_iteration_the_published_bound_is_left_out_and_nothing_else_changes():
-    with_bound = twin.run(experiment(), arms=ARMS[:1], draws=2, pilots=1, power_iterations=0)
-    without = twin.run(experiment(), arms=ARMS[:1], draws=2, pilots=1, power_iterations=None)
+    with_bound = twin_runs.run(experiment(), arms=ARMS[:1], draws=2, pilots=1, power_iterations=0)
+    without = twin_runs.run(experiment(), arms=ARMS[:1], draws=2, pilots=1, power_iterations=None)
     bounds_ = ["published", "certified"]
     assert without[bounds_].isna().all(axis=None) and with_bound[bounds_].notna().all(axis=None)
     assert without.drop(columns=bounds_).equals(with_bound[without.columns].drop(columns=bounds_))
@@ -311,7 +319,7 @@ def test_without_power_iteration_the_published_bound_is_left_out_and_nothing_els
 def test_without_pilots_the_law_is_left_out_and_nothing_else_changes():
     arms = [ARMS[0], ARMS[-1]]
     with_pilots, without = (
-        twin.run(experiment(), arms=arms, draws=2, pilots=pilots) for pilots in (2, 0)
+        twin_runs.run(experiment(), arms=arms, draws=2, pilots=pilots) for pilots in (2, 0)
     )
     law = ["mean_square", "pilots", "sqrt_steps", "sigma", "amplification", "memory"]
     random = without.scheme == "ML-CLAP"
@@ -342,7 +350,7 @@ def test_on_features_shares_everything_but_the_languages():
     assert torch.equal(one.task.flat.start, other.task.flat.start) and torch.equal(
         one.clip_features, other.clip_features
     )
-    table = twin.run(one, arms=[ARMS[0]], draws=1, pilots=1, power_iterations=1)
+    table = twin_runs.run(one, arms=[ARMS[0]], draws=1, pilots=1, power_iterations=1)
     assert bounds.share_held(table.published, table.measured) == 1
 
 
@@ -350,11 +358,11 @@ MILLION = """
 import resource, sys
 sys.path.insert(0, {folder!r})
 from toy_heads import features, heads
-from atri_lib.theory import bounds, twin
+from atri_lib.theory import bounds, twin_runs
 from atri_lib.theory.experiment import ARMS, Experiment
 clip_features, texts = features(32, 8, 512)
 setup = Experiment(heads(width=512, hidden=700, out=256), clip_features, texts, batch=32, epochs=1)
-table = twin.run(setup, draws=5, pilots=1, power_iterations=1)
+table = twin_runs.run(setup, draws=5, pilots=1, power_iterations=1)
 assert bounds.share_held(table.published, table.measured) == 1
 assert bounds.share_held(table.trajectory, table.measured) == 1
 print(len(setup.task.flat.start), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
