@@ -137,7 +137,8 @@ experiments: env  ## train what studies/rows lacks, two runs at once (STUDIES="d
 verify: env  ## train N=20 stored runs again, chosen by chance, and compare them with what is stored (a minute for two)
 	@$(PY) -m studies --verify $(N)
 
-benchmark: env  ## measure the seconds that chapters quote, on an idle machine: studies/rows/seconds.json (three minutes)
+benchmark: env  ## on an idle machine: speed against limits and references, then the seconds that chapters quote (five minutes)
+	@$(PY) tests/benchmarks/ratios.py
 	@$(PY) tests/benchmarks/seconds.py
 
 lint: env  ## ruff over library, book and tests
