@@ -205,13 +205,24 @@ def _changed(config: TrainConfig) -> dict:
     return {name: value for name, value in config.as_dict().items() if value != plain[name]}
 
 
+def worst_share(ranks: np.ndarray, share: float = 0.01) -> float:
+    """Percent of the mean rank variance of ranks [..., M, K] that the captions with the largest
+    variance carry, a share of all captions.
+    """
+    variance = ranks.astype(float).var(axis=-1).reshape(-1, ranks.shape[-2]).mean(axis=0)
+    worst = np.sort(variance)[-max(1, round(share * len(variance))) :]
+    return float(100 * worst.sum() / variance.sum())
+
+
 def table(results: Sequence[Result]) -> pd.DataFrame:
-    """One row a run: label, seed, epochs, seconds and the test scores."""
+    """One row a run: label, seed, epochs, seconds, the test scores, and what the worst 1 % of the
+    captions carry of the mean rank variance.
+    """
     rows = []
     for result in results:
         row = {"label": result.label, "seed": result.config.seed}
         row |= {"epochs": result.config.epochs, "seconds": result.seconds}
-        rows.append(row | result.test)
+        rows.append(row | result.test | {"worst 1 %": worst_share(result.ranks)})
     return pd.DataFrame(rows)
 
 
