@@ -73,14 +73,15 @@ def module_files(name: str, root: pathlib.Path) -> set[pathlib.Path]:
 def stored_figures(
     cells: list[str], used: set[pathlib.Path], folder: pathlib.Path
 ) -> set[pathlib.Path]:
-    """The files of studies/rows that a chapter's cells name ("numbers"), or a module that it uses
-    ("seconds.json").
+    """The files of studies/rows that a chapter's cells, or a module that it uses, name ("numbers",
+    "seconds.json"); all of them where the chapter counts every prediction.
     """
+    files = set(folder.rglob("*.json*"))
+    if any("tally(" in cell for cell in cells):
+        return files
     modules = [path.read_text(encoding="utf-8") for path in used if path.suffix == ".py"]
-    by_cells = set().union(*map(texts, cells))
-    by_any = by_cells.union(*map(texts, modules))
-    files = folder.rglob("*.json*")
-    return {path for path in files if path.stem in by_cells or path.name in by_any}
+    named = set().union(*map(texts, [*cells, *modules]))
+    return {path for path in files if path.stem in named or path.name in named}
 
 
 @functools.cache

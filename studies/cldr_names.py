@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 
 from atri_lib import storage
-from atri_lib.data.banks import bank, default_bank
+from atri_lib.data.banks import PICTURES, default_bank
 from atri_lib.data.dataset import Dataset
 from atri_lib.data.items import Bank, bank_checksum
 from atri_lib.data.pictures import PictureBank
 from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES
 from studies import shared_sounds
-from studies.results import FOLDER, ranks_of, read
+from studies.results import FOLDER, ResultsError, ranks_of, read
 from studies.split import agreement, own_and_stable
 from studies.unseen_sounds import SomeSounds
 
@@ -80,7 +80,7 @@ class CldrNames(Dataset):
     """
 
     def __init__(self, split: str, seed: str = "0") -> None:
-        renamed = with_cldr_names(default_bank(), bank("pictures"))
+        renamed = with_cldr_names(default_bank(), PICTURES["pictures"]())
         self.bank = renamed
         self._scenes = make_scenes(renamed, SIZES, seed=int(seed))[split]
         self.recipes = self._scenes.recipes
@@ -111,7 +111,10 @@ def with_cldr_names(sounds: Bank, emoji: PictureBank) -> Bank:
 def figures(label: str) -> dict[str, float]:
     """What `cldr_predictions.json` has limits for, of a label of the studies cldr and fresh_16."""
     results = read("cldr")
-    other = shared_sounds.groups(results[0].data)[:, committed()["renamed sounds"]].any(axis=1)
+    groups = shared_sounds.groups(results[0].data)
+    if groups is None:
+        raise ResultsError("the sounds of the study cldr are not noted: run `make experiments`")
+    other = groups[:, committed()["renamed sounds"]].any(axis=1)
     theirs = ranks_of(results, label)
     ours = ranks_of(read("fresh_16"), label)
 

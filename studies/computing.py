@@ -90,6 +90,7 @@ def compute(study: str, folder: pathlib.Path = FOLDER) -> None:
     for items in groups.values():
         where = items[0].located().data
         loaded = load_data(data_of(items[0].located()))
+        shared_sounds.note(items[0], [loaded.checksum], folder)
         for first in range(0, len(items), AT_ONCE):
             part = items[first : first + AT_ONCE]
             firsts = list({item.first.seed: item.first for item in part if item.first}.values())
@@ -106,7 +107,6 @@ def compute(study: str, folder: pathlib.Path = FOLDER) -> None:
             for item, run in zip(part, train_all(configs, loaded), strict=True):
                 results.append(Result.of(item.label, run, item.config, item.first, loaded.checksum))
             write(study, results, folder)
-        shared_sounds.note(items[0], [loaded.checksum], folder)
     for path in made:  # 8 MB of weights each, which nothing reads again
         shutil.rmtree(path, ignore_errors=True)
 

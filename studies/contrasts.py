@@ -24,14 +24,18 @@ LOWER_IS_BETTER = {"mrv": 1, "rank_std": 1, "T2A R@1": -1, "own": 1, "stable": 1
 PREDICTION = ("study", "measure", "better", "worse")
 
 
-def contrast(results: Sequence[Result], a: str, b: str, measure: str) -> Difference:
+def contrast(
+    results: Sequence[Result], a: str, b: str, measure: str, folder: pathlib.Path = FOLDER
+) -> Difference:
     """a - b of two labels over the same seeds, with the interval of `evaluation.two_way_interval`:
     seeds and captions are random, and captions whose scenes share a sound are not independent.
 
-    measure: a key of MEASURES, or one of PARTS. Raises ResultsError.
+    measure: a key of MEASURES, or one of PARTS. folder: where the sounds of the scenes are noted.
+    Raises ResultsError.
     """
+    values = values_of(results, a, b, measure)
     data = next(result.data for result in results if result.label == a)
-    return two_way_interval(*values_of(results, a, b, measure), shared_sounds.groups(data))
+    return two_way_interval(*values, shared_sounds.groups(data, folder))
 
 
 def values_of(
@@ -104,7 +108,7 @@ def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
         if prediction["study"] != study:
             continue
         measure, better, worse = (prediction[name] for name in PREDICTION[1:])
-        found = contrast(results, better, worse, measure)
+        found = contrast(results, better, worse, measure, folder)
         row = {"measure": measure, "better": better, "worse": worse}
         row |= {"difference": found.difference, "low": found.low, "high": found.high}
         row["p"] = found.p_value
@@ -118,7 +122,8 @@ def tally(folder: pathlib.Path = FOLDER, rate: float = 0.05) -> pd.DataFrame:
     """How every prediction that was ever committed came out, by study and in total: predictions,
     held, open, refuted; wrong side: those whose difference has the other sign, whatever its
     interval; Holm: held also after a correction for all predictions of the study (Holm 1979);
-    first held: by the interval of the first rule (first_verdicts.json).
+    first held: by the interval of the first rule (first_verdicts.json), missing where it was never
+    used.
 
     A study without stored rows is left out.
     """
@@ -133,7 +138,8 @@ def tally(folder: pathlib.Path = FOLDER, rate: float = 0.05) -> pd.DataFrame:
     table["Holm"] = (table.verdict == "held") & (by_study.p.transform(holm) <= rate)
     counts = counts.join(table.groupby("study", sort=False)[["wrong side", "Holm"]].sum())
     first = first_verdicts(folder)
-    counts["first held"] = [first.get(study, []).count("held") for study in counts.index]
+    held = [first[study].count("held") if study in first else None for study in counts.index]
+    counts["first held"] = pd.array(held, dtype="Int64")
     counts.loc["all"] = counts.sum()
     return counts
 

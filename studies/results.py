@@ -211,7 +211,7 @@ def worst_share(ranks: np.ndarray, share: float = 0.01) -> float:
     """
     variance = ranks.astype(float).var(axis=-1).reshape(-1, ranks.shape[-2]).mean(axis=0)
     worst = np.sort(variance)[-max(1, round(share * len(variance))) :]
-    return float(100 * worst.sum() / variance.sum())
+    return float(100 * worst.sum() / (variance.sum() or 1))
 
 
 def table(results: Sequence[Result]) -> pd.DataFrame:

@@ -28,8 +28,6 @@ def groups(data: str, folder: pathlib.Path = FOLDER) -> np.ndarray | None:
     data (`Result.data`); None for data without an entry. Raises ResultsError.
     """
     path = folder / NAME
-    if not path.exists():
-        return None
     try:
         stored = storage.read_json(path)
         name = stored["data"].get(data)
@@ -39,7 +37,7 @@ def groups(data: str, folder: pathlib.Path = FOLDER) -> np.ndarray | None:
         return as_groups([[int(sound) for sound in scene.split()] for scene in scenes])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResultsError(
-            f"{path}: damaged ({error}); restore the file of the repository"
+            f"{path}: missing or damaged ({error}); restore the file of the repository"
         ) from error
 
 
@@ -52,9 +50,12 @@ def as_groups(scenes: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def recipes_of(item: Item) -> Sequence[Recipe]:
-    """What the test scenes of a run hold. Raises BankUnavailable."""
+    """What the test scenes of a run hold; nothing for a dataset without `recipes`, whose captions
+    then count as independent. Raises BankUnavailable.
+    """
     if item.scratch is None:
-        return load_datasets(item.located(), ("test",))["test"].recipes
+        dataset = load_datasets(item.located(), ("test",))["test"]
+        return getattr(dataset, "recipes", ())
     sizes, seed = item.scratch
     return make_scenes(ScratchBank(), dict(zip(SPLITS, sizes, strict=True)), seed)["test"].recipes
 
@@ -65,7 +66,10 @@ def note(item: Item, data: Iterable[str], folder: pathlib.Path = FOLDER) -> None
     """
     path = folder / NAME
     stored = storage.read_json(path) if path.exists() else {"scenes": {}, "data": {}}
-    scenes = ", ".join(" ".join(map(str, recipe.items)) for recipe in recipes_of(item))
+    recipes = recipes_of(item)
+    if not recipes:
+        return
+    scenes = ", ".join(" ".join(map(str, recipe.items)) for recipe in recipes)
     name = storage.checksum(scenes)
     stored["scenes"][name] = scenes
     stored["data"] |= dict.fromkeys(data, name)

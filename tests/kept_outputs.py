@@ -65,11 +65,13 @@ class KeptKernel:
 
 @functools.cache
 def _planned() -> dict[pathlib.Path, pathlib.Path]:
-    """Where `make book` keeps every chapter once it is executed."""
+    """Where `make book` keeps every chapter once it is executed; nothing in another profile, whose
+    numbers are not the committed ones.
+    """
     sys.path.insert(0, str(ROOT / "book"))  # the build's scripts
     import tasks
 
-    return tasks.planned()
+    return {} if tasks.GIVEN else tasks.planned()
 
 
 _setup = IPyNbFile.setup

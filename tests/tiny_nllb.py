@@ -1,4 +1,4 @@
-"""The tiny checkpoints of the library, under the name by which tests import them."""
+"""The tiny checkpoints of the studies, under the name by which tests import them."""
 
 from studies.random_checkpoints import (  # noqa: F401
     SENTENCES,

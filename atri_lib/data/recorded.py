@@ -33,7 +33,7 @@ class RecordedBank:
 
     folder: a `stamps` folder; None looks for the installed package, then the cache, then fetches
     the package. corrections: per sound id {"why": ..., code: name, ...} or {"why": ..., "drop":
-    true}; None: tuxpaint_names.json. left_out: why each sound that is not in `sounds` was left out.
+    true}; None: tuxpaint_names.json. left_out: why each sound that is not in `items` was left out.
     Where the sounds are not the book's, name says so and a notice on stderr names the files. Raises
     BankUnavailable, UnreadableSound.
     """
@@ -170,7 +170,7 @@ def noun_phrase(caption: str, code: str) -> str:
 
 
 def decoded(paths: list[pathlib.Path]) -> dict[pathlib.Path, np.ndarray]:
-    """The waveforms of audio files as in Sound (silence: empty), from the cache if these bytes were
+    """The waveforms of audio files as in Item (silence: empty), from the cache if these bytes were
     decoded before.
     """
     key = checksum(*(path.read_bytes() for path in paths), RECIPE)

@@ -1,8 +1,8 @@
-"""Is the difference real? Bootstrap over clips, and over seeds where a run was repeated.
+"""Is the difference real? Intervals over clips, and over seeds where a run was repeated.
 
-Values come as [N] (one per clip) or [S, N] (seeds by clips). Seeds and clips are resampled
-separately and crossed, because every seed is tested on the same clips; with few seeds the interval
-over seeds is rough, so report S with it.
+Values come as [N] (one per clip) or [S, N] (seeds by clips), crossed, because every seed is tested
+on the same clips. `two_way_interval` suits means of several seeds; the bootstraps suit one seed and
+other statistics. With few seeds an interval is rough, so report S with it.
 """
 
 import functools
@@ -71,12 +71,7 @@ def paired_bootstrap(
     ValueError for fewer than 2 clips, shapes that differ and NaN. Source: Efron and Tibshirani
     1993, ch. 13.
     """
-    a = _grid(a, "a")
-    b = _grid(b, "b")
-    if a.shape != b.shape:
-        raise ValueError(
-            f"a and b must hold the same seeds and clips, got shapes {a.shape} and {b.shape}"
-        )
+    a, b = _pair(a, b)
     observed = float(statistic(a.ravel(), axis=-1) - statistic(b.ravel(), axis=-1))
     if statistic is np.mean:
         resampled = _resampled_means(a - b, repeats, seed)
@@ -106,7 +101,7 @@ def two_way_interval(a: ArrayLike, b: ArrayLike, groups: ArrayLike | None = None
     Satterthwaite 1946; Searle, Casella and McCulloch 1992, ch. 4; for shared members Fafchamps and
     Gubert 2007, with the correction for few groups of Bell and McCaffrey 2002.
     """
-    difference = _grid(a, "a") - _grid(b, "b")
+    difference = np.subtract(*_pair(a, b))
     seeds, clips = difference.shape
     if seeds < 2:
         raise ValueError("seeds are random here: give runs of 2 or more")
@@ -166,11 +161,11 @@ class _Sharing:
         centred = member - member.mean(axis=0)
         form = centred.T @ together @ centred
         expected = float(np.trace(form))
-        return cls(
-            together=together,
-            factor=float(np.square(member.sum(axis=0)).sum()) / expected,
-            freedom=expected**2 / float(np.square(form).sum()),
-        )
+        freedom = expected**2 / float(np.square(form).sum())
+        if expected <= 0 or freedom < 0.99:  # of two groups apart it is 1
+            raise ValueError("the groups join nearly all clips: too few are apart for an interval")
+        factor = float(np.square(member.sum(axis=0)).sum()) / expected
+        return cls(together, factor, freedom)
 
     def variance(self, by_clip: np.ndarray) -> float:
         """Of the mean of [N] clips, by their distances from it."""
@@ -260,6 +255,16 @@ def _resamples(shape: tuple[int, int], repeats: int, seed: int) -> Iterator[np.n
 def _interval(resampled: np.ndarray) -> tuple[float, float]:
     low, high = np.nanquantile(resampled, [0.025, 0.975])
     return float(low), float(high)
+
+
+def _pair(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    a = _grid(a, "a")
+    b = _grid(b, "b")
+    if a.shape != b.shape:
+        raise ValueError(
+            f"a and b must hold the same seeds and clips, got shapes {a.shape} and {b.shape}"
+        )
+    return a, b
 
 
 def _grid(values: ArrayLike, name: str) -> np.ndarray:

@@ -252,6 +252,7 @@ def test_a_group_for_every_clip_changes_nothing_and_empty_ones_do_not_count():
         ([[0, 1], [1, 2], [2, 3], [3, 0]], "got int64"),
         (np.zeros((4, 2), dtype=bool), "every clip must be in a group"),
         (np.ones((4, 1), dtype=bool), "no group may join all clips"),
+        (np.array([[0, 0, 1], [1, 0, 0], [1, 1, 1], [1, 0, 1]], dtype=bool), "too few are apart"),
     ],
 )
 def test_groups_that_say_nothing_are_refused(groups, message):
@@ -264,6 +265,7 @@ def test_groups_that_say_nothing_are_refused(groups, message):
     [
         (lambda: two_way_interval(noise(1, 4), noise(1, 4)), "runs of 2 or more"),
         (lambda: paired_bootstrap(noise(4), noise(5)), "same seeds and clips"),
+        (lambda: two_way_interval(noise(4, 6), noise(6)), "same seeds and clips"),
         (lambda: paired_bootstrap([1.0], [2.0]), "at least 2"),
         (lambda: paired_bootstrap([1.0, np.nan], [2.0, 3.0]), "a has NaN"),
         (lambda: paired_bootstrap(noise(2, 3, 4), noise(2, 3, 4)), r"\[S, N\]"),

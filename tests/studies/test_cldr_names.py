@@ -60,7 +60,7 @@ def test_names_that_are_not_the_cldrs_are_replaced_with_an_article_and_no_others
     assert theirs.items[1].names == frog
 
 
-def test_the_scenes_are_those_of_the_book_and_the_committed_limits_are_judged():
+def test_the_scenes_are_those_of_the_book_with_the_committed_names():
     try:
         mine = make_scenes(default_bank(), SIZES, seed=1)["test"]
         scenes = CldrNames("test", "1")
