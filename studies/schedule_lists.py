@@ -37,7 +37,7 @@ def fixed_counts(data_seed: int = 0, encoder: str | None = None) -> list[Item]:
     read.
     """
     common = {"epochs": 16, "data_seed": data_seed, "text_encoder": encoder}
-    return with_seeds(16, FIXED_COUNTS, **common) + with_seeds(8, some("KCL"), **common)
+    return with_seeds(16, FIXED_COUNTS | some("KCL"), **common)
 
 
 def stopped(data_seed: int = 0) -> list[Item]:
