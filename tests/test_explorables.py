@@ -18,10 +18,10 @@ from small_chapters import COMMITTED, ROOT
 
 from atri_lib.schemes import SCHEMES
 from atri_lib.theory import bounds
-from atri_lib.theory.symbolic import schedule
 from book import viz
 from studies import split_law
 from studies.fixed_counts import Few, accumulated_error
+from studies.symbolic import schedule
 
 EXPLORE = ROOT / "book" / "_static" / "explore"
 NAMES = sorted(path.stem for path in EXPLORE.glob("*.js") if path.stem != "plot")

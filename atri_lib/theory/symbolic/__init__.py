@@ -1,4 +1,3 @@
 """Derivations in sympy: `distribution` (what schemes sample), `direction`, `bound` (published),
-`law` (mean square), `rates` (what each premise gives), `schedule` and `second_order` (one
-covariance, both moments).
+`law` (mean square), `rates` (what each premise gives).
 """

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from toy_heads import features, heads
 
 from atri_lib.theory.experiment import Experiment
 from atri_lib.theory.optimizers import Adam, Runs
-from atri_lib.theory.symbolic import adam
 from studies import adam_noise, rotated_draws
+from studies.symbolic import adam
+from tests.theory.toy_heads import features, heads
 
 GRADIENTS = np.array([0.7, -1.3, 0.9, 1.6])
 DEVIATIONS = np.array([0.5, 0.8, 0.3, 0.6])

@@ -8,7 +8,7 @@ import sympy as sp
 
 from atri_lib.theory.symbolic.bound import eta
 from atri_lib.theory.symbolic.distribution import K, N
-from atri_lib.theory.symbolic.schedule import E
+from studies.symbolic.schedule import E
 
 V, A = sp.symbols("V A", positive=True)
 weight = sp.Symbol("w")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from toy_heads import features, heads
 
 from atri_lib.losses import info_nce, pair_losses
 from atri_lib.theory.model_functions import Flat, Task
-from atri_lib.theory.symbolic import mixed
 from studies.mixed_negatives import excess, excess_of
+from studies.symbolic import mixed
+from tests.theory.toy_heads import features, heads
 
 CLIPS, LANGUAGES, TAU = 3, 3, 0.5
 
