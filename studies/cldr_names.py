@@ -14,13 +14,13 @@ import pandas as pd
 
 from atri_lib import storage
 from atri_lib.data.banks import PICTURES, default_bank
-from atri_lib.data.dataset import Dataset
 from atri_lib.data.items import Bank, bank_checksum
 from atri_lib.data.pictures import PictureBank
 from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES
 from studies import shared_sounds
 from studies.results import FOLDER, ResultsError, ranks_of, read
+from studies.scene_dataset import SceneDataset
 from studies.split import agreement, own_and_stable
 from studies.unseen_sounds import SomeSounds
 
@@ -73,7 +73,7 @@ ARTICLE = {
 }
 
 
-class CldrNames(Dataset):
+class CldrNames(SceneDataset):
     """The scenes of one split: those of the book for a `data_seed`, said with CLDR's names.
 
     split: "train", "val" or "test"; seed: the `data_seed`, in digits. Raises BankUnavailable.
@@ -81,17 +81,8 @@ class CldrNames(Dataset):
 
     def __init__(self, split: str, seed: str = "0") -> None:
         renamed = with_cldr_names(default_bank(), PICTURES["pictures"]())
+        super().__init__(make_scenes(renamed, SIZES, seed=int(seed))[split], renamed.name)
         self.bank = renamed
-        self._scenes = make_scenes(renamed, SIZES, seed=int(seed))[split]
-        self.recipes = self._scenes.recipes
-        self.ids = self._scenes.ids
-        self.captions = self._scenes.captions
-        self.checksum = self._scenes.checksum
-        self.origin = renamed.name
-
-    def clip(self, index: int) -> np.ndarray:
-        """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError."""
-        return self._scenes.clip(index)
 
 
 def with_cldr_names(sounds: Bank, emoji: PictureBank) -> Bank:

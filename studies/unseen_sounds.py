@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from atri_lib.data.banks import default_bank
-from atri_lib.data.dataset import Dataset
 from atri_lib.data.items import Bank, Item, bank_checksum
 from atri_lib.data.scenes import make_scenes
+from studies.scene_dataset import SceneDataset
 
 SHARES = {"val": 0.1, "test": 0.2}  # of the sounds; training has the rest
 SIZES = {"train": 2000, "val": 100, "test": 500}  # scenes
@@ -27,7 +27,7 @@ class SomeSounds(Bank):
     checksum: str
 
 
-class UnseenSounds(Dataset):
+class UnseenSounds(SceneDataset):
     """The scenes of one split, of sounds that are in no other split.
 
     split: "train", "val" or "test"; seed: of the split of sounds and of the scenes, in digits.
@@ -36,16 +36,9 @@ class UnseenSounds(Dataset):
     def __init__(self, split: str, seed: str = "0") -> None:
         part = some_sounds(default_bank(), split, int(seed))
         # Which pairs the scenes' own splits would have does not matter here: one of them is used.
-        self._scenes = make_scenes(part, {"train": SIZES[split]}, seed=int(seed))["train"]
-        self.recipes = self._scenes.recipes
-        self.ids = tuple(name.replace("train", split) for name in self._scenes.ids)
-        self.captions = self._scenes.captions
-        self.checksum = self._scenes.checksum
-        self.origin = part.name
-
-    def clip(self, index: int) -> np.ndarray:
-        """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError."""
-        return self._scenes.clip(index)
+        scenes = make_scenes(part, {"train": SIZES[split]}, seed=int(seed))["train"]
+        super().__init__(scenes, part.name)
+        self.ids = tuple(name.replace("train", split) for name in scenes.ids)
 
 
 def some_sounds(bank: Bank, split: str, seed: int) -> SomeSounds:
