@@ -2,6 +2,7 @@
 
 import abc
 import functools
+import itertools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -101,17 +102,12 @@ def captions_fault(
     return None
 
 
-def counts_fault(captions: Mapping[str, tuple[str, ...]]) -> str | None:
-    """Why a clip's captions cannot be paired (not equally many in each language), or None."""
-    counts = {code: len(texts) for code, texts in captions.items()}
-    if len(set(counts.values())) > 1:
-        return f"every language needs as many captions as the others, not {counts}"
-    return None
-
-
-def by_turns(captions: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """As many captions in each language as in any: fewer ones are repeated in their order."""
-    most = max(map(len, captions.values()))
-    return {
-        code: tuple(texts[i % len(texts)] for i in range(most)) for code, texts in captions.items()
-    }
+def by_turns(
+    captions: Mapping[str, Sequence[str]], languages: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """As many captions in each of some languages as in any of them: fewer ones are repeated in
+    their order.
+    """
+    most = max(len(captions[code]) for code in languages)
+    repeated = {code: itertools.cycle(captions[code]) for code in languages}
+    return {code: tuple(itertools.islice(texts, most)) for code, texts in repeated.items()}
