@@ -78,8 +78,8 @@ def translate(
 
     generate = None
     lacking = [code for code in targets if missing(code)]
+    known.path.parent.mkdir(parents=True, exist_ok=True)
     for code in lacking:
-        known.path.parent.mkdir(parents=True, exist_ok=True)
         waiting = f"another process translates to {code}; waiting for it"
         with storage.locked(f"{known.path}.{weights}-{code}", waiting):
             known.read()  # what another process has done meanwhile
@@ -170,14 +170,10 @@ def _check_ours(path: pathlib.Path, cache: TranslationCache) -> None:
         if not row:
             raise CsvError(f"{path}:1: it holds sentences and no translation, so {merge}")
         cells += [(line, column, sentence, text) for column, text in row.items()]
-    # that no call wrote: cells chosen from the tables of two models are somebody's work
-    others = cells
-    for made in cache.written().values():
-        unlike = [cell for cell in cells if cell[1:] not in made]
-        if len(unlike) < len(others):
-            others = unlike
-    if others:
-        line, column, *_ = others[0]
+    unlike = [cells]  # by call: cells chosen from the tables of two models are somebody's work
+    for made in cache.written():
+        unlike.append([cell for cell in cells if cell[1:] not in made])
+    for line, column, *_ in min(unlike, key=len):
         said = f"{path}:{line}: the cell in {column} is not what was translated here"
         raise CsvError(f"{said}, so {merge}")
 
@@ -193,7 +189,7 @@ def read_translations(
     cell, or a sentence translated in two ways; and naming the file when a sentence has no row.
     """
     columns = ["sentence", *(language(code).code for code in targets)]
-    found: dict[str, tuple[int, dict[str, str]]] = {}
+    found = {}
     for line, row in csv_rows(path, columns, filled=columns):
         if unknown := [column for column in row if column not in ("id", "sentence", *CODES)]:
             said = f"{path}:1: column {unknown[0]!r} is no language code"
@@ -206,11 +202,9 @@ def read_translations(
     lacking = [sentence for sentence in dict.fromkeys(sentences) if sentence.strip() not in found]
     if lacking:
         raise CsvError(f"{path}: {len(lacking)} sentences have no row, the first is {lacking[0]!r}")
-    translations = {}
-    for code in targets:
-        texts = [found[sentence.strip()][1][code] for sentence in sentences]
-        translations[code] = [
-            Translation(sentence, code, text)
-            for sentence, text in zip(sentences, texts, strict=True)
-        ]
+    translations = {code: [] for code in targets}
+    for sentence in sentences:
+        _, texts = found[sentence.strip()]
+        for code, text in texts.items():
+            translations[code].append(Translation(sentence, code, text))
     return translations
