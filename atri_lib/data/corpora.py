@@ -212,12 +212,9 @@ def write_corpus(
     cannot be written: run it again when there is space.
     """
     for clip in corpus.clips:
-        for code in languages:
-            if len(clip.captions.get(code, ())) != len(clip.captions["eng"]):
-                raise CorpusError(
-                    f"{corpus.name}: {clip.name} lacks {code} captions: "
-                    "translate them first, or name the languages that you have"
-                )
+        if lacking := [code for code in languages if code not in clip.captions]:
+            said = f"{corpus.name}: {clip.name} lacks {lacking[0]} captions"
+            raise CorpusError(f"{said}: translate them first, or name the languages that you have")
     folder = pathlib.Path(folder)
     intake = Intake(folder, languages)
     taken: dict[int, str] = {}  # by the number of their clip, as the reasons against others

@@ -3,10 +3,11 @@
 import os
 import pathlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from atri_lib.audio import SUFFIXES
+from atri_lib.data.dataset import Texts
 from atri_lib.terminal import notice
 
 
@@ -23,7 +24,7 @@ class Clip:
     id: str
     split: str
     audio: pathlib.Path | None
-    captions: Mapping[str, tuple[str, ...]]
+    captions: Texts
     numbers: tuple[str, ...]
 
     @property
@@ -59,7 +60,7 @@ class Corpus:
         """The corpus with captions of each clip in one more language, or with others in it."""
         clips = []
         for clip, texts in zip(self.clips, captions, strict=True):
-            clips.append(replace(clip, captions={**clip.captions, code: texts}))
+            clips.append(replace(clip, captions=clip.captions | {code: texts}))
         return replace(self, clips=tuple(clips))
 
 

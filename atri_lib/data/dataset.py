@@ -4,7 +4,7 @@ import abc
 import functools
 import itertools
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,8 @@ SPLITS = ("train", "val", "test")
 CAPTION_LIMIT = 2_000  # characters: longer ones take an encoder gigabytes
 # by their category letters or symbols, but nothing to see: fillers, a braille cell without dots
 BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159")
+
+Texts = dict[str, tuple[str, ...]]  # the captions of a clip by language code
 
 
 class MissingLanguage(ValueError):
@@ -32,7 +34,7 @@ class Dataset(Protocol):
     """
 
     ids: tuple[str, ...]
-    captions: tuple[dict[str, tuple[str, ...]], ...]
+    captions: tuple[Texts, ...]
     checksum: str
     origin: str
     languages: tuple[str, ...] = CODES
@@ -86,9 +88,7 @@ def text_fault(text: str) -> str | None:
     return None
 
 
-def captions_fault(
-    captions: Mapping[str, tuple[str, ...]], languages: Sequence[str] = CODES
-) -> str | None:
+def captions_fault(captions: Texts, languages: Sequence[str]) -> str | None:
     """What is wrong with a clip's captions, naming the language, or None; `languages` must be
     there.
     """
@@ -102,9 +102,7 @@ def captions_fault(
     return None
 
 
-def by_turns(
-    captions: Mapping[str, Sequence[str]], languages: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
+def by_turns(captions: Texts, languages: Sequence[str]) -> Texts:
     """As many captions in each of some languages as in any of them: fewer ones are repeated in
     their order.
     """

@@ -13,7 +13,7 @@ import pydantic
 
 from atri_lib import storage
 from atri_lib.audio_headers import UnreadableSound, check_header
-from atri_lib.data.dataset import SPLITS, captions_fault
+from atri_lib.data.dataset import SPLITS, Texts, captions_fault
 from atri_lib.data.images import UnreadableImage, has_several
 from atri_lib.languages import CODES, language
 from atri_lib.progress import progress
@@ -31,9 +31,7 @@ class ManifestError(ValueError):
     """Captions, audio or images that make no dataset; the message names the line and what to do."""
 
 
-def _complete(
-    captions: dict[str, tuple[str, ...]], info: pydantic.ValidationInfo
-) -> dict[str, tuple[str, ...]]:
+def _complete(captions: Texts, info: pydantic.ValidationInfo) -> Texts:
     if fault := captions_fault(captions, info.context):
         raise ValueError(fault)
     return {code: captions[code] for code in CODES if captions.get(code)}

@@ -13,7 +13,7 @@ import numpy as np
 from atri_lib import storage
 from atri_lib.audio import read_audio, write_audio
 from atri_lib.data.ambiguous import report_ambiguous
-from atri_lib.data.dataset import SPLITS, Dataset, by_turns, captions_fault
+from atri_lib.data.dataset import SPLITS, Dataset, Texts, by_turns, captions_fault
 from atri_lib.data.images import read_image
 from atri_lib.data.intake import SHOWN, Clip, Intake, Line, ManifestError, take_lines
 from atri_lib.languages import CODES
@@ -36,7 +36,7 @@ class CaptionedClips(Dataset):
 
     origin: str
     ids: tuple[str, ...]
-    captions: tuple[dict[str, tuple[str, ...]], ...]
+    captions: tuple[Texts, ...]
     checksum: str
     read: Callable[[int], np.ndarray] = field(repr=False)
     languages: tuple[str, ...] = CODES

@@ -10,7 +10,7 @@ import numpy as np
 import pydantic
 
 from atri_lib import storage
-from atri_lib.data.dataset import Dataset, by_turns
+from atri_lib.data.dataset import Dataset, Texts, by_turns
 from atri_lib.data.intake import Captions, ManifestError, parsed, take_lines
 from atri_lib.languages import CODES
 
@@ -25,9 +25,7 @@ class Translations(pydantic.BaseModel):
 class ParallelText(Dataset):
     """Captions without clips; `ids` number them."""
 
-    def __init__(
-        self, captions: Sequence[dict[str, tuple[str, ...]]], origin: str, languages: Sequence[str]
-    ) -> None:
+    def __init__(self, captions: Sequence[Texts], origin: str, languages: Sequence[str]) -> None:
         self.captions = tuple(captions)
         self.ids = tuple(map(str, range(len(captions))))
         self.origin = origin

@@ -20,12 +20,18 @@ def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
     rows = []
     for code in dataset.languages:
         sentences = dataset.sentences(code)
-        found = text_encoder.unknown_pieces(sentences, code)
-        unknown = [pair for pair in zip(sentences, found, strict=True) if pair[1]]
-        shortest = sorted(dict(unknown).items(), key=lambda pair: (len(pair[0]), pair[0]))[:3]
-        examples = [f"{sentence} [{' '.join(pieces)}]" for sentence, pieces in shortest]
-        if unknown:
-            rows.append((code, len(unknown), len(unknown) / len(sentences), examples))
+        count = 0
+        shown = {}
+        for sentence, pieces in zip(
+            sentences, text_encoder.unknown_pieces(sentences, code), strict=True
+        ):
+            if pieces:
+                count += 1
+                shown[sentence] = f"{sentence} [{' '.join(pieces)}]"
+        shortest = sorted(shown, key=lambda sentence: (len(sentence), sentence))[:3]
+        if count:
+            examples = [shown[sentence] for sentence in shortest]
+            rows.append((code, count, count / len(sentences), examples))
     return pd.DataFrame(rows, columns=["language", "captions", "share", "examples"])
 
 
