@@ -173,8 +173,8 @@ def _once(pairs: list[tuple[str, object]]) -> None:
             raise ManifestError(f"{key!r:.60} is there {count} times; keep one")
 
 
-def take_lines(path: pathlib.Path, take: Callable[[bytes, int], None]) -> None:
-    """Call `take` with the bytes and the number of every line that holds something.
+def take_lines(path: pathlib.Path, take: Callable[[bytes, str], None]) -> None:
+    """Call `take` with the bytes and the place ("on line 3") of every line that holds something.
 
     Raises ManifestError listing file:line of what `take` refuses, or when there is no line.
     """
@@ -182,7 +182,7 @@ def take_lines(path: pathlib.Path, take: Callable[[bytes, int], None]) -> None:
     faults = []
     for number, raw in progress(rows, f"reading {one_line(path.name)}", unit="line"):
         try:
-            take(raw, number)
+            take(raw, f"on line {number}")
         except (ManifestError, UnreadableSound, UnreadableImage, OSError) as error:
             faults.append(one_line(f"{path}:{number}: {error}"))
     if faults:

@@ -83,7 +83,7 @@ def load_manifest(
         advice = "give a .jsonl file or a folder that holds manifest.jsonl"
         raise ManifestError(f"{path}: no such manifest; {advice}")
     intake = Intake(path.parent, languages)
-    take_lines(path, lambda raw, number: intake.take(raw, f"on line {number}"))
+    take_lines(path, intake.take)
     if intake.several:
         said = f"{intake.several} of {len(intake.clips)} images hold several frames or pages"
         notice(f"{path}: {said}; the first of each is taken")

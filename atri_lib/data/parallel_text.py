@@ -49,7 +49,7 @@ def load_parallel_text(path: str | os.PathLike, languages: Sequence[str] = CODES
         raise ManifestError(f"{path}: {what}; give a .jsonl file of captions in every language")
     taken = []
 
-    def take(raw: bytes, number: int) -> None:
+    def take(raw: bytes, place: str) -> None:
         said = parsed(raw, languages, Translations).captions
         taken.append(by_turns(said, languages))
 
