@@ -57,13 +57,12 @@ def find_ambiguity(
 
     shared = np.array([clips_of_text[text] > 1 for text in captions])
     twins = np.array([copies[content] > 1 for content in contents])
-    distinct = np.zeros(len(contents), dtype=bool)  # clips with a caption that no other clip has
-    distinct[owner[~shared]] = True
-    distinct_contents = {contents[clip] for clip in np.flatnonzero(distinct).tolist()}
+    distinct = {clip for text, clip in queries if clips_of_text[text] == 1}  # by a caption
+    distinct_contents = {contents[clip] for clip in distinct}
     return Ambiguity(
         captions=shared | twins[owner],
         twins=twins,
-        clips=twins | ~distinct,
+        clips=twins | ~np.isin(np.arange(len(contents)), list(distinct)),
         text_to_audio=sum(found_clips.values()) / len(captions),
         audio_to_text=sum(found_texts.values()) / len(contents),
         strict_text_to_audio=sum(found_clips_strictly.values()) / len(captions),

@@ -41,8 +41,8 @@ _Text = Annotated[str, pydantic.StringConstraints(strip_whitespace=True)]
 _one_or_more = pydantic.BeforeValidator(
     lambda given: tuple(given) if isinstance(given, list) else (given,)
 )
-_Texts = Annotated[tuple[_Text, ...], _one_or_more]
-Captions = Annotated[dict[str, _Texts], pydantic.AfterValidator(_complete)]
+_Several = Annotated[tuple[_Text, ...], _one_or_more]
+Captions = Annotated[dict[str, _Several], pydantic.AfterValidator(_complete)]
 _Name = Annotated[str, pydantic.StringConstraints(min_length=1)]
 
 
