@@ -39,33 +39,30 @@ def find_ambiguity(
     If s clips have it, each of them comes first in one of s orders. From clip to text the same
     holds with the roles exchanged.
     """
-    clips_of_text: dict[Hashable, set[int]] = {}
-    pairs: Counter = Counter()  # captions of this content with this text
-    for text, clip in zip(captions, owner.tolist(), strict=True):
-        clips_of_text.setdefault(text, set()).add(clip)
-        pairs[contents[clip], text] += 1
+    queries = list(zip(captions, owner.tolist(), strict=True))
+    clips_of_text = Counter(text for text, _ in set(queries))
+    pairs = Counter((contents[clip], text) for text, clip in queries)  # captions of both
     copies = Counter(contents)  # clips with this content
     sharing = Counter(captions)  # captions of a text
 
     # How many queries the best first place answers: captions by text, clips by content.
-    found_clips: Counter = Counter()
-    found_clips_strictly: Counter = Counter()
-    found_texts: Counter = Counter()
+    found_clips = Counter()
+    found_clips_strictly = Counter()
+    found_texts = Counter()
     for (content, text), count in pairs.items():
         found_clips[text] = max(found_clips[text], count / copies[content])
         found_texts[content] = max(found_texts[content], count / sharing[text])
         if copies[content] == 1:
             found_clips_strictly[text] = max(found_clips_strictly[text], count)
 
-    shared = np.array([len(clips_of_text[text]) > 1 for text in captions])
+    shared = np.array([clips_of_text[text] > 1 for text in captions])
     twins = np.array([copies[content] > 1 for content in contents])
-    distinct = np.zeros(len(contents), dtype=bool)  # clips with a caption that no other clip has
-    distinct[owner[~shared]] = True
-    distinct_contents = {contents[clip] for clip in np.flatnonzero(distinct).tolist()}
+    distinct = {clip for text, clip in queries if clips_of_text[text] == 1}  # by a caption
+    distinct_contents = {contents[clip] for clip in distinct}
     return Ambiguity(
         captions=shared | twins[owner],
         twins=twins,
-        clips=twins | ~distinct,
+        clips=twins | ~np.isin(np.arange(len(contents)), list(distinct)),
         text_to_audio=sum(found_clips.values()) / len(captions),
         audio_to_text=sum(found_texts.values()) / len(contents),
         strict_text_to_audio=sum(found_clips_strictly.values()) / len(captions),

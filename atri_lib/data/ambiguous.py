@@ -29,57 +29,41 @@ def ambiguous_captions(dataset: Dataset) -> pd.DataFrame:
         distinct = set(zip(sentences, owner.tolist(), strict=True))
         repeated = len(sentences) - len(distinct)
         if repeated or found.captions.any():
-            row = {
-                "language": code,
-                "captions": int(found.captions.sum()),
-                "repeated": repeated,
-                "twins": int(found.twins.sum()),
-                "t2a": found.text_to_audio,
-                "a2t": found.audio_to_text,
-                "t2a_strict": found.strict_text_to_audio,
-                "a2t_strict": found.strict_audio_to_text,
-            }
-            rows.append(row)
+            counts = (found.captions.sum(), repeated, found.twins.sum())
+            shared = (found.text_to_audio, found.audio_to_text)
+            strict = (found.strict_text_to_audio, found.strict_audio_to_text)
+            rows.append((code, *counts, *shared, *strict))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def report_ambiguous(splits: Mapping[str, Dataset]) -> None:
     """Say on stderr, one line per split, how many queries are ambiguous and what is reachable."""
     for split, dataset in splits.items():
-        table = ambiguous_captions(dataset)
-        if table.empty:
-            continue
+        table = ambiguous_captions(dataset).set_index("language")
         said = []
         if table.captions.any():
-            counts = _counts(table, "captions")
-            said.append(f"{counts} captions have more than one right clip")
-        if table.repeated.any():
-            counts = _counts(table, "repeated")
-            said.append(
-                f"{counts} captions repeat another of their clip; each takes a rank of its own"
-            )
-        if table.captions.any():
-            twins = table.twins.max()
-            if twins:
+            said.append(f"{_counts(table.captions)} captions have more than one right clip")
+            if table.twins.any():
                 what = "picture" if dataset.pictures else "sound"
-                said.append(f"{twins} clips have the {what} of another clip")
+                said.append(f"{table.twins.max()} clips have the {what} of another clip")
             said.append(_reach(table))
-        notice(f"{split}: {'; '.join(said)}.")
+        if table.repeated.any():
+            counts = f"{_counts(table.repeated)} captions repeat another of their clip"
+            said.append(f"{counts}; each takes a rank of its own")
+        if said:
+            notice(f"{split}: {'; '.join(said)}.")
 
 
 def _reach(table: pd.DataFrame) -> str:
     """What is left within reach in the language that has the least."""
     worst = table.loc[(table.t2a + table.a2t).idxmin()]
     return (
-        f"in {worst.language}, R@1 can reach {worst.t2a:.1%} from text to clip and "
+        f"in {worst.name}, R@1 can reach {worst.t2a:.1%} from text to clip and "
         f"{worst.a2t:.1%} from clip to text when ties are shared evenly, "
         f"{worst.t2a_strict:.1%} and {worst.a2t_strict:.1%} when they count against the query"
     )
 
 
-def _counts(table: pd.DataFrame, column: str) -> str:
+def _counts(column: pd.Series) -> str:
     """As in: 71 eng, 104 jpn."""
-    some = table[table[column] > 0]
-    return ", ".join(
-        f"{count} {code}" for code, count in zip(some.language, some[column], strict=True)
-    )
+    return ", ".join(f"{count} {code}" for code, count in column[column > 0].items())

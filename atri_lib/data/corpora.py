@@ -8,14 +8,22 @@ with_translations, with_human_japanese, write_corpus.
 
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from atri_lib import storage
-from atri_lib.audio import SAMPLE_RATE, UnreadableSound, read_audio, sound_files, write_audio
+from atri_lib.audio import (
+    SAMPLE_RATE,
+    UnreadableSound,
+    read_audio,
+    sound_files,
+    unreadable_files,
+    write_audio,
+)
 from atri_lib.data.corpus import Clip, Corpus, CorpusError, corpus_of
 from atri_lib.data.dataset import SPLITS
-from atri_lib.data.manifest import Intake, ManifestError, manifest_line
+from atri_lib.data.intake import Intake, ManifestError
+from atri_lib.data.manifest import manifest_line
 from atri_lib.data.names import safe_name
 from atri_lib.data.translation import Translation
 from atri_lib.data.translation_table import csv_rows
@@ -44,10 +52,8 @@ def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
     if name not in DOWNLOADS:
         raise CorpusError(f"no corpus {name!r}: use audiocaps or clotho")
     if storage.offline():
-        raise CorpusError(
-            f"downloading {name}: ATRI_OFFLINE forbids all network; "
-            f"give a local copy to read_{name}"
-        )
+        said = f"downloading {name}: ATRI_OFFLINE forbids all network"
+        raise CorpusError(f"{said}; give a local copy to read_{name}")
     try:
         from aac_datasets.datasets import functional
     except ImportError as error:
@@ -57,8 +63,8 @@ def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
         ) from error
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    fetch = getattr(functional, f"download_{name}_dataset")
     subsets, options = DOWNLOADS[name]
+    fetch = getattr(functional, f"download_{name}_dataset")
     for subset in subsets:
         fetch(root=str(folder), subset=subset, verbose=1, **options)
     return folder
@@ -66,26 +72,21 @@ def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
 
 def read_clotho(folder: str | os.PathLike) -> Corpus:
     """Clotho from a folder, at any depth: clotho_captions_SPLIT.csv, and the audio in folders named
-    SPLIT.
+    SPLIT, known by its name without suffix.
 
     SPLIT: development (train), validation (val), evaluation (test); those present are read. Raises
     CorpusError when there is none, CsvError naming file and line for a faulty table.
     """
     clips = []
-    skipped = []
     columns = [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
-    audio = {(path.parent.name, path.name): path for path in sound_files(folder)}
-    other = {(path.parent.name, path.stem): path for path in _other_files(folder)}
+    audio = {(path.parent.name, path.stem): path for path in _audio(folder)}
     for split, subset in SUBSETS.items():
         for row in _table(folder, f"clotho_captions_{subset}.csv", ["file_name", *columns]):
             captions = {"eng": tuple(row[column] for column in columns)}
-            name = pathlib.PurePath(row["file_name"])
-            path = audio.get((subset, name.name))
-            unread = other.get((subset, name.stem))
-            if path is None and unread is not None:
-                skipped.append(unread)
-            clips.append(Clip(name.stem, split, path, captions, numbers=("",) * CAPTIONS))
-    return corpus_of("clotho", folder, clips, skipped)
+            name = pathlib.PurePath(row["file_name"]).stem
+            path = audio.get((subset, name))
+            clips.append(Clip(name, split, path, captions, numbers=("",) * CAPTIONS))
+    return corpus_of("clotho", folder, clips)
 
 
 def read_audiocaps(folder: str | os.PathLike) -> Corpus:
@@ -98,13 +99,11 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     naming file and line for a faulty table.
     """
     clips = []
-    skipped = []
-    audio = {path.stem: path for path in sound_files(folder)}
-    other = {path.stem: path for path in _other_files(folder)}
+    audio = {path.stem: path for path in _audio(folder)}
     for split in SUBSETS:
-        rows: dict[tuple[str, str], list[dict[str, str]]] = {}
+        rows = defaultdict(list)
         for row in _table(folder, f"{split}.csv", AUDIOCAPS_COLUMNS):
-            rows.setdefault((row["youtube_id"], row["start_time"]), []).append(row)
+            rows[row["youtube_id"], row["start_time"]].append(row)
         for (video, start), group in rows.items():
             name = f"{video}_{start}"
             if split != "train" and len(group) != CAPTIONS:
@@ -113,17 +112,14 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
             captions = {"eng": tuple(row["caption"] for row in group)}
             numbers = tuple(row["audiocap_id"] for row in group)
             names = (name, f"Y{video}", video, numbers[0])
-            path = _first_of(names, audio)
-            unread = _first_of(names, other)
-            if path is None and unread is not None:
-                skipped.append(unread)
+            path = next((audio[each] for each in names if each in audio), None)
             clips.append(Clip(name, split, path, captions, numbers))
-    return corpus_of("audiocaps", folder, clips, skipped)
+    return corpus_of("audiocaps", folder, clips)
 
 
-def _first_of(names: Iterable[str], files: Mapping[str, pathlib.Path]) -> pathlib.Path | None:
-    """The file of the first name that has one."""
-    return next((files[name] for name in names if name in files), None)
+def _audio(folder: str | os.PathLike) -> list[pathlib.Path]:
+    """The audio files below a folder, those of a format that is read last."""
+    return [*unreadable_files(folder), *sound_files(folder)]
 
 
 def _table(folder: str | os.PathLike, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -139,22 +135,11 @@ def _table(folder: str | os.PathLike, name: str, columns: Sequence[str]) -> list
     if not found:
         return []
     rows = [row for _, row in csv_rows(found[0], columns, filled=columns)]
-    unused = [column[:40] for column in rows[0] if column not in columns] if rows else []
+    unused = [column[:40] for column in next(iter(rows), ()) if column not in columns]
     if unused:
-        known = ", ".join(columns)
-        listed = ", ".join(unused[:10])
-        notice(f"{found[0]}: columns that are not used, besides {known}: {listed}")
+        said = f"{found[0]}: columns that are not used, besides {', '.join(columns)}"
+        notice(f"{said}: {', '.join(unused[:10])}")
     return rows
-
-
-def _other_files(folder: str | os.PathLike) -> list[pathlib.Path]:
-    """Files that are read neither as audio nor as a table, hidden ones aside."""
-    known = {*sound_files(folder), *pathlib.Path(folder).rglob("*.csv")}
-    others = []
-    for path in sorted(pathlib.Path(folder).rglob("*")):
-        if path not in known and not path.name.startswith(".") and path.is_file():
-            others.append(path)
-    return others
 
 
 def with_translations(corpus: Corpus, translations: Mapping[str, Sequence[Translation]]) -> Corpus:
@@ -163,20 +148,16 @@ def with_translations(corpus: Corpus, translations: Mapping[str, Sequence[Transl
 
     Raises CorpusError for a caption without a translation, or with an empty one.
     """
-    tables = {}
     for code, entries in translations.items():
-        tables[code] = {entry.sentence: entry.text for entry in entries}
-    clips = []
-    for clip in corpus.clips:
-        said = {}
-        for code, texts in tables.items():
-            said[code] = [texts.get(english, "") for english in clip.captions["eng"]]
-            for english, text in zip(clip.captions["eng"], said[code], strict=True):
-                if not text.strip():
-                    what = f"no {code} translation of {english!r} ({clip.name})"
-                    raise CorpusError(f"{corpus.name}: {what}")
-        clips.append(clip.saying(said))
-    return replace(corpus, clips=tuple(clips))
+        texts = {entry.sentence: entry.text for entry in entries if entry.text.strip()}
+        for english in corpus.sentences:
+            if english not in texts:
+                raise CorpusError(f"{corpus.name}: no {code} translation of {english!r}")
+        said = []
+        for clip in corpus.clips:
+            said.append(tuple(texts[english] for english in clip.captions["eng"]))
+        corpus = corpus.saying(code, said)
+    return corpus
 
 
 def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corpus, int]:
@@ -189,35 +170,33 @@ def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corp
     table, or a caption would have no Japanese at all.
     """
     texts = _japanese(pathlib.Path(folder))
-    clips = []
+    said = []
     rest = 0
     for clip in corpus.clips:
-        translated = clip.captions.get("jpn", ("",) * len(clip.numbers))
         japanese = []
+        translated = clip.captions.get("jpn", ("",) * len(clip.numbers))
         for number, before in zip(clip.numbers, translated, strict=True):
-            human = texts.get(number)
-            if not human and not before:
-                said = f"{folder}: no Japanese for audiocap_id {number}"
-                raise CorpusError(f"{said}; add translations to jpn first")
-            if not human:
-                rest += 1
-            japanese.append(human or before)
-        clips.append(clip.saying({"jpn": japanese}))
-    return replace(corpus, clips=tuple(clips)), rest
+            text = texts.get(number, before)
+            if not text:
+                advice = "add translations to jpn first"
+                raise CorpusError(f"{folder}: no Japanese for audiocap_id {number}; {advice}")
+            japanese.append(text)
+            rest += number not in texts
+        said.append(tuple(japanese))
+    return corpus.saying("jpn", said), rest
 
 
 def _japanese(folder: pathlib.Path) -> dict[str, str]:
     """audiocap_id -> caption, of all tables of ML-AudioCaps in a folder."""
-    texts: dict[str, str] = {}
+    texts = {}
     for split in SUBSETS:
         tables = (folder / f"{split}.csv", folder / f"{split}_auto.csv")
-        table = next(filter(pathlib.Path.is_file, tables), None)
-        if table is not None:
+        for table in list(filter(pathlib.Path.is_file, tables))[:1]:
             for _, row in csv_rows(table, AUDIOCAPS_COLUMNS):
                 texts[row["audiocap_id"]] = row["caption"]
     if not texts:
         raise CorpusError(f"{folder}: no train.csv, val.csv or test.csv of ML-AudioCaps here")
-    return texts
+    return {number: text for number, text in texts.items() if text}
 
 
 def write_corpus(
@@ -233,45 +212,30 @@ def write_corpus(
     cannot be written: run it again when there is space.
     """
     for clip in corpus.clips:
-        for code in languages:
-            if len(clip.captions.get(code, ())) != len(clip.captions["eng"]):
-                raise CorpusError(
-                    f"{corpus.name}: {clip.name} lacks {code} captions: "
-                    "translate them first, or name the languages that you have"
-                )
+        if lacking := [code for code in languages if code not in clip.captions]:
+            said = f"{corpus.name}: {clip.name} lacks {lacking[0]} captions"
+            raise CorpusError(f"{said}: translate them first, or name the languages that you have")
     folder = pathlib.Path(folder)
-    lines: dict[int, str] = {}  # by the number of their clip, as the reasons against others
-    reasons: dict[int, Exception] = {}
-    for number, clip in enumerate(progress(corpus.clips, f"converting {corpus.name}", unit="clip")):
-        target = pathlib.PurePosixPath("audio", clip.split, f"{safe_name(clip.id)}.flac")
+    intake = Intake(folder, languages)
+    taken: dict[int, str] = {}  # by the number of their clip, as the reasons against others
+    reasons: dict[int, str] = {}
+    # test first, so that it stays
+    order = sorted(enumerate(corpus.clips), key=lambda clip: -SPLITS.index(clip[1].split))
+    for number, clip in progress(order, f"converting {corpus.name}", unit="clip"):
+        target = f"audio/{clip.split}/{safe_name(clip.id)}.flac"
+        captions = {code: clip.captions[code] for code in languages}
+        line = manifest_line(clip.id, target, clip.split, captions)
         try:
             if not (folder / target).exists():
                 mono = read_audio(clip.audio)
                 with storage.atomic_path(folder / target) as partial:
                     write_audio(partial, mono)
-        except UnreadableSound as error:  # of reading; what fails in writing ends the conversion
-            reasons[number] = error
-            continue
-        captions = {code: clip.captions[code] for code in languages}
-        lines[number] = manifest_line(clip.id, str(target), clip.split, captions)
-    reasons |= _refused(corpus, lines, Intake(folder, languages))
-    left_out = [f"{name}: no audio file" for name in corpus.missing]
-    for number, why in sorted(reasons.items()):
-        left_out.append(f"{corpus.clips[number].name}: {why}")
-    kept = [line for number, line in lines.items() if number not in reasons]
-    storage.write_text(folder / "manifest.jsonl", "".join(kept))
-    return folder / "manifest.jsonl", left_out
-
-
-def _refused(corpus: Corpus, lines: Mapping[int, str], intake: Intake) -> dict[int, Exception]:
-    """Why load_manifest would not take a line, by the number of its clip; test goes first, so that
-    it stays.
-    """
-    reasons: dict[int, Exception] = {}
-    order = sorted(lines, key=lambda number: -SPLITS.index(corpus.clips[number].split))
-    for number in order:
-        try:
-            intake.take(lines[number].encode(), f"of {corpus.clips[number].name}")
+            intake.take(line.encode(), f"of {clip.name}")
+            taken[number] = line
         except (ManifestError, UnreadableSound) as error:
-            reasons[number] = error
-    return reasons
+            reasons[number] = f"{clip.name}: {error}"
+    left_out = [f"{name}: no audio file" for name in corpus.missing]
+    left_out += [reasons[number] for number in sorted(reasons)]
+    lines = [taken[number] for number in sorted(taken)]
+    storage.write_text(folder / "manifest.jsonl", "".join(lines))
+    return folder / "manifest.jsonl", left_out

@@ -3,9 +3,11 @@
 import os
 import pathlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from atri_lib.audio import SUFFIXES
+from atri_lib.data.dataset import Texts
 from atri_lib.terminal import notice
 
 
@@ -22,17 +24,17 @@ class Clip:
     id: str
     split: str
     audio: pathlib.Path | None
-    captions: Mapping[str, tuple[str, ...]]
+    captions: Texts
     numbers: tuple[str, ...]
 
     @property
     def name(self) -> str:
         return f"{self.split}/{self.id}"
 
-    def saying(self, captions: Mapping[str, Iterable[str]]) -> "Clip":
-        """The clip with captions in more languages, or with others."""
-        said = {code: tuple(texts) for code, texts in captions.items()}
-        return replace(self, captions={**self.captions, **said})
+    @property
+    def readable(self) -> bool:
+        """Whether there is audio, of a format that is read."""
+        return self.audio is not None and self.audio.suffix.lower() in SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -54,25 +56,32 @@ class Corpus:
         captions = (caption for clip in self.clips for caption in clip.captions["eng"])
         return list(dict.fromkeys(captions))
 
+    def saying(self, code: str, captions: Iterable[tuple[str, ...]]) -> "Corpus":
+        """The corpus with captions of each clip in one more language, or with others in it."""
+        clips = []
+        for clip, texts in zip(self.clips, captions, strict=True):
+            clips.append(replace(clip, captions=clip.captions | {code: texts}))
+        return replace(self, clips=tuple(clips))
 
-def corpus_of(
-    name: str, folder: str | os.PathLike, clips: list[Clip], skipped: list[pathlib.Path]
-) -> Corpus:
-    """The corpus of the clips that have audio; says what was skipped."""
-    missing = tuple(clip.name for clip in clips if clip.audio is None)
+
+def corpus_of(name: str, folder: str | os.PathLike, clips: Sequence[Clip]) -> Corpus:
+    """The corpus of the clips whose audio can be read; says what cannot be."""
+    present = tuple(clip for clip in clips if clip.readable)
+    absent = [clip for clip in clips if not clip.readable]
+    missing = tuple(clip.name for clip in absent)
+    skipped = tuple(clip.audio for clip in absent if clip.audio)
     unread = _unread(skipped) if skipped else ""
-    if len(missing) == len(clips):
+    if not present:
         what = "its captions, but none of the audio" if clips else "none of its caption tables"
         said = f"{folder} is no local copy of {name}: it holds {what}"
         raise CorpusError(f"{said} ({unread})" if unread else said)
     if unread:
         notice(f"{name}: {unread}")
-    present = tuple(clip for clip in clips if clip.audio is not None)
-    return Corpus(name, present, missing, tuple(skipped))
+    return Corpus(name, present, missing, skipped)
 
 
-def _unread(skipped: list[pathlib.Path]) -> str:
+def _unread(skipped: Sequence[pathlib.Path]) -> str:
     """How many files of which formats were not read."""
     counts = Counter(path.suffix for path in skipped).most_common()
-    kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in counts)
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts)
     return f"{kinds} not read as audio, such as {skipped[0]}; convert them to FLAC or WAV"

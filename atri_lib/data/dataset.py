@@ -2,8 +2,9 @@
 
 import abc
 import functools
+import itertools
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,8 @@ SPLITS = ("train", "val", "test")
 CAPTION_LIMIT = 2_000  # characters: longer ones take an encoder gigabytes
 # by their category letters or symbols, but nothing to see: fillers, a braille cell without dots
 BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159")
+
+Texts = dict[str, tuple[str, ...]]  # the captions of a clip by language code
 
 
 class MissingLanguage(ValueError):
@@ -31,7 +34,7 @@ class Dataset(Protocol):
     """
 
     ids: tuple[str, ...]
-    captions: tuple[dict[str, tuple[str, ...]], ...]
+    captions: tuple[Texts, ...]
     checksum: str
     origin: str
     languages: tuple[str, ...] = CODES
@@ -85,9 +88,7 @@ def text_fault(text: str) -> str | None:
     return None
 
 
-def captions_fault(
-    captions: Mapping[str, tuple[str, ...]], languages: Sequence[str] = CODES
-) -> str | None:
+def captions_fault(captions: Texts, languages: Sequence[str]) -> str | None:
     """What is wrong with a clip's captions, naming the language, or None; `languages` must be
     there.
     """
@@ -101,17 +102,10 @@ def captions_fault(
     return None
 
 
-def counts_fault(captions: Mapping[str, tuple[str, ...]]) -> str | None:
-    """Why a clip's captions cannot be paired (not equally many in each language), or None."""
-    counts = {code: len(texts) for code, texts in captions.items()}
-    if len(set(counts.values())) > 1:
-        return f"every language needs as many captions as the others, not {counts}"
-    return None
-
-
-def by_turns(captions: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """As many captions in each language as in any: fewer ones are repeated in their order."""
-    most = max(map(len, captions.values()))
-    return {
-        code: tuple(texts[i % len(texts)] for i in range(most)) for code, texts in captions.items()
-    }
+def by_turns(captions: Texts, languages: Sequence[str]) -> Texts:
+    """As many captions in each of some languages as in any of them: fewer ones are repeated in
+    their order.
+    """
+    most = max(len(captions[code]) for code in languages)
+    repeated = {code: itertools.cycle(captions[code]) for code in languages}
+    return {code: tuple(itertools.islice(texts, most)) for code, texts in repeated.items()}

@@ -5,16 +5,15 @@ import os
 import pathlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from atri_lib import storage
 from atri_lib.data.dataset import Dataset
-from atri_lib.data.fingerprints import clip_fingerprint, text_fingerprint
 from atri_lib.pooling import encode_parts
 from atri_lib.progress import progress
 from atri_lib.recipe import RECIPE
@@ -25,22 +24,17 @@ MOST_SAMPLES = 2**24  # of a batch: 17 minutes
 SETTLED = 2 * 10**9  # nanoseconds after which a change of a file shows in its times for certain
 
 
-class FeatureError(ValueError):
-    """A cached feature file that does not fit its description."""
-
-
 def clip_features(
-    dataset: Dataset, encoder: nn.Module, parts: int, key: str = "", batch_size: int = 32
+    dataset: Dataset, encoder: nn.Module, parts: int, tower: str, batch_size: int = 32
 ) -> np.ndarray:
     """What a frozen encoder makes of a dataset's clips: float32 [N, parts, F], from the cache
     if it was there.
 
-    The cache's key is RECIPE, the dataset's checksum, `parts` and the encoder's fingerprint (key:
-    where it is known already). The patches are pooled as in a model with an open tower, so both
+    tower: the encoder's `clip_fingerprint`, in the cache's key beside RECIPE, the dataset's
+    checksum and `parts`. The patches are pooled as in a model with an open tower, so both
     give the projections the same. The number of threads is not in the key, and with another one
     torch adds in another order: values then differ by up to 1e-5.
     """
-    tower = key or clip_fingerprint(encoder)
     return _load_or_compute(
         storage.checksum("audio", RECIPE, dataset.checksum, tower, parts),
         (len(dataset), parts),
@@ -48,16 +42,15 @@ def clip_features(
     )
 
 
-def text_features(dataset: Dataset, encoder: nn.Module, key: str = "") -> np.ndarray:
+def text_features(dataset: Dataset, encoder: nn.Module, tower: str) -> np.ndarray:
     """The same of its captions under a frozen text encoder: float32 [K, M, D], in its languages,
-    English first.
+    English first. tower: its `text_fingerprint`.
     """
-    languages = list(dataset.languages)
-    tower = key or text_fingerprint(encoder)
+    sentences = {code: dataset.sentences(code) for code in dataset.languages}
     return _load_or_compute(
-        storage.checksum("text", RECIPE, dataset.checksum, tower, languages),
-        (len(languages),),
-        lambda: _encode_text(dataset, encoder),
+        storage.checksum("text", RECIPE, dataset.checksum, tower, list(sentences)),
+        (len(sentences),),
+        lambda: encode_texts(sentences, encoder),
     )
 
 
@@ -66,7 +59,7 @@ def load_ahead(dataset: Dataset, indices: Iterable[int]) -> Iterator[np.ndarray]
     taken.
     """
     with ThreadPoolExecutor(LOADERS) as pool:
-        coming: deque = deque()
+        coming = deque()
         for index in indices:
             coming.append(pool.submit(dataset.clip, index))
             if len(coming) > 2 * LOADERS:
@@ -86,9 +79,16 @@ def encode_clips(clips: Sequence[np.ndarray], encoder: nn.Module, parts: int) ->
     return encode_parts(encoder, tensors, parts).float().cpu().numpy()
 
 
+@torch.no_grad()
+def encode_texts(sentences: Mapping[str, Sequence[str]], encoder: nn.Module) -> np.ndarray:
+    """What a text encoder makes of M sentences in each of K languages: float32 [K, M, D]."""
+    rows = [encoder.embed(list(texts), language=code) for code, texts in sentences.items()]
+    return torch.stack(rows).float().cpu().numpy()
+
+
 def _encode_each(dataset: Dataset, encoder: nn.Module, parts: int, batch_size: int) -> np.ndarray:
-    rows: list[np.ndarray] = []
-    batch: list[np.ndarray] = []
+    rows = []
+    batch = []
     clips = load_ahead(dataset, range(len(dataset)))
     for clip in progress(clips, "features of clips", total=len(dataset), unit="clip"):
         too_long = sum(map(len, batch)) + len(clip) > MOST_SAMPLES
@@ -99,32 +99,18 @@ def _encode_each(dataset: Dataset, encoder: nn.Module, parts: int, batch_size: i
     return np.concatenate([*rows, encode_clips(batch, encoder, parts)])
 
 
-@torch.no_grad()
-def _encode_text(dataset: Dataset, encoder: nn.Module) -> np.ndarray:
-    rows: list[Tensor] = [
-        encoder.embed(dataset.sentences(code), language=code) for code in dataset.languages
-    ]
-    return torch.stack(rows).float().cpu().numpy()
-
-
 def _load_or_compute(
     key: str, leading: tuple[int, ...], compute: Callable[[], np.ndarray]
 ) -> np.ndarray:
     folder = storage.cache_dir("features") / key
-    try:
+    with contextlib.suppress(OSError, ValueError):  # absent or damaged
         values = read_array(folder)
         if values.shape[: len(leading)] == leading:
             return values
-    except (FeatureError, OSError):
-        pass  # absent or damaged
     values = compute()
     with storage.atomic_path(folder, folder=True, replace=True) as partial:
         np.save(partial / "values.npy", values, allow_pickle=False)
-        about = {
-            "shape": list(values.shape),
-            "dtype": values.dtype.str,
-            "sha256": storage.sha256_file(partial / "values.npy"),
-        }
+        about = {"sha256": storage.sha256_file(partial / "values.npy")}
         storage.write_json(partial / "about.json", about)
     return read_array(folder)
 
@@ -134,26 +120,17 @@ def read_array(folder: pathlib.Path) -> np.ndarray:
     about.json.
 
     Its SHA-256 is taken once for every state of the file, which size and times on disk tell apart.
-    Raises FeatureError when file and description do not fit, OSError when they are not there.
+    Raises ValueError when one of the files is damaged, OSError when they are not there.
     """
     path = folder / "values.npy"
     note = folder / "about.json"
-    advice = f"delete {folder} to compute it again"
-    try:
-        about = storage.read_json(note)
-        status = path.stat()
-        state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-        known = about.get("checked") == state
-        values = None
-        if known or storage.sha256_file(path) == about["sha256"]:
-            values = np.load(path, mmap_mode="c", allow_pickle=False)
-            described = (about["shape"], about["dtype"])
-            if (list(values.shape), values.dtype.str) != described:
-                values = None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise FeatureError(f"{note}: unreadable ({error}); {advice}") from error
-    if values is None:
-        raise FeatureError(f"{path}: content does not match its checksum; {advice}")
+    about = storage.read_json(note)
+    status = path.stat()
+    state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    known = about.get("checked") == state
+    if not known and storage.sha256_file(path) != about.get("sha256"):
+        raise ValueError(f"{path}: content does not match its checksum")
+    values = np.load(path, mmap_mode="c", allow_pickle=False)
     if not known and time.time_ns() - status.st_ctime_ns > SETTLED:
         with contextlib.suppress(OSError):  # a cache that cannot be written to is hashed every time
             storage.write_json(note, about | {"checked": state})

@@ -7,12 +7,11 @@ import json
 import pathlib
 
 import numpy as np
-import torch
 from torch import nn
 
 from atri_lib import storage
 from atri_lib.audio import SAMPLE_RATE
-from atri_lib.pooling import encode_parts
+from atri_lib.data.features import encode_clips, encode_texts
 
 # name -> PROBED sums of the book's encoders
 KNOWN = pathlib.Path(__file__).with_name("known_outputs.json")
@@ -35,12 +34,18 @@ SENTENCES = {
 
 def clip_fingerprint(encoder: nn.Module) -> str:
     """Name and checksum of what an encoder of clips makes of its probes, pooled as features are."""
-    return fingerprint_of(_name(encoder), clip_outputs(encoder), _declared(encoder))
+    return _fingerprint(encoder, clip_outputs(encoder))
 
 
 def text_fingerprint(encoder: nn.Module) -> str:
     """Name and checksum of what a text encoder makes of sixteen sentences, two in each language."""
-    return fingerprint_of(_name(encoder), text_outputs(encoder), _declared(encoder))
+    return _fingerprint(encoder, text_outputs(encoder))
+
+
+def _fingerprint(encoder: nn.Module, outputs: np.ndarray) -> str:
+    name = getattr(encoder, "name", type(encoder).__name__)
+    declared = "" if name in known_outputs() else str(getattr(encoder, "fingerprint", ""))
+    return fingerprint_of(name, outputs, declared)
 
 
 def fingerprint_of(name: str, values: np.ndarray, declared: str = "") -> str:
@@ -60,28 +65,20 @@ def fingerprint_of(name: str, values: np.ndarray, declared: str = "") -> str:
     return f"{name}-{storage.checksum(rounded, declared)}"
 
 
-@torch.no_grad()
 def clip_outputs(encoder: nn.Module) -> np.ndarray:
     """PROBED sums of the encoder's outputs for two sounds, or for its own `probes` where it has
     any, in evaluation mode.
     """
-    device = next((parameter.device for parameter in encoder.parameters()), "cpu")
     training = encoder.training
-    encoder.eval()
-    try:
-        probes = getattr(encoder, "probes", probe_sounds)()
-        clips = [torch.from_numpy(probe).to(device) for probe in probes]
-        outputs = encode_parts(encoder, clips, PARTS)
-    finally:
-        encoder.train(training)
-    return _mixed(outputs.float().cpu().numpy())
+    probes = getattr(encoder, "probes", probe_sounds)()
+    outputs = encode_clips(probes, encoder, PARTS)
+    encoder.train(training)
+    return _mixed(outputs)
 
 
-@torch.no_grad()
 def text_outputs(encoder: nn.Module) -> np.ndarray:
     """PROBED sums of the encoder's outputs for the sentences, in evaluation mode."""
-    rows = [encoder.embed(list(texts), language=code) for code, texts in SENTENCES.items()]
-    return _mixed(torch.stack(rows).float().cpu().numpy())
+    return _mixed(encode_texts(SENTENCES, encoder))
 
 
 @functools.cache
@@ -120,13 +117,3 @@ def _mixed(outputs: np.ndarray) -> np.ndarray:
     signed = flat * np.sign(_noise(flat.size))
     rows = np.pad(signed, (0, -flat.size % PROBED)).reshape(PROBED, -1)
     return rows.sum(1) / np.sqrt(rows.shape[1])
-
-
-def _declared(encoder: nn.Module) -> str:
-    if _name(encoder) in known_outputs():
-        return ""
-    return str(getattr(encoder, "fingerprint", ""))
-
-
-def _name(encoder: nn.Module) -> str:
-    return getattr(encoder, "name", type(encoder).__name__)

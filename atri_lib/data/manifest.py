@@ -1,22 +1,21 @@
 """Sounds or pictures with captions in eight languages as a folder: manifest.jsonl and files."""
 
-import codecs
 import json
 import os
 import pathlib
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from atri_lib import storage
-from atri_lib.audio import UnreadableSound, read_audio, write_audio
+from atri_lib.audio import read_audio, write_audio
 from atri_lib.data.ambiguous import report_ambiguous
-from atri_lib.data.dataset import SPLITS, Dataset, by_turns, captions_fault, counts_fault
-from atri_lib.data.images import UnreadableImage, read_image
-from atri_lib.data.intake import Clip, Intake, Line, ManifestError
+from atri_lib.data.dataset import SPLITS, Dataset, Texts, by_turns, captions_fault
+from atri_lib.data.images import read_image
+from atri_lib.data.intake import SHOWN, Clip, Intake, Line, ManifestError, take_lines
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
 from atri_lib.terminal import notice, one_line
@@ -24,12 +23,6 @@ from atri_lib.terminal import notice, one_line
 # raise it when the same files are decoded to other samples or pixels: features of the old ones are
 # then not used again
 FORMAT = 1
-_SHOWN = 10  # faults listed in one error
-_FEWER = (
-    "; add them (of English captions, python -m atri_lib translate makes them), "
-    "or train with the languages that you have: --languages eng zho, "
-    "or English alone: --languages eng --scheme english"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +36,7 @@ class CaptionedClips(Dataset):
 
     origin: str
     ids: tuple[str, ...]
-    captions: tuple[dict[str, tuple[str, ...]], ...]
+    captions: tuple[Texts, ...]
     checksum: str
     read: Callable[[int], np.ndarray] = field(repr=False)
     languages: tuple[str, ...] = CODES
@@ -51,11 +44,14 @@ class CaptionedClips(Dataset):
     pictures: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.ids) != len(self.captions) or len(set(self.ids)) != len(self.ids):
+        if not len(self.ids) == len(self.captions) == len(set(self.ids)):
             said = f"{len(self.captions)} clips need as many ids, each different"
             raise ManifestError(f"{self.origin}: {said}")
         for name, captions in zip(self.ids, self.captions, strict=True):
-            if fault := captions_fault(captions, self.languages) or counts_fault(captions):
+            fault = captions_fault(captions, self.languages)
+            if not fault and len(set(map(len, captions.values()))) > 1:
+                fault = "every language needs as many captions as the others"
+            if fault:
                 raise ManifestError(f"{self.origin}, clip {name}: {fault}")
 
     def clip(self, index: int) -> np.ndarray:
@@ -87,16 +83,7 @@ def load_manifest(
         advice = "give a .jsonl file or a folder that holds manifest.jsonl"
         raise ManifestError(f"{path}: no such manifest; {advice}")
     intake = Intake(path.parent, languages)
-    faults = []
-    for number, raw in progress(rows_of(path), "reading files", unit="file"):
-        try:
-            intake.take(raw, f"on line {number}")
-        except (ManifestError, UnreadableSound, UnreadableImage, OSError) as error:
-            faults.append(one_line(f"{path}:{number}: {error}"))
-    if faults:
-        raise ManifestError(listed(faults, nothing_taken=not intake.clips))
-    if not intake.clips:
-        raise ManifestError(f"{path}: empty; write one JSON object per clip and line")
+    take_lines(path, intake.take)
     if intake.several:
         said = f"{intake.several} of {len(intake.clips)} images hold several frames or pages"
         notice(f"{path}: {said}; the first of each is taken")
@@ -105,111 +92,71 @@ def load_manifest(
     return datasets
 
 
-def listed(faults: list[str], nothing_taken: bool) -> str:
-    """The faults of a manifest in one message, or the first where few lines are JSON at all."""
-    broken = [fault for fault in faults if "Invalid JSON" in fault]
-    if nothing_taken and len(broken) > max(1, len(faults) / 2):
-        return f"{faults[0]}; so are other lines: write one JSON object per clip and line"
-    message = "\n".join(faults[:_SHOWN])
-    if len(faults) > _SHOWN:
-        message += f"\nand {len(faults) - _SHOWN} more"
-    if any("caption missing in" in fault for fault in faults):
-        message += _FEWER
-    return message
-
-
-def rows_of(path: pathlib.Path) -> list[tuple[int, bytes]]:
-    """Number and bytes of the lines that hold something."""
-    content = path.read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ManifestError(f"{path}: UTF-16 text; save it as UTF-8")
-    if content.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
-        raise ManifestError(
-            f"{path}:1: a JSON list; write one object per clip and line, without brackets around"
-        )
-    rows = []
-    for number, raw in enumerate(content.split(b"\n"), start=1):
-        row = raw.removeprefix(codecs.BOM_UTF8)  # of each of several files put together
-        if row.strip():
-            rows.append((number, row))
-    return rows
-
-
 def _datasets(path: pathlib.Path, clips: Sequence[Clip]) -> dict[str, CaptionedClips]:
     """The datasets by split, in the languages that all clips have; says what is left out."""
-    origin = one_line(path.resolve().parent.name)
     languages = [code for code in CODES if all(code in clip.line.captions for clip in clips)]
     if not languages:
         said = "no language that every clip has captions in; write English ones"
         raise ManifestError(f"{path}: {said}")
-    _say_what_is_unused(path, clips, languages)
-    _say_what_is_repeated(path, clips, languages)
+    for said in _notices([clip.line for clip in clips], languages):
+        notice(f"{path}: {said}")
     datasets = {}
     for split in SPLITS:
         taken = [clip for clip in clips if clip.line.split == split]
         if taken:
-            datasets[split] = _dataset(origin, path.parent, taken, languages)
+            datasets[split] = _dataset(path.parent, taken, languages)
     return datasets
 
 
 def _dataset(
-    origin: str, folder: pathlib.Path, clips: Sequence[Clip], languages: Sequence[str]
+    folder: pathlib.Path, clips: Sequence[Clip], languages: Sequence[str]
 ) -> CaptionedClips:
-    names = [clip.line.name for clip in clips]
-    said = [{code: clip.line.captions[code] for code in languages} for clip in clips]
-    captions = [by_turns(texts) for texts in said]
+    lines = [clip.line for clip in clips]
+    names = [line.name for line in lines]
+    captions = [by_turns(line.captions, languages) for line in lines]
     sums = [clip.content for clip in clips]
-    files = [clip.line.file for clip in clips]
-    pictures = clips[0].line.kind == "image"
+    pictures = lines[0].kind == "image"
     read = read_image if pictures else read_audio
-    about = [list(parts) for parts in zip(names, captions, sums, strict=True)]
     return CaptionedClips(
-        origin=origin,
+        origin=one_line(folder.resolve().name),
         ids=tuple(names),
         captions=tuple(captions),
-        checksum=storage.checksum(FORMAT, *about),
-        read=lambda index: read(folder / files[index]),
+        checksum=storage.checksum(FORMAT, *zip(names, captions, sums, strict=True)),
+        read=lambda index: read(folder / lines[index].file),
         languages=tuple(languages),
         recordings=tuple(sums),
         pictures=pictures,
     )
 
 
-def _say_what_is_unused(
-    path: pathlib.Path, clips: Sequence[Clip], languages: Sequence[str]
-) -> None:
-    fields = Counter(name for clip in clips for name in clip.line.model_extra)
+def _notices(lines: Sequence[Line], languages: Sequence[str]) -> Iterator[str]:
+    """What of a manifest is not used, and what is repeated."""
+    fields, rare, repeated = Counter(), Counter(), Counter()
+    uneven = 0
+    for line in lines:
+        fields.update(line.model_extra.keys())
+        rare.update(code for code in line.captions if code not in languages)
+        counts = {code: len(line.captions[code]) for code in languages}
+        most = dict.fromkeys(languages, max(counts.values()))
+        lacking = Counter(most) - Counter(counts)
+        repeated += lacking
+        uneven += bool(lacking)
     if fields:
         known = ", ".join(Line.model_fields)
-        notice(f"{path}: fields that are not used, besides {known}: {_counted(fields)}")
-    held = Counter(code for clip in clips for code in clip.line.captions)
-    if rare := {code: count for code, count in held.items() if code not in languages}:
+        yield f"fields that are not used, besides {known}: {_counted(fields)}"
+    if rare:
         said = "languages that not every clip has are not used"
-        notice(f"{path}: {said}: {_counted(rare)} of {len(clips)} clips")
-
-
-def _say_what_is_repeated(
-    path: pathlib.Path, clips: Sequence[Clip], languages: Sequence[str]
-) -> None:
-    uneven = 0
-    repeated = Counter()
-    for clip in clips:
-        counts = {code: len(clip.line.captions[code]) for code in languages}
-        most = max(counts.values())
-        lacking = {code: most - count for code, count in counts.items() if count < most}
-        uneven += bool(lacking)
-        repeated.update(lacking)
+        yield f"{said}: {_counted(rare)} of {len(lines)} clips"
     if uneven:
-        said = f"{uneven} of {len(clips)} clips have fewer captions in one language than in another"
-        notice(f"{path}: {said}; these are repeated by turns: {_counted(repeated)}")
+        said = f"{uneven} of {len(lines)} clips have fewer captions in one language than in another"
+        yield f"{said}; these are repeated by turns: {_counted(repeated)}"
 
 
-def _counted(counts: Mapping[str, int]) -> str:
+def _counted(counts: Counter) -> str:
     """Names and how often each is there, the most frequent first."""
-    ordered = sorted(counts.items(), key=lambda item: -item[1])
-    shown = [f"{name:.40} {count}" for name, count in ordered[:_SHOWN]]
-    if len(ordered) > _SHOWN:
-        shown.append(f"{len(ordered) - _SHOWN} more")
+    shown = [f"{name:.40} {count}" for name, count in counts.most_common(SHOWN)]
+    if len(counts) > SHOWN:
+        shown.append(f"{len(counts) - SHOWN} more")
     return ", ".join(shown)
 
 
@@ -225,7 +172,6 @@ def free_folder(given: str | os.PathLike) -> pathlib.Path:
     Raises ManifestError when something is there, or nothing can be written there.
     """
     folder = pathlib.Path(given).resolve()
-    storage.settle(folder)  # what a killed call left
     if folder == pathlib.Path.cwd():
         said = f"{given} is the current directory, which cannot be replaced"
         raise ManifestError(f"{said}; name a folder in it")

@@ -10,31 +10,27 @@ import numpy as np
 import pydantic
 
 from atri_lib import storage
-from atri_lib.data.dataset import Dataset, by_turns
-from atri_lib.data.intake import Captions, ManifestError, parsed
-from atri_lib.data.manifest import listed, rows_of
+from atri_lib.data.dataset import Dataset, Texts, by_turns
+from atri_lib.data.intake import Captions, ManifestError, parsed, take_lines
 from atri_lib.languages import CODES
-from atri_lib.terminal import one_line
 
 
 class Translations(pydantic.BaseModel):
     """A line: what is said, in every language."""
 
-    model_config = pydantic.ConfigDict(strict=True, extra="allow")
+    model_config = pydantic.ConfigDict(strict=True)
     captions: Captions
 
 
 class ParallelText(Dataset):
     """Captions without clips; `ids` number them."""
 
-    def __init__(
-        self, captions: Sequence[dict[str, tuple[str, ...]]], origin: str, languages: Sequence[str]
-    ) -> None:
+    def __init__(self, captions: Sequence[Texts], origin: str, languages: Sequence[str]) -> None:
         self.captions = tuple(captions)
         self.ids = tuple(map(str, range(len(captions))))
         self.origin = origin
         self.languages = tuple(languages)
-        self.checksum = storage.checksum("parallel text", list(captions))
+        self.checksum = storage.checksum("parallel text", captions)
 
     def clip(self, index: int) -> np.ndarray:
         raise IndexError(f"{self.origin} has captions only")
@@ -51,15 +47,11 @@ def load_parallel_text(path: str | os.PathLike, languages: Sequence[str] = CODES
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such file"
         raise ManifestError(f"{path}: {what}; give a .jsonl file of captions in every language")
-    taken, faults = [], []
-    for number, raw in rows_of(path):
-        try:
-            said = parsed(raw, languages, Translations).captions
-            taken.append(by_turns({code: said[code] for code in languages}))
-        except ManifestError as error:
-            faults.append(one_line(f"{path}:{number}: {error}"))
-    if faults:
-        raise ManifestError(listed(faults, nothing_taken=not taken))
-    if not taken:
-        raise ManifestError(f"{path}: empty; write one JSON object per line")
+    taken = []
+
+    def take(raw: bytes, place: str) -> None:
+        said = parsed(raw, languages, Translations).captions
+        taken.append(by_turns(said, languages))
+
+    take_lines(path, take)
     return ParallelText(taken, path.name, languages)

@@ -78,8 +78,8 @@ def translate(
 
     generate = None
     lacking = [code for code in targets if missing(code)]
+    known.path.parent.mkdir(parents=True, exist_ok=True)
     for code in lacking:
-        known.path.parent.mkdir(parents=True, exist_ok=True)
         waiting = f"another process translates to {code}; waiting for it"
         with storage.locked(f"{known.path}.{weights}-{code}", waiting):
             known.read()  # what another process has done meanwhile
@@ -101,11 +101,8 @@ def translate(
 
 def _content(folder: pathlib.Path) -> str:
     """Checksum of a model's files, hidden ones aside."""
-    sums = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
-            sums.append([path.name, storage.sha256_file(path)])
-    return storage.checksum(*sums)
+    files = [path for path in sorted(folder.rglob("[!.]*")) if path.is_file()]
+    return storage.checksum(*[(path.name, storage.sha256_file(path)) for path in files])
 
 
 def default_cache() -> pathlib.Path:
@@ -129,14 +126,12 @@ def translate_to_csv(
     """
     path = pathlib.Path(path)
     cache = options.get("cache") or default_cache()
-    if os.path.lexists(path):
-        _check_ours(path, TranslationCache(cache))
+    _check_ours(path, cache)
     sentences = list(dict.fromkeys(sentence.strip() for sentence in sentences))
     translations = translate(sentences, targets, model=model or MODEL, **options)
     texts = {code: [entry.text for entry in entries] for code, entries in translations.items()}
     table = pd.DataFrame({"sentence": sentences} | texts).map(harmless)
-    if os.path.lexists(path):  # it may have been corrected during a long translation
-        _check_ours(path, TranslationCache(cache))
+    _check_ours(path, cache)  # it may have been corrected during a long translation
     quoted = table.to_csv(index=False, quoting=csv.QUOTE_ALL)  # a lone CR ends a row otherwise
     storage.write_text(path, quoted)
     problems = report(translations).problem.value_counts().to_dict()
@@ -148,38 +143,35 @@ def translate_to_csv(
     }
 
 
-def _check_ours(path: pathlib.Path, cache: TranslationCache) -> None:
-    """Raise CsvError unless all cells of a table are as one call of `translate_to_csv` wrote
-    them.
+def _check_ours(path: pathlib.Path, cache: str | os.PathLike) -> None:
+    """Raise CsvError when something is at `path` that is not all as one call of `translate_to_csv`
+    wrote it.
     """
-    merge = (
-        "it is not replaced. Name another file with --out, "
-        "then copy what you want to keep from one to the other"
-    )
-    if not path.is_file():
-        raise CsvError(f"{path} exists and is no table of translations, so {merge}")
     try:
-        rows = csv_rows(path, ["sentence"])
+        if os.path.lexists(path):
+            _check_cells(path, TranslationCache(cache))
     except CsvError as error:
-        raise CsvError(f"{error}, so {merge}") from error
+        advice = "copy what you want to keep from one to the other"
+        said = f"{error}, so it is not replaced. Name another file with --out, then {advice}"
+        raise CsvError(said) from error
+
+
+def _check_cells(path: pathlib.Path, cache: TranslationCache) -> None:
+    if not path.is_file():
+        raise CsvError(f"{path} exists and is no table of translations")
     cells = []
-    for line, row in rows:
+    for line, row in csv_rows(path, ["sentence"]):
         sentence = row.pop("sentence")
         if added := [column for column in row if column not in CODES]:
-            raise CsvError(f"{path}:1: column {added[0][:40]!r} was added to the table, so {merge}")
+            raise CsvError(f"{path}:1: column {added[0][:40]!r} was added to the table")
         if not row:
-            raise CsvError(f"{path}:1: it holds sentences and no translation, so {merge}")
+            raise CsvError(f"{path}:1: it holds sentences and no translation")
         cells += [(line, column, sentence, text) for column, text in row.items()]
-    # that no call wrote: cells chosen from the tables of two models are somebody's work
-    others = cells
-    for made in cache.written().values():
-        unlike = [cell for cell in cells if cell[1:] not in made]
-        if len(unlike) < len(others):
-            others = unlike
-    if others:
-        line, column, *_ = others[0]
-        said = f"{path}:{line}: the cell in {column} is not what was translated here"
-        raise CsvError(f"{said}, so {merge}")
+    unlike = [cells]  # by call: cells chosen from the tables of two models are somebody's work
+    for made in cache.written():
+        unlike.append([cell for cell in cells if cell[1:] not in made])
+    for line, column, *_ in min(unlike, key=len):
+        raise CsvError(f"{path}:{line}: the cell in {column} is not what was translated here")
 
 
 def read_translations(
@@ -193,7 +185,7 @@ def read_translations(
     cell, or a sentence translated in two ways; and naming the file when a sentence has no row.
     """
     columns = ["sentence", *(language(code).code for code in targets)]
-    found: dict[str, tuple[int, dict[str, str]]] = {}
+    found = {}
     for line, row in csv_rows(path, columns, filled=columns):
         if unknown := [column for column in row if column not in ("id", "sentence", *CODES)]:
             said = f"{path}:1: column {unknown[0]!r} is no language code"
@@ -206,11 +198,9 @@ def read_translations(
     lacking = [sentence for sentence in dict.fromkeys(sentences) if sentence.strip() not in found]
     if lacking:
         raise CsvError(f"{path}: {len(lacking)} sentences have no row, the first is {lacking[0]!r}")
-    translations = {}
-    for code in targets:
-        texts = [found[sentence.strip()][1][code] for sentence in sentences]
-        translations[code] = [
-            Translation(sentence, code, text)
-            for sentence, text in zip(sentences, texts, strict=True)
-        ]
+    translations = {code: [] for code in targets}
+    for sentence in sentences:
+        _, texts = found[sentence.strip()]
+        for code, text in texts.items():
+            translations[code].append(Translation(sentence, code, text))
     return translations

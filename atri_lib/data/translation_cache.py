@@ -6,21 +6,14 @@ import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 
 from filelock import FileLock
 
 from atri_lib import storage
 
-SETTINGS = ("model", "beams", "max_tokens", "source")
-FIELDS = (*SETTINGS, "language", "sentence", "text", "truncated")
-ALTERED = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    RecursionError,
-)  # what such a line raises
+KEY = ("model", "beams", "max_tokens", "source", "language", "sentence")
 
 
 class TranslationCache(dict):
@@ -44,27 +37,28 @@ class TranslationCache(dict):
         except FileNotFoundError:
             return
         for line in content.splitlines():
-            with contextlib.suppress(*ALTERED):
+            with contextlib.suppress(Exception):  # an altered line may hold anything
                 record = json.loads(line)
                 if record.pop("checksum") == storage.checksum(record):
                     self._keep(record)
 
     def _keep(self, record: dict) -> None:
-        *key, text, truncated = (record[name] for name in FIELDS)
-        if not isinstance(text, str) or not isinstance(truncated, bool):
+        made = record["text"], record["truncated"]
+        if tuple(map(type, made)) != (str, bool):
             raise TypeError("a translation is text, and cut off or not")
-        self[tuple(key)] = (text, truncated)
+        self[tuple(record[name] for name in KEY)] = made
 
     def add(self, records: Sequence[dict]) -> None:
-        """Append a batch of records with the keys FIELDS and make sure it is on disk. Raises
-        DiskFull.
+        """Append a batch of records, of KEY, text and truncated, and make sure it is on disk.
+        Raises DiskFull.
         """
-        sealed = [record | {"checksum": storage.checksum(record)} for record in records]
-        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in sealed).encode()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [""]  # the first line end closes a line that was cut short
+        for record in records:
+            sealed = record | {"checksum": storage.checksum(record)}
+            lines.append(json.dumps(sealed, ensure_ascii=False))
         try:
             with FileLock(storage.lock_file(self.path)), open(self.path, "ab") as stream:
-                stream.write(b"\n" + lines)  # the first line end closes a line that was cut short
+                stream.write("\n".join([*lines, ""]).encode())
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
@@ -72,11 +66,11 @@ class TranslationCache(dict):
         for record in records:
             self._keep(record)
 
-    def written(self) -> dict[tuple, set[tuple[str, str, str]]]:
-        """Settings -> all (language, sentence, text) that were made with them, without space around
-        texts.
+    def written(self) -> Collection[set[tuple[str, str, str]]]:
+        """All (language, sentence, text) without space around texts, those of the same model and
+        settings together.
         """
-        made: dict[tuple, set[tuple[str, str, str]]] = {}
+        made = defaultdict(set)
         for (*settings, language, sentence), (text, _) in self.items():
-            made.setdefault(tuple(settings), set()).add((language, sentence.strip(), text.strip()))
-        return made
+            made[tuple(settings)].add((language, sentence.strip(), text.strip()))
+        return made.values()

@@ -22,7 +22,13 @@ def load_model(
     network.generation_config.max_length = None  # max_tokens decides
     ends = torch.tensor(network.generation_config.eos_token_id, device=device)  # one or several
     prompts = prompts_of(tokenizer, folder, source, targets)
-    checks = _checks(folder)
+
+    def checked(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """The scores of a step: overflow in a network of finite weights is not translated from."""
+        if scores.isnan().any():
+            said = "the model computes what is no number"
+            raise CheckpointError(f"{folder}: {said}; get its weights again")
+        return scores
 
     @torch.inference_mode()
     def generate(batch: Sequence[str], code: str) -> list[tuple[str, bool]]:
@@ -32,7 +38,7 @@ def load_model(
         options = {"num_beams": beams, "max_new_tokens": max_tokens, "do_sample": False}
         if forced is not None:
             options["forced_bos_token_id"] = forced
-        ids = network.generate(**tokens, **options, logits_processor=checks)
+        ids = network.generate(**tokens, **options, logits_processor=[checked])
         # position 0 is the start token, which may be the end token too
         ended = torch.isin(ids[:, 1:], ends).any(1)
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
@@ -56,31 +62,13 @@ def _loaded(folder: pathlib.Path):
         raise CheckpointError(
             f"{folder}: no sequence-to-sequence checkpoint that can be read: {reason}"
         ) from error
-    if missing := sorted(loaded["missing_keys"]):
-        said = f"{len(missing)} weights are missing, the first is {missing[0]}"
-        raise CheckpointError(f"{folder}: {said}; get it again")
     broken = [name for name, weight in network.named_parameters() if not weight.isfinite().all()]
     broken += [name for name, values in network.named_buffers() if values.isnan().any()]
-    if broken:
-        said = f"{len(broken)} weights are not finite, the first is {broken[0]}"
-        raise CheckpointError(f"{folder}: {said}; get it again")
+    for fault, names in {"missing": sorted(loaded["missing_keys"]), "not finite": broken}.items():
+        if names:
+            said = f"{len(names)} weights are {fault}, the first is {names[0]}"
+            raise CheckpointError(f"{folder}: {said}; get it again")
     return tokenizer, network
-
-
-def _checks(folder: pathlib.Path):
-    """What looks at each step's scores: overflow in a network of finite weights is not translated
-    from.
-    """
-    from transformers import LogitsProcessor, LogitsProcessorList
-
-    class Numbers(LogitsProcessor):
-        def __call__(self, ids, scores):
-            if scores.isnan().any():
-                said = "the model computes what is no number"
-                raise CheckpointError(f"{folder}: {said}; get its weights again")
-            return scores
-
-    return LogitsProcessorList([Numbers()])
 
 
 def prompts_of(

@@ -47,8 +47,8 @@ def report(translations: Mapping[str, Sequence]) -> pd.DataFrame:
             for problem, found in problems.items():
                 if found:
                     rows.append((code, problem, sentence, text))
-    distinct = dict.fromkeys(rows)
-    return pd.DataFrame(list(distinct), columns=["language", "problem", "sentence", "text"])
+    table = pd.DataFrame(rows, columns=["language", "problem", "sentence", "text"])
+    return table.drop_duplicates(ignore_index=True)
 
 
 def count_sentences(text: str) -> int:
@@ -63,8 +63,6 @@ def wrong_script(text: str, code: str) -> bool:
     scripts = [
         _script(letter) for letter in unicodedata.normalize("NFKC", text) if letter.isalpha()
     ]
-    if not scripts:
-        return False
     expected = SCRIPTS.get(code, {"LATIN"})
     if sum(script in expected for script in scripts) < len(scripts) / 2:
         return True

@@ -58,25 +58,23 @@ def harmless(text: str) -> str:
 def _text(path: str | os.PathLike) -> str:
     """The text of a file, with or without a byte order mark."""
     content = storage.regular(path).read_bytes().removeprefix(codecs.BOM_UTF8)
-    if b"\0" in content:
-        line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        raise CsvError(
-            f"{path}:{line}: holds the character NUL, as UTF-16 does; save the table as UTF-8"
-        )
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise CsvError(
-            f"{path}:{line}: not UTF-8 text ({error.reason}); save the table as UTF-8"
-        ) from error
+    fault = "holds the character NUL, as UTF-16 does"
+    place = content.find(b"\0")
+    if place < 0:
+        try:
+            return content.decode()
+        except UnicodeDecodeError as error:
+            fault = f"not UTF-8 text ({error.reason})"
+            place = error.start
+    line = content.count(b"\n", 0, place) + 1
+    raise CsvError(f"{path}:{line}: {fault}; save the table as UTF-8")
 
 
 def _check_header(path: str | os.PathLike, header: list[str], columns: Sequence[str]) -> None:
-    if doubled := [name for name, count in Counter(header).items() if count > 1]:
-        raise CsvError(
-            f"{path}:1: two columns are called {doubled[0][:SHOWN]!r}; rename or remove one"
-        )
+    for name, count in Counter(header).items():
+        if count > 1:
+            said = f"{path}:1: two columns are called {name[:SHOWN]!r}"
+            raise CsvError(f"{said}; rename or remove one")
     if lacking := [name for name in columns if name not in header]:
         found = ", ".join(header)[:SHOWN] or "nothing"
         advice = "; separate the columns by commas" if re.search("[;\t|]", found) else ""
@@ -89,9 +87,10 @@ def _cells(row: list[str], header: list[str], filled: Sequence[str], place: str)
         raise CsvError(f"{place}: {len(row)} fields, but the header has {len(header)}")
     cells = {}
     for name, cell in zip(header, row, strict=True):
-        text = cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
-        cells[name] = text.strip()
-        needed = cells[name] or name in filled
-        if needed and (fault := text_fault(cells[name])):
+        if cell.startswith("'") and FORMULA.match(cell):
+            cell = cell[1:]
+        cells[name] = cell.strip()
+        fault = text_fault(cells[name])
+        if fault and (cells[name] or name in filled):
             raise CsvError(f"{place}: {name} {fault}")
     return cells

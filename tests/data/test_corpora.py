@@ -382,7 +382,7 @@ def test_conversion_reads_audio_as_manifests_do(tmp_path, monkeypatch):
     loud = np.full(3300, 1.5, np.float32)
     monkeypatch.setattr(corpora, "read_audio", lambda path: read.append(path) or loud[len(read) :])
     path, _ = write_corpus(corpus, tmp_path / "out")
-    assert read == [clip.audio for clip in corpus.clips]
+    assert sorted(read) == sorted(clip.audio for clip in corpus.clips)
     assert (
         manifest.load_manifest(path)["val"].clip(0).min() > 0.99
     )  # what exceeds 1 is clipped, not wrapped

@@ -92,7 +92,7 @@ def test_cached_features_and_an_open_tower_give_the_projections_the_same(
 ):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
     source, tower = open_source(), Tower()
-    cached = torch.from_numpy(clip_features(source.dataset, tower, parts))
+    cached = torch.from_numpy(clip_features(source.dataset, tower, parts, "tower"))
     model = DualEncoder(tower.dim, 4, parts=parts, audio_tower=tower).eval()
     clips, index = source.clips(torch.arange(len(PATCHES))), torch.arange(len(PATCHES))
     opened = encode_parts(tower, clips, parts)
