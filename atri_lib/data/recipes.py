@@ -113,27 +113,22 @@ class Recipe:
         return frozenset(combinations(sorted(self.items), 2))
 
 
-def pairs_shared_out(count: int, seed: int) -> np.ndarray:
-    """The split of each pair of items and, on the diagonal, of (item, near or far) alone.
+def shared_out(count: int, seed: int, apart: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The number of the split that each of `count` items alone, and each pair of them, belongs to.
 
-    Returns int [2 n, n]: rows below n for pairs (symmetric; diagonal: near), the diagonal of the
-    rest for far.
+    Returns int [2 n] of items alone, all near and then all far, and int [n, n] of pairs, of which
+    what is above the diagonal counts. apart: every item belongs to one split; -1 is a pair from
+    two of them.
     """
     generator = np.random.default_rng((seed, 3))
-    home = np.full((2 * count, count), -1)
-    alone = np.arange(2 * count)
-    pairs = np.triu_indices(count, 1)
-    for rows, columns in ((alone, alone % count), pairs):
-        home[rows, columns] = _by_shares(len(rows), generator)
-    home[pairs[::-1]] = home[pairs]
-    return home
-
-
-def items_shared_out(count: int, seed: int) -> np.ndarray:
-    """The same where every item belongs to one split; -1 for a pair from two of them."""
-    split = _by_shares(count, np.random.default_rng((seed, 3)))
-    together = np.where(split[:, None] == split, split, -1)
-    return np.concatenate([together, together])
+    if apart:
+        split = _by_shares(count, generator)
+        return np.tile(split, 2), np.where(split[:, None] == split, split, -1)
+    alone = _by_shares(2 * count, generator)
+    pairs = np.full((count, count), -1)
+    above = np.triu_indices(count, 1)
+    pairs[above] = _by_shares(len(above[0]), generator)
+    return alone, pairs
 
 
 def _by_shares(count: int, generator: np.random.Generator) -> np.ndarray:
@@ -142,50 +137,53 @@ def _by_shares(count: int, generator: np.random.Generator) -> np.ndarray:
     return generator.permutation(np.searchsorted(ends, np.arange(count), side="right"))
 
 
-def _choices(member: np.ndarray) -> dict[int, np.ndarray]:
+def _choices(alone: np.ndarray, pairs: np.ndarray) -> dict[int, np.ndarray]:
     """Sets of items open to a split by their number, each int [sets, n]; alone: near items, then
     far ones + n.
+
+    alone, pairs: whether they belong to the split, as `shared_out` has them.
     """
-    count = member.shape[1]
-    pairs = np.triu(member[:count], 1)
+    pairs = np.triu(pairs, 1)
     triples = []
     for first, beside in enumerate(pairs):
         others = np.argwhere(pairs & np.outer(beside, beside))  # which belong with it in pairs, too
         triples.append(np.insert(others, 0, first, axis=1))
-    either = np.arange(2 * count)
-    alone = np.flatnonzero(member[either, either % count])
-    return {1: alone[:, None], 2: np.argwhere(pairs), 3: np.concatenate(triples)}
+    return {1: np.argwhere(alone), 2: np.argwhere(pairs), 3: np.concatenate(triples)}
 
 
 def draw(
-    member: np.ndarray, count: int, style: SceneStyle, generator: np.random.Generator, split: str
+    alone: np.ndarray,
+    pairs: np.ndarray,
+    count: int,
+    style: SceneStyle,
+    generator: np.random.Generator,
+    split: str,
 ) -> tuple[Recipe, ...]:
-    """`count` different recipes of one split, whose own combinations are `member`s: the kind first,
-    then one of the scenes it has left. Raises SceneError.
+    """`count` different recipes of one split, to which items `alone` and `pairs` belong: the kind
+    first, then one of the scenes it has left. Raises SceneError.
     """
-    choices = _choices(member)
-    items = member.shape[1]
+    choices = _choices(alone, pairs)
+    items = len(pairs)
     possible = [kind.scenes(len(choices[kind.items])) for kind in KINDS]
-    capacity = np.where(style.weights > 0, possible, 0)
-    if count > capacity.sum():
+    left = np.where(style.weights > 0, possible, 0)
+    if count > left.sum():
         raise SceneError(
-            f"{split}: {count} scenes wanted, but {items} sounds give only {capacity.sum()} "
+            f"{split}: {count} scenes wanted, but {items} sounds give only {left.sum()} "
             "that no other split uses; ask for fewer scenes or use a bank with more sounds"
         )
-    recipes = []
-    said = [set() for _ in KINDS]
+    recipes = {}  # by what they say
     while len(recipes) < count:
-        left = style.weights * (capacity > [len(taken) for taken in said])
-        number = generator.choice(len(KINDS), p=left / left.sum())
+        weights = style.weights * (left > 0)
+        number = generator.choice(len(KINDS), p=weights / weights.sum())
+        left[number] -= 1
         kind = KINDS[number]
         for attempt in itertools.count():
             far = style.far if attempt < 50 else 0.5  # the last ones left may be the unlikely ones
             recipe = _drawn(kind, choices[kind.items], items, far, generator)
-            if recipe.said not in said[number]:
+            if recipe.said not in recipes:
                 break
-        said[number].add(recipe.said)
-        recipes.append(recipe)
-    return tuple(recipes)
+        recipes[recipe.said] = recipe
+    return tuple(recipes.values())
 
 
 def _drawn(
