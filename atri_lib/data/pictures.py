@@ -7,7 +7,7 @@ import itertools
 import json
 import pathlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from xml.etree import ElementTree
 
@@ -24,8 +24,8 @@ from atri_lib.storage import cache_dir
 SIDE = 128  # pixels of a picture's longer side
 LONGEST = 40  # characters of a name
 DRAWN = pathlib.Path(__file__).with_name("drawn_shapes.json")
-FONT = pathlib.PurePosixPath("usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
-ANNOTATIONS = pathlib.PurePosixPath("usr/share/unicode/cldr/common/annotations")
+NOTO = "usr/share/fonts/truetype/noto"
+CLDR = "usr/share/unicode/cldr/common/annotations"
 # emoji that show no thing: letters, signs, arrows, buttons, clocks, shapes, skin tones
 NO_THING = re.compile(
     "[\u0000-\u00ff\u2010-\u22ff\u23cf-\u23ef\u23f8-\u23fa\u2460-\u25ff\u2611\u2622-\u2653"
@@ -73,17 +73,15 @@ def stamps() -> PictureBank:
     """
     folder = find_stamps(is_picture)
     corrections = json.loads(CORRECTIONS.read_text(encoding="utf-8"))
-    return PictureBank("tuxpaint pictures", _stamps(folder, corrections))
-
-
-def _stamps(folder: pathlib.Path, corrections: Mapping[str, Mapping]) -> Iterable[Item]:
+    pictures = []
     for path in sorted(folder.rglob("*.png")):
         source = path.relative_to(folder)
         names = sound_names(path.with_suffix(".txt"), corrections.get(path.stem, {}))
         if is_picture(source) and len(names) == len(CODES):
             with Image.open(path) as image:
                 pixels = fitted(image)
-            yield Item(path.stem, pixels, names, source.as_posix(), "GPL-2.0-or-later")
+            pictures.append(Item(path.stem, pixels, names, str(source), "GPL-2.0-or-later"))
+    return PictureBank("tuxpaint pictures", pictures)
 
 
 @cache
@@ -91,32 +89,40 @@ def emoji() -> PictureBank:
     """The emoji of Noto Color Emoji under their names in the Unicode CLDR; letters, arrows, shapes,
     clocks, flags and skin tones are not among them. Raises BankUnavailable.
     """
-    tables = [ANNOTATIONS / f"{language.locale[:2]}.xml" for language in LANGUAGES]
-    names = _annotations(_debian("unicode-cldr-core", 17, "the names of emoji", tables))
-    (font,) = _debian("fonts-noto-color-emoji", 10, "the emoji", [FONT])
-    return PictureBank("emoji", _emoji(font, names))
+    from fontTools.ttLib import TTFont
+
+    tables = [f"{language.locale[:2]}.xml" for language in LANGUAGES]
+    names = _annotations(_debian("unicode-cldr-core", 17, "the names of emoji", CLDR, tables))
+    (file,) = _debian("fonts-noto-color-emoji", 10, "the emoji", NOTO, ["NotoColorEmoji.ttf"])
+    pictures = []
+    with TTFont(file, lazy=True) as font:
+        glyphs = font.getBestCmap()
+        bitmaps = font["CBDT"].strikeData[0]
+        for character, said in sorted(names.items()):
+            glyph = bitmaps.get(glyphs.get(ord(character)))
+            if glyph is not None:
+                with Image.open(io.BytesIO(glyph.imageData)) as image:
+                    pixels = fitted(image)
+                name = f"U+{ord(character):04X}"
+                pictures.append(Item(name, pixels, said, name, "OFL-1.1, Unicode-3.0"))
+    return PictureBank("emoji", pictures)
 
 
 def _debian(
-    name: str, megabytes: int, what: str, wanted: Sequence[pathlib.PurePosixPath]
+    name: str, megabytes: int, what: str, inside: str, files: list[str]
 ) -> list[pathlib.Path]:
-    """Files of a package, installed, cached or fetched."""
-    installed = [pathlib.Path("/", path) for path in wanted]
-    if all(path.is_file() for path in installed):
-        return installed
-    folder = cache_dir("pictures") / name
-    cached = [folder / path.name for path in wanted]
+    """Files of a folder inside a package, installed, cached or fetched."""
 
-    def there() -> bool:
-        return all(path.is_file() for path in cached)
+    def wanted(path: pathlib.PurePath) -> bool:
+        return str(path) in files
 
-    def place(path: pathlib.PurePosixPath) -> pathlib.PurePath | None:
-        return pathlib.PurePath(path.name) if path in wanted else None
+    def holds(folder: pathlib.Path) -> bool:
+        return all((folder / file).is_file() for file in files)
 
-    if not there():
-        otherwise = f"elsewhere copy its files to {folder}: {', '.join(p.name for p in wanted)}"
-        debian.fetch(debian.Package(name, megabytes, what, place, otherwise), folder, there)
-    return cached
+    cached = cache_dir("pictures") / name
+    package = debian.Package(name, megabytes, what, pathlib.PurePosixPath(inside), wanted, cached)
+    folder = debian.find(package, pathlib.Path("/", inside), holds)
+    return [folder / file for file in files]
 
 
 def _annotations(tables: Sequence[pathlib.Path]) -> dict[str, dict[str, str]]:
@@ -129,21 +135,6 @@ def _annotations(tables: Sequence[pathlib.Path]) -> dict[str, dict[str, str]]:
                 if not NO_THING.match(character):
                     found.setdefault(character, {})[language.code] = entry.text.strip()
     return found
-
-
-def _emoji(font: pathlib.Path, names: Mapping[str, dict[str, str]]) -> Iterable[Item]:
-    from fontTools.ttLib import TTFont
-
-    with TTFont(font, lazy=True) as opened:
-        glyphs = opened.getBestCmap()
-        bitmaps = opened["CBDT"].strikeData[0]
-        for character, said in sorted(names.items()):
-            glyph = bitmaps.get(glyphs.get(ord(character)))
-            if glyph is not None:
-                with Image.open(io.BytesIO(glyph.imageData)) as image:
-                    pixels = fitted(image)
-                name = f"U+{ord(character):04X}"
-                yield Item(name, pixels, said, name, "OFL-1.1, Unicode-3.0")
 
 
 @cache

@@ -148,22 +148,25 @@ def test_too_many_scenes_are_refused():
 
 def test_of_a_package_only_the_named_files_are_taken(tmp_path, monkeypatch):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
-    wanted = pictures.ANNOTATIONS / "en.xml"
 
-    def fetched(package, folder, there):
-        assert not there()
+    def fetched(package):
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for name in (wanted, pictures.ANNOTATIONS / "xx.xml", "etc/en.xml"):
+            for name in (f"{pictures.CLDR}/en.xml", f"{pictures.CLDR}/xx.xml", "etc/en.xml"):
                 archive.addfile(tarfile.TarInfo(f"./{name}"), io.BytesIO())
         buffer.seek(0)
-        folder.mkdir()
-        debian.unpack(package, tarfile.open(fileobj=buffer), folder)
+        package.cached.mkdir()
+        debian.unpack(package, tarfile.open(fileobj=buffer), package.cached)
 
-    monkeypatch.setattr(debian, "fetch", fetched)
-    found = pictures._debian("no-such-package", 1, "names", [wanted])
+    def names():
+        return pictures._debian("no-such-package", 1, "names", pictures.CLDR, ["en.xml"])
+
+    monkeypatch.setattr(debian.shutil, "which", lambda tool: tool)
+    monkeypatch.setattr(debian, "_fetch", fetched)
+    found = names()
     assert [path.name for path in found[0].parent.iterdir()] == ["en.xml"]
-    assert pictures._debian("no-such-package", 1, "names", [wanted]) == found  # not again
+    monkeypatch.setattr(debian, "_fetch", None)
+    assert names() == found  # not again
 
 
 def test_names_come_from_the_tables_of_all_languages(tmp_path):
