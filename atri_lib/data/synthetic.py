@@ -2,17 +2,17 @@
 had.
 """
 
-import json
 import pathlib
 
 import numpy as np
 
+from atri_lib.data import synthetic_formulas
 from atri_lib.data.items import Item, bank_checksum
 from atri_lib.data.sounds import levelled
 from atri_lib.data.synthetic_draw import Draw
-from atri_lib.data.synthetic_formulas import FORMULAS
+from atri_lib.storage import read_json
 
-NAMES = pathlib.Path(__file__).with_name("synthetic_names.json")
+SOUNDS = pathlib.Path(__file__).with_name("synthetic_sounds.json")
 
 
 class SyntheticBank:
@@ -21,13 +21,13 @@ class SyntheticBank:
     """
 
     def __init__(self, seed: int = 0):
-        names = json.loads(NAMES.read_text(encoding="utf-8"))
         sounds = []
-        for name, (seconds, formula) in FORMULAS.items():
+        for name, sound in read_json(SOUNDS).items():
             generator = np.random.default_rng([seed, *name.encode()])
-            waveform = levelled(formula(Draw(generator, seconds)))
+            formula = getattr(synthetic_formulas, name)
+            waveform = levelled(formula(Draw(generator, sound["seconds"])))
             source = f"{__name__}.{name}"
-            sounds.append(Item(name, waveform, names[name], source, licence="Apache-2.0"))
+            sounds.append(Item(name, waveform, sound["names"], source, licence="Apache-2.0"))
         self.name = f"synthetic-{seed}"
         self.items = tuple(sounds)
         self.checksum = bank_checksum(self.items)

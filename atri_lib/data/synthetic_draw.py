@@ -25,19 +25,7 @@ class Draw:
     def tone(self, f: float | np.ndarray, harmonics: tuple[float, ...] = (1.0,)) -> np.ndarray:
         """Sum of amplitude * sin(multiple * phase), the phase integrating f."""
         phase = 2 * np.pi * np.cumsum(np.broadcast_to(f, self.t.shape)) / SAMPLE_RATE
-        total = 0
-        for multiple, amplitude in enumerate(harmonics, start=1):
-            total = total + amplitude * np.sin(multiple * phase)
-        return total
-
-    def struck(self, f: float, partials: dict[float, float]) -> np.ndarray:
-        """Partials, multiple of f -> decay in 1/s, each dying away from t = 0; the body of
-        bells.
-        """
-        total = 0
-        for multiple, decay in partials.items():
-            total = total + self.sine(multiple * f) * np.exp(-decay * self.t)
-        return total
+        return sum(a * np.sin(multiple * phase) for multiple, a in enumerate(harmonics, start=1))
 
     def noise(self, low: float, high: float) -> np.ndarray:
         """Unit-variance noise with Gaussian flanks around the band low..high Hz."""
