@@ -4,7 +4,6 @@ take their place.
 
 import io
 import itertools
-import json
 import pathlib
 import re
 from collections.abc import Iterable, Sequence
@@ -19,7 +18,7 @@ from atri_lib.data.items import Item, bank_checksum
 from atri_lib.data.recorded import CORRECTIONS, sound_names
 from atri_lib.data.tux_paint import find_stamps, is_picture
 from atri_lib.languages import CODES, LANGUAGES
-from atri_lib.storage import cache_dir
+from atri_lib.storage import cache_dir, read_json
 
 SIDE = 128  # pixels of a picture's longer side
 LONGEST = 40  # characters of a name
@@ -72,7 +71,7 @@ def stamps() -> PictureBank:
     not among them. Raises BankUnavailable.
     """
     folder = find_stamps(is_picture)
-    corrections = json.loads(CORRECTIONS.read_text(encoding="utf-8"))
+    corrections = read_json(CORRECTIONS)
     pictures = []
     for path in sorted(folder.rglob("*.png")):
         source = path.relative_to(folder)
@@ -140,7 +139,7 @@ def _annotations(tables: Sequence[pathlib.Path]) -> dict[str, dict[str, str]]:
 @cache
 def drawn() -> PictureBank:
     """Six shapes in six colours, where no pictures can be had."""
-    known = json.loads(DRAWN.read_text(encoding="utf-8"))
+    known = read_json(DRAWN)
     pictures = []
     for shape, (colour, colours) in itertools.product(
         known["shapes"].values(), known["colours"].items()
