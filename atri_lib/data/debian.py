@@ -3,7 +3,6 @@ unpacked within bounds.
 """
 
 import contextlib
-import os
 import pathlib
 import shutil
 import subprocess
@@ -155,7 +154,6 @@ def unpack(package: Package, archive: tarfile.TarFile, folder: pathlib.Path) -> 
 @contextlib.contextmanager
 def _child(command: list, **options) -> Iterator[subprocess.Popen]:
     """A process that ends with the block, and with this process however it ends."""
-    options["env"] = os.environ | {"LC_ALL": "C"}
     with subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], **options) as process:
         try:
             yield process

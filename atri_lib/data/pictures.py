@@ -3,7 +3,6 @@ take their place.
 """
 
 import io
-import itertools
 import pathlib
 import re
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from atri_lib.data import debian
+from atri_lib.data.images import fitted
 from atri_lib.data.items import Item, bank_checksum
 from atri_lib.data.recorded import CORRECTIONS, sound_names
 from atri_lib.data.tux_paint import find_stamps, is_picture
@@ -78,7 +78,7 @@ def stamps() -> PictureBank:
         names = sound_names(path.with_suffix(".txt"), corrections.get(path.stem, {}))
         if is_picture(source) and len(names) == len(CODES):
             with Image.open(path) as image:
-                pixels = fitted(image)
+                pixels = cut_out(image)
             pictures.append(Item(path.stem, pixels, names, str(source), "GPL-2.0-or-later"))
     return PictureBank("tuxpaint pictures", pictures)
 
@@ -101,7 +101,7 @@ def emoji() -> PictureBank:
             glyph = bitmaps.get(glyphs.get(ord(character)))
             if glyph is not None:
                 with Image.open(io.BytesIO(glyph.imageData)) as image:
-                    pixels = fitted(image)
+                    pixels = cut_out(image)
                 name = f"U+{ord(character):04X}"
                 pictures.append(Item(name, pixels, said, name, "OFL-1.1, Unicode-3.0"))
     return PictureBank("emoji", pictures)
@@ -112,14 +112,17 @@ def _debian(
 ) -> list[pathlib.Path]:
     """Files of a folder inside a package, installed, cached or fetched."""
 
-    def wanted(path: pathlib.PurePath) -> bool:
-        return str(path) in files
-
     def holds(folder: pathlib.Path) -> bool:
         return all((folder / file).is_file() for file in files)
 
-    cached = cache_dir("pictures") / name
-    package = debian.Package(name, megabytes, what, pathlib.PurePosixPath(inside), wanted, cached)
+    package = debian.Package(
+        name,
+        megabytes,
+        what,
+        folder=pathlib.PurePosixPath(inside),
+        wanted=lambda path: str(path) in files,
+        cached=cache_dir("pictures") / name,
+    )
     folder = debian.find(package, pathlib.Path("/", inside), holds)
     return [folder / file for file in files]
 
@@ -141,27 +144,25 @@ def drawn() -> PictureBank:
     """Six shapes in six colours, where no pictures can be had."""
     known = read_json(DRAWN)
     pictures = []
-    for shape, (colour, colours) in itertools.product(
-        known["shapes"].values(), known["colours"].items()
-    ):
-        names = {}
-        for code, pattern in known["pattern"].items():
-            names[code] = pattern.format(shape["names"][code], colours[code])
-        canvas = Image.new("RGBA", (SIDE, SIDE))
-        ImageDraw.Draw(canvas).polygon([*map(tuple, shape["corners"])], fill=colour)
-        pixels = np.asarray(canvas)
-        pictures.append(Item(names["eng"], pixels, names, "drawn", "Apache-2.0"))
+    for shape in known["shapes"].values():
+        for colour, called in known["colours"].items():
+            names = {}
+            for code, pattern in known["pattern"].items():
+                names[code] = pattern.format(shape["names"][code], called[code])
+            canvas = Image.new("RGBA", (SIDE, SIDE))
+            ImageDraw.Draw(canvas).polygon(shape["corners"], fill=colour)
+            pixels = np.asarray(canvas)
+            pictures.append(Item(names["eng"], pixels, names, "drawn", "Apache-2.0"))
     return PictureBank("drawn shapes", pictures)
 
 
-def fitted(image: Image.Image) -> np.ndarray:
+def cut_out(image: Image.Image) -> np.ndarray:
     """A picture without its empty margins, its longer side 128 pixels, in the middle of uint8 [128,
     128, 4].
     """
     whole = image.convert("RGBA")
-    cut = whole.crop(whole.getchannel("A").getbbox() or (0, 0, *whole.size))
-    scale = SIDE / max(cut.size)
-    size = [max(1, round(length * scale)) for length in cut.size]
+    cut = whole.crop(whole.getchannel("A").getbbox())
+    shown, corner = fitted(cut, SIDE)
     canvas = Image.new("RGBA", (SIDE, SIDE))
-    canvas.paste(cut.resize(size), tuple((SIDE - length) // 2 for length in size))
+    canvas.paste(shown, corner)
     return np.asarray(canvas)

@@ -12,7 +12,7 @@ from atri_lib.data import banks, debian, pictures
 from atri_lib.data.items import BankUnavailable, Item
 from atri_lib.data.phrases import PHRASINGS, PICTURES, TEMPLATES, caption
 from atri_lib.data.picture_scenes import NAMES, PictureScenes
-from atri_lib.data.pictures import PictureBank, drawn, fitted
+from atri_lib.data.pictures import PictureBank, cut_out, drawn
 from atri_lib.data.recipes import SceneError
 from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES
@@ -111,11 +111,11 @@ def test_a_scene_shows_what_its_caption_says(scenes):
 def test_a_picture_is_cut_to_what_shows_and_keeps_its_shape():
     image = Image.new("RGBA", (300, 200))
     image.paste((255, 0, 0, 255), (100, 50, 200, 100))  # 100 wide, 50 high
-    pixels = fitted(image)
+    pixels = cut_out(image)
     shown = np.argwhere(pixels[..., 3] > 128)
     assert pixels.shape == (128, 128, 4)
     assert np.ptp(shown, axis=0).tolist() == [63, 127]
-    assert fitted(Image.new("P", (20, 10))).shape == (128, 128, 4)
+    assert cut_out(Image.new("P", (20, 10))).shape == (128, 128, 4)
 
 
 def test_where_no_package_can_be_had_drawn_shapes_take_the_place_with_a_notice(monkeypatch, capsys):
