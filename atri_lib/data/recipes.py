@@ -7,6 +7,7 @@ near or far, is alone in no other.
 """
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import NamedTuple
@@ -47,15 +48,13 @@ class SceneStyle:
 
 
 class Kind(NamedTuple):
-    """A layout with so many different items."""
+    """A layout with so many different items, and the orders in which a caption may tell them
+    apart.
+    """
 
     layout: str
     items: int
-
-    def orders(self) -> list[tuple[int, ...]]:
-        """The orders in which a caption may tell its items apart."""
-        places = range(self.items)
-        return list(permutations(places)) if self.layout == "sequence" else [tuple(places)]
+    orders: tuple[tuple[int, ...], ...]
 
     def scenes(self, choices: int) -> int:
         """How many scenes say something different, with so many sets of items to choose from.
@@ -63,15 +62,15 @@ class Kind(NamedTuple):
         One alone is chosen near or far; of several, each may be either.
         """
         distances = 2**self.items if self.items > 1 else 1
-        return choices * len(self.orders()) * distances
+        return choices * len(self.orders) * distances
 
 
 KINDS = (
-    Kind("single", 1),
-    Kind("repeated", 1),
-    Kind("sequence", 2),
-    Kind("sequence", 3),
-    Kind("together", 2),
+    Kind("single", 1, ((0,),)),
+    Kind("repeated", 1, ((0,),)),
+    Kind("sequence", 2, tuple(permutations(range(2)))),
+    Kind("sequence", 3, tuple(permutations(range(3)))),
+    Kind("together", 2, ((0, 1),)),
 )
 
 
@@ -113,22 +112,27 @@ class Recipe:
         return frozenset(combinations(sorted(self.items), 2))
 
 
-def shared_out(count: int, seed: int, apart: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The number of the split that each of `count` items alone, and each pair of them, belongs to.
+def open_choices(count: int, seed: int, split: int, apart: bool) -> dict[int, np.ndarray]:
+    """Sets of one, two and three of `count` items that are open to a split (its number), each int
+    [sets, items]; an item alone is its index where it is near, that + `count` where it is far.
 
-    Returns int [2 n] of items alone, all near and then all far, and int [n, n] of pairs, of which
-    what is above the diagonal counts. apart: every item belongs to one split; -1 is a pair from
-    two of them.
+    apart: every item belongs to one split, not every pair and every item alone.
     """
     generator = np.random.default_rng((seed, 3))
     if apart:
-        split = _by_shares(count, generator)
-        return np.tile(split, 2), np.where(split[:, None] == split, split, -1)
-    alone = _by_shares(2 * count, generator)
-    pairs = np.full((count, count), -1)
-    above = np.triu_indices(count, 1)
-    pairs[above] = _by_shares(len(above[0]), generator)
-    return alone, pairs
+        own = _by_shares(count, generator) == split
+        alone = np.tile(own, 2)
+        pairs = np.triu(np.outer(own, own), 1)
+    else:
+        alone = _by_shares(2 * count, generator) == split
+        pairs = np.zeros((count, count), bool)
+        above = np.triu_indices(count, 1)
+        pairs[above] = _by_shares(len(above[0]), generator) == split
+    triples = []
+    for first, beside in enumerate(pairs):
+        others = np.argwhere(pairs & np.outer(beside, beside))  # which belong with it in pairs, too
+        triples.append(np.insert(others, 0, first, axis=1))
+    return {1: np.argwhere(alone), 2: np.argwhere(pairs), 3: np.concatenate(triples)}
 
 
 def _by_shares(count: int, generator: np.random.Generator) -> np.ndarray:
@@ -137,33 +141,17 @@ def _by_shares(count: int, generator: np.random.Generator) -> np.ndarray:
     return generator.permutation(np.searchsorted(ends, np.arange(count), side="right"))
 
 
-def _choices(alone: np.ndarray, pairs: np.ndarray) -> dict[int, np.ndarray]:
-    """Sets of items open to a split by their number, each int [sets, n]; alone: near items, then
-    far ones + n.
-
-    alone, pairs: whether they belong to the split, as `shared_out` has them.
-    """
-    pairs = np.triu(pairs, 1)
-    triples = []
-    for first, beside in enumerate(pairs):
-        others = np.argwhere(pairs & np.outer(beside, beside))  # which belong with it in pairs, too
-        triples.append(np.insert(others, 0, first, axis=1))
-    return {1: np.argwhere(alone), 2: np.argwhere(pairs), 3: np.concatenate(triples)}
-
-
 def draw(
-    alone: np.ndarray,
-    pairs: np.ndarray,
+    choices: Mapping[int, np.ndarray],
+    items: int,
     count: int,
     style: SceneStyle,
     generator: np.random.Generator,
     split: str,
 ) -> tuple[Recipe, ...]:
-    """`count` different recipes of one split, to which items `alone` and `pairs` belong: the kind
-    first, then one of the scenes it has left. Raises SceneError.
+    """`count` different recipes of one split, of the bank's `items` as `open_choices` has them: the
+    kind first, then one of the scenes it has left. Raises SceneError.
     """
-    choices = _choices(alone, pairs)
-    items = len(pairs)
     possible = [kind.scenes(len(choices[kind.items])) for kind in KINDS]
     left = np.where(style.weights > 0, possible, 0)
     if count > left.sum():
@@ -191,8 +179,7 @@ def _drawn(
 ) -> Recipe:
     """Any recipe of a kind, of `count` items; chance: that one in company is far."""
     chosen = generator.choice(choices)
-    orders = kind.orders()
-    order = orders[generator.integers(len(orders))]
+    order = kind.orders[generator.integers(len(kind.orders))]
     far = generator.random(kind.items) < chance if kind.items > 1 else chosen >= count
     if kind.layout == "together" and generator.random() < 0.5:
         order = order[::-1]  # either may be named first

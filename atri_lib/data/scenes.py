@@ -12,7 +12,7 @@ from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data.dataset import SPLITS, Dataset
 from atri_lib.data.items import Bank
 from atri_lib.data.phrases import SOUNDS, caption
-from atri_lib.data.recipes import Recipe, SceneStyle, draw, shared_out
+from atri_lib.data.recipes import Recipe, SceneStyle, draw, open_choices
 from atri_lib.data.rendering import distant, mixed, noise
 from atri_lib.languages import CODES
 from atri_lib.storage import checksum
@@ -85,12 +85,13 @@ def make_scenes(
             f"splits are {', '.join(SPLITS)}, scenes last 1 to 60 s"
         )
     variants = kind.variants_of(bank, style)
-    alone, pairs = shared_out(len(bank.items), seed, apart)
+    items = len(bank.items)
     splits = {}
     for split, size in sizes.items():
         number = SPLITS.index(split)
         generator = np.random.default_rng((seed, 1, number))
-        recipes = draw(alone == number, pairs == number, size, style, generator, split)
+        choices = open_choices(items, seed, number, apart)
+        recipes = draw(choices, items, size, style, generator, split)
         captions = tuple(_captions(recipe, bank, kind.phrases) for recipe in recipes)
         about = (FORMAT, seed, number, seconds, bank.checksum, str(style))
         drawn = ([str(recipe) for recipe in recipes], list(captions))
