@@ -96,7 +96,6 @@ def download(package: Package, folder: pathlib.Path) -> pathlib.Path:
     about = f"Debian's {package.name}, {package.megabytes} MB, once"
     print(f"Fetching {package.what}: {about}.", file=sys.stderr)
     folder.mkdir()
-    folder = folder.absolute()
     settings = {
         "Dir::State": folder,
         "Dir::Cache": folder / "cache",
@@ -147,8 +146,8 @@ def unpack(package: Package, archive: tarfile.TarFile, folder: pathlib.Path) -> 
             raise package.unavailable(f"{said} ({member.name}: {member.size} bytes)")
         inner = package.place(path)
         if inner is not None and member.isfile():
-            (folder / inner).parent.mkdir(parents=True, exist_ok=True)
-            (folder / inner).write_bytes(archive.extractfile(member).read())
+            member.name = str(inner)
+            archive.extract(member, folder, set_attrs=False)
 
 
 @contextlib.contextmanager
@@ -169,9 +168,8 @@ def _unpack_package(package: Package, file: pathlib.Path, folder: pathlib.Path) 
             tarfile.open(fileobj=process.stdout, mode="r|") as archive,
         ):
             unpack(package, archive, folder)
-            while process.stdout.read(2**20):
-                pass
-            if process.wait():
+            process.communicate()  # it ends when all is read
+            if process.returncode:
                 raise tarfile.ReadError(f"dpkg-deb exits with {process.returncode}")
     except tarfile.TarError as reason:
         raise package.unavailable(f"the downloaded package is damaged ({reason})") from None

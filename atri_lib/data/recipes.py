@@ -43,8 +43,8 @@ class SceneStyle:
     def weights(self) -> np.ndarray:
         """Relative frequency of each of KINDS."""
         single, repeated, sequence, together = self.layouts
-        sequences = [sequence * (1 - self.three), sequence * self.three]
-        return np.array([single, repeated, *sequences, together])
+        of_two = sequence * (1 - self.three)
+        return np.array([single, repeated, of_two, sequence * self.three, together])
 
 
 class Kind(NamedTuple):
