@@ -50,10 +50,9 @@ class RecordedBank:
         waveforms = decoded(list(chosen))
         sounds = []
         for path, names in chosen.items():
-            waveform = waveforms[path]
-            if waveform.size:
+            if waveforms[path].size:
                 source = path.relative_to(self.folder).as_posix()
-                sounds.append(Item(path.stem, waveform, names, source, LICENCE))
+                sounds.append(Item(path.stem, waveforms[path], names, source, LICENCE))
             else:
                 self.left_out[path.stem] = "silent"
         if not sounds:
@@ -68,9 +67,9 @@ class RecordedBank:
         if others:
             self.name = f"tuxpaint, not the book's ({self.checksum})"
             print(
-                f"Notice: the recordings under {self.folder} are not the book's, "
-                f"so its figures will not be met: {', '.join(others[:5])}"
-                f"{' ...' if others[5:] else ''}. Remove that folder to have them fetched again.",
+                f"Notice: the recordings under {self.folder} are not the book's, so its figures "
+                f"will not be met ({len(others)} differ: {', '.join(others[:5])}). "
+                "Remove that folder to have them fetched again.",
                 file=sys.stderr,
             )
 
@@ -83,8 +82,8 @@ class RecordedBank:
                 continue
             correction = corrected.get(path.stem, {})
             names = sound_names(path.with_suffix(".txt"), correction)
-            missing = [code for code in CODES if not names.get(code)]
-            doubled = [names[code] for code in CODES if (code, names.get(code)) in taken]
+            missing = [code for code in CODES if code not in names]
+            doubled = [name for code, name in names.items() if (code, name) in taken]
             if correction.get("drop"):
                 self.left_out[path.stem] = correction["why"]
             elif missing:
@@ -184,13 +183,12 @@ def decode(path: pathlib.Path) -> np.ndarray:
     from torchaudio import functional
 
     try:
-        samples, rate = audio.read_mono(path, "float64")  # equal bytes on every CPU
-        mono = torch.from_numpy(audio.mono_16k(samples, rate))
+        mono = audio.mono_16k(*audio.read_mono(path, "float64"))  # equal bytes on every CPU
     except UnreadableSound as reason:
         advice = "or remove the stamps folder it is in to have it fetched again"
         raise UnreadableSound(f"{reason}, {advice}") from None
-    if not mono.numel():
-        return np.zeros(0, np.float32)
-    mono /= mono.abs().max().clamp(1.0)  # the filter clips what exceeds 1
-    waveform = trimmed(functional.highpass_biquad(mono, SAMPLE_RATE, 60.0).numpy())
+    if mono.size:
+        mono /= np.abs(mono).max(initial=1.0)  # the filter clips what exceeds 1
+        mono = functional.highpass_biquad(torch.from_numpy(mono), SAMPLE_RATE, 60.0).numpy()
+    waveform = trimmed(mono)
     return levelled(waveform) if waveform.size else np.zeros(0, np.float32)
