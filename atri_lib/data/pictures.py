@@ -77,8 +77,7 @@ def stamps() -> PictureBank:
         source = path.relative_to(folder)
         names = sound_names(path.with_suffix(".txt"), corrections.get(path.stem, {}))
         if is_picture(source) and len(names) == len(CODES):
-            with Image.open(path) as image:
-                pixels = cut_out(image)
+            pixels = cut_out(path)
             pictures.append(Item(path.stem, pixels, names, str(source), "GPL-2.0-or-later"))
     return PictureBank("tuxpaint pictures", pictures)
 
@@ -100,8 +99,7 @@ def emoji() -> PictureBank:
         for character, said in sorted(names.items()):
             glyph = bitmaps.get(glyphs.get(ord(character)))
             if glyph is not None:
-                with Image.open(io.BytesIO(glyph.imageData)) as image:
-                    pixels = cut_out(image)
+                pixels = cut_out(io.BytesIO(glyph.imageData))
                 name = f"U+{ord(character):04X}"
                 pictures.append(Item(name, pixels, said, name, "OFL-1.1, Unicode-3.0"))
     return PictureBank("emoji", pictures)
@@ -156,11 +154,12 @@ def drawn() -> PictureBank:
     return PictureBank("drawn shapes", pictures)
 
 
-def cut_out(image: Image.Image) -> np.ndarray:
-    """A picture without its empty margins, its longer side 128 pixels, in the middle of uint8 [128,
-    128, 4].
+def cut_out(file: pathlib.Path | io.BytesIO) -> np.ndarray:
+    """The picture of a file without its empty margins, its longer side 128 pixels, in the middle of
+    uint8 [128, 128, 4].
     """
-    whole = image.convert("RGBA")
+    with Image.open(file) as image:
+        whole = image.convert("RGBA")
     cut = whole.crop(whole.getchannel("A").getbbox())
     shown, corner = fitted(cut, SIDE)
     canvas = Image.new("RGBA", (SIDE, SIDE))

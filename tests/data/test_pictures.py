@@ -108,14 +108,20 @@ def test_a_scene_shows_what_its_caption_says(scenes):
     assert found > 5
 
 
+def saved(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file
+
+
 def test_a_picture_is_cut_to_what_shows_and_keeps_its_shape():
     image = Image.new("RGBA", (300, 200))
     image.paste((255, 0, 0, 255), (100, 50, 200, 100))  # 100 wide, 50 high
-    pixels = cut_out(image)
+    pixels = cut_out(saved(image))
     shown = np.argwhere(pixels[..., 3] > 128)
     assert pixels.shape == (128, 128, 4)
     assert np.ptp(shown, axis=0).tolist() == [63, 127]
-    assert cut_out(Image.new("P", (20, 10))).shape == (128, 128, 4)
+    assert cut_out(saved(Image.new("P", (20, 10)))).shape == (128, 128, 4)
 
 
 def test_where_no_package_can_be_had_drawn_shapes_take_the_place_with_a_notice(monkeypatch, capsys):
