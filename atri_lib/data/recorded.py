@@ -3,7 +3,6 @@ a sound bank.
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import re
@@ -21,7 +20,7 @@ from atri_lib.data.tux_paint import find_stamps, is_effect
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.progress import progress
 from atri_lib.recipe import RECIPE
-from atri_lib.storage import atomic_path, cache_dir, checksum
+from atri_lib.storage import atomic_path, cache_dir, checksum, read_json
 
 LICENCE = "GPL-2.0-or-later"
 CORRECTIONS = pathlib.Path(__file__).with_name("tuxpaint_names.json")
@@ -45,19 +44,15 @@ class RecordedBank:
         folder: str | os.PathLike | None = None,
         corrections: Mapping[str, Mapping] | None = None,
     ):
-        self.folder = find_stamps() if folder is None else pathlib.Path(folder)
-        corrected = corrections
-        if corrections is None:
-            corrected = json.loads(CORRECTIONS.read_text(encoding="utf-8"))
+        self.folder = pathlib.Path(folder or find_stamps())
         self.left_out: dict[str, str] = {}
-        chosen = self._chosen(corrected)
+        chosen = self._chosen(read_json(CORRECTIONS) if corrections is None else corrections)
         waveforms = decoded(list(chosen))
         sounds = []
         for path, names in chosen.items():
-            waveform = waveforms[path]
-            if waveform.size:
+            if waveforms[path].size:
                 source = path.relative_to(self.folder).as_posix()
-                sounds.append(Item(path.stem, waveform, names, source, LICENCE))
+                sounds.append(Item(path.stem, waveforms[path], names, source, LICENCE))
             else:
                 self.left_out[path.stem] = "silent"
         if not sounds:
@@ -72,9 +67,9 @@ class RecordedBank:
         if others:
             self.name = f"tuxpaint, not the book's ({self.checksum})"
             print(
-                f"Notice: the recordings under {self.folder} are not the book's, "
-                f"so its figures will not be met: {', '.join(others[:5])}"
-                f"{' ...' if others[5:] else ''}. Remove that folder to have them fetched again.",
+                f"Notice: the recordings under {self.folder} are not the book's, so its figures "
+                f"will not be met ({len(others)} differ: {', '.join(others[:5])}). "
+                "Remove that folder to have them fetched again.",
                 file=sys.stderr,
             )
 
@@ -87,8 +82,8 @@ class RecordedBank:
                 continue
             correction = corrected.get(path.stem, {})
             names = sound_names(path.with_suffix(".txt"), correction)
-            missing = [code for code in CODES if not names.get(code)]
-            doubled = [names[code] for code in CODES if (code, names.get(code)) in taken]
+            missing = [code for code in CODES if code not in names]
+            doubled = [name for code, name in names.items() if (code, name) in taken]
             if correction.get("drop"):
                 self.left_out[path.stem] = correction["why"]
             elif missing:
@@ -104,15 +99,15 @@ class RecordedBank:
         """Files that are missing, that are altered (or the caption beside them), and that the book
         does not use.
         """
-        book = json.loads(BOOK.read_text(encoding="utf-8"))
         own = self.file_sums()
         faults = []
-        for name in book:
-            if name not in own:
+        for name, expected in read_json(BOOK).items():
+            found = own.pop(name, None)
+            if found is None:
                 faults.append(f"{name} is missing")
-            elif own[name] != book[name]:
+            elif found != expected:
                 faults.append(f"{name} is altered")
-        return faults + [f"{name} is new" for name in own if name not in book]
+        return faults + [f"{name} is new" for name in own]
 
     def file_sums(self) -> dict[str, str]:
         """Checksum of every sound's file and names, by its path: what BOOK holds for the book's
@@ -131,7 +126,13 @@ def sound_names(caption_file: pathlib.Path, correction: Mapping) -> dict[str, st
 
     Languages without a caption are absent; a caption file that does not exist counts as empty.
     """
-    captions = _captions(caption_file) if caption_file.exists() else {}
+    text = ""
+    if caption_file.exists():
+        text = caption_file.read_text(encoding="utf-8-sig", errors="replace")
+    captions = {}
+    for line in f"en.utf8={text}".splitlines():
+        locale, _, caption = line.partition("=")
+        captions[locale] = caption
     names = {}
     for language in LANGUAGES:
         caption = captions.get(f"{language.locale}.utf8", "")
@@ -139,17 +140,6 @@ def sound_names(caption_file: pathlib.Path, correction: Mapping) -> dict[str, st
         if name:
             names[language.code] = name
     return names
-
-
-def _captions(file: pathlib.Path) -> dict[str, str]:
-    """Captions by locale, the English one under en.utf8."""
-    english, *others = file.read_text(encoding="utf-8-sig", errors="replace").splitlines() or [""]
-    captions = {"en.utf8": english}
-    for line in others:
-        locale, equals, caption = line.partition("=")
-        if equals:
-            captions[locale] = caption
-    return captions
 
 
 def noun_phrase(caption: str, code: str) -> str:
@@ -174,22 +164,15 @@ def decoded(paths: list[pathlib.Path]) -> dict[pathlib.Path, np.ndarray]:
     decoded before.
     """
     key = checksum(*(path.read_bytes() for path in paths), RECIPE)
-    cached = cache_dir("tuxpaint") / f"decoded-{key}.npz"
-    absent_or_damaged = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
-    with contextlib.suppress(*absent_or_damaged):
-        with np.load(cached, allow_pickle=False) as arrays:
-            samples = arrays["samples"]
-            ends = arrays["ends"]
-            written = str(arrays["checksum"])
-        if written == checksum(samples, ends):
-            parts = np.split(samples.astype(np.float32) / 2**15, ends[:-1])
-            return dict(zip(paths, parts, strict=True))
-    waveforms = {path: decode(path) for path in progress(paths, "decoding the recordings")}
-    samples = np.round(np.concatenate([*waveforms.values(), np.zeros(0)]) * 2**15).astype(np.int16)
-    ends = np.cumsum([w.size for w in waveforms.values()], dtype=np.int64)
+    cached = cache_dir("tuxpaint") / f"waveforms-{key}.npz"
+    absent_or_damaged = (OSError, EOFError, ValueError, zipfile.BadZipFile)
+    with contextlib.suppress(*absent_or_damaged), np.load(cached) as arrays:
+        if arrays.zip.testzip() is None:  # no checksum differs
+            return dict(zip(paths, arrays.values(), strict=True))
+    waveforms = [decode(path) for path in progress(paths, "decoding the recordings")]
     with atomic_path(cached) as partial:
-        np.savez(partial, samples=samples, ends=ends, checksum=checksum(samples, ends))
-    return waveforms
+        np.savez(partial, *waveforms)
+    return dict(zip(paths, waveforms, strict=True))
 
 
 def decode(path: pathlib.Path) -> np.ndarray:
@@ -200,13 +183,12 @@ def decode(path: pathlib.Path) -> np.ndarray:
     from torchaudio import functional
 
     try:
-        samples, rate = audio.read_mono(path, "float64")  # equal bytes on every CPU
-        mono = torch.from_numpy(audio.mono_16k(samples, rate))
+        mono = audio.mono_16k(*audio.read_mono(path, "float64"))  # equal bytes on every CPU
     except UnreadableSound as reason:
         advice = "or remove the stamps folder it is in to have it fetched again"
         raise UnreadableSound(f"{reason}, {advice}") from None
-    if not mono.numel():
-        return np.zeros(0, np.float32)
-    mono /= mono.abs().max().clamp(1.0)  # the filter clips what exceeds 1
-    waveform = trimmed(functional.highpass_biquad(mono, SAMPLE_RATE, 60.0).numpy())
+    if mono.size:
+        mono /= np.abs(mono).max(initial=1.0)  # the filter clips what exceeds 1
+        mono = functional.highpass_biquad(torch.from_numpy(mono), SAMPLE_RATE, 60.0).numpy()
+    waveform = trimmed(mono)
     return levelled(waveform) if waveform.size else np.zeros(0, np.float32)

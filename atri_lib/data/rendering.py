@@ -1,60 +1,37 @@
 """How a scene sounds: when its sounds begin, what distance does to them, the noise behind them."""
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
-
 import numpy as np
 from scipy.signal import butter, fftconvolve, sosfilt
 
 from atri_lib.audio import SAMPLE_RATE
 
-FADE = 800  # samples: 50 ms, where a sound was cut to its slot
-Variants = tuple[tuple[np.ndarray, np.ndarray], ...]  # per sound: near, far
+FADE = 800  # samples: 50 ms, where a sound was cut to its place
 
 
-class Slot(NamedTuple):
-    """Where a sound of a scene is heard: from sample `start` to `stop` at the latest."""
-
-    sound: int
-    far: bool
-    start: int
-    stop: int
-
-
-def slots(
-    layout: str,
-    heard: list[tuple[int, bool]],
-    length: int,
-    generator: np.random.Generator,
-    variants: Variants,
-) -> Iterator[Slot]:
-    """Where the sounds of a scene, each with whether it is far, are heard in `length` samples."""
+def mixed(
+    layout: str, waves: list[np.ndarray], length: int, generator: np.random.Generator
+) -> np.ndarray:
+    """The sounds of a scene, each in its place: float32 [length]."""
     if layout in ("single", "together"):
-        starts = generator.integers(0, length // 8 + 1, size=len(heard))
-        for (sound, far), start in zip(heard, starts, strict=True):
-            yield Slot(sound, far, int(start), length)
-        return
-    if layout == "repeated":  # two to four times, as its length allows
-        sound, far = heard[0]
-        size = len(variants[sound][int(far)])
-        heard = heard * int(np.clip(length // (size + length // 20), 2, 4))
-    edges = np.linspace(0, length, len(heard) + 1).astype(int)
-    if layout == "sequence":
-        edges[1:-1] += generator.integers(-length // 20, length // 20 + 1, size=len(heard) - 1)
-    for (sound, far), start, stop in zip(heard, edges[:-1], edges[1:], strict=True):
-        yield Slot(sound, far, start, stop - length // 50)
-
-
-def mixed(slots: Iterable[Slot], length: int, variants: Variants) -> np.ndarray:
-    """The sounds of a scene, each in its slot: float32 [length]."""
+        starts = generator.integers(0, length // 8 + 1, size=len(waves))
+        stops = np.full(len(waves), length)
+    else:
+        if layout == "repeated":  # two to four times, as its length allows
+            size = len(waves[0])
+            waves = waves * int(np.clip(length // (size + length // 20), 2, 4))
+        edges = np.linspace(0, length, len(waves) + 1).astype(int)
+        if layout == "sequence":
+            edges[1:-1] += generator.integers(-length // 20, length // 20 + 1, size=len(waves) - 1)
+        starts = edges[:-1]
+        stops = edges[1:] - length // 50
     scene = np.zeros(length, np.float32)
-    for slot in slots:
-        wave = variants[slot.sound][int(slot.far)][: slot.stop - slot.start]
-        end = slot.start + len(wave)
-        scene[slot.start : end] += wave
-        if end == slot.stop:
-            fade = min(FADE, len(wave))
-            scene[end - fade : end] -= wave[-fade:] * np.linspace(0, 1, fade, dtype=np.float32)
+    for wave, start, stop in zip(waves, starts, stops, strict=True):
+        heard = wave[: stop - start]
+        end = start + len(heard)
+        scene[start:end] += heard
+        if end == stop:
+            fade = min(FADE, len(heard))
+            scene[end - fade : end] -= heard[-fade:] * np.linspace(0, 1, fade, dtype=np.float32)
     return scene
 
 

@@ -12,8 +12,8 @@ from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data.dataset import SPLITS, Dataset
 from atri_lib.data.items import Bank
 from atri_lib.data.phrases import SOUNDS, caption
-from atri_lib.data.recipes import Recipe, SceneStyle, draw, items_shared_out, pairs_shared_out
-from atri_lib.data.rendering import Variants, distant, mixed, noise, slots
+from atri_lib.data.recipes import Recipe, SceneStyle, draw, open_choices
+from atri_lib.data.rendering import distant, mixed, noise
 from atri_lib.languages import CODES
 from atri_lib.storage import checksum
 
@@ -31,7 +31,7 @@ class SceneSet(Dataset):
     checksum: str
     origin: str
     bank: Bank
-    variants: Variants
+    variants: tuple
     style: SceneStyle
     entropy: tuple[int, int]
     seconds: float
@@ -49,8 +49,8 @@ class SceneSet(Dataset):
         generator = np.random.default_rng((*self.entropy, index % len(self)))
         length = int(self.seconds * SAMPLE_RATE)
         recipe = self.recipes[index]
-        places = slots(recipe.layout, recipe.placed, length, generator, self.variants)
-        scene = mixed(places, length, self.variants)
+        waves = [self.variants[sound][int(far)] for sound, far in recipe.placed]
+        scene = mixed(recipe.layout, waves, length, generator)
         power = float(np.mean(scene**2)) or 1e-8
         ratio = generator.uniform(*self.style.noise)
         scene += noise(length, generator) * np.float32(np.sqrt(power * 10 ** (-ratio / 10)))
@@ -85,13 +85,13 @@ def make_scenes(
             f"splits are {', '.join(SPLITS)}, scenes last 1 to 60 s"
         )
     variants = kind.variants_of(bank, style)
-    share_out = items_shared_out if apart else pairs_shared_out
-    home = share_out(len(bank.items), seed)
+    items = len(bank.items)
     splits = {}
     for split, size in sizes.items():
         number = SPLITS.index(split)
         generator = np.random.default_rng((seed, 1, number))
-        recipes = draw(home == number, size, style, generator, split)
+        choices = open_choices(items, seed, number, apart)
+        recipes = draw(choices, items, size, style, generator, split)
         captions = tuple(_captions(recipe, bank, kind.phrases) for recipe in recipes)
         about = (FORMAT, seed, number, seconds, bank.checksum, str(style))
         drawn = ([str(recipe) for recipe in recipes], list(captions))

@@ -3,7 +3,7 @@
 import pathlib
 
 from atri_lib.data import debian
-from atri_lib.storage import cache_dir, settle
+from atri_lib.storage import cache_dir
 
 PACKAGE = "tuxpaint-stamps-default"
 STAMPS = pathlib.PurePosixPath("usr/share/tuxpaint/stamps")
@@ -31,39 +31,22 @@ def is_picture(path: pathlib.PurePath) -> bool:
 
 def find_stamps(wanted=is_effect) -> pathlib.Path:
     """The `stamps` folder with what is wanted, `is_effect` or `is_picture`: of the installed
-    package, else from the cache, else fetched.
+    package, else from the cache, else fetched. Raises BankUnavailable.
 
-    A cached folder without the pictures, as earlier versions left it, is fetched anew. Raises
-    BankUnavailable.
+    A cached folder without the pictures, as earlier versions left it, is fetched anew.
     """
-    cached = cache_dir("tuxpaint") / "stamps"
-    # a download that was killed may hold 161 MB, also where the recordings came otherwise since
-    settle(cached)
 
     def holds(folder: pathlib.Path) -> bool:
         return any(wanted(path.relative_to(folder)) for path in folder.rglob("*.*"))
 
-    def there() -> bool:
-        return cached.is_dir() and (wanted is is_effect or holds(cached))
-
-    if holds(INSTALLED):
-        return INSTALLED
-    if not there():
-        debian.fetch(package(), cached, there)
-    return cached
+    return debian.find(package(), INSTALLED, holds)
 
 
 def package() -> debian.Package:
     """The stamps' effects and pictures, their captions and the copyright file."""
-    elsewhere = f"elsewhere copy Tux Paint's stamps to {cache_dir('tuxpaint')}/stamps"
-    return debian.Package(PACKAGE, 161, "the Tux Paint recordings", _place, elsewhere)
+    cached = cache_dir("tuxpaint") / "stamps"
+    return debian.Package(PACKAGE, 161, "the Tux Paint recordings", STAMPS, _is_needed, cached)
 
 
-def _place(path: pathlib.PurePosixPath) -> pathlib.PurePath | None:
-    """Where a file of the package goes below the folder; None for what is not needed."""
-    if path.parts[-2:] == (PACKAGE, "copyright"):
-        return pathlib.PurePath("copyright")
-    if not path.is_relative_to(STAMPS):
-        return None
-    inner = path.relative_to(STAMPS)
-    return inner if inner.suffix == ".txt" or is_effect(inner) or is_picture(inner) else None
+def _is_needed(path: pathlib.PurePath) -> bool:
+    return path.suffix == ".txt" or is_effect(path) or is_picture(path)

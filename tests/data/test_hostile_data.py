@@ -3,6 +3,7 @@ says what to do.
 """
 
 import csv
+import dataclasses
 import errno
 import io
 import json
@@ -403,7 +404,8 @@ def fetch(monkeypatched):
             patch.setattr(shutil, "which", lambda tool: tool)
             patch.setattr(debian, "download", lambda *_: pytest.fail("fetched"))
             monkeypatched(patch)
-            debian.fetch(tux_paint.package(), folder / "stamps", lambda: False)
+            package = dataclasses.replace(tux_paint.package(), cached=folder / "stamps")
+            debian.find(package, folder, lambda _: False)
 
     return load
 

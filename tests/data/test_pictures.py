@@ -12,7 +12,7 @@ from atri_lib.data import banks, debian, pictures
 from atri_lib.data.items import BankUnavailable, Item
 from atri_lib.data.phrases import PHRASINGS, PICTURES, TEMPLATES, caption
 from atri_lib.data.picture_scenes import NAMES, PictureScenes
-from atri_lib.data.pictures import PictureBank, drawn, fitted
+from atri_lib.data.pictures import PictureBank, cut_out, drawn
 from atri_lib.data.recipes import SceneError
 from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES
@@ -108,14 +108,20 @@ def test_a_scene_shows_what_its_caption_says(scenes):
     assert found > 5
 
 
+def saved(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file
+
+
 def test_a_picture_is_cut_to_what_shows_and_keeps_its_shape():
     image = Image.new("RGBA", (300, 200))
     image.paste((255, 0, 0, 255), (100, 50, 200, 100))  # 100 wide, 50 high
-    pixels = fitted(image)
+    pixels = cut_out(saved(image))
     shown = np.argwhere(pixels[..., 3] > 128)
     assert pixels.shape == (128, 128, 4)
     assert np.ptp(shown, axis=0).tolist() == [63, 127]
-    assert fitted(Image.new("P", (20, 10))).shape == (128, 128, 4)
+    assert cut_out(saved(Image.new("P", (20, 10)))).shape == (128, 128, 4)
 
 
 def test_where_no_package_can_be_had_drawn_shapes_take_the_place_with_a_notice(monkeypatch, capsys):
@@ -148,22 +154,25 @@ def test_too_many_scenes_are_refused():
 
 def test_of_a_package_only_the_named_files_are_taken(tmp_path, monkeypatch):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
-    wanted = pictures.ANNOTATIONS / "en.xml"
 
-    def fetched(package, folder, there):
-        assert not there()
+    def fetched(package):
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for name in (wanted, pictures.ANNOTATIONS / "xx.xml", "etc/en.xml"):
+            for name in (f"{pictures.CLDR}/en.xml", f"{pictures.CLDR}/xx.xml", "etc/en.xml"):
                 archive.addfile(tarfile.TarInfo(f"./{name}"), io.BytesIO())
         buffer.seek(0)
-        folder.mkdir()
-        debian.unpack(package, tarfile.open(fileobj=buffer), folder)
+        package.cached.mkdir()
+        debian.unpack(package, tarfile.open(fileobj=buffer), package.cached)
 
-    monkeypatch.setattr(debian, "fetch", fetched)
-    found = pictures._debian("no-such-package", 1, "names", [wanted])
+    def names():
+        return pictures._debian("no-such-package", 1, "names", pictures.CLDR, ["en.xml"])
+
+    monkeypatch.setattr(debian.shutil, "which", lambda tool: tool)
+    monkeypatch.setattr(debian, "_fetch", fetched)
+    found = names()
     assert [path.name for path in found[0].parent.iterdir()] == ["en.xml"]
-    assert pictures._debian("no-such-package", 1, "names", [wanted]) == found  # not again
+    monkeypatch.setattr(debian, "_fetch", None)
+    assert names() == found  # not again
 
 
 def test_names_come_from_the_tables_of_all_languages(tmp_path):

@@ -26,7 +26,7 @@ def test_sounds_last_between_0_8_and_2_seconds_and_have_no_offset(seed):
 
 def test_there_are_at_least_24_sounds_and_each_has_its_names():
     ids = [sound.id for sound in SyntheticBank().items]
-    assert len(ids) >= 24 and ids == list(json.loads(synthetic.NAMES.read_text(encoding="utf-8")))
+    assert len(ids) >= 24 and ids == list(json.loads(synthetic.SOUNDS.read_text(encoding="utf-8")))
 
 
 def test_sounds_differ_more_between_names_than_between_seeds():

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from atri_lib.data import tux_paint
-from atri_lib.data.debian import fetch, unpack
+from atri_lib.data.debian import find, unpack
 from atri_lib.data.items import BankUnavailable
 from atri_lib.data.tux_paint import find_stamps, is_picture, package
 
@@ -146,9 +146,8 @@ def test_a_failed_fetch_says_what_to_do_and_leaves_nothing(tools, tmp_path, tool
 
 def test_without_debian_tools_the_message_names_them(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        BankUnavailable, match="no apt-get or dpkg-deb.*copy Tux Paint's stamps to"
-    ):
+    advice = "no apt-get or dpkg-deb.*copy its /usr/share/tuxpaint/stamps to"
+    with pytest.raises(BankUnavailable, match=advice):
         find_stamps()
 
 
@@ -221,10 +220,13 @@ def test_two_processes_at_once_fetch_one_copy(tools, tmp_path):
     assert (tools / "apt-get.calls").read_text() == "x\n"
 
 
-def test_a_fetch_keeps_what_another_process_has_put_in_place(tools, stamps):
-    before = files_in(stamps)
-    fetch(package(), stamps, stamps.is_dir)
-    assert files_in(stamps) == before
+def test_a_fetch_keeps_what_another_process_has_put_in_place(tools, stamps, tmp_path):
+    cached = package().cached
+    stamps.rename(cached)
+    before = files_in(cached)
+    answers = iter([False, False, True])  # it is there when the lock is had
+    assert find(package(), tmp_path, lambda folder: next(answers)) == cached
+    assert files_in(cached) == before
 
 
 def test_a_cache_of_earlier_days_without_pictures_is_fetched_anew_for_them(tools, stamps, tmp_path):
