@@ -153,7 +153,7 @@ class _Ensemble:
         record |= {name: values[mine] for name, values in every_run.items()}
         if pairs is not None:
             record |= self._published(step, ideal, realised[mine], used[mine], *pairs)
-        record |= self._law(step, ideal, ideal_after, full, after)
+        record |= self._law(step, ideal, ideal_after, after, after_full)
         self.records.append(record)
         self.runs = after
 
@@ -190,18 +190,18 @@ class _Ensemble:
         }
 
     def _law(
-        self, step: Step, ideal: Runs, ideal_after: Runs, full: Tensor, after: Runs
+        self, step: Step, ideal: Runs, ideal_after: Runs, after: Runs, after_full: Runs
     ) -> dict[str, float]:
         """The mean-square law's constants from the pilots (nan without), and the reference run's
         step.
         """
-        reference, reference_after, expected = ideal, ideal_after, full
+        reference, reference_after, after_expected = ideal, ideal_after, after_full
         if self.scheme.biased:
             mean = self.experiment.on_batch(self.scheme.mean_distribution(), step.clips)[None]
             reference = self.reference
             gradient = self.task.gradients(reference.weights, mean, step.data)
             reference_after = reference.after(gradient)
-            expected = self._everywhere(mean, step)
+            after_expected = self.runs.after(self._everywhere(mean, step))
             self.reference = reference_after
         law = dict.fromkeys(("pilots", "amplification", "variance", "sigma", "memory"), np.nan)
         law["bias"] = reference_after.error(ideal_after)[0]
@@ -212,7 +212,6 @@ class _Ensemble:
         law["memory"] = 0.0
         if self.scheme.noise_share == 0:
             return law | {"amplification": 1.0, "variance": 0.0, "sigma": 0.0}
-        after_expected = self.runs.after(expected)
         carried = np.square(after_expected.error(reference_after)[self.pilots]).sum()
         before = np.square(self.runs.error(reference)[self.pilots]).sum()
         law["amplification"] = float(_ratio(carried, before))
