@@ -71,8 +71,9 @@ class Linearised:
 
     A draw differs by z (its weights, first and second moment minus the mean run's) and is fed the
     noise n and what the square of its gradient has beyond the mean. gradient: the mean run's;
-    spread: variance of n; of_first, of_second: `Adam.sensitivity`; all [M, D]. `symbolic.adam` has
-    the maps (`own_maps`) and the covariance of what is fed (`noise_covariance`).
+    spread: variance of n; of_first: how far the weights move back by one unit of the first moment;
+    of_second: how far forth by one of the second; all [M, D]. `symbolic.adam` has the maps
+    (`own_maps`) and the covariance of what is fed (`noise_covariance`).
     """
 
     optimizer: Adam
@@ -83,8 +84,16 @@ class Linearised:
 
     @classmethod
     def about(cls, optimizer: Adam, gradient: Tensor, spread: Tensor, state: tuple) -> "Linearised":
-        """About a run that has just taken a step with this gradient and now has this state."""
-        return cls(optimizer, gradient, spread, *optimizer.sensitivity(state))
+        """About a run that has just taken a step with this gradient and now has this state.
+
+        The derivatives of a step of length eta direction / scale, the first with its sign turned.
+        """
+        direction, scale = optimizer.corrected(state)
+        rate, steps = optimizer.rate, state[-1]
+        of_first = rate / (1 - optimizer.beta1**steps) / scale
+        root = scale - optimizer.eps
+        change = rate * direction / (2 * root * scale**2) / (1 - optimizer.beta2**steps)
+        return cls(optimizer, gradient, spread, of_first, torch.where(root > 0, change, 0.0))
 
     def apply(self, z: Sequence[Tensor], noise: Tensor, square: Tensor) -> tuple[Tensor, ...]:
         """z one step later; noise, square: what gradient and squared gradient have beyond the mean

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, Step
 from atri_lib.theory.optimizers import SLOW, Optimizer, Runs
@@ -76,7 +77,7 @@ def decompose(
     mixed = Draws(experiment, Arm("mixed", "ml_clap", mixed=True), seeds)
     counts = 2 ** np.arange(int(np.log2(draws)) + 1)
     rows = []
-    for step, start, gradient in experiment.epoch_starts(optimizer, "decomposition"):
+    for step, start, gradient in epoch_starts(experiment, optimizer, "decomposition"):
         drawn = sampled.distribution(step)
         same = sampled.gradients_at(start, drawn, step)
         used = mixed.gradients_at(start, drawn, step)
@@ -87,6 +88,19 @@ def decompose(
             row["ideal"] = gradient.norm().item()
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def epoch_starts(
+    experiment: Experiment, optimizer: Optimizer, label: str
+) -> Iterator[tuple[Step, Tensor, Tensor]]:
+    """The first step of every epoch of the ideal run, with the weights before it, [D], and their
+    gradient, [D].
+    """
+    epoch = None
+    for step, ideal, gradient, _ in experiment.ideal_run(optimizer, label):
+        if step.epoch != epoch:
+            yield step, ideal.weights[0], gradient[0]
+        epoch = step.epoch
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from atri_lib.theory.experiment import Experiment, Step
 from atri_lib.theory.optimizers import SLOW, Optimizer
+from studies.linear_response import epoch_starts
 from studies.mixed_negatives import excess_of, expected_loss
 from studies.rotated_draws import RotatedDraws, cosine, displacements, split
 
@@ -50,7 +51,7 @@ def gradients(
     """
     penalty = functools.partial(excess_of, experiment.task)
     rows = []
-    for step, start, gradient in experiment.epoch_starts(optimizer, "mixed negatives"):
+    for step, start, gradient in epoch_starts(experiment, optimizer, "mixed negatives"):
         derived = experiment.task.gradients(start[None], step.even, step.data, penalty)[0]
         seen = split(discrepancy(experiment, start, step, groups, seed), groups)
         row = {"temperature": experiment.temperature, "step": step.index}

@@ -113,12 +113,6 @@ def test_what_is_looked_at_first_meets_every_kind_of_setting():
     assert kinds(FIRST) == kinds(ROWS)
 
 
-def optimistic(queries, gallery, targets):
-    """Ranks in which a tie counts for the query."""
-    scores = np.asarray(queries) @ np.asarray(gallery).T
-    return (scores > scores[np.arange(len(scores)), targets][:, None]).sum(1) + 1
-
-
 # What is planted -> how.
 PLANTED = {
     "a loss's weight": lambda patch: patch.setattr(
@@ -144,7 +138,7 @@ PLANTED = {
         ).transpose(1, 2),
     ),
     "a tie in ranks": lambda patch: patch.setattr(
-        evaluation.retrieval, "retrieval_ranks", optimistic
+        evaluation.FairRanks, "worst", evaluation.FairRanks.best
     ),
     "the temperature": lambda patch: patch.setattr(
         recipe_values,

@@ -5,22 +5,18 @@ The directions are called as in the field's papers and in stored rows, T2A (text
 (audio to text), also where the clips are pictures.
 
 A tie counts against the query: an embedding that collapses to a constant ranks last, not first.
-(ML-CLAP's released code breaks ties by an unstable sort.) Equal gallery items get equal scores
-whatever order the BLAS adds in; scores of float32 embeddings are summed in float64 and compared in
-float32, the precision they have.
+(ML-CLAP's released code breaks ties by an unstable sort.) `ties` has the ranks that share them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from torch import Tensor
 
-from atri_lib.evaluation.input_checks import embeddings, indices
-
-Embeddings = ArrayLike | Tensor
-_CHUNK = 2**22  # scores held at once: 32 MB in float64
+from atri_lib.evaluation.input_checks import embeddings
+from atri_lib.evaluation.scores import Embeddings, caption_scores, pair, scores_of
+from atri_lib.evaluation.ties import fair_rank_matrix, fair_ranks
 
 
 def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike) -> np.ndarray:
@@ -31,13 +27,7 @@ def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike
     first. Raises ValueError for NaN embeddings, for shapes that do not fit and for targets outside
     the gallery.
     """
-    queries, gallery = _pair(queries, gallery)
-    targets = indices(targets, "targets", len(gallery), (len(queries),))
-    ranks = np.empty(len(queries), dtype=np.int64)
-    for rows, scores in _scores(queries, gallery):
-        wanted = np.take_along_axis(scores, targets[rows, None], axis=1)
-        ranks[rows] = (scores >= wanted).sum(axis=1)
-    return ranks
+    return fair_ranks(queries, gallery, targets).worst
 
 
 def rank_matrix(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
@@ -48,11 +38,7 @@ def rank_matrix(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.nd
     the instance whose ranks should agree is the caption, not the clip. Raises ValueError as
     `retrieval_ranks`.
     """
-    texts = embeddings(texts, "texts", "M K d")
-    captions, languages, width = texts.shape
-    owner = indices(owner, "owner", len(clips), (captions,))
-    ranks = retrieval_ranks(texts.reshape(-1, width), clips, owner.repeat(languages))
-    return ranks.reshape(captions, languages)
+    return fair_rank_matrix(clips, texts, owner).worst
 
 
 def relevant_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
@@ -64,28 +50,18 @@ def relevant_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np
     Returns int64 [N, K, R], R the most captions of any clip; clips with fewer are padded with 0.
     Raises ValueError as `retrieval_ranks`, and for a clip without a caption.
     """
-    texts = embeddings(texts, "texts", "M K d").swapaxes(0, 1)
-    languages, captions, width = texts.shape
-    clips, texts = _pair(clips, texts.reshape(-1, width))
-    owner = indices(owner, "owner", len(clips), (captions,))
-    counts = caption_counts(owner, len(clips))
-    most = counts.max()
-    filled = np.arange(most) < counts[:, None]  # [N, R]
-    own = np.zeros(filled.shape, dtype=np.int64)
-    own[filled] = np.argsort(owner, kind="stable")  # caption indices, clip by clip
-    numbers = np.arange(len(clips))
-    ranks = np.zeros((len(clips), languages, most), dtype=np.int64)
-    for rows, scores in _scores(clips, texts):
-        scores = scores.reshape(-1, languages, captions)
-        of_own = np.take_along_axis(scores, own[rows, None], axis=2)
-        of_own = np.where(filled[rows, None], of_own, -np.inf)
-        best = -np.sort(-of_own, axis=2)  # [rows, K, R]
-        mine = (owner == numbers[rows, None])[:, None]  # [rows, 1, captions]
+    ranks = []
+    for scores, mine, most in caption_scores(clips, texts, owner):
+        own = np.where(mine, -scores, np.inf)  # negative: the best come first
+        own = -np.sort(np.partition(own, most - 1)[..., :most])
         others = np.where(mine, -np.inf, scores)
+        places = []
         for j in range(most):
-            higher = (others >= best[..., j, None]).sum(axis=2)
-            ranks[rows, :, j] = higher + j + 1
-    return np.where(filled[:, None], ranks, 0)
+            higher = (others >= own[..., j, None]).sum(axis=2)
+            places.append(higher + j + 1)
+        exists = np.arange(most) < mine.sum(axis=2, keepdims=True)
+        ranks.append(np.where(exists, np.stack(places, axis=2), 0))
+    return np.concatenate(ranks)
 
 
 def audio_to_text_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
@@ -103,11 +79,11 @@ def top_k(queries: Embeddings, gallery: Embeddings, k: int) -> np.ndarray:
 
     queries: [Q, d]; gallery: [G, d]. Returns int64 [Q, min(k, G)]. Errors as `retrieval_ranks`.
     """
-    queries, gallery = _pair(queries, gallery)
+    queries, gallery = pair(queries, gallery)
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
     found = []
-    for _, scores in _scores(queries, gallery):
+    for _, scores in scores_of(queries, gallery):
         order = np.argsort(-scores, axis=1, kind="stable")
         found.append(order[:, :k])
     return np.concatenate(found)
@@ -170,37 +146,3 @@ def _measures(direction: str, relevant: np.ndarray) -> dict[str, float]:
     row[f"{direction} mAP@10"] = 100 * map_at_10(relevant)
     row[f"{direction} median rank"] = float(np.median(best))
     return row
-
-
-def caption_counts(owner: np.ndarray, clips: int) -> np.ndarray:
-    """How many captions each clip has, [clips]. Raises ValueError for a clip without one."""
-    counts = np.bincount(owner, minlength=clips)
-    if 0 in counts:
-        raise ValueError(f"clip {counts.argmin()} has no caption: every clip needs at least one")
-    return counts
-
-
-def _pair(queries: Embeddings, gallery: Embeddings) -> tuple[np.ndarray, np.ndarray]:
-    queries = embeddings(queries, "queries", "Q d")
-    gallery = embeddings(gallery, "gallery", "G d")
-    if queries.shape[1] != gallery.shape[1]:
-        raise ValueError(
-            f"queries are {queries.shape[1]}-d, the gallery {gallery.shape[1]}-d: "
-            "embed both by one model"
-        )
-    return queries, gallery
-
-
-def _scores(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield (rows, scores [rows, G]) chunk by chunk."""
-    compared = np.result_type(queries, gallery)
-    # One column per distinct gallery item; + 0.0 turns -0.0 into 0.0.
-    first: dict[bytes, int] = {}
-    column = np.array([first.setdefault(item.tobytes(), len(first)) for item in gallery + 0.0])
-    distinct = np.frombuffer(b"".join(first), gallery.dtype).reshape(len(first), -1)
-    distinct = distinct.astype(np.float64)
-    size = max(1, _CHUNK // len(gallery))
-    for start in range(0, len(queries), size):
-        rows = slice(start, start + size)
-        scores = queries[rows].astype(np.float64) @ distinct.T
-        yield rows, scores.astype(compared)[:, column]

@@ -5,7 +5,6 @@ on the same clips. `two_way_interval` suits means of several seeds; the bootstra
 other statistics. With few seeds an interval is rough, so report S with it.
 """
 
-import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from scipy.stats import rankdata
 from scipy.stats import t as student
 
 from atri_lib.evaluation.input_checks import indices
+from atri_lib.evaluation.scores import caption_counts
 
 _CHUNK = 2**22  # resampled values held at once
 
@@ -47,12 +47,9 @@ def clip_means(values: ArrayLike, owner: ArrayLike) -> np.ndarray:
     """
     values = np.asarray(values, dtype=np.float64)
     owner = np.asarray(owner)
-    owner = indices(owner, "owner", owner.max(initial=0) + 1, values.shape[-1:])
-    counts = np.bincount(owner)
-    if 0 in counts:
-        raise ValueError(
-            f"clip {counts.argmin()} has no caption: number the clips in owner 0 ... N - 1"
-        )
+    clips = owner.max(initial=0) + 1
+    owner = indices(owner, "owner", clips, values.shape[-1:])
+    counts = caption_counts(owner, clips)
     order = np.argsort(owner, kind="stable")
     starts = np.cumsum(counts) - counts
     return np.add.reduceat(values[..., order], starts, axis=-1) / counts
@@ -71,7 +68,7 @@ def paired_bootstrap(
     ValueError for fewer than 2 clips, shapes that differ and NaN. Source: Efron and Tibshirani
     1993, ch. 13.
     """
-    a, b = _pair(a, b)
+    a, b = _grids(a=a, b=b)
     observed = float(statistic(a.ravel(), axis=-1) - statistic(b.ravel(), axis=-1))
     if statistic is np.mean:
         resampled = _resampled_means(a - b, repeats, seed)
@@ -101,7 +98,7 @@ def two_way_interval(a: ArrayLike, b: ArrayLike, groups: ArrayLike | None = None
     Satterthwaite 1946; Searle, Casella and McCulloch 1992, ch. 4; for shared members Fafchamps and
     Gubert 2007, with the correction for few groups of Bell and McCaffrey 2002.
     """
-    difference = np.subtract(*_pair(a, b))
+    difference = np.subtract(*_grids(a=a, b=b))
     seeds, clips = difference.shape
     if seeds < 2:
         raise ValueError("seeds are random here: give runs of 2 or more")
@@ -115,9 +112,8 @@ def two_way_interval(a: ArrayLike, b: ArrayLike, groups: ArrayLike | None = None
     of_rest = np.square(rest).sum() / ((seeds - 1) * (clips - 1)) / (seeds * clips)
     free_clips = clips - 1
     if groups is not None:
-        sharing = _Sharing.of(groups, clips)
-        free_clips = sharing.freedom
-        of_clips = max(of_clips, sharing.variance(by_clip))
+        of_groups, free_clips = _of_groups(np.asarray(groups), by_clip)
+        of_clips = max(of_clips, of_groups)
     variance = max(of_seeds + of_clips - of_rest, of_seeds, of_clips)
     rounding = np.finfo(float).eps * np.abs(difference).max()
     if variance <= rounding**2:  # all differences are equal
@@ -130,46 +126,31 @@ def two_way_interval(a: ArrayLike, b: ArrayLike, groups: ArrayLike | None = None
     return Difference(mean, mean - half, mean + half, 2 * float(law.sf(abs(mean))))
 
 
-@dataclass(frozen=True)
-class _Sharing:
-    """Clips that have groups in common.
+def _of_groups(groups: np.ndarray, by_clip: np.ndarray) -> tuple[float, float]:
+    """Variance of the mean of clips that share groups, [N, G], and its degrees of freedom.
 
-    together: whether two clips share a group, [N, N]. factor: by which the sum over such pairs is
-    too small, since the clips' own mean was taken off; freedom: degrees of freedom of that sum.
+    by_clip: [N], distances from the mean. Products are summed over the pairs of clips that share a
+    group. If every group had an effect of variance 1, and nothing else varied, that sum would be a
+    quadratic form of these effects: its mean is the trace of `form`, its variance twice the squared
+    norm. The mean is too small by a factor, since the clips' own mean was taken off.
     """
-
-    together: np.ndarray
-    factor: float
-    freedom: float
-
-    @classmethod
-    def of(cls, groups: ArrayLike, clips: int) -> "_Sharing":
-        """From bool [N, G]. If every group had an effect of variance 1, and nothing else varied,
-        the sum over pairs would be a quadratic form of these effects: its mean is the trace of
-        `form`, its variance twice the squared norm.
-        """
-        groups = np.asarray(groups)
-        if groups.dtype != bool or groups.ndim != 2 or len(groups) != clips:
-            raise ValueError(
-                f"groups must be bool [{clips}, G], a row per clip, "
-                f"got {groups.dtype} {groups.shape}"
-            )
-        member = groups[:, groups.any(axis=0)].astype(float)
-        together = (member @ member.T > 0).astype(float)
-        if not member.any(axis=1).all() or together.all():
-            raise ValueError("every clip must be in a group, and no group may join all clips")
-        centred = member - member.mean(axis=0)
-        form = centred.T @ together @ centred
-        expected = float(np.trace(form))
-        freedom = expected**2 / float(np.square(form).sum())
-        if expected <= 0 or freedom < 0.99:  # of two groups apart it is 1
-            raise ValueError("the groups join nearly all clips: too few are apart for an interval")
-        factor = float(np.square(member.sum(axis=0)).sum()) / expected
-        return cls(together, factor, freedom)
-
-    def variance(self, by_clip: np.ndarray) -> float:
-        """Of the mean of [N] clips, by their distances from it."""
-        return self.factor * float(by_clip @ self.together @ by_clip) / len(by_clip) ** 2
+    clips = len(by_clip)
+    if groups.dtype != bool or groups.ndim != 2 or len(groups) != clips:
+        raise ValueError(
+            f"groups must be bool [{clips}, G], a row per clip, got {groups.dtype} {groups.shape}"
+        )
+    member = groups[:, groups.any(axis=0)].astype(float)
+    together = (member @ member.T > 0).astype(float)
+    if not member.any(axis=1).all() or together.all():
+        raise ValueError("every clip must be in a group, and no group may join all clips")
+    centred = member - member.mean(axis=0)
+    form = centred.T @ together @ centred
+    expected = float(np.trace(form))
+    freedom = expected**2 / float(np.square(form).sum())
+    if expected <= 0 or freedom < 0.99:  # of two groups apart it is 1
+        raise ValueError("the groups join nearly all clips: too few are apart for an interval")
+    factor = float(np.square(member.sum(axis=0)).sum()) / expected
+    return factor * float(by_clip @ together @ by_clip) / clips**2, freedom
 
 
 def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0) -> Correlation:
@@ -179,10 +160,7 @@ def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0) -
     constant have no correlation and are left out. Raises ValueError for fewer than 2 conditions,
     shapes that differ, NaN, or constant x or y. Source: Efron and Tibshirani 1993.
     """
-    x = _grid(x, "x")
-    y = _grid(y, "y")
-    if x.shape != y.shape:
-        raise ValueError(f"x and y must pair up, got shapes {x.shape} and {y.shape}")
+    x, y = _grids(x=x, y=y)
     observed = float(_rank_correlation(x.ravel(), y.ravel()))
     if np.isnan(observed):
         raise ValueError("x or y is constant, so there is no rank correlation")
@@ -206,50 +184,38 @@ def _resampled_means(values: np.ndarray, repeats: int, seed: int) -> np.ndarray:
     """Means of values [S, N] over resampled seeds and clips, [repeats]: how often a resample has
     each of them is enough for a mean, as two products of matrices.
     """
-    _check_repeats(repeats)
     seeds, clips = values.shape
-    counts = _few_counts if repeats * clips <= _CHUNK else _counts
-    means = []
-    for of_seeds, of_clips in counts(seeds, clips, repeats, seed):
-        means.append(np.einsum("rn,rn->r", of_seeds @ values, of_clips) / values.size)
-    return np.concatenate(means)
-
-
-def _counts(seeds: int, clips: int, repeats: int, seed: int) -> Iterator[tuple]:
-    """How often each resample has each seed and each clip: chunks [R, S] and [R, N]."""
+    parts = _parts(repeats, clips)
     random = np.random.default_rng(seed)
-    of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), repeats)
-    size = max(1, _CHUNK // clips)
-    for start in range(0, repeats, size):
-        some = of_seeds[start : start + size]
-        of_clips = random.multinomial(clips, np.full(clips, 1 / clips), len(some))
-        yield some.astype(np.float32), of_clips.astype(np.float32)
-
-
-@functools.lru_cache(maxsize=4)
-def _few_counts(seeds: int, clips: int, repeats: int, seed: int) -> tuple:
-    """The same in memory, for many contrasts of one size."""
-    return tuple(_counts(seeds, clips, repeats, seed))
-
-
-def _check_repeats(repeats: int) -> None:
-    if repeats < 1:
-        raise ValueError(f"repeats must be positive, got {repeats}")
+    of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), repeats).astype(np.float32)
+    means = []
+    for part in parts:
+        of_clips = random.multinomial(clips, np.full(clips, 1 / clips), part.stop - part.start)
+        weighted = of_seeds[part] @ values
+        means.append(np.einsum("rn,rn->r", weighted, of_clips.astype(np.float32)) / values.size)
+    return np.concatenate(means)
 
 
 def _resamples(shape: tuple[int, int], repeats: int, seed: int) -> Iterator[np.ndarray]:
     """Yield chunks [repeats, S * N] of flat cell indices: seeds and clips drawn with replacement,
     crossed.
     """
-    _check_repeats(repeats)
     seeds, clips = shape
-    rng = np.random.default_rng(seed)
-    size = max(1, _CHUNK // (seeds * clips))
-    for start in range(0, repeats, size):
-        count = min(size, repeats - start)
-        rows = rng.integers(seeds, size=(count, seeds, 1))
-        columns = rng.integers(clips, size=(count, 1, clips))
+    random = np.random.default_rng(seed)
+    for part in _parts(repeats, seeds * clips):
+        count = part.stop - part.start
+        rows = random.integers(seeds, size=(count, seeds, 1))
+        columns = random.integers(clips, size=(count, 1, clips))
         yield (rows * clips + columns).reshape(count, -1)
+
+
+def _parts(repeats: int, values: int) -> list[slice]:
+    """Resamples to hold at once, where each has so many values."""
+    if repeats < 1:
+        raise ValueError(f"repeats must be positive, got {repeats}")
+    size = max(1, _CHUNK // values)
+    starts = range(0, repeats, size)
+    return [slice(start, min(start + size, repeats)) for start in starts]
 
 
 def _interval(resampled: np.ndarray) -> tuple[float, float]:
@@ -257,14 +223,15 @@ def _interval(resampled: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _pair(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    a = _grid(a, "a")
-    b = _grid(b, "b")
-    if a.shape != b.shape:
+def _grids(**sides: ArrayLike) -> list[np.ndarray]:
+    grids = [_grid(values, name) for name, values in sides.items()]
+    shapes = [grid.shape for grid in grids]
+    if shapes[0] != shapes[1]:
         raise ValueError(
-            f"a and b must hold the same seeds and clips, got shapes {a.shape} and {b.shape}"
+            f"{' and '.join(sides)} must pair up, the same seeds and clips, "
+            f"got shapes {shapes[0]} and {shapes[1]}"
         )
-    return a, b
+    return grids
 
 
 def _grid(values: ArrayLike, name: str) -> np.ndarray:

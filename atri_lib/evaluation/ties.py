@@ -14,7 +14,13 @@ from scipy.special import gammaln
 
 from atri_lib.ambiguity import Ambiguity, find_ambiguity
 from atri_lib.evaluation.input_checks import embeddings, indices
-from atri_lib.evaluation.retrieval import Embeddings, _pair, _scores, caption_counts
+from atri_lib.evaluation.scores import (
+    Embeddings,
+    caption_counts,
+    caption_scores,
+    pair,
+    scores_of,
+)
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,11 @@ def fair_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike) -> 
 
     queries: [Q, d]; gallery: [G, d]; targets: [Q] gallery indices. Errors as `retrieval_ranks`.
     """
-    queries, gallery = _pair(queries, gallery)
+    queries, gallery = pair(queries, gallery)
     targets = indices(targets, "targets", len(gallery), (len(queries),))
     above = np.empty(len(queries), dtype=np.int64)
     equal = np.empty(len(queries), dtype=np.int64)
-    for rows, scores in _scores(queries, gallery):
+    for rows, scores in scores_of(queries, gallery):
         wanted = np.take_along_axis(scores, targets[rows, None], axis=1)
         above[rows] = (scores > wanted).sum(axis=1)
         equal[rows] = (scores == wanted).sum(axis=1) - 1  # without the target itself
@@ -94,10 +100,8 @@ def fair_rank_matrix(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> 
     captions, languages, width = texts.shape
     owner = indices(owner, "owner", len(clips), (captions,))
     found = fair_ranks(texts.reshape(-1, width), clips, owner.repeat(languages))
-    shape = captions, languages
-    return FairRanks(
-        found.above.reshape(shape), found.equal.reshape(shape), found.own.reshape(shape)
-    )
+    counts = [count.reshape(captions, languages) for count in vars(found).values()]
+    return FairRanks(*counts)
 
 
 def fair_audio_to_text(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> FairRanks:
@@ -106,25 +110,14 @@ def fair_audio_to_text(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -
     clips: [N, d]; texts: [M, K, d]; owner: [M], the clip of each caption. Equal captions of one
     clip do not compete with each other. Errors as `relevant_ranks`.
     """
-    texts = embeddings(texts, "texts", "M K d").swapaxes(0, 1)
-    languages, captions, width = texts.shape
-    clips, texts = _pair(clips, texts.reshape(-1, width))
-    owner = indices(owner, "owner", len(clips), (captions,))
-    caption_counts(owner, len(clips))
-    shape = (len(clips), languages)
-    above = np.empty(shape, dtype=np.int64)
-    equal = np.empty(shape, dtype=np.int64)
-    own = np.empty(shape, dtype=np.int64)
-    numbers = np.arange(len(clips))
-    for rows, scores in _scores(clips, texts):
-        scores = scores.reshape(-1, languages, captions)
-        mine = (owner == numbers[rows, None])[:, None]  # [rows, 1, captions]
+    counts = []
+    for scores, mine, _ in caption_scores(clips, texts, owner):
         best = np.where(mine, scores, -np.inf).max(axis=2, keepdims=True)
-        above[rows] = (scores > best).sum(axis=2)  # none of these is the clip's own
+        above = scores > best  # none of these is the clip's own
         tied = scores == best
-        equal[rows] = (tied & ~mine).sum(axis=2)
-        own[rows] = (tied & mine).sum(axis=2)
-    return FairRanks(above, equal, own)
+        of_rows = [kind.sum(axis=2) for kind in (above, tied & ~mine, tied & mine)]
+        counts.append(of_rows)
+    return FairRanks(*np.concatenate(counts, axis=1))
 
 
 def ambiguity(

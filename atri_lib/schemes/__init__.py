@@ -144,7 +144,7 @@ class Block(MlClap):
         return drawn[place // self.block, None]
 
 
-class Latin(Scheme):
+class Latin(MlClap):
     """Language (offset_i + epoch) mod K with random offsets: every clip meets every language once
     in any K epochs.
 
@@ -155,10 +155,6 @@ class Latin(Scheme):
     label = "Latin"
     colour = "#CC79A7"
     marker = "D"
-
-    @staticmethod
-    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
-        return (Pool(k, 1, 1),)
 
     def _draw(self, epoch: int) -> np.ndarray:
         offsets = self._generator(0).integers(self.k, size=(self.clips, 1))
@@ -172,7 +168,7 @@ class Latin(Scheme):
         return (follows - 1 / self.k) / self.k
 
 
-class Balanced(Scheme):
+class Balanced(MofK):
     """All K languages in a random order, m an epoch, then anew in a fresh order (random
     reshuffling).
 
@@ -185,11 +181,6 @@ class Balanced(Scheme):
     label = "Balanced"
     colour = "#56B4E9"
     marker = "p"
-    chooses_m = True
-
-    @staticmethod
-    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
-        return (Pool(k, m, 1 / m),)
 
     @property
     def cycle(self) -> int:

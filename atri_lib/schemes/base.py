@@ -32,8 +32,8 @@ class Pool(NamedTuple):
 class Scheme(abc.ABC):
     """A scheme over `clips` N and `k` languages; each clip sees `m` per epoch, drawn from `seed`.
 
-    A subclass gives its `pools` and its draws. It declares settings of its own as fields: int (at
-    least 1) or float (a share, 0 <= x < 1).
+    A subclass gives its `pools` and its draws. It declares settings of its own as fields, whose
+    defaults say what they are: int (at least 1) or float (a share, 0 <= x < 1).
     """
 
     name: ClassVar[str]
@@ -42,6 +42,8 @@ class Scheme(abc.ABC):
     marker: ClassVar[str]
     chooses_m: ClassVar[bool] = False
     together: ClassVar[bool] = False  # whether the loss contrasts a clip's texts with each other
+    # Whether the draws of different clips are independent, as the mean-square law needs it.
+    independent_clips: ClassVar[bool] = True
 
     clips: int
     k: int
@@ -64,20 +66,19 @@ class Scheme(abc.ABC):
                 f"{self.name} has no setting {foreign[0]}: "
                 "leave it out, or use a scheme that has it"
             )
-        values = {"clips": _integer("clips", clips), "k": _integer("languages", languages)}
-        values["m"] = self._drawn(values["k"], m)
+        k = _integer("languages", languages)
+        values = {"clips": _integer("clips", clips), "k": k, "m": self._drawn(k, m)}
         values["seed"] = _integer("seed", seed, least=0)
-        for name, field in own.items():
-            check = _CHECKS[field.type]
-            values[name] = check(name, given.get(name, field.default))
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        for name, default in own.items():
+            check = _share if isinstance(default, float) else _integer
+            values[name] = check(name, given.get(name, default))
+        vars(self).update(values)  # frozen from here on
 
     @classmethod
-    def own_settings(cls) -> dict[str, dataclasses.Field]:
-        """The fields that a scheme declares beside those of every scheme, by name."""
+    def own_settings(cls) -> dict[str, int | float]:
+        """The settings that a scheme has beside those of every scheme, with their defaults."""
         own = dataclasses.fields(cls)[len(dataclasses.fields(Scheme)) :]
-        return {field.name: field for field in own}
+        return {field.name: field.default for field in own}
 
     @staticmethod
     @abc.abstractmethod
@@ -156,11 +157,6 @@ class Scheme(abc.ABC):
         means = [float(pool.weight) * pool.drawn / max(pool.size, 1) for pool in pools]
         row = np.repeat(means, [pool.size for pool in pools])
         return np.tile(row / self.clips, (self.clips, 1))
-
-    @property
-    def independent_clips(self) -> bool:
-        """Whether the draws of different clips are independent, as the mean-square law needs it."""
-        return True
 
     @property
     def biased(self) -> bool:
@@ -271,6 +267,3 @@ def _share(name: str, value: Any) -> float:
     if not isinstance(value, int | float) or not 0 <= value < 1:
         raise ValueError(f"{name} is a share, 0 <= {name} < 1, got {value!r}")
     return float(value)
-
-
-_CHECKS = {int: _integer, float: _share}  # of a scheme's own settings, by type

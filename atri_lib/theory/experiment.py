@@ -153,18 +153,6 @@ class Experiment:
             yield step, ideal, gradient, after
             ideal = after
 
-    def epoch_starts(
-        self, optimizer: Optimizer, label: str
-    ) -> Iterator[tuple[Step, Tensor, Tensor]]:
-        """The first step of every epoch of the ideal run, with the weights before it, [D], and
-        their gradient, [D].
-        """
-        epoch = None
-        for step, ideal, gradient, _ in self.ideal_run(optimizer, label):
-            if step.epoch != epoch:
-                yield step, ideal.weights[0], gradient[0]
-            epoch = step.epoch
-
 
 def on_features(
     clip_features: Tensor,

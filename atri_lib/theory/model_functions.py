@@ -194,7 +194,11 @@ class Task:
         rows = self._pair_rows(weights, batch)
         spread = torch.zeros_like(weights)
         for clips in _one_hot(batch[0]).split(self._clips(batch)):
-            each = torch.stack([self._flat_rows(row, clips) for row in rows])  # [K, clips, D]
+            by_language = []
+            for row in rows:
+                pieces = [piece.flatten(1) for piece in vmap(row)(clips)]
+                by_language.append(torch.cat(pieces, dim=1))
+            each = torch.stack(by_language)  # [K, clips, D]
             spread += each.var(0, correction=0).sum(0)
         return spread
 
@@ -244,12 +248,6 @@ class Task:
             _, pull_back = vjp(losses, *parts)
             rows.append(pull_back)
         return rows
-
-    @staticmethod
-    def _flat_rows(row: Callable, clips: Tensor) -> Tensor:
-        """Gradients of the pair losses of some clips, one-hot [C, B], in one language: [C, D]."""
-        pieces = vmap(row)(clips)
-        return torch.cat([piece.flatten(1) for piece in pieces], dim=1)
 
     def _language_losses(self, clip_features: Tensor, text: Tensor, *parts: Tensor) -> Tensor:
         """The pair losses of one language, [B]; text: [B, ...]."""

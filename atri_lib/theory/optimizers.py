@@ -100,26 +100,15 @@ class Adam(Optimizer):
         first = self.beta1 * first + (1 - self.beta1) * gradient
         second = self.beta2 * second + (1 - self.beta2) * (gradient.square() + spread)
         state = first, second, steps + 1
-        direction, scale = self._corrected(state)
+        direction, scale = self.corrected(state)
         return weights - self.rate * direction / scale, state
 
     def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
-        direction, scale = self._corrected(state)
+        direction, scale = self.corrected(state)
         return torch.cat([weights, self.rate * direction / scale, self.rate * scale.log()], dim=-1)
 
-    def sensitivity(self, state: tuple) -> tuple[Tensor, Tensor]:
-        """How far the weights move back by one unit of the first moment, and forth by one of the
-        second, by coordinate.
-
-        The derivatives of a step of length eta direction / scale, the first with its sign turned.
-        """
-        direction, scale = self._corrected(state)
-        of_first = self.rate / (1 - self.beta1 ** state[-1]) / scale
-        root = scale - self.eps
-        change = self.rate * direction / (2 * root * scale**2) / (1 - self.beta2 ** state[-1])
-        return of_first, torch.where(root > 0, change, 0.0)
-
-    def _corrected(self, state: tuple) -> tuple[Tensor, Tensor]:
+    def corrected(self, state: tuple) -> tuple[Tensor, Tensor]:
+        """Direction and scale of a step, eta direction / scale: the moments without their bias."""
         first, second, steps = state
         steps = max(steps, 1)  # before the first step both moments are 0, whatever divides them
         direction = first / (1 - self.beta1**steps)

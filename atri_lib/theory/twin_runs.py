@@ -7,7 +7,6 @@ w unless the scheme is biased (CACL).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -37,8 +36,8 @@ def run(
     draws: measured runs per arm, seeds seed ... seed + draws - 1 (one run if the arm has no
     randomness). pilots: further runs on seeds of their own, from which alone the mean-square law's
     constants come; 0 leaves the law out (nan), which a scheme whose clips share draws (`block`)
-    needs. power_iterations: for lambda; None leaves the
-    published bound out (nan). Either saves much of the cost.
+    needs. power_iterations: for lambda; None leaves the published bound out (nan). Either saves
+    much of the cost.
 
     Returns one row per (scheme, step, draw), step from 1 (the error after that step):
     - measured: ||w_t - w'_t||; joint: the same in the optimiser's coordinates (equal for SGD).
@@ -83,30 +82,10 @@ def run(
             weights = ideal.weights[0]
             curvature = experiment.task.pair_curvature(weights, step.data, power_iterations)
             gradient_max = experiment.task.pair_norms(weights, step.data).max().item()
-            pairs = _Pairs(gradient_max, curvature)
+            pairs = curvature, gradient_max
         for ensemble in ensembles:
             ensemble.advance(step, ideal, after, pairs)
     return pd.concat([ensemble.table() for ensemble in ensembles], ignore_index=True)
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """What the published bound asks of the pairs at w: g_max, and lambda of every pair, [B, K]."""
-
-    gradient_max: float
-    curvature: Tensor
-
-
-@dataclass
-class _Law:
-    """The mean-square law's constants for one step, as `run` lists them; nan without pilots."""
-
-    bias: float
-    pilots: float = np.nan
-    amplification: float = np.nan
-    variance: float = np.nan
-    sigma: float = np.nan
-    memory: float = np.nan
 
 
 class _Ensemble:
@@ -141,11 +120,16 @@ class _Ensemble:
         self.runs = experiment.begin(optimizer, len(self.draws))
         self.start = experiment.begin(optimizer)
         self.reference = self.start
-        self.per_draw: list[dict[str, np.ndarray]] = []
-        self.per_step: list[dict[str, float]] = []
+        self.records: list[dict[str, np.ndarray | float]] = []  # per step: [draws], or for all
 
-    def advance(self, step: Step, ideal: Runs, ideal_after: Runs, pairs: _Pairs | None) -> None:
-        """Take one step with every run and record what it measured."""
+    def advance(
+        self, step: Step, ideal: Runs, ideal_after: Runs, pairs: tuple[Tensor, float] | None
+    ) -> None:
+        """Take one step with every run and record what it measured.
+
+        pairs: what the published bound asks of the pairs at w: lambda of every one, [B, K], and
+        g_max.
+        """
         runs = self.runs
         realised = self.draws.distribution(step)
         used = self.draws.gradients(runs.weights, realised, step)
@@ -164,14 +148,13 @@ class _Ensemble:
             "xi": distance(used, full),
             "trivial": ideal_after.error(self.start) + after.error(self.start),
         }
-        record = {name: values[self.measured] for name, values in every_run.items()}
+        mine = self.measured
+        record = {"step": step.index, "epoch": step.epoch}
+        record |= {name: values[mine] for name, values in every_run.items()}
         if pairs is not None:
-            mine = self.measured
-            record |= self._published(step, ideal, realised[mine], used[mine], pairs)
-        self.per_draw.append(record)
-        law = self._law(step, ideal, ideal_after, full, after)
-        constants = {"step": step.index, "epoch": step.epoch, **vars(law)}
-        self.per_step.append(constants)
+            record |= self._published(step, ideal, realised[mine], used[mine], *pairs)
+        record |= self._law(step, ideal, ideal_after, after, after_full)
+        self.records.append(record)
         self.runs = after
 
     def _everywhere(self, distribution: Tensor, step: Step) -> Tensor:
@@ -180,63 +163,71 @@ class _Ensemble:
         return self.task.gradients(self.runs.weights, same, step.data)
 
     def _published(
-        self, step: Step, ideal: Runs, realised: Tensor, used: Tensor, pairs: _Pairs
-    ) -> dict[str, np.ndarray]:
-        """The published bound's constants for the measured draws, each [draws]."""
+        self,
+        step: Step,
+        ideal: Runs,
+        realised: Tensor,
+        used: Tensor,
+        curvature: Tensor,
+        gradient_max: float,
+    ) -> dict[str, np.ndarray | float]:
+        """The published bound's constants for the measured draws."""
         at_ideal = ideal.weights[0]
         anchored = self.draws.gradients_at(at_ideal, realised, step)
         delta = distance(ideal.weights, self.runs.weights[self.measured])
         quotient = _ratio(distance(anchored, used), delta, default=0.0)
-        mixed_negatives = np.zeros_like(delta)
+        mixed_negatives = 0.0
         if self.arm.mixed:
             unmixed = self.task.gradients_at(at_ideal, realised, step.data)
             mixed_negatives = distance(anchored, unmixed)
-        curvature = (realised * pairs.curvature).sum((1, 2)).numpy()
+        of_pairs = (realised * curvature).sum((1, 2)).numpy()
         return {
-            "lipschitz": np.maximum(curvature, quotient),
+            "lipschitz": np.maximum(of_pairs, quotient),
             "quotient": quotient,
             "distribution_error": (realised - step.even).abs().sum((1, 2)).numpy(),
-            "gradient_max": np.full(len(realised), pairs.gradient_max),
+            "gradient_max": gradient_max,
             "mixed_negatives": mixed_negatives,
         }
 
-    def _law(self, step: Step, ideal: Runs, ideal_after: Runs, full: Tensor, after: Runs) -> _Law:
-        """The mean-square law's constants from the pilots, and the reference run's step."""
-        reference, reference_after, expected = ideal, ideal_after, full
+    def _law(
+        self, step: Step, ideal: Runs, ideal_after: Runs, after: Runs, after_full: Runs
+    ) -> dict[str, float]:
+        """The mean-square law's constants from the pilots (nan without), and the reference run's
+        step.
+        """
+        reference, reference_after, after_expected = ideal, ideal_after, after_full
         if self.scheme.biased:
             mean = self.experiment.on_batch(self.scheme.mean_distribution(), step.clips)[None]
             reference = self.reference
             gradient = self.task.gradients(reference.weights, mean, step.data)
             reference_after = reference.after(gradient)
-            expected = self._everywhere(mean, step)
+            after_expected = self.runs.after(self._everywhere(mean, step))
             self.reference = reference_after
-        law = _Law(bias=reference_after.error(ideal_after)[0])
+        law = dict.fromkeys(("pilots", "amplification", "variance", "sigma", "memory"), np.nan)
+        law["bias"] = reference_after.error(ideal_after)[0]
         errors = after.error(ideal_after)[self.pilots]
         if len(errors) == 0:
             return law
-        law.pilots = np.sqrt(np.square(errors).mean())
-        law.sigma = law.memory = law.variance = 0.0
+        law["pilots"] = np.sqrt(np.square(errors).mean())
+        law["memory"] = 0.0
         if self.scheme.noise_share == 0:
-            law.amplification = 1.0
-            return law
-        after_expected = self.runs.after(expected)
+            return law | {"amplification": 1.0, "variance": 0.0, "sigma": 0.0}
         carried = np.square(after_expected.error(reference_after)[self.pilots]).sum()
         before = np.square(self.runs.error(reference)[self.pilots]).sum()
-        law.amplification = float(_ratio(carried, before))
+        law["amplification"] = float(_ratio(carried, before))
         remembers = self.scheme.remembers(step.epoch)
         if remembers:  # an epoch's languages depend on earlier ones: kept and noise do, too
             kept = reference_after.weights - after_expected.weights
             noise = after_expected.weights - after.weights
             products = (kept * noise).sum(1)[self.pilots]
-            law.memory = 2 * products.mean().item()
+            law["memory"] = 2 * products.mean().item()
         gain = self.runs.optimizer.gain
         if remembers or gain is None:
-            law.sigma = np.nan
             noise_lengths = after.error(after_expected)[self.pilots]
-            law.variance = np.square(noise_lengths).mean()
+            law["variance"] = np.square(noise_lengths).mean()
         else:
-            law.sigma = self._sigma(step)
-            law.variance = (gain * law.sigma) ** 2
+            law["sigma"] = self._sigma(step)
+            law["variance"] = (gain * law["sigma"]) ** 2
         return law
 
     def _sigma(self, step: Step) -> float:
@@ -252,8 +243,13 @@ class _Ensemble:
 
     def table(self) -> pd.DataFrame:
         """All steps and draws of this arm, with the bounds and the law worked out."""
-        columns = _stacked(self.per_draw, axis=1)  # each [draws, T]
+        draws = self.records[0]["measured"].shape
+        columns = {}  # each [draws, T]
+        for name in self.records[0]:
+            values = [np.broadcast_to(record[name], draws) for record in self.records]
+            columns[name] = np.stack(values, axis=1)
         shape = columns["measured"].shape
+        columns["draw"] = np.indices(shape)[0]
         columns["trajectory"] = bounds.trajectory(columns["rho"], columns["forcing"])
         columns["published"] = columns["certified"] = np.full(shape, np.nan)
         if "lipschitz" in columns:
@@ -262,28 +258,15 @@ class _Ensemble:
             error = columns["distribution_error"] + columns["mixed_negatives"] / gradient_max
             for name, constant in (("published", "lipschitz"), ("certified", "quotient")):
                 columns[name] = bounds.published(columns[constant], error, gradient_max, rate)
-        shared = _stacked(self.per_step, axis=0)  # each [T]
-        law = bounds.mean_square(shared["amplification"], shared.pop("variance") + shared["memory"])
-        shared["mean_square"] = np.hypot(shared["bias"], law)
-        shared["sqrt_steps"] = shared["mean_square"][0] * np.sqrt(shared["step"])
-        shared["draw"] = np.arange(shape[0])[:, None]
-        for name, values in shared.items():
-            columns[name] = np.broadcast_to(values, shape)
+        variance = columns.pop("variance") + columns["memory"]
+        law = bounds.mean_square(columns["amplification"], variance)
+        columns["mean_square"] = np.hypot(columns["bias"], law)
+        columns["sqrt_steps"] = columns["mean_square"][:, :1] * np.sqrt(columns["step"])
         first = ["step", "epoch", "draw", "measured", "published", "trajectory", "mean_square"]
         order = first + sorted(columns.keys() - first)
-        by_step = {name: columns[name].T.ravel() for name in order}
-        table = pd.DataFrame(by_step)
+        table = pd.DataFrame({name: columns[name].T.ravel() for name in order})
         table.insert(0, "scheme", self.arm.name)
         return table
-
-
-def _stacked(records: list[dict], axis: int) -> dict[str, np.ndarray]:
-    """One array per name, the records (steps) along the axis given."""
-    stacked = {}
-    for name in records[0]:
-        values = [record[name] for record in records]
-        stacked[name] = np.stack(values, axis)
-    return stacked
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray, default: float = 1.0) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import atri_lib.evaluation.retrieval as retrieval
+import atri_lib.evaluation.scores as scores_module
 from atri_lib.evaluation import (
     audio_to_text_ranks,
     map_at_10,
@@ -181,7 +181,7 @@ def test_chunks_do_not_change_ranks(monkeypatch):
 
     whole = measured()
     for chunk in (1, 50, 200, 23 * 36):
-        monkeypatch.setattr(retrieval, "_CHUNK", chunk)
+        monkeypatch.setattr(scores_module, "_CHUNK", chunk)
         for one, other in zip(whole, measured(), strict=True):
             np.testing.assert_array_equal(one, other)
 

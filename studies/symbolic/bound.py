@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import sympy as sp
 
-from atri_lib.theory.symbolic.distribution import K, N, clip, language
+from studies.symbolic.distribution import K, N, clip, language
 
 T, j, s, t = sp.symbols("T j s t", integer=True, nonnegative=True)
 eta, a, lam, D, g = sp.symbols(r"eta a lambda D g_{\max}", positive=True)
@@ -224,16 +224,10 @@ def epoch_sum(source: Series) -> sp.Sum:
     each source.
 
     It is `unrolled` under the change of index j = T - t: the limits follow, they are not chosen.
+    source: has to depend on its step.
     """
-
-    def same_factor(_: sp.Expr) -> sp.Expr:
-        return a
-
-    def power(factor: sp.Expr, limits: sp.Tuple) -> sp.Expr:
-        return sp.Product(factor, limits).doit()
-
-    (total,) = unrolled(T, same_factor, source).atoms(sp.Sum)
-    return total.replace(sp.Product, power).change_index(t, T - t, j)
+    (total,) = unrolled(T, lambda _: a, source).atoms(sp.Sum)
+    return total.doit().change_index(t, T - t, j)  # the product of one factor becomes its power
 
 
 def closed_form(

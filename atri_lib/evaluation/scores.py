@@ -1,0 +1,71 @@
+"""Scores of queries and gallery items, chunk by chunk, and what they ask of their input.
+
+Equal gallery items get equal scores whatever order the BLAS adds in; scores of float32 embeddings
+are summed in float64 and compared in float32, the precision they have.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from atri_lib.evaluation.input_checks import embeddings, indices
+
+Embeddings = ArrayLike | Tensor
+_CHUNK = 2**22  # scores held at once: 32 MB in float64
+
+
+def pair(queries: Embeddings, gallery: Embeddings) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays [Q, d] and [G, d]. Raises ValueError for NaN and for widths that differ."""
+    queries = embeddings(queries, "queries", "Q d")
+    gallery = embeddings(gallery, "gallery", "G d")
+    if queries.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            f"queries are {queries.shape[1]}-d, the gallery {gallery.shape[1]}-d: "
+            "embed both by one model"
+        )
+    return queries, gallery
+
+
+def scores_of(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield (rows, scores [rows, G])."""
+    compared = np.result_type(queries, gallery)
+    # One column per distinct gallery item; + 0.0 turns -0.0 into 0.0.
+    first: dict[bytes, int] = {}
+    column = np.array([first.setdefault(item.tobytes(), len(first)) for item in gallery + 0.0])
+    distinct = np.frombuffer(b"".join(first), gallery.dtype).reshape(len(first), -1)
+    distinct = distinct.astype(np.float64)
+    size = max(1, _CHUNK // len(gallery))
+    for start in range(0, len(queries), size):
+        rows = slice(start, start + size)
+        scores = queries[rows].astype(np.float64) @ distinct.T
+        yield rows, scores.astype(compared)[:, column]
+
+
+def caption_scores(
+    clips: Embeddings, texts: Embeddings, owner: ArrayLike
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Yield (scores [rows, K, M], mine [rows, 1, M], most): of clips with all captions, which of
+    these are a clip's own, and how many the clip with most of them has.
+
+    clips: [N, d]; texts: [M, K, d]; owner: [M], the clip of each caption. Raises ValueError for
+    shapes that do not fit and a clip without a caption.
+    """
+    texts = embeddings(texts, "texts", "M K d").swapaxes(0, 1)
+    languages, captions, width = texts.shape
+    clips, texts = pair(clips, texts.reshape(-1, width))
+    owner = indices(owner, "owner", len(clips), (captions,))
+    most = caption_counts(owner, len(clips)).max()
+    numbers = np.arange(len(clips))
+    for rows, scores in scores_of(clips, texts):
+        mine = owner == numbers[rows, None]
+        yield scores.reshape(-1, languages, captions), mine[:, None], most
+
+
+def caption_counts(owner: np.ndarray, clips: int) -> np.ndarray:
+    """How many captions each clip has, [clips]. Raises ValueError for a clip without one."""
+    counts = np.bincount(owner, minlength=clips)
+    if 0 in counts:
+        raise ValueError(f"clip {counts.argmin()} has no caption: every clip needs at least one")
+    return counts
