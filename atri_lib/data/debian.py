@@ -68,7 +68,7 @@ def fetch(package: Package, target: pathlib.Path, there: Callable[[], bool]) -> 
                 "set ATRI_CACHE elsewhere"
             )
             raise OSError(errno.ENOSPC, said, str(target.parent))
-        with atomic_path(target, folder=True, replace=True) as partial:
+        with atomic_path(target, folder=True) as partial:
             _unpack_package(package, download(package, partial / "download"), partial)
             shutil.rmtree(partial / "download")
 

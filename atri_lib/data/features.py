@@ -118,7 +118,7 @@ def _load_or_compute(
     except (FeatureError, OSError):
         pass  # absent or damaged
     values = compute()
-    with storage.atomic_path(folder, folder=True, replace=True) as partial:
+    with storage.atomic_path(folder, folder=True) as partial:
         np.save(partial / "values.npy", values, allow_pickle=False)
         about = {
             "shape": list(values.shape),

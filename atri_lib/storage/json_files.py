@@ -24,8 +24,8 @@ def write_sealed(target: str | os.PathLike, values: dict) -> None:
 def read_sealed(path: str | os.PathLike) -> dict:
     """What write_sealed wrote. Raises ValueError naming the file where a single byte differs."""
     values = read_json(path)
-    sealed = {name: value for name, value in values.items() if name != "checksum"}
-    sealed["checksum"] = checksum(sealed)
+    values.pop("checksum", None)
+    sealed = values | {"checksum": checksum(values)}
     if pathlib.Path(path).read_bytes() != _json_text(sealed).encode():
         raise ValueError(f"{path}: not what was written: its checksum differs")
     return sealed

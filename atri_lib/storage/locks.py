@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 from filelock import FileLock, Timeout
 
-from atri_lib.storage.atomic import PARTIAL, dissolved
-from atri_lib.storage.faults import write_error
+from atri_lib.storage.atomic import PARTIAL, dissolved, write_error
 from atri_lib.storage.places import cache_dir
 
 LOCKED = ".atri-lock"  # ends the name of every lock file of ours
