@@ -2,18 +2,17 @@
 blocks.
 """
 
-import errno
 import functools
 import io
 import os
 import pathlib
-import shutil
 from collections.abc import Iterator
 
 import numpy as np
 import soundfile
 
-from atri_lib.audio_headers import MIN_SECONDS, UnreadableSound, checked, quiet, reason_of
+from atri_lib.audio_headers import MIN_SECONDS, UnreadableSound, check_header, quiet, reason_of
+from atri_lib.storage import write_error
 from atri_lib.terminal import notice, one_line
 
 SAMPLE_RATE = 16_000
@@ -31,13 +30,6 @@ _OTHERS = tuple(
 )
 
 
-def sound_files(folder: str | os.PathLike) -> list[pathlib.Path]:
-    """The audio files below a folder, sorted; hidden ones are none (macOS leaves "._name" beside a
-    file).
-    """
-    return files_below(folder, SUFFIXES)
-
-
 def skipped(folder: str | os.PathLike) -> str:
     """One line for people that names the audio files below a folder whose format cannot be read
     (.m4a, ...), with their count and what to do; "" for none.
@@ -52,12 +44,15 @@ def skipped(folder: str | os.PathLike) -> str:
     return f"{said}; convert them to WAV or FLAC, e.g. ffmpeg -i INPUT OUTPUT.wav"
 
 
-def files_below(folder: str | os.PathLike, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
-    """The files below a folder that end so, in either case, sorted, none hidden."""
-    folder = pathlib.Path(folder)
+def files_below(
+    folder: str | os.PathLike, suffixes: tuple[str, ...] = SUFFIXES
+) -> list[pathlib.Path]:
+    """The files below a folder that end so, in either case, sorted, none hidden (macOS leaves
+    "._name" beside a file). Without suffixes: the sounds that read_audio can read by their format.
+    """
     found = []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    for path in sorted(pathlib.Path(folder).rglob("*")):
+        hidden = "/." in f"/{path.relative_to(folder).as_posix()}"
         if path.suffix.lower() in suffixes and not hidden and not path.is_dir():
             found.append(path)
     return found
@@ -83,7 +78,7 @@ def read_mono(
     the first one that is heard is taken, and a notice on stderr says so.
     """
     name = one_line(path)
-    header, source = checked(path, least)
+    header, source = check_header(path, least)
     try:
         with quiet(header.format == "MP3"):
             mono, channel = _mixed(source, header.channels, dtype)
@@ -154,9 +149,8 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
         soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
     # AssertionError: fewer samples were written than given
     except (soundfile.SoundFileError, AssertionError) as error:
-        free = shutil.disk_usage(pathlib.Path(path).parent).free
-        fault = errno.ENOSPC if free < 4 * len(samples) else errno.EIO
-        raise OSError(fault, str(error) or os.strerror(fault), str(path)) from error
+        fault = OSError(f"{path}: the sound cannot be written whole {error}")
+        raise write_error(fault, pathlib.Path(path)) from error
 
 
 def mono_16k(mono: np.ndarray, rate: int) -> np.ndarray:

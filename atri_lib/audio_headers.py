@@ -37,17 +37,11 @@ class UnreadableSound(ValueError):
     """
 
 
-def check_header(path: str | os.PathLike, least: float = MIN_SECONDS):
-    """soundfile's description of a file of at least so many seconds. Raises what read_audio does as
-    far as it tells.
-    """
-    header, _ = checked(path, least)
-    return header
+def check_header(path: str | os.PathLike, least: float = MIN_SECONDS) -> tuple:
+    """soundfile's description of a file of at least so many seconds, and what soundfile is to read
+    the samples from: the path, or an MP3 with its length put in.
 
-
-def checked(path: str | os.PathLike, least: float) -> tuple:
-    """What check_header returns, and what soundfile is to read the samples from: a path, or an MP3
-    with its length put in.
+    Raises what read_audio does as far as the description tells.
     """
     name = one_line(path)
     head = first_bytes(path, "audio", UnreadableSound)
@@ -123,8 +117,7 @@ def first_bytes(path: str | os.PathLike, kind: str, unreadable: type[Exception])
 
 def reason_of(error: Exception) -> str:
     """libsndfile's words, or better ones where they mislead."""
-    text = str(error)
+    text = getattr(error, "error_string", str(error))
     if "pipe?" in text or "System error" in text:
         return "no sound is found in it"
-    own = re.sub(r"^Error opening .*: (?=[A-Z])", "", text, flags=re.DOTALL)
-    return own.replace("\n", " ").strip()
+    return text.replace("\n", " ").strip()

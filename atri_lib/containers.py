@@ -69,7 +69,9 @@ def mp3_with_length(content) -> bytes | None:
     start, end = first
     count = sum(1 for _ in itertools.islice(frames, _MOST_FRAMES))
     header = bytearray(content[start : start + 4])
-    side = _side_bytes(header)
+    header[1] |= 1  # no checksum
+    header[2] = header[2] & 0x0C | 0x80  # long enough for what follows, no padding
+    size, _, side = _frame(header)
     known = _ANNOUNCED.match(content, start + 4 + side)
     if known and known[1][0] & 1 and count <= int.from_bytes(known[2]) + 2:
         return None
@@ -77,9 +79,6 @@ def mp3_with_length(content) -> bytes | None:
         start = end  # the first frame holds no sound
     else:
         count += 1
-    header[1] |= 1  # no checksum
-    header[2] = header[2] & 0x0C | 0x80  # long enough for what follows, no padding
-    size, _ = _size_and_rate(header)
     info = bytes(header) + bytes(side) + struct.pack(">4sII", b"Xing", 1, count)
     return info.ljust(size, b"\0") + content[start : start + _MOST_BYTES]
 
@@ -93,7 +92,7 @@ def _frames(content) -> Iterator[tuple[int, int]]:
     first_rate = None
     while found := _FRAME.search(content, position):
         start = found.start()
-        size, rate = _size_and_rate(found[0])
+        size, rate, _ = _frame(found[0])
         end = start + size
         if not first_rate and size and (end >= len(content) or _FRAME.match(content, end)):
             first_rate = rate
@@ -107,7 +106,7 @@ def _frames(content) -> Iterator[tuple[int, int]]:
 def _after_id3(content) -> int:
     """Where the sound of a file begins, after the ID3v2 tags that may stand before it."""
     start = 0
-    while content[start : start + 3] == b"ID3" and start + 10 <= len(content):
+    while content[start : start + 3] == b"ID3":
         size = 0
         for byte in content[start + 6 : start + 10]:
             size = size << 7 | byte & 0x7F
@@ -115,29 +114,23 @@ def _after_id3(content) -> int:
     return start
 
 
-def _size_and_rate(header) -> tuple[int, int]:
-    """The bytes and the sampling rate of a frame by its first four bytes; 0 bytes for none."""
+def _frame(header) -> tuple[int, int, int]:
+    """The bytes of a frame, its sampling rate and the bytes of its side information, by its first
+    four bytes; 0 bytes for none.
+    """
+    mono = header[3] >> 6 == 3
     rate = _RATES[header[2] >> 2 & 3]
-    padding = header[2] >> 1 & 1
     index = header[2] >> 4
-    if _is_mpeg_1(header):
+    if header[1] & 0x18 == 0x18:  # MPEG 1
         bits = 144_000 * _KBITS_1[index]
+        side = 17 if mono else 32
     else:
         bits = 72_000 * _KBITS_2[index]
+        side = 9 if mono else 17
         rate //= 2 if header[1] & 0x10 else 4
-    return (bits // rate + padding if bits and rate else 0), rate
-
-
-def _side_bytes(header) -> int:
-    """How many bytes of side information follow a frame's header."""
-    mono = header[3] >> 6 == 3
-    if _is_mpeg_1(header):
-        return 17 if mono else 32
-    return 9 if mono else 17
-
-
-def _is_mpeg_1(header) -> bool:
-    return header[1] & 0x18 == 0x18
+    padding = header[2] >> 1 & 1
+    size = bits // rate + padding if bits and rate else 0
+    return size, rate, side
 
 
 def ogg_fault(content) -> str | None:

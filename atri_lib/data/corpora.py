@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from atri_lib import storage
-from atri_lib.audio import SAMPLE_RATE, UnreadableSound, read_audio, sound_files, write_audio
+from atri_lib.audio import SAMPLE_RATE, UnreadableSound, files_below, read_audio, write_audio
 from atri_lib.data.corpus import Clip, Corpus, CorpusError, corpus_of
 from atri_lib.data.dataset import SPLITS
 from atri_lib.data.manifest import Intake, ManifestError, manifest_line
@@ -74,7 +74,7 @@ def read_clotho(folder: str | os.PathLike) -> Corpus:
     clips = []
     skipped = []
     columns = [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
-    audio = {(path.parent.name, path.name): path for path in sound_files(folder)}
+    audio = {(path.parent.name, path.name): path for path in files_below(folder)}
     other = {(path.parent.name, path.stem): path for path in _other_files(folder)}
     for split, subset in SUBSETS.items():
         for row in _table(folder, f"clotho_captions_{subset}.csv", ["file_name", *columns]):
@@ -99,7 +99,7 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     """
     clips = []
     skipped = []
-    audio = {path.stem: path for path in sound_files(folder)}
+    audio = {path.stem: path for path in files_below(folder)}
     other = {path.stem: path for path in _other_files(folder)}
     for split in SUBSETS:
         rows: dict[tuple[str, str], list[dict[str, str]]] = {}
@@ -149,7 +149,7 @@ def _table(folder: str | os.PathLike, name: str, columns: Sequence[str]) -> list
 
 def _other_files(folder: str | os.PathLike) -> list[pathlib.Path]:
     """Files that are read neither as audio nor as a table, hidden ones aside."""
-    known = {*sound_files(folder), *pathlib.Path(folder).rglob("*.csv")}
+    known = {*files_below(folder), *pathlib.Path(folder).rglob("*.csv")}
     others = []
     for path in sorted(pathlib.Path(folder).rglob("*")):
         if path not in known and not path.name.startswith(".") and path.is_file():
