@@ -149,7 +149,7 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
         soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
     # AssertionError: fewer samples were written than given
     except (soundfile.SoundFileError, AssertionError) as error:
-        fault = OSError(f"{path}: the sound cannot be written whole {error}")
+        fault = OSError(f"{path}: cannot be written whole (libsndfile: {error})")
         raise write_error(fault, pathlib.Path(path)) from error
 
 
