@@ -2,86 +2,57 @@
 blocks.
 """
 
-import errno
 import functools
 import io
 import os
 import pathlib
-import shutil
-import sys
 from collections.abc import Iterator
 
 import numpy as np
 import soundfile
 
-from atri_lib.audio_headers import MIN_SECONDS, UnreadableSound, checked, reason_of
-from atri_lib.channels import ChannelPower
-from atri_lib.terminal import one_line
+from atri_lib.audio_headers import MIN_SECONDS, UnreadableSound, check_header, quiet, reason_of
+from atri_lib.storage import write_error
+from atri_lib.terminal import notice, one_line
 
 SAMPLE_RATE = 16_000
 LOUDEST = 100.0  # full scale is 1
-# libsndfile's formats and how their files are named; .mat and .raw hold other things than sounds
-_USUAL = {
-    "WAV": (".wav", ".wave"),
-    "FLAC": (".flac",),
-    "OGG": (".ogg", ".oga", ".opus"),
-    "MP3": (".mp3",),
-    "AIFF": (".aif", ".aiff", ".aifc"),
-    "AU": (".au", ".snd"),
-    "CAF": (".caf",),
-    "W64": (".w64",),
-    "RF64": (".rf64",),
-    "VOC": (".voc",),
-    "NIST": (".sph",),
-}
-_FORMATS = soundfile.available_formats()
+# the mean's share of its channels' power from which on it counts as silent: -40 dB
+_SILENT = 1e-4
+# of libsndfile's formats; .mat and .raw hold other things than sounds
 SUFFIXES = tuple(
-    suffix for name, suffixes in _USUAL.items() if name in _FORMATS for suffix in suffixes
+    ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc "
+    ".au .snd .caf .w64 .rf64 .voc .sph".split()
 )
-_OTHERS = (
-    ".m4a .m4b .aac .mp4 .3gp .wma .webm .weba .mka .mkv .amr .ape .wv .tta .mpc .mp2 .ac3 .spx .ra"
+UNREAD_SUFFIXES = tuple(
+    ".m4a .m4b .aac .mp4 .3gp .wma .webm .weba .mka .mkv "
+    ".amr .ape .wv .tta .mpc .mp2 .ac3 .spx .ra".split()
 )
-UNREADABLE_SUFFIXES = (
-    *_OTHERS.split(),
-    *(suffix for name, suffixes in _USUAL.items() if name not in _FORMATS for suffix in suffixes),
-)
-CONVERT = "convert them to WAV or FLAC, e.g. ffmpeg -i INPUT OUTPUT.wav"
 
 
-def sound_files(folder: str | os.PathLike) -> list[pathlib.Path]:
-    """The audio files below a folder, sorted; hidden ones are none (macOS leaves "._name" beside a
-    file).
+def skipped(folder: str | os.PathLike) -> str:
+    """One line for people that names the audio files below a folder whose format cannot be read
+    (.m4a, ...), with their count and what to do; "" for none.
     """
-    return files_below(folder, SUFFIXES)
-
-
-def unreadable_files(folder: str | os.PathLike) -> list[pathlib.Path]:
-    """The audio files below a folder that read_audio cannot read by their format (.m4a, ...),
-    sorted, none hidden.
-
-    For a list of what was skipped: see `skipped`.
-    """
-    return files_below(folder, UNREADABLE_SUFFIXES)
-
-
-def skipped(files: list[pathlib.Path]) -> str:
-    """One line for people that names files of unreadable formats, with their count and what to do;
-    "" for none.
-    """
-    if not files:
+    names = [one_line(path.name) for path in files_below(folder, UNREAD_SUFFIXES)]
+    if not names:
         return ""
-    named = ", ".join(one_line(path.name) for path in files[:5])
-    more = f" and {len(files) - 5} more" if len(files) > 5 else ""
-    count = "1 sound is" if len(files) == 1 else f"{len(files)} sounds are"
-    return f"{count} skipped, their format cannot be read: {named}{more}; {CONVERT}"
+    named = ", ".join(names[:5])
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    count = "1 sound is" if len(names) == 1 else f"{len(names)} sounds are"
+    said = f"{count} skipped, their format cannot be read: {named}{more}"
+    return f"{said}; convert them to WAV or FLAC, e.g. ffmpeg -i INPUT OUTPUT.wav"
 
 
-def files_below(folder: str | os.PathLike, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
-    """The files below a folder that end so, in either case, sorted, none hidden."""
-    folder = pathlib.Path(folder)
+def files_below(
+    folder: str | os.PathLike, suffixes: tuple[str, ...] = SUFFIXES
+) -> list[pathlib.Path]:
+    """The files below a folder that end so, in either case, sorted, none hidden (macOS leaves
+    "._name" beside a file). Without suffixes: the sounds that read_audio can read by their format.
+    """
     found = []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    for path in sorted(pathlib.Path(folder).rglob("*")):
+        hidden = "/." in f"/{path.relative_to(folder).as_posix()}"
         if path.suffix.lower() in suffixes and not hidden and not path.is_dir():
             found.append(path)
     return found
@@ -107,16 +78,16 @@ def read_mono(
     the first one that is heard is taken, and a notice on stderr says so.
     """
     name = one_line(path)
-    header, opened = checked(path, least)
+    header, source = check_header(path, least)
     try:
-        with opened.quiet():
-            mono, channel = _mixed(opened.source, header.channels, dtype)
+        with quiet(header.format == "MP3"):
+            mono, channel = _mixed(source, header.channels, dtype)
     except soundfile.SoundFileError as error:
         said = f"{name}: broken audio ({reason_of(error)})"
         raise UnreadableSound(f"{said}; replace the file") from error
     if channel is not None:
         said = f"{name}: its channels cancel each other out"
-        _say_once(f"{said}; channel {channel + 1} is taken, not their mean")
+        _notice_once(f"{said}; channel {channel + 1} is taken, not their mean")
     if len(mono) < max(0.98 * header.frames, least * header.samplerate):
         said = f"{name}: cut short, {len(mono)} of {header.frames} samples are there"
         raise UnreadableSound(f"{said}; replace the file")
@@ -126,38 +97,48 @@ def read_mono(
     return mono, header.samplerate
 
 
+_notice_once = functools.lru_cache(maxsize=4096)(notice)
+
+
+@np.errstate(invalid="ignore", over="ignore")  # refused later, with a message
 def _mixed(source: bytes | io.BytesIO, channels: int, dtype: str) -> tuple[np.ndarray, int | None]:
     """The mean over channels [frames] and None, or the channel that stands for it, and its
     number.
     """
     parts = [np.zeros(0, dtype)]
-    power = ChannelPower(channels)
+    sums = np.zeros((2, channels + 1))  # of the channels and their mean, and of their squares
     for block in _blocks(source, dtype):
-        with np.errstate(invalid="ignore", over="ignore"):  # refused later, with a message
-            mean = block.mean(axis=1)
+        mean = block.mean(axis=1)
         if channels > 1:
-            power.add(block, mean)
+            heard = np.column_stack([block, mean]).astype(float)
+            sums += heard.sum(axis=0), np.square(heard).sum(axis=0)
         parts.append(mean)
-    channel = power.instead_of_mean()
-    if channel is not None:
-        parts = [np.zeros(0, dtype)]  # read again: two copies of a long file would not fit
-        parts += [block[:, channel].copy() for block in _blocks(source, dtype)]
+    mono = np.concatenate(parts)
+    means, squares = sums / max(1, len(mono))
+    channel = _instead_of_mean(squares - np.square(means))
+    if channel is None:
+        return mono, None
+    del mono, parts  # read again: two copies of a long file would not fit
+    parts = [block[:, channel].copy() for block in _blocks(source, dtype)]
     return np.concatenate(parts), channel
+
+
+def _instead_of_mean(power: np.ndarray) -> int | None:
+    """The first channel of at least half the loudest one's power if the mean, the last of them, is
+    nearly silent beside it.
+    """
+    loudest = power[:-1].max()
+    if not power[-1] < _SILENT * loudest or loudest < 1e-12:
+        return None
+    return int(np.argmax(power >= 0.5 * loudest))
 
 
 def _blocks(source: bytes | io.BytesIO, dtype: str) -> Iterator[np.ndarray]:
     """A sound as [frames, channels], part by part."""
-    if isinstance(source, io.BytesIO):
-        source.seek(0)
     with soundfile.SoundFile(source) as stream:
-        frames = 2**16 if stream.channels <= 8 else max(1, 2**19 // stream.channels)
+        frames = 2**19 // max(8, stream.channels)
         while len(block := stream.read(frames, dtype, always_2d=True)):
             yield block
-
-
-@functools.lru_cache(maxsize=4096)
-def _say_once(notice: str) -> None:
-    print(f"Notice: {notice}", file=sys.stderr)
 
 
 def write_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
@@ -168,10 +149,8 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
         soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
     # AssertionError: fewer samples were written than given
     except (soundfile.SoundFileError, AssertionError) as error:
-        free = shutil.disk_usage(pathlib.Path(path).parent).free
-        if free < 4 * len(samples):
-            raise OSError(errno.ENOSPC, "disk full", str(path)) from error
-        raise OSError(errno.EIO, str(error), str(path)) from error
+        fault = OSError(f"{path}: cannot be written whole (libsndfile: {error})")
+        raise write_error(fault, pathlib.Path(path)) from error
 
 
 def mono_16k(mono: np.ndarray, rate: int) -> np.ndarray:

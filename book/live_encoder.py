@@ -393,7 +393,7 @@ def write(
     """
     folder = pathlib.Path(folder)
     cached = encoder(tokenizer, sentences)
-    with storage.atomic_path(folder, folder=True, replace=True) as partial:
+    with storage.atomic_path(folder, folder=True) as partial:
         for path in scripts(cached):
             shutil.copy(path, partial)
         write_parts(partial, "runs", blob(run_arrays(runs), zlib.Z_HUFFMAN_ONLY))

@@ -158,7 +158,7 @@ def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pa
     """Have jupyter-book build executed chapters (by name); a site that is whole takes the place of
     `target`.
     """
-    with atomic_path(target, folder=True, replace=True) as partial:
+    with atomic_path(target, folder=True) as partial:
         output, site, lines = partial.parent, partial.parent / "_build" / "html", []
         for name, path in executed.items():
             shutil.copy(path, output / f"{name}.ipynb")

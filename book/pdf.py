@@ -229,7 +229,7 @@ def print_book(site: pathlib.Path, target: pathlib.Path) -> None:
 
     source = site.parent / "print.html"
     source.write_text(assembled(site, toc, site.name), encoding="utf-8")
-    with atomic_path(target, replace=True) as partial, sync_playwright() as playwright:
+    with atomic_path(target) as partial, sync_playwright() as playwright:
         chrome = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = chrome.new_page(viewport={"width": PIXELS, "height": 1000})
         page.emulate_media(media="print")

@@ -193,7 +193,7 @@ def write(
         "owner": packed(dataset.owner),
     }
     shared = {"clips": len(dataset), "promised": promised}
-    with storage.atomic_path(folder, folder=True, replace=True) as partial:
+    with storage.atomic_path(folder, folder=True) as partial:
         order = playing_order(found, clip, len(dataset)).tolist()
         silent = write_sounds(partial / "sounds", dataset, order)
         shared["silent"] = silent

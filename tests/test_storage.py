@@ -331,7 +331,7 @@ def killed_at_move(number: int, work) -> None:
 
 
 def folder_of(text: str, target: pathlib.Path) -> None:
-    with atomic_path(target, folder=True, replace=True) as partial:
+    with atomic_path(target, folder=True) as partial:
         (partial / "file").write_text(text)
 
 
@@ -347,7 +347,7 @@ def test_a_kill_between_the_moves_of_a_swap_loses_nothing(moves, kept, way, tmp_
     elif way == "clean_leftovers":
         clean_leftovers(tmp_path)
     else:
-        with pytest.raises(KeyboardInterrupt), atomic_path(target, folder=True, replace=True):
+        with pytest.raises(KeyboardInterrupt), atomic_path(target, folder=True):
             raise KeyboardInterrupt
     assert (target / "file").read_text() == kept
     assert [path.name for path in target.parent.iterdir()] == ["folder"]

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from atri_lib import storage
 from atri_lib.audio import (
     SAMPLE_RATE,
+    UNREAD_SUFFIXES,
     UnreadableSound,
+    files_below,
     read_audio,
-    sound_files,
-    unreadable_files,
     write_audio,
 )
 from atri_lib.data.corpus import Clip, Corpus, CorpusError, corpus_of
@@ -119,7 +119,7 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
 
 def _audio(folder: str | os.PathLike) -> list[pathlib.Path]:
     """The audio files below a folder, those of a format that is read last."""
-    return [*unreadable_files(folder), *sound_files(folder)]
+    return [*files_below(folder, UNREAD_SUFFIXES), *files_below(folder)]
 
 
 def _table(folder: str | os.PathLike, name: str, columns: Sequence[str]) -> list[dict[str, str]]:

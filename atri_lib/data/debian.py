@@ -84,7 +84,7 @@ def _fetch(package: Package) -> None:
     if free < needed:
         said = f"disk full: {package.what} need {needed} MB, {free} MB are free"
         raise DiskFull(f"{said}; set ATRI_CACHE elsewhere")
-    with atomic_path(package.cached, folder=True, replace=True) as partial:
+    with atomic_path(package.cached, folder=True) as partial:
         _unpack_package(package, download(package, partial / "download"), partial)
         shutil.rmtree(partial / "download")
 

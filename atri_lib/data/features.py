@@ -108,7 +108,7 @@ def _load_or_compute(
         if values.shape[: len(leading)] == leading:
             return values
     values = compute()
-    with storage.atomic_path(folder, folder=True, replace=True) as partial:
+    with storage.atomic_path(folder, folder=True) as partial:
         np.save(partial / "values.npy", values, allow_pickle=False)
         about = {"sha256": storage.sha256_file(partial / "values.npy")}
         storage.write_json(partial / "about.json", about)

@@ -2,26 +2,32 @@
 
 from atri_lib.storage.atomic import (
     PARTIAL,
+    DiskFull,
     atomic_path,
+    clean_leftovers,
+    lock_file,
+    locked,
+    only_begun,
     settle,
     settle_folder,
     temporary_folder,
+    write_error,
     write_text,
 )
-from atri_lib.storage.checksums import checksum, regular, sha256_file, syntax_hash
-from atri_lib.storage.faults import DiskFull, write_error
-from atri_lib.storage.json_files import (
+from atri_lib.storage.places import cache_dir, expanded, offline, switched_on
+from atri_lib.storage.values import (
+    checksum,
     read_json,
     read_sealed,
+    regular,
+    sha256_file,
+    syntax_hash,
     unrepeated,
     write_json,
     write_sealed,
 )
-from atri_lib.storage.locks import LOCKED, clean_leftovers, lock_file, locked, only_begun
-from atri_lib.storage.places import cache_dir, expanded, offline, switched_on
 
 __all__ = [
-    "LOCKED",
     "PARTIAL",
     "DiskFull",
     "atomic_path",

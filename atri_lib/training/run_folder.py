@@ -61,7 +61,7 @@ def write_run(path: pathlib.Path, content: Content, weights: dict[str, Tensor]) 
         "t2a": np.ascontiguousarray(scores.t2a),
         "a2t": np.ascontiguousarray(scores.a2t),
     }
-    with storage.atomic_path(path, folder=True, replace=True) as new:
+    with storage.atomic_path(path, folder=True) as new:
         _keep_additions(path, new)
         save_tensors(weights, new / WEIGHTS)
         save_file(ranks, new / RANKS)

@@ -251,8 +251,7 @@ def test_a_finished_run_is_loaded_where_nothing_can_be_written(toy, tmp_path, mo
     before = sorted(tmp_path.rglob("*"))
     for name in ("mkdir", "write_text"):
         monkeypatch.setattr(pathlib.Path, name, None)
-    for module in ("atomic", "locks"):
-        monkeypatch.setattr(f"atri_lib.storage.{module}.FileLock", None)
+    monkeypatch.setattr("atri_lib.storage.atomic.FileLock", None)
     assert load_or_train(TrainConfig(**SMALL), toy(), folder=tmp_path).path == run.path
     assert sorted(tmp_path.rglob("*")) == before
 
