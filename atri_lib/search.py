@@ -167,6 +167,17 @@ class Index:
         return [(self.names[row], float(similarity[row])) for row in best]
 
 
+def check_folder(folder: str | os.PathLike) -> pathlib.Path:
+    """The path of a folder to search in. Raises SearchError for what is none."""
+    folder = pathlib.Path(folder).expanduser()
+    if not folder.is_dir():
+        fault = (
+            "this is a file; give the folder that holds it" if folder.exists() else "no such folder"
+        )
+        raise SearchError(f"{folder}: {fault}")
+    return folder
+
+
 def index_folder(
     searcher: Searcher, folder: str | os.PathLike, strict: bool = False
 ) -> tuple[Index, list[str]]:
@@ -177,10 +188,7 @@ def index_folder(
     cannot be read are named on stderr. Raises SearchError when there is no file that can be read
     and, with strict, for any that cannot.
     """
-    folder = pathlib.Path(folder).expanduser()
-    if not folder.is_dir():
-        fault = "a file, give the folder" if folder.exists() else "no such folder"
-        raise SearchError(f"{one_line(folder)}: {fault}")
+    folder = check_folder(folder)
     kind, suffixes, others = "image", IMAGES, ""
     if not searcher.pictures:
         kind, suffixes, others = "audio", SUFFIXES, skipped(unreadable_files(folder))

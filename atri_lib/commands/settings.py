@@ -22,42 +22,47 @@ KINDS = {
 }
 
 
-def add_settings(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:
-    """One option for every setting, or for those named, and --profile, which all start from."""
+def data_settings(parser: argparse.ArgumentParser) -> None:
+    """The settings that the features of a dataset depend on."""
+    from atri_lib.training.config import DATA_SETTINGS
+
+    _add_settings(parser, DATA_SETTINGS, ("book", "smoke"))  # paper trains the encoders
+
+
+def all_settings(parser: argparse.ArgumentParser) -> None:
+    """Every setting, below what each scheme is: the first sentence of its class."""
+    from atri_lib.schemes import SCHEMES
     from atri_lib.training.config import PROFILES, settings
 
-    names = tuple(settings()) if names is None else names
-    profiles = []
-    for name, changed in PROFILES.items():
-        if "unfreeze" in names or "unfreeze" not in changed:
-            profiles.append(name)
-    parser.add_argument(
-        "--profile", choices=profiles, help="start from these settings (default: book)"
-    )
-    for profile in profiles[1:]:
-        changes = []
-        for name, value in PROFILES[profile].items():
-            if name in names:
-                changes.append(as_typed(name, value))
-        parser.add_argument_group(f"profile {profile}", textwrap.fill(" ".join(changes), 120))
-    group = parser.add_argument_group("settings (their defaults are the profile book's)")
-    for name in names:
-        about = settings()[name]
-        kind = KINDS[name if name in KINDS else about["type"]]
-        group.add_argument(flag(name), help=_explained(about), **kind)
-
-
-def add_schemes(parser: argparse.ArgumentParser) -> None:
-    """What each scheme is, in one line: the first sentence of its class."""
-    from atri_lib.schemes import SCHEMES
-
-    width = max(map(len, SCHEMES)) + 2
     lines = []
     for name, scheme in SCHEMES.items():
         paragraph = " ".join(scheme.__doc__.split("\n\n")[0].split())
-        sentence, stop, _ = paragraph.partition(". ")
-        lines.append(name.ljust(width) + sentence + (stop and "."))
+        sentence = paragraph.partition(". ")[0].removesuffix(".")
+        lines.append(f"{name:15}{sentence}.")
     parser.add_argument_group("schemes", "\n".join(lines))
+    _add_settings(parser, settings(), PROFILES)
+
+
+def _add_settings(
+    parser: argparse.ArgumentParser, names: Sequence[str], profiles: Sequence[str]
+) -> None:
+    """One option for each of the settings named, and --profile, which all start from."""
+    from atri_lib.training.config import PROFILES, settings
+
+    parser.add_argument(
+        "--profile", choices=profiles, help="start from these settings (default: book)"
+    )
+    for profile in profiles:
+        changed = PROFILES[profile].items()
+        changes = [f"{flag(name)} {_typed(value)}" for name, value in changed if name in names]
+        if changes:
+            text = textwrap.fill(" ".join(changes), 120)
+            parser.add_argument_group(f"profile {profile}", text)
+    group = parser.add_argument_group("settings (their defaults are the profile book's)")
+    for name in names:
+        about = settings()[name]
+        kind = KINDS.get(name) or KINDS[about["type"]]
+        group.add_argument(flag(name), help=_explained(about), **kind)
 
 
 def given_settings(options: argparse.Namespace) -> dict:
@@ -88,15 +93,8 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def as_typed(name: str, value: object) -> str:
-    """A setting as it is typed: "--scenes 240 40 60"."""
-    return f"{flag(name)} {_words(value)}".rstrip()
-
-
-def _words(value: object) -> str:
-    """A value as it is typed; nothing for none."""
-    if value is None:
-        return ""
+def _typed(value: object) -> str:
+    """A value as it is typed."""
     if isinstance(value, dict):
         value = [f"{side}={blocks}" for side, blocks in value.items()]
     if isinstance(value, (list, tuple)):
@@ -112,5 +110,6 @@ def _explained(about: dict) -> str:
     for bound, word in BOUNDS.items():
         if bound in about:
             notes.append(f"{word} {about[bound]}")
-    notes.append(f"default {_words(about.get('default')) or 'none'}")
+    default = about.get("default")
+    notes.append(f"default {'none' if default is None else _typed(default)}")
     return f"{about['description']} ({'; '.join(notes)})"
