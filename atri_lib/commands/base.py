@@ -1,10 +1,10 @@
 """What every command is made of: description, kinds of options, input and output."""
 
-import argparse
 import json
 import os
 import pathlib
 import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ from atri_lib.terminal import one_line
 
 SOME_FAILED = 3  # done, but some files or queries could not be read
 
-Options = Callable[[argparse.ArgumentParser], None]  # gives a parser one option or several
-Run = Callable[[argparse.Namespace], int | None]  # does it; the exit code, or none for 0
+Options = Callable[[ArgumentParser], None]  # gives a parser one option or several
+Run = Callable[[Namespace], int | None]  # does it; the exit code, or none for 0
 
 
 class UsageError(ValueError):
@@ -53,7 +53,7 @@ def option(typed: str, about: str, **kind) -> Options:
 def group(title: str, *options: Options) -> Options:
     """Options that the help shows below a title."""
 
-    def add(parser: argparse.ArgumentParser) -> None:
+    def add(parser: ArgumentParser) -> None:
         titled = parser.add_argument_group(title)
         for add_option in options:
             add_option(titled)
@@ -64,7 +64,7 @@ def group(title: str, *options: Options) -> Options:
 def filled(text: str) -> str:
     """An option's text, which may not be empty."""
     if not text:
-        raise argparse.ArgumentTypeError("it is empty; give a value, or leave the option out")
+        raise ArgumentTypeError("it is empty; give a value, or leave the option out")
     return text
 
 
@@ -73,7 +73,7 @@ def path(text: str) -> pathlib.Path:
     try:
         return pathlib.Path(filled(text)).expanduser()
     except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: there is no such home folder") from error
+        raise ArgumentTypeError(f"{text!r}: there is no such home folder") from error
 
 
 def whole(text: str, least: int = 1) -> int:
@@ -81,7 +81,7 @@ def whole(text: str, least: int = 1) -> int:
     if text.isdecimal() and least <= int(text) < 2**32:
         return int(text)
     message = f"{text!r} is not a whole number from {least} to {2**32 - 1}"
-    raise argparse.ArgumentTypeError(message)
+    raise ArgumentTypeError(message)
 
 
 def seed(text: str) -> int:
@@ -131,7 +131,7 @@ def text_of(line: bytes, place: str) -> str:
 # Output
 
 
-def say(options: argparse.Namespace, result: dict, text: str | None = None) -> None:
+def say(options: Namespace, result: dict, text: str | None = None) -> None:
     """Print a result: as JSON on one line where that was asked for, else as text.
 
     text: what people read instead of the result's names and values; it is printed as it is. Of

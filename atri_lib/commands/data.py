@@ -1,6 +1,6 @@
 """`scenes` and `translate`: data to train with."""
 
-import argparse
+from argparse import Namespace
 
 from atri_lib.commands.base import command, filled, option, path, say, seed, texts_of, whole
 from atri_lib.languages import CODES
@@ -17,7 +17,7 @@ SCENE_COUNTS = {"train": 2000, "val": 250, "test": 500}
     ),
     option("--seed N", "all follows from it (%(default)s)", type=seed, default=0),
 )
-def scenes(options: argparse.Namespace) -> None:
+def scenes(options: Namespace) -> None:
     """Compose scenes of recorded sounds and write them as audio files + manifest."""
     from atri_lib.data.banks import default_bank
     from atri_lib.data.manifest import free_folder, write_manifest
@@ -47,7 +47,7 @@ def scenes(options: argparse.Namespace) -> None:
     ),
     option("--out CSV", "CSV to write, one column per language", type=path, required=True),
 )
-def translate(options: argparse.Namespace) -> None:
+def translate(options: Namespace) -> None:
     """Translate captions by NLLB-200; interrupted work is taken up again."""
     from atri_lib.data.translation import translate_to_csv
 

@@ -1,13 +1,13 @@
 """`doctor`: what this machine can run."""
 
-import argparse
+from argparse import Namespace
 
 from atri_lib.commands.base import command, say
 from atri_lib.terminal import one_line
 
 
 @command("")
-def doctor(options: argparse.Namespace) -> None:
+def doctor(options: Namespace) -> None:
     """What this machine can run, what is missing, and the command that fixes it."""
     from atri_lib.doctor import examine
 

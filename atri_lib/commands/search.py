@@ -2,10 +2,10 @@
 typed.
 """
 
-import argparse
 import pathlib
 import sys
 import textwrap
+from argparse import Namespace
 from collections.abc import Iterator
 
 from atri_lib.commands.base import (
@@ -68,36 +68,41 @@ LONGEST_LINE = 2**16  # bytes of a typed query
         ),
     ),
 )
-def search(options: argparse.Namespace) -> int | None:
+def search(options: Namespace) -> int | None:
     """Find the sounds of a folder for a text, or the captions for a sound."""
     _check_usage(options)
-    from atri_lib.search import Index, Searcher, check_folder, index_sentences
+    from atri_lib.search import Index, Searcher, SearchError, index_folder, index_sentences
     from atri_lib.training import Run
 
-    # What cannot be is refused before any work, and another file is not written over.
-    queries = _queries(options)
-    captions = options.captions and texts_of(options.captions, "captions")
-    if options.folder:
-        check_folder(options.folder)
-    run = Run.load(options.run)
     if options.index and (not options.folder or options.index.exists()):
-        index = Index.load(options.index)
-        if not options.folder:
-            index.check_weights(run, options.index)
-    searcher = Searcher(run)
-    if captions or not options.audio:
+        index = Index.load(options.index)  # before any work: another file is not written over
+    searcher = Searcher(Run.load(options.run))
+    if options.captions or not options.audio:
         _settle_language(options, searcher)
     unreadable = []
-    if captions:
-        index = index_sentences(searcher, captions, options.language)
-    elif options.folder:
-        index, unreadable = _index_of_folder(searcher, options)
+
     if options.audio:
         asked = [("", searcher.embed_clip(searcher.read(options.audio)))]
-    elif queries:
-        asked = zip(queries, searcher.embed_texts(queries, options.language), strict=True)
-    else:
+    elif options.queries == TYPED:
         asked = _typed(searcher, options.language, unreadable)
+    else:
+        queries = texts_of(options.queries, "queries") if options.queries else [options.query]
+        asked = zip(queries, searcher.embed_texts(queries, options.language), strict=True)
+
+    if options.captions:
+        captions = texts_of(options.captions, "captions")
+        index = index_sentences(searcher, captions, options.language)
+    elif options.folder:
+        index, broken = index_folder(searcher, options.folder, strict=options.strict)
+        for file in broken:
+            notice(f"not searched: {file}")
+        unreadable += broken
+        if options.index:
+            index.save(options.index)
+    elif index.weights != searcher.weights:
+        message = f"{options.index} was built with other weights than those of {options.run}"
+        raise SearchError(f"{message}: build it again with --folder FOLDER --index FILE")
+
     for query, vector in asked:
         found = {"query": query} if options.queries else {}
         if not options.audio:
@@ -110,7 +115,7 @@ def search(options: argparse.Namespace) -> int | None:
     return SOME_FAILED if unreadable else None
 
 
-def _check_usage(options: argparse.Namespace) -> None:
+def _check_usage(options: Namespace) -> None:
     """Refuse what does not go together, and options that would be ignored."""
     missing = [options.query, options.queries, options.audio].count(None)
     if missing == 3 and sys.stdin.isatty():
@@ -132,19 +137,7 @@ def _check_usage(options: argparse.Namespace) -> None:
         raise UsageError("--strict is about the files of --folder: give a folder, or leave it out")
 
 
-def _queries(options: argparse.Namespace) -> list[str]:
-    """The texts to search with, checked; empty for a sound, and for those that will be typed."""
-    from atri_lib.search import check_query
-
-    if options.query is not None:
-        check_query(options.query)
-        return [options.query]
-    if options.queries and options.queries != TYPED:
-        return texts_of(options.queries, "queries")
-    return []
-
-
-def _settle_language(options: argparse.Namespace, searcher) -> None:
+def _settle_language(options: Namespace, searcher) -> None:
     """Assume a language where none was given, and say so where the text encoder reads it."""
     if options.language is None:
         options.language = ASSUMED
@@ -153,21 +146,6 @@ def _settle_language(options: argparse.Namespace, searcher) -> None:
                 "this text encoder reads a text in the language it is said to be in, and none was "
                 f"given: {ASSUMED} is assumed; --language CODE names another"
             )
-
-
-def _index_of_folder(searcher, options: argparse.Namespace) -> tuple:
-    """The index of --folder, kept where --index says, and its files that could not be read."""
-    from atri_lib.search import index_folder
-
-    index, broken = index_folder(searcher, options.folder, strict=options.strict)
-    if options.index:
-        index.save(options.index)
-    if broken:
-        count = len(index.names) + len(broken)
-        notice(f"{len(broken)} of {count} files cannot be read and are not searched:")
-        for file in broken:
-            print(f"  {one_line(file)}", file=sys.stderr)
-    return index, broken
 
 
 def _typed(searcher, language: str, unreadable: list[str]) -> Iterator[tuple[str, object]]:
@@ -196,7 +174,7 @@ def _typed_line() -> bytes:
     return sys.stdin.buffer.readline(LONGEST_LINE)
 
 
-def _answer(options: argparse.Namespace, found: dict) -> None:
+def _answer(options: Namespace, found: dict) -> None:
     """Print the results of one query: below the query where there are several."""
     lines = [f"{one_line(entry['name'])}  {entry['similarity']}" for entry in found["results"]]
     text = "\n".join(lines)

@@ -1,7 +1,8 @@
 """The settings of TrainConfig as options: meaning, limits and default are those of its fields."""
 
-import argparse
+import re
 import textwrap
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Sequence
 
 BOUNDS = {
@@ -14,7 +15,7 @@ KINDS = {
     "integer": {"type": int, "metavar": "INT"},
     "number": {"type": float, "metavar": "FLOAT"},
     "string": {"metavar": "TEXT"},
-    "boolean": {"action": argparse.BooleanOptionalAction},
+    "boolean": {"action": BooleanOptionalAction},
     "scenes": {"nargs": 3, "metavar": ("TRAIN", "VAL", "TEST")},
     "languages": {"nargs": "+", "metavar": "CODE"},
     "unfreeze": {"nargs": "+", "metavar": "SIDE=BLOCKS"},
@@ -22,30 +23,27 @@ KINDS = {
 }
 
 
-def data_settings(parser: argparse.ArgumentParser) -> None:
+def data_settings(parser: ArgumentParser) -> None:
     """The settings that the features of a dataset depend on."""
     from atri_lib.training.config import DATA_SETTINGS
 
     _add_settings(parser, DATA_SETTINGS, ("book", "smoke"))  # paper trains the encoders
 
 
-def all_settings(parser: argparse.ArgumentParser) -> None:
+def all_settings(parser: ArgumentParser) -> None:
     """Every setting, below what each scheme is: the first sentence of its class."""
     from atri_lib.schemes import SCHEMES
     from atri_lib.training.config import PROFILES, settings
 
     lines = []
     for name, scheme in SCHEMES.items():
-        paragraph = " ".join(scheme.__doc__.split("\n\n")[0].split())
-        sentence = paragraph.partition(". ")[0].removesuffix(".")
-        lines.append(f"{name:15}{sentence}.")
+        sentence = re.split(r"\.(?:\s|$)", scheme.__doc__)[0]
+        lines.append(f"{name:15}{' '.join(sentence.split())}.")
     parser.add_argument_group("schemes", "\n".join(lines))
     _add_settings(parser, settings(), PROFILES)
 
 
-def _add_settings(
-    parser: argparse.ArgumentParser, names: Sequence[str], profiles: Sequence[str]
-) -> None:
+def _add_settings(parser: ArgumentParser, names: Sequence[str], profiles: Sequence[str]) -> None:
     """One option for each of the settings named, and --profile, which all start from."""
     from atri_lib.training.config import PROFILES, settings
 
@@ -65,20 +63,13 @@ def _add_settings(
         group.add_argument(flag(name), help=_explained(about), **kind)
 
 
-def given_settings(options: argparse.Namespace) -> dict:
-    """The settings that were given on the command line, by name."""
-    from atri_lib.training.config import settings
-
-    values = vars(options).items()
-    return {name: value for name, value in values if name in settings() and value is not None}
-
-
-def config_of(options: argparse.Namespace):
+def config_of(options: Namespace):
     """The TrainConfig of the options. Raises ValueError naming a value that cannot be."""
     from atri_lib.encoders.presets import encoder_builders
-    from atri_lib.training.config import TrainConfig
+    from atri_lib.training.config import TrainConfig, settings
 
-    given = given_settings(options)
+    values = vars(options).items()
+    given = {name: value for name, value in values if name in settings() and value is not None}
     for name in ("unfreeze", "scheme_settings"):
         if name in given:
             given[name] = dict(pair.partition("=")[::2] for pair in given[name])

@@ -1,27 +1,22 @@
 """`features`, `train`, `evaluate` and `compare`: runs, and what they are worth."""
 
-import argparse
+from argparse import Namespace
 
 from atri_lib.commands.base import UsageError, as_text, command, filled, option, path, say
-from atri_lib.commands.settings import (
-    all_settings,
-    config_of,
-    data_settings,
-    flag,
-    given_settings,
-)
+from atri_lib.commands.settings import all_settings, config_of, data_settings, flag
 from atri_lib.terminal import plain
 
 
 @command("--data my_sounds", data_settings)
-def features(options: argparse.Namespace) -> None:
+def features(options: Namespace) -> None:
     """Compute and cache what the frozen encoders say of a dataset."""
     from atri_lib.training import data_origin, load_data
 
     data = load_data(config_of(options))
-    shapes = {}
-    for split, source in data.splits.items():
-        shapes[split] = [list(source.clip_features.shape), list(source.text.shape)]
+    shapes = {
+        split: [list(source.clip_features.shape), list(source.text.shape)]
+        for split, source in data.splits.items()
+    }
     result = {"data": data.checksum, "origin": data_origin(data)}
     say(options, result | {"clip and text features": shapes})
 
@@ -32,17 +27,15 @@ def features(options: argparse.Namespace) -> None:
     option("--resume RUN", "finish an interrupted run folder instead", type=path),
     all_settings,
 )
-def train(options: argparse.Namespace) -> None:
+def train(options: Namespace) -> None:
     """Train one scheme; a finished run with the same key is loaded instead."""
     from atri_lib.training import Run, load_data, load_or_train
 
     if options.resume:
-        given = list(given_settings(options))
-        for name in ("profile", "folder"):
-            if getattr(options, name) is not None:
-                given.append(name)
-        if given:
-            flags = ", ".join(map(flag, given))
+        given = {name for name, value in vars(options).items() if value is not None}
+        ignored = given - {"command", "json", "resume"}
+        if ignored:
+            flags = ", ".join(map(flag, sorted(ignored)))
             message = f"--resume finishes a run as it was begun, so it takes no {flags}"
             raise UsageError(f"{message}; leave that out, or train another run without --resume")
         run = Run.resume(options.resume)
@@ -61,7 +54,7 @@ def train(options: argparse.Namespace) -> None:
         type=filled,
     ),
 )
-def evaluate(options: argparse.Namespace) -> None:
+def evaluate(options: Namespace) -> None:
     """Recall and consistency of a run, on its test split or on other data."""
     from atri_lib.training import Run, data_origin, fair_table, load_data, score
     from atri_lib.training.sources import clip_encoder_of
@@ -79,7 +72,7 @@ def evaluate(options: argparse.Namespace) -> None:
         about = {"origin": data_origin(data) or options.data}
     else:
         scores = run.scores
-        about = {name: run.metrics[name] for name in ("origin", "note") if run.metrics.get(name)}
+        about = {name: run.metrics[name] for name in ("origin", "note") if run.metrics[name]}
     result = {"test": scores.summary, "languages": scores.table.to_dict("index")} | about
     parts = [_table(scores.table), as_text(scores.summary | about)]
     if len(shared):
@@ -100,7 +93,7 @@ def evaluate(options: argparse.Namespace) -> None:
         "--with RUN", "the same seeds of the other setting", nargs="+", type=path, dest="others"
     ),
 )
-def compare(options: argparse.Namespace) -> None:
+def compare(options: Namespace) -> None:
     """Is one run better than another? Differences on the same test clips, with intervals."""
     first, second = options.runs, options.others
     if second is None:
