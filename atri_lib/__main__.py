@@ -1,10 +1,10 @@
 """Multilingual audio-text retrieval: make data, train, evaluate, compare, and search with a run."""
 
-import argparse
 import functools
 import os
 import shutil
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 from atri_lib.commands import COMMANDS
@@ -31,13 +31,12 @@ MEMORY = (
 )
 
 
-def parser(command: str | None = None) -> argparse.ArgumentParser:
+def parser(command: str | None = None) -> ArgumentParser:
     """All commands by name and summary; the options of `command`, which alone are looked up."""
     # One line for each option, where there is room; what is in lines stays in lines.
     columns = max(shutil.get_terminal_size().columns, 150) - 2
-    lines = argparse.RawDescriptionHelpFormatter
-    wide = functools.partial(lines, max_help_position=32, width=columns)
-    top = argparse.ArgumentParser(
+    wide = functools.partial(RawDescriptionHelpFormatter, max_help_position=32, width=columns)
+    top = ArgumentParser(
         prog="python -m atri_lib",
         description=__doc__,
         epilog=f"options of a command:\n  python -m atri_lib COMMAND --help\n\n{NOTES}",

@@ -108,7 +108,8 @@ class Index:
     weights: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.names, (list, tuple)) or set(map(type, self.names)) - {str}:
+        is_list = isinstance(self.names, (list, tuple))
+        if not is_list or not all(isinstance(name, str) for name in self.names):
             raise SearchError("names that are no list of texts")
         shape = self.embeddings.shape
         if len(shape) != 2 or shape[0] != len(self.names):
@@ -177,15 +178,16 @@ def index_folder(
     rows = []
     broken = []
     for path in progress(files, "embedding files", unit="file"):
+        shown = one_line(path)
         try:
             name = str(path.relative_to(folder))
             name.encode()  # an index holds UTF-8
             rows.append(searcher.embed_clip(searcher.read(path)))
             names.append(name)
         except UnicodeEncodeError:
-            broken.append(f"{one_line(path)}: a name that is not UTF-8; rename the file")
+            broken.append(f"{shown}: a name that is not UTF-8; rename the file")
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            broken.append(f"{one_line(path)}: {str(error).removeprefix(f'{one_line(path)}: ')}")
+            broken.append(f"{shown}: {str(error).removeprefix(f'{shown}: ')}")
     if broken and (strict or not names):
         raise SearchError(
             f"{len(broken)} of {len(files)} files cannot be read: {'; '.join(broken)}"

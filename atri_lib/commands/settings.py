@@ -38,7 +38,7 @@ def all_settings(parser: ArgumentParser) -> None:
     lines = []
     for name, scheme in SCHEMES.items():
         sentence = re.split(r"\.(?:\s|$)", scheme.__doc__)[0]
-        lines.append(f"{name:15}{' '.join(sentence.split())}.")
+        lines.append(f"{name:14} {' '.join(sentence.split())}.")
     parser.add_argument_group("schemes", "\n".join(lines))
     _add_settings(parser, settings(), PROFILES)
 
@@ -95,12 +95,9 @@ def _typed(value: object) -> str:
 
 def _explained(about: dict) -> str:
     """The help of a setting: its meaning, its choices or limits, and its default."""
-    notes = []
+    notes = [f"{word} {about[bound]}" for bound, word in BOUNDS.items() if bound in about]
     if "enum" in about:
         notes.append(" | ".join(about["enum"]))
-    for bound, word in BOUNDS.items():
-        if bound in about:
-            notes.append(f"{word} {about[bound]}")
     default = about.get("default")
     notes.append(f"default {'none' if default is None else _typed(default)}")
     return f"{about['description']} ({'; '.join(notes)})"

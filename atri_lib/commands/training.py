@@ -60,6 +60,8 @@ def evaluate(options: Namespace) -> None:
     from atri_lib.training.sources import clip_encoder_of
 
     run = Run.load(options.run)
+    scores = run.scores
+    about = {name: run.metrics[name] for name in ("origin", "note") if run.metrics[name]}
     shared = ()  # what captions and sounds that several clips share do to recall
     if options.data:
         encoder = clip_encoder_of(run.config)
@@ -70,15 +72,12 @@ def evaluate(options: Namespace) -> None:
         scores = score(model, test)
         shared = fair_table(model, test)
         about = {"origin": data_origin(data) or options.data}
-    else:
-        scores = run.scores
-        about = {name: run.metrics[name] for name in ("origin", "note") if run.metrics[name]}
     result = {"test": scores.summary, "languages": scores.table.to_dict("index")} | about
-    parts = [_table(scores.table), as_text(scores.summary | about)]
+    text = f"{_table(scores.table)}\n\n{as_text(scores.summary | about)}"
     if len(shared):
         result["shared captions and sounds"] = shared.to_dict("index")
-        parts.append(f"Several clips share a caption or a sound:\n{_table(shared)}")
-    say(options, result, "\n\n".join(parts))
+        text += f"\n\nSeveral clips share a caption or a sound:\n{_table(shared)}"
+    say(options, result, text)
 
 
 @command(
