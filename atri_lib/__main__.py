@@ -1,10 +1,10 @@
 """Multilingual audio-text retrieval: make data, train, evaluate, compare, and search with a run."""
 
-import argparse
 import functools
 import os
 import shutil
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 from atri_lib.commands import COMMANDS
@@ -31,13 +31,12 @@ MEMORY = (
 )
 
 
-def parser(command: str | None = None) -> argparse.ArgumentParser:
+def parser(command: str | None = None) -> ArgumentParser:
     """All commands by name and summary; the options of `command`, which alone are looked up."""
     # One line for each option, where there is room; what is in lines stays in lines.
     columns = max(shutil.get_terminal_size().columns, 150) - 2
-    lines = argparse.RawDescriptionHelpFormatter
-    wide = functools.partial(lines, max_help_position=32, width=columns)
-    top = argparse.ArgumentParser(
+    wide = functools.partial(RawDescriptionHelpFormatter, max_help_position=32, width=columns)
+    top = ArgumentParser(
         prog="python -m atri_lib",
         description=__doc__,
         epilog=f"options of a command:\n  python -m atri_lib COMMAND --help\n\n{NOTES}",
@@ -55,7 +54,8 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
         about_json = "print the result as JSON on standard output"
         sub.add_argument("--json", action="store_true", help=about_json)
         if name == command:
-            about.add_options(sub)
+            for add_option in about.options:
+                add_option(sub)
     return top
 
 
@@ -65,30 +65,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     name = next((word for word in arguments if word in COMMANDS), "")
     try:
-        return _run(name, arguments)
-    finally:
-        _flush_streams()
-
-
-def _run(name: str, arguments: list[str]) -> int:
-    try:
         options = parser(name).parse_args(arguments)
         code = COMMANDS[options.command].run(options)
         sys.stdout.flush()
-        return code
+        return code or 0
     except BrokenPipeError:  # as in `evaluate RUN | head -1`
         return 141
     except KeyboardInterrupt:
         _complain(f"\natri_lib {name}: interrupted; run it again to go on")
         return 130
-    except UsageError as error:
-        _complain(f"atri_lib {name}: {error}")
-        return 2
     except Exception as error:
         if (message := explained(error)) is None:
             raise
         _complain(f"atri_lib {name}: {message}")
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
+    finally:
+        _flush_streams()
 
 
 def explained(error: Exception) -> str | None:
@@ -113,9 +105,9 @@ def _complain(message: str) -> None:
 
 def _open_streams() -> None:
     """Give streams that the caller has closed (`>&-`) somewhere to go."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a terminal without Japanese
 

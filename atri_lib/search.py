@@ -5,7 +5,6 @@ trained run.
 import json
 import os
 import pathlib
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,7 @@ from atri_lib.data.images import IMAGES, read_image
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.languages import language
 from atri_lib.progress import progress
-from atri_lib.terminal import one_line
+from atri_lib.terminal import notice, one_line
 from atri_lib.training import Run, TrainingData
 from atri_lib.training.sources import clip_encoder_of, sees
 
@@ -62,25 +61,21 @@ class Searcher:
         language(code)
         for sentence in sentences:
             check_query(sentence)
-        if self.model.text_tower is None:
-            features = self.text_encoder.embed(sentences, language=code)
-            return self.model.encode_text(self._aligned(features, code)).numpy()
-        rows = []
-        for start in range(0, len(sentences), 64):
-            tokens = self.text_encoder.tokenize(sentences[start : start + 64], code)
-            rows.append(self.model.encode_text(tokens))
-        return torch.cat(rows).numpy()
-
-    def _aligned(self, features: torch.Tensor, code: str) -> torch.Tensor:
-        if self.model.alignment is None:
-            return features
-        if code not in self.languages:
-            known = ", ".join(self.languages)
-            raise SearchError(
-                f"this run aligns the languages it was trained with, and {code} is none of them: "
-                f"ask in one of {known}"
-            )
-        return self.model.align(features, self.languages.index(code))
+        if self.model.text_tower is not None:
+            rows = []
+            for start in range(0, len(sentences), 64):
+                tokens = self.text_encoder.tokenize(sentences[start : start + 64], code)
+                rows.append(self.model.encode_text(tokens))
+            return torch.cat(rows).numpy()
+        features = self.text_encoder.embed(sentences, language=code)
+        if self.model.alignment is not None:
+            if code not in self.languages:
+                raise SearchError(
+                    "this run aligns the languages it was trained with, and "
+                    f"{code} is none of them: ask in one of {', '.join(self.languages)}"
+                )
+            features = self.model.align(features, self.languages.index(code))
+        return self.model.encode_text(features).numpy()
 
     def reads_language(self, text: str) -> bool:
         """Whether a text has another vector when it is said to be in another language (SONAR, an
@@ -140,23 +135,12 @@ class Index:
             with safe_open(storage.regular(path), "numpy") as stored:
                 meta = stored.metadata() or {}
                 vectors = stored.get_tensor("embeddings")
-            written = meta.pop("checksum", None)
-            if written is None:
-                raise ValueError("it has no checksum, so it is none or of an earlier version")
-            if written != storage.checksum(meta, vectors):
+            if meta.pop("checksum", None) != storage.checksum(meta, vectors):
                 raise ValueError("its content does not match its checksum")
             return cls(json.loads(meta["names"]), vectors, meta["weights"])
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
             fix = "name another file, or build it with `search --folder FOLDER --index FILE`"
             raise SearchError(f"{path}: not an index ({error}); {fix}") from error
-
-    def check_weights(self, run: Run, origin: str | os.PathLike) -> None:
-        """Raises SearchError naming `origin` when these vectors are not of this run's space."""
-        if self.weights != run.metrics["sha256"]["weights.safetensors"]:
-            fix = "build it again with --folder FOLDER --index FILE"
-            raise SearchError(
-                f"{origin} was built with other weights than those of {run.path}: {fix}"
-            )
 
     def nearest(self, query: np.ndarray, k: int) -> list[tuple[str, float]]:
         """The k best entries for a unit vector [d], best first, with cosine similarity; equal ones
@@ -179,8 +163,8 @@ def index_folder(
     """
     folder = pathlib.Path(folder).expanduser()
     if not folder.is_dir():
-        fault = "a file, give the folder" if folder.exists() else "no such folder"
-        raise SearchError(f"{one_line(folder)}: {fault}")
+        fault = "this is a file; give the folder that holds it"
+        raise SearchError(f"{folder}: {fault if folder.exists() else 'no such folder'}")
     kind, suffixes, others = "image", IMAGES, ""
     if not searcher.pictures:
         kind, suffixes, others = "audio", SUFFIXES, skipped(folder)
@@ -189,20 +173,21 @@ def index_folder(
         message = f"{folder}: no {kind} files ({', '.join(suffixes)}) to search in"
         raise SearchError(f"{message}; {others}" if others else message)
     if others:
-        print(f"Notice: {others}", file=sys.stderr)
+        notice(others)
     names = []
     rows = []
     broken = []
     for path in progress(files, "embedding files", unit="file"):
+        shown = one_line(path)
         try:
             name = str(path.relative_to(folder))
             name.encode()  # an index holds UTF-8
             rows.append(searcher.embed_clip(searcher.read(path)))
             names.append(name)
         except UnicodeEncodeError:
-            broken.append(f"{one_line(path)}: a name that is not UTF-8; rename the file")
+            broken.append(f"{shown}: a name that is not UTF-8; rename the file")
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            broken.append(f"{one_line(path)}: {str(error).removeprefix(f'{one_line(path)}: ')}")
+            broken.append(f"{shown}: {str(error).removeprefix(f'{shown}: ')}")
     if broken and (strict or not names):
         raise SearchError(
             f"{len(broken)} of {len(files)} files cannot be read: {'; '.join(broken)}"

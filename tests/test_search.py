@@ -239,7 +239,7 @@ def test_the_broken_sounds_of_a_folder_are_listed_and_the_others_indexed(searche
     ) as caught:
         index_folder(searcher, sounds, strict=True)
     assert "\n" not in str(caught.value)
-    with pytest.raises(SearchError, match=r"b\.wav: a file, give the folder"):
+    with pytest.raises(SearchError, match=r"b\.wav: this is a file; give the folder"):
         index_folder(searcher, sounds / "b.wav")
     with pytest.raises(SearchError, match="nowhere: no such folder"):
         index_folder(searcher, sounds / "nowhere")

@@ -5,16 +5,14 @@ A module here imports what it needs when a command runs, so that help and the do
 
 from atri_lib.commands import data, doctor, search, training
 
-COMMANDS = {
-    command.name: command
-    for command in (
-        data.SCENES,
-        training.FEATURES,
-        training.TRAIN,
-        training.EVALUATE,
-        training.COMPARE,
-        search.SEARCH,
-        data.TRANSLATE,
-        doctor.DOCTOR,
-    )
-}
+_ALL = (
+    data.scenes,
+    training.features,
+    training.train,
+    training.evaluate,
+    training.compare,
+    search.search,
+    data.translate,
+    doctor.doctor,
+)
+COMMANDS = {command.name: command for command in _ALL}

@@ -1,17 +1,19 @@
 """What every command is made of: description, kinds of options, input and output."""
 
-import argparse
 import json
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from atri_lib.terminal import one_line
 
-DONE = 0
 SOME_FAILED = 3  # done, but some files or queries could not be read
+
+Options = Callable[[ArgumentParser], None]  # gives a parser one option or several
+Run = Callable[[Namespace], int | None]  # does it; the exit code, or none for 0
 
 
 class UsageError(ValueError):
@@ -22,24 +24,47 @@ class UsageError(ValueError):
 class Command:
     """One command of `python -m atri_lib`.
 
-    example: what follows the name on the line that its help ends with. add_options: gives them to
-    the parser of the command. run: does it and returns the exit code.
+    example: what follows the name on the line that its help ends with.
     """
 
     name: str
     summary: str
     example: str
-    add_options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
+    options: tuple[Options, ...]
+    run: Run
 
 
-# Kinds of options
+def command(example: str, *options: Options) -> Callable[[Run], Command]:
+    """Makes a command of a function, with its name and, as summary, its docstring."""
+    return lambda run: Command(run.__name__, run.__doc__, example, options, run)
+
+
+# Options
+
+
+def option(typed: str, about: str, **kind) -> Options:
+    """An option as it is typed, "--out FOLDER", and what it is; kind: what argparse should know."""
+    name, *value = typed.split()
+    if value:
+        kind["metavar"] = value[0]
+    return lambda parser: parser.add_argument(name, help=about, **kind)
+
+
+def group(title: str, *options: Options) -> Options:
+    """Options that the help shows below a title."""
+
+    def add(parser: ArgumentParser) -> None:
+        titled = parser.add_argument_group(title)
+        for add_option in options:
+            add_option(titled)
+
+    return add
 
 
 def filled(text: str) -> str:
     """An option's text, which may not be empty."""
     if not text:
-        raise argparse.ArgumentTypeError("it is empty; give a value, or leave the option out")
+        raise ArgumentTypeError("it is empty; give a value, or leave the option out")
     return text
 
 
@@ -48,15 +73,15 @@ def path(text: str) -> pathlib.Path:
     try:
         return pathlib.Path(filled(text)).expanduser()
     except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: there is no such home folder") from error
+        raise ArgumentTypeError(f"{text!r}: there is no such home folder") from error
 
 
 def whole(text: str, least: int = 1) -> int:
     """A whole number from `least` to 2**32 - 1."""
-    if not text.isascii() or not text.isdigit() or not least <= int(text) < 2**32:
-        message = f"{text!r} is not a whole number from {least} to {2**32 - 1}"
-        raise argparse.ArgumentTypeError(message)
-    return int(text)
+    if text.isdecimal() and least <= int(text) < 2**32:
+        return int(text)
+    message = f"{text!r} is not a whole number from {least} to {2**32 - 1}"
+    raise ArgumentTypeError(message)
 
 
 def seed(text: str) -> int:
@@ -67,90 +92,68 @@ def seed(text: str) -> int:
 # Input
 
 
-def text_lines(file: pathlib.Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file that say something: (number from 1, text without blanks around it).
+def texts_of(file: pathlib.Path, what: str) -> list[str]:
+    """The texts of a file, one on each line. Raises ValueError naming a line that is none, and for
+    a file without any; `what`: what they are. Raises OSError for what is no file.
 
     A line ends with a newline and with nothing else: a form feed, U+0085 or U+2028 is part of it.
-    Raises ValueError naming file and line for what is not UTF-8, OSError for what is no file.
     """
     from atri_lib import storage
 
-    for number, line in enumerate(storage.regular(file).read_bytes().split(b"\n"), start=1):
-        text = decoded(line, f"{file}:{number}").strip()
-        if text:
-            yield number, text
-
-
-def captions_of(file: pathlib.Path) -> list[str]:
-    """The texts of a file, one on each line. Raises ValueError naming a line that is none."""
     texts = []
-    for number, text in text_lines(file):
-        check_text(text, f"{file}:{number}")
-        texts.append(text)
+    for number, line in enumerate(storage.regular(file).read_bytes().split(b"\n"), start=1):
+        text = text_of(line, f"{file}:{number}")
+        if text:
+            texts.append(text)
+    if not texts:
+        raise ValueError(f"{file}: no {what}; write one on each line")
     return texts
 
 
-def decoded(line: bytes, place: str) -> str:
-    """A line of UTF-8, with or without a byte order mark."""
+def text_of(line: bytes, place: str) -> str:
+    """The text of a line without blanks around it; "" for a blank line.
+
+    Raises ValueError naming the place of what is not UTF-8, invisible, or too long to be read.
+    """
+    from atri_lib.data.dataset import text_fault
+
     try:
-        return line.decode("utf-8-sig")
+        text = line.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         why = f"not UTF-8 text ({error.reason} at byte {error.start + 1})"
         raise ValueError(f"{place}: {why}; save the file as UTF-8") from error
-
-
-def check_text(text: str, place: str) -> None:
-    """Raises ValueError naming the place of a text that is invisible or too long to be read."""
-    from atri_lib.data.dataset import text_fault
-
-    if fault := text_fault(text):
+    fault = text and text_fault(text)
+    if fault:
         raise ValueError(f"{place}: the text {text[:40]!r} {fault}")
+    return text
 
 
 # Output
 
 
-def speaks() -> bool:
-    """Whether this process prints: of several that share the work, the first does."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def say(options: argparse.Namespace, result: dict, text: str | None = None) -> None:
+def say(options: Namespace, result: dict, text: str | None = None) -> None:
     """Print a result: as JSON on one line where that was asked for, else as text.
 
-    text: what people read instead of the result's names and values; it is printed as it is.
+    text: what people read instead of the result's names and values; it is printed as it is. Of
+    several processes that share the work, the first prints.
     """
-    if not speaks():
+    if os.environ.get("RANK", "0") != "0":
         return
-    if not options.json:
-        print(as_text(result) if text is None else text)
-        return
-    ascii_only = sys.stdout.encoding.lower().replace("-", "") != "utf8"
-    print(json.dumps(result, ensure_ascii=ascii_only, allow_nan=False))
+    if options.json:
+        ascii_only = sys.stdout.encoding.lower() != "utf-8"
+        text = json.dumps(result, ensure_ascii=ascii_only, allow_nan=False)
+    print(as_text(result) if text is None else text)
 
 
 def as_text(result: Mapping, indent: str = "") -> str:
     """Names and values, one on each line; what belongs to a name of its own is indented."""
     lines = []
     for name, value in result.items():
-        name = one_line(name)
+        label = f"{indent}{one_line(name)}:"
         if isinstance(value, Mapping):
-            lines.append(f"{indent}{name}:")
-            lines.append(as_text(value, indent + "  "))
+            lines += [label, as_text(value, indent + "  ")]
         elif isinstance(value, float):
-            lines.append(f"{indent}{name}: {value:.4g}")
+            lines.append(f"{label} {value:.4g}")
         elif value not in ("", None):
-            lines.append(f"{indent}{name}: {one_line(value)}")
-    return "\n".join(lines)
-
-
-def table(rows: Sequence[Sequence[object]]) -> str:
-    """Rows as aligned columns, the first to the left and the others to the right."""
-    cells = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = []
-    for first, *others in cells:
-        line = [first.ljust(widths[0])]
-        line += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        lines.append("  ".join(line).rstrip())
+            lines.append(f"{label} {one_line(value)}")
     return "\n".join(lines)

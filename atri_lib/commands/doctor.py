@@ -1,16 +1,14 @@
 """`doctor`: what this machine can run."""
 
-import argparse
+from argparse import Namespace
 
-from atri_lib.commands.base import DONE, Command, say
+from atri_lib.commands.base import command, say
 from atri_lib.terminal import one_line
 
 
-def _no_options(parser: argparse.ArgumentParser) -> None:
-    pass
-
-
-def _doctor(options: argparse.Namespace) -> int:
+@command("")
+def doctor(options: Namespace) -> None:
+    """What this machine can run, what is missing, and the command that fixes it."""
     from atri_lib.doctor import examine
 
     findings = examine()
@@ -21,13 +19,3 @@ def _doctor(options: argparse.Namespace) -> int:
         if not finding.ok:
             lines.append(f"        fix: {one_line(finding.fix)}")
     say(options, {"findings": [vars(finding) for finding in findings]}, "\n".join(lines))
-    return DONE
-
-
-DOCTOR = Command(
-    name="doctor",
-    summary="What this machine can run, what is missing, and the command that fixes it.",
-    example="",
-    add_options=_no_options,
-    run=_doctor,
-)

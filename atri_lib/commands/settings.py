@@ -1,7 +1,8 @@
 """The settings of TrainConfig as options: meaning, limits and default are those of its fields."""
 
-import argparse
+import re
 import textwrap
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Sequence
 
 BOUNDS = {
@@ -14,7 +15,7 @@ KINDS = {
     "integer": {"type": int, "metavar": "INT"},
     "number": {"type": float, "metavar": "FLOAT"},
     "string": {"metavar": "TEXT"},
-    "boolean": {"action": argparse.BooleanOptionalAction},
+    "boolean": {"action": BooleanOptionalAction},
     "scenes": {"nargs": 3, "metavar": ("TRAIN", "VAL", "TEST")},
     "languages": {"nargs": "+", "metavar": "CODE"},
     "unfreeze": {"nargs": "+", "metavar": "SIDE=BLOCKS"},
@@ -22,58 +23,53 @@ KINDS = {
 }
 
 
-def add_settings(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:
-    """One option for every setting, or for those named, and --profile, which all start from."""
+def data_settings(parser: ArgumentParser) -> None:
+    """The settings that the features of a dataset depend on."""
+    from atri_lib.training.config import DATA_SETTINGS
+
+    _add_settings(parser, DATA_SETTINGS, ("book", "smoke"))  # paper trains the encoders
+
+
+def all_settings(parser: ArgumentParser) -> None:
+    """Every setting, below what each scheme is: the first sentence of its class."""
+    from atri_lib.schemes import SCHEMES
     from atri_lib.training.config import PROFILES, settings
 
-    names = tuple(settings()) if names is None else names
-    profiles = []
-    for name, changed in PROFILES.items():
-        if "unfreeze" in names or "unfreeze" not in changed:
-            profiles.append(name)
+    lines = []
+    for name, scheme in SCHEMES.items():
+        sentence = re.split(r"\.(?:\s|$)", scheme.__doc__)[0]
+        lines.append(f"{name:14} {' '.join(sentence.split())}.")
+    parser.add_argument_group("schemes", "\n".join(lines))
+    _add_settings(parser, settings(), PROFILES)
+
+
+def _add_settings(parser: ArgumentParser, names: Sequence[str], profiles: Sequence[str]) -> None:
+    """One option for each of the settings named, and --profile, which all start from."""
+    from atri_lib.training.config import PROFILES, settings
+
     parser.add_argument(
         "--profile", choices=profiles, help="start from these settings (default: book)"
     )
-    for profile in profiles[1:]:
-        changes = []
-        for name, value in PROFILES[profile].items():
-            if name in names:
-                changes.append(as_typed(name, value))
-        parser.add_argument_group(f"profile {profile}", textwrap.fill(" ".join(changes), 120))
+    for profile in profiles:
+        changed = PROFILES[profile].items()
+        changes = [f"{flag(name)} {_typed(value)}" for name, value in changed if name in names]
+        if changes:
+            text = textwrap.fill(" ".join(changes), 120)
+            parser.add_argument_group(f"profile {profile}", text)
     group = parser.add_argument_group("settings (their defaults are the profile book's)")
     for name in names:
         about = settings()[name]
-        kind = KINDS[name if name in KINDS else about["type"]]
+        kind = KINDS.get(name) or KINDS[about["type"]]
         group.add_argument(flag(name), help=_explained(about), **kind)
 
 
-def add_schemes(parser: argparse.ArgumentParser) -> None:
-    """What each scheme is, in one line: the first sentence of its class."""
-    from atri_lib.schemes import SCHEMES
-
-    width = max(map(len, SCHEMES)) + 2
-    lines = []
-    for name, scheme in SCHEMES.items():
-        paragraph = " ".join(scheme.__doc__.split("\n\n")[0].split())
-        sentence, stop, _ = paragraph.partition(". ")
-        lines.append(name.ljust(width) + sentence + (stop and "."))
-    parser.add_argument_group("schemes", "\n".join(lines))
-
-
-def given_settings(options: argparse.Namespace) -> dict:
-    """The settings that were given on the command line, by name."""
-    from atri_lib.training.config import settings
-
-    values = vars(options).items()
-    return {name: value for name, value in values if name in settings() and value is not None}
-
-
-def config_of(options: argparse.Namespace):
+def config_of(options: Namespace):
     """The TrainConfig of the options. Raises ValueError naming a value that cannot be."""
     from atri_lib.encoders.presets import encoder_builders
-    from atri_lib.training.config import TrainConfig
+    from atri_lib.training.config import TrainConfig, settings
 
-    given = given_settings(options)
+    values = vars(options).items()
+    given = {name: value for name, value in values if name in settings() and value is not None}
     for name in ("unfreeze", "scheme_settings"):
         if name in given:
             given[name] = dict(pair.partition("=")[::2] for pair in given[name])
@@ -88,15 +84,8 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def as_typed(name: str, value: object) -> str:
-    """A setting as it is typed: "--scenes 240 40 60"."""
-    return f"{flag(name)} {_words(value)}".rstrip()
-
-
-def _words(value: object) -> str:
-    """A value as it is typed; nothing for none."""
-    if value is None:
-        return ""
+def _typed(value: object) -> str:
+    """A value as it is typed."""
     if isinstance(value, dict):
         value = [f"{side}={blocks}" for side, blocks in value.items()]
     if isinstance(value, (list, tuple)):
@@ -106,11 +95,9 @@ def _words(value: object) -> str:
 
 def _explained(about: dict) -> str:
     """The help of a setting: its meaning, its choices or limits, and its default."""
-    notes = []
+    notes = [f"{word} {about[bound]}" for bound, word in BOUNDS.items() if bound in about]
     if "enum" in about:
         notes.append(" | ".join(about["enum"]))
-    for bound, word in BOUNDS.items():
-        if bound in about:
-            notes.append(f"{word} {about[bound]}")
-    notes.append(f"default {_words(about.get('default')) or 'none'}")
+    default = about.get("default")
+    notes.append(f"default {'none' if default is None else _typed(default)}")
     return f"{about['description']} ({'; '.join(notes)})"

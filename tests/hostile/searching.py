@@ -213,7 +213,7 @@ CASES = [
     Case(
         "no captions",
         f"{SOUND} --captions empty.txt",
-        "empty.txt: no captions; write one caption on each line",
+        "empty.txt: no captions; write one on each line",
     ),
     Case(
         "captions from a pipe",
