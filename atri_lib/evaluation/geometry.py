@@ -39,7 +39,7 @@ def direction_error(texts: ArrayLike | Tensor, used: ArrayLike) -> np.ndarray:
     texts: [N, K, d], L2-normalised, or `pulls` in their place; used: [N, m], the languages of clip
     i (`scheme.languages(epoch)`). Returns radians, float64 [N]; 0 if all K are used. Raises
     ValueError where a mean has no direction. Source: Yin et al. 2025, arXiv 2502.14627, Sec. 3; the
-    direction chapter derives the closed form for equal cosines.
+    closed form for equal cosines is in `theory.symbolic`.
     """
     texts = embeddings(texts, "texts", "N K d").astype(np.float64)
     used = np.asarray(used)

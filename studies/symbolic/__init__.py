@@ -1,3 +1,1 @@
-"""Derivations in sympy: `distribution` (what schemes sample), `direction`, `bound` (published),
-`law` (mean square), `rates` (what each premise gives), and those of single studies.
-"""
+"""Derivations of single chapters, in sympy, on those of atri_lib.theory.symbolic."""

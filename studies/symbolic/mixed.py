@@ -11,7 +11,7 @@ import itertools
 
 import sympy as sp
 
-from studies.symbolic.distribution import K
+from atri_lib.theory.symbolic.distribution import K
 
 n, j, k, l = sp.symbols("n j k l", integer=True, positive=True)  # noqa: E741
 B = sp.Symbol("B", integer=True, positive=True)  # clips in a batch

@@ -8,7 +8,7 @@ often both show the same language.
 
 import sympy as sp
 
-from studies.symbolic.distribution import K, inclusion_probability, m
+from atri_lib.theory.symbolic.distribution import K, inclusion_probability, m
 
 # Epochs in all; epochs for which `hold` keeps a language.
 E, b = sp.symbols("E b", integer=True, positive=True)

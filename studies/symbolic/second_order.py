@@ -6,8 +6,8 @@ import itertools
 
 import sympy as sp
 
-from studies.symbolic.bound import eta
-from studies.symbolic.distribution import K, N
+from atri_lib.theory.symbolic.bound import eta
+from atri_lib.theory.symbolic.distribution import K, N
 from studies.symbolic.schedule import E
 
 V, A = sp.symbols("V A", positive=True)

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from atri_lib.theory.experiment import Experiment
+from atri_lib.theory.symbolic.distribution import K, N
 from studies import batch_designs
 from studies.symbolic import second_order
-from studies.symbolic.distribution import K, N
 from tests.studies.test_schedules import quadratic
 from tests.theory.toy_heads import features, heads
 

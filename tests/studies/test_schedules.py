@@ -17,8 +17,9 @@ from atri_lib.theory import bounds, twin_runs
 from atri_lib.theory.experiment import Arm, Experiment
 from atri_lib.theory.model_functions import Flat, Task
 from atri_lib.theory.optimizers import SGD
+from atri_lib.theory.symbolic import law
 from studies import schedules
-from studies.symbolic import law, schedule
+from studies.symbolic import schedule
 from tests.theory.toy_heads import features, heads
 
 

@@ -6,8 +6,8 @@ from fractions import Fraction as F
 import pytest
 import sympy as sp
 
+from atri_lib.theory.symbolic.distribution import K, N
 from studies.symbolic import schedule, second_order
-from studies.symbolic.distribution import K, N
 
 
 @pytest.mark.parametrize("languages, epochs", [(2, 2), (2, 3), (3, 2)])

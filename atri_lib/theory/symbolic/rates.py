@@ -4,7 +4,7 @@ bound.
 
 import sympy as sp
 
-from studies.symbolic.bound import (
+from atri_lib.theory.symbolic.bound import (
     D,
     T,
     a,
@@ -14,8 +14,8 @@ from studies.symbolic.bound import (
     lam,
     zeta,
 )
-from studies.symbolic.distribution import K, distribution_error
-from studies.symbolic.law import rho, sigma
+from atri_lib.theory.symbolic.distribution import K, distribution_error
+from atri_lib.theory.symbolic.law import rho, sigma
 
 mu = sp.Symbol("mu", positive=True)  # of strong convexity
 

@@ -6,7 +6,7 @@ import sympy as sp
 
 from atri_lib.schemes import SCHEMES, data_distribution_error, ideal_distribution
 from atri_lib.theory import bounds
-from studies.symbolic import bound, distribution, rates
+from atri_lib.theory.symbolic import bound, distribution, rates
 
 
 def test_the_published_bound_is_attained_at_every_number_of_steps():

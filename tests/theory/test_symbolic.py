@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atri_lib.schemes import SCHEMES, data_distribution_error, ideal_distribution
-from studies.symbolic import bound, direction, distribution, law
+from atri_lib.theory.symbolic import bound, direction, distribution, law
 
 A, B = bound.series("a"), bound.series("zeta")
 fractions = st.fractions(min_value=-2, max_value=2, max_denominator=9)

@@ -7,7 +7,7 @@ its diagonal, c off it.
 
 import sympy as sp
 
-from studies.symbolic.distribution import K, Row, m
+from atri_lib.theory.symbolic.distribution import K, Row, m
 
 c = sp.Symbol("c", real=True)
 s, k = sp.symbols("s k", integer=True, positive=True)

@@ -5,8 +5,8 @@ With plain SGD and with momentum.
 
 import sympy as sp
 
-from studies.symbolic.bound import T, closed_form, eta
-from studies.symbolic.distribution import (
+from atri_lib.theory.symbolic.bound import T, closed_form, eta
+from atri_lib.theory.symbolic.distribution import (
     IDEAL,
     K,
     N,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import sympy as sp
 
-from studies.symbolic.distribution import K, N, clip, language
+from atri_lib.theory.symbolic.distribution import K, N, clip, language
 
 T, j, s, t = sp.symbols("T j s t", integer=True, nonnegative=True)
 eta, a, lam, D, g = sp.symbols(r"eta a lambda D g_{\max}", positive=True)
