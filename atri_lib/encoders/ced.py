@@ -14,6 +14,7 @@ import torchaudio.functional as audio
 from torch import Tensor, nn
 
 from atri_lib.audio import SAMPLE_RATE
+from atri_lib.encoders.waveforms import at_least
 from atri_lib.encoders.weights import fingerprint
 from atri_lib.hub import CheckpointError, load_exactly, read_state_dict
 
@@ -79,15 +80,14 @@ class Block(nn.Module):
         self.heads = heads
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.attn = nn.ModuleDict()
-        self.attn["qkv"] = nn.Linear(width, 3 * width)
-        self.attn["proj"] = nn.Linear(width, width)
-        layers = {
-            "fc1": nn.Linear(width, 4 * width),
-            "act": nn.GELU(),
-            "fc2": nn.Linear(4 * width, width),
-        }
-        self.mlp = nn.Sequential(OrderedDict(layers))
+        joint = nn.Linear(width, 3 * width)
+        self.attn = nn.ModuleDict({"qkv": joint, "proj": nn.Linear(width, width)})
+        layers = OrderedDict(
+            fc1=nn.Linear(width, 4 * width),
+            act=nn.GELU(),
+            fc2=nn.Linear(4 * width, width),
+        )
+        self.mlp = nn.Sequential(layers)
 
     def forward(self, tokens: Tensor) -> Tensor:
         joint = self.attn.qkv(self.norm1(tokens)).unflatten(-1, (3, self.heads, -1))
@@ -140,14 +140,9 @@ class CED(nn.Module):
         A clip of up to 1012 frames (10.12 s) gives P = frames // 16 rows; a longer one is cut into
         chunks of 1012 frames, the last filled up with mean-level mels as published, and gives 63
         rows a chunk. Clips shorter than one patch are extended with silence. Raises ValueError for
-        an empty clip or another shape.
+        an empty clip, another shape or integers.
         """
-        if waveform.ndim != 2 or waveform.shape[1] == 0:
-            raise ValueError(
-                f"waveform has shape {list(waveform.shape)}: "
-                "expected [clips, samples] with samples > 0"
-            )
-        waveform = nn.functional.pad(waveform, (0, max(0, SHORTEST - waveform.shape[1])))
+        waveform = at_least(SHORTEST, waveform)
         mels = self.init_bn(self.front_end(waveform)[:, :, None])  # [N, mels, 1, frames]
         if mels.shape[-1] > CHUNK:
             whole = nn.functional.pad(mels, (0, -mels.shape[-1] % CHUNK))
