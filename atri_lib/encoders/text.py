@@ -1,12 +1,16 @@
 """What the text encoders share: which sentences they take, and any number of them through one."""
 
+import itertools
 import re
 from collections.abc import Sequence
 
 import torch
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
+from atri_lib.encoders.weights import fingerprint
+from atri_lib.languages import language as find_language
 from atri_lib.progress import progress
 
 # tokens of a sentence: what E5 and SONAR were trained on, and what keeps the memory of all three
@@ -61,10 +65,9 @@ def padded(rows: list[list[int]], padding: int) -> dict[str, Tensor]:
             f"sentence {index} has {lengths[index]:,} tokens, at most {LONGEST} can be read: "
             "shorten it"
         )
-    mask = torch.arange(int(lengths.max())) < lengths[:, None]
-    ids = torch.full(mask.shape, padding)
-    ids[mask] = torch.tensor([token for row in rows for token in row])
-    return {"ids": ids, "mask": mask}
+    tensors = [torch.tensor(row) for row in rows]
+    ids = pad_sequence(tensors, batch_first=True, padding_value=padding)
+    return {"ids": ids, "mask": torch.arange(ids.shape[1]) < lengths[:, None]}
 
 
 def joined(batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -73,12 +76,8 @@ def joined(batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """
     together = {}
     for name in batches[0]:
-        longest = max(batch[name].shape[1] for batch in batches)
-        padded_rows = []
-        for batch in batches:
-            missing = longest - batch[name].shape[1]
-            padded_rows.append(nn.functional.pad(batch[name], (0, missing)))
-        together[name] = torch.cat(padded_rows)
+        rows = itertools.chain.from_iterable(batch[name] for batch in batches)
+        together[name] = pad_sequence(list(rows), batch_first=True)
     return together
 
 
@@ -102,18 +101,49 @@ def checked(sentences: Sequence[str]) -> list[str]:
     return list(sentences)
 
 
-def unknown_pieces(vocabulary: SentencePieceProcessor, sentences: list[str]) -> list[list[str]]:
-    """The pieces of each sentence that a vocabulary does not know; a sentence of no pieces is
-    unknown as a whole.
+class SentencePieceEncoder(nn.Module):
+    """A text encoder that reads the pieces of a SentencePiece vocabulary: [begin] + pieces + [end].
+
+    The language changes nothing, but UnknownLanguage is raised for a code that is none of the
+    eight.
     """
-    unknown = vocabulary.unk_id()
-    found = []
-    for sentence in sentences:
-        numbers = vocabulary.encode(sentence)
-        pieces = vocabulary.encode(sentence, out_type=str)
-        if numbers:
-            pairs = zip(numbers, pieces, strict=True)
-            found.append([piece for number, piece in pairs if number == unknown])
-        else:
-            found.append([sentence])
-    return found
+
+    fingerprint = property(fingerprint)
+    embed = embed
+
+    def __init__(self, tokenizer: SentencePieceProcessor | None = None) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+
+    def normal(self, sentence: str) -> str:
+        """A sentence as the vocabulary has it."""
+        return sentence
+
+    def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
+        """Sentences -> ids int64 and mask bool, [N, longest]. A run of unknown characters is one
+        piece.
+
+        Raises ValueError for a sentence that is empty or has more than 512 tokens.
+        """
+        begin = self.tokenizer.bos_id()
+        end = self.tokenizer.eos_id()
+        rows = []
+        for pieces in self._pieces(sentences, language, int):
+            rows.append([begin, *(pieces or [self.tokenizer.unk_id()]), end])
+        return padded(rows, end)
+
+    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
+        """The pieces of each sentence that the vocabulary does not know: they all become one and
+        the same token. A sentence of no pieces is unknown as a whole.
+        """
+        unknown = self.tokenizer.unk_id()
+        found = []
+        for sentence, pieces in zip(sentences, self._pieces(sentences, language, str), strict=True):
+            named = pieces or [sentence]
+            found.append([each for each in named if self.tokenizer.piece_to_id(each) == unknown])
+        return found
+
+    def _pieces(self, sentences: Sequence[str], language: str, kind: type) -> list[list]:
+        find_language(language)
+        normal = [self.normal(sentence) for sentence in checked(sentences)]
+        return self.tokenizer.encode(normal, out_type=kind)
