@@ -57,17 +57,10 @@ class LogMel(nn.Module):
         edge = (FFT // 2, FFT // 2)
         wide = nn.functional.pad(waveform[:, None], edge, mode="reflect")[:, 0]
         parts = []
-        for first in range(0, 1 + waveform.shape[1] // HOP, STRETCH):
-            last = first + STRETCH - 1
-            parts.append(self._energy(wide[:, first * HOP : last * HOP + FFT]))
+        for frames in wide.unfold(1, FFT, HOP).split(STRETCH, 1):  # [N, T, 512]
+            power = torch.fft.rfft(frames * self.window).abs().square()
+            parts.append((power @ self.mels).mT)
         return torch.cat(parts, -1)
-
-    def _energy(self, waveform: Tensor) -> Tensor:
-        """Mel energies [N, mels, frames] of waveforms whose edges are there already."""
-        power = audio.spectrogram(
-            waveform, 0, self.window, FFT, HOP, FFT, power=2.0, normalized=False, center=False
-        )
-        return (power.transpose(1, 2) @ self.mels).transpose(1, 2)
 
 
 class Block(nn.Module):
