@@ -34,19 +34,6 @@ PREFIX = "query: "  # the published prefix for symmetric similarity
 GROUP = np.dtype([("scale", "<f2"), ("digits", "u1", 16)])
 
 
-class Embeddings(nn.Module):
-    """Token and position vectors, added and normalised: [N, L] int64 -> [N, L, 384]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.word = nn.Embedding(VOCABULARY, WIDTH)
-        self.position = nn.Embedding(LONGEST, WIDTH)
-        self.norm = nn.LayerNorm(WIDTH, EPSILON)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return self.norm(self.word(ids) + self.position.weight[: ids.shape[1]])
-
-
 class E5(SentencePieceEncoder):
     """Sentences to unit vectors [N, 384]: the mean of the token states, normalised.
 
@@ -59,7 +46,12 @@ class E5(SentencePieceEncoder):
     def __init__(self, tokenizer: SentencePieceProcessor, replacements: dict[int, str]) -> None:
         super().__init__(tokenizer)
         self.replacements = replacements
-        self.embeddings = Embeddings()
+        parts = {
+            "word": nn.Embedding(VOCABULARY, WIDTH),
+            "position": nn.Embedding(LONGEST, WIDTH),
+            "norm": nn.LayerNorm(WIDTH, EPSILON),
+        }
+        self.embeddings = nn.ModuleDict(parts)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(WIDTH, HEADS, HIDDEN, 0.0, "gelu", EPSILON, batch_first=True)
             for _ in range(LAYERS)
@@ -85,7 +77,8 @@ class E5(SentencePieceEncoder):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> unit vectors [N, 384]."""
-        x = self.embeddings(ids)
+        places = self.embeddings.position.weight[: ids.shape[1]]
+        x = self.embeddings.norm(self.embeddings.word(ids) + places)
         ignore = None if mask.all() else ~mask
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=ignore)

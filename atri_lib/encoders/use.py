@@ -62,11 +62,9 @@ class NGrams(nn.Module):
 
     def windows(self, x: Tensor) -> Tensor:
         """Each token with its neighbours, side by side: [N, L, C] -> [N, L, order * C]."""
-        before = (self.order - 1) // 2
-        after = self.order // 2
-        length = x.shape[1]
-        wide = nn.functional.pad(x, (0, 0, before, after))
-        return torch.cat([wide[:, i : i + length] for i in range(self.order)], -1)
+        edges = ((self.order - 1) // 2, self.order // 2)
+        wide = nn.functional.pad(x, (0, 0, *edges))
+        return wide.unfold(1, self.order, 1).mT.flatten(2).contiguous()
 
 
 class Branches(nn.Module):
@@ -183,9 +181,7 @@ def published_state(archive: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
 
 def _embedding(archive: Mapping[str, np.ndarray]) -> Tensor:
     """The table of pieces, which the wheel stores as integers with a scale and a lowest value."""
-    table = torch.empty(VOCABULARY, WIDTH)
-    ranges = zip(archive["scale"], archive["lo"], strict=True)
-    for i, (scale, low) in enumerate(ranges):
-        integers = torch.from_numpy(archive[f"q{i + 1}"])
-        table[i::TABLES].copy_(integers).mul_(float(scale)).add_(float(low))
-    return table
+    tables = np.stack([archive[f"q{i + 1}"] for i in range(TABLES)], axis=1)  # [7530, 17, 512]
+    scale = torch.from_numpy(archive["scale"])[:, None]
+    lowest = torch.from_numpy(archive["lo"])[:, None]
+    return torch.from_numpy(tables).float().mul_(scale).add_(lowest)
