@@ -10,22 +10,18 @@ from atri_lib.encoders.weights import fingerprint
 
 
 def same_padded(
-    width_in: int,
-    width_out: int,
-    kernel: int = 1,
-    stride: int = 1,
-    groups: int = 1,
-    bias: bool = True,
+    width_in: int, width_out: int, kernel: int = 1, stride: int = 1, **options: int
 ) -> list[nn.Module]:
     """A convolution, with what pads before it as TensorFlow does ("same"), where the weights come
-    from. Sizes are even: with stride 2 the smaller half of the padding comes first.
+    from. Sizes are even: with stride 2 the smaller half of the padding comes first. options: as
+    nn.Conv2d has them.
     """
     layers = []
     margin = kernel // 2
     if stride == 2:
         layers.append(nn.ZeroPad2d((margin - 1, margin, margin - 1, margin)))
         margin = 0
-    layers.append(nn.Conv2d(width_in, width_out, kernel, stride, margin, groups=groups, bias=bias))
+    layers.append(nn.Conv2d(width_in, width_out, kernel, stride, margin, **options))
     return layers
 
 

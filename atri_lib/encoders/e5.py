@@ -87,15 +87,13 @@ class E5(SentencePieceEncoder):
 
 def unigram_model(pieces: list[bytes], scores: tuple[float]) -> SentencePieceProcessor:
     """A SentencePiece vocabulary of these pieces that changes no character by itself."""
-    kind = ModelProto.SentencePiece
-    kinds = [kind.NORMAL] * len(pieces)
-    for index in (BEGIN, PADDING, END, -1):
-        kinds[index] = kind.CONTROL
-    kinds[UNKNOWN] = kind.UNKNOWN
     model = ModelProto()
     model.normalizer_spec.name = "identity"
-    for piece, score, its_kind in zip(pieces, scores, kinds, strict=True):
-        model.pieces.add(piece=piece.decode(), score=score, type=its_kind)
+    for piece, score in zip(pieces, scores, strict=True):
+        model.pieces.add(piece=piece.decode(), score=score)
+    for index in (BEGIN, PADDING, END, -1):
+        model.pieces[index].type = ModelProto.SentencePiece.CONTROL
+    model.pieces[UNKNOWN].type = ModelProto.SentencePiece.UNKNOWN
     return SentencePieceProcessor(model_proto=model.SerializeToString())
 
 

@@ -59,15 +59,13 @@ def padded(rows: list[list[int]], padding: int) -> dict[str, Tensor]:
 
     Raises ValueError naming the first sentence of more than 512 tokens.
     """
-    lengths = torch.tensor([len(row) for row in rows])
-    if lengths.max() > LONGEST:
-        index = int((lengths > LONGEST).nonzero()[0])
-        raise ValueError(
-            f"sentence {index} has {lengths[index]:,} tokens, at most {LONGEST} can be read: "
-            "shorten it"
-        )
+    for index, row in enumerate(rows):
+        if len(row) > LONGEST:
+            said = f"has {len(row):,} tokens, at most {LONGEST} can be read: shorten it"
+            raise ValueError(f"sentence {index} {said}")
     tensors = [torch.tensor(row) for row in rows]
     ids = pad_sequence(tensors, batch_first=True, padding_value=padding)
+    lengths = torch.tensor([len(row) for row in rows])
     return {"ids": ids, "mask": torch.arange(ids.shape[1]) < lengths[:, None]}
 
 
