@@ -133,12 +133,11 @@ class SentencePieceEncoder(nn.Module):
 
         Raises ValueError for a sentence that is empty or has more than 512 tokens.
         """
+        unknown = [self.tokenizer.unk_id()]
         begin = self.tokenizer.bos_id()
         end = self.tokenizer.eos_id()
-        rows = []
-        for pieces in self._pieces(sentences, language, int):
-            rows.append([begin, *(pieces or [self.tokenizer.unk_id()]), end])
-        return padded(rows, end)
+        pieces = self._pieces(sentences, language, int)
+        return padded([[begin, *(row or unknown), end] for row in pieces], end)
 
     def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
         """The pieces of each sentence that the vocabulary does not know: they all become one and
@@ -146,9 +145,10 @@ class SentencePieceEncoder(nn.Module):
         """
         unknown = self.tokenizer.unk_id()
         found = []
-        for sentence, pieces in zip(sentences, self._pieces(sentences, language, str), strict=True):
-            named = pieces or [sentence]
-            found.append([each for each in named if self.tokenizer.piece_to_id(each) == unknown])
+        rows = self._pieces(sentences, language, str)
+        for sentence, pieces in zip(sentences, rows, strict=True):
+            named = [piece for piece in pieces if self.tokenizer.piece_to_id(piece) == unknown]
+            found.append(named if pieces else [sentence])
         return found
 
     def _pieces(self, sentences: Sequence[str], language: str, kind: type) -> list[list]:
