@@ -33,14 +33,12 @@ def outside_class(given: str, base: type, what: str, wanted: str) -> type:
             raise ValueError(f"{what} {given!r}: no module {module!r}; {fix}") from error
         why = f"{type(error).__name__}: {error}"
         raise ValueError(f"{what} {given!r}: its module fails when imported ({why})") from error
-    fault = ""
     if not isinstance(found, type) or base not in found.__mro__:
-        fault = f"is no subclass of {wanted}"
-    elif lacking := sorted(getattr(found, "__abstractmethods__", ())):
-        fault = f"lacks {', '.join(lacking)}"
-    if fault:
-        message = f"{attribute} of {module} {fault}; see the page book/own.md"
-        raise ValueError(f"{what} {given!r}: {message}")
+        message = f"{attribute} of {module} is no subclass of {wanted}"
+        raise ValueError(f"{what} {given!r}: {message}; see the page book/own.md")
+    if lacking := sorted(getattr(found, "__abstractmethods__", ())):
+        message = f"{attribute} of {module} lacks {', '.join(lacking)}"
+        raise ValueError(f"{what} {given!r}: {message}; see the page book/own.md")
     return found
 
 
