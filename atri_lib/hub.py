@@ -48,20 +48,16 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
         )
     name = match[1]
     commit = match[2] or REVISIONS.get(name)
-    from huggingface_hub import constants
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    with contextlib.suppress(LocalEntryNotFoundError):
-        if folder := _snapshot(name, commit, local_files_only=True):
-            return folder
     why = _not_allowed(name, commit)
+    with contextlib.suppress(FileNotFoundError):
+        return _snapshot(name, commit, local_files_only=True)
     if not why:
         try:
-            if folder := _snapshot(name, commit, local_files_only=False):
-                return folder
-            why = "the repository holds no weights"
+            return _snapshot(name, commit, local_files_only=False)
         except (OSError, ValueError, RuntimeError) as error:
             why = f"the download failed ({str(error).splitlines()[0]})"
+    from huggingface_hub import constants
+
     raise ModelUnavailable(
         f"{model}: no such folder, not in the hub's cache {constants.HF_HUB_CACHE}, and {why}. "
         f"Or run `hf download {name} --revision {commit or 'COMMIT'}` where the hub can be reached "
@@ -84,23 +80,25 @@ def _not_allowed(name: str, commit: str | None) -> str | None:
     return None
 
 
-def _snapshot(name: str, commit: str | None, local_files_only: bool) -> pathlib.Path | None:
-    """The folder of a hub's model, None when it holds no weights. Raises
-    LocalEntryNotFoundError.
+def _snapshot(name: str, commit: str | None, local_files_only: bool) -> pathlib.Path:
+    """The folder of a hub's model. Raises FileNotFoundError when it is not there or holds no
+    weights.
     """
     from huggingface_hub import snapshot_download
 
     for weights in WEIGHTS:
-        snapshot = snapshot_download(
-            name,
-            allow_patterns=[*SETTINGS, weights],
-            revision=commit,
-            local_files_only=local_files_only,
+        patterns = [*SETTINGS, weights]
+        folder = pathlib.Path(
+            snapshot_download(
+                name,
+                allow_patterns=patterns,
+                revision=commit,
+                local_files_only=local_files_only,
+            )
         )
-        folder = pathlib.Path(snapshot)
         if any(folder.glob(weights)):
             return folder
-    return None
+    raise FileNotFoundError("the repository holds no weights")
 
 
 def read_state_dict(source: Mapping[str, Tensor] | str | os.PathLike) -> dict[str, Tensor]:
@@ -111,11 +109,9 @@ def read_state_dict(source: Mapping[str, Tensor] | str | os.PathLike) -> dict[st
     {"state_dict": ...} is unwrapped. Raises CheckpointError for anything that holds no tensors.
     """
     if isinstance(source, Mapping):
-        name = "the mapping"
-        state = source
+        name, state = "the mapping", source
     else:
-        name = source
-        state = {}
+        name, state = source, {}
         for file in _weight_files(model_path(source)):
             state |= _read(file)
     for wrapper in ("model", "state_dict"):
@@ -165,13 +161,16 @@ def check_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], name:
     """Raises CheckpointError listing missing keys, unexpected keys, and shapes that differ (a few
     are enough).
     """
-    ours = {key: list(value.shape) for key, value in expected.items()}
-    theirs = {key: list(value.shape) for key, value in state.items()}
-    other = [key for key in sorted(ours.keys() & theirs.keys()) if ours[key] != theirs[key]]
+    other = []
+    for key in sorted(expected.keys() & state.keys()):
+        ours = list(expected[key].shape)
+        theirs = list(state[key].shape)
+        if ours != theirs:
+            other.append(f"{key} is {theirs}, expected {ours}")
     parts = {
-        "missing keys": sorted(ours.keys() - theirs.keys()),
-        "unexpected keys": sorted(theirs.keys() - ours.keys()),
-        "other shapes": [f"{key} is {theirs[key]}, expected {ours[key]}" for key in other],
+        "missing keys": sorted(expected.keys() - state.keys()),
+        "unexpected keys": sorted(state.keys() - expected.keys()),
+        "other shapes": other,
     }
     wrong = [f"{len(keys)} {label}: {_listed(keys)}" for label, keys in parts.items() if keys]
     if wrong:

@@ -28,7 +28,7 @@ def outside_class(given: str, base: type, what: str, wanted: str) -> type:
     try:
         found = getattr(importlib.import_module(module), attribute, None)
     except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name in _parents(module):
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
             fix = "type the command in its folder, or add that to PYTHONPATH"
             raise ValueError(f"{what} {given!r}: no module {module!r}; {fix}") from error
         why = f"{type(error).__name__}: {error}"
@@ -46,9 +46,3 @@ def outside_arguments(given: str) -> list[str]:
     """What the class is called with: the text after "=", or nothing."""
     _, equals, argument = given.partition("=")
     return [argument] if equals else []
-
-
-def _parents(module: str) -> list[str]:
-    """A module's name and those of the packages that hold it."""
-    parts = module.split(".")
-    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]

@@ -44,23 +44,14 @@ class Alignment(nn.Module):
         self.offset.copy_(offset)
 
 
-def _ridge_to_mean(texts: Tensor) -> tuple[Tensor, Tensor]:
-    return _ridge(texts, texts.mean(dim=0))
-
-
-def _ridge_to_english(texts: Tensor) -> tuple[Tensor, Tensor]:
-    return _ridge(texts, texts[0])
-
-
 def _ridge(texts: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """The ridge regression of a target [M, D] on the features of each language."""
     mean = texts.mean(dim=1, keepdim=True)
     target_mean = target.mean(dim=0)
     centred = texts - mean
     covariance = centred.mT @ centred
-    rounding = ROUNDING * texts.square().sum(dim=1).mean(dim=-1).clamp_min(1)
-    ridge = RIDGE * _mean_eigenvalue(covariance) + rounding
-    factor = torch.linalg.cholesky(covariance + _times_identity(ridge, covariance))
+    ridge = _spread(RIDGE, covariance, texts.square().sum(dim=1).mean(dim=-1))
+    factor = torch.linalg.cholesky(covariance + ridge)
     matrix = torch.cholesky_solve(centred.mT @ (target - target_mean), factor)
     return matrix, target_mean - (mean @ matrix).squeeze(1)
 
@@ -72,35 +63,30 @@ def _whitening(texts: Tensor) -> tuple[Tensor, Tensor]:
     languages, captions, width = texts.shape
     within = (texts - texts.mean(dim=0)).reshape(-1, width)
     covariance = within.mT @ within / (captions * (languages - 1))
-    rounding = ROUNDING * texts.square().mean().clamp_min(1)
-    spread = SHRINKAGE * _mean_eigenvalue(covariance) + rounding
-    covariance = (1 - SHRINKAGE) * covariance + _times_identity(spread, covariance)
-    values, vectors = torch.linalg.eigh(covariance)
-    matrix = vectors @ (vectors / values.sqrt()).mT
-    return matrix.expand(languages, -1, -1), torch.zeros(languages, width, dtype=texts.dtype)
+    spread = _spread(SHRINKAGE, covariance, texts.square().mean())
+    values, vectors = torch.linalg.eigh((1 - SHRINKAGE) * covariance + spread)
+    return vectors @ (vectors / values.sqrt()).mT, torch.zeros(width)
 
 
 def _centred(texts: Tensor) -> tuple[Tensor, Tensor]:
     """Only the languages' means are made equal."""
-    languages, _, width = texts.shape
     means = texts.mean(dim=1)
-    identity = torch.eye(width, dtype=texts.dtype)
-    return identity.expand(languages, -1, -1), means.mean(dim=0) - means
+    return torch.eye(texts.shape[-1]), means.mean(dim=0) - means
 
 
-def _mean_eigenvalue(covariance: Tensor) -> Tensor:
-    """[..., D, D] -> [...]."""
-    return covariance.diagonal(dim1=-2, dim2=-1).mean(-1)
+def _spread(share: float, covariance: Tensor, square: Tensor) -> Tensor:
+    """What is added to covariances [..., D, D]: a share of the mean eigenvalue, times the identity.
+    square: of the features [...], for what is added to covariances that are zero.
+    """
+    mean_eigenvalue = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)
+    scale = share * mean_eigenvalue + ROUNDING * square.clamp_min(1)
+    return scale[..., None, None] * torch.eye(covariance.shape[-1], dtype=covariance.dtype)
 
 
-def _times_identity(scale: Tensor, like: Tensor) -> Tensor:
-    """[...] and a matrix [..., D, D] -> that many identities, [..., D, D]."""
-    return scale[..., None, None] * torch.eye(like.shape[-1], dtype=like.dtype)
-
-
+# name -> from texts [K, M, D] to matrix [K, D, D] or [D, D] and offset [K, D] or [D]
 KINDS: dict[str, Callable[[Tensor], tuple[Tensor, Tensor]]] = {
-    "ridge": _ridge_to_mean,
-    "english": _ridge_to_english,
+    "ridge": lambda texts: _ridge(texts, texts.mean(dim=0)),
+    "english": lambda texts: _ridge(texts, texts[0]),
     "whitening": _whitening,
     "centred": _centred,
 }

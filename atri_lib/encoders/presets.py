@@ -69,11 +69,9 @@ TEXT_ENCODERS = {
     "sonar": lambda *source: encoders.SonarText.pretrained(*source),
 }
 PRESETS = {"mini": ("yamnet", "use"), "paper": ("ced-base", "sonar")}  # clips, text
-# What an encoder from outside needs, by side: attribute -> its kind.
-CONTRACT = {
-    "clips": {"name": str, "dim": int, "fingerprint": str},
-    "text": {"name": str, "dim": int, "fingerprint": str, "embed": Callable},
-}
+# What an encoder from outside needs: attribute -> its kind.
+CONTRACT = {"name": str, "dim": int, "fingerprint": str}
+READS = {"embed": Callable}  # a text encoder does
 
 
 def build_encoders(
@@ -107,10 +105,9 @@ def encoder_builders(
 
 
 def _builder(given: str, known: Mapping[str, Callable[..., nn.Module]]) -> Callable[[], nn.Module]:
-    name, equals, source = given.partition("=")
     if is_outside(given):
-        side = "clips" if known is CLIP_ENCODERS else "text"
-        return _own_builder(given, side)
+        return _own_builder(given, CONTRACT | READS if known is TEXT_ENCODERS else CONTRACT)
+    name, equals, source = given.partition("=")
     if name not in known:
         choices = f"{', '.join(known)}, or your own as module:Class"
         raise ValueError(f"unknown encoder {name!r}: use one of {choices}")
@@ -121,7 +118,7 @@ def _builder(given: str, known: Mapping[str, Callable[..., nn.Module]]) -> Calla
     return known[name]
 
 
-def _own_builder(given: str, side: str) -> Callable[[], nn.Module]:
+def _own_builder(given: str, contract: Mapping[str, type]) -> Callable[[], nn.Module]:
     """What builds an encoder from outside the library, "module:Class" or "module:Class=TEXT"."""
     found = outside_class(given, nn.Module, "encoder", "torch.nn.Module")
 
@@ -133,7 +130,7 @@ def _own_builder(given: str, side: str) -> Callable[[], nn.Module]:
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
             raise ValueError(f"encoder {given!r}: it cannot be built ({why})") from error
-        for wanted, kind in CONTRACT[side].items():
+        for wanted, kind in contract.items():
             if not isinstance(getattr(encoder, wanted, None), kind):
                 message = f"it has no {wanted} ({kind.__name__.lower()})"
                 raise ValueError(f"encoder {given!r}: {message}; see atri_lib.encoders.presets")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from transformers import M2M100Config, NllbTokenizer
+from transformers import BatchEncoding, M2M100Config, NllbTokenizer
 from transformers.models.m2m_100.modeling_m2m_100 import M2M100Encoder
 
 from atri_lib.encoders.text import checked, embed, mean_of_tokens, padded
@@ -83,10 +83,8 @@ class SonarText(nn.Module):
         try:
             config = M2M100Config.from_json_file(folder / "config.json")
         except (OSError, TypeError, ValueError) as error:
-            why = str(error).splitlines()[0]
-            raise CheckpointError(
-                f"{folder}: no config.json of transformers that can be read: {why}"
-            ) from error
+            said = f"no config.json of transformers that can be read: {error}"
+            raise CheckpointError(f"{folder}: {said}") from error
         return cls(config, nllb_tokenizer(folder)).load_published(folder).eval()
 
     def load_published(self, source: Mapping[str, Tensor] | str | os.PathLike) -> "SonarText":
@@ -115,24 +113,23 @@ class SonarText(nn.Module):
         """The characters of each sentence that the vocabulary does not know: they all become one
         and the same token.
         """
-        tokens = self._tokens(sentences, language, return_offsets_mapping=True)
-        rows = zip(sentences, tokens["input_ids"], tokens["offset_mapping"], strict=True)
+        encodings = self._tokens(sentences, language).encodings
         found = []
-        for sentence, ids, places in rows:
+        for sentence, encoding in zip(sentences, encodings, strict=True):
             unknown = []
-            for number, (start, end) in zip(ids, places, strict=True):
+            for number, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
                 if number == self.tokenizer.unk_token_id:
                     unknown.append(sentence[start:end])
             found.append(unknown)
         return found
 
-    def _tokens(self, sentences: Sequence[str], language: str, **options) -> Mapping[str, list]:
+    def _tokens(self, sentences: Sequence[str], language: str) -> BatchEncoding:
         if self.tokenizer is None:
             raise CheckpointError(
                 "this SonarText has no tokenizer: use pretrained, or from_config(tokenizer)"
             )
         self.tokenizer.src_lang = _tag(self.tokenizer, language)
-        return self.tokenizer(checked(sentences), verbose=False, **options)
+        return self.tokenizer(checked(sentences), verbose=False)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> sentence vectors [N, dim], not normalised."""

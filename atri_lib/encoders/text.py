@@ -1,12 +1,17 @@
 """What the text encoders share: which sentences they take, and any number of them through one."""
 
+import itertools
 import re
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
+from atri_lib.encoders.weights import fingerprint
+from atri_lib.languages import language as find_language
 from atri_lib.progress import progress
 
 # tokens of a sentence: what E5 and SONAR were trained on, and what keeps the memory of all three
@@ -54,17 +59,14 @@ def padded(rows: list[list[int]], padding: int) -> dict[str, Tensor]:
 
     Raises ValueError naming the first sentence of more than 512 tokens.
     """
+    for index, row in enumerate(rows):
+        if len(row) > LONGEST:
+            said = f"has {len(row):,} tokens, at most {LONGEST} can be read: shorten it"
+            raise ValueError(f"sentence {index} {said}")
+    tensors = [torch.tensor(row) for row in rows]
+    ids = pad_sequence(tensors, batch_first=True, padding_value=padding)
     lengths = torch.tensor([len(row) for row in rows])
-    if lengths.max() > LONGEST:
-        index = int((lengths > LONGEST).nonzero()[0])
-        raise ValueError(
-            f"sentence {index} has {lengths[index]:,} tokens, at most {LONGEST} can be read: "
-            "shorten it"
-        )
-    mask = torch.arange(int(lengths.max())) < lengths[:, None]
-    ids = torch.full(mask.shape, padding)
-    ids[mask] = torch.tensor([token for row in rows for token in row])
-    return {"ids": ids, "mask": mask}
+    return {"ids": ids, "mask": torch.arange(ids.shape[1]) < lengths[:, None]}
 
 
 def joined(batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -73,12 +75,8 @@ def joined(batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """
     together = {}
     for name in batches[0]:
-        longest = max(batch[name].shape[1] for batch in batches)
-        padded_rows = []
-        for batch in batches:
-            missing = longest - batch[name].shape[1]
-            padded_rows.append(nn.functional.pad(batch[name], (0, missing)))
-        together[name] = torch.cat(padded_rows)
+        rows = itertools.chain.from_iterable(batch[name] for batch in batches)
+        together[name] = pad_sequence(list(rows), batch_first=True)
     return together
 
 
@@ -90,9 +88,8 @@ def checked(sentences: Sequence[str]) -> list[str]:
         raise TypeError(f"expected a list of sentences, not one string: [{sentences[:40]!r}]")
     for index, sentence in enumerate(sentences):
         if not any(character.isprintable() and not character.isspace() for character in sentence):
-            fault = "is empty"
-            if sentence.strip():
-                fault = f"holds nothing that can be read: {sentence[:20]!r}"
+            unreadable = f"holds nothing that can be read: {sentence[:20]!r}"
+            fault = unreadable if sentence.strip() else "is empty"
             raise ValueError(f"sentence {index} {fault}; write a caption or leave it out")
         if re.search("[\ud800-\udfff]", sentence):
             raise ValueError(
@@ -102,18 +99,59 @@ def checked(sentences: Sequence[str]) -> list[str]:
     return list(sentences)
 
 
-def unknown_pieces(vocabulary: SentencePieceProcessor, sentences: list[str]) -> list[list[str]]:
-    """The pieces of each sentence that a vocabulary does not know; a sentence of no pieces is
-    unknown as a whole.
+class SentencePieceEncoder(nn.Module):
+    """A text encoder that reads the pieces of a SentencePiece vocabulary: [begin] + pieces + [end].
+
+    The language changes nothing, but UnknownLanguage is raised for a code that is none of the
+    eight.
     """
-    unknown = vocabulary.unk_id()
-    found = []
-    for sentence in sentences:
-        numbers = vocabulary.encode(sentence)
-        pieces = vocabulary.encode(sentence, out_type=str)
-        if numbers:
-            pairs = zip(numbers, pieces, strict=True)
-            found.append([piece for number, piece in pairs if number == unknown])
-        else:
-            found.append([sentence])
-    return found
+
+    fingerprint = property(fingerprint)
+    embed = embed
+
+    def __init__(self, tokenizer: SentencePieceProcessor | None = None) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def filled(cls, state: dict[str, Tensor], *arguments) -> Self:
+        """cls(*arguments) in evaluation mode with these weights, which may be flat."""
+        with torch.device("meta"):  # shapes only: random numbers would be replaced at once
+            encoder = cls(*arguments)
+        for name, place in encoder.state_dict().items():
+            state[name] = state[name].view(place.shape)
+        encoder.load_state_dict(state, assign=True)
+        return encoder.eval()
+
+    def normal(self, sentence: str) -> str:
+        """A sentence as the vocabulary has it."""
+        return sentence
+
+    def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
+        """Sentences -> ids int64 and mask bool, [N, longest]. A run of unknown characters is one
+        piece.
+
+        Raises ValueError for a sentence that is empty or has more than 512 tokens.
+        """
+        unknown = [self.tokenizer.unk_id()]
+        begin = self.tokenizer.bos_id()
+        end = self.tokenizer.eos_id()
+        pieces = self._pieces(sentences, language, int)
+        return padded([[begin, *(row or unknown), end] for row in pieces], end)
+
+    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
+        """The pieces of each sentence that the vocabulary does not know: they all become one and
+        the same token. A sentence of no pieces is unknown as a whole.
+        """
+        unknown = self.tokenizer.unk_id()
+        found = []
+        rows = self._pieces(sentences, language, str)
+        for sentence, pieces in zip(sentences, rows, strict=True):
+            named = [piece for piece in pieces if self.tokenizer.piece_to_id(piece) == unknown]
+            found.append(named if pieces else [sentence])
+        return found
+
+    def _pieces(self, sentences: Sequence[str], language: str, kind: type) -> list[list]:
+        find_language(language)
+        normal = [self.normal(sentence) for sentence in checked(sentences)]
+        return self.tokenizer.encode(normal, out_type=kind)

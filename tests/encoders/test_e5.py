@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from atri_lib.encoders.e5 import E5, dequantised, read_published
+from atri_lib.encoders.e5 import E5, dequantised
 from atri_lib.encoders.weights import WeightsError
 from atri_lib.languages import CODES, UnknownLanguage
 
@@ -144,11 +144,6 @@ def test_bad_input_is_refused(model):
         model.embed([""])
     with pytest.raises(UnknownLanguage, match="'ca'"):
         model.embed(["pluja"], "ca")
-
-
-def test_a_file_of_another_model_is_refused():
-    with pytest.raises(WeightsError, match="e5-small-q4.bin begins with"):
-        read_published(b"E5S1" + bytes(60))
 
 
 def test_a_missing_wheel_names_the_command_that_installs_it(monkeypatch):
