@@ -138,6 +138,13 @@ class TrainingData:
         return torch.cat([trained, self.translations.to(trained)], dim=1)
 
 
+def data_origin(data: TrainingData) -> str:
+    """What the test split is of: a bank of sounds ("tuxpaint" is the book's) or a manifest's
+    folder.
+    """
+    return data.splits["test"].dataset.origin
+
+
 def load_data(
     config: TrainConfig, device: str | torch.device | None = None, splits: Sequence[str] = SPLITS
 ) -> TrainingData:
