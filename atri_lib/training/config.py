@@ -2,19 +2,16 @@
 may be.
 """
 
-import dataclasses
 import functools
 import os
-from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
-    TypeAdapter,
     ValidationError,
 )
 
@@ -108,8 +105,7 @@ Rate = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(BaseModel, frozen=True, use_attribute_docstrings=True):
     """scheme, m, languages: who is contrasted; preset, data, scenes: with what; the rest: how it is
     optimised.
 
@@ -117,12 +113,10 @@ class TrainConfig:
     with unit and limits). Raises ValueError naming the field for a value that cannot work.
     """
 
-    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
-
     # Who is contrasted
     scheme: SchemeName = "kcl"
     """what a step contrasts, or your own as module:Class"""
-    scheme_settings: dict[str, int | float] = field(default_factory=dict)
+    scheme_settings: dict[str, int | float] = {}
     """settings that a scheme of your own declares, radius=3"""
     m: Positive | None = None
     """languages a step sees, for the schemes that leave it open"""
@@ -178,9 +172,7 @@ class TrainConfig:
     """stretches of time that a clip's features are averaged in"""
     dropout: Share = 0.1
     """share of the hidden units left out in a step"""
-    unfreeze: dict[Literal["clips", "text"], NonNegativeInt | Literal["all"]] = field(
-        default_factory=dict
-    )
+    unfreeze: dict[Literal["clips", "text"], NonNegativeInt | Literal["all"]] = {}
     """last blocks of a tower to train, clips=2 text=all; none: projections on cached features"""
     alignment: Literal[tuple(KINDS)] | None = None
     """map that brings translations together before training; none: features as read"""
@@ -197,17 +189,19 @@ class TrainConfig:
     checkpoint_every: Positive = 5
     """epochs between two checkpoints"""
 
-    def __post_init__(self) -> None:
-        for name, validator in _validators().items():
-            given = getattr(self, name)
-            try:
-                checked = validator.validate_python(given)
-            except ValidationError as error:
-                message = error.errors()[0]["msg"].removeprefix("Value error, ")
-                fault = message.replace("Input should", "it should")
-                meaning = settings()[name]["description"]
-                raise ValueError(f"{name}={given!r}: {fault} ({meaning})") from error
-            object.__setattr__(self, name, checked)
+    def __init__(self, **values) -> None:
+        if unknown := values.keys() - settings():
+            raise ValueError(
+                f"config has unknown fields {sorted(unknown)}: mistyped, or of another version"
+            )
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = first["loc"][0]
+            fault = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+            meaning = settings()[name]["description"]
+            raise ValueError(f"{name}={values[name]!r}: {fault} ({meaning})") from error
         self.build_scheme(clips=2)  # refuses what cannot be
         if self.alignment and self.unfreeze.get("text"):
             raise ValueError(
@@ -239,11 +233,11 @@ class TrainConfig:
 
     def replace(self, **changes) -> "TrainConfig":
         """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
+        return TrainConfig(**(self.as_dict() | changes))
 
     def as_dict(self) -> dict:
         """Plain values, for config.json and keys."""
-        return dataclasses.asdict(self)
+        return self.model_dump()
 
     @classmethod
     def from_dict(cls, values: dict) -> "TrainConfig":
@@ -253,25 +247,15 @@ class TrainConfig:
         values = renamed(values, TODAY)
         if isinstance(sides := values.get("unfreeze"), dict):
             values["unfreeze"] = renamed(sides, TODAY)
-        if unknown := values.keys() - settings():
-            raise ValueError(
-                f"config has unknown fields {sorted(unknown)}: it was written by another version"
-            )
         return cls(**values)
 
 
 @functools.cache
 def settings() -> dict[str, dict]:
     """The JSON schema of every field, by name: description, default, type, and enum or bounds."""
-    schema = TypeAdapter(TrainConfig).json_schema()
     described = {}
-    for name, about in schema["properties"].items():
+    for name, about in TrainConfig.model_json_schema()["properties"].items():
         kinds = about.get("anyOf", [{}])  # the other kind is None
         described[name] = about | kinds[0]
         described[name]["description"] = about["description"].replace("\n", " ")
     return described
-
-
-@functools.cache
-def _validators() -> dict[str, TypeAdapter]:
-    return {entry.name: TypeAdapter(entry.type) for entry in dataclasses.fields(TrainConfig)}
