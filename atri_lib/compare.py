@@ -118,13 +118,14 @@ def _paired(first: Sequence[Run], second: Sequence[Run]) -> list[list[Run]]:
 def _owner(runs: Sequence[Run]) -> np.ndarray:
     """The test clip of each caption [M], the same for all runs; refuses runs that share no test."""
     one = runs[0]
+    by_data = {}  # the first run of each data
     for run in runs:
         if run.config.languages != one.config.languages:
             raise CompareError(
                 f"{run.path} was tested in {' '.join(run.config.languages)}, "
                 f"{one.path} in {' '.join(one.config.languages)}: languages have to be the same"
             )
-    by_data = {run.metrics.get("data"): run for run in reversed(runs)}
+        by_data.setdefault(run.metrics.get("data"), run)
     clips = len(one.scores.a2t)
     if len(by_data) == 1 and clips == len(one.scores.t2a):
         return np.arange(clips)

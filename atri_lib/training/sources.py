@@ -202,9 +202,10 @@ def _encoders(
     clips, text = build_encoders(config.preset, chosen, config.text_encoder)
     if sees(clips) != pictures:
         given, read = ("pictures", "sounds") if pictures else ("sounds", "pictures")
-        what = f"{config.data or 'scenes'}: {given}"
-        said = f"{what}, but the encoder {clips.name} reads {read}"
-        raise ValueError(f"{said}; name another encoder, or other data")
+        raise ValueError(
+            f"{config.data or 'scenes'}: {given}, but the encoder {clips.name} reads {read}; "
+            "name another encoder, or other data"
+        )
     clips = clips.to(device)
     text = text.to(device)
     return clips, text, clip_fingerprint(clips), text_fingerprint(text)
