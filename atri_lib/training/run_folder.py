@@ -106,15 +106,13 @@ def read_run(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Score
     Raises RunError naming the file that is missing or unreadable.
     """
     before = _identity(path)
-    if before is None:
-        # It was about to be replaced when its program was killed.
-        storage.settle(os.path.realpath(path))
-        before = _identity(path)
     try:
         return _checked_content(path)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        # A program may have been killed while it replaced the folder, or have just done so.
+        storage.settle(os.path.realpath(path))
         if _identity(path) != before:
-            return read_run(path)  # another program has replaced it while it was read
+            return read_run(path)
         raise RunError(f"{path}: not a complete run ({error}); {_advice(path)}") from error
 
 
