@@ -8,7 +8,7 @@ import numpy as np
 
 from atri_lib.data.dataset import Dataset
 from atri_lib.evaluation import clip_means, paired_bootstrap, two_way_interval
-from atri_lib.training import Run, TrainConfig, load_datasets
+from atri_lib.training import Run, load_datasets
 from atri_lib.training.sources import data_checksum
 
 REPEATS = 4000  # resamples of clips, where each side has one run
@@ -95,65 +95,61 @@ def compare_runs(first: Sequence[Run], second: Sequence[Run]) -> list[Compared]:
     return compared
 
 
-def _paired(first: Sequence[Run], second: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+def _paired(first: Sequence[Run], second: Sequence[Run]) -> list[list[Run]]:
     """Both sides in the order of their seeds."""
-    seen = {}
+    seen = set()
     for run in (*first, *second):
         place = run.path.resolve()
         if place in seen:
             raise CompareError(f"{run.path} is given twice: name different runs")
-        seen[place] = run
+        seen.add(place)
     sides = [sorted(side, key=lambda run: run.config.seed) for side in (first, second)]
     seeds = [[run.config.seed for run in side] for side in sides]
-    for side in seeds:
+    listed = [", ".join(map(str, side)) for side in seeds]
+    for side, names in zip(seeds, listed, strict=True):
         if len(set(side)) < len(side):
-            raise CompareError(f"two runs of one side have the same seed: {_listed(side)}")
+            raise CompareError(f"two runs of one side have the same seed: {names}")
     if seeds[0] != seeds[1] and [len(side) for side in seeds] != [1, 1]:
-        message = f"seeds {_listed(seeds[0])} do not pair up with {_listed(seeds[1])}"
+        message = f"seeds {' do not pair up with '.join(listed)}"
         raise CompareError(f"{message}: give runs with the same seeds on both sides")
-    return sides[0], sides[1]
-
-
-def _listed(seeds: Sequence[int]) -> str:
-    return ", ".join(map(str, seeds))
+    return sides
 
 
 def _owner(runs: Sequence[Run]) -> np.ndarray:
     """The test clip of each caption [M], the same for all runs; refuses runs that share no test."""
     one = runs[0]
-    for run in runs[1:]:
+    by_data = {}  # the first run of each data
+    for run in runs:
         if run.config.languages != one.config.languages:
             raise CompareError(
                 f"{run.path} was tested in {' '.join(run.config.languages)}, "
                 f"{one.path} in {' '.join(one.config.languages)}: languages have to be the same"
             )
-    clips, captions = len(one.scores.a2t), len(one.scores.t2a)
-    shapes = {(run.scores.t2a.shape, run.scores.a2t.shape) for run in runs}
-    same = len(shapes) == 1 and len({run.metrics.get("data") for run in runs}) == 1
-    if same and clips == captions:
+        by_data.setdefault(run.metrics.get("data"), run)
+    clips = len(one.scores.a2t)
+    if len(by_data) == 1 and clips == len(one.scores.t2a):
         return np.arange(clips)
-    asked = runs[:1] if same else runs
-    tests = [_test_split(run.path, run.config, run.metrics.get("data")) for run in asked]
-    for run, test in zip(asked, tests, strict=True):
-        if test.checksum != tests[0].checksum:
+    tests = {run.path: _test_split(run) for run in by_data.values()}
+    for path, test in tests.items():
+        if test.checksum != tests[one.path].checksum:
             raise CompareError(
-                f"{run.path} and {one.path} were tested on different clips: "
+                f"{path} and {one.path} were tested on different clips: "
                 "train both on the same data"
             )
-    return tests[0].owner
+    return tests[one.path].owner
 
 
-def _test_split(path: object, config: TrainConfig, checksum: str | None) -> Dataset:
+def _test_split(run: Run) -> Dataset:
     """The test clips of a run, where its data are still what they were.
 
     Runs with other encoders or other training clips may share them.
     """
     try:
-        unchanged = data_checksum(config) == checksum
-        test = load_datasets(config, ("test",))["test"]
+        unchanged = data_checksum(run.config) == run.metrics.get("data")
+        test = load_datasets(run.config, ("test",))["test"]
     except (OSError, ValueError, RuntimeError) as error:
-        message = f"{path}: its test clips cannot be looked at ({error})"
+        message = f"{run.path}: its test clips cannot be looked at ({error})"
         raise CompareError(f"{message}; put the data back where they were") from error
     if not unchanged:
-        raise CompareError(f"{path}: its data have changed since it was trained; train it anew")
+        raise CompareError(f"{run.path}: its data have changed since it was trained; train it anew")
     return test

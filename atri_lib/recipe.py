@@ -53,9 +53,15 @@ NEUTRAL = {
     "checkpoint_every": 5,
 }
 PATHS = ("data", "init", "parallel_text")  # what lies there enters keys by its content
-ENCODERS = ("text_encoder", "clip_encoder")  # NAME=PATH: the name enters
+ENCODERS = ("text_encoder", "audio_encoder")  # NAME=PATH: the name enters
 # What keys and older runs call a setting, or the clips' side of one: there the clips were sounds.
 FORMER = {"clip_encoder": "audio_encoder", "clips": "audio"}
+TODAY = {former: name for name, former in FORMER.items()}
+
+
+def renamed(values: Mapping, names: Mapping) -> dict:
+    """The same values by other names; those that are not in `names` keep theirs."""
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def key_settings(settings: Mapping) -> dict:
@@ -63,7 +69,7 @@ def key_settings(settings: Mapping) -> dict:
     former names and without any path.
     """
     kept = {}
-    for name, value in settings.items():
+    for name, value in renamed(settings, FORMER).items():
         if name in PATHS:
             continue
         if name in ENCODERS and value is not None:
@@ -71,8 +77,7 @@ def key_settings(settings: Mapping) -> dict:
         if isinstance(value, tuple):
             value = list(value)
         if name == "unfreeze":
-            value = {FORMER.get(side, side): blocks for side, blocks in value.items()}
-        name = FORMER.get(name, name)
+            value = renamed(value, FORMER)
         if name not in NEUTRAL or value != NEUTRAL[name]:
             kept[name] = value
     return kept

@@ -3,11 +3,10 @@
 from atri_lib.training.config import DATA_SETTINGS, PROFILES, TrainConfig
 from atri_lib.training.datasets import load_datasets
 from atri_lib.training.loop import TrainingDiverged
-from atri_lib.training.provenance import data_origin
 from atri_lib.training.run_folder import RunError
 from atri_lib.training.runs import Run, fit, load_or_train, run_name, two_stages
 from atri_lib.training.scoring import Scores, encode, fair_table, score
-from atri_lib.training.sources import Source, TrainingData, build_model, load_data
+from atri_lib.training.sources import Source, TrainingData, build_model, data_origin, load_data
 
 __all__ = [
     "DATA_SETTINGS",

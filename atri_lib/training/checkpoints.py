@@ -3,6 +3,7 @@ for bit.
 """
 
 import json
+import os
 import pathlib
 
 import torch
@@ -15,7 +16,7 @@ from atri_lib.encoders.dual import DualEncoder
 from atri_lib.hub import check_fit
 
 MODEL = "model."  # how the names of weights begin in a checkpoint
-OPTIMIZER = "optimizer."
+OPTIMIZER = "optimizer."  # and those of the optimizer's state
 TOWERS = ("audio_tower", "text_tower")
 
 
@@ -28,8 +29,7 @@ def write_checkpoint(
     tensors = {MODEL + name: value for name, value in trained_state(model).items()}
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
-            tensors[f"{OPTIMIZER}{index}.{name}"] = torch.as_tensor(value)
-    tensors = {name: value.contiguous().cpu() for name, value in tensors.items()}
+            tensors[f"{OPTIMIZER}{index}.{name}"] = value.contiguous().cpu()
     note = json.dumps(history, allow_nan=False)
     metadata = {"history": note, "checksum": _checksum(tensors, note)}
     with storage.atomic_path(path) as partial:
@@ -47,7 +47,12 @@ def read_checkpoint(
     if not path.exists():
         return [], 0
     try:
-        tensors, history = _checked_content(path)
+        with safe_open(storage.regular(path), "pt") as stored:
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}
+            metadata = stored.metadata()
+        if _checksum(tensors, metadata["history"]) != metadata["checksum"]:
+            raise ValueError("its content does not match its checksum")
+        history = json.loads(metadata["history"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path}: damaged checkpoint ({error}); delete it to begin this run anew"
@@ -57,24 +62,13 @@ def read_checkpoint(
     for name, value in tensors.items():
         if name.startswith(MODEL):
             weights[name.removeprefix(MODEL)] = value
-        elif name.startswith(OPTIMIZER):
-            index, entry = name.removeprefix(OPTIMIZER).split(".", 1)
+        else:
+            _, index, entry = name.split(".", 2)
             state.setdefault(int(index), {})[entry] = value
-    load_state(model, weights, str(path))
+    load_state(model, weights, path)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     return history, len(history)
-
-
-def _checked_content(path: pathlib.Path) -> tuple[dict[str, Tensor], list]:
-    """The tensors and the history of a checkpoint."""
-    with safe_open(storage.regular(path), "pt") as stored:
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}
-        metadata = stored.metadata()
-    note = metadata["history"]
-    if _checksum(tensors, note) != metadata["checksum"]:
-        raise ValueError("its content does not match its checksum")
-    return tensors, json.loads(note)
 
 
 def _checksum(tensors: dict[str, Tensor], note: str) -> str:
@@ -87,17 +81,18 @@ def _checksum(tensors: dict[str, Tensor], note: str) -> str:
 
 
 def trained_state(model: DualEncoder) -> dict[str, Tensor]:
-    """The tensors a run changes: trainable parameters, projections, and the buffers of opened
-    towers.
+    """The tensors a run changes, on the CPU: trainable parameters, projections, and the buffers of
+    opened towers.
     """
     frozen = set()
     for name, parameter in model.named_parameters():
         if name.startswith(TOWERS) and not parameter.requires_grad:
             frozen.add(name)
-    return {name: value for name, value in model.state_dict().items() if name not in frozen}
+    tensors = model.state_dict().items()
+    return {name: value.contiguous().cpu() for name, value in tensors if name not in frozen}
 
 
-def load_state(model: DualEncoder, tensors: dict[str, Tensor], origin: str) -> None:
+def load_state(model: DualEncoder, tensors: dict[str, Tensor], origin: str | os.PathLike) -> None:
     """Load a run's tensors; raises ValueError listing those that are missing, unexpected, misshapen
     or not finite.
     """

@@ -2,33 +2,25 @@
 may be.
 """
 
-import dataclasses
 import functools
-from dataclasses import dataclass, field
+import os
 from typing import Annotated, Literal
 
-from pydantic import NonNegativeInt, TypeAdapter, ValidationError
-
-from atri_lib.encoders.alignment import KINDS
-from atri_lib.languages import CODES
-from atri_lib.recipe import FORMER
-from atri_lib.schemes import SCHEMES, SETTINGS, Scheme
-from atri_lib.training.limits import (
-    AtLeastTwo,
-    Filled,
-    Languages,
-    Path,
-    Positive,
-    Rate,
-    SchemeName,
-    Seed,
-    Share,
-    Sizes,
-    Temperature,
-    Towers,
-    meaning,
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    ValidationError,
 )
 
+from atri_lib.encoders.alignment import KINDS
+from atri_lib.languages import CODES, language
+from atri_lib.recipe import TODAY, renamed
+from atri_lib.schemes import SCHEMES, SETTINGS, Scheme
+
+LARGEST_RATE = 1e30  # numbers of single precision end soon after
 PROFILES = {
     "book": {},
     "smoke": {
@@ -61,126 +53,161 @@ DATA_SETTINGS = (
 )
 
 
-@dataclass(frozen=True)
-class TrainConfig:
+# What the values of settings may be
+
+
+def _english_first(codes: tuple[str, ...]) -> tuple[str, ...]:
+    for code in codes:
+        language(code)
+    if codes[:1] != ("eng",) or len(set(codes)) < len(codes):
+        raise ValueError("English (eng) comes first, and no language twice")
+    return codes
+
+
+def _known_scheme(name: str) -> str:
+    SCHEMES[name]  # raises ValueError that names the choices
+    return name
+
+
+def _as_text(path: object) -> object:
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
+def _filled(text: str) -> str:
+    if not text:
+        raise ValueError("it is empty; give a value, or leave it out")
+    return text
+
+
+def _single_precision(rate: float) -> float:
+    if rate > LARGEST_RATE:
+        raise ValueError(
+            f"it should be at most {LARGEST_RATE}, numbers of single precision end soon after"
+        )
+    return rate
+
+
+Filled = Annotated[str, AfterValidator(_filled)]
+Path = Annotated[Filled, BeforeValidator(_as_text)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Languages = Annotated[tuple[str, ...], AfterValidator(_english_first)]
+SchemeName = Annotated[
+    str,
+    AfterValidator(_known_scheme),
+    Field(json_schema_extra={"enum": [*SCHEMES]}),
+]
+Rate = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False, json_schema_extra={"maximum": LARGEST_RATE}),
+    AfterValidator(_single_precision),
+]
+
+
+class TrainConfig(BaseModel, frozen=True, use_attribute_docstrings=True):
     """scheme, m, languages: who is contrasted; preset, data, scenes: with what; the rest: how it is
     optimised.
 
-    Each field carries its meaning, unit and limits (`settings` lists them). Raises ValueError
-    naming the field for a value that cannot work.
+    The text below a field is its meaning, as its help and its errors say it (`settings` lists them
+    with unit and limits). Raises ValueError naming the field for a value that cannot work.
     """
 
     # Who is contrasted
-    scheme: Annotated[
-        SchemeName,
-        meaning("what a step contrasts, or your own as module:Class"),
-    ] = "kcl"
-    scheme_settings: Annotated[
-        dict[str, int | float],
-        meaning("settings that a scheme of your own declares, radius=3"),
-    ] = field(default_factory=dict)
-    m: Annotated[
-        Positive | None, meaning("languages a step sees, for the schemes that leave it open")
-    ] = None
-    hold: Annotated[Positive | None, meaning("epochs a clip keeps its language, for hold")] = None
-    block: Annotated[
-        Positive | None,
-        meaning("clips in a row that share their language, for block; 100 unless given"),
-    ] = None
-    text_text: Annotated[
-        Share | None, meaning("share of text against text in the loss of cacl, cacl_unbiased")
-    ] = None
-    anchor: Annotated[
-        Positive | None,
-        meaning("place of the language that cacl contrasts with all others; 1: English"),
-    ] = None
-    languages: Annotated[Languages, meaning("languages trained with, English first")] = CODES
-    seed: Annotated[
-        Seed, meaning("start, order of clips and draws of languages follow from it")
-    ] = 0
+    scheme: SchemeName = "kcl"
+    """what a step contrasts, or your own as module:Class"""
+    scheme_settings: dict[str, int | float] = {}
+    """settings that a scheme of your own declares, radius=3"""
+    m: Positive | None = None
+    """languages a step sees, for the schemes that leave it open"""
+    hold: Positive | None = None
+    """epochs a clip keeps its language, for hold"""
+    block: Positive | None = None
+    """clips in a row that share their language, for block; 100 unless given"""
+    text_text: Share | None = None
+    """share of text against text in the loss of cacl, cacl_unbiased"""
+    anchor: Positive | None = None
+    """place of the language that cacl contrasts with all others; 1: English"""
+    languages: Languages = CODES
+    """languages trained with, English first"""
+    seed: Seed = 0
+    """start, order of clips and draws of languages follow from it"""
 
     # With what
-    preset: Annotated[
-        str,
-        meaning("encoders: mini (laptop), paper (GPU, models of a hub)"),
-    ] = "mini"
-    text_encoder: Annotated[
-        Filled | None,
-        meaning("instead of the preset's: use, e5, sonar, sonar=PATH, or your own module:Class"),
-    ] = None
-    clip_encoder: Annotated[
-        Filled | None,
-        meaning(
-            "instead of the preset's: yamnet, ced-SIZE, ced-SIZE=PATH, efficientnet-lite0, "
-            "or your own module:Class"
-        ),
-    ] = None
-    data: Annotated[
-        Path | None,
-        meaning("manifest, its folder, pictures or stamps; else scenes of sounds are composed"),
-    ] = None
-    scenes: Annotated[Sizes, meaning("scenes to compose: train, val, test")] = (2000, 250, 500)
-    data_seed: Annotated[Seed, meaning("the scenes follow from it")] = 0
+    preset: str = "mini"
+    """encoders: mini (laptop), paper (GPU, models of a hub)"""
+    text_encoder: Filled | None = None
+    """instead of the preset's: use, e5, sonar, sonar=PATH, or your own module:Class"""
+    clip_encoder: Filled | None = None
+    """instead of the preset's: yamnet, ced-SIZE, ced-SIZE=PATH, efficientnet-lite0, or your own
+    module:Class
+    """
+    data: Path | None = None
+    """manifest, its folder, pictures or stamps; else scenes of sounds are composed"""
+    scenes: tuple[Positive, Positive, Positive] = (2000, 250, 500)
+    """scenes to compose: train, val, test"""
+    data_seed: Seed = 0
+    """the scenes follow from it"""
 
     # How it is optimised
-    epochs: Annotated[Positive, meaning("passes over the training clips")] = 30
-    batch_size: Annotated[
-        AtLeastTwo, meaning("clips a step contrasts; a contrastive loss needs 2")
-    ] = 100
-    optimizer: Annotated[Literal["adam", "sgd"], meaning("how weights follow the gradient")] = (
-        "adam"
-    )
-    learning_rate: Annotated[Rate, meaning("step size at the start")] = 1e-3
-    schedule: Annotated[Literal["cosine", "constant"], meaning("step size over the run")] = "cosine"
-    temperature: Annotated[Temperature, meaning("divides the cosines (the paper: 0.07)")] = 0.1
-    learn_temperature: Annotated[bool, meaning("train the temperature too")] = False
-    width: Annotated[Positive, meaning("dimensions of the shared space")] = 256
-    hidden: Annotated[Positive, meaning("units between the two layers of a projection")] = 512
-    parts: Annotated[
-        Positive, meaning("stretches of time that a clip's features are averaged in")
-    ] = 3
-    dropout: Annotated[Share, meaning("share of the hidden units left out in a step")] = 0.1
-    unfreeze: Annotated[
-        Towers,
-        meaning(
-            "last blocks of a tower to train, clips=2 text=all; none: projections on "
-            "cached features"
-        ),
-    ] = field(default_factory=dict)
-    alignment: Annotated[
-        Literal[tuple(KINDS)] | None,
-        meaning("map that brings translations together before training; none: features as read"),
-    ] = None
-    parallel_text: Annotated[
-        Path | None,
-        meaning("captions without clips, a .jsonl file, that the alignment is fitted on too"),
-    ] = None
-    text_chunk: Annotated[
-        NonNegativeInt, meaning("captions a forward pass; 0: all. Same gradients, less memory")
-    ] = 0
-    precision: Annotated[Literal["fp32", "bf16"], meaning("numbers that towers compute with")] = (
-        "fp32"
-    )
-    init: Annotated[Path | None, meaning("run folder whose weights are the start")] = None
-    evaluate_every: Annotated[Positive, meaning("epochs between two scores on val")] = 5
-    checkpoint_every: Annotated[Positive, meaning("epochs between two checkpoints")] = 5
+    epochs: Positive = 30
+    """passes over the training clips"""
+    batch_size: Annotated[int, Field(ge=2)] = 100
+    """clips a step contrasts; a contrastive loss needs 2"""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """how weights follow the gradient"""
+    learning_rate: Rate = 1e-3
+    """step size at the start"""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """step size over the run"""
+    temperature: Annotated[float, Field(ge=1e-3, le=1e3, allow_inf_nan=False)] = 0.1
+    """divides the cosines (the paper: 0.07)"""
+    learn_temperature: bool = False
+    """train the temperature too"""
+    width: Positive = 256
+    """dimensions of the shared space"""
+    hidden: Positive = 512
+    """units between the two layers of a projection"""
+    parts: Positive = 3
+    """stretches of time that a clip's features are averaged in"""
+    dropout: Share = 0.1
+    """share of the hidden units left out in a step"""
+    unfreeze: dict[Literal["clips", "text"], NonNegativeInt | Literal["all"]] = {}
+    """last blocks of a tower to train, clips=2 text=all; none: projections on cached features"""
+    alignment: Literal[tuple(KINDS)] | None = None
+    """map that brings translations together before training; none: features as read"""
+    parallel_text: Path | None = None
+    """captions without clips, a .jsonl file, that the alignment is fitted on too"""
+    text_chunk: NonNegativeInt = 0
+    """captions a forward pass; 0: all. Same gradients, less memory"""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """numbers that towers compute with"""
+    init: Path | None = None
+    """run folder whose weights are the start"""
+    evaluate_every: Positive = 5
+    """epochs between two scores on val"""
+    checkpoint_every: Positive = 5
+    """epochs between two checkpoints"""
 
-    def __post_init__(self) -> None:
-        for name, validator in _validators().items():
-            given = getattr(self, name)
-            try:
-                checked = validator.validate_python(given)
-            except ValidationError as error:
-                described = settings()[name]["description"]
-                raise ValueError(f"{name}={given!r}: {fault(error)} ({described})") from error
-            object.__setattr__(self, name, checked)
+    def __init__(self, **values) -> None:
+        if unknown := values.keys() - settings():
+            raise ValueError(
+                f"config has unknown fields {sorted(unknown)}: mistyped, or of another version"
+            )
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = first["loc"][0]
+            fault = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+            meaning = settings()[name]["description"]
+            raise ValueError(f"{name}={values[name]!r}: {fault} ({meaning})") from error
         self.build_scheme(clips=2)  # refuses what cannot be
         if self.alignment and self.unfreeze.get("text"):
             raise ValueError(
                 f"alignment={self.alignment!r} maps the features of a frozen text tower: "
                 "leave out unfreeze text, or the alignment"
             )
-
         if self.parallel_text and not self.alignment:
             raise ValueError(
                 "parallel_text is what an alignment is fitted on: "
@@ -206,54 +233,29 @@ class TrainConfig:
 
     def replace(self, **changes) -> "TrainConfig":
         """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
+        return TrainConfig(**(self.as_dict() | changes))
 
     def as_dict(self) -> dict:
         """Plain values, for config.json and keys."""
-        return dataclasses.asdict(self)
+        return self.model_dump()
 
     @classmethod
     def from_dict(cls, values: dict) -> "TrainConfig":
         """The inverse of as_dict, also of an earlier version's; raises ValueError naming any field
         this version does not know.
         """
-        values = _renamed(values)
-        unknown = set(values) - set(settings())
-        if unknown:
-            raise ValueError(
-                f"config has unknown fields {sorted(unknown)}: it was written by another version"
-            )
+        values = renamed(values, TODAY)
+        if isinstance(sides := values.get("unfreeze"), dict):
+            values["unfreeze"] = renamed(sides, TODAY)
         return cls(**values)
-
-
-def _renamed(values: dict) -> dict:
-    """Settings of an earlier version under today's names."""
-    today = {former: name for name, former in FORMER.items()}
-    renamed = {today.get(name, name): value for name, value in values.items()}
-    if isinstance(sides := renamed.get("unfreeze"), dict):
-        renamed["unfreeze"] = {today.get(side, side): blocks for side, blocks in sides.items()}
-    return renamed
 
 
 @functools.cache
 def settings() -> dict[str, dict]:
     """The JSON schema of every field, by name: description, default, type, and enum or bounds."""
-    schema = TypeAdapter(TrainConfig).json_schema()
     described = {}
-    for name, about in schema["properties"].items():
-        kinds = about.get("anyOf", [{}])
-        described[name] = about | kinds[0]  # the other kind is None
+    for name, about in TrainConfig.model_json_schema()["properties"].items():
+        kinds = about.get("anyOf", [{}])  # the other kind is None
+        described[name] = about | kinds[0]
+        described[name]["description"] = about["description"].replace("\n", " ")
     return described
-
-
-@functools.cache
-def _validators() -> dict[str, TypeAdapter]:
-    return {entry.name: TypeAdapter(entry.type) for entry in dataclasses.fields(TrainConfig)}
-
-
-def fault(error: ValidationError) -> str:
-    """The first fault that pydantic found, in one line."""
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-    place = first["loc"]
-    return f"{place[0]}: {message}" if place else message

@@ -23,6 +23,11 @@ def are_pictures(data: str | None) -> bool:
     return data in NAMES and not pathlib.Path(data).exists()
 
 
+def is_path(data: str) -> bool:
+    """Whether data lie in a file or folder."""
+    return not (names_class(data) or are_pictures(data))
+
+
 def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[str, Dataset]:
     """The datasets a config names, by split: a manifest's, those of a class from outside
     (`module:Class`, called with the name of each split), scenes of pictures ("pictures"), or scenes
@@ -34,8 +39,7 @@ def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[s
     elif are_pictures(config.data):
         datasets = picture_scenes(config.data, sizes, config.data_seed)
     elif names_class(config.data):
-        dataset = outside_class(config.data, Dataset, "data", "atri_lib.data.dataset.Dataset")
-        datasets = {split: dataset(split, *outside_arguments(config.data)) for split in splits}
+        datasets = {split: _from_outside(config.data, "data", split) for split in splits}
     else:
         datasets = load_manifest(config.data, config.languages)
     missing = [split for split in splits if split not in datasets]
@@ -60,9 +64,12 @@ def parallel_text(config: TrainConfig) -> list[Dataset]:
         return []
     if not names_class(config.parallel_text):
         return [load_parallel_text(config.parallel_text, config.languages)]
-    wanted = "atri_lib.data.dataset.Dataset"
-    kind = outside_class(config.parallel_text, Dataset, "parallel_text", wanted)
-    dataset = kind("train", *outside_arguments(config.parallel_text))
+    dataset = _from_outside(config.parallel_text, "parallel_text", "train")
     if missing := [code for code in config.languages if code not in dataset.languages]:
         raise ValueError(f"{config.parallel_text} has no captions in {', '.join(missing)}")
     return [dataset]
+
+
+def _from_outside(given: str, setting: str, split: str) -> Dataset:
+    kind = outside_class(given, Dataset, setting, "atri_lib.data.dataset.Dataset")
+    return kind(split, *outside_arguments(given))

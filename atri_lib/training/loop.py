@@ -5,7 +5,6 @@ GPUs.
 import math
 import pathlib
 import time
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -44,7 +43,7 @@ def train(
     fewer than two clips to train on. epochs: stop after so many of config.epochs; the step size
     follows config.epochs all the same.
     """
-    _check_data(data)
+    _check(config, data)
     model.to(data.splits["train"].device)
     source = data.splits["train"].aligned(model)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -56,19 +55,18 @@ def train(
             f"{checkpoint.parent} is not the same folder for all processes: "
             "give one that they share"
         )
-    batches = _share_out(config, source)
     end = epochs or config.epochs
     label = f"{config.scheme} seed {config.seed}"
     bar = progress(range(begin, end), label, total=end, unit="epoch", initial=begin)
     for epoch in bar:
         started = time.perf_counter()
-        losses = _train_epoch(config, model, scheme, optimizer, source, batches, epoch)
+        losses = _train_epoch(config, model, scheme, optimizer, source, epoch)
         if not losses.isfinite().all():
             first = int((~losses.isfinite()).nonzero()[0])
             raise _diverged(f"the loss is {losses[first]}", config, epoch, first, checkpoint)
         if not all(parameter.isfinite().all() for parameter in parameters):
             what = "a weight is not finite"
-            raise _diverged(what, config, epoch, batches.steps, checkpoint)
+            raise _diverged(what, config, epoch, len(losses), checkpoint)
         done = epoch + 1
         row = {
             "epoch": done,
@@ -86,67 +84,36 @@ def train(
     return history
 
 
-@dataclass(frozen=True)
-class _Batches:
-    """How the processes of a launch share an epoch: steps; the clips that each takes in a step."""
-
-    steps: int
-    size: int
-    processes: int
-    process: int
-
-    def own(self, step: int) -> slice:
-        """Where in the epoch's order the clips of this process are."""
-        first = self.turn(step) * self.size
-        return slice(first, first + self.size)
-
-    def turn(self, step: int) -> int:
-        """The number of a step of this process among those of all processes."""
-        return step * self.processes + self.process
-
-
-def _share_out(config: TrainConfig, source: Source) -> _Batches:
-    launch = processes()
-    together = min(config.batch_size, len(source))
-    if together % launch.num_processes:
-        raise ValueError(
-            f"{launch.num_processes} processes cannot share a batch of {together} clips evenly: "
-            "change batch_size"
-        )
-    return _Batches(
-        steps=len(source) // together,
-        size=together // launch.num_processes,
-        processes=launch.num_processes,
-        process=launch.process_index,
-    )
-
-
 def _train_epoch(
     config: TrainConfig,
     model: DualEncoder,
     scheme: Scheme,
     optimizer: torch.optim.Optimizer,
     source: Source,
-    batches: _Batches,
     epoch: int,
 ) -> Tensor:
     """Take the steps of one epoch; returns their losses, float64 [steps] on the CPU."""
     order, captions = _epoch_order(config.seed, epoch, source, scheme.ordered_as(epoch))
     languages = torch.from_numpy(scheme.languages(epoch))  # [N, m]
+    launch = processes()
+    together = min(config.batch_size, len(source))
+    steps = len(source) // together
+    shared = order[: steps * together].view(steps, launch.num_processes, -1)
+    batches = shared[:, launch.process_index]  # clips of this process, [steps, n]
     # Chunks encode twice, first without gradient: autocast must not reuse the weights it cast then.
     cast = {"enabled": config.precision == "bf16", "cache_enabled": not config.text_chunk}
     model.train()
     losses = []
-    for step in range(batches.steps):
-        number = epoch * batches.steps + step
-        _seed(source.device, config.seed * 1_000_003 + batches.turn(number))
-        done = number / (config.epochs * batches.steps)
+    for step, rows in enumerate(batches):
+        number = epoch * steps + step
+        turn = number * launch.num_processes + launch.process_index
+        _seed(source.device, config.seed * 1_000_003 + turn)
+        done = number / (config.epochs * steps)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(config.schedule, done)
-        rows = order[batches.own(step)]
         clips = source.clips(rows)
-        if step + 1 < batches.steps:
-            source.prefetch(order[batches.own(step + 1)])
+        if step + 1 < steps:
+            source.prefetch(batches[step + 1])
         texts = [source.captions(captions[rows], column) for column in languages[rows].T]
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(source.device.type, torch.bfloat16, **cast):
@@ -168,11 +135,18 @@ def _seed(device: torch.device, seed: int) -> None:
         torch.manual_seed(seed)
 
 
-def _check_data(data: TrainingData) -> None:
+def _check(config: TrainConfig, data: TrainingData) -> None:
     """Raises ValueError for what no loss can be computed of."""
-    if len(data.splits["train"]) < 2:
+    clips = len(data.splits["train"])
+    if clips < 2:
         raise ValueError(
             "there is 1 training clip, and a contrastive loss needs at least 2: give more clips"
+        )
+    together = min(config.batch_size, clips)
+    count = processes().num_processes
+    if together % count:
+        raise ValueError(
+            f"{count} processes cannot share a batch of {together} clips evenly: change batch_size"
         )
     for split, source in data.splits.items():
         for side, features in {"clip": source.clip_features, "text": source.text}.items():
@@ -197,10 +171,6 @@ def _diverged(
 
 
 def _optimizer(config: TrainConfig, parameters: list) -> torch.optim.Optimizer:
-    if not parameters:
-        raise ValueError(
-            "nothing to train: every parameter is frozen; give unfreeze or keep the projections"
-        )
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=config.learning_rate)
     return torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)

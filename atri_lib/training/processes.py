@@ -1,11 +1,7 @@
 """The processes of one launch: where this one runs, and what they agree on."""
 
-from typing import TypeVar
-
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
-
-T = TypeVar("T")
 
 
 def processes() -> PartialState:
@@ -15,10 +11,9 @@ def processes() -> PartialState:
     return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
 
 
-def agreed(value: T) -> T:
-    """What the first process says, in every process of the launch."""
-    if processes().num_processes == 1:
-        return value
+def agreed(value: int) -> int:
+    """What the first process says, in every process of the launch; a number, or yes and no."""
     said = [value]
-    broadcast_object_list(said)
+    if processes().num_processes > 1:
+        broadcast_object_list(said)
     return said[0]

@@ -2,21 +2,23 @@
 
 import os
 import pathlib
+import platform
 import shlex
 import shutil
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
-from safetensors.torch import load_file as load_tensors
-from safetensors.torch import save_file as save_tensors
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from atri_lib import storage
+from atri_lib import __version__, storage
+from atri_lib.data.banks import BOOK
+from atri_lib.recipe import RECIPE
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.scoring import Scores
+from atri_lib.training.sources import TrainingData, data_origin
 
 WEIGHTS = "weights.safetensors"
 RANKS = "ranks.safetensors"
@@ -34,42 +36,55 @@ NEEDED_METRICS = {
     "test": dict,
     "sha256": dict,
 }
+NOT_THE_BOOKS = "not the data of the book: its numbers are of the recordings of Tux Paint"
 
 
 class RunError(ValueError):
     """A run folder that is incomplete, damaged or does not fit its description."""
 
 
-@dataclass(frozen=True)
-class Content:
-    """What the files of a run say. history: one row an epoch; metrics: seed, versions, cost, test
-    scores; scores: ranks on test.
-    """
+def provenance(name: str, config: TrainConfig, data: TrainingData) -> dict:
+    """The first part of a run's metrics: of what data it is, by what versions, on what machine."""
+    origin = data_origin(data)
+    computed = f"{torch.get_num_threads()} CPU threads"
+    if torch.cuda.is_available():
+        computed = torch.cuda.get_device_name()
+    return {
+        "name": name,
+        "scheme": config.scheme,
+        "seed": config.seed,
+        "library": __version__,
+        "data": data.checksum,
+        "origin": origin,
+        "note": "" if origin == BOOK else NOT_THE_BOOKS,
+        "recipe": RECIPE,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {computed}",
+    }
 
-    config: TrainConfig
-    history: pd.DataFrame
-    metrics: dict
-    scores: Scores
 
-
-def write_run(path: pathlib.Path, content: Content, weights: dict[str, Tensor]) -> None:
+def write_run(
+    path: pathlib.Path,
+    config: TrainConfig,
+    history: pd.DataFrame,
+    metrics: dict,
+    scores: Scores,
+    weights: dict[str, Tensor],
+) -> None:
     """Put a finished run in the place of what the folder held, atomically; what somebody else has
     put there stays, the checkpoint goes.
     """
-    scores = content.scores
-    ranks = {
-        "t2a": np.ascontiguousarray(scores.t2a),
-        "a2t": np.ascontiguousarray(scores.a2t),
-    }
+    ranks = {"t2a": torch.tensor(scores.t2a), "a2t": torch.tensor(scores.a2t)}
     with storage.atomic_path(path, folder=True) as new:
         _keep_additions(path, new)
-        save_tensors(weights, new / WEIGHTS)
+        save_file(weights, new / WEIGHTS)
         save_file(ranks, new / RANKS)
-        (new / HISTORY).write_text(content.history.to_csv(index=False), encoding="utf-8")
-        (new / TABLE).write_text(scores.table.to_csv(), encoding="utf-8")
-        storage.write_json(new / CONFIG, content.config.as_dict())
+        history.to_csv(new / HISTORY, index=False)
+        scores.table.to_csv(new / TABLE)
+        storage.write_json(new / CONFIG, config.as_dict())
         sums = {name: storage.sha256_file(new / name) for name in FILES}
-        storage.write_sealed(new / METRICS, content.metrics | {"sha256": sums})
+        storage.write_sealed(new / METRICS, metrics | {"sha256": sums})
 
 
 def _keep_additions(old: pathlib.Path, new: pathlib.Path) -> None:
@@ -84,27 +99,31 @@ def _keep_additions(old: pathlib.Path, new: pathlib.Path) -> None:
             shutil.copytree(entry, new / entry.name, symlinks=True)
 
 
-def read_run(path: pathlib.Path) -> Content:
-    """Read and check all files of a run but its weights, of which only the checksum is looked at.
+def read_run(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Scores]:
+    """Read and check all files of a run but its weights, of which only the checksum is looked at:
+    config, history, metrics and scores.
 
     Raises RunError naming the file that is missing or unreadable.
     """
     before = _identity(path)
-    if before is None:
-        # It was about to be replaced when its program was killed.
-        storage.settle(os.path.realpath(path))
-        before = _identity(path)
     try:
         return _checked_content(path)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        # A program may have been killed while it replaced the folder, or have just done so.
+        storage.settle(os.path.realpath(path))
         if _identity(path) != before:
-            return read_run(path)  # another program has replaced it while it was read
+            return read_run(path)
         raise RunError(f"{path}: not a complete run ({error}); {_advice(path)}") from error
 
 
-def _checked_content(path: pathlib.Path) -> Content:
+def _checked_content(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Scores]:
     metrics = storage.read_sealed(path / METRICS)
-    _check_metrics(metrics)
+    wrong = []
+    for name, kind in NEEDED_METRICS.items():
+        if not isinstance(metrics.get(name), kind):
+            wrong.append(name)
+    if wrong:
+        raise ValueError(f"{METRICS} has no {', '.join(wrong)}")
     for name in FILES:
         if storage.sha256_file(path / name) != metrics["sha256"].get(name):
             raise ValueError(f"{name} is not what was written: its SHA-256 differs from {METRICS}")
@@ -112,35 +131,23 @@ def _checked_content(path: pathlib.Path) -> Content:
     history = pd.read_csv(path / HISTORY)
     ranks = load_file(path / RANKS)
     table = pd.read_csv(path / TABLE, index_col="language")
-    scores = Scores(ranks["t2a"], ranks["a2t"], table, metrics["test"])
-    _check_numbers(history, scores)
-    return Content(config, history, metrics, scores)
-
-
-def _check_metrics(metrics: dict) -> None:
-    wrong = []
-    for name, kind in NEEDED_METRICS.items():
-        if not isinstance(metrics.get(name), kind):
-            wrong.append(name)
-    if wrong:
-        raise ValueError(f"{METRICS} has no {', '.join(wrong)}")
-
-
-def _check_numbers(history: pd.DataFrame, scores: Scores) -> None:
-    """Raises ValueError for numbers that no run has, KeyError for a column that is missing."""
-    for name in ("t2a", "a2t"):
-        ranks = getattr(scores, name)
-        is_table = ranks.ndim == 2 and ranks.size > 0
-        if not is_table or ranks.dtype.kind not in "iu" or ranks.min() < 1:
-            raise ValueError(f"{RANKS}: {name} holds no ranks")
+    scores = Scores(_ranks(ranks, "t2a"), _ranks(ranks, "a2t"), table, metrics["test"])
     numbers = {
         HISTORY: history[["epoch", "loss", "seconds"]],
-        TABLE: scores.table,
+        TABLE: table,
         METRICS: pd.Series(scores.summary),
     }
     for name, values in numbers.items():
         if not np.isfinite(values.to_numpy(float)).all():
             raise ValueError(f"{name}: values that are not finite numbers")
+    return config, history, metrics, scores
+
+
+def _ranks(stored: dict[str, Tensor], name: str) -> np.ndarray:
+    ranks = stored[name].numpy().copy()  # not a view of the file
+    if ranks.ndim != 2 or ranks.dtype.kind not in "iu" or ranks.min() < 1:
+        raise ValueError(f"{RANKS}: {name} holds no ranks")
+    return ranks
 
 
 def _identity(path: pathlib.Path) -> tuple[int, int] | None:
@@ -159,11 +166,3 @@ def _advice(path: pathlib.Path) -> str:
     return (
         "give the folder of a finished run, or train it (load_or_train, `python -m atri_lib train`)"
     )
-
-
-def read_weights(file: pathlib.Path) -> dict[str, Tensor]:
-    """The tensors of a run's weights file. Raises RunError when it is damaged."""
-    try:
-        return load_tensors(file)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{file}: damaged weights ({error}); train the run again") from error

@@ -15,22 +15,21 @@ import torch
 
 from atri_lib import storage
 from atri_lib.encoders.dual import DualEncoder
+from atri_lib.hub import read_state_dict
 from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.schemes import SCHEMES
 from atri_lib.training.checkpoints import load_state, trained_state
 from atri_lib.training.config import TrainConfig
-from atri_lib.training.datasets import are_pictures, names_class
+from atri_lib.training.datasets import is_path
 from atri_lib.training.loop import train
 from atri_lib.training.processes import agreed, processes
-from atri_lib.training.provenance import provenance
 from atri_lib.training.run_folder import (
     CHECKPOINT,
     CONFIG,
     WEIGHTS,
-    Content,
     RunError,
+    provenance,
     read_run,
-    read_weights,
     write_run,
 )
 from atri_lib.training.scoring import Scores, score
@@ -61,10 +60,10 @@ class Run:
         """The trained model, in evaluation mode. data: load_data(run.config)."""
         model = build_model(self.config, data)
         weights = self.path / WEIGHTS
-        load_state(model, read_weights(weights), str(weights))
-        devices = [source.device for source in data.splits.values()]
-        device = devices[0] if devices else torch.device("cpu")
-        return model.to(device).eval()
+        load_state(model, read_state_dict(weights), weights)
+        for source in data.splits.values():
+            model.to(source.device)
+        return model.eval()
 
     def __str__(self) -> str:
         verb = "loaded" if self.loaded else "trained"
@@ -76,7 +75,8 @@ class Run:
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Run":
         """Read a run folder. Raises RunError naming the file that is missing or unreadable."""
-        return _read(storage.expanded(path), loaded=True)
+        path = storage.expanded(path)
+        return cls(path, *read_run(path), loaded=True)
 
     @classmethod
     def resume(cls, path: str | os.PathLike) -> "Run":
@@ -98,18 +98,6 @@ class Run:
                 "train it anew with load_or_train"
             )
         return load_or_train(config, data, folder=path.parent)
-
-
-def _read(path: pathlib.Path, loaded: bool) -> Run:
-    content = read_run(path)
-    return Run(
-        path=path,
-        config=content.config,
-        history=content.history,
-        metrics=content.metrics,
-        scores=content.scores,
-        loaded=loaded,
-    )
 
 
 # Which run it is
@@ -134,27 +122,26 @@ def _start_weights(init: str) -> pathlib.Path:
         raise RunError(f"init={init!r}: give the folder of a finished run ({error})") from error
 
 
-def _asked_for(config: TrainConfig, path: pathlib.Path) -> Run:
-    """The finished run of a config at `path`. Raises RunError also where another run's files are
+def _named(path: pathlib.Path) -> Run:
+    """The finished run at `path`, by its name. Raises RunError also where another run's files are
     there.
     """
-    run = _read(path, loaded=True)
+    run = Run.load(path)
     name = run.metrics["name"]
-    kept = key_settings(run.config.as_dict())
-    if name != path.name or kept != key_settings(config.as_dict()):
+    if name != path.name:
         raise RunError(f"{path}: holds the run {name}, not the one that was asked for")
     return run
 
 
-def _finished(config: TrainConfig, path: pathlib.Path) -> Run | None:
-    """The run of a config, if the first process of this launch finds it finished at `path`."""
+def _finished(path: pathlib.Path) -> Run | None:
+    """The run of this name, if the first process of this launch finds it finished."""
     found = None
     if processes().is_main_process:
         with contextlib.suppress(RunError):
-            found = _asked_for(config, path)
-    if not agreed(found is not None):
-        return None
-    return found or _asked_for(config, path)
+            found = _named(path)
+    if agreed(found is not None):
+        return found or _named(path)
+    return None
 
 
 # Loading or training it
@@ -192,7 +179,7 @@ def load_or_train(
     parent = storage.expanded(folder) if folder else storage.cache_dir("runs")
     path = parent / run_name(config, data)
     # Looked for before anything is written: the folder may be read-only.
-    run = None if again else _finished(config, path)
+    run = None if again else _finished(path)
     if run:
         return run
     place = pathlib.Path(os.path.realpath(path))
@@ -201,11 +188,11 @@ def load_or_train(
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _alone(place):
-            run = None if again else _finished(config, path)
+            run = None if again else _finished(path)
             if run:
                 return run
             _train_into(place, config, data)
-            return _read(path, loaded=False)
+            return Run(path, *read_run(path), loaded=False)
     except TimeoutError:
         message = f"{path}: another program trains this run; start again when it is done"
         raise RunError(message) from None
@@ -244,12 +231,12 @@ def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> 
     launch = processes()
     for name in ("data", "parallel_text"):
         given = getattr(config, name)
-        if given is not None and not (names_class(given) or are_pictures(given)):
+        if given is not None and is_path(given):
             config = config.replace(**{name: os.path.abspath(given)})
     if launch.is_main_process:
         path.mkdir(parents=True, exist_ok=True)
         try:
-            _asked_for(config, path)  # then it stays as it is until the new one is complete
+            _named(path)  # then it stays as it is until the new one is complete
         except RunError:
             storage.write_json(path / CONFIG, config.as_dict())
     launch.wait_for_everyone()
@@ -259,10 +246,10 @@ def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> 
         if launch.is_main_process and storage.only_begun(path):
             shutil.rmtree(path)  # nothing to go on from
         raise
+    launch.wait_for_everyone()  # the others, until the first process has written the run
 
 
 def _train_and_write(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
-    launch = processes()
     started = time.perf_counter()
     model = build_model(config, data)
     if config.init:
@@ -272,8 +259,7 @@ def _train_and_write(path: pathlib.Path, config: TrainConfig, data: TrainingData
     with torch.random.fork_rng():  # the caller's generator is the same if the run is loaded
         history = pd.DataFrame(train(config, data, model, path / CHECKPOINT))
     scores = score(model, data.splits["test"])
-    if launch.is_main_process:
-        weights = {name: value.contiguous().cpu() for name, value in trained_state(model).items()}
+    if processes().is_main_process:
         trainable = [one.numel() for one in model.parameters() if one.requires_grad]
         metrics = provenance(path.name, config, data) | {
             "train_seconds": float(history["seconds"].sum()),
@@ -281,8 +267,7 @@ def _train_and_write(path: pathlib.Path, config: TrainConfig, data: TrainingData
             "parameters": sum(trainable),
             "test": scores.summary,
         }
-        write_run(path, Content(config, history, metrics, scores), weights)
-    launch.wait_for_everyone()  # the others, until the first process has written the run
+        write_run(path, config, history, metrics, scores, trained_state(model))
 
 
 def _start_from(init: str, model: DualEncoder) -> None:
@@ -294,4 +279,4 @@ def _start_from(init: str, model: DualEncoder) -> None:
     for name, value in trained_state(model).items():
         if "_tower." in name or name.startswith("alignment."):
             tensors[name] = value
-    load_state(model, tensors | read_weights(weights), str(weights))
+    load_state(model, tensors | read_state_dict(weights), weights)

@@ -67,7 +67,7 @@ def score(model: DualEncoder, source: Source) -> Scores:
     if len(source.languages) > 1:
         summary["gap"] = evaluation.language_gap(texts)
         summary["distance"] = evaluation.parallel_distance(texts)
-    return Scores(t2a=t2a, a2t=relevant[..., 0], table=table, summary=summary)
+    return Scores(t2a, relevant[..., 0], table, summary)
 
 
 def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
@@ -88,14 +88,10 @@ def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
     clips, texts = encode(model, source)
     # Equal inputs tie exactly, however their batches rounded.
     clips = clips[_first_equal(contents)]
-    columns = []
     for k, code in enumerate(source.languages):
-        columns.append(texts[_first_equal(sentences[code]), k])
-    texts = torch.stack(columns, dim=1)
-    fair_t2a = evaluation.fair_rank_matrix(clips, texts, owner)
-    fair_a2t = evaluation.fair_audio_to_text(clips, texts, owner)
-    t2a = fair_t2a.chance_at(1).mean(axis=0)
-    a2t = fair_a2t.chance_at(1).mean(axis=0)
+        texts[:, k] = texts[_first_equal(sentences[code]), k]
+    t2a = evaluation.fair_rank_matrix(clips, texts, owner).chance_at(1).mean(axis=0)
+    a2t = evaluation.fair_audio_to_text(clips, texts, owner).chance_at(1).mean(axis=0)
     rows = {}
     for k, (code, one) in enumerate(found.items()):
         rows[code] = {
@@ -113,5 +109,5 @@ def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
 
 def _first_equal(keys: Sequence[Hashable]) -> list[int]:
     """For each entry the place of the first one that is equal to it."""
-    first: dict[Hashable, int] = {}
+    first = {}
     return [first.setdefault(key, place) for place, key in enumerate(keys)]

@@ -138,6 +138,13 @@ class TrainingData:
         return torch.cat([trained, self.translations.to(trained)], dim=1)
 
 
+def data_origin(data: TrainingData) -> str:
+    """What the test split is of: a bank of sounds ("tuxpaint" is the book's) or a manifest's
+    folder.
+    """
+    return data.splits["test"].dataset.origin
+
+
 def load_data(
     config: TrainConfig, device: str | torch.device | None = None, splits: Sequence[str] = SPLITS
 ) -> TrainingData:
@@ -155,24 +162,20 @@ def load_data(
 def data_checksum(config: TrainConfig) -> str:
     """The checksum that `load_data` gives this config's data, without computing a feature."""
     datasets = load_datasets(config)
-    clip_encoder, text_encoder = _encoders(config, datasets)
-    clip_key = clip_fingerprint(clip_encoder)
-    text_key = text_fingerprint(text_encoder)
+    *_, clip_key, text_key = _encoders(config, datasets)
     return _checksum([*datasets.values(), *parallel_text(config)], clip_key, text_key)
 
 
 def _checksum(datasets: Sequence[Dataset], clip_key: str, text_key: str) -> str:
-    checksums = [dataset.checksum for dataset in datasets]
-    return storage.checksum(checksums, clip_key, text_key)
+    return storage.checksum([dataset.checksum for dataset in datasets], clip_key, text_key)
 
 
 def clip_encoder_of(config: TrainConfig) -> str:
     """The name of a run's encoder of clips. A run on a manifest's pictures names it in its
     config.
     """
-    if are_pictures(config.data):
-        return config.clip_encoder or SEEING
-    return config.clip_encoder or PRESETS.get(config.preset, [None])[0]
+    usual = SEEING if are_pictures(config.data) else PRESETS.get(config.preset, [None])[0]
+    return config.clip_encoder or usual
 
 
 def with_encoder(config: TrainConfig, data: TrainingData) -> TrainConfig:
@@ -190,58 +193,51 @@ def sees(encoder: nn.Module) -> bool:
     return hasattr(encoder, "probes")
 
 
-def _encoders(config: TrainConfig, datasets: Mapping[str, Dataset]) -> tuple[nn.Module, nn.Module]:
+def _encoders(
+    config: TrainConfig, datasets: Mapping[str, Dataset], device: torch.device | None = None
+) -> tuple[nn.Module, nn.Module, str, str]:
+    """The encoders of clips and of text, and their fingerprints."""
     pictures = any(dataset.pictures for dataset in datasets.values())
     chosen = config.clip_encoder or (SEEING if pictures else None)
-    clip_encoder, text_encoder = build_encoders(config.preset, chosen, config.text_encoder)
-    if sees(clip_encoder) != pictures:
+    clips, text = build_encoders(config.preset, chosen, config.text_encoder)
+    if sees(clips) != pictures:
         given, read = ("pictures", "sounds") if pictures else ("sounds", "pictures")
-        what = f"{config.data or 'scenes'}: {given}"
-        said = f"{what}, but the encoder {clip_encoder.name} reads {read}"
-        raise ValueError(f"{said}; name another encoder, or other data")
-    return clip_encoder, text_encoder
+        raise ValueError(
+            f"{config.data or 'scenes'}: {given}, but the encoder {clips.name} reads {read}; "
+            "name another encoder, or other data"
+        )
+    clips = clips.to(device)
+    text = text.to(device)
+    return clips, text, clip_fingerprint(clips), text_fingerprint(text)
 
 
 def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> TrainingData:
     datasets = load_datasets(config, splits)
     without_clips = parallel_text(config) if "train" in splits else []
-    clip_encoder, text_encoder = _encoders(config, datasets)
-    clip_encoder = clip_encoder.to(device)
-    text_encoder = text_encoder.to(device)
+    clip_encoder, text_encoder, clip_key, text_key = _encoders(config, datasets, device)
     if config.data is not None and processes().is_main_process:
         report_unknown(datasets, text_encoder)
-    clip_key = clip_fingerprint(clip_encoder)
-    text_key = text_fingerprint(text_encoder)
 
     def read_text(dataset: Dataset) -> Tensor:
         features = text_features(dataset, text_encoder, text_key)
-        return torch.from_numpy(features[_columns(dataset, config.languages)]).to(device)
+        if dataset.languages != config.languages:  # else nothing is copied
+            features = features[[dataset.languages.index(code) for code in config.languages]]
+        return torch.from_numpy(features).to(device)
 
-    def source(dataset: Dataset) -> Source:
+    sources = {}
+    for split, dataset in datasets.items():
         clips = None
         if not config.unfreeze.get("clips"):
             features = clip_features(dataset, clip_encoder, config.parts, clip_key)
             clips = torch.from_numpy(features).to(device)
-        text = None
-        if not config.unfreeze.get("text"):
-            text = read_text(dataset)
+        text = None if config.unfreeze.get("text") else read_text(dataset)
         owner = torch.from_numpy(dataset.owner).to(device)
-        return Source(dataset, clips, text, config.languages, owner, text_encoder, device)
-
-    return TrainingData(
-        splits={split: source(dataset) for split, dataset in datasets.items()},
-        clip_encoder=clip_encoder,
-        text_encoder=text_encoder,
-        checksum=_checksum([*datasets.values(), *without_clips], clip_key, text_key),
-        translations=next(map(read_text, without_clips), None),
-    )
-
-
-def _columns(dataset: Dataset, languages: Sequence[str]) -> slice | list[int]:
-    """Where a dataset's text features hold those languages."""
-    if languages == dataset.languages:
-        return slice(None)  # which copies nothing
-    return [dataset.languages.index(code) for code in languages]
+        sources[split] = Source(
+            dataset, clips, text, config.languages, owner, text_encoder, device
+        )
+    checksum = _checksum([*datasets.values(), *without_clips], clip_key, text_key)
+    translations = next(map(read_text, without_clips), None)
+    return TrainingData(sources, clip_encoder, text_encoder, checksum, translations)
 
 
 def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:

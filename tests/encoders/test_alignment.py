@@ -1,6 +1,5 @@
 """Alignments: what each does to translations, how a run keeps it, what is refused."""
 
-import dataclasses
 
 import numpy as np
 import pytest
@@ -134,7 +133,7 @@ def test_what_cannot_be_aligned_is_refused():
 
 def test_every_kind_is_a_setting_and_finite():
     for kind in KINDS:
-        assert dataclasses.asdict(TrainConfig(alignment=kind))["alignment"] == kind
+        assert TrainConfig(alignment=kind).as_dict()["alignment"] == kind
         assert fitted(kind, texts(captions=3)).isfinite().all()
 
 

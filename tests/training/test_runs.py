@@ -380,7 +380,6 @@ def test_a_run_trained_again_survives_a_kill_before_every_move(moves, reader, to
     "writer",
     [
         "atri_lib.training.checkpoints.save_file",
-        "atri_lib.training.run_folder.save_tensors",
         "atri_lib.training.run_folder.save_file",
         "pathlib.Path.write_text",
         "atri_lib.storage.write_json",
