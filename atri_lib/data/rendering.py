@@ -1,7 +1,6 @@
 """How a scene sounds: when its sounds begin, what distance does to them, the noise behind them."""
 
 import numpy as np
-from scipy.signal import butter, fftconvolve, sosfilt
 
 from atri_lib.audio import SAMPLE_RATE
 
@@ -39,6 +38,9 @@ def distant(waveform: np.ndarray, level: float) -> np.ndarray:
     """The sound from afar: quieter, without its high frequencies, with half a second of diffuse
     reverberation.
     """
+    # Here: to import it takes half a second, which captions do not need.
+    from scipy.signal import butter, fftconvolve, sosfilt
+
     muffled = sosfilt(butter(2, 1800, fs=SAMPLE_RATE, output="sos"), waveform)
     time = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
     room = np.random.default_rng(7).standard_normal(len(time)) * np.exp(-time / 0.12)
@@ -49,6 +51,8 @@ def distant(waveform: np.ndarray, level: float) -> np.ndarray:
 
 def noise(length: int, generator: np.random.Generator) -> np.ndarray:
     """Noise of unit power, between white and brown."""
+    from scipy.signal import sosfilt
+
     white = generator.standard_normal(length).astype(np.float32)
     tilt = generator.uniform(0.0, 0.95)
     coloured = sosfilt(np.array([[1.0, 0, 0, 1.0, -tilt, 0]]), white)

@@ -2,7 +2,8 @@
 eight languages.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,7 +32,7 @@ class SceneSet(Dataset):
     checksum: str
     origin: str
     bank: Bank
-    variants: tuple
+    variants: Callable[[], tuple]
     style: SceneStyle
     entropy: tuple[int, int]
     seconds: float
@@ -49,7 +50,8 @@ class SceneSet(Dataset):
         generator = np.random.default_rng((*self.entropy, index % len(self)))
         length = int(self.seconds * SAMPLE_RATE)
         recipe = self.recipes[index]
-        waves = [self.variants[sound][int(far)] for sound, far in recipe.placed]
+        variants = self.variants()
+        waves = [variants[sound][int(far)] for sound, far in recipe.placed]
         scene = mixed(recipe.layout, waves, length, generator)
         power = float(np.mean(scene**2)) or 1e-8
         ratio = generator.uniform(*self.style.noise)
@@ -84,7 +86,8 @@ def make_scenes(
             f"sizes={sizes}, seconds={seconds}: every split needs a scene, "
             f"splits are {', '.join(SPLITS)}, scenes last 1 to 60 s"
         )
-    variants = kind.variants_of(bank, style)
+    # Made when the first scene is heard or seen, once for all splits: captions need none.
+    variants = functools.cache(functools.partial(kind.variants_of, bank, style))
     items = len(bank.items)
     splits = {}
     for split, size in sizes.items():
