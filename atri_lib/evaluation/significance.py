@@ -5,13 +5,14 @@ on the same clips. `two_way_interval` suits means of several seeds; the bootstra
 other statistics. With few seeds an interval is rough, so report S with it.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import stdtr, stdtrit
 from scipy.stats import rankdata
-from scipy.stats import t as student
 
 from atri_lib.evaluation.input_checks import indices
 from atri_lib.evaluation.scores import caption_counts
@@ -121,25 +122,37 @@ def two_way_interval(a: ArrayLike, b: ArrayLike, groups: ArrayLike | None = None
     spread = of_seeds**2 / (seeds - 1) + of_clips**2 / free_clips
     spread += of_rest**2 / ((seeds - 1) * (clips - 1))
     freedom = max(variance**2 / spread, min(seeds - 1, free_clips))
-    law = student(freedom, scale=np.sqrt(variance))
-    half = float(law.ppf(0.975))
-    return Difference(mean, mean - half, mean + half, 2 * float(law.sf(abs(mean))))
+    scale = np.sqrt(variance)
+    half = float(stdtrit(freedom, 0.975) * scale)
+    return Difference(mean, mean - half, mean + half, 2 * float(stdtr(freedom, -abs(mean) / scale)))
 
 
 def _of_groups(groups: np.ndarray, by_clip: np.ndarray) -> tuple[float, float]:
     """Variance of the mean of clips that share groups, [N, G], and its degrees of freedom.
 
     by_clip: [N], distances from the mean. Products are summed over the pairs of clips that share a
-    group. If every group had an effect of variance 1, and nothing else varied, that sum would be a
-    quadratic form of these effects: its mean is the trace of `form`, its variance twice the squared
-    norm. The mean is too small by a factor, since the clips' own mean was taken off.
+    group.
     """
     clips = len(by_clip)
     if groups.dtype != bool or groups.ndim != 2 or len(groups) != clips:
         raise ValueError(
             f"groups must be bool [{clips}, G], a row per clip, got {groups.dtype} {groups.shape}"
         )
-    member = groups[:, groups.any(axis=0)].astype(float)
+    together, factor, freedom = _sharing(groups.tobytes(), clips)
+    return factor * float(by_clip @ together @ by_clip) / clips**2, freedom
+
+
+@functools.lru_cache(maxsize=8)  # many contrasts have the same groups
+def _sharing(groups: bytes, clips: int) -> tuple[np.ndarray, float, float]:
+    """Of groups bool [N, G]: which clips share one, [N, N]; by which factor the sum over such pairs
+    is too small, since the clips' own mean was taken off; its degrees of freedom.
+
+    If every group had an effect of variance 1, and nothing else varied, that sum would be a
+    quadratic form of these effects: its mean is the trace of `form`, its variance twice the squared
+    norm.
+    """
+    held = np.frombuffer(groups, dtype=bool).reshape(clips, -1)
+    member = held[:, held.any(axis=0)].astype(float)
     together = (member @ member.T > 0).astype(float)
     if not member.any(axis=1).all() or together.all():
         raise ValueError("every clip must be in a group, and no group may join all clips")
@@ -150,7 +163,7 @@ def _of_groups(groups: np.ndarray, by_clip: np.ndarray) -> tuple[float, float]:
     if expected <= 0 or freedom < 0.99:  # of two groups apart it is 1
         raise ValueError("the groups join nearly all clips: too few are apart for an interval")
     factor = float(np.square(member.sum(axis=0)).sum()) / expected
-    return factor * float(by_clip @ together @ by_clip) / clips**2, freedom
+    return together, factor, freedom
 
 
 def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0) -> Correlation:
