@@ -1,35 +1,27 @@
-"""Build the book, as tasks for doit: `tasks.py book | site | prepare | refresh [NAME ...]`;
-PROFILE=smoke.
+"""Build the book: `tasks.py book | site | prepare | refresh [NAME ...]`; PROFILE=smoke.
 
 Everything is keyed by content: what did not change is not done again, and a build that was killed
 goes on where it was.
 """
 
+import concurrent.futures
 import contextlib
 import functools
 import os
 import pathlib
-import shutil
 import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
 
 import chapter_problems
 import chapters
 import pages
 import psutil
-from doit.cmd_base import ModuleTaskLoader
-from doit.doit_cmd import DoitMain
-from doit.exceptions import TaskFailed
-from doit.reporter import ConsoleReporter
-from doit.tools import config_changed
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from atri_lib.data.banks import default_bank
-from atri_lib.storage import write_text
+from atri_lib.storage import checksum, settle_folder, write_text
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -50,38 +42,40 @@ GIVEN = {} if PROFILE == "book" else {"profile": PROFILE}
 QUIET = {"ATRI_PROGRESS": "0", "OMP_WAIT_POLICY": "PASSIVE", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 KEPT_NOTE = "What was finished is kept: the same command goes on from there."
 EXPECTED = (chapters.BuildFailed, RuntimeError, ValueError, OSError)  # said without a traceback
-places = threading.Semaphore(AT_ONCE)
+START = time.monotonic()
 
 
-class Lines(ConsoleReporter):
-    """doit's lines with the time, between the bars of what is under way; one more when a task is
-    done.
-    """
-
-    start = time.monotonic()
-
-    def write(self, text: str) -> None:
-        minutes, seconds = divmod(round(time.monotonic() - self.start), 60)
-        tqdm.write(f"{minutes:3d}:{seconds:02d} {text.rstrip()}", file=sys.__stdout__)
-        sys.__stdout__.flush()
-
-    def add_success(self, task) -> None:
-        if task.actions:
-            self.write(f"+  {task.title()}\n")
+def say(text: str) -> None:
+    """A line with the time, between the bars of what is under way."""
+    minutes, seconds = divmod(round(time.monotonic() - START), 60)
+    tqdm.write(f"{minutes:3d}:{seconds:02d} {text}", file=sys.__stdout__)
+    sys.__stdout__.flush()
 
 
-def task(title: str, function, *arguments, **more) -> dict:
-    """A task in doit's form. What can be expected to go wrong becomes a message instead of a
-    traceback.
-    """
+def step(title: str, done: bool, function, *arguments) -> None:
+    """Do a step of the build unless it is done, and say so."""
+    if done:
+        say(f"-- {title}")
+        return
+    say(f".  {title}")
+    function(*arguments)
+    say(f"+  {title}")
 
-    def action() -> TaskFailed | None:
-        try:
-            function(*arguments)
-        except EXPECTED as error:
-            return TaskFailed(f"{error}\n\n{KEPT_NOTE}")
 
-    return {"title": lambda _: title, "actions": [action], "verbosity": 2} | more
+def made(title: str, target: pathlib.Path, files: set, function, *arguments) -> None:
+    """Have a function make a file, unless it was made from the same files before."""
+    content = {str(path): checksum(path.read_bytes()) for path in files}
+    key = checksum(PROFILE, default_bank().checksum, sorted(content.items()))
+    stamp = BUILD / "keys" / target.parent.name
+    done = target.exists() and stamp.exists() and stamp.read_text() == key
+    step(title, done, function, *arguments)
+    write_text(stamp, key)
+
+
+def sources(*folders: str) -> set[pathlib.Path]:
+    """The files of folders of the project."""
+    found = {path for folder in folders for path in (ROOT / folder).rglob("*.*")}
+    return {path for path in found if path.is_file() and path.suffix != ".pyc"}
 
 
 def committed() -> list[pathlib.Path]:
@@ -95,86 +89,35 @@ def planned() -> dict[pathlib.Path, pathlib.Path]:
     content.
     """
     sounds, toc = default_bank().checksum, pages.load_toc(ROOT)
-    keys = {
-        path: chapters.chapter_key(chapters.read(path), GIVEN, ROOT, sounds) for path in committed()
-    }
-    targets = {path: EXECUTED / f"{path.stem}-{key}.ipynb" for path, key in keys.items()}
-    return {path: target for path, target in targets.items() if f"notebooks/{path.stem}" in toc}
-
-
-def task_prepare() -> dict:
-    """The data, the features and the training runs that several chapters read."""
-    return task("Recordings, features and training runs", prepare)
+    targets = {}
+    for path in committed():
+        if f"notebooks/{path.stem}" in toc:
+            key = chapters.chapter_key(chapters.read(path), GIVEN, ROOT, sounds)
+            targets[path] = EXECUTED / f"{path.stem}-{key}.ipynb"
+    return targets
 
 
 def prepare() -> None:
     """Have the runs that several chapters read in the cache, each trained on a core of its own."""
     from atri_lib.data.banks import bank
     from atri_lib.training import TrainConfig, load_data
+    from book import search_page
     from studies.parallel_runs import train_all
 
     bank("pictures")  # fetched here, with a bar; else a chapter says that it has none
     base = TrainConfig.for_profile(PROFILE)
-    configs = [base.replace(scheme=name, m=None, seed=0) for name in ("kcl", "cacl", "ml_clap")]
-    configs.append(base.replace(scheme="english", seed=0))
-    configs.append(base.replace(scheme="balanced", m=1, seed=0))
-    if not base.unfreeze.get("text"):  # an alignment maps the features of a frozen encoder
-        configs.append(base.replace(scheme="balanced", m=1, alignment="ridge", seed=0))
+    configs = [*search_page.configs(base).values(), base.replace(scheme="english")]
     for run in train_all(configs, load_data(base)):
         test = run.metrics["test"]
         aligned = f", alignment {run.config.alignment}" if run.config.alignment else ""
         print(f"        {run}{aligned}: T2A R@1 {test['T2A R@1']:.1f} %, MRV {test['mrv']:.0f}")
 
 
-def task_chapters() -> Iterator[dict]:
-    """Each chapter as it is published."""
-    for path, target in planned().items():
-        more = {"targets": [target], "uptodate": [True]}
-        yield task(path.stem, execute, path, target, GIVEN, name=path.stem, **more)
-
-
 def execute(source: pathlib.Path, target: pathlib.Path, given: dict) -> None:
-    """Execute a chapter beside at most one other."""
-    with places:
-        chapters.execute(source, target, given, BUILD / "failed")
+    """Execute a chapter; of its older versions, the latest ones stay."""
+    chapters.execute(source, target, given, BUILD / "failed")
     for old in sorted(target.parent.glob(f"{source.stem}-*.ipynb"), key=os.path.getmtime)[:-KEPT]:
         old.unlink()
-
-
-def task_scenes() -> dict:
-    """What the front page and the page to search show and play."""
-
-    def gather() -> None:
-        with places:
-            from book import search_page  # here: it loads torch
-
-            search_page.build(SCENES.parent, PROFILE)
-
-    same = [config_changed(f"{PROFILE} {default_bank().checksum}")]
-    scripts = [ROOT / "book" / "search_page.py", ROOT / "book" / "live_encoder.py"]
-    files = [*(ROOT / "atri_lib").rglob("*.py"), *scripts, *(ROOT / "book").glob("live/*")]
-    return task("Scenes to search", gather, file_dep=files, targets=[SCENES], uptodate=same)
-
-
-def task_studies() -> dict:
-    """The status page's table of studies."""
-
-    def report() -> None:
-        with places:
-            from studies import computing  # here: it loads torch
-
-            write_text(STUDIES, computing.report())
-
-    files = [*(ROOT / "atri_lib").rglob("*.py"), *(ROOT / "studies").rglob("*.*")]
-    files = [path for path in files if path.suffix != ".pyc"]
-    same = [config_changed(default_bank().checksum)]
-    return task("Table of studies", report, file_dep=files, targets=[STUDIES], uptodate=same)
-
-
-def task_refresh() -> Iterator[dict]:
-    """Each committed chapter, executed in place."""
-    for path in committed():
-        yield task(path.stem, refresh, path, name=path.stem)
 
 
 def refresh(path: pathlib.Path) -> None:
@@ -191,53 +134,70 @@ def refresh(path: pathlib.Path) -> None:
         raise chapters.BuildFailed("\n  - ".join(said))
 
 
-def task_book() -> dict:
-    """The site, of all chapters as they were just executed."""
-    executed = {path.stem: target for path, target in planned().items()}
-    in_order = sorted(executed, key=lambda name: (not name.startswith(SLOWEST), name))
-    tasks = [f"chapters:{name}" for name in in_order]
-    # Beside chapters, not when all are done; apart, since both work in this process.
-    tasks.insert(len(SLOWEST), "scenes")
-    tasks.insert(-4, "studies")
-    return site("html", executed) | {"task_dep": tasks}
+def scenes() -> None:
+    """What the front page and the page to search show and play."""
+    from book import search_page  # here: it loads torch
+
+    search_page.build(SCENES.parent, PROFILE)
 
 
-def task_site() -> dict:
-    """The site of the committed chapters as they are, without their sounds, for the browser
-    test.
+def studies() -> None:
+    """The status page's table of studies."""
+    from studies import computing  # here: it loads torch
+
+    write_text(STUDIES, computing.report())
+
+
+def build(name: str, executed: dict[str, pathlib.Path], steps: list[tuple]) -> None:
+    """The site in a folder of _build, after the steps that execute its chapters."""
+    library = sources("atri_lib")
+    live = {ROOT / "book" / "search_page.py", ROOT / "book" / "live_encoder.py"}
+    live |= library | sources("book/live")
+    # Both work in this process: one begins before the chapters, the other after them.
+    first = (made, "Scenes to search", SCENES, live, scenes)
+    last = (made, "Table of studies", STUDIES, library | sources("studies"), studies)
+    at_once([first, *steps, last], concurrent.futures.FIRST_EXCEPTION)
+    files = library | sources("book", "_build/scenes") | {STUDIES, *executed.values()}
+    files |= {ROOT / file for file in ("_config.yml", "_toc.yml", "requirements.txt")}
+    built, title = BUILD / name / pages.BUILT, f"Site: _build/{name}/index.html"
+    made(title, built, files, pages.build_site, ROOT, executed, built.parent)
+
+
+def at_once(steps: list[tuple], until: str) -> None:
+    """Do steps, (function, arguments ...) each, two at a time, until all are done or one failed.
+    Raises what the first one that failed has raised.
     """
-    return site("committed", {path.stem: path for path in planned()})
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = [pool.submit(*one) for one in steps]
+        concurrent.futures.wait(futures, return_when=until)
+        pool.shutdown(cancel_futures=True)
+    errors = [future.exception() for future in futures if not future.cancelled()]
+    failed = [error for error in errors if error]
+    for error in failed[1:]:
+        say(str(error))
+    if failed:
+        raise failed[0]
 
 
-def site(name: str, executed: dict[str, pathlib.Path]) -> dict:
-    """The site in a folder of _build."""
-    files = [
-        path
-        for folder in ("book", "atri_lib")
-        for path in (ROOT / folder).rglob("*.*")
-        if path.suffix != ".pyc"
-    ]
-    files += [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt")]
-    depends = {
-        "file_dep": [SCENES, STUDIES, *files, *executed.values()],
-        "targets": [BUILD / name / pages.BUILT],
-    }
-    return task(
-        f"Site: _build/{name}/index.html", pages.build_site, ROOT, executed, BUILD / name, **depends
-    )
-
-
-def run(*selected: str) -> int:
-    """Have doit do the selected tasks; its exit code."""
-    options = {
-        "dep_file": str(BUILD / "doit.db"),
-        "backend": "sqlite3",
-        "num_process": AT_ONCE,
-        "par_type": "thread",
-    }
-    options |= {"reporter": Lines, "continue": selected != ("book",)}
-    tasks = {name: value for name, value in globals().items() if name.startswith("task_")}
-    return DoitMain(ModuleTaskLoader(tasks | {"DOIT_CONFIG": options})).run(["run", *selected])
+def do(goal: str, names: tuple[str, ...]) -> None:
+    """Do what was asked for."""
+    plan = planned()
+    is_kept = all(target.exists() for target in plan.values())
+    if goal in ("prepare", "refresh") or (goal == "book" and not is_kept):
+        step("Recordings, features and training runs", False, prepare)
+    os.environ.update(QUIET, ATRI_PLAYERS="1" if goal == "book" else "0")
+    if goal == "book":
+        steps = []
+        for path in sorted(plan, key=lambda path: (not path.stem.startswith(SLOWEST), path)):
+            target = plan[path]
+            steps.append((step, path.stem, target.exists(), execute, path, target, GIVEN))
+        build("html", {path.stem: target for path, target in plan.items()}, steps)
+    elif goal == "site":  # of the committed chapters, without their sounds, for the browser test
+        build("committed", {path.stem: path for path in plan}, [])
+    elif goal == "refresh":
+        asked = [path for path in committed() if path.stem in names or not names]
+        steps = [(step, path.stem, False, refresh, path) for path in asked]
+        at_once(steps, concurrent.futures.ALL_COMPLETED)
 
 
 def stop(signum: int, frame) -> None:
@@ -249,11 +209,11 @@ def stop(signum: int, frame) -> None:
     os._exit(128 + signum)
 
 
-def main(goal: str, *names: str) -> int:
-    """Do what was asked for; the exit code of doit. Raises SystemExit with the choices, or while
-    another build runs.
+def main(goal: str, *names: str) -> None:
+    """Do what was asked for. Raises SystemExit with the choices, with what failed, or while another
+    build runs.
     """
-    known = sorted(path.stem for path in committed())
+    known = [path.stem for path in committed()]
     if goal not in GOALS or not set(names) <= set(known):
         raise SystemExit(
             f"{goal} {' '.join(names)}: use {', '.join(GOALS)}, "
@@ -264,27 +224,17 @@ def main(goal: str, *names: str) -> int:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     BUILD.mkdir(exist_ok=True)
-    os.chdir(
-        ROOT / "notebooks"
-    )  # papermill changes to it for every chapter, and back to where it was
+    # papermill changes to it for every chapter, and back to where it was
+    os.chdir(ROOT / "notebooks")
     try:
         with FileLock(BUILD / ".lock", timeout=0):
-            killed = [*BUILD.glob(".*.*"), *BUILD.glob("*/.*.*"), *EXECUTED.glob(".*.*")]
-            for leftover in killed:  # of a build that was killed
-                shutil.rmtree(leftover, ignore_errors=True)
-            ready = goal == "site" or (
-                goal == "book" and all(target.exists() for target in planned().values())
-            )
-            code = 0 if ready else run("prepare")
-            os.environ.update(QUIET, ATRI_PLAYERS="1" if goal == "book" else "0")
-            return code or (
-                0 if goal == "prepare" else run(*[f"refresh:{name}" for name in names] or [goal])
-            )
+            settle_folder(EXECUTED)
+            do(goal, names)
     except Timeout:
         raise SystemExit("Another build of this book is running: wait for it or stop it.") from None
     except EXPECTED as error:
-        raise SystemExit(f"\n{error}\n{KEPT_NOTE}") from None
+        raise SystemExit(f"\n{error}\n\n{KEPT_NOTE}") from None
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:] or ["book"]))
+    main(*sys.argv[1:] or ["book"])

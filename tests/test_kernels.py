@@ -48,7 +48,7 @@ from atri_lib import languages
 from book import viz
 print(os.environ["OMP_WAIT_POLICY"], len(languages.LANGUAGES))
 display(viz.explorable("step", "a step as three vectors", old=1, fresh=1, angle=90))
-viz.interactive(go.Figure(go.Scatter(y=[1, 2])), "two points")"""
+viz.interactive(go.Figure(go.Bar(x=[0, 1], y=[1, 2], marker_color="red")), "two bars")"""
 
 
 def save(folder, stem, source):
@@ -114,7 +114,7 @@ def test_two_chapters_overlap(built):
 
 def test_a_small_book_is_built_whole_and_not_built_again(built):
     page = (built / "_build" / "html" / "notebooks" / "one.html").read_text()
-    assert "PASSIVE 8" in page and "Plotly.newPlot" in page and "plotly.min.js" in page
+    assert "PASSIVE 8" in page and "atri-bars" in page and "two bars" in page
     loaded = [page.find(f"explore/{file}") for file in ("explore.css", "plot.js", "step.js")]
     assert loaded == sorted(loaded) and loaded[0] > 0 and "a step as three vectors" in page
     assert "explore/" not in (built / "_build" / "html" / "notebooks" / "two.html").read_text()
@@ -276,12 +276,17 @@ def test_refresh_executes_committed_chapters_in_place_and_leaves_unfit_ones_as_t
     assert code == 0 and "unfit" not in said, said
 
 
-def test_a_full_disk_ends_the_build_with_a_message():
+def test_a_full_disk_ends_the_build_with_a_message(tmp_path, monkeypatch):
     def full():
         raise OSError(28, "No space left on device")
 
-    failed = tasks.task("x", full)["actions"][0]()
-    assert "No space left" in failed.get_msg() and "the same command goes on" in failed.get_msg()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tasks, "BUILD", tmp_path / "_build")
+    monkeypatch.setattr(tasks, "ROOT", small_book(tmp_path / "x", one="print(1)"))
+    monkeypatch.setattr(tasks, "prepare", full)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit, match="(?s)No space left.*the same command goes on"):
+        tasks.main("prepare")
 
 
 def within(seconds, condition):
