@@ -56,8 +56,9 @@ VOWELS = "aeiouhéèêàóòíú"
 
 def readable(piece: str) -> bool:
     """Whether a text in the eight languages can need a piece: its letters are theirs."""
-    latin = {letter for letter in piece.lower() if letter.isalpha() and letter < "\u0250"}
-    return latin <= LETTERS and not FOREIGN.search(piece)
+    letters = piece.lower()
+    latin = {letter for letter in letters if letter.isalpha() and letter < "\u0250"}
+    return latin <= LETTERS and not FOREIGN.search(letters)
 
 
 def single(piece: str) -> bool:

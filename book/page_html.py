@@ -38,6 +38,8 @@ def improve(soup: BeautifulSoup, page: str) -> None:
     article = soup.article or soup
     mark_page(soup, article, page)
     own_ids(article)
+    for button in soup.select(".toctree-toggle"):  # which the theme leaves without a name
+        button.parent["aria-label"] = "Pages below"
     for span in article.select("div.highlight pre span, dt.sig span"):
         if span.get("class") in PLAIN:
             span.unwrap()

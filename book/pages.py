@@ -16,7 +16,6 @@ from chapters import BuildFailed, read
 from page_size import with_small_pictures
 from quoted import quoted
 from sphinx_external_toc.parsing import parse_toc_yaml
-from tqdm import tqdm
 from translations import stale
 
 from atri_lib.storage import atomic_path
@@ -108,30 +107,23 @@ def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pa
     of `target`.
     """
     with atomic_path(target, folder=True, replace=True) as partial:
-        output, lines = partial.parent, []
+        output = partial.parent
         for name, path in executed.items():
             shutil.copy(path, output / f"{name}.ipynb")
         command = [sys.executable, "-c", JUPYTER_BOOK, "build", root, "--path-output", output]
         env = os.environ | {
             "ATRI_EXECUTED": str(output),
             "ATRI_STUDIES": str(target.parent / "studies.md"),
-            "PYTHONUNBUFFERED": "1",
             "NO_COLOR": "1",
             "COLUMNS": "160",
         }
-        with subprocess.Popen(
-            [*command, "--all", "-n", "-W", "--keep-going"],
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process:
-            for line in tqdm(process.stdout, "    site", unit=" lines", leave=False, disable=None):
-                lines.append(line.rstrip().replace(f"{root}/", ""))
-        (target.parent / "sphinx.log").write_text("\n".join(lines), encoding="utf-8")
+        log = target.parent / "sphinx.log"
+        with log.open("w", encoding="utf-8") as stream:
+            options = ["--all", "-n", "-W", "--keep-going"]
+            run = subprocess.run([*command, *options], env=env, stdout=stream, stderr=stream)
+        lines = log.read_text(errors="replace").replace(f"{root}/", "").splitlines()
         warnings = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
-        if process.returncode or warnings:
+        if run.returncode or warnings:
             listed = "\n  ".join(warnings or lines[-25:])
             raise BuildFailed(
                 "jupyter-book found something to mend (the whole log: _build/sphinx.log):\n"

@@ -151,8 +151,8 @@ def studies() -> None:
 def build(name: str, executed: dict[str, pathlib.Path], steps: list[tuple]) -> None:
     """The site in a folder of _build, after the steps that execute its chapters."""
     library = sources("atri_lib")
-    live = {ROOT / "book" / "search_page.py", ROOT / "book" / "live_encoder.py"}
-    live |= library | sources("book/live")
+    live = library | sources("book/live")
+    live |= {ROOT / "book" / f"{name}.py" for name in ("search_page", "live_encoder", "sounds")}
     # Both work in this process: one begins before the chapters, the other after them.
     first = (made, "Scenes to search", SCENES, live, scenes)
     last = (made, "Table of studies", STUDIES, library | sources("studies"), studies)

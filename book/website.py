@@ -7,7 +7,6 @@ An extension of Sphinx, like `pages`, which comes first: that one says what a pa
 import os.path
 import pathlib
 import re
-from urllib.parse import urlparse
 
 import colab
 import nbformat
@@ -21,10 +20,12 @@ from sphinx.util import logging
 NOTEBOOKS = "_notebooks"  # in the site: every chapter, to take home
 PREVIEW = "_static/eight_ranks.png"
 FINISHED = '<meta content="article" property="og:type"/>'
-# <link> kinds that no browser fetches
-LINKED_ONLY = {"canonical", "search", "next", "prev", "index", "author", "license"}
-# Scripts that pages do without; the first ones would come from a network.
-UNUSED = '[src*="thebe"], script:-soup-contains("THEBE_JS_URL"), script[src*="fontawesome.js"]'
+# What pages must not load from elsewhere: they work from a file, offline.
+LOADED = ":is([rel~=stylesheet], [rel~=icon], [rel~=preload])"
+ELSEWHERE = f'[src*="//"]:not([src^="data:"]), link[href*="//"]{LOADED}'
+# Scripts that pages do without; live kernels would come from a network.
+KERNELS = '[src*="thebe"], [href*="thebe"], script:-soup-contains("THEBE_JS")'
+ICONS = '[src*="fontawesome.js"]'
 SEARCHING = '[src*="searchtools.js"], [src*="language_data.js"], [src*="searchindex.js"]'
 TYPESETTING = 'script[src*="mathjax/"], script:-soup-contains("window.MathJax")'
 logger = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ def finish(app, exception) -> None:
     texts = []
     for path in sorted(paths):
         text = path.read_text(encoding="utf-8")
-        if FINISHED not in text:  # by the build before, which this one goes on from
+        # The first page only leads to another; some are finished by the build before this one.
+        if "<head>" in text and FINISHED not in text:
             page = path.relative_to(site).with_suffix("").as_posix()
             text = finished(text, site, page, app.config.html_baseurl)
             path.write_text(text, encoding="utf-8")
@@ -86,27 +88,17 @@ def finished(text: str, site: pathlib.Path, page: str, base: str = "") -> str:
     borrow_figures(soup, site, page)
     improve(soup, page)
     describe(soup, base.rstrip("/") + "/" if base else "../" * page.count("/"))
-    unused = [UNUSED]
+    unused = [KERNELS, ICONS]
     if page != "search":
         unused.append(SEARCHING)
     if not soup.select(".math"):
         unused.append(TYPESETTING)
     for script in soup.select(", ".join(unused)):
         script.decompose()
-    for address in fetched(soup):
+    for element in soup.select(ELSEWHERE):
+        address = element.get("src") or element["href"]
         logger.warning(f"{page} fetches {address}: the book must work from a file, offline")
     return str(soup)
-
-
-def fetched(soup: BeautifulSoup) -> list[str]:
-    """What a page loads from elsewhere."""
-    found = []
-    for element in soup.select("[src], link[href]"):
-        address = element.get("src") or element.get("href")
-        is_linked = LINKED_ONLY & set(element.get("rel") or [])
-        if urlparse(address).netloc and not is_linked:
-            found.append(address)
-    return found
 
 
 def describe(soup: BeautifulSoup, where: str) -> None:
@@ -147,9 +139,8 @@ def write_notebooks(name: str, repository: str, site: pathlib.Path) -> None:
         f"{NOTEBOOKS}/executed": with_small_pictures(taken),
         f"{NOTEBOOKS}/source": bare,
     }
-    revision = colab.commit(ROOT) if colab.link(repository, name) else None
-    if revision:
-        files[colab.FOLDER] = colab.with_installation(bare, ROOT, repository, revision)
+    if colab.link(repository, name):
+        files[colab.FOLDER] = colab.with_installation(bare, ROOT, repository)
     for folder, notebook in files.items():
         (site / folder).mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, site / folder / f"{name}.ipynb")
@@ -162,20 +153,24 @@ def header_buttons(pagename: str, repository: str = "") -> list[dict]:
     switch = []
     for way, text in ways.items():
         switch.append(button(f"code-{way}", text, javascript=f"atri.code('{way}')"))
-    files = {"executed": "Notebook as executed", "source": "Notebook as source"}
     links = []
-    for kind, text in files.items():
-        links.append(button(f"take-{kind}", text, url=f"../{NOTEBOOKS}/{kind}/{name}.ipynb"))
+    for kind in ("executed", "source"):
+        address = f"../{NOTEBOOKS}/{kind}/{name}.ipynb"
+        links.append(button(f"take-{kind}", f"Notebook as {kind}", url=address))
     address = colab.link(repository, name)
-    if address and colab.commit(ROOT):
+    if address:
         links.append(button("take-colab", "Open in Colab", url=address))
     links.append(button("print", "Print", javascript="window.print()"))
-    groups = {"label": "code", "tooltip": "Code on all pages", "icon": "fas fa-code"}
     return [
-        {"type": "group", "buttons": switch, **groups},
-        {"type": "group", "buttons": links, "label": "take", "tooltip": "Download"}
-        | {"icon": "fas fa-download"},
+        group("code", "Code on all pages", "fas fa-code", switch),
+        group("take", "Download", "fas fa-download", links),
     ]
+
+
+def group(label: str, tooltip: str, icon: str, buttons: list[dict]) -> dict:
+    """Buttons below one icon, in the theme's form."""
+    named = {"label": label, "tooltip": tooltip, "icon": icon}
+    return {"type": "group", "buttons": buttons, **named}
 
 
 def button(label: str, text: str, **action: str) -> dict:

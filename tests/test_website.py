@@ -216,7 +216,7 @@ def test_colab_is_not_offered_outside_a_repository(tmp_path):
 
 def test_a_chapter_for_colab_installs_the_library_at_the_commit_of_the_page(tmp_path):
     before = v4.new_notebook(cells=[code("from atri_lib import training")])
-    notebook = colab.with_installation(before, ROOT, ROOT.as_uri(), colab.commit(ROOT))
+    notebook = colab.with_installation(before, ROOT, ROOT.as_uri())
     nbformat.validate(notebook)
     assert [cell.source for cell in notebook.cells[1:]] == ["from atri_lib import training"]
     _, needed, fetched, found = notebook.cells[0].source.splitlines()

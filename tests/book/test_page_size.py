@@ -87,8 +87,8 @@ def test_what_no_page_loads_is_removed(tmp_path):
         '<script defer src="searchindex.js"></script>'
     )
     page = '<i class="fa-solid fa-bars"></i><script src="_static/atri.js"></script>'
-    (tmp_path / "a.html").write_text(f"<html><head>{script}</head>{page}</html>")
-    (tmp_path / "search.html").write_text(f"<html><head>{script}</head></html>")
+    (tmp_path / "a.html").write_text(f"<html><head>{script}</head><article>{page}</article></html>")
+    (tmp_path / "search.html").write_text(f"<html><head>{script}</head><article></article></html>")
     config = types.SimpleNamespace(html_theme_options={}, html_baseurl="")
     builder = types.SimpleNamespace(format="html")
     website.finish(types.SimpleNamespace(outdir=tmp_path, builder=builder, config=config), None)
