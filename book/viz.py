@@ -3,7 +3,6 @@ knows nothing else.
 """
 
 import base64
-import hashlib
 import html
 import io
 import json
@@ -22,10 +21,8 @@ from book.sounds import mp3
 SCHEME_COLOURS = {name: scheme.colour for name, scheme in SCHEMES.items()}
 SCHEME_NAMES = {name: scheme.label for name, scheme in SCHEMES.items()}
 MARKERS = {name: scheme.marker for name, scheme in SCHEMES.items()}
-CONFIG = {
-    "displaylogo": False,
-    "modeBarButtonsToRemove": ["sendDataToCloud"],  # no button that uploads a figure
-}
+PAGE = "text/html"
+PLOTLY = "application/vnd.plotly.v1+json"
 RATE = 16_000  # samples of a sound in a second
 LIMIT = 30_000  # bytes of a sound in a page
 
@@ -91,8 +88,8 @@ def small_sound(waveform: np.ndarray) -> bytes:
 class Shown:
     """What a notebook shows, in its forms: kind (MIME type) -> content."""
 
-    def __init__(self, page: str, text: str, **others) -> None:
-        self.forms = {"text/html": page, "text/plain": text, **others}
+    def __init__(self, text: str, forms: dict) -> None:
+        self.forms = {"text/plain": text} | forms
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         return self.forms
@@ -128,7 +125,7 @@ def players(sounds: Sequence[tuple[str, np.ndarray]]) -> Shown:
         else:
             sound = f"<em>sound of {length}: run <code>make book</code> to hear it</em>"
         rows.append(f'<div class="atri-player">{sound} <span>{said}</span></div>')
-    return Shown("\n".join(rows), "\n".join(lines))
+    return Shown("\n".join(lines), {PAGE: "\n".join(rows)})
 
 
 def player(waveform: np.ndarray, label: str = "") -> Shown:
@@ -144,7 +141,7 @@ def pictures(pictures: Sequence[tuple[str, np.ndarray]], side: int = 128) -> Sho
     text = "\n".join(f"[picture] {label}" for label, _ in pictures)
     if not is_built():
         hint = f"{len(pictures)} pictures: run <code>make book</code> to see them"
-        return Shown(f"<p><em>{hint}</em></p>", text)
+        return Shown(text, {PAGE: f"<p><em>{hint}</em></p>"})
     images = []
     for label, pixels in pictures:
         stream = io.BytesIO()
@@ -153,7 +150,7 @@ def pictures(pictures: Sequence[tuple[str, np.ndarray]], side: int = 128) -> Sho
         image = f'<img {source} alt="{said}" width="{side}" height="{side}">'
         style = f"display:inline-block;width:{side}px;margin:4px;vertical-align:top"
         images.append(f'<span style="{style}">{image}<small>{said}</small></span>')
-    return Shown("".join(images), text)
+    return Shown(text, {PAGE: "".join(images)})
 
 
 def interactive(figure, alt: str) -> Shown:
@@ -163,12 +160,7 @@ def interactive(figure, alt: str) -> Shown:
     figure.update_layout(
         template="plotly_white", margin={"l": 60, "r": 20, "t": 40, "b": 50}, height=420
     )
-    values = figure.to_json()
-    name = f"plotly-{hashlib.sha256(values.encode()).hexdigest()[:12]}"  # the same in every run
-    page = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=CONFIG)
-    page = f'<div role="img" aria-label="{html.escape(alt)}">{page}</div>'
-    plotly = {"application/vnd.plotly.v1+json": json.loads(values)}
-    return Shown(page, f"[interactive figure] {alt}", **plotly)
+    return Shown(f"[interactive figure] {alt}", {PLOTLY: json.loads(figure.to_json())})
 
 
 def explorable(name: str, alt: str, **values) -> Shown:
@@ -182,4 +174,4 @@ def explorable(name: str, alt: str, **values) -> Shown:
     packed = json.dumps(values, default=lambda array: np.asarray(array).tolist(), allow_nan=False)
     data = f"data-explorable=\"{html.escape(name)}\" data-values='{html.escape(packed)}'"
     box = f'<div class="explorable" {data}><p>{html.escape(alt)}</p></div>'
-    return Shown(box, f"[explorable {name}] {alt}")
+    return Shown(f"[explorable {name}] {alt}", {PAGE: box})

@@ -126,11 +126,6 @@ def test_other_figures_are_refused():
             bars(trace)
 
 
-def test_no_interactive_figure_can_send_its_data_away():
-    page = viz.interactive(go.Figure(go.Scatter(x=[1], y=[2])), "x").forms["text/html"]
-    assert "sendDataToCloud" in page.split("modeBarButtonsToRemove")[1]
-
-
 def improve(body):
     soup = page_html.parsed(body)
     page_html.improve(soup, "notebooks/01")
