@@ -1,7 +1,5 @@
 """How a chapter's cells look on its page: folded code, verdicts as lists, bar charts as data for
 the page's own script.
-
-The script draws bars so that plotly's 4.8 MB stay at home.
 """
 
 import ast
@@ -12,8 +10,11 @@ import re
 import struct
 
 import numpy as np
+from chapters import BuildFailed
 from nbformat import NotebookNode, v4
 
+PLOTLY = "application/vnd.plotly.v1+json"
+GLUED = "application/papermill.record/text/plain"
 EQUATION = re.compile(r"\beq-\w|\b[Ee]quations?\b|\bEq\. ?[({\d]")  # in a comment or docstring
 DRAWING = {"plt", "ax", "axes", "figure", "fig", "sns", "go", "chart", "panel", "viz", "grid"}
 STROKES = set(
@@ -30,17 +31,15 @@ VERDICTS = {"True": ("yes", "✓", "holds"), "False": ("no", "✗", "does not ho
 
 def is_aside(node: ast.stmt) -> bool:
     """Whether a statement imports, glues, prints or draws, or only holds statements that do."""
-    if isinstance(node, ast.Import | ast.ImportFrom):
+    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    attributes = {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
+    if isinstance(node, ast.Import | ast.ImportFrom) or names & DRAWING or attributes & STROKES:
         return True
-    for part in ast.walk(node):
-        if isinstance(part, ast.Name) and part.id in DRAWING:
-            return True
-        if isinstance(part, ast.Attribute) and part.attr in STROKES:
-            return True
     if isinstance(node, ast.For | ast.If | ast.With):
         return all(is_aside(inner) for inner in [*node.body, *getattr(node, "orelse", [])])
-    called = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and node.value.func
-    return isinstance(called, ast.Name) and called.id in TELLING
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return ast.unparse(node.value.func) in TELLING
+    return False
 
 
 def is_folded(source: str, tags: list[str]) -> bool:
@@ -66,11 +65,11 @@ def is_folded(source: str, tags: list[str]) -> bool:
 
 def verdicts(text: str) -> str | None:
     """Lines `sentence: True` as a list with ticks and crosses; None for any other text."""
-    found = [VERDICT.fullmatch(line) for line in text.strip().splitlines()]
-    if not found or not all(found):
-        return None
     items = []
-    for match in found:
+    for line in text.strip().splitlines() or [""]:
+        match = VERDICT.fullmatch(line)
+        if not match:
+            return None
         sentence, value = match.groups()
         kind, mark, said = VERDICTS[value]
         seen = f'<span class="atri-mark" aria-hidden="true">{mark}</span>'
@@ -87,28 +86,48 @@ def is_wide(picture: str) -> bool:
     return width > WIDE * height
 
 
-def arranged(notebook: NotebookNode) -> NotebookNode:
-    """A chapter with its code folded, its verdicts as lists and its bar charts in the book's own
-    form.
+def published(notebook: NotebookNode) -> NotebookNode:
+    """An executed chapter as its page has it: the cell that papermill injects parameters with is
+    run but not shown, code is folded, verdicts are lists, bar charts have the book's own form.
     """
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
         tags = cell.metadata.setdefault("tags", [])
+        if "injected-parameters" in tags:
+            tags.append("remove-cell")
         if is_folded(cell.source, tags):
             tags.append("hide-input")
-        for number, output in enumerate(cell.get("outputs", [])):
-            data = output.get("data", {})
-            if "image/png" in data and is_wide(data["image/png"]):
-                shown = cell.metadata.setdefault("mystnb", {})
-                shown.setdefault("image", {})["classes"] = "atri-panels"
-            listed = verdicts(output.text) if output.get("name") == "stdout" else None
-            if listed:
-                form = {"text/html": listed, "text/plain": output.text}
-                cell.outputs[number] = v4.new_output("display_data", data=form)
-            elif "Plotly.newPlot" in data.get("text/html", ""):
-                data["text/html"] = bars(data["text/html"]) or data["text/html"]
+        for output in cell.get("outputs", []):
+            publish(output, cell)
     return notebook
+
+
+def publish(output: NotebookNode, cell: NotebookNode) -> None:
+    """Give an output of a cell the form that its page shows.
+
+    Glued numpy numbers are written as plain ones, which {glue:text}`name:.1f` can format:
+    `np.float64(60.0)` becomes `60.0`.
+    """
+    listed = verdicts(output.text) if output.get("name") == "stdout" else None
+    if listed:
+        data = {"text/html": listed, "text/plain": output.text}
+        output.clear()
+        output.update(v4.new_output("display_data", data=data))
+    data = output.get("data", {})
+    if "image/png" in data and is_wide(data["image/png"]):
+        shown = cell.metadata.setdefault("mystnb", {})
+        shown.setdefault("image", {})["classes"] = "atri-panels"
+    figure = data.pop(PLOTLY, None)
+    if figure:
+        data["text/html"] = bars(figure, data["text/plain"].removeprefix("[interactive figure] "))
+    if GLUED in data:
+        data[GLUED] = plain_number(data[GLUED])
+
+
+def plain_number(text: str) -> str:
+    """`np.float64(60.0)` as `60.0`, any other text as it is."""
+    return re.sub(r"\Anp\.\w+\((.*)\)\Z", r"\1", text)
 
 
 def numbers(values) -> list:
@@ -118,22 +137,15 @@ def numbers(values) -> list:
     return np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"]).tolist()
 
 
-def bars(figure: str) -> str | None:
-    """A plotly figure (HTML) of bars, grouped or with a slider that shows one group at a time, as
-    data for atri.js.
+def bars(figure: dict, label: str) -> str:
+    """A plotly figure (JSON) of bars, grouped or with a slider that shows one group at a time, as
+    data for atri.js. label: what it shows.
 
-    None for any other figure: it stays with plotly.
+    Raises BuildFailed for any other figure: pages do without plotly's 4.8 MB.
     """
-    found = re.search(r"Plotly\.newPlot\(\s*\"[^\"]*\",\s*(?=\[)", figure)
-    if not found:
-        return None
-    decoder = json.JSONDecoder()
-    traces, end = decoder.raw_decode(figure, found.end())
-    layout, _ = decoder.raw_decode(figure, figure.index("{", end))
-    if any(trace.get("type") != "bar" or trace.get("orientation") == "h" for trace in traces):
-        return None
-    if any("x" not in trace or "color" not in trace.get("marker", {}) for trace in traces):
-        return None
+    traces, layout = figure["data"], figure["layout"]
+    if any(one["type"] != "bar" or one.get("orientation") == "h" for one in traces):
+        raise BuildFailed(f"only upright bars have a form on pages: {label}")
     series = []
     for trace in traces:
         bar = {
@@ -149,18 +161,12 @@ def bars(figure: str) -> str | None:
     more = re.match(r"([\w ]+?) %\{customdata\}", traces[0].get("hovertemplate", ""))
     if more:
         data["more"] = more[1]
-    if layout.get("sliders"):
-        slider = layout["sliders"][0]
-        labels = [step["label"] for step in slider["steps"]]
-        if len(labels) != len(series):
-            return None
+    for slider in layout.get("sliders", []):
         data["slider"] = {
             "label": slider["currentvalue"]["prefix"].strip(),
-            "values": labels,
+            "values": [step["label"] for step in slider["steps"]],
             "active": slider.get("active", 0),
         }
-    described = re.search(r'aria-label="([^"]*)"', figure)
     inner = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
-    label = described[1] if described else "bar chart"
-    name = f'role="group" aria-label="{label}"'
-    return f'<div class="atri-bars" {name}><script type="application/json">{inner}</script></div>'
+    script = f'<script type="application/json">{inner}</script>'
+    return f'<div class="atri-bars" role="group" aria-label="{html.escape(label)}">{script}</div>'

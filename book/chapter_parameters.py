@@ -49,19 +49,13 @@ def check_parameters(
             raise ValueError(
                 f"{name}={value}: not a parameter of this chapter{meant}: use {choices}"
             )
-    if profile not in tuple(PROFILES):
-        raise ValueError(f"profile={profile!r}: use one of {', '.join(PROFILES)}")
+    for name, value, known in (("profile", profile, PROFILES), ("preset", preset, PRESETS)):
+        if value not in list(known):
+            raise ValueError(f"{name}={value!r}: use one of {', '.join(known)}")
     number = int(seed) if isinstance(seed, str) and re.fullmatch(r"[0-9]{1,10}", seed) else seed
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= LARGEST_SEED:
+    if type(number) is not int or not 0 <= number <= LARGEST_SEED:
         raise ValueError(f"seed={seed!r}: use a whole number from 0 to {LARGEST_SEED}")
-    if preset not in tuple(PRESETS):
-        raise ValueError(f"preset={preset!r}: use one of {', '.join(PRESETS)}")
-    files = (
-        [pathlib.Path(data), pathlib.Path(data, "manifest.jsonl")]
-        if isinstance(data, (str, os.PathLike))
-        else []
-    )
-    if data is not None and not any(path.is_file() for path in files):
+    if data is not None and not is_manifest(data):
         raise ValueError(f"data={data!r}: use None, or the path of a manifest that exists")
     checked = Parameters(profile, number, preset, None if data is None else os.fspath(data))
     for name in unused:
@@ -69,6 +63,13 @@ def check_parameters(
         if value != getattr(DEFAULTS, name):
             print(f"{name}={value!r}: this chapter does not use {name}, so it changes nothing here")
     return checked
+
+
+def is_manifest(data) -> bool:
+    """Whether this is the path of a manifest, or of a folder with one."""
+    if not isinstance(data, str | os.PathLike):
+        return False
+    return pathlib.Path(data).is_file() or pathlib.Path(data, "manifest.jsonl").is_file()
 
 
 def injected(cells: Sequence[str]) -> dict[str, str]:

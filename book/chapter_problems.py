@@ -13,17 +13,27 @@ ABSOLUTE_PATH = re.compile(
     r"(?<![\w./<>~)-])"
     r"(?:/(?:home|root|tmp|Users|usr|var|opt|mnt|private|work|srv|data)/[\w.]|[A-Z]:\\\\?\w)"
 )
-FIGURE = re.compile(r"[`:]{3,}\{(?:figure|image)\}(.*?)(?:^[`:]{3,}\s*$|\Z)", re.S | re.M)
-ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
+NEVER_SHOWN = {
+    "an absolute path": ABSOLUTE_PATH,
+    "a memory address": re.compile(r"\bat 0x[0-9a-f]{6,}"),
+    "audio data (players belong to the built book)": re.compile(
+        r"(?m)data:audio/|<audio\b|^audio/\w+$"
+    ),
+}
 PARTS = {  # what each chapter holds, besides its argument: name -> pattern in its prose
-    "a level-one title": r"\A# \S",
-    "a section with a control, or on what would have proved us wrong": (
+    "level-one title": r"\A# \S",
+    "section with a control, or on what would have proved us wrong": (
         r"(?im)^#+ .*(?:\bcontrols?\b|(?:proved?|shown?) us wrong)"
     ),
-    "a 'Departures from the paper' box": (
-        r"(?im)^[`:]{3,}\{admonition\} .*departures from the paper"
-    ),
+    "'Departures from the paper' box": r"(?im)^[`:]{3,}\{admonition\} .*departures from the paper",
     "take-aways": r"(?im)^#+ .*take-?aways",
+}
+NEVER_WRITTEN = {
+    "a picture without alt text": r"!\[\s*\]\(",
+    "a line that the page drops as a comment": r"(?m)^%.*",
+    "a figure or image directive without :alt:": (
+        r"(?ms)[`:]{3,}\{(?:figure|image)\}(?:(?!:alt:).)*?^[`:]{3,}\s*$"
+    ),
 }
 
 
@@ -40,8 +50,8 @@ def problems(notebook: NotebookNode) -> list[str]:
     size = len(json.dumps(notebook, ensure_ascii=False, indent=1).encode())
     if size > LARGEST:
         found.append(f"a file of {size:,} bytes (at most {LARGEST:,})")
-    ids = [cell.get("id") for cell in notebook.cells]
-    if None in ids or len(set(ids)) < len(ids):
+    ids = {cell.get("id") for cell in notebook.cells}
+    if None in ids or len(ids) < len(notebook.cells):
         found.append("cells without an id of their own")
     parameters = [cell for cell in notebook.cells if "parameters" in tags(cell)]
     if len(parameters) != 1 or not re.search(r"^profile\b.* = ", parameters[0].source, re.M):
@@ -59,24 +69,20 @@ def output_problems(cell: NotebookNode) -> list[str]:
     found = []
     kinds = set()
     for output in cell.get("outputs", []):
-        data = output.get("data", {})
+        data = {kind: str(shown) for kind, shown in output.get("data", {}).items()}
         kinds |= set(data)
         if output.output_type == "error":
             found.append(f"raised {output.ename}")
         if output.get("name") == "stderr":
             found.append(f"wrote to stderr: {output.text.strip()[:80]!r}")
-        text = str(output.get("text", ""))
-        for kind, content in data.items():
-            if kind != "image/png":
-                text += str(content)
-        for pattern, what in ((ABSOLUTE_PATH, "an absolute path"), (ADDRESS, "a memory address")):
+        texts = [output.get("text", ""), *data]
+        texts += [shown for kind, shown in data.items() if kind != "image/png"]
+        text = "\n".join(texts)
+        for what, pattern in NEVER_SHOWN.items():
             match = pattern.search(text)
             if match:
                 around = text[max(0, match.start() - 10) : match.end() + 40]
                 found.append(f"shows {what}: {around!r}")
-        is_sound = any(kind.startswith("audio/") for kind in data)
-        if is_sound or re.search(r"data:audio/|<audio\b", text):
-            found.append("holds audio data (players belong to the built book)")
     pictures = {kind for kind in kinds if kind.startswith("image/")}
     shown = pictures | ({"text/html"} & kinds)
     if shown and IGNORED not in tags(cell):
@@ -87,26 +93,12 @@ def output_problems(cell: NotebookNode) -> list[str]:
 
 
 def text_problems(prose: str) -> list[str]:
-    """Missing parts of a chapter, pictures without alt text, lines that the page would drop, and
-    exercises without a solution (or the reverse).
+    """Missing parts of a chapter, what its page could not show, and exercises that are too few, too
+    many, without a solution, or whose solution is not hidden.
     """
-    found = []
-    for part, pattern in PARTS.items():
-        if not re.search(pattern, prose):
-            found.append(f"no {part.removeprefix('a ')}")
-    for _ in re.findall(r"!\[\s*\]\(", prose):
-        found.append("a picture without alt text")
-    for line in re.findall(r"(?m)^%.*", prose):
-        found.append(f"a line that the page drops as a comment: {line[:40]!r}")
-    for body in FIGURE.findall(prose):
-        if ":alt:" not in body:
-            found.append("a figure or image directive without :alt:")
-    return found + exercise_problems(prose)
-
-
-def exercise_problems(prose: str) -> list[str]:
-    """Exercises without a solution (or the reverse), too few or too many, or not hidden."""
-    found = []
+    found = [f"no {part}" for part, pattern in PARTS.items() if not re.search(pattern, prose)]
+    for what, pattern in NEVER_WRITTEN.items():
+        found += [f"{what}: {match[0][:40]!r}" for match in re.finditer(pattern, prose)]
     # Each exercise is followed by its label line; each solution names that label in its first line.
     exercises = re.findall(r"\{exercise(?:-start)?\}[^\n]*\n:label:\s*(\S+)", prose)
     solutions = dict(re.findall(r"\{solution(?:-start)?\}\s*(\S+)([^{]*)", prose))
@@ -115,11 +107,7 @@ def exercise_problems(prose: str) -> list[str]:
     for label in exercises:
         if label not in solutions:
             found.append(f"exercise {label} has no solution")
-    for label in solutions:
-        if label not in exercises:
-            found.append(f"solution of unknown exercise {label}")
-    for label, head in solutions.items():
-        if "dropdown" not in head:
+        elif "dropdown" not in solutions[label]:
             found.append(f"solution {label} is not hidden (:class: dropdown)")
     if prose.count("{solution-start}") != prose.count("{solution-end}"):
         found.append("a solution-start without its solution-end")

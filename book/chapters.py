@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 from atri_lib.storage import atomic_path, checksum, syntax_hash, write_text
 
 CELL_METADATA = ("tags", "mystnb", "slideshow", "editable")
+OURS = re.compile(r"(atri_lib|studies|book)(\.\w+)*\.?")
 SPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -38,74 +39,54 @@ def read(path: pathlib.Path) -> NotebookNode:
 
 
 def used_files(notebook: NotebookNode, root: pathlib.Path) -> set[pathlib.Path]:
-    """The library's modules that a chapter imports, directly or through others, and the tables
-    beside them.
+    """The library's modules that a chapter imports, directly or through others, the tables beside
+    them, and the files of studies/rows that the cells or these modules name ("numbers",
+    "seconds.json"); all of those where the chapter counts every prediction.
     """
-    used: set[pathlib.Path] = set()
-    cells = []
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cells.append(re.sub(r"(?m)^\s*[%!].*$", "", cell.source))  # without magics of IPython
-    todo = set().union(*map(imported, cells))
-    while todo:
-        for path in module_files(todo.pop(), root) - used:
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    sources = [re.sub(r"(?m)^\s*[%!].*$", "", cell) for cell in cells]  # without magics of IPython
+    used = set()
+    for source in sources:  # which grow
+        for path in set().union(*(module_files(name, root) for name in names(source))) - used:
             used.add(path)
-            todo |= imported(path.read_text(encoding="utf-8"))
+            sources.append(path.read_text(encoding="utf-8"))
     for folder in {path.parent for path in used}:
         used |= {*folder.glob("*.json"), *folder.glob("*.csv")}
-    return used | stored_figures(cells, used, root / "studies" / "rows")
+    counts_all = any("tally(" in cell for cell in cells)
+    named = set().union(*map(names, sources))
+    for path in (root / "studies" / "rows").rglob("*.json*"):
+        if counts_all or path.stem in named or path.name in named:
+            used.add(path)
+    return used
+
+
+@functools.cache
+def names(source: str) -> frozenset[str]:
+    """What a source imports, as dotted names, and its texts, which may name a module too."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(found)
 
 
 def module_files(name: str, root: pathlib.Path) -> set[pathlib.Path]:
     """The files that the import of a dotted name runs: packages, module, or the module of an
-    attribute.
+    attribute; none where the name is not ours.
     """
-    parts = name.split(".")
-    found = set()
-    for count in range(1, len(parts) + 1):
-        place = root.joinpath(*parts[:count])
+    if not OURS.fullmatch(name):
+        return set()
+    place, found = root, set()
+    for part in name.split("."):
+        place = place / part
         found |= {place.with_suffix(".py"), place / "__init__.py"}
     if name.endswith("."):  # a module of this package is chosen by its name
-        found |= set(root.joinpath(*parts).glob("*.py"))
+        found |= set(place.glob("*.py"))
     return {path for path in found if path.is_file()}
-
-
-def stored_figures(
-    cells: list[str], used: set[pathlib.Path], folder: pathlib.Path
-) -> set[pathlib.Path]:
-    """The files of studies/rows that a chapter's cells, or a module that it uses, name ("numbers",
-    "seconds.json"); all of them where the chapter counts every prediction.
-    """
-    files = set(folder.rglob("*.json*"))
-    if any("tally(" in cell for cell in cells):
-        return files
-    modules = [path.read_text(encoding="utf-8") for path in used if path.suffix == ".py"]
-    named = set().union(*map(texts, [*cells, *modules]))
-    return {path for path in files if path.stem in named or path.name in named}
-
-
-@functools.cache
-def texts(source: str) -> frozenset[str]:
-    """The strings in a source."""
-    constants = [
-        node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)
-    ]
-    return frozenset(value for value in constants if isinstance(value, str))
-
-
-@functools.cache
-def imported(source: str) -> frozenset[str]:
-    """Dotted names of the library in a source: what it imports, and what its texts name
-    ("atri_lib.losses").
-    """
-    names = set(texts(source))
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    ours = re.compile(r"(atri_lib|studies|book)(\.\w+)*\.?")
-    return frozenset(name for name in names if ours.fullmatch(name))
 
 
 def chapter_key(notebook: NotebookNode, parameters: dict, root: pathlib.Path, sounds: str) -> str:
@@ -172,16 +153,13 @@ def clean(notebook: NotebookNode) -> NotebookNode:
         cell.metadata = NotebookNode(kept_metadata(cell))
         if cell.cell_type != "code":
             continue
-        cell.execution_count = None
-        if cell.source.strip():
-            count += 1
-            cell.execution_count = count
+        count += bool(cell.source.strip())
+        cell.execution_count = count if cell.source.strip() else None
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = cell.execution_count
-            if "data" in output:
-                kept = {kind: data for kind, data in output.data.items() if "widget" not in kind}
-                output.data = NotebookNode(kept)
+            for kind in [kind for kind in output.get("data", {}) if "widget" in kind]:
+                del output.data[kind]
     return result
 
 

@@ -2,6 +2,7 @@
 page.
 """
 
+import contextlib
 import pathlib
 import re
 import subprocess
@@ -16,48 +17,39 @@ SHOWN_WITH = ["myst-nb"]  # what chapters import besides the library and what it
 
 
 def commit(root: pathlib.Path) -> str | None:
-    """The commit that a checkout stands at; None where there is no repository."""
+    """The commit that a checkout stands at; None where there is no repository, or no git."""
     command = ["git", "-C", root, "rev-parse", "--verify", "HEAD"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        return None
-    return found.stdout.strip() if found.returncode == 0 else None
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
+    return None
 
 
 def link(repository: str, name: str) -> str | None:
     """Where Colab opens a chapter of a published copy; None for a repository that is not on
     GitHub.
     """
-    match = re.fullmatch(r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?/?", repository)
+    match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", repository)
     if not match:
         return None
-    owner, project = match.groups()
-    place = f"{owner}/{project}/blob/gh-pages/{FOLDER}/{name}.ipynb"
+    place = f"{match[1]}/blob/gh-pages/{FOLDER}/{name}.ipynb"
     return f"https://colab.research.google.com/github/{place}"
 
 
-def installation(root: pathlib.Path, repository: str, revision: str) -> str:
-    """The first cell. Colab's Python is newer than the pins' 3.11: its results may differ in the
-    last digits.
+def with_installation(
+    notebook: NotebookNode, root: pathlib.Path, repository: str
+) -> NotebookNode:
+    """A copy of a chapter whose first cell installs what the others import, at the commit of the
+    page. Colab's Python is newer than the pins' 3.11: its results may differ in the last digits.
     """
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     packages = " ".join(project["dependencies"] + SHOWN_WITH)
     clone = f"git clone --quiet {repository.rstrip('/')} {COPY}"
-    checkout = f"git -C {COPY} checkout --quiet {revision}"
     lines = [
         "# The library and the studies at the commit of this page, and what they need.",
         f"%pip install --quiet {packages}",
-        f"!{clone} && {checkout}",
+        f"!{clone} && git -C {COPY} checkout --quiet {commit(root)}",
         f"import sys; sys.path.insert(0, {COPY!r})",
     ]
-    return "\n".join(lines)
-
-
-def with_installation(
-    notebook: NotebookNode, root: pathlib.Path, repository: str, revision: str
-) -> NotebookNode:
-    """A copy of a chapter whose first cell installs what the others import."""
-    cell = nbformat.v4.new_code_cell(installation(root, repository, revision), id="install")
+    cell = nbformat.v4.new_code_cell("\n".join(lines), id="install")
     metadata = notebook.metadata
     return nbformat.v4.new_notebook(cells=[cell, *notebook.cells], metadata=metadata)

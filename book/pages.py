@@ -1,6 +1,4 @@
-"""The site: how it is built, what a finished one holds, and, as an extension of Sphinx, what its
-pages show.
-"""
+"""The site: how it is built and, as an extension of Sphinx, what its pages hold."""
 
 import html
 import json
@@ -10,17 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from urllib.parse import unquote, urlparse
 
 import nbformat
 from api import api_sections, plain_docstrings
-from bs4 import BeautifulSoup, SoupStrainer
+from cells import published
 from chapters import BuildFailed, read
-from nbformat import NotebookNode
-from quoted import GLUED, quoted
+from page_size import with_small_pictures
+from quoted import quoted
 from sphinx_external_toc.parsing import parse_toc_yaml
-from tqdm import tqdm
 from translations import stale
 
 from atri_lib.storage import atomic_path
@@ -31,28 +26,6 @@ JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 BUILT = ".built"  # in the site's folder, as long as it holds what `make book` has put there
 # in a row of the status page: chapter, time of execution
 SECONDS = r"notebooks/(\w+)` \| \d+ \| ([\d.]+)"
-LINKED_ONLY = {
-    "canonical",
-    "search",
-    "next",
-    "prev",
-    "index",
-    "author",
-    "license",
-}  # <link> kinds no browser fetches
-FETCHING = ["audio", "embed", "iframe", "img", "input", "link", "script", "source", "track"]
-FETCHING += ["video"]
-LOADING = SoupStrainer(FETCHING)  # only what may fetch something: a page is read in half the time
-FAULT = re.compile(r'class="[^"]*\b(system-message|problematic)\b')
-
-
-def html_pages(site: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The pages of a site, without the theme's templates."""
-    return (
-        path
-        for path in sorted(site.rglob("*.html"))
-        if "_static" not in path.relative_to(site).parts
-    )
 
 
 def executed() -> pathlib.Path:
@@ -65,36 +38,14 @@ def executed() -> pathlib.Path:
 def load_toc(root: pathlib.Path) -> list[str]:
     """The pages of root/_toc.yml. Raises BuildFailed naming those that have no file."""
     found = list(parse_toc_yaml(root / "_toc.yml"))
-    missing = []
-    for page in found:
-        if not (root / f"{page}.md").exists() and not (root / f"{page}.ipynb").exists():
-            missing.append(page)
+    files = {page: [root / f"{page}.md", root / f"{page}.ipynb"] for page in found}
+    missing = [page for page in found if not any(path.exists() for path in files[page])]
     if missing:
         raise BuildFailed(
             f"_toc.yml lists pages without a file: {', '.join(missing)}. "
             "Write them or take them out."
         )
     return found
-
-
-def published_chapter(notebook: NotebookNode) -> NotebookNode:
-    """An executed chapter as published: the cell that papermill injects parameters with is run but
-    not shown.
-
-    Interactive figures keep their HTML; their second form, for JupyterLab only, is dropped. Glued
-    numpy numbers are written as plain ones, which {glue:text}`name:.1f` can format:
-    `np.float64(60.0)` becomes `60.0`.
-    """
-    for cell in notebook.cells:
-        for data in [output.get("data", {}) for output in cell.get("outputs", [])]:
-            data.pop("application/vnd.plotly.v1+json", None)
-            for kind in [kind for kind in data if kind.startswith(GLUED)]:
-                data[kind] = re.sub(
-                    r"\Anp\.(?:float|int|uint|bool)\d*\((.*)\)\Z", r"\1", str(data[kind])
-                )
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata["tags"].append("remove-cell")
-    return notebook
 
 
 def studies_table() -> str:
@@ -147,105 +98,52 @@ def plain(text: str) -> str:
     bars, line ends.
     """
     visible = "".join(character if character.isprintable() else " " for character in text)
-    return re.sub(
-        r"([\\`*_{}\[\]()#+!|~^$:%@-])",
-        r"\\\1",
-        html.escape(" ".join(visible.split()), quote=False),
-    )
+    escaped = html.escape(" ".join(visible.split()), quote=False)
+    return re.sub(r"([\\`*_{}\[\]()#+!|~^$:%@-])", r"\\\1", escaped)
 
 
 def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pathlib.Path) -> None:
-    """Have jupyter-book build executed chapters (by name); a site that is whole takes the place of
-    `target`.
+    """Have jupyter-book build executed chapters (by name); a site without warnings takes the place
+    of `target`.
     """
     with atomic_path(target, folder=True) as partial:
-        output, site, lines = partial.parent, partial.parent / "_build" / "html", []
+        output = partial.parent
         for name, path in executed.items():
             shutil.copy(path, output / f"{name}.ipynb")
-        command = [
-            sys.executable,
-            "-c",
-            JUPYTER_BOOK,
-            "build",
-            root,
-            "--path-output",
-            output,
-            "--all",
-            "-n",
-            "-W",
-        ]
+        command = [sys.executable, "-c", JUPYTER_BOOK, "build", root, "--path-output", output]
         env = os.environ | {
             "ATRI_EXECUTED": str(output),
             "ATRI_STUDIES": str(target.parent / "studies.md"),
-            "PYTHONUNBUFFERED": "1",
             "NO_COLOR": "1",
             "COLUMNS": "160",
         }
-        pipes = {
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.STDOUT,
-            "text": True,
-            "errors": "replace",
-        }
-        with subprocess.Popen([*command, "--keep-going"], env=env, **pipes) as process:
-            for line in tqdm(process.stdout, "    site", unit=" lines", leave=False, disable=None):
-                lines.append(line.rstrip().replace(f"{root}/", ""))
-        (target.parent / "sphinx.log").write_text("\n".join(lines), encoding="utf-8")
+        log = target.parent / "sphinx.log"
+        with log.open("w", encoding="utf-8") as stream:
+            options = ["--all", "-n", "-W", "--keep-going"]
+            run = subprocess.run([*command, *options], env=env, stdout=stream, stderr=stream)
+        lines = log.read_text(errors="replace").replace(f"{root}/", "").splitlines()
         warnings = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
-        if process.returncode or warnings:
+        if run.returncode or warnings:
             listed = "\n  ".join(warnings or lines[-25:])
             raise BuildFailed(
                 "jupyter-book found something to mend (the whole log: _build/sphinx.log):\n"
                 f"  {listed}"
             )
+        site = output / "_build" / "html"
         shutil.copytree(target.parent / "scenes", site / "_static" / "search", dirs_exist_ok=True)
-        problems = list(site_problems(site, load_toc(root)))
-        if problems:
-            raise BuildFailed("The site is not whole:\n  " + "\n  ".join(problems))
         (site / BUILT).touch()
         site.replace(partial)
 
 
-def site_problems(site: pathlib.Path, toc: list[str]) -> Iterator[str]:
-    """What is wrong with a built site: missing pages, things fetched from elsewhere, local files
-    that are not there.
-    """
-    yield from (f"page {page} is missing" for page in toc if not (site / f"{page}.html").exists())
-    for path in html_pages(site):
-        name = path.relative_to(site).as_posix()
-        text = path.read_text(encoding="utf-8")
-        soup = BeautifulSoup(text, "html.parser", parse_only=LOADING)
-        for element in soup.select("[src], link[href]"):
-            address = urlparse(element.get("src") or element.get("href"))
-            if LINKED_ONLY & set(element.get("rel") or []):
-                continue
-            if address.netloc or address.scheme not in ("", "data"):
-                why = "the book must work from a file, offline"
-                yield f"{name}: fetches {address.geturl()} ({why})"
-            elif (
-                not address.scheme
-                and address.path
-                and not (path.parent / unquote(address.path)).exists()
-            ):
-                yield f"{name}: fetches {address.geturl()}, which is not there"
-        if "Plotly.newPlot" in text and not soup.find("script", src=re.compile(r"plotly\.min\.js")):
-            yield f"{name}: draws with plotly but does not load it"
-        if FAULT.search(text):
-            yield f"{name}: shows a Sphinx error"
-    for path in sorted(site.rglob("*.css")):
-        for address in re.findall(
-            r"url\(['\"]?(https?:[^)'\"]+)|@import ['\"](https?:[^'\"]+)", path.read_text()
-        ):
-            yield f"{path.relative_to(site).as_posix()}: fetches {''.join(address)}"
-
-
 def shown(app, docname: str, source: list[str]) -> None:
-    """A page's source as it is shown: a chapter as it was executed, a page with its tables filled
-    in.
+    """A page's source as it is shown: a chapter as it was executed, a page with its tables and the
+    chapters' numbers filled in.
     """
-    if docname.startswith("notebooks/"):
-        name = docname.removeprefix("notebooks/")
-        source[0] = nbformat.writes(published_chapter(read(executed() / f"{name}.ipynb")))
+    folder, _, name = docname.partition("/")
+    if folder == "notebooks":
+        chapter = published(read(executed() / f"{name}.ipynb"))
+        source[0] = nbformat.writes(with_small_pictures(chapter))
+        return
     tables = {
         "status": lambda: status_table(executed()),
         "studies": studies_table,
@@ -258,16 +156,7 @@ def shown(app, docname: str, source: list[str]) -> None:
     for name, table in tables.items():
         if f"<!-- {name} -->" in source[0]:
             source[0] = source[0].replace(f"<!-- {name} -->", table())
-    if not docname.startswith("notebooks/"):
-        source[0] = quoted(source[0], executed())
-
-
-def scripts(app, pagename, templatename, context, doctree) -> None:
-    """No live kernels (thebe), whose script comes from a network."""
-    for kind in ("script_files", "css_files"):
-        context[kind][:] = [
-            file for file in context[kind] if "thebe" not in f"{file} {vars(file)}".lower()
-        ]
+    source[0] = quoted(source[0], executed())
 
 
 def prepare_output(app) -> None:
@@ -286,5 +175,4 @@ def setup(app) -> dict:
     app.connect("builder-inited", prepare_output)
     app.connect("source-read", shown)
     app.connect("autodoc-process-docstring", plain_docstrings)
-    app.connect("html-page-context", scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

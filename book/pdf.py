@@ -4,6 +4,7 @@ printed by Chromium, without the API reference, the translations and what is fol
 `pdf.py --can` only says, by its exit code, whether Chromium and playwright are here.
 """
 
+import copy
 import importlib.util
 import os
 import pathlib
@@ -14,6 +15,7 @@ from urllib.parse import urlparse
 
 from bs4 import BeautifulSoup, Tag
 from chapters import BuildFailed
+from page_html import parsed
 from pages import ROOT, load_toc
 
 from atri_lib.languages import LANGUAGES
@@ -97,13 +99,10 @@ FIT = """() => {
 
 def chromium() -> str | None:
     """The browser: what ATRI_CHROMIUM names, else the first of its usual names on this machine."""
-    given = os.environ.get("ATRI_CHROMIUM")
-    names = (
-        [given]
-        if given
-        else ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"]
-    )
-    return next((found for name in names if (found := shutil.which(name))), None)
+    names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"]
+    if given := os.environ.get("ATRI_CHROMIUM"):
+        names = [given]
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 def key(page: str) -> str:
@@ -116,22 +115,15 @@ def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
     way from it to the site.
     """
     printed = [page for page in toc if page not in LEFT_OUT]
-    texts = {page: (site / f"{page}.html").read_text(encoding="utf-8") for page in printed}
-    typeset = next(
-        (page for page, text in texts.items() if "tex-chtml" in text), printed[0]
-    )  # with MathJax in its head
-    first = BeautifulSoup(texts[typeset], "html.parser")
-    frame = (
-        "<!DOCTYPE html><html lang='en' data-theme='light' data-mode='light'><body></body></html>"
-    )
-    whole = BeautifulSoup(frame, "html.parser")
-    whole.html.insert(0, first.head)
-    for page, text in texts.items():
-        soup = BeautifulSoup(text, "html.parser")
-        for own in soup.head.select(
-            "[src*='explore/'], [href*='explore/']"
-        ):  # by what the page lets one try
-            if str(own) not in str(whole.head):
+    soups = {page: parsed((site / f"{page}.html").read_text("utf-8")) for page in printed}
+    typeset = [soup for soup in soups.values() if soup.select("head [src*='tex-chtml']")]
+    first = typeset[0] if typeset else soups[printed[0]]  # with MathJax in its head
+    whole = parsed("<!DOCTYPE html><html lang='en' data-theme='light' data-mode='light'></html>")
+    whole.html.append(whole.new_tag("body"))
+    whole.html.insert(0, copy.copy(first.head))
+    for page, soup in soups.items():
+        for own in soup.head.select("[src*='explore/'], [href*='explore/']"):
+            if own not in whole.head.contents:  # by what the page lets one try
                 whole.head.append(own)
         whole.body.append(article(soup, page, printed))
     if len(printed) < len(toc):
@@ -143,8 +135,8 @@ def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
     for script in whole.head.select("script[src]"):
         if not any(name in script["src"] for name in ("mathjax", "atri.js", "explore/")):
             script.decompose()
-    for title in whole.head.select("title"):
-        title.string = whole.h1.get_text().rstrip("#")
+    if whole.title:
+        whole.title.string = whole.h1.get_text().rstrip("#")
     whole.head.append(whole.new_tag("style", string=PRINTED))
     return str(whole)
 

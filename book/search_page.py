@@ -21,7 +21,7 @@ from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.schemes import SCHEMES
 from atri_lib.training import TrainConfig, encode, load_data
 from book import live_encoder
-from book.sounds import encoded
+from book.sounds import mp3
 from studies.parallel_runs import train_all
 
 ALIGNED = "aligned"  # the run that only the page to search shows, on request
@@ -32,6 +32,8 @@ SHOWN = {  # run -> its settings
     "kcl": {"scheme": "kcl"},
     ALIGNED: {"scheme": "balanced", "m": 1, "alignment": "ridge"},
 }
+LOOKS = {name: {"label": one.label, "colour": one.colour} for name, one in SCHEMES.items()}
+LOOKS[ALIGNED] = {"label": "Balanced, aligned", "colour": "#CC79A7"}
 FOUND = 5  # clips kept for each query
 PAGE = 10  # ranks up to this are on the first page of results
 BUDGET = 3_500_000  # bytes of all sounds: about three in four clips, those found most often
@@ -41,11 +43,8 @@ QUIETEST = 0.95  # compression level of an MP3 file: 16 kbit/s at 16 kHz
 def only_answer(recipes: tuple[Recipe, ...]) -> np.ndarray:
     """For each scene, bool [N]: whether no other scene holds all of its sounds."""
     sounds = [set(recipe.items) for recipe in recipes]
-    alone = []
-    for mine in sounds:
-        holders = sum(mine <= other for other in sounds)
-        alone.append(holders == 1)  # itself
-    return np.array(alone)
+    holders = [sum(mine <= other for other in sounds) for mine in sounds]
+    return np.array(holders) == 1  # itself
 
 
 def fair_scenes(dataset: Dataset, ranks: np.ndarray, text_encoder) -> np.ndarray:
@@ -68,13 +67,10 @@ def promised_query(ranks: np.ndarray, fair: np.ndarray, share: float = 0.9) -> i
     """The fair query (of all, if none is) whose ranks [M, K] disagree more than in `share` of them,
     by their std.
     """
-    candidates = np.arange(len(ranks))
-    if fair.any():
-        candidates = np.flatnonzero(fair)
+    candidates = np.flatnonzero(fair if fair.any() else np.ones_like(fair))
     spread = ranks.std(axis=1)[candidates]
     order = candidates[np.argsort(spread, kind="stable")]
-    place = int(share * (len(order) - 1))
-    return int(order[place])
+    return int(order[int(share * (len(order) - 1))])
 
 
 def answers(clips, texts, owner) -> tuple[np.ndarray, np.ndarray]:
@@ -93,8 +89,7 @@ def page_shares(ranks: np.ndarray) -> list[float]:
     no language.
     """
     on_page = ranks <= PAGE
-    every = on_page.all(axis=1).mean()
-    some = on_page.any(axis=1).mean()
+    every, some = on_page.all(axis=1).mean(), on_page.any(axis=1).mean()
     return [float(every), float(some - every), float(1 - some)]
 
 
@@ -107,39 +102,21 @@ def playing_order(found: np.ndarray, first: int, clips: int) -> np.ndarray:
     return np.argsort(-times, kind="stable")
 
 
-def encode_mp3(waveform: np.ndarray) -> bytes:
-    """A 16 kHz mono waveform [samples] as MP3, which every browser plays, with 2 kB a second."""
-    return encoded(waveform, SAMPLE_RATE, "MP3", QUIETEST, bitrate_mode="CONSTANT")
-
-
 def known_characters(text_encoder) -> np.ndarray:
     """Bits, uint8 [8192], lowest first: for each character below U+10000 whether the encoder has a
     piece for it.
     """
-    characters = []
-    for number in range(2**16):
-        character = chr(number)
-        if character.isprintable() and not character.isspace():
-            characters.append(character)
-    unknown = text_encoder.unknown_pieces(characters, CODES[0])
+    characters = [chr(number) for number in range(2**16)]
+    shown = [one for one in characters if one.isprintable() and not one.isspace()]
     known = np.zeros(2**16, bool)
-    for character, pieces in zip(characters, unknown, strict=True):
-        known[ord(character)] = not pieces
+    unknown = text_encoder.unknown_pieces(shown, CODES[0])
+    known[[ord(one) for one in shown]] = [not pieces for pieces in unknown]
     return np.packbits(known, bitorder="little")
 
 
 def packed(values: np.ndarray) -> str:
     """Numbers below 65,536 of any shape as base64 text of little-endian 16-bit integers."""
-    if values.size and not 0 <= values.min() <= values.max() < 2**16:
-        raise ValueError(f"values from {values.min()} to {values.max()} do not fit 16 bits")
     return base64.b64encode(values.astype("<u2").tobytes()).decode()
-
-
-def look(name: str) -> dict[str, str]:
-    """The name of a run, and its label and colour on the pages."""
-    if name == ALIGNED:
-        return {"name": name, "label": "Balanced, aligned", "colour": "#CC79A7"}
-    return {"name": name, "label": SCHEMES[name].label, "colour": SCHEMES[name].colour}
 
 
 def about(answered: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict:
@@ -147,7 +124,7 @@ def about(answered: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict:
     schemes = []
     for name, (ranks, _) in answered.items():
         scores = {"page": page_shares(ranks), "mrv": evaluation.mean_rank_variance(ranks)}
-        schemes.append(look(name) | scores | {"aligned": name == ALIGNED})
+        schemes.append({"name": name, "aligned": name == ALIGNED, **LOOKS[name], **scores})
     languages = []
     for one in LANGUAGES:
         locale = one.locale.replace("_", "-")
@@ -169,22 +146,21 @@ def write(
     """
     ranks = np.stack([ranks for ranks, _ in answered.values()])  # [S, M, K]
     found = np.stack([found for _, found in answered.values()])  # [S, M, K, 5]
-    plain = np.array([name != ALIGNED for name in answered])  # [S]
+    plain = {name: one for name, one in answered.items() if name != ALIGNED}
     promised = promised_query(ranks[0], fair_scenes(dataset, ranks[0], text_encoder))
     captions = [dataset.sentences(code) for code in CODES]
     clip = int(dataset.owner[promised])
-    names = {}
-    for one in found[plain, promised].flat:
-        first_caption = int(np.argmax(dataset.owner == one))
-        names[int(one)] = captions[0][first_caption]
-    summary = {
+    order = playing_order(found, clip, len(dataset)).tolist()
+    first_found = [found[promised].tolist() for _, found in plain.values()]
+    summary = about(plain) | {
         "captions": [row[promised] for row in captions],
         "clip": clip,
-        "names": names,
-        "ranks": ranks[plain, promised].tolist(),
-        "found": found[plain, promised].tolist(),
+        "names": {},
+        "ranks": [ranks[promised].tolist() for ranks, _ in plain.values()],
+        "found": first_found,
     }
-    summary |= about({name: one for name, one in answered.items() if name != ALIGNED})
+    for one in np.unique(first_found).tolist():
+        summary["names"][one] = captions[0][int(np.argmax(dataset.owner == one))]
     scenes = about(answered) | {
         "captions": captions,
         "known": base64.b64encode(known_characters(text_encoder)).decode(),
@@ -192,11 +168,9 @@ def write(
         "found": packed(found),
         "owner": packed(dataset.owner),
     }
-    shared = {"clips": len(dataset), "promised": promised}
     with storage.atomic_path(folder, folder=True) as partial:
-        order = playing_order(found, clip, len(dataset)).tolist()
         silent = write_sounds(partial / "sounds", dataset, order)
-        shared["silent"] = silent
+        shared = {"clips": len(dataset), "promised": promised, "silent": silent}
         write_script(partial / "scenes.js", shared | scenes)
         write_script(partial / "summary.js", shared | summary)
     return len(dataset) - len(silent)
@@ -207,7 +181,7 @@ def write_sounds(folder: pathlib.Path, dataset: Dataset, order: list[int]) -> li
     folder.mkdir()
     left = BUDGET
     for place, clip in enumerate(order):
-        sound = encode_mp3(dataset.clip(clip))
+        sound = mp3(dataset.clip(clip), SAMPLE_RATE, QUIETEST)
         left -= len(sound)
         if left < 0:
             return order[place:]
@@ -244,7 +218,7 @@ def build(folder: str | os.PathLike, profile: str = "book") -> None:
         model = run.model(data)
         clips, texts = encode(model, test)
         answered[name] = answers(clips, texts, test.owner.cpu())
-        runs[name] = live_encoder.shown(model, clips)
+        runs[name] = live_encoder.run_arrays(name, model, clips)
     write(folder, test.dataset, answered, data.text_encoder)
     sentences = []
     for source in data.splits.values():

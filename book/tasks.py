@@ -111,15 +111,12 @@ def prepare() -> None:
     """Have the runs that several chapters read in the cache, each trained on a core of its own."""
     from atri_lib.data.banks import bank
     from atri_lib.training import TrainConfig, load_data
+    from book import search_page
     from studies.parallel_runs import train_all
 
     bank("pictures")  # fetched here, with a bar; else a chapter says that it has none
     base = TrainConfig.for_profile(PROFILE)
-    configs = [base.replace(scheme=name, m=None, seed=0) for name in ("kcl", "cacl", "ml_clap")]
-    configs.append(base.replace(scheme="english", seed=0))
-    configs.append(base.replace(scheme="balanced", m=1, seed=0))
-    if not base.unfreeze.get("text"):  # an alignment maps the features of a frozen encoder
-        configs.append(base.replace(scheme="balanced", m=1, alignment="ridge", seed=0))
+    configs = [*search_page.configs(base).values(), base.replace(scheme="english")]
     for run in train_all(configs, load_data(base)):
         test = run.metrics["test"]
         aligned = f", alignment {run.config.alignment}" if run.config.alignment else ""

@@ -131,7 +131,7 @@ def shown(folder, body, *, named=(*NAMES,), act=""):
 
 
 def box(name, **values):
-    return viz.explorable(name, f"What {name} shows", **values)._repr_mimebundle_()["text/html"]
+    return viz.explorable(name, f"What {name} shows", **values).forms["text/html"]
 
 
 @pytest.fixture(scope="module")
@@ -532,7 +532,7 @@ def test_the_box_holds_its_values_whatever_they_and_the_text_hold():
         "number": np.float32(0.5),
         "text": "</div>'\"<script>&amp;",
     }
-    shown = viz.explorable("step", "a < b & 'c'", **values)._repr_mimebundle_()
+    shown = viz.explorable("step", "a < b & 'c'", **values).forms
     element = BeautifulSoup(shown["text/html"], "html.parser").select_one(
         "div.explorable[data-explorable=step]"
     )

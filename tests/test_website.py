@@ -14,11 +14,14 @@ import cells
 import colab
 import nbformat
 import numpy as np
+import page_html
 import pdf
 import plotly.graph_objects as go
 import pytest
+import soundfile
 import website
 from bs4 import BeautifulSoup
+from chapters import BuildFailed
 from nbformat import v4
 from PIL import Image
 from small_chapters import ROOT, code
@@ -66,17 +69,19 @@ def test_a_chapter_is_arranged_without_touching_what_it_says():
     notebook = v4.new_notebook(
         cells=[code("print('less:', a < b)", outputs=outputs), v4.new_markdown_cell("prose")]
     )
-    first, second = cells.arranged(notebook).cells
+    first, second = cells.published(notebook).cells
     assert first.metadata.tags == ["hide-input"] and first.source == "print('less:', a < b)"
     assert "atri-verdicts" in first.outputs[0].data["text/html"]
     assert second.source == "prose"
     nbformat.validate(notebook)
 
 
-def figure(*traces, **layout):
-    return viz.interactive(go.Figure(list(traces), layout), "What it shows.")._repr_mimebundle_()[
-        "text/html"
-    ]
+def bars(*traces, **layout):
+    """What the page draws in place of a plotly figure."""
+    forms = viz.interactive(go.Figure(list(traces), layout), "What it shows.").forms
+    output = v4.new_output("display_data", data=forms)
+    notebook = cells.published(v4.new_notebook(cells=[code("figure", outputs=[output])]))
+    return notebook.cells[0].outputs[0].data["text/html"]
 
 
 def shown(page):
@@ -86,11 +91,11 @@ def shown(page):
 
 def test_grouped_bars_are_drawn_by_the_page():
     values = {"</script>": [1.5, 2], "two": [3, 4]}
-    bars = [
+    traces = [
         go.Bar(x=["a", "b"], y=np.array(y), name=name, marker_color="red")
         for name, y in values.items()
     ]
-    box, data = shown(cells.bars(figure(*bars, yaxis_title="R@1")))
+    box, data = shown(bars(*traces, yaxis_title="R@1"))
     assert box["aria-label"] == "What it shows."
     assert [one["y"] for one in data["series"]] == [[1.5, 2.0], [3.0, 4.0]]
     assert data["series"][0]["name"] == "</script>" and data["titles"]["y"] == "R@1"
@@ -101,34 +106,34 @@ def test_a_slider_keeps_its_steps_and_values():
         "customdata": np.array([0.1, 0.2]),
         "hovertemplate": "cosine %{customdata}<br>probability %{y}",
     }
-    bars = [
+    traces = [
         go.Bar(x=[0, 1], y=[value, 1 - value], marker_color=["#111", "#222"], **more)
         for value in (0.5, 0.25)
     ]
     steps = [{"label": label, "method": "update", "args": [{}]} for label in ("low", "high")]
     slider = {"active": 1, "steps": steps, "currentvalue": {"prefix": "t "}}
-    _, data = shown(cells.bars(figure(*bars, sliders=[slider])))
+    _, data = shown(bars(*traces, sliders=[slider]))
     assert data["slider"] == {"label": "t", "values": ["low", "high"], "active": 1}
     assert data["more"] == "cosine" and data["series"][1]["more"] == [0.1, 0.2]
 
 
-def test_other_figures_stay_with_plotly():
-    assert cells.bars(figure(go.Scatter(x=[1], y=[2]))) is None
-    assert cells.bars(figure(go.Bar(x=[1], y=["a"], orientation="h", marker_color="red"))) is None
-    assert cells.bars(figure(go.Bar(y=[1, 2]))) is None  # without colours and places
+def test_other_figures_are_refused():
+    for trace in (
+        go.Scatter(x=[1], y=[2]),
+        go.Bar(x=[1], y=["a"], orientation="h", marker_color="red"),
+    ):
+        with pytest.raises(BuildFailed, match="only upright bars .*: What it shows"):
+            bars(trace)
 
 
-def test_no_interactive_figure_can_send_its_data_away():
-    page = figure(go.Scatter(x=[1], y=[2]))
-    assert "sendDataToCloud" in page.split("modeBarButtonsToRemove")[1]
-
-
-def improve(body, **files):
-    return BeautifulSoup(website.improved(body, files.__setitem__, "../"), "html.parser"), files
+def improve(body):
+    soup = page_html.parsed(body)
+    page_html.improve(soup, "notebooks/01")
+    return soup
 
 
 def test_ids_become_unique_and_links_keep_the_first():
-    soup, _ = improve('<p id="a">1</p><p id="a">2</p><p id="a-2">3</p><p id="a">4</p>')
+    soup = improve('<p id="a">1</p><p id="a">2</p><p id="a-2">3</p><p id="a">4</p>')
     ids = [one["id"] for one in soup.select("p")]
     assert ids[0] == "a" and len({*ids}) == 4
 
@@ -143,7 +148,7 @@ CAPTIONS = """<table>
 
 
 def test_captions_in_a_table_say_their_language():
-    soup, _ = improve(CAPTIONS)
+    soup = improve(CAPTIONS)
     assert {cell.get_text(): cell["lang"] for cell in soup.select("td[lang]")} == {
         "A dog.": "en", "Un chien.": "fr", "イヌ。": "ja", "狗。": "zh-Hans",
     }  # fmt: skip
@@ -152,7 +157,7 @@ def test_captions_in_a_table_say_their_language():
 
 def test_words_of_other_scripts_and_listed_captions_say_their_language():
     listed = "<table><tr><td>eng: a frog, fra: une grenouille, jpn: 水洗</td></tr></table>"
-    soup, _ = improve(f"<p>about 一 &lt;b&gt; and かえる</p>{listed}<pre>狮</pre>")
+    soup = improve(f"<p>about 一 &lt;b&gt; and かえる</p>{listed}<pre>狮</pre>")
     assert [(one.get_text(), one["lang"]) for one in soup.select("[lang]")] == [
         ("一", "zh-Hans"), ("かえる", "ja"),
         ("a frog, ", "en"), ("une grenouille, ", "fr"), ("水洗", "ja"),
@@ -160,29 +165,16 @@ def test_words_of_other_scripts_and_listed_captions_say_their_language():
     assert soup.p.get_text() == "about 一 <b> and かえる"
 
 
-def test_a_sound_becomes_two_files_with_a_name_and_a_length(monkeypatch):
-    monkeypatch.setenv("ATRI_PLAYERS", "1")
-    wave = np.sin(np.arange(8000) / 5).astype("float32")
-    soup, files = improve(viz.player(wave, 'a "dog"')._repr_html_())
-    audio = soup.audio
-    assert audio["aria-label"] == 'a "dog", 0.5 s' and "src" not in audio.attrs
-    assert "0.5 s" in soup.get_text()
-    assert [source["type"] for source in audio.select("source")] == ["audio/ogg", "audio/mpeg"]
-    assert {f"../{name}" for name in files} == {source["src"] for source in audio.select("source")}
-    assert [content[:3] for name, content in files.items() if name.endswith("ogg")] == [b"Ogg"]
-    assert all(100 < len(one) < 30_000 for one in files.values())
-
-
 def test_papers_are_linked_by_their_number():
     entry = '<div class="citation"><p>A. <em>T</em>. 2018. arXiv:1806.00582.</p></div>'
-    soup, _ = improve(f"{entry}<p>arXiv:1806.00582</p>")
+    soup = improve(f"{entry}<p>arXiv:1806.00582</p>")
     assert [link["href"] for link in soup.select("a")] == ["https://arxiv.org/abs/1806.00582"]
 
 
 def test_a_page_says_what_it_is_about():
     question = f"<strong>The question.</strong> {'word ' * 80}"
-    body = f"<section><h1>T</h1><p>Short.</p><p>{question}</p></section>"
-    said = website.description(body)
+    body = f"<article><section><h1>T</h1><p>Short.</p><p>{question}</p></section></article>"
+    said = page_html.description(page_html.parsed(body))
     assert said.startswith("word word") and len(said) <= 202 and said.endswith(" …")
 
 
@@ -206,7 +198,7 @@ def test_edit_and_launch_links_wait_for_an_address():
     ],
 )
 def test_colab_is_offered_for_a_copy_on_github_only(repository, address):
-    buttons = website.header_buttons("notebooks/01_x", "../", repository)
+    buttons = website.header_buttons("notebooks/01_x", repository)
     links = [
         one["url"] for group in buttons for one in group["buttons"] if one["label"] == "take-colab"
     ]
@@ -219,7 +211,7 @@ def test_colab_is_not_offered_outside_a_repository(tmp_path):
 
 def test_a_chapter_for_colab_installs_the_library_at_the_commit_of_the_page(tmp_path):
     before = v4.new_notebook(cells=[code("from atri_lib import training")])
-    notebook = colab.with_installation(before, ROOT, ROOT.as_uri(), colab.commit(ROOT))
+    notebook = colab.with_installation(before, ROOT, ROOT.as_uri())
     nbformat.validate(notebook)
     assert [cell.source for cell in notebook.cells[1:]] == ["from atri_lib import training"]
     _, needed, fetched, found = notebook.cells[0].source.splitlines()
@@ -283,13 +275,14 @@ def test_the_printed_book_asks_for_what_is_missing(tmp_path, monkeypatch):
         pdf.print_book(tmp_path, tmp_path / "book.pdf")
 
 
-def test_a_player_in_a_session_is_named_too(monkeypatch):
+def test_a_player_is_named_and_plays_mp3(monkeypatch):
     monkeypatch.setenv("ATRI_PLAYERS", "1")
-    page = BeautifulSoup(
-        viz.player(np.ones(8000, dtype="float32"), "a dog")._repr_html_(), "html.parser"
-    )
-    assert page.audio["aria-label"] == "a dog, 0.5 s"
-    assert base64.b64decode(page.audio["src"].split(",")[1])[:4] == b"OggS"
+    wave = np.sin(np.arange(8000) / 5).astype("float32")
+    page = BeautifulSoup(viz.player(wave, 'a "dog"').forms["text/html"], "html.parser")
+    assert page.audio["aria-label"] == 'a "dog", 0.5 s' and "0.5 s" in page.get_text()
+    kind, _, content = page.audio["src"].partition(";base64,")
+    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(content)))
+    assert (kind, rate) == ("data:audio/mpeg", 16_000) and 8000 <= len(heard) < 12_000
 
 
 def test_panels_side_by_side_keep_their_size_on_a_phone():
@@ -301,10 +294,10 @@ def test_panels_side_by_side_keep_their_size_on_a_phone():
         )
 
     pictures = [code("plt.show()", outputs=[picture(*size)]) for size in ((900, 400), (400, 400))]
-    wide, square = cells.arranged(v4.new_notebook(cells=pictures)).cells
+    wide, square = cells.published(v4.new_notebook(cells=pictures)).cells
     assert (
         wide.metadata["mystnb"]["image"]["classes"] == "atri-panels"
         and "mystnb" not in square.metadata
     )
-    body = website.improved('<figure><img class="atri-panels" src="a.png"/></figure>', None, "")
-    assert BeautifulSoup(body, "html.parser").select_one("figure > div.atri-scroll > img")
+    soup = improve('<figure><img class="atri-panels" src="a.png"/></figure>')
+    assert soup.select_one("figure > div.atri-scroll > img")

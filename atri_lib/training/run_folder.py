@@ -75,7 +75,10 @@ def write_run(
     """Put a finished run in the place of what the folder held, atomically; what somebody else has
     put there stays, the checkpoint goes.
     """
-    ranks = {"t2a": torch.tensor(scores.t2a), "a2t": torch.tensor(scores.a2t)}
+    ranks = {
+        "t2a": torch.tensor(scores.t2a).contiguous(),
+        "a2t": torch.tensor(scores.a2t).contiguous(),
+    }
     with storage.atomic_path(path, folder=True) as new:
         _keep_additions(path, new)
         save_file(weights, new / WEIGHTS)

@@ -34,6 +34,7 @@ SENTENCES = json.loads(
 )
 EVERY = [(sentence, k) for k, code in enumerate(CODES) for sentence in SENTENCES[code]]
 SOME = EVERY[::5]  # for the unit test; all are read in the test of the book's own encoder
+LARGEST = 12_000_000  # bytes of all scripts
 LEAST_COSINE = 0.995  # of a whole sentence's vectors with Python's
 LEAST_ROUNDED = 0.999  # of a vector under the rounded maps with that under the maps
 LEAST_FIRST = 0.95  # share of whole sentences that find the same clip first
@@ -53,7 +54,8 @@ ODD = [
 def taken(folder):
     """What the scripts of a folder hold, read as the browser reads it: {name: its arrays}."""
     data = {}
-    for path in live_encoder.scripts(folder):
+    _, listed = assigned(folder / "parts.js")
+    for path in [folder / f"{name}.js" for name in listed["sizes"]]:
         script = path.read_text(encoding="utf-8")
         name, text = re.fullmatch(r'atriLive\.take\("(\w+)",\d+,"(.*)"\);\n', script, re.S).groups()
         data[name] = data.get(name, b"") + bytes_of(text)
@@ -134,8 +136,8 @@ def captions():
 
 @pytest.fixture(scope="module")
 def runs(model, captions):
-    """Three runs with random projections, the last one aligned; the clips lie where the English
-    captions do.
+    """Three runs with random projections, the last one aligned, and their clips, which lie where
+    the English captions do.
     """
     shown = {}
     vectors = torch.stack([model.embed(Toy().sentences(code), code) for code in CODES])
@@ -147,8 +149,7 @@ def runs(model, captions):
         torch.manual_seed(seed)
         dual = DualEncoder(8, use.WIDTH, width=64, hidden=128, alignment=maps).eval()
         with torch.no_grad():
-            clips = dual.encode_text(dual.align(vectors[0], 0))
-            shown[name] = live_encoder.shown(dual, clips)
+            shown[name] = dual, dual.encode_text(dual.align(vectors[0], 0))
     return shown
 
 
@@ -159,12 +160,12 @@ def no_neighbours(vectors, kept):
 
 @pytest.fixture(scope="module")
 def built(model, captions, runs, tmp_path_factory):
-    """The scripts, with a cache of their own."""
+    """The scripts."""
     folder = tmp_path_factory.mktemp("live")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ATRI_CACHE", str(folder / "cache"))
         patch.setattr(live_encoder, "nearest", no_neighbours)  # seconds of multiplications
-        live_encoder.write(folder / "live", model.tokenizer, captions, runs)
+        arrays = {name: live_encoder.run_arrays(name, *run) for name, run in runs.items()}
+        live_encoder.write(folder / "live", model.tokenizer, captions, arrays)
     return folder / "live"
 
 
@@ -193,12 +194,10 @@ def test_bytes_survive_as_text_that_holds_nothing_awkward(data):
     assert len(text.encode()) <= 8 * len(data) / 7 + 2
 
 
-def test_a_weight_off_the_grid_of_integers_is_refused():
+def test_weights_on_a_grid_become_integers():
     grid = np.array([[-0.5, 0.0], [1.0, 63.0]])
     numbers, (low, step) = live_encoder.integers(grid)
-    assert np.array_equal(low + step * numbers, grid)
-    with pytest.raises(ValueError, match="no 8-bit integers"):
-        live_encoder.integers(np.append(grid, 0.3))
+    assert numbers.dtype == np.uint8 and np.array_equal(low + step * numbers, grid)
 
 
 def test_the_nearest_vector_leaves_the_smallest_rest(monkeypatch):
@@ -219,7 +218,7 @@ def test_the_scripts_are_listed_and_small_enough(built):
     name, listed = assigned(built / "parts.js")
     assert name == "ATRI_LIVE" and listed["runs"] == ["ml_clap", "kcl", "aligned"]
     found = {path.stem: path.stat().st_size for path in built.glob("*-*.js")}
-    assert found == listed["sizes"] and sum(found.values()) < live_encoder.LARGEST
+    assert found == listed["sizes"] and sum(found.values()) < LARGEST
     assert max(found.values()) < 1.1 * live_encoder.PART
 
 
@@ -243,11 +242,11 @@ def test_the_exported_integers_give_the_vectors_of_the_published_weights(model, 
 
 
 def test_rounded_projections_and_clips_are_close_to_the_runs(exported, runs):
-    for scheme, run in runs.items():
+    for scheme, (dual, clips) in runs.items():
         arrays = exported["runs"]
         audio = arrays[f"{scheme}.audio"] * arrays[f"{scheme}.audio.scale"]
-        assert np.linalg.norm(audio.T - run.audio.numpy(), axis=1).max() < 0.02
-        weight = run.projection[1].weight.detach().numpy()
+        assert np.linalg.norm(audio.T - clips.numpy(), axis=1).max() < 0.02
+        weight = dual.text_projection[1].weight.detach().numpy()
         first = arrays[f"{scheme}.first"] * arrays[f"{scheme}.first.scale"]
         assert np.abs(first.T - weight).max() <= live_encoder.STEP * weight.std() / 2 + 1e-6
 
@@ -277,37 +276,15 @@ def least_cosine(x, y):
 def test_rounded_maps_are_close_to_the_runs(model, exported, runs):
     for k, code in enumerate(CODES):
         vectors = model.embed(Toy().sentences(code), code)
-        expected = runs["aligned"].alignment(vectors, k).numpy()
+        expected = runs["aligned"][0].alignment(vectors, k).numpy()
         found = mapped(exported["runs"], code, vectors.numpy())
         assert least_cosine(found, expected) >= LEAST_ROUNDED, code
 
 
 def test_maps_of_other_languages_are_refused():
     with pytest.raises(ValueError, match="shorter"):
-        live_encoder.map_arrays("aligned", Alignment(3, 6))
-
-
-def test_the_encoder_is_written_once_for_equal_weights(model, captions, tmp_path, monkeypatch):
-    monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
-    monkeypatch.setattr(live_encoder, "KEPT", 6_500)
-    for name in ("piece_arrays", "weight_arrays"):
-        monkeypatch.setattr(live_encoder, name, lambda *arguments: {"kept": arguments[-1]})
-    folder = live_encoder.encoder(model.tokenizer, captions)
-    before = folder.stat().st_mtime_ns
-    assert live_encoder.encoder(model.tokenizer, reversed(captions)) == folder
-    assert folder.stat().st_mtime_ns == before
-    monkeypatch.setattr(live_encoder, "FORMAT", live_encoder.FORMAT + 1)
-    assert live_encoder.encoder(model.tokenizer, captions) != folder
-
-
-def test_an_encoder_that_is_too_large_is_refused(
-    model, captions, runs, built, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(live_encoder, "encoder", lambda *arguments: built)
-    monkeypatch.setattr(live_encoder, "LARGEST", 1_000_000)
-    with pytest.raises(ValueError, match="at most 1,000,000 are served"):
-        live_encoder.write(tmp_path / "live", model.tokenizer, captions, runs)
-    assert not (tmp_path / "live").exists()
+        dual = DualEncoder(8, 6, width=4, hidden=5, alignment=Alignment(3, 6))
+        live_encoder.run_arrays("aligned", dual, torch.ones(2, 4))
 
 
 def test_the_readers_scripts_stay_small_and_ask_no_network():
@@ -432,15 +409,16 @@ def compared(told, asked, vectors, run, place):
     """A run's vectors in the page and in Python: their cosines [N], and whether both find the same
     clip first, bool [N].
     """
-    if run.alignment is not None:
-        rows = [run.alignment(vector, k) for vector, (_, k) in zip(vectors, asked, strict=True)]
+    dual, clips = run
+    if dual.alignment is not None:
+        rows = [dual.alignment(vector, k) for vector, (_, k) in zip(vectors, asked, strict=True)]
         vectors = torch.stack(rows)
     with torch.no_grad():
-        texts = torch.nn.functional.normalize(run.projection(vectors), dim=-1)
+        texts = torch.nn.functional.normalize(dual.text_projection(vectors), dim=-1)
     here = np.array([one["texts"][place] for one in told])
     found = np.array([np.argmax(one["cosines"][place]) for one in told])
     close = (here * texts.numpy()).sum(1)
-    return close, found == (texts @ run.audio.T).argmax(1).numpy()
+    return close, found == (texts @ clips.T).argmax(1).numpy()
 
 
 @needs_browser
@@ -536,7 +514,7 @@ def test_the_books_rounded_maps_keep_captions_and_free_sentences(model, book_run
     exported = taken(BUILT / "live")["runs"]
     for k, code in enumerate(CODES):
         vectors = model.embed([*data["captions"][k], *SENTENCES[code]], code)
-        expected = book_runs["aligned"].alignment(vectors, k).numpy()
+        expected = book_runs["aligned"][0].alignment(vectors, k).numpy()
         assert least_cosine(mapped(exported, code, vectors.numpy()), expected) >= LEAST_ROUNDED, (
             code
         )
@@ -544,8 +522,8 @@ def test_the_books_rounded_maps_keep_captions_and_free_sentences(model, book_run
 
 @pytest.mark.browser
 def test_the_books_encoder_is_small_enough():
-    total = sum(path.stat().st_size for path in live_encoder.scripts(BUILT / "live"))
-    assert total <= live_encoder.LARGEST == 12_000_000
+    total = sum(path.stat().st_size for path in (BUILT / "live").glob("*-*.js"))
+    assert total <= LARGEST
 
 
 @pytest.fixture(scope="module")
@@ -561,5 +539,5 @@ def book_runs():
     for name, run in zip(asked, train_all(list(asked.values()), data), strict=True):
         trained = run.model(data)
         audio, _ = encode(trained, data.splits["test"])
-        shown[name] = live_encoder.shown(trained, audio)
+        shown[name] = trained, audio
     return shown

@@ -5,12 +5,10 @@ import shutil
 
 import pages
 import pytest
-from bs4 import BeautifulSoup
-from page_html import improved, marked_links, page_language
+from page_html import improve, page_language, parsed
 from pages import ROOT, load_toc
 from quoted import MARK
 from translations import follows, stale, translated
-from website import name_languages
 
 from atri_lib.languages import CODES, LANGUAGES
 
@@ -83,32 +81,32 @@ def link(address, text):
     return f'<a class="reference internal" href="{address}">{text}</a>'
 
 
+def improved(body, page):
+    soup = parsed(body)
+    improve(soup, page)
+    return soup
+
+
 def test_a_translated_page_and_the_links_to_it_say_their_language():
     body = f"<section><p>{link('found.html', 'English')} {link('#a', 'ici')}</p></section>"
-    soup = BeautifulSoup(improved(body, None, "", "book/found_fra"), "html.parser")
+    soup = improved(body, "book/found_fra")
     assert soup.section["lang"] == "fr"
     assert [one.get("lang") for one in soup.select("a")] == ["en", None]
     body = f"<p>{link('found_jpn.html', '日本語')} {link('status.html', 'Status')}</p>"
-    soup = BeautifulSoup(improved(body, None, "", "book/found"), "html.parser")
+    soup = improved(body, "book/found")
     assert [one["lang"] for one in soup.select("[lang]")] == ["ja"]
     part = '<section><div class="lang-eng">x</div></section>'
-    soup = BeautifulSoup(improved(part, None, "", "book/found_zho"), "html.parser")
-    assert soup.div["lang"] == "en"
-
-
-def test_the_list_of_pages_says_the_language_of_the_page_one_is_on():
-    here = marked_links(link("#", "ここ"), "book/found_jpn", "en")
-    assert here.startswith('<a lang="ja" class=')
-    assert marked_links(here, "book/found_jpn", "en") == here
+    assert improved(part, "book/found_zho").div["lang"] == "en"
 
 
 def test_what_surrounds_a_page_says_the_language_of_translated_titles():
-    french = link("found_fra.html", "Ce que nous avons trouvé")
-    ways = {"prev": {"link": "found_deu.html", "title": "Was"}, "next": None}
-    context = {"generate_toctree_html": lambda kind: french, **ways}
-    name_languages(context, "book/search")
-    assert context["generate_toctree_html"]("sidebar") == french.replace("<a ", '<a lang="fr" ')
-    assert context["prev"]["title"] == '<span lang="de">Was</span>' and context["next"] is None
+    title = '<a href="found_deu.html"><p class="prev-next-title">Was</p></a>'
+    near = f'<div class="prev-next-area">{title}</div>'
+    links = [link("found_fra.html", "Ce"), link("#", "ここ"), link("found.html", "What")]
+    around = f"<nav>{''.join(links)}</nav>"
+    soup = improved(f"{around}{near}<article></article>", "book/found_jpn")
+    assert [one.get("lang") for one in soup.select("nav a")] == ["fr", "ja", None]
+    assert soup.select_one(".prev-next-title")["lang"] == "de"
 
 
 def test_the_status_page_names_translations_that_are_behind(monkeypatch):

@@ -18,7 +18,6 @@ import threading
 from urllib.parse import unquote, urlparse
 
 import nbformat
-import page_size
 import pages
 import pdf
 import pytest
@@ -112,16 +111,12 @@ PLAYERS = """async () => {
   const found = [];
   for (const audio of document.querySelectorAll("audio")) {
     if (!audio.getAttribute("aria-label")) found.push("a player without a name");
-    const sources = [...audio.querySelectorAll("source")];
-    if (sources.length < 2) found.push(`a player with ${sources.length} sources`);
-    for (const source of sources) {
-      const problem = await new Promise((resolve) => {
-        const probe = new Audio(source.src);
-        probe.addEventListener("loadeddata", () => resolve(probe.duration > 0.1 ? null : "empty"));
-        probe.addEventListener("error", () => resolve("not decoded"));
-      });
-      if (problem) found.push(`${source.src}: ${problem}`);
-    }
+    const problem = await new Promise((resolve) => {
+      const probe = new Audio(audio.src);
+      probe.addEventListener("loadeddata", () => resolve(probe.duration > 0.1 ? null : "empty"));
+      probe.addEventListener("error", () => resolve("not decoded"));
+    });
+    if (problem) found.push(`${audio.src.slice(0, 80)}: ${problem}`);
   }
   return found;
 }"""
@@ -137,6 +132,11 @@ LOOK = """(theme) => {
   style.textContent = "* { transition: none !important; animation: none !important; }";
   document.head.append(style);
 }"""
+
+
+def html_pages():
+    """The pages of the site, without the theme's templates."""
+    return [path for path in sorted(SITE.rglob("*.html")) if SITE / "_static" not in path.parents]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -183,6 +183,7 @@ class Visit:
         self.page = chrome.new_page(viewport={"width": width, "height": 900})
         self.page.set_default_timeout(120_000)
         self.problems, self.sent = [], {}
+        self.origin = ("http://127.0.0.1:", "file:", "data:", "blob:")
         self.page.on(
             "console",
             lambda one: one.type == "error" and self.problems.append(f"console: {one.text}"),
@@ -198,6 +199,8 @@ class Visit:
     def weigh(self, response) -> None:
         if response.status >= 400:
             self.problems.append(f"{response.status}: {response.url}")
+        if not response.url.startswith(self.origin):
+            self.problems.append(f"fetched from elsewhere: {response.url[:80]}")
         self.sent[response.url] = int(response.headers.get("content-length", 0))
 
     def __enter__(self):
@@ -328,7 +331,7 @@ def test_the_slider_moves_the_bars_to_their_values(chrome, address):
 def test_internal_links_and_anchors_resolve():
     soups = {
         path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for path in page_size.html_pages(SITE)
+        for path in html_pages()
     }
     ids = {path: [one["id"] for one in soup.select("[id]")] for path, soup in soups.items()}
     broken = [
@@ -357,7 +360,7 @@ def test_the_whole_site_is_light_and_has_no_button_that_sends_data_away():
     assert 0 < encoder < ENCODER
     assert sum(path.stat().st_size for path in files) - encoder < WHOLE
     assert not [path.name for path in files if path.suffix == ".map"]
-    text = "".join(path.read_text(encoding="utf-8") for path in page_size.html_pages(SITE))
+    text = "".join(path.read_text(encoding="utf-8") for path in html_pages())
     assert not re.search(r"sendDataToCloud|showSendToCloud|plotlyServerURL\W+https", text)
 
 
