@@ -2,6 +2,7 @@
 own.
 """
 
+import functools
 import os
 import pathlib
 import sys
@@ -23,6 +24,7 @@ from atri_lib.data.manifest import write_manifest
 from atri_lib.data.scenes import make_scenes
 from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.data.tux_paint import find_stamps
+from atri_lib.encoders import presets
 from atri_lib.languages import CODES
 from atri_lib.training import Source, TrainConfig, TrainingData, load_data
 
@@ -44,6 +46,18 @@ def pytest_collection_modifyitems(items):
     """The longest files first; the others stay in their order."""
     place = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def encoders_are_read_once():
+    """The encoders whose weights come with a package, for all tests of a process: seconds each.
+    Runs train copies of them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for known in (presets.CLIP_ENCODERS, presets.TEXT_ENCODERS):
+            for name in {"yamnet", "efficientnet-lite0", "use", "e5"} & known.keys():
+                patch.setitem(known, name, functools.cache(known[name]))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from typing import Self
 import torch
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.nn.utils.rnn import pad_sequence
 
 from atri_lib.encoders.weights import fingerprint
@@ -99,6 +100,17 @@ def checked(sentences: Sequence[str]) -> list[str]:
     return list(sentences)
 
 
+class _NoRandomNumbers(TorchFunctionMode):
+    """Layers are made without initial values, which would be replaced at once: on the meta device
+    the first of them costs a second.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is nn.init.normal_:
+            return kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 class SentencePieceEncoder(nn.Module):
     """A text encoder that reads the pieces of a SentencePiece vocabulary: [begin] + pieces + [end].
 
@@ -116,7 +128,7 @@ class SentencePieceEncoder(nn.Module):
     @classmethod
     def filled(cls, state: dict[str, Tensor], *arguments) -> Self:
         """cls(*arguments) in evaluation mode with these weights, which may be flat."""
-        with torch.device("meta"):  # shapes only: random numbers would be replaced at once
+        with torch.device("meta"), _NoRandomNumbers():  # shapes only
             encoder = cls(*arguments)
         for name, place in encoder.state_dict().items():
             state[name] = state[name].view(place.shape)
