@@ -24,9 +24,8 @@ from atri_lib.data.manifest import write_manifest
 from atri_lib.data.scenes import make_scenes
 from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.data.tux_paint import find_stamps
-from atri_lib.encoders import presets
 from atri_lib.languages import CODES
-from atri_lib.training import Source, TrainConfig, TrainingData, load_data
+from atri_lib.training import Source, TrainConfig, TrainingData, load_data, sources
 
 # The files that take longest, longest first: begun last, one would keep one core busy alone.
 LONGEST = (
@@ -50,13 +49,18 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def encoders_are_read_once():
-    """The encoders whose weights come with a package, for all tests of a process: seconds each.
-    Runs train copies of them.
+    """Those of our own, for all data that the tests of a process load: seconds each. Runs train
+    copies of them.
     """
+    read = sources.build_encoders
+    kept = functools.cache(read)
+
+    def build(preset, clips, text):
+        foreign = {":", "="} & {*f"{clips}{text}"}  # a class, or a checkpoint on disk
+        return read(preset, clips, text) if foreign else kept(preset, clips, text)
+
     with pytest.MonkeyPatch.context() as patch:
-        for known in (presets.CLIP_ENCODERS, presets.TEXT_ENCODERS):
-            for name in {"yamnet", "efficientnet-lite0", "use", "e5"} & known.keys():
-                patch.setitem(known, name, functools.cache(known[name]))
+        patch.setattr(sources, "build_encoders", build)
         yield
 
 

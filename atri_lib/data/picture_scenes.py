@@ -52,7 +52,7 @@ class PictureScenes(SceneSet):
                 size, corner = size[::-1], corner[::-1]
             side = min(share, LARGEST) // (2 if small else 1)
             place = corner + generator.integers(0, size - side + 1)
-            drawn = Image.fromarray(self.variants()[picture]).resize((side, side))
+            drawn = Image.fromarray(self.variants[picture]).resize((side, side))
             scene.paste(drawn, tuple(place.tolist()), drawn)
         return np.array(scene)
 

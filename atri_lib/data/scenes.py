@@ -32,7 +32,7 @@ class SceneSet(Dataset):
     checksum: str
     origin: str
     bank: Bank
-    variants: Callable[[], tuple]
+    sounding: Callable[[], tuple]
     style: SceneStyle
     entropy: tuple[int, int]
     seconds: float
@@ -43,6 +43,11 @@ class SceneSet(Dataset):
         waves = [sound.content for sound in bank.items]
         return tuple((wave, distant(wave, style.far_level)) for wave in waves)
 
+    @property
+    def variants(self) -> tuple:
+        """Every sound near and far, made when they are first asked for: captions need none."""
+        return self.sounding()
+
     def clip(self, index: int) -> np.ndarray:
         """Scene `index` as float32 [samples]; depends on the seed and the index alone, not on
         earlier calls.
@@ -50,8 +55,7 @@ class SceneSet(Dataset):
         generator = np.random.default_rng((*self.entropy, index % len(self)))
         length = int(self.seconds * SAMPLE_RATE)
         recipe = self.recipes[index]
-        variants = self.variants()
-        waves = [variants[sound][int(far)] for sound, far in recipe.placed]
+        waves = [self.variants[sound][int(far)] for sound, far in recipe.placed]
         scene = mixed(recipe.layout, waves, length, generator)
         power = float(np.mean(scene**2)) or 1e-8
         ratio = generator.uniform(*self.style.noise)
@@ -86,8 +90,7 @@ def make_scenes(
             f"sizes={sizes}, seconds={seconds}: every split needs a scene, "
             f"splits are {', '.join(SPLITS)}, scenes last 1 to 60 s"
         )
-    # Made when the first scene is heard or seen, once for all splits: captions need none.
-    variants = functools.cache(functools.partial(kind.variants_of, bank, style))
+    sounding = functools.cache(functools.partial(kind.variants_of, bank, style))  # of all splits
     items = len(bank.items)
     splits = {}
     for split, size in sizes.items():
@@ -105,7 +108,7 @@ def make_scenes(
             checksum=checksum(*about, *drawn),
             origin=bank.name,
             bank=bank,
-            variants=variants,
+            sounding=sounding,
             style=style,
             entropy=(seed, 2 + number),
             seconds=seconds,

@@ -8,8 +8,8 @@ from typing import Self
 import torch
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.nn.utils.rnn import pad_sequence
+from torch.overrides import TorchFunctionMode
 
 from atri_lib.encoders.weights import fingerprint
 from atri_lib.languages import language as find_language
