@@ -5,6 +5,7 @@ ones.
 import copy
 import dataclasses
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -162,8 +163,19 @@ def load_data(
 def data_checksum(config: TrainConfig) -> str:
     """The checksum that `load_data` gives this config's data, without computing a feature."""
     datasets = load_datasets(config)
-    *_, clip_key, text_key = _encoders(config, datasets)
-    return _checksum([*datasets.values(), *parallel_text(config)], clip_key, text_key)
+    names = _encoder_names(config, datasets)
+    foreign = any(re.search("[:=]", name) for name in names if name)  # a class, or a path
+    fingerprints = _fingerprints if foreign else _fingerprints_of_ours
+    return _checksum([*datasets.values(), *parallel_text(config)], *fingerprints(*names))
+
+
+def _fingerprints(*names: str | None) -> tuple[str, str]:
+    """What the encoders of these names do, of clips and of text."""
+    clips, text = build_encoders(*names)
+    return clip_fingerprint(clips), text_fingerprint(text)
+
+
+_fingerprints_of_ours = functools.cache(_fingerprints)  # seconds each
 
 
 def _checksum(datasets: Sequence[Dataset], clip_key: str, text_key: str) -> str:
@@ -193,13 +205,22 @@ def sees(encoder: nn.Module) -> bool:
     return hasattr(encoder, "probes")
 
 
+def _encoder_names(config: TrainConfig, datasets: Mapping[str, Dataset]) -> tuple:
+    """What `build_encoders` takes for these data."""
+    usual = SEEING if _are_pictures(datasets) else None
+    return config.preset, config.clip_encoder or usual, config.text_encoder
+
+
+def _are_pictures(datasets: Mapping[str, Dataset]) -> bool:
+    return any(dataset.pictures for dataset in datasets.values())
+
+
 def _encoders(
-    config: TrainConfig, datasets: Mapping[str, Dataset], device: torch.device | None = None
+    config: TrainConfig, datasets: Mapping[str, Dataset], device: torch.device
 ) -> tuple[nn.Module, nn.Module, str, str]:
     """The encoders of clips and of text, and their fingerprints."""
-    pictures = any(dataset.pictures for dataset in datasets.values())
-    chosen = config.clip_encoder or (SEEING if pictures else None)
-    clips, text = build_encoders(config.preset, chosen, config.text_encoder)
+    clips, text = build_encoders(*_encoder_names(config, datasets))
+    pictures = _are_pictures(datasets)
     if sees(clips) != pictures:
         given, read = ("pictures", "sounds") if pictures else ("sounds", "pictures")
         raise ValueError(
