@@ -15,6 +15,7 @@ HAN = r"[\u3040-\u30ff\u3400-\u9fff]"
 KANA = r"[\u3040-\u30ff]"
 EASTERN = re.compile(rf"(?:(jpn|zho): ?)?({HAN}(?:{HAN}|[\u3000-\u303f\uff00-\uffef])*)")
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+MARKED = re.compile(f"^lang-({'|'.join(TAGS)})$")  # a class of a part of a page
 # Classes of spans around names, brackets and spaces, in the colour of all text.
 PLAIN = (["n"], ["p"], ["w"], ["pre"])
 
@@ -75,11 +76,15 @@ def mark_page(soup: BeautifulSoup, article: Tag, page: str) -> None:
     if language != TAGS["eng"]:
         for part in article.find_all(recursive=False):
             part["lang"] = language
-    for code, tag in TAGS.items():
-        for part in article.select(f".lang-{code}"):
-            part["lang"] = tag
-    for link in soup.select("a.internal[href], .prev-next-area a"):
-        around = language if article in link.parents else TAGS["eng"]
+    for part in article.find_all(class_=MARKED):
+        (name,) = filter(MARKED.match, part["class"])
+        part["lang"] = TAGS[name.removeprefix("lang-")]
+    inside = {id(link) for link in article.find_all("a")}
+    for link in soup.find_all("a", href=True):
+        is_of_series = link.find_parent(class_="prev-next-area")
+        if "internal" not in link.get("class", ()) and not is_of_series:
+            continue
+        around = language if id(link) in inside else TAGS["eng"]
         tag = page_language(link["href"].partition("#")[0] or page)
         if tag != around:
             title = link.select_one(".prev-next-title") or link

@@ -23,11 +23,11 @@ FINISHED = '<meta content="article" property="og:type"/>'
 # What pages must not load from elsewhere: they work from a file, offline.
 LOADED = ":is([rel~=stylesheet], [rel~=icon], [rel~=preload])"
 ELSEWHERE = f'[src*="//"]:not([src^="data:"]), link[href*="//"]{LOADED}'
-# Scripts that pages do without; live kernels would come from a network.
-KERNELS = '[src*="thebe"], [href*="thebe"], script:-soup-contains("THEBE_JS")'
-ICONS = '[src*="fontawesome.js"]'
-SEARCHING = '[src*="searchtools.js"], [src*="language_data.js"], [src*="searchindex.js"]'
-TYPESETTING = 'script[src*="mathjax/"], script:-soup-contains("window.MathJax")'
+# Scripts that pages do without, by a part of their address or text: live kernels would come from a
+# network.
+UNUSED = ("thebe", "THEBE_JS", "fontawesome.js")
+SEARCHING = ("searchtools.js", "language_data.js", "searchindex.js")
+TYPESETTING = ("mathjax/", "window.MathJax")
 logger = logging.getLogger(__name__)
 
 
@@ -88,13 +88,15 @@ def finished(text: str, site: pathlib.Path, page: str, base: str = "") -> str:
     borrow_figures(soup, site, page)
     improve(soup, page)
     describe(soup, base.rstrip("/") + "/" if base else "../" * page.count("/"))
-    unused = [KERNELS, ICONS]
+    unused = list(UNUSED)
     if page != "search":
-        unused.append(SEARCHING)
-    if not soup.select(".math"):
-        unused.append(TYPESETTING)
-    for script in soup.select(", ".join(unused)):
-        script.decompose()
+        unused += SEARCHING
+    if not soup.find(class_="math"):
+        unused += TYPESETTING
+    for script in soup.find_all(["script", "link"]):
+        said = f"{script.get('src')} {script.get('href')} {script.string}"
+        if any(part in said for part in unused):
+            script.decompose()
     for element in soup.select(ELSEWHERE):
         address = element.get("src") or element["href"]
         logger.warning(f"{page} fetches {address}: the book must work from a file, offline")
