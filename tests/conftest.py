@@ -24,6 +24,7 @@ from atri_lib.data.manifest import write_manifest
 from atri_lib.data.scenes import make_scenes
 from atri_lib.data.synthetic import SyntheticBank
 from atri_lib.data.tux_paint import find_stamps
+from atri_lib.encoders import presets
 from atri_lib.languages import CODES
 from atri_lib.training import Source, TrainConfig, TrainingData, load_data, sources
 
@@ -50,14 +51,14 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session", autouse=True)
 def encoders_are_read_once():
     """Those of our own, for all data that the tests of a process load: seconds each. Runs train
-    copies of them.
+    copies of them. What a test puts in their place is made anew.
     """
-    read = sources.build_encoders
-    kept = functools.cache(read)
+    read_once = functools.cache(lambda builder: builder())
+    ours = {*presets.CLIP_ENCODERS.values(), *presets.TEXT_ENCODERS.values()}
 
-    def build(preset, clips, text):
-        foreign = {":", "="} & {*f"{clips}{text}"}  # a class, or a checkpoint on disk
-        return read(preset, clips, text) if foreign else kept(preset, clips, text)
+    def build(*names):
+        builders = presets.encoder_builders(*names)
+        return [read_once(builder) if builder in ours else builder() for builder in builders]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sources, "build_encoders", build)

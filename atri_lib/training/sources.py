@@ -5,8 +5,7 @@ ones.
 import copy
 import dataclasses
 import functools
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from atri_lib.data.fingerprints import clip_fingerprint, text_fingerprint
 from atri_lib.data.unknown_pieces import report_unknown
 from atri_lib.encoders.alignment import Alignment
 from atri_lib.encoders.dual import DualEncoder
-from atri_lib.encoders.presets import PRESETS, build_encoders
+from atri_lib.encoders.presets import PRESETS, build_encoders, encoder_builders
 from atri_lib.encoders.text import joined
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.datasets import are_pictures, load_datasets, parallel_text
@@ -163,19 +162,15 @@ def load_data(
 def data_checksum(config: TrainConfig) -> str:
     """The checksum that `load_data` gives this config's data, without computing a feature."""
     datasets = load_datasets(config)
-    names = _encoder_names(config, datasets)
-    foreign = any(re.search("[:=]", name) for name in names if name)  # a class, or a path
-    fingerprints = _fingerprints if foreign else _fingerprints_of_ours
-    return _checksum([*datasets.values(), *parallel_text(config)], *fingerprints(*names))
+    builders = encoder_builders(*_encoder_names(config, datasets))
+    return _checksum([*datasets.values(), *parallel_text(config)], *_fingerprints(*builders))
 
 
-def _fingerprints(*names: str | None) -> tuple[str, str]:
-    """What the encoders of these names do, of clips and of text."""
-    clips, text = build_encoders(*names)
+@functools.lru_cache(maxsize=8)  # an encoder of one's own, or of a path, has a new builder each time
+def _fingerprints(*builders: Callable[[], nn.Module]) -> tuple[str, str]:
+    """What the encoders do that these build, of clips and of text."""
+    clips, text = [build() for build in builders]
     return clip_fingerprint(clips), text_fingerprint(text)
-
-
-_fingerprints_of_ours = functools.cache(_fingerprints)  # seconds each
 
 
 def _checksum(datasets: Sequence[Dataset], clip_key: str, text_key: str) -> str:
