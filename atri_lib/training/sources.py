@@ -166,9 +166,11 @@ def data_checksum(config: TrainConfig) -> str:
     return _checksum([*datasets.values(), *parallel_text(config)], *_fingerprints(*builders))
 
 
-@functools.lru_cache(maxsize=8)  # an encoder of one's own, or of a path, has a new builder each time
+@functools.lru_cache(maxsize=8)
 def _fingerprints(*builders: Callable[[], nn.Module]) -> tuple[str, str]:
-    """What the encoders do that these build, of clips and of text."""
+    """What the encoders do that these build, of clips and of text. An encoder of one's own, or of a
+    path, has a new builder each time, so that it is read each time.
+    """
     clips, text = [build() for build in builders]
     return clip_fingerprint(clips), text_fingerprint(text)
 
