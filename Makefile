@@ -138,7 +138,7 @@ verify: env  ## train N=20 stored runs again, chosen by chance, and compare them
 	@$(PY) -m studies --verify $(N)
 
 benchmark: env  ## on an idle machine: speed against limits and references, then the seconds that chapters quote (five minutes)
-	@$(PY) tests/benchmarks/ratios.py
+	@OMP_WAIT_POLICY=ACTIVE $(PY) tests/benchmarks/ratios.py  # one training alone: see the README
 	@$(PY) tests/benchmarks/seconds.py
 
 lint: env  ## ruff over library, book and tests
