@@ -141,8 +141,9 @@ def write_error(error: Exception, target: pathlib.Path) -> Exception:
     """The error itself in words that help, or DiskFull when that is what it means: other libraries
     say it in words of their own, or not at all.
     """
+    full = getattr(error, "errno", None) == errno.ENOSPC or _FULL.search(str(error))
     vague = isinstance(error, (OSError, RuntimeError))
-    if _FULL.search(str(error)) or vague and shutil.disk_usage(target.parent).free < ROOM:
+    if full or vague and shutil.disk_usage(target.parent).free < ROOM:
         kept = "what was there is untouched" if os.path.lexists(target) else "nothing was written"
         advice = "free some space, write elsewhere, or move the cache with ATRI_CACHE"
         return DiskFull(f"{target}: the disk is full, {kept}; {advice}")
