@@ -2,17 +2,18 @@
 blocks.
 """
 
+import errno
 import functools
 import io
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator
 
 import numpy as np
 import soundfile
 
 from atri_lib.audio_headers import MIN_SECONDS, UnreadableSound, check_header, quiet, reason_of
-from atri_lib.storage import write_error
 from atri_lib.terminal import notice, one_line
 
 SAMPLE_RATE = 16_000
@@ -149,8 +150,9 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
         soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
     # AssertionError: fewer samples were written than given
     except (soundfile.SoundFileError, AssertionError) as error:
-        fault = OSError(f"{path}: cannot be written whole (libsndfile: {error})")
-        raise write_error(fault, pathlib.Path(path)) from error
+        full = shutil.disk_usage(pathlib.Path(path).parent).free < 4 * len(samples)
+        number, said = (errno.ENOSPC, "disk full") if full else (errno.EIO, str(error))
+        raise OSError(number, said, str(path)) from error
 
 
 def mono_16k(mono: np.ndarray, rate: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import soundfile
 
-from atri_lib.containers import mp3_with_length, not_sound, ogg_fault
+from atri_lib.containers import is_text, mp3_with_length, not_sound, ogg_fault
 from atri_lib.quiet import without_lines
 from atri_lib.terminal import one_line
 
@@ -60,7 +60,7 @@ def check_header(path: str | os.PathLike, least: float = MIN_SECONDS) -> tuple:
                     source = io.BytesIO(mended)
                     header = soundfile.info(source, verbose=True)
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a file named .raw
-        said = f"{name}: cannot be read as audio ({reason_of(error)})"
+        said = f"{name}: cannot be read as audio ({reason_of(error, head)})"
         raise UnreadableSound(f"{said}; convert it to WAV or FLAC") from error
     if fault := _fault(header, least):
         raise UnreadableSound(f"{name}: {fault}")
@@ -115,8 +115,12 @@ def first_bytes(path: str | os.PathLike, kind: str, unreadable: type[Exception])
         raise unreadable(f"{said}; make it readable for you") from error
 
 
-def reason_of(error: Exception) -> str:
-    """libsndfile's words, or better ones where they mislead."""
+def reason_of(error: Exception, head: bytes = b"\xff") -> str:
+    """libsndfile's words, or better ones where they mislead. head: how the file begins."""
+    if not any(head):
+        return "it holds nothing but zeros"
+    if is_text(head):
+        return "it is text, not a sound"
     text = getattr(error, "error_string", str(error))
     if "pipe?" in text or "System error" in text:
         return "no sound is found in it"

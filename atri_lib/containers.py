@@ -12,7 +12,6 @@ _CONVERT = "which cannot be read; convert it: ffmpeg -i INPUT OUTPUT.wav"
 _FETCH = "not a sound; fetch the file again"
 _NOT_SOUND = {  # how a file begins -> what it is, and what to do
     rb"\Z": "is empty; fetch the file again",
-    rb"\0+\Z": "cannot be read as audio (it holds nothing but zeros); convert it to WAV or FLAC",
     rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)": f"is an HTML page, {_FETCH}",
     rb"(\xef\xbb\xbf)?\s*<\?xml": f"is an XML text, {_FETCH}",
     rb"version https://git-lfs": "is a pointer of Git LFS, not the sound; run `git lfs pull`",
@@ -43,8 +42,6 @@ def not_sound(head: bytes) -> str | None:
     for begin, kind in _NOT_SOUND.items():
         if re.match(begin, head, re.IGNORECASE | re.DOTALL):
             return kind
-    if is_text(head):
-        return "cannot be read as audio (it is text, not a sound); convert it to WAV or FLAC"
     return None
 
 

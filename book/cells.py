@@ -120,7 +120,8 @@ def publish(output: NotebookNode, cell: NotebookNode) -> None:
         shown.setdefault("image", {})["classes"] = "atri-panels"
     figure = data.pop(PLOTLY, None)
     if figure:
-        data["text/html"] = bars(figure, data["text/plain"].removeprefix("[interactive figure] "))
+        label = data.get("text/plain", "").removeprefix("[interactive figure] ")
+        data["text/html"] = bars(figure, label)
     if GLUED in data:
         data[GLUED] = plain_number(data[GLUED])
 
@@ -144,8 +145,14 @@ def bars(figure: dict, label: str) -> str:
     Raises BuildFailed for any other figure: pages do without plotly's 4.8 MB.
     """
     traces, layout = figure["data"], figure["layout"]
-    if any(one["type"] != "bar" or one.get("orientation") == "h" for one in traces):
-        raise BuildFailed(f"only upright bars have a form on pages: {label}")
+    sliders = layout.get("sliders", [])
+    fits = all(len(slider["steps"]) == len(traces) for slider in sliders)
+    for one in traces:
+        fits = fits and one["type"] == "bar" and one.get("orientation") != "h"
+        fits = fits and "x" in one and "color" in one.get("marker", {})
+    if not fits:
+        said = "with places and colours, one step of a slider for each"
+        raise BuildFailed(f"only upright bars have a form on pages, {said}: {label}")
     series = []
     for trace in traces:
         bar = {
@@ -161,7 +168,7 @@ def bars(figure: dict, label: str) -> str:
     more = re.match(r"([\w ]+?) %\{customdata\}", traces[0].get("hovertemplate", ""))
     if more:
         data["more"] = more[1]
-    for slider in layout.get("sliders", []):
+    for slider in sliders:
         data["slider"] = {
             "label": slider["currentvalue"]["prefix"].strip(),
             "values": [step["label"] for step in slider["steps"]],

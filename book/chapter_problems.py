@@ -13,12 +13,11 @@ ABSOLUTE_PATH = re.compile(
     r"(?<![\w./<>~)-])"
     r"(?:/(?:home|root|tmp|Users|usr|var|opt|mnt|private|work|srv|data)/[\w.]|[A-Z]:\\\\?\w)"
 )
+AUDIO = "audio data (players belong to the built book)"
 NEVER_SHOWN = {
     "an absolute path": ABSOLUTE_PATH,
     "a memory address": re.compile(r"\bat 0x[0-9a-f]{6,}"),
-    "audio data (players belong to the built book)": re.compile(
-        r"(?m)data:audio/|<audio\b|^audio/\w+$"
-    ),
+    AUDIO: re.compile(r"data:audio/|<audio\b"),
 }
 PARTS = {  # what each chapter holds, besides its argument: name -> pattern in its prose
     "level-one title": r"\A# \S",
@@ -32,7 +31,7 @@ NEVER_WRITTEN = {
     "a picture without alt text": r"!\[\s*\]\(",
     "a line that the page drops as a comment": r"(?m)^%.*",
     "a figure or image directive without :alt:": (
-        r"(?ms)[`:]{3,}\{(?:figure|image)\}(?:(?!:alt:).)*?^[`:]{3,}\s*$"
+        r"(?ms)[`:]{3,}\{(?:figure|image)\}(?:(?!:alt:).)*?(?:^[`:]{3,}\s*$|\Z)"
     ),
 }
 
@@ -75,7 +74,9 @@ def output_problems(cell: NotebookNode) -> list[str]:
             found.append(f"raised {output.ename}")
         if output.get("name") == "stderr":
             found.append(f"wrote to stderr: {output.text.strip()[:80]!r}")
-        texts = [output.get("text", ""), *data]
+        if any(kind.startswith("audio/") for kind in data):
+            found.append(f"shows {AUDIO}")
+        texts = [output.get("text", "")]
         texts += [shown for kind, shown in data.items() if kind != "image/png"]
         text = "\n".join(texts)
         for what, pattern in NEVER_SHOWN.items():
@@ -107,7 +108,10 @@ def text_problems(prose: str) -> list[str]:
     for label in exercises:
         if label not in solutions:
             found.append(f"exercise {label} has no solution")
-        elif "dropdown" not in solutions[label]:
+    for label, head in solutions.items():
+        if label not in exercises:
+            found.append(f"solution of unknown exercise {label}")
+        if "dropdown" not in head:
             found.append(f"solution {label} is not hidden (:class: dropdown)")
     if prose.count("{solution-start}") != prose.count("{solution-end}"):
         found.append("a solution-start without its solution-end")

@@ -24,12 +24,12 @@ def commit(root: pathlib.Path) -> str | None:
     return None
 
 
-def link(repository: str, name: str) -> str | None:
-    """Where Colab opens a chapter of a published copy; None for a repository that is not on
-    GitHub.
+def link(repository: str, name: str, root: pathlib.Path) -> str | None:
+    """Where Colab opens a chapter of a published copy; None for a repository that is not on GitHub,
+    and for a copy without one.
     """
     match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", repository)
-    if not match:
+    if not match or not commit(root):
         return None
     place = f"{match[1]}/blob/gh-pages/{FOLDER}/{name}.ipynb"
     return f"https://colab.research.google.com/github/{place}"

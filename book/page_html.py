@@ -2,7 +2,6 @@
 
 import html
 import re
-import textwrap
 
 from bs4 import BeautifulSoup, NavigableString, Tag
 
@@ -150,6 +149,8 @@ def description(soup: BeautifulSoup, length: int = 200) -> str:
     for paragraph in soup.select("article section > p"):
         text = paragraph.get_text().strip()
         if len(text) > 60:
-            text = text.removeprefix("The question. ")
-            return textwrap.shorten(text, length, placeholder=" …")
+            text = " ".join(text.removeprefix("The question. ").split())
+            if len(text) <= length:
+                return text
+            return text[:length].rsplit(" ", 1)[0] + " …"
     return ""

@@ -8,9 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from urllib.parse import unquote, urlparse
 
 import nbformat
 from api import api_sections, plain_docstrings
+from bs4 import BeautifulSoup, SoupStrainer
 from cells import published
 from chapters import BuildFailed, read
 from page_size import with_small_pictures
@@ -26,6 +29,11 @@ JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 BUILT = ".built"  # in the site's folder, as long as it holds what `make book` has put there
 # in a row of the status page: chapter, time of execution
 SECONDS = r"notebooks/(\w+)` \| \d+ \| ([\d.]+)"
+# What a page may fetch something by, and the kinds of links that fetch nothing.
+LOADING = SoupStrainer("audio embed iframe img link object script source track video".split())
+LINKED_ONLY = {"canonical", "search", "next", "prev", "index", "author", "license"}
+# What a style sheet loads from another host.
+ELSEWHERE = re.compile(r"(?:url\(|@import )['\"]?((?:https?:)?//[^)'\"]+)")
 
 
 def executed() -> pathlib.Path:
@@ -131,8 +139,34 @@ def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pa
             )
         site = output / "_build" / "html"
         shutil.copytree(target.parent / "scenes", site / "_static" / "search", dirs_exist_ok=True)
+        problems = "\n  ".join(site_problems(site))
+        if problems:
+            raise BuildFailed(f"The pages do not hold together:\n  {problems}")
         (site / BUILT).touch()
         site.replace(partial)
+
+
+def site_problems(site: pathlib.Path) -> Iterator[str]:
+    """What pages and styles of a built site fetch from elsewhere, and local files that are not
+    there.
+    """
+    for path in sorted(site.rglob("*.html")):
+        if site / "_static" in path.parents:  # templates of the theme
+            continue
+        name = path.relative_to(site).as_posix()
+        soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser", parse_only=LOADING)
+        for element in soup.find_all(True):
+            address = element.get("src") or element.get("href") or ""
+            if LINKED_ONLY & set(element.get("rel") or []):
+                continue
+            parts = urlparse(address)
+            if parts.netloc or parts.scheme not in ("", "data"):
+                yield f"{name}: fetches {address} (the book must work from a file, offline)"
+            elif not parts.scheme and not (path.parent / unquote(parts.path)).exists():
+                yield f"{name}: fetches {address}, which is not there"
+    for path in sorted(site.rglob("*.css")):
+        for address in ELSEWHERE.findall(path.read_text(encoding="utf-8")):
+            yield f"{path.relative_to(site).as_posix()}: fetches {address}"
 
 
 def shown(app, docname: str, source: list[str]) -> None:

@@ -4,6 +4,7 @@ glued, so that no page holds a typed number.
 
 import contextlib
 import functools
+import math
 import pathlib
 import re
 
@@ -40,5 +41,7 @@ def glued_numbers(path: pathlib.Path) -> dict[str, float]:
         for output in cell.get("outputs", []):
             shown = output.get("data", {}).get(GLUED, "")
             with contextlib.suppress(ValueError):  # a text, or nothing glued
-                found[output.metadata.scrapbook.name] = float(plain_number(shown))
+                number = float(plain_number(shown))
+                if math.isfinite(number):
+                    found[output.metadata.scrapbook.name] = number
     return found

@@ -116,6 +116,8 @@ def known_characters(text_encoder) -> np.ndarray:
 
 def packed(values: np.ndarray) -> str:
     """Numbers below 65,536 of any shape as base64 text of little-endian 16-bit integers."""
+    if values.size and not 0 <= values.min() <= values.max() < 2**16:
+        raise ValueError(f"values from {values.min()} to {values.max()} do not fit 16 bits")
     return base64.b64encode(values.astype("<u2").tobytes()).decode()
 
 

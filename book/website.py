@@ -15,20 +15,15 @@ from page_html import description, improve, parsed
 from page_size import slim, with_small_pictures
 from pages import ROOT, executed
 from sphinx.errors import ExtensionError
-from sphinx.util import logging
 
 NOTEBOOKS = "_notebooks"  # in the site: every chapter, to take home
 PREVIEW = "_static/eight_ranks.png"
 FINISHED = '<meta content="article" property="og:type"/>'
-# What pages must not load from elsewhere: they work from a file, offline.
-LOADED = ":is([rel~=stylesheet], [rel~=icon], [rel~=preload])"
-ELSEWHERE = f'[src*="//"]:not([src^="data:"]), link[href*="//"]{LOADED}'
 # Scripts that pages do without, by a part of their address or text: live kernels would come from a
 # network.
 UNUSED = ("thebe", "THEBE_JS", "fontawesome.js")
 SEARCHING = ("searchtools.js", "language_data.js", "searchindex.js")
 TYPESETTING = ("mathjax/", "window.MathJax")
-logger = logging.getLogger(__name__)
 
 
 def buttons(app, config) -> None:
@@ -95,18 +90,16 @@ def finished(text: str, site: pathlib.Path, page: str, base: str = "") -> str:
         unused += TYPESETTING
     for script in soup.find_all(["script", "link"]):
         said = f"{script.get('src')} {script.get('href')} {script.string}"
-        if any(part in said for part in unused):
+        holds_data = script.get("type") == "application/json"
+        if not holds_data and any(part in said for part in unused):
             script.decompose()
-    for element in soup.select(ELSEWHERE):
-        address = element.get("src") or element["href"]
-        logger.warning(f"{page} fetches {address}: the book must work from a file, offline")
     return str(soup)
 
 
 def describe(soup: BeautifulSoup, where: str) -> None:
     """Have a page say what it is to search engines and previews. where: the way to the site."""
     about = description(soup)
-    title = soup.h1.get_text().removesuffix("#") if soup.h1 else ""
+    title = soup.title.get_text().partition(" — ")[0] if soup.title else ""
     properties = {"title": title, "type": "article", "description": about, "image": where + PREVIEW}
     tags = [{"property": f"og:{name}", "content": said} for name, said in properties.items()]
     tags.append({"name": "description", "content": about})
@@ -141,7 +134,7 @@ def write_notebooks(name: str, repository: str, site: pathlib.Path) -> None:
         f"{NOTEBOOKS}/executed": with_small_pictures(taken),
         f"{NOTEBOOKS}/source": bare,
     }
-    if colab.link(repository, name):
+    if colab.link(repository, name, ROOT):
         files[colab.FOLDER] = colab.with_installation(bare, ROOT, repository)
     for folder, notebook in files.items():
         (site / folder).mkdir(parents=True, exist_ok=True)
@@ -159,7 +152,7 @@ def header_buttons(pagename: str, repository: str = "") -> list[dict]:
     for kind in ("executed", "source"):
         address = f"../{NOTEBOOKS}/{kind}/{name}.ipynb"
         links.append(button(f"take-{kind}", f"Notebook as {kind}", url=address))
-    address = colab.link(repository, name)
+    address = colab.link(repository, name, ROOT)
     if address:
         links.append(button("take-colab", "Open in Colab", url=address))
     links.append(button("print", "Print", javascript="window.print()"))

@@ -10,7 +10,6 @@ import docutils.core
 import docutils.nodes
 import pages
 import pytest
-import website
 import yaml
 from cells import GLUED
 from hypothesis import given, settings
@@ -118,10 +117,12 @@ def test_the_page_of_the_library_starts_with_fifteen_names_that_exist():
 
 
 @pytest.mark.parametrize(
-    "body, address",
+    "body, problem",
     [
-        ('<script src="https://cdn.example/x.js"></script>', "https://cdn.example/x.js"),
-        ('<link rel="stylesheet" href="//cdn.example/x.css">', "//cdn.example/x.css"),
+        ('<script src="https://cdn.example/x.js"></script>', "fetches https://cdn.example/x.js"),
+        ('<link rel="stylesheet" href="//cdn.example/x.css">', "fetches //cdn.example/x.css"),
+        ('<link rel="preconnect" href="https://cdn.example">', "fetches https://cdn.example"),
+        ('<img src="missing.png" loading="lazy">', "missing.png, which is not there"),
         ('<script src="_static/a.js?v=1"></script><a href="https://example.org">x</a>', None),
         (
             '<link rel="canonical" href="https://example.org"><img src="data:image/png;base64,aa">',
@@ -129,12 +130,26 @@ def test_the_page_of_the_library_starts_with_fifteen_names_that_exist():
         ),
     ],
 )
-def test_what_a_page_fetches_from_elsewhere_is_a_warning(tmp_path, monkeypatch, body, address):
-    said = []
-    monkeypatch.setattr(website.logger, "warning", said.append)
-    website.finished(f"<html><head></head><body>{body}</body></html>", tmp_path, "index")
-    assert len(said) == (address is not None)
-    assert all(one.startswith(f"index fetches {address}:") for one in said)
+def test_a_site_that_is_not_whole_is_found_out(tmp_path, body, problem):
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "_static" / "a.js").write_text("")
+    (tmp_path / "index.html").write_text(f"<html><body>{body}</body></html>")
+    found = list(pages.site_problems(tmp_path))
+    assert len(found) == (problem is not None)
+    assert all(problem in one for one in found)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "@font-face { src: url('https://fonts.example/x') }",
+        "@import 'https://fonts.example/x';",
+        "a:hover { background: url(https://fonts.example/x) }",
+    ],
+)
+def test_a_style_sheet_that_fetches_is_found_out(tmp_path, rule):
+    (tmp_path / "a.css").write_text(rule)
+    assert list(pages.site_problems(tmp_path)) == ["a.css: fetches https://fonts.example/x"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import hashlib
 import pathlib
+from dataclasses import dataclass
 from itertools import combinations, permutations, product
 from math import comb, gcd
 
@@ -461,3 +462,17 @@ def test_a_scheme_cannot_be_changed_and_distributions_must_match():
         SCHEMES["kcl"](clips=4, languages=8).seed = 1
     with pytest.raises(ValueError, match="one shape"):
         data_distribution_error(ideal_distribution(4, 8), ideal_distribution(4, 7))
+
+
+@dataclass(frozen=True, init=False)
+class Leaning(SCHEMES["ml_clap"]):
+    """A share whose default is written as a whole number."""
+
+    name = "leaning"
+    lean: float = 0
+
+
+def test_a_setting_is_of_the_kind_that_its_field_says():
+    assert Leaning(clips=2, languages=2, seed=0, lean=0.5).lean == 0.5
+    with pytest.raises(ValueError, match="lean is a share"):
+        Leaning(clips=2, languages=2, seed=0, lean=1.5)

@@ -207,6 +207,7 @@ def test_colab_is_offered_for_a_copy_on_github_only(repository, address):
 
 def test_colab_is_not_offered_outside_a_repository(tmp_path):
     assert colab.commit(tmp_path) is None
+    assert colab.link("https://github.com/a/b", "01_x", tmp_path) is None
 
 
 def test_a_chapter_for_colab_installs_the_library_at_the_commit_of_the_page(tmp_path):

@@ -78,7 +78,7 @@ def path(text: str) -> pathlib.Path:
 
 def whole(text: str, least: int = 1) -> int:
     """A whole number from `least` to 2**32 - 1."""
-    if text.isdecimal() and least <= int(text) < 2**32:
+    if text.isascii() and text.isdigit() and least <= int(text) < 2**32:
         return int(text)
     message = f"{text!r} is not a whole number from {least} to {2**32 - 1}"
     raise ArgumentTypeError(message)

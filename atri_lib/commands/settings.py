@@ -99,5 +99,5 @@ def _explained(about: dict) -> str:
     if "enum" in about:
         notes.append(" | ".join(about["enum"]))
     default = about.get("default")
-    notes.append(f"default {'none' if default is None else _typed(default)}")
+    notes.append(f"default {'none' if default in (None, {}) else _typed(default)}")
     return f"{about['description']} ({'; '.join(notes)})"

@@ -79,7 +79,8 @@ def read_clotho(folder: str | os.PathLike) -> Corpus:
     """
     clips = []
     columns = [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
-    audio = {(path.parent.name, path.stem): path for path in _audio(folder)}
+    files = [*files_below(folder, UNREAD_SUFFIXES), *files_below(folder)]  # what is read goes last
+    audio = {(path.parent.name, path.stem): path for path in files}
     for split, subset in SUBSETS.items():
         for row in _table(folder, f"clotho_captions_{subset}.csv", ["file_name", *columns]):
             captions = {"eng": tuple(row[column] for column in columns)}
@@ -99,7 +100,8 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     naming file and line for a faulty table.
     """
     clips = []
-    audio = {path.stem: path for path in _audio(folder)}
+    readable = {path.stem: path for path in files_below(folder)}
+    other = {path.stem: path for path in files_below(folder, UNREAD_SUFFIXES)}
     for split in SUBSETS:
         rows = defaultdict(list)
         for row in _table(folder, f"{split}.csv", AUDIOCAPS_COLUMNS):
@@ -112,14 +114,10 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
             captions = {"eng": tuple(row["caption"] for row in group)}
             numbers = tuple(row["audiocap_id"] for row in group)
             names = (name, f"Y{video}", video, numbers[0])
-            path = next((audio[each] for each in names if each in audio), None)
+            found = [files[each] for files in (readable, other) for each in names if each in files]
+            path = found[0] if found else None
             clips.append(Clip(name, split, path, captions, numbers))
     return corpus_of("audiocaps", folder, clips)
-
-
-def _audio(folder: str | os.PathLike) -> list[pathlib.Path]:
-    """The audio files below a folder, those of a format that is read last."""
-    return [*files_below(folder, UNREAD_SUFFIXES), *files_below(folder)]
 
 
 def _table(folder: str | os.PathLike, name: str, columns: Sequence[str]) -> list[dict[str, str]]:

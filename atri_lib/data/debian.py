@@ -168,8 +168,9 @@ def _unpack_package(package: Package, file: pathlib.Path, folder: pathlib.Path) 
             tarfile.open(fileobj=process.stdout, mode="r|") as archive,
         ):
             unpack(package, archive, folder)
-            process.communicate()  # it ends when all is read
-            if process.returncode:
+            while process.stdout.read(2**20):  # it ends when all is read
+                pass
+            if process.wait():
                 raise tarfile.ReadError(f"dpkg-deb exits with {process.returncode}")
     except tarfile.TarError as reason:
         raise package.unavailable(f"the downloaded package is damaged ({reason})") from None

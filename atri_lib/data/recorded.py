@@ -165,9 +165,11 @@ def decoded(paths: list[pathlib.Path]) -> dict[pathlib.Path, np.ndarray]:
     """
     key = checksum(*(path.read_bytes() for path in paths), RECIPE)
     cached = cache_dir("tuxpaint") / f"waveforms-{key}.npz"
-    absent_or_damaged = (OSError, EOFError, ValueError, zipfile.BadZipFile)
+    names = [f"arr_{number}" for number in range(len(paths))]
+    # RuntimeError, NotImplementedError: an altered header asks for a password, or another packing
+    absent_or_damaged = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile)
     with contextlib.suppress(*absent_or_damaged), np.load(cached) as arrays:
-        if arrays.zip.testzip() is None:  # no checksum differs
+        if arrays.files == names and arrays.zip.testzip() is None:  # no checksum differs
             return dict(zip(paths, arrays.values(), strict=True))
     waveforms = [decode(path) for path in progress(paths, "decoding the recordings")]
     with atomic_path(cached) as partial:

@@ -3,7 +3,7 @@ eight languages.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,7 +32,7 @@ class SceneSet(Dataset):
     checksum: str
     origin: str
     bank: Bank
-    sounding: Callable[[], tuple]
+    sounding: "Sounding"
     style: SceneStyle
     entropy: tuple[int, int]
     seconds: float
@@ -46,7 +46,7 @@ class SceneSet(Dataset):
     @property
     def variants(self) -> tuple:
         """Every sound near and far, made when they are first asked for: captions need none."""
-        return self.sounding()
+        return self.sounding.variants
 
     def clip(self, index: int) -> np.ndarray:
         """Scene `index` as float32 [samples]; depends on the seed and the index alone, not on
@@ -61,6 +61,21 @@ class SceneSet(Dataset):
         ratio = generator.uniform(*self.style.noise)
         scene += noise(length, generator) * np.float32(np.sqrt(power * 10 ** (-ratio / 10)))
         return scene * np.float32(min(1.0, 0.99 / np.abs(scene).max()))
+
+
+@dataclass(frozen=True)
+class Sounding:
+    """What the splits of a set of scenes have in common: their sounds, made once, by whichever
+    thread asks first.
+    """
+
+    kind: type[SceneSet]
+    bank: Bank
+    style: SceneStyle
+
+    @functools.cached_property
+    def variants(self) -> tuple:
+        return self.kind.variants_of(self.bank, self.style)
 
 
 def make_scenes(
@@ -90,7 +105,7 @@ def make_scenes(
             f"sizes={sizes}, seconds={seconds}: every split needs a scene, "
             f"splits are {', '.join(SPLITS)}, scenes last 1 to 60 s"
         )
-    sounding = functools.cache(functools.partial(kind.variants_of, bank, style))  # of all splits
+    sounding = Sounding(kind, bank, style)
     items = len(bank.items)
     splits = {}
     for split, size in sizes.items():

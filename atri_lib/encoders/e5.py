@@ -42,6 +42,7 @@ class E5(SentencePieceEncoder):
     """
 
     name, dim = "e5", WIDTH
+    prefix = PREFIX
 
     def __init__(self, tokenizer: SentencePieceProcessor, replacements: dict[int, str]) -> None:
         super().__init__(tokenizer)
@@ -72,8 +73,8 @@ class E5(SentencePieceEncoder):
         return [self.embeddings, *self.layers]
 
     def normal(self, sentence: str) -> str:
-        """A sentence with the published prefix and its characters replaced (NFKC and more)."""
-        return (PREFIX + sentence).translate(self.replacements)
+        """A sentence with its characters replaced (NFKC and more)."""
+        return sentence.translate(self.replacements)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> unit vectors [N, 384]."""

@@ -120,6 +120,7 @@ class SentencePieceEncoder(nn.Module):
 
     fingerprint = property(fingerprint)
     embed = embed
+    prefix = ""  # what is said before every sentence
 
     def __init__(self, tokenizer: SentencePieceProcessor | None = None) -> None:
         super().__init__()
@@ -148,7 +149,7 @@ class SentencePieceEncoder(nn.Module):
         unknown = [self.tokenizer.unk_id()]
         begin = self.tokenizer.bos_id()
         end = self.tokenizer.eos_id()
-        pieces = self._pieces(sentences, language, int)
+        pieces = self._pieces(sentences, language, int, self.prefix)
         return padded([[begin, *(row or unknown), end] for row in pieces], end)
 
     def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
@@ -163,7 +164,9 @@ class SentencePieceEncoder(nn.Module):
             found.append(named if pieces else [sentence])
         return found
 
-    def _pieces(self, sentences: Sequence[str], language: str, kind: type) -> list[list]:
+    def _pieces(
+        self, sentences: Sequence[str], language: str, kind: type, prefix: str = ""
+    ) -> list[list]:
         find_language(language)
-        normal = [self.normal(sentence) for sentence in checked(sentences)]
+        normal = [prefix + self.normal(sentence) for sentence in checked(sentences)]
         return self.tokenizer.encode(normal, out_type=kind)

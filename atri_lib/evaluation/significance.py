@@ -142,7 +142,7 @@ def _of_groups(groups: np.ndarray, by_clip: np.ndarray) -> tuple[float, float]:
     return factor * float(by_clip @ together @ by_clip) / clips**2, freedom
 
 
-@functools.lru_cache(maxsize=8)  # many contrasts have the same groups
+@functools.lru_cache(maxsize=1)  # many contrasts have the same groups
 def _sharing(groups: bytes, clips: int) -> tuple[np.ndarray, float, float]:
     """Of groups bool [N, G]: which clips share one, [N, N]; by which factor the sum over such pairs
     is too small, since the clips' own mean was taken off; its degrees of freedom.

@@ -32,8 +32,8 @@ class Pool(NamedTuple):
 class Scheme(abc.ABC):
     """A scheme over `clips` N and `k` languages; each clip sees `m` per epoch, drawn from `seed`.
 
-    A subclass gives its `pools` and its draws. It declares settings of its own as fields, whose
-    defaults say what they are: int (at least 1) or float (a share, 0 <= x < 1).
+    A subclass gives its `pools` and its draws. It declares settings of its own as fields of
+    type int (at least 1) or float (a share, 0 <= x < 1).
     """
 
     name: ClassVar[str]
@@ -69,16 +69,16 @@ class Scheme(abc.ABC):
         k = _integer("languages", languages)
         values = {"clips": _integer("clips", clips), "k": k, "m": self._drawn(k, m)}
         values["seed"] = _integer("seed", seed, least=0)
-        for name, default in own.items():
-            check = _share if isinstance(default, float) else _integer
-            values[name] = check(name, given.get(name, default))
+        for name, field in own.items():
+            check = _share if field.type in (float, "float") else _integer
+            values[name] = check(name, given.get(name, field.default))
         vars(self).update(values)  # frozen from here on
 
     @classmethod
-    def own_settings(cls) -> dict[str, int | float]:
-        """The settings that a scheme has beside those of every scheme, with their defaults."""
+    def own_settings(cls) -> dict[str, dataclasses.Field]:
+        """The fields that a scheme declares beside those of every scheme, by name."""
         own = dataclasses.fields(cls)[len(dataclasses.fields(Scheme)) :]
-        return {field.name: field.default for field in own}
+        return {field.name: field for field in own}
 
     @staticmethod
     @abc.abstractmethod

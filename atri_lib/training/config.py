@@ -189,7 +189,7 @@ class TrainConfig(BaseModel, frozen=True, use_attribute_docstrings=True):
     checkpoint_every: Positive = 5
     """epochs between two checkpoints"""
 
-    def __init__(self, **values) -> None:
+    def __init__(self, /, **values) -> None:
         if unknown := values.keys() - settings():
             raise ValueError(
                 f"config has unknown fields {sorted(unknown)}: mistyped, or of another version"
@@ -198,8 +198,9 @@ class TrainConfig(BaseModel, frozen=True, use_attribute_docstrings=True):
             super().__init__(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            name = first["loc"][0]
+            name, *part = first["loc"]
             fault = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+            fault = ": ".join([*map(str, part[:1]), fault])
             meaning = settings()[name]["description"]
             raise ValueError(f"{name}={values[name]!r}: {fault} ({meaning})") from error
         self.build_scheme(clips=2)  # refuses what cannot be

@@ -122,25 +122,26 @@ def _start_weights(init: str) -> pathlib.Path:
         raise RunError(f"init={init!r}: give the folder of a finished run ({error})") from error
 
 
-def _named(path: pathlib.Path) -> Run:
-    """The finished run at `path`, by its name. Raises RunError also where another run's files are
+def _asked_for(config: TrainConfig, path: pathlib.Path) -> Run:
+    """The finished run of a config at `path`. Raises RunError also where another run's files are
     there.
     """
     run = Run.load(path)
     name = run.metrics["name"]
-    if name != path.name:
+    kept = key_settings(run.config.as_dict())
+    if name != path.name or kept != key_settings(config.as_dict()):
         raise RunError(f"{path}: holds the run {name}, not the one that was asked for")
     return run
 
 
-def _finished(path: pathlib.Path) -> Run | None:
-    """The run of this name, if the first process of this launch finds it finished."""
+def _finished(config: TrainConfig, path: pathlib.Path) -> Run | None:
+    """The run of a config, if the first process of this launch finds it finished."""
     found = None
     if processes().is_main_process:
         with contextlib.suppress(RunError):
-            found = _named(path)
+            found = _asked_for(config, path)
     if agreed(found is not None):
-        return found or _named(path)
+        return found or _asked_for(config, path)
     return None
 
 
@@ -179,7 +180,7 @@ def load_or_train(
     parent = storage.expanded(folder) if folder else storage.cache_dir("runs")
     path = parent / run_name(config, data)
     # Looked for before anything is written: the folder may be read-only.
-    run = None if again else _finished(path)
+    run = None if again else _finished(config, path)
     if run:
         return run
     place = pathlib.Path(os.path.realpath(path))
@@ -188,7 +189,7 @@ def load_or_train(
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _alone(place):
-            run = None if again else _finished(path)
+            run = None if again else _finished(config, path)
             if run:
                 return run
             _train_into(place, config, data)
@@ -236,7 +237,7 @@ def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> 
     if launch.is_main_process:
         path.mkdir(parents=True, exist_ok=True)
         try:
-            _named(path)  # then it stays as it is until the new one is complete
+            _asked_for(config, path)  # then it stays as it is until the new one is complete
         except RunError:
             storage.write_json(path / CONFIG, config.as_dict())
     launch.wait_for_everyone()

@@ -135,6 +135,13 @@ def test_audiocaps_audio_is_found_under_every_downloaders_name(tmp_path, name):
     assert read_audiocaps(tmp_path).clips[0].audio.name == name
 
 
+def test_an_audio_file_that_is_read_goes_before_one_that_is_not(tmp_path):
+    write_table(tmp_path / "train.csv", AUDIOCAPS, [[97151, "vfY_TJq7n_U", 130, "ducks quack"]])
+    write_audio(tmp_path / "train" / "vfY_TJq7n_U.wav", rate=16000)
+    (tmp_path / "train" / "vfY_TJq7n_U_130.m4a").write_bytes(b"")
+    assert read_audiocaps(tmp_path).clips[0].audio.name == "vfY_TJq7n_U.wav"
+
+
 def test_missing_clips_are_reported_and_left_out(tmp_path):
     make_audiocaps(tmp_path)
     (tmp_path / "AUDIOCAPS/audio_32000Hz/test/e_30.flac").unlink()

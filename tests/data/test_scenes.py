@@ -4,8 +4,10 @@ wishes are refused.
 
 import dataclasses
 import itertools
+import pickle
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -156,3 +158,16 @@ def test_too_many_scenes_are_refused_with_the_number_possible(bank):
         make_scenes(bank, {"dev": 3})
     with pytest.raises(ValueError, match="1 to 60 s"):
         make_scenes(bank, SIZES, seconds=0.1)
+
+
+def test_far_sounds_are_made_once_for_all_splits_and_threads(monkeypatch):
+    made = []
+    monkeypatch.setattr("atri_lib.data.scenes.distant", lambda wave, level: made.append(1) or wave)
+    bank = SyntheticBank()
+    splits = make_scenes(bank, {"train": 4, "val": 2}, seed=0)
+    assert not made  # captions need none
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(splits["train"].clip, range(4)))
+    splits["val"].clip(0)
+    assert len(made) == len(bank.items)
+    assert pickle.loads(pickle.dumps(splits["val"])).captions == splits["val"].captions

@@ -125,6 +125,7 @@ def test_a_sentence_of_more_than_512_tokens_is_refused(model):
 def test_unknown_pieces_are_named(model):
     assert model.unknown_pieces(["a frog \u16a0\u16b1", "rain"], "eng") == [["\u16a0\u16b1"], []]
     assert model.unknown_pieces(EVERY) == [[]] * len(EVERY)
+    assert model.unknown_pieces(["\ufffd \ufffd"]) == [["\ufffd \ufffd"]]  # nothing is left
     with pytest.raises(UnknownLanguage, match="'ca'"):
         model.unknown_pieces(["pluja"], "ca")
 

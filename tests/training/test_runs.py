@@ -280,8 +280,24 @@ def test_an_incomplete_folder_is_no_run(tmp_path):
 def test_config_survives_json_and_rejects_unknown_fields():
     config = TrainConfig.for_profile("smoke", scheme="m_of_k", m=2, unfreeze={"clips": 1})
     assert TrainConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
-    with pytest.raises(ValueError, match="depth"):
-        TrainConfig.from_dict({"depth": 3})
+    for unknown in ("depth", "self"):
+        with pytest.raises(ValueError, match=f"unknown fields.*{unknown}"):
+            TrainConfig.from_dict({unknown: 3})
+    with pytest.raises(ValueError, match="radius: it should be"):
+        TrainConfig(scheme="hold", scheme_settings={"hold": 2, "radius": "x"})
+
+
+def test_files_of_other_settings_below_a_run_s_name_are_not_taken_for_it(toy, tmp_path):
+    config = TrainConfig(**SMALL)
+    run = fit(config, toy(), folder=tmp_path)
+    storage.write_json(run.path / "config.json", config.replace(seed=7).as_dict())
+    metrics = storage.read_sealed(run.path / "metrics.json")
+    del metrics["checksum"]
+    metrics["sha256"]["config.json"] = storage.sha256_file(run.path / "config.json")
+    storage.write_sealed(run.path / "metrics.json", metrics)
+    assert Run.load(run.path).config.seed == 7
+    again = load_or_train(config, toy(), folder=tmp_path)
+    assert not again.loaded and again.config == config
 
 
 def test_a_damaged_run_can_be_resumed_and_a_replaced_one_is_whole_until_the_end(toy, tmp_path):
