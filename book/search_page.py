@@ -36,7 +36,7 @@ LOOKS = {name: {"label": one.label, "colour": one.colour} for name, one in SCHEM
 LOOKS[ALIGNED] = {"label": "Balanced, aligned", "colour": "#CC79A7"}
 FOUND = 5  # clips kept for each query
 PAGE = 10  # ranks up to this are on the first page of results
-BUDGET = 3_500_000  # bytes of all sounds: about three in four clips, those found most often
+BUDGET = 2_600_000  # bytes of all sounds: more than half of the clips, those found most often
 QUIETEST = 0.95  # compression level of an MP3 file: 16 kbit/s at 16 kHz
 
 

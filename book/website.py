@@ -126,6 +126,10 @@ def write_notebooks(name: str, repository: str, site: pathlib.Path) -> None:
     """A chapter to take home: as executed, as source, and as Colab opens it."""
     taken = nbformat.read(executed() / f"{name}.ipynb", as_version=4)
     bare = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    for cell in taken.cells:
+        for output in cell.get("outputs", []):
+            if "<audio" in output.get("data", {}).get("text/html", ""):
+                del output["data"]["text/html"]  # half a megabyte of sounds; a line of text stays
     for cell in bare.cells:
         if cell.cell_type == "code":
             cell.outputs = []
