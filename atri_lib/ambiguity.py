@@ -12,19 +12,15 @@ class Ambiguity:
     """What duplicates in a gallery leave to be reached, in one language.
 
     captions: [M], bool: another clip has this caption too, or the same content (the same sound or
-    picture). twins: [N], bool: another clip has the same content. clips: [N], bool: that, or every
-    caption of the clip is another clip's too. text_to_audio, audio_to_text (T2A, A2T): the highest
-    R@1 that any model can expect, between 0 and 1, with ties shared
-    (`evaluation.FairRanks.recall_at`); strict_...: with every tie counted against the query.
+    picture). clips: [N], bool: another clip has the same content, or every caption of the clip is
+    another clip's too. text_to_audio, audio_to_text (T2A, A2T): the highest R@1 that any model can
+    expect, between 0 and 1, with ties shared (`evaluation.FairRanks.recall_at`).
     """
 
     captions: np.ndarray
-    twins: np.ndarray
     clips: np.ndarray
     text_to_audio: float
     audio_to_text: float
-    strict_text_to_audio: float
-    strict_audio_to_text: float
 
 
 def find_ambiguity(
@@ -47,24 +43,17 @@ def find_ambiguity(
 
     # How many queries the best first place answers: captions by text, clips by content.
     found_clips = Counter()
-    found_clips_strictly = Counter()
     found_texts = Counter()
     for (content, text), count in pairs.items():
         found_clips[text] = max(found_clips[text], count / copies[content])
         found_texts[content] = max(found_texts[content], count / sharing[text])
-        if copies[content] == 1:
-            found_clips_strictly[text] = max(found_clips_strictly[text], count)
 
     shared = np.array([clips_of_text[text] > 1 for text in captions])
     twins = np.array([copies[content] > 1 for content in contents])
     distinct = {clip for text, clip in queries if clips_of_text[text] == 1}  # by a caption
-    distinct_contents = {contents[clip] for clip in distinct}
     return Ambiguity(
         captions=shared | twins[owner],
-        twins=twins,
         clips=twins | ~np.isin(np.arange(len(contents)), list(distinct)),
-        text_to_audio=sum(found_clips.values()) / len(captions),
-        audio_to_text=sum(found_texts.values()) / len(contents),
-        strict_text_to_audio=sum(found_clips_strictly.values()) / len(captions),
-        strict_audio_to_text=len(distinct_contents) / len(contents),
+        text_to_audio=found_clips.total() / len(captions),
+        audio_to_text=found_texts.total() / len(contents),
     )

@@ -70,7 +70,7 @@ def load_manifest(
     languages: those that every clip must have captions in, by default all eight; others that every
     clip has are there, too. Where a clip has fewer captions in one language than in another, they
     are repeated by turns. Every file is read once for the checksum, and every picture decoded. Says
-    on stderr what is repeated, not used, or ambiguous (`ambiguous_captions`).
+    on stderr what is repeated, not used, or ambiguous (`report_ambiguous`).
 
     Raises ManifestError listing file:line of what is wrong: at most ten faults at once. A file
     outside the manifest's folder is wrong, also behind a link, and so is the same file in two

@@ -3,7 +3,6 @@ the training clips.
 """
 
 import os
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,12 +40,10 @@ def load_parallel_text(path: str | os.PathLike, languages: Sequence[str] = CODES
     in a manifest, of which other fields are not used.
 
     languages: those that every line must have. Where a line has fewer captions in one language than
-    in another, they are repeated by turns. Raises ManifestError listing file:line of what is wrong.
+    in another, they are repeated by turns. Raises ManifestError listing file:line of what is wrong,
+    OSError for what is no file.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "no such file"
-        raise ManifestError(f"{path}: {what}; give a .jsonl file of captions in every language")
+    path = storage.regular(path)
     taken = []
 
     def take(raw: bytes, place: str) -> None:

@@ -1,6 +1,5 @@
 """What looks wrong among translations, for a human to read."""
 
-import functools
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -10,13 +9,12 @@ import pandas as pd
 from atri_lib.data.dataset import text_fault
 
 LOOP = re.compile(r"(.{2,80}?)\1{3,}", re.DOTALL)  # a stretch of text four times in a row
-CLOSING = "\"'”’»)\\]"  # may stand between a full stop and the next sentence
-CJK = "\u3040-\u30ff\u3400-\u9fff"  # before these no space follows a full stop
-SENTENCE_END = re.compile(rf"(?<!\d)[.!?…]+[{CLOSING}]*(?=\s|$|[{CJK}])|[。！？．｡]+")
-KANA = {"HIRAGANA", "KATAKANA"}
-HAN = {"CJK", "IDEOGRAPHIC"}  # also the sign that repeats one
+SENTENCE_END = re.compile(r"(?<!\d)[.!?…]+(?![A-Za-z0-9])|[。！？．｡]+")  # no "3.5", no "e.g"
+# how Unicode's names of letters begin
+KANA = ("HIRAGANA", "KATAKANA")
+HAN = ("CJK", "IDEOGRAPHIC")  # also the sign that repeats one
 # of the letters in a language; the others are written in Latin
-SCRIPTS = {"jpn": KANA | HAN, "zho": HAN}
+SCRIPTS = {"jpn": KANA + HAN, "zho": HAN}
 LONG = 5  # letters from which on Japanese is expected to have a kana among them
 
 
@@ -40,7 +38,7 @@ def report(translations: Mapping[str, Sequence]) -> pd.DataFrame:
                 "empty": empty,
                 "untranslated": text.casefold() == sentence.casefold(),
                 "truncated": entry.truncated,
-                "repeated": bool(LOOP.search(text)) and not LOOP.search(sentence),
+                "repeated": LOOP.search(text) and not LOOP.search(sentence),
                 "shorter by a sentence": not empty and shorter,
                 "wrong script": not empty and wrong_script(text, code),
             }
@@ -60,21 +58,9 @@ def count_sentences(text: str) -> int:
 
 def wrong_script(text: str, code: str) -> bool:
     """Whether a text cannot be in a language, judged by the scripts of its letters."""
-    scripts = [
-        _script(letter) for letter in unicodedata.normalize("NFKC", text) if letter.isalpha()
-    ]
-    expected = SCRIPTS.get(code, {"LATIN"})
-    if sum(script in expected for script in scripts) < len(scripts) / 2:
-        return True
-    has_kana = not KANA.isdisjoint(scripts)
-    if code == "jpn":
-        return len(scripts) >= LONG and not has_kana
-    return code == "zho" and has_kana
-
-
-@functools.cache
-def _script(letter: str) -> str:
-    """How the Unicode name of a letter begins: LATIN, CJK, HIRAGANA, KATAKANA-HIRAGANA (the long
-    vowel), ...
-    """
-    return re.split("[ -]", unicodedata.name(letter, "?"))[0]
+    letters = filter(str.isalpha, unicodedata.normalize("NFKC", text))
+    names = [unicodedata.name(letter, "") for letter in letters]
+    fitting = [name for name in names if name.startswith(SCRIPTS.get(code, "LATIN"))]
+    has_kana = any(name.startswith(KANA) for name in names)
+    lacks_kana = code == "jpn" and len(names) >= LONG and not has_kana
+    return len(fitting) < len(names) / 2 or lacks_kana or (code == "zho" and has_kana)

@@ -20,17 +20,14 @@ def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
     rows = []
     for code in dataset.languages:
         sentences = dataset.sentences(code)
-        count = 0
+        unknown = text_encoder.unknown_pieces(sentences, code)
         shown = {}
-        for sentence, pieces in zip(
-            sentences, text_encoder.unknown_pieces(sentences, code), strict=True
-        ):
+        for sentence, pieces in zip(sentences, unknown, strict=True):
             if pieces:
-                count += 1
                 shown[sentence] = f"{sentence} [{' '.join(pieces)}]"
-        shortest = sorted(shown, key=lambda sentence: (len(sentence), sentence))[:3]
-        if count:
-            examples = [shown[sentence] for sentence in shortest]
+        if shown:
+            examples = [shown[sentence] for sentence in sorted(sorted(shown), key=len)[:3]]
+            count = sum(map(bool, unknown))
             rows.append((code, count, count / len(sentences), examples))
     return pd.DataFrame(rows, columns=["language", "captions", "share", "examples"])
 

@@ -711,7 +711,7 @@ CASES = {
     "translate over its input": (
         translate_over_its_input,
         CsvError,
-        r"in\.txt.*not replaced\. Name another file",
+        r"in\.txt exists and is not replaced\. Name another file",
     ),
     "a translator without decoder": (
         translator(without_decoder),

@@ -3,10 +3,10 @@ tables of one's own.
 """
 
 import contextlib
-import errno
 import json
 import multiprocessing
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -22,7 +22,6 @@ from atri_lib.data import translation
 from atri_lib.data.translation import (
     CsvError,
     Translation,
-    TranslationCache,
     read_translations,
     report,
     translate,
@@ -30,7 +29,7 @@ from atri_lib.data.translation import (
 )
 from atri_lib.hub import CheckpointError, ModelUnavailable
 from atri_lib.languages import CODES, UnknownLanguage
-from atri_lib.storage import DiskFull, checksum
+from atri_lib.storage import DiskFull
 
 ENGLISH = [
     f"{start} {end}"
@@ -154,34 +153,10 @@ def test_a_line_cut_short_is_translated_again_and_hurts_no_other(model, tmp_path
     assert len(records) == 18  # every line but the torn one is whole JSON
 
 
-def _append(path, name, count):
-    cache = TranslationCache(path)
-    for batch in range(count):
-        cache.add([record(f"{name}-{batch}-{row}" * 200) for row in range(4)])
-
-
-def record(sentence: str) -> dict:
-    key = {"model": "m", "beams": 1, "max_tokens": 9, "source": "eng", "language": "fra"}
-    return key | {"sentence": sentence, "text": "é", "truncated": False}
-
-
-def test_processes_share_a_cache_file(tmp_path):
-    path = tmp_path / "cache.jsonl"
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_append, args=(path, name, 25)) for name in "abc"]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(30)
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    assert len(lines) == 3 * 25 * 4 == len({line["sentence"] for line in lines})
-    assert TranslationCache(path)["m", 1, 9, "eng", "fra", "c-24-3" * 200] == ("é", False)
-
-
 def test_the_cache_is_keyed_by_model_language_and_settings(model, tmp_path, calls):
     path = tmp_path / "cache.jsonl"
     run(model, path, ("fra",))
-    for changes in ({"targets": ("cat",)}, {"beams": 1}, {"max_tokens": 7}, {"source": "deu"}):
+    for changes in ({"targets": ("cat",)}, {"beams": 1}, {"max_tokens": 7}):
         calls.seen.clear()
         run(model, path, **{"targets": ("fra",)} | changes)
         assert len(calls.seen) == 5, changes
@@ -200,8 +175,6 @@ def test_cached_sentences_need_no_model(model, tmp_path, monkeypatch):
 def test_wrong_input_is_refused_before_anything_is_loaded(model, tmp_path, monkeypatch):
     with pytest.raises(UnknownLanguage):
         run(model, tmp_path / "cache.jsonl", ("fre",))
-    with pytest.raises(TypeError, match="list of sentences"):
-        run(model, tmp_path / "cache.jsonl", sentences="a dog")
     with pytest.raises(ValueError, match="sentence 2 of those to translate is empty"):
         run(model, tmp_path / "cache.jsonl", sentences=["a dog", " "])
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -229,28 +202,26 @@ class FakeTokenizer:
 def test_checkpoints_are_told_the_language_their_own_way():
     from atri_lib.data.translation_model import prompts_of
 
+    def told(number):
+        return ("", {"forced_bos_token_id": number})
+
     m2m = FakeTokenizer(["<unk>", "fr", "en", "__en__", "__fr__", "__zh__"], src_lang=None)
-    assert (
-        prompts_of(m2m, "m2m", "eng", ["fra", "zho"]) == {"fra": ("", 4), "zho": ("", 5)}
-        and m2m.src_lang == "en"
-    )
+    assert prompts_of(m2m, "m2m", ["fra", "zho"]) == {"fra": told(4), "zho": told(5)}
+    assert m2m.src_lang == "en"
     mbart = FakeTokenizer(["<unk>", "de", "en_XX", "de_DE", "zh_CN", "fr_XX"], src_lang=None)
-    assert prompts_of(mbart, "mbart", "eng", ["deu", "zho"]) == {"deu": ("", 3), "zho": ("", 4)}
-    with pytest.raises(CheckpointError, match=r"mbart has no language tag for Catalan \(cat\)"):
-        prompts_of(mbart, "mbart", "eng", ["cat"])
+    assert prompts_of(mbart, "mbart", ["deu", "zho"]) == {"deu": told(3), "zho": told(4)}
+    with pytest.raises(CheckpointError, match="mbart translates into others, not into cat"):
+        prompts_of(mbart, "mbart", ["cat"])
     group = FakeTokenizer(["<unk>", ">>fra<<", ">>cat<<"])
-    assert prompts_of(group, "opus", "eng", ["fra", "cat"]) == {
-        "fra": (">>fra<< ", None),
-        "cat": (">>cat<< ", None),
-    }
-    assert prompts_of(FakeTokenizer(["<unk>", "<2ja>"]), "madlad", "eng", ["jpn"]) == {
-        "jpn": ("<2ja> ", None)
-    }
+    expected = {"fra": (">>fra<< ", {}), "cat": (">>cat<< ", {})}
+    assert prompts_of(group, "opus", ["fra", "cat"]) == expected
+    madlad = FakeTokenizer(["<unk>", "<2ja>"])
+    assert prompts_of(madlad, "madlad", ["jpn"]) == {"jpn": ("<2ja> ", {})}
     single = FakeTokenizer(["<unk>"], target_lang="fr")
-    assert prompts_of(single, "opus", "eng", ["fra"]) == {"fra": ("", None)}
+    assert prompts_of(single, "opus", ["fra"]) == {"fra": ("", {})}
     for targets in (["deu"], ["fra", "deu"]):
-        with pytest.raises(CheckpointError, match="opus translates into fr and has no tag"):
-            prompts_of(single, "opus", "eng", targets)
+        with pytest.raises(CheckpointError, match="opus translates into fr, not into"):
+            prompts_of(single, "opus", targets)
 
 
 def test_report_lists_each_kind_of_problem_and_nothing_else():
@@ -327,28 +298,21 @@ def test_a_table_of_ones_own_takes_the_place_of_translate(tmp_path):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("sentence,deu\na dog,ein Hund\n", r"own\.csv:1: no column fra; found sentence, deu"),
-    ("", r"own\.csv:1: no column sentence, fra; found nothing"),
+    ("sentence,deu\na dog,ein Hund\n", r"own\.csv:1: 0 columns .* 'fra', .*found 'sentence,deu'"),
+    ("", r"own\.csv:1: 0 columns are called 'sentence', 1 is expected; found ''"),
     ("sentence,fra,fre\na dog,un chien,un chien\n", r"own\.csv:1: column 'fre' is no language"),
     ("sentence,fra\na dog,un chien\nrain,\n", r"own\.csv:3: fra is empty"),
     ("sentence,fra\na dog,un chien,ein Hund\n", r"own\.csv:2: 3 fields, but the header has 2"),
     ("sentence,fra\na dog,un chien\na dog,le chien\n",
-     r"own\.csv:3: 'a dog' was translated differently in line 2"),
+     r"own\.csv:3: 'a dog' was translated differently above"),
     ("sentence,fra\nrain,la pluie\n", r"own\.csv: 1 sentences have no row, the first is 'a dog'"),
     ('sentence,fra\n"a\ndog",un chien\nrain,\n', r"own\.csv:4: fra is empty"),
-    ('sentence,fra\n"a dog,un chien\n', r"own\.csv:2: unexpected end of data"),
-    ("sentence,fra,fra\na dog,un chien,le chien\n", r"own\.csv:1: two columns are called 'fra'"),
-    ("sentence,fra, fra\na dog,un chien,le chien\n", r"own\.csv:1: two columns are called 'fra'"),
-    ("sentence;fra\na dog;un chien\n", r"own\.csv:1: no column .*; separate the columns by commas"),
-    ("sentence\tfra\na dog\tun chien\n", r"own\.csv:1: no column .*; separate .* by commas"),
+    ("sentence,fra, fra\na dog,un chien,le chien\n", r"own\.csv:1: 2 columns are called 'fra'"),
+    ("sentence;fra\na dog;un chien\n", r"own\.csv:1: 0 columns .*; separate columns by commas"),
     ("a" * 10**6, r"own\.csv:1: field larger than field limit"),
-    ("fra,z" + ",y" * 10**5, r"own\.csv:1: two columns are called 'y'"),
-    (",".join(map(str, range(10**4))), r"own\.csv:1: no column sentence, fra; found 0.{,210}$"),
-    ("sentence,fra\na dog,un\0chien\n", r"own\.csv:2: holds the character NUL"),
+    (",".join(map(str, range(10**4))), r"own\.csv:1: 0 columns .*; found .{,210}; sep"),
     ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 99, r"own\.csv:2: unexpected end .*quote"),
     ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 10**5, r"own\.csv:2: field larger.*quote"),
-    ("<html>\n<body>not found</body></html>\n",
-     r"own\.csv:1: no column sentence, fra; found <html>"),
 ])  # fmt: skip
 def test_a_faulty_table_is_refused_with_file_and_line(tmp_path, text, message):
     with pytest.raises(CsvError, match=message):
@@ -359,7 +323,7 @@ def test_a_table_in_another_encoding_is_refused(tmp_path):
     text = "sentence,fra\na dog,un chien\n" + "rain,la pluie\n" * 4000 + "snow,la neige tombée\n"
     for encoding, line in (("latin-1", 4003), ("utf-16", 1), ("utf-16-le", 1)):
         path = write(tmp_path / "own.csv", text, encoding)
-        with pytest.raises(CsvError, match=rf"own\.csv:{line}: .*save the table as UTF-8"):
+        with pytest.raises(CsvError, match=rf"own\.csv:{line}: .*save the .* as UTF-8"):
             read_translations(path, ["a dog"], ["fra"])
 
 
@@ -408,78 +372,23 @@ def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, m
         read_translations(tmp_path / "empty.csv", ["rain"], ["fra"])
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            lambda text: text.replace("fra: snow", "fra: la neige"),
-            r"out\.csv:3: the cell in fra is not what",
-        ),
-        (
-            lambda text: text.replace("fra: snow, yes", ""),
-            r"out\.csv:3: the cell in fra is not what",
-        ),
-        (lambda text: text.replace('"snow"', '"Snow"'), r"out\.csv:3: the cell in fra is not what"),
-        (
-            lambda text: text.replace('"\n', '",ok\n').replace(",ok", ",note", 1),
-            "column 'note' was",
-        ),
-        (
-            lambda text: text.replace('"fra"', '"fra","fra"', 1),
-            "two columns are called 'fra'.* it is not replaced",
-        ),
-        (lambda text: text + "wind,le vent\n", r"out\.csv:4: the cell in fra"),
-        (lambda text: text + "wind,\u3164\n", r"out\.csv:4: fra is empty, so it is not replaced"),
-        (lambda text: "some notes\n", "no column sentence"),
-        (
-            lambda text: "sentence\nrain\nmy own list\n",
-            r"out\.csv:1: it holds sentences and no translation",
-        ),
-        (lambda text: "".join(reversed(text.splitlines(keepends=True)[1:])), "no column sentence"),
-        (lambda text: text, None),
-        (
-            lambda text: '\ufeffsentence,fra\r\nsnow,"fra: snow, yes"\r\nrain,"fra: rain, yes"\r\n',
-            None,
-        ),
-    ],
-)
-def test_a_table_that_people_have_changed_is_not_replaced(
-    model, tmp_path, monkeypatch, change, message
-):
-    monkeypatch.setattr(
-        "atri_lib.data.translation.load_model",
-        lambda *_: lambda batch, code: [(f"{code}: {sentence}, yes", False) for sentence in batch],
-    )
+def test_what_is_there_is_not_replaced(model, tmp_path, monkeypatch):
     path, about = tmp_path / "out.csv", {"cache": tmp_path / "cache.jsonl", "model": model}
-    translate_to_csv(["rain", "snow"], ["fra"], path, **about)
-    changed = change(path.read_text())
-    path.write_text(changed)
-    if message is None:
-        translate_to_csv(["rain", "snow", "wind"], ["fra", "deu"], path, **about)
-        assert "wind" in path.read_text()
-        return
-    with pytest.raises(CsvError, match=message):
-        translate_to_csv(["rain", "snow"], ["fra"], path, **about)
-    assert path.read_text() == changed
 
+    def corrects(batch, code):
+        path.write_text("sentence,fra\nrain,la pluie\n")  # somebody, during a long translation
+        return [(f"{code}: {sentence}", False) for sentence in batch]
 
-def test_a_table_chosen_from_two_models_is_not_replaced(model, tmp_path, monkeypatch):
-    answers = iter(["la pluie", "la neige", "le vent", "il pleut", "il neige", "il vente"])
-    monkeypatch.setattr(
-        translation,
-        "load_model",
-        lambda *_: lambda batch, code: [(next(answers), False) for _ in batch],
-    )
-    path, about = tmp_path / "out.csv", {"cache": tmp_path / "cache.jsonl", "model": model}
-    for beams in (1, 2):
-        translate_to_csv(["rain", "snow", "wind"], ["fra"], path, beams=beams, **about)
-    chosen = path.read_text().replace("il neige", "la neige")
-    path.write_text(chosen)
-    with pytest.raises(
-        CsvError, match=r"out\.csv:3: the cell in fra is not what was translated here"
-    ):
-        translate_to_csv(["rain", "snow", "wind"], ["fra"], path, beams=2, **about)
-    assert path.read_text() == chosen
+    monkeypatch.setattr(translation, "load_model", lambda *_: corrects)
+    for _ in range(2):
+        with pytest.raises(CsvError, match=r"out\.csv exists and is not replaced. Name another"):
+            translate_to_csv(["rain"], ["fra"], path, **about)
+        assert "la pluie" in path.read_text()
+    path.unlink()
+    path.symlink_to("nowhere")
+    with pytest.raises(CsvError, match=r"out\.csv exists and is not replaced"):
+        translate_to_csv(["rain"], ["fra"], path, **about)
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_an_altered_line_of_the_cache_is_translated_again(model, tmp_path, calls):
@@ -496,20 +405,10 @@ def test_an_altered_line_of_the_cache_is_translated_again(model, tmp_path, calls
         path.write_text(harm + "\n")
         calls.seen.clear()
         assert run(model, path, ["fra"], ["a dog barks"]) == before and calls.seen
-    whole = {name: value for name, value in json.loads(line).items() if name != "checksum"}
-    changes = (
-        {"text": 5},
-        {"text": None},
-        {"truncated": "no"},
-        {"beams": {}},
-        {"text": ["un", "chien"]},
-    )
-    records = [json.loads(line) | {"text": "autre chose"}, whole]
-    records += [whole | change | {"checksum": checksum(whole | change)} for change in changes]
-    for record in records:
-        path.write_text(json.dumps(record) + "\n")
-        calls.seen.clear()
-        assert run(model, path, ["fra"], ["a dog barks"]) == before and calls.seen, record
+    changed = json.loads(line) | {"text": "autre chose"}
+    path.write_text(json.dumps(changed) + "\n")
+    calls.seen.clear()
+    assert run(model, path, ["fra"], ["a dog barks"]) == before and calls.seen
     path.write_bytes(b"\xef\xbb\xbf" + line.encode() + b"\r\n")  # saved by an editor
     calls.seen.clear()
     assert run(model, path, ["fra"], ["a dog barks"]) == before and not calls.seen
@@ -576,7 +475,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     with torch.no_grad():
         next(network.parameters())[0] = float("nan")
     network.save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match="not finite, the first is"):
+    with pytest.raises(CheckpointError, match="computes what is no number; get its weights again"):
         translate(["a dog barks"], ["fra"], model=tmp_path, cache=tmp_path / "cache.jsonl")
 
 
@@ -589,7 +488,7 @@ def test_a_network_that_overflows_is_refused_and_nothing_of_it_kept(tmp_path, be
     network.save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="computes what is no number; get its weights again"):
         run(tmp_path, tmp_path / "cache.jsonl", ["fra"], ["a dog barks"], beams=beams)
-    assert not (tmp_path / "cache.jsonl").exists()
+    assert (tmp_path / "cache.jsonl").read_text() == ""
 
 
 def pipe(path):
@@ -619,18 +518,9 @@ def test_what_is_no_file_is_no_cache(model, tmp_path, monkeypatch, make, message
         translate(["a dog barks"], ["fra"], model=model, cache=tmp_path / "cache.jsonl")
 
 
-def test_a_full_disk_is_named(tmp_path, monkeypatch):
-    def full(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    cache = TranslationCache(tmp_path / "cache.jsonl")
-    cache.add([record("rain")])
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(
-        DiskFull, match=r"cache\.jsonl: the disk is full, what was there is untouched; .*ATRI_CACHE"
-    ):
-        cache.add([record("snow")])
-    assert len(TranslationCache(tmp_path / "cache.jsonl")) >= 1
+def test_a_full_disk_is_named():
+    with pytest.raises(DiskFull, match="/dev/full: the disk is full, what .*ATRI_CACHE"):
+        translation._append(pathlib.Path("/dev/full"), [{"sentence": "rain"}])
 
 
 def test_defaults_cover_the_seven_other_languages(model, tmp_path):
