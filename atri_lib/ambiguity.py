@@ -50,10 +50,11 @@ def find_ambiguity(
 
     shared = np.array([clips_of_text[text] > 1 for text in captions])
     twins = np.array([copies[content] > 1 for content in contents])
-    distinct = {clip for text, clip in queries if clips_of_text[text] == 1}  # by a caption
+    indistinct = np.ones(len(contents), bool)
+    indistinct[owner[~shared]] = False  # by a caption
     return Ambiguity(
         captions=shared | twins[owner],
-        clips=twins | ~np.isin(np.arange(len(contents)), list(distinct)),
+        clips=twins | indistinct,
         text_to_audio=found_clips.total() / len(captions),
         audio_to_text=found_texts.total() / len(contents),
     )

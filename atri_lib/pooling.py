@@ -2,8 +2,7 @@
 and open towers.
 """
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,20 +15,19 @@ def equal_parts(patches: Tensor, parts: int) -> Tensor:
     return nn.functional.adaptive_avg_pool1d(patches.transpose(1, 2), parts).transpose(1, 2)
 
 
-def encode_parts(tower: Callable[[Tensor], Tensor], clips: Sequence[Tensor], parts: int) -> Tensor:
+def encode_parts(tower: nn.Module, clips: Sequence[Tensor], parts: int) -> Tensor:
     """Waveforms of any lengths, or pictures of any sizes, through a tower, its patches averaged in
     equal parts: [N, parts, F].
 
     Clips of one shape go together: none is padded, so its features do not depend on its batch.
     """
     shapes = [clip.shape for clip in clips]
-    order = sorted(range(len(clips)), key=shapes.__getitem__)
-    pooled = []
-    for _, rows in itertools.groupby(order, key=shapes.__getitem__):
+    pooled = {}
+    for shape in sorted(set(shapes)):
+        rows = [i for i, other in enumerate(shapes) if other == shape]
         together = torch.stack([clips[i] for i in rows])
-        pooled.append(equal_parts(tower(together), parts))
-    pooled = torch.cat(pooled)
-    return pooled[torch.tensor(order).argsort().to(pooled.device)]
+        pooled |= zip(rows, equal_parts(tower(together), parts), strict=True)
+    return torch.stack([pooled[i] for i in range(len(clips))])
 
 
 class TimePooling(nn.Module):

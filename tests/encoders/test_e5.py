@@ -115,17 +115,16 @@ def test_markup_in_a_sentence_is_text(model):
 
 
 def test_a_sentence_of_more_than_512_tokens_is_refused(model):
-    assert model.tokenize(["dog " * 507])["ids"].shape == (1, 512)
+    assert model.tokenize(["a " * 507])["ids"].shape == (1, 512)
     with pytest.raises(
-        ValueError, match="sentence 1 has 100,005 tokens, at most 512 can be read: shorten it"
+        ValueError, match="sentence 1 has 513 tokens, at most 512 can be read: shorten it"
     ):
-        model.embed(["rain", "dog " * 100_000])
+        model.embed(["rain", "a " * 508])
 
 
 def test_unknown_pieces_are_named(model):
     assert model.unknown_pieces(["a frog \u16a0\u16b1", "rain"], "eng") == [["\u16a0\u16b1"], []]
     assert model.unknown_pieces(EVERY) == [[]] * len(EVERY)
-    assert model.unknown_pieces(["\ufffd \ufffd"]) == [["\ufffd \ufffd"]]  # nothing is left
     with pytest.raises(UnknownLanguage, match="'ca'"):
         model.unknown_pieces(["pluja"], "ca")
 

