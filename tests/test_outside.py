@@ -130,7 +130,7 @@ def test_a_scheme_that_cannot_be_is_refused_in_one_line(outside, changes, messag
     "data, message",
     [
         ("mine:Ear", "Ear of mine is no subclass of atri_lib.data.dataset.Dataset"),
-        ("mine:Former", "Former of mine is no subclass of .*Dataset with all its methods; see the page"),
+        ("mine:Former", "Former of mine is no subclass of .*Dataset with all its methods"),
         ("nowhere:Tones", "data 'nowhere:Tones': nowhere cannot be imported"),
     ],
 )

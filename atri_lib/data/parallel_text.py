@@ -10,7 +10,7 @@ import pydantic
 
 from atri_lib import storage
 from atri_lib.data.dataset import Dataset, Texts, by_turns
-from atri_lib.data.intake import Captions, ManifestError, parsed, take_lines
+from atri_lib.data.intake import Captions, parsed, take_lines
 from atri_lib.languages import CODES
 
 

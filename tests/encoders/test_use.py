@@ -109,9 +109,7 @@ def test_bad_input_is_refused(model):
     with pytest.raises(ValueError, match="sentence 1 is empty"):
         model.embed(["rain", " \n"])
     for nothing in ("\x00", "\u200b\ufeff", "\x00 \u2028"):
-        with pytest.raises(
-            ValueError, match="sentence 1 is empty"
-        ):
+        with pytest.raises(ValueError, match="sentence 1 is empty"):
             model.embed(["rain", nothing])
     with pytest.raises(ValueError, match="sentence 0 holds half of a character"):
         model.embed(["a dog \ud83d"])
