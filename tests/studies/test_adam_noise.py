@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from pytest import approx
 
 from atri_lib.theory.optimizers import Adam, Runs
 from studies import adam_noise, rotated_draws
@@ -50,7 +51,7 @@ def test_shift_of_the_mean_step_is_the_enumerated_one_to_second_order():
     for size in (0.02, 0.01):
         enumerated = mean_step(size) - mean_step(0)
         errors.append(abs(enumerated - size**2 * derived))
-    assert errors[0] / errors[1] == pytest.approx(16, rel=0.05)  # the noise is symmetric
+    assert errors[0] / errors[1] == approx(16, rel=0.05)  # the noise is symmetric
     clock = shift(adam.clock_shift())
     assert abs(clock - derived) > 0.02 * abs(derived)
 
@@ -64,7 +65,7 @@ def test_what_is_dropped_is_a_share_of_one_over_the_number_of_steps():
     alike = weights(0.8, steps), young, np.full(steps, 1.4), np.full(steps, 0.3)
     whole = shift(adam.step_shift(), *alike)
     clock = shift(adam.clock_shift(), *alike)
-    assert whole / clock == pytest.approx(0.98)
+    assert whole / clock == approx(0.98)
 
 
 def single(*numbers):
@@ -101,7 +102,7 @@ def test_own_part_is_that_of_all_noise_about_the_same_run():
         z = [part.flatten() for part in moved]
         own = own.after(linear)
         expected = (chance * z[0].square()).sum().sqrt()
-        assert own.length.item() == pytest.approx(expected.item(), rel=1e-12)
+        assert own.length.item() == approx(expected.item(), rel=1e-12)
 
 
 def test_linearised_step_is_the_derivative_of_adam():
@@ -116,7 +117,7 @@ def test_linearised_step_is_the_derivative_of_adam():
         linear = adam_noise.Linearised.about(OPTIMIZER, gradient, still, plain.state)
         z = linear.apply(z, noise, linear.square(noise))
         moved = (noisy.weights - plain.weights).item()
-        assert z[0].item() == pytest.approx(moved, rel=1e-3, abs=1e-12)
+        assert z[0].item() == approx(moved, rel=1e-3, abs=1e-12)
         noise = still
 
 
@@ -161,8 +162,8 @@ def test_prediction_without_draws_is_what_runs_with_draws_do():
             guess = predicted[step - 1]
             systematic = guess.systematic[place]
             assert rotated_draws.cosine(systematic, seen.mean) > 0.95
-            assert systematic.norm().item() == pytest.approx(seen.systematic, rel=0.15)
-            assert guess.curved[place].item() == pytest.approx(seen.own, rel=0.15)
+            assert systematic.norm().item() == approx(seen.systematic, rel=0.15)
+            assert guess.curved[place].item() == approx(seen.own, rel=0.15)
     whole = predicted[-1]
     assert whole.systematic[2].norm() == 0  # all languages: nothing is drawn
     assert whole.own[2] == 0

@@ -8,6 +8,7 @@ import types
 
 import pandas as pd
 import pytest
+from pytest import approx
 
 from atri_lib import storage
 from atri_lib.training import TrainConfig
@@ -41,7 +42,7 @@ def test_memory_is_exact_and_chunks_bound_it_and_nothing_is_said(capfd):
     # Plain KCL grows linearly with K, and chunks stay flat.
     few, some, many = tensors[:3]
     assert many > 2 * few
-    assert many - some == pytest.approx(some - few, rel=0.05)
+    assert many - some == approx(some - few, rel=0.05)
     by_language = tensors[3:6]
     cached = tensors[6:9]
     one_of_k, clap, again, whole, in_chunks = tensors[9:]
@@ -49,8 +50,8 @@ def test_memory_is_exact_and_chunks_bound_it_and_nothing_is_said(capfd):
     assert cached[2] <= 1.05 * cached[0]
     assert cached[0] < by_language[0]
     # The bytes of tensors are the same every time.
-    assert clap == pytest.approx(again, rel=1e-3)
-    assert clap == pytest.approx(one_of_k, rel=1e-3)  # one of K is what ML-CLAP takes
+    assert clap == approx(again, rel=1e-3)
+    assert clap == approx(one_of_k, rel=1e-3)  # one of K is what ML-CLAP takes
     # Chunks bound the memory of CACL too.
     assert in_chunks < 0.7 * whole
 

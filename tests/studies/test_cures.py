@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
+from torch.testing import assert_close
 
 from atri_lib.data.banks import default_bank
 from atri_lib.losses import ml_clap_loss, pair_losses
@@ -119,7 +120,7 @@ def test_both_encoders_stand_side_by_side_at_length_one():
     sizes = [reader.dim for reader in both.readers]
     assert len(sizes) == 2
     for part in vectors.split(sizes, dim=1):
-        torch.testing.assert_close(part.norm(dim=1), torch.ones(2))
+        assert_close(part.norm(dim=1), torch.ones(2))
     assert both.fingerprint == Both().fingerprint
 
 
@@ -146,9 +147,9 @@ def test_a_query_in_all_languages_is_the_same_in_each(toy, monkeypatch):
     texts = normalize(torch.randn(5, 8, 4), dim=-1)
     asked = averaged_queries.queries(texts)
     for vectors in asked.values():
-        torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(5, 8))
-    torch.testing.assert_close(asked["one language"], texts)
-    torch.testing.assert_close(asked["with English"][:, 0], texts[:, 0])
+        assert_close(vectors.norm(dim=-1), torch.ones(5, 8))
+    assert_close(asked["one language"], texts)
+    assert_close(asked["with English"][:, 0], texts[:, 0])
     same = asked["all languages"]
     assert torch.equal(same, same[:, :1].expand_as(same))
     monkeypatch.setattr(averaged_queries, "SEEDS", range(2))
