@@ -9,14 +9,10 @@ import torch
 from pytest import approx
 from torch.nn.functional import one_hot
 
-from atri_lib.theory.experiment import Arm
 from atri_lib.theory.optimizers import SGD
 from studies import mean_displacement
-from tests.studies.toys import first_step, toy
+from tests.studies.toys import BALANCED, FREE, HOLD, first_step, toy
 
-BALANCED = Arm("balanced", "balanced", m=1)
-HOLD = Arm("hold", "hold", hold=2)
-FREE = Arm("ML-CLAP", "ml_clap")
 # Every equally likely history of one clip over two epochs and two languages.
 HISTORIES = {
     "ml_clap": [(0, 0), (0, 1), (1, 0), (1, 1)],

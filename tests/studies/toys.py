@@ -5,9 +5,13 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from atri_lib.theory.experiment import Experiment
+from atri_lib.theory.experiment import Arm, Experiment
 from atri_lib.theory.model_functions import Flat, Task
 from tests.theory.toy_heads import features, heads
+
+FREE = Arm("ML-CLAP", "ml_clap")
+HOLD = Arm("hold", "hold", hold=2)
+BALANCED = Arm("balanced", "balanced", m=1)
 
 
 def toy(clips=6, languages=3, **options):
@@ -51,6 +55,6 @@ def quadratic(clips=4, batch=2, epochs=4, curvature=None):
     root = torch.randn(clips, 2, 2, generator=generator, dtype=torch.float64)
     of_clips = root @ root.transpose(1, 2) / 2 + 0.2 * torch.eye(2)
     if curvature is not None:
-        of_clips[:] = curvature * torch.eye(2)
+        of_clips[:] = curvature * torch.eye(2, dtype=torch.float64)
     centres = torch.randn(clips, 3, 2, generator=generator, dtype=torch.float64)
     return QuadraticExperiment(Weights(2), of_clips, centres, batch=batch, epochs=epochs)
