@@ -169,15 +169,6 @@ def test_prediction_without_draws_is_what_runs_with_draws_do():
     assert whole.own[2] == 0
 
 
-def test_both_parts_have_their_powers_of_the_sampling_factor():
-    """m = 2 of 3 has a quarter of the variance of m = 1."""
-    *_, last = adam_noise.predict(experiment(epochs=4), OPTIMIZER, [1, 2])
-    one, two = last.systematic.norm(dim=1)
-    assert 2 < one / two < 4  # 4 if the noise were small
-    one, two = last.own
-    assert 1 < one / two < 2  # 2 if the clock did not slow down
-
-
 @pytest.mark.parametrize("probes", [0, 2])
 def test_curvature_leaves_the_own_part_alone_where_steps_are_small(probes):
     *_, last = adam_noise.predict(experiment(epochs=2), Adam(1e-7), [1], probes)

@@ -75,16 +75,3 @@ A = second_order.A
 def test_batch_noise_has_the_three_forms_that_the_page_states(name, form):
     noise = second_order.batch_noise(second_order.SAME_LANGUAGE[name])
     assert sp.simplify(noise - form) == 0
-
-
-def test_each_language_equally_often_against_every_assignment():
-    """Two languages, four clips: all six assignments in exact rationals."""
-    x = [F(3), F(-1), F(5, 2), F(1, 3)]  # half the difference of the two gradients, per clip
-    total = 0
-    for second in itertools.combinations(range(4), 2):
-        of_second = sum(x[clip] for clip in second)
-        noise = (sum(x) - 2 * of_second) / 4
-        total += noise**2
-    spread = sum(value**2 for value in x) / 4
-    common = (sum(x) / 4) ** 2
-    assert total / 6 == (spread - common) / 3
