@@ -6,6 +6,8 @@ python -m tests.recipe_values      # write the file anew, after RECIPE was raise
 
 import pathlib
 import tempfile
+from collections.abc import Sequence
+from unittest import mock
 
 import numpy as np
 import torch
@@ -76,34 +78,32 @@ def scheme_values() -> dict[str, dict[str, str]]:
     """Per scheme, checksums of the languages of ten epochs and of the weights of its columns."""
     values = {}
     for name, kind in SCHEMES.items():
-        own = {"m": 3} if kind.chooses_m else {}
-        own |= {"hold": 3} if name == "hold" else {}
-        own |= {"block": 7} if name == "block" else {}
+        own = {}
+        if kind.chooses_m:
+            own["m"] = 3
+        if name == "hold":
+            own["hold"] = 3
+        if name == "block":
+            own["block"] = 7
         scheme = kind(clips=CLIPS, languages=8, seed=3, **own)
-        drawn = np.stack([scheme.languages(epoch) for epoch in range(EPOCHS)])
+        epochs = [scheme.languages(epoch) for epoch in range(EPOCHS)]
+        drawn = np.stack(epochs).astype("<i8")
+        weights = [f"{weight:.12g}" for weight in scheme.weights]
         values[name] = {
-            "languages": storage.checksum(drawn.astype("<i8")),
-            "weights": storage.checksum([f"{weight:.12g}" for weight in scheme.weights]),
+            "languages": storage.checksum(drawn),
+            "weights": storage.checksum(weights),
         }
     return values
 
 
 def step_values(toy: TrainingData) -> dict[str, list[list[float]]]:
     """Per optimiser and scheme, loss and gradient norm of three steps on toy data."""
+    small = TrainConfig(seed=5, epochs=1, batch_size=20, width=8, hidden=16, dropout=0.2)
     values = {}
     for optimizer, rate in (("adam", 1e-2), ("sgd", 1.0)):
+        by_optimizer = small.replace(optimizer=optimizer, learning_rate=rate)
         for scheme in ("ml_clap", "cacl", "kcl"):
-            config = TrainConfig(
-                scheme=scheme,
-                seed=5,
-                optimizer=optimizer,
-                learning_rate=rate,
-                epochs=1,
-                batch_size=20,
-                width=8,
-                hidden=16,
-                dropout=0.2,
-            )
+            config = by_optimizer.replace(scheme=scheme)
             values[f"{optimizer} {scheme}"] = steps(config, toy)
     return values
 
@@ -116,14 +116,13 @@ def steps(config: TrainConfig, data: TrainingData) -> list[list[float]]:
     def recording(model: DualEncoder, *arguments) -> torch.Tensor:
         loss = original(model, *arguments)
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
-        recorded.append([loss.item(), torch.nn.utils.get_total_norm(gradients).item()])
+        norm = torch.nn.utils.get_total_norm(gradients)
+        recorded.append([loss.item(), norm.item()])
         return loss
 
-    loop.backward = recording
-    try:
-        loop.train(config, data, build_model(config, data), pathlib.Path("no checkpoint is there"))
-    finally:
-        loop.backward = original
+    model = build_model(config, data)
+    with mock.patch.object(loop, "backward", recording):
+        loop.train(config, data, model, pathlib.Path("no checkpoint is there"))
     return recorded
 
 
@@ -135,15 +134,23 @@ def rank_values() -> list[list[int]]:
     return evaluation.rank_matrix(clips, texts, np.arange(12)).tolist()
 
 
+def row_of(study: str) -> items.Item:
+    """The row of a study that is looked at, with seed 0."""
+    labelled = [item for item in registry.STUDIES[study]() if item.label == ROWS[study]]
+    (found,) = (item for item in labelled if item.config.seed == 0)
+    return found
+
+
 def fixed_row(study: str) -> items.Item:
-    """The row of a study that is looked at, with seed 0, on the book's data and features."""
-    item = next(
-        i for i in registry.STUDIES[study]() if i.label == ROWS[study] and i.config.seed == 0
-    )
-    first = item.first and item.first.replace(**BOOKS)
-    if first and stored_loss(study) is None:
-        first = first.replace(epochs=1)  # any start will do
-    return items.Item(item.label, item.config.replace(**BOOKS), first)
+    """The same on the book's data and features."""
+    item = row_of(study)
+    config = item.config.replace(**BOOKS)
+    first = item.first
+    if first is not None:
+        first = first.replace(**BOOKS)
+        if stored_loss(study) is None:
+            first = first.replace(epochs=1)  # any start will do
+    return items.Item(item.label, config, first)
 
 
 def first_epoch_loss(item: items.Item, data: TrainingData, folder: pathlib.Path) -> float:
@@ -154,34 +161,37 @@ def first_epoch_loss(item: items.Item, data: TrainingData, folder: pathlib.Path)
         model = build_model(item.config, data)
     if model.alignment is not None:
         model.alignment.fit(item.config.alignment, data.parallel)
-    return loop.train(item.config, data, model, folder / "no checkpoint", epochs=1)[0]["loss"]
+    (epoch,) = loop.train(item.config, data, model, folder / "no checkpoint", epochs=1)
+    return epoch["loss"]
 
 
 def stored_loss(study: str) -> float | None:
     """What the stored row says of its first epoch; None where the study has other data than the
     book's.
     """
-    item = next(
-        i for i in registry.STUDIES[study]() if i.label == ROWS[study] and i.config.seed == 0
-    )
-    same = item.scratch is None and all(
-        getattr(item.config, name) == value for name, value in BOOKS.items()
-    )
-    if not same:
+    item = row_of(study)
+    if item.scratch is not None:
         return None
-    return next(r for r in results.read(study) if (r.label, r.config.seed) == (item.label, 0)).loss[
-        0
-    ]
+    for name, value in BOOKS.items():
+        if getattr(item.config, name) != value:
+            return None
+    labelled = [result for result in results.read(study) if result.label == item.label]
+    (found,) = (result for result in labelled if result.config.seed == 0)
+    return found.loss[0]
 
 
-def measured(toy: TrainingData, folder: pathlib.Path, names: list[str]) -> dict:
+def measured(toy: TrainingData, folder: pathlib.Path, names: Sequence[str]) -> dict:
     """All values, the first epochs of these studies among them."""
-    book = load_data(TrainConfig()) if names else None
+    first_epochs = {}
+    if names:
+        book = load_data(TrainConfig())
+        for name in names:
+            first_epochs[name] = first_epoch_loss(fixed_row(name), book, folder)
     return {
         "schemes": scheme_values(),
         "steps": step_values(toy),
         "ranks": rank_values(),
-        "first epochs": {name: first_epoch_loss(fixed_row(name), book, folder) for name in names},
+        "first epochs": first_epochs,
     }
 
 
@@ -199,7 +209,8 @@ def differences(found: dict, expected: dict) -> list[str]:
     if found["ranks"] != expected["ranks"]:
         wrong.append("ranks")
     for name, value in found["first epochs"].items():
-        if abs(value - expected["first epochs"][name]) > 1e-3:
+        off = value - expected["first epochs"][name]
+        if abs(off) > 1e-3:
             wrong.append(f"the first epoch of {name}, {ROWS[name]}: {value:.5f} nats")
     return wrong
 
@@ -209,9 +220,10 @@ def main() -> None:
     from tests.conftest import toy_data
 
     torch.set_num_threads(1)
+    values = {"recipe": RECIPE}
     with tempfile.TemporaryDirectory() as folder:
-        values = measured(toy_data(), pathlib.Path(folder), list(ROWS))
-    storage.write_json(STORED, {"recipe": RECIPE} | values)
+        values |= measured(toy_data(), pathlib.Path(folder), list(ROWS))
+    storage.write_json(STORED, values)
 
 
 if __name__ == "__main__":

@@ -89,40 +89,55 @@ def outside(tmp_path, monkeypatch):
 def test_a_run_with_everything_from_outside_is_trained_evaluated_and_searched(outside, capsys):
     own = ["--clip-encoder", "mine:Ear", "--text-encoder", "mine:Reader", "--data", "mine:Tones"]
     scheme = ["--scheme", "mine:Turns", "--scheme-settings", "stay=3"]
-    main(["train", *own, *scheme, *SMALL, "--folder", str(outside / "runs")])
-    (run,) = (outside / "runs").glob("turns-0-*")
-    kept = json.loads((run / "config.json").read_text())
-    assert kept["scheme"] == "mine:Turns" and kept["scheme_settings"] == {"stay": 3}
+    runs = outside / "runs"
+    command = ["train", *own, *scheme, *SMALL, "--folder", str(runs)]
+    main(command)
+    (run,) = runs.glob("turns-0-*")
+    text = (run / "config.json").read_text()
+    kept = json.loads(text)
+    assert kept["scheme"] == "mine:Turns"
+    assert kept["scheme_settings"] == {"stay": 3}
     assert kept["data"] == "mine:Tones"
     capsys.readouterr()
     main(["evaluate", str(run), "--json"])
-    assert "T2A R@1" in capsys.readouterr().out
-    main(["train", *own, *scheme, *SMALL, "--folder", str(outside / "runs")])
-    assert len(list((outside / "runs").glob("turns-0-*"))) == 1  # found again
+    shown = capsys.readouterr()
+    assert "T2A R@1" in shown.out
+    main(command)
+    found_again = list(runs.glob("turns-0-*"))
+    assert found_again == [run]
 
 
 def test_a_scheme_from_outside_has_its_settings_in_the_config_and_the_key(outside):
     config = TrainConfig(scheme="mine:Turns", scheme_settings={"stay": 3})
-    drawn = [config.build_scheme(clips=2).languages(epoch)[0, 0] for epoch in range(7)]
+    scheme = config.build_scheme(clips=2)
+    drawn = [scheme.languages(epoch)[0, 0] for epoch in range(7)]
     assert drawn == [0, 0, 0, 1, 1, 1, 2]
-    assert TrainConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
-    distribution = SCHEMES["mine:Turns"](clips=2, languages=8).distribution(0)
-    np.testing.assert_array_equal(distribution, [[0.5] + [0] * 7] * 2)
+    written = json.dumps(config.as_dict())
+    read = json.loads(written)
+    assert TrainConfig.from_dict(read) == config
+
+
+def test_a_scheme_from_outside_is_found_by_its_name(outside):
+    kind = SCHEMES["mine:Turns"]
+    scheme = kind(clips=2, languages=8)
+    expected = np.zeros((2, 8))
+    expected[:, 0] = 0.5
+    assert (scheme.distribution(0) == expected).all()
 
 
 @pytest.mark.parametrize(
-    "changes, message",
+    "scheme, settings, message",
     [
-        ({"scheme": "mine:Turns", "scheme_settings": {"hop": 3}}, "turns has no setting hop"),
-        ({"scheme": "mine:Turns", "scheme_settings": {"stay": 0}}, "stay must be an integer"),
-        ({"scheme": "mine:Ear"}, "Ear of mine is no subclass of atri_lib.schemes.Scheme"),
-        ({"scheme": "nowhere:Turns"}, "scheme 'nowhere:Turns': nowhere cannot be imported"),
-        ({"scheme": "kcl", "scheme_settings": {"stay": 3}}, "kcl has no setting stay"),
+        ("mine:Turns", {"hop": 3}, "turns has no setting hop"),
+        ("mine:Turns", {"stay": 0}, "stay must be an integer"),
+        ("mine:Ear", {}, "Ear of mine is no subclass of atri_lib.schemes.Scheme"),
+        ("nowhere:Turns", {}, "scheme 'nowhere:Turns': nowhere cannot be imported"),
+        ("kcl", {"stay": 3}, "kcl has no setting stay"),
     ],
 )
-def test_a_scheme_that_cannot_be_is_refused_in_one_line(outside, changes, message):
+def test_a_scheme_that_cannot_be_is_refused_in_one_line(outside, scheme, settings, message):
     with pytest.raises(ValueError, match=message) as raised:
-        TrainConfig(**changes)
+        TrainConfig(scheme=scheme, scheme_settings=settings)
     assert "\n" not in str(raised.value)
 
 
@@ -135,5 +150,6 @@ def test_a_scheme_that_cannot_be_is_refused_in_one_line(outside, changes, messag
     ],
 )
 def test_data_that_cannot_be_is_refused_in_one_line(outside, data, message):
+    config = TrainConfig(data=data)
     with pytest.raises(ValueError, match=message):
-        load_datasets(TrainConfig(data=data))
+        load_datasets(config)

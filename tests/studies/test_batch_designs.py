@@ -2,31 +2,27 @@
 
 import numpy as np
 import pytest
-import torch
 
-from atri_lib.theory.experiment import Experiment
 from atri_lib.theory.symbolic.distribution import K, N
 from studies import batch_designs
 from studies.symbolic import second_order
-from tests.studies.test_schedules import quadratic
-from tests.theory.toy_heads import features, heads
+from tests.studies.toys import first_step, quadratic, toy
 
 
-def toy(clips=6, languages=3, **options):
-    clip_features, texts = features(clips, languages)
-    return Experiment(heads(), clip_features, texts, temperature=0.3, batch=clips, **options)
+@pytest.fixture(scope="module")
+def gradients():
+    setup = toy()
+    batch = first_step(setup).data
+    return batch_designs.language_gradients(setup.task, setup.task.flat.start, batch)
 
 
 @pytest.mark.parametrize("design", batch_designs.DESIGNS)
-def test_noise_of_a_design_is_the_formula(design):
-    setup = toy()
-    step = next(iter(setup.steps("")))
-    gradients = batch_designs.language_gradients(setup.task, setup.task.flat.start, step.data)
+def test_noise_of_a_design_is_the_formula(gradients, design):
     spread, common = batch_designs.spread(gradients)
     form = second_order.batch_noise(second_order.SAME_LANGUAGE[design])
-    said = float(form.subs({N: 6, K: 3, second_order.V: spread, second_order.A: common}))
+    said = form.subs({N: 6, K: 3, second_order.V: spread, second_order.A: common})
     found = batch_designs.measured_noise(gradients, design, draws=4000)
-    assert found == pytest.approx(said, rel=0.06)
+    assert found == pytest.approx(float(said), rel=0.06)
 
 
 def test_designs_choose_as_they_say():
@@ -37,25 +33,24 @@ def test_designs_choose_as_they_say():
         batch_designs.draw_even(7, 3, generator)
 
 
-def test_spread_is_that_of_the_task():
+def test_spread_is_that_of_the_task(gradients):
     setup = toy()
-    step = next(iter(setup.steps("")))
-    weights = setup.task.flat.start
-    gradients = batch_designs.language_gradients(setup.task, weights, step.data)
-    total = setup.task.language_spread(weights[None], step.data, range(3)).item()
-    assert batch_designs.spread(gradients)[0] == pytest.approx(total / 6)
+    start = setup.task.flat.start[None]
+    total = setup.task.language_spread(start, first_step(setup).data, range(3))
+    spread, _ = batch_designs.spread(gradients)
+    assert spread == pytest.approx(total.item() / 6)
 
 
 def test_subtracting_running_means_takes_out_a_main_effect():
     """Where a language pulls every clip the same way that is learnt and subtracted; elsewhere it
     adds noise.
     """
-    setup = quadratic(clips=24, batch=8)
-    setup.clip_features[:] = 0.7 * torch.eye(2, dtype=torch.float64)
+    setup = quadratic(clips=24, batch=8, curvature=0.7)
     own = setup.texts.clone()
     setup.texts[:] = own[:1] + 0.2 * own
     shares = batch_designs.difference_shares(setup, rate=0.01)
     assert shares[0] == 1  # nothing is known yet
     assert shares[-4:].mean() < 0.2
     setup.texts[:] = own - own.mean(0)
-    assert batch_designs.difference_shares(setup, rate=0.01)[-4:].mean() > 1
+    shares = batch_designs.difference_shares(setup, rate=0.01)
+    assert shares[-4:].mean() > 1

@@ -7,173 +7,174 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from pytest import approx
 
 from atri_lib.schemes import SCHEMES
 from atri_lib.theory import bounds
-from atri_lib.theory.experiment import Experiment
-from studies import language_designs
-from tests.theory.toy_heads import features, heads
-
-OPPOSED = np.outer([1, 1, -1, -1], [1, 1, -1, -1]).astype(float)  # gradients 1, 1, -1, -1
+from studies.language_designs import (
+    Design,
+    _partitions,
+    best,
+    best_partition,
+    deviations,
+    language_grams,
+    subsets,
+    unequal_single,
+)
+from tests.studies.toys import first_step, toy
 
 
 def gram(languages, dim=3, seed=0):
-    x = np.random.default_rng(seed).normal(size=(languages, dim))
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(languages, dim))
     return x @ x.T
 
 
 def variance_of(design, matrix):
     """m^-2 sum_kl (pi_kl - pi_k pi_l) <g_k, g_l>, from inclusion probabilities alone."""
-    single, m = np.diag(design.joint), design.members[0].sum()
-    return ((design.joint - np.outer(single, single)) * matrix).sum() / m**2
+    single = np.diag(design.joint)
+    m = design.members[0].sum()
+    covariance = design.joint - np.outer(single, single)
+    return (covariance * matrix).sum() / m**2
 
 
 def test_counter_example_unbiased_and_independent_but_not_uniform():
     """K = 4, m = 2: {1, 2} or {3, 4} has variance 1, uniform pairs 1/3, {1, 3} or {2, 4} none."""
-    members, deviations = (
-        language_designs.subsets(4, 2),
-        language_designs.deviations(OPPOSED, language_designs.subsets(4, 2)),
-    )
-    by_pair = {
-        tuple(np.flatnonzero(row)): value for row, value in zip(members, deviations, strict=True)
-    }
-    assert (by_pair[0, 1] + by_pair[2, 3]) / 2 == pytest.approx(1)
-    assert (
-        np.mean(deviations) == pytest.approx(bounds.sampling_factor(4, 2)) == pytest.approx(1 / 3)
-    )
-    best = language_designs.best(OPPOSED, 2)
-    assert best.variance == pytest.approx(0, abs=1e-9) and best.uniform == pytest.approx(1 / 3)
-    np.testing.assert_allclose(np.diag(best.joint), 0.5)
-    assert best.joint[0, 1] == pytest.approx(0) == best.joint[2, 3]
+    gradients = np.array([1.0, 1.0, -1.0, -1.0])
+    opposed = np.outer(gradients, gradients)
+    of_pairs = deviations(opposed, subsets(4, 2))  # {1, 2} first, {3, 4} last
+    assert of_pairs[0] == approx(1)
+    assert of_pairs[-1] == approx(1)
+    assert of_pairs.mean() == approx(1 / 3)
+    assert bounds.sampling_factor(4, 2) == approx(1 / 3)
+    design = best(opposed, 2)
+    assert design.variance == approx(0, abs=1e-9)
+    joint = design.joint
+    assert_allclose(np.diag(joint), 0.5)
+    assert joint[0, 1] == approx(0)
+    assert joint[2, 3] == approx(0)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(2, 6), st.data(), st.integers(0, 99))
-def test_the_program_finds_an_unbiased_design_no_worse_than_any_tried(languages, data, seed):
+def test_the_program_finds_an_unbiased_design_no_worse_than_blocks(languages, data, seed):
     m = data.draw(st.integers(1, languages))
     matrix = gram(languages, seed=seed)
-    best = language_designs.best(matrix, m)
-    np.testing.assert_allclose(np.diag(best.joint), m / languages, atol=1e-9)
-    assert best.chance.min() >= -1e-9 and best.chance.sum() == pytest.approx(1)
-    assert best.variance == pytest.approx(variance_of(best, matrix), abs=1e-9)
-    assert best.variance == pytest.approx((best.covariance * matrix).sum(), abs=1e-9)
-    centred = matrix - matrix.mean(0) - matrix.mean(1)[:, None] + matrix.mean()
-    assert best.uniform == pytest.approx(
-        bounds.sampling_factor(languages, m) * np.trace(centred) / languages, abs=1e-9
-    )
-    assert 0 <= best.share <= 1 + 1e-9
+    design = best(matrix, m)
+    assert_allclose(np.diag(design.joint), m / languages, atol=1e-9)
+    assert design.chance.min() >= -1e-9
+    assert design.chance.sum() == approx(1)
+    assert design.variance == approx(variance_of(design, matrix), abs=1e-9)
+    spread = np.trace(matrix) / languages - matrix.mean()
+    law = bounds.sampling_factor(languages, m) * spread
+    assert design.uniform == approx(law, abs=1e-9)
+    assert 0 <= design.share <= 1 + 1e-9
     if languages % m == 0:
-        blocks = language_designs.best_partition(matrix, m)
-        np.testing.assert_allclose(np.diag(blocks.joint), m / languages)
-        assert best.variance - 1e-9 <= blocks.variance <= blocks.uniform + 1e-9
-        assert blocks.variance == pytest.approx(variance_of(blocks, matrix), abs=1e-9)
+        blocks = best_partition(matrix, m)
+        assert_allclose(np.diag(blocks.joint), m / languages)
+        assert design.variance - 1e-9 <= blocks.variance <= blocks.uniform + 1e-9
+        assert blocks.variance == approx(variance_of(blocks, matrix), abs=1e-9)
     if m in (1, languages - 1, languages):
-        assert best.share == pytest.approx(1)
+        assert design.share == approx(1)
 
 
 def test_four_languages_in_pairs_have_a_closed_form():
     matrix = gram(4, seed=5)
-    pairings = language_designs.deviations(matrix, language_designs.subsets(4, 2))[
-        :3
-    ]  # {1, 2}, {1, 3}, {1, 4}; their rests deviate alike
-    assert language_designs.best(matrix, 2).share == pytest.approx(
-        3 * pairings.min() / pairings.sum()
-    )
-    assert language_designs.best(matrix, 2).share == pytest.approx(
-        language_designs.best_partition(matrix, 2).share
-    )
-    assert language_designs.best(matrix, 2).share < 0.9
+    of_pairs = deviations(matrix, subsets(4, 2))
+    pairings = of_pairs[:3]  # {1, 2}, {1, 3}, {1, 4}; their rests deviate alike
+    closed = 3 * pairings.min() / pairings.sum()
+    assert closed < 0.9
+    assert best(matrix, 2).share == approx(closed)
+    assert best_partition(matrix, 2).share == approx(closed)
 
 
-def test_a_design_of_all_subsets_covaries_as_the_scheme_that_draws_them(languages=5, m=2):
-    members = language_designs.subsets(languages, m)
-    uniform = language_designs.Design(members, np.full(len(members), 1 / len(members)), 1.0, 1.0)
-    scheme = SCHEMES["m_of_k"](clips=1, languages=languages, m=m)
-    np.testing.assert_allclose(uniform.covariance, scheme.covariance(0, 0), atol=1e-12)
-    assert not np.allclose(
-        language_designs.best(gram(languages), m).covariance, scheme.covariance(0, 0)
-    )
+def test_a_design_of_all_subsets_covaries_as_the_scheme_that_draws_them():
+    members = subsets(5, 2)
+    chance = np.full(len(members), 1 / len(members))
+    uniform = Design(members, chance, 1.0, 1.0)
+    scheme = SCHEMES["m_of_k"](clips=1, languages=5, m=2)
+    drawn = scheme.covariance(0, 0)
+    assert_allclose(uniform.covariance, drawn, atol=1e-12)
+    unequal = best(gram(5), 2)
+    assert not np.allclose(unequal.covariance, drawn)
 
 
 def test_equal_pair_inclusion_is_enough_for_the_law():
     """The seven lines of the Fano plane do what all 35 triples of seven languages do."""
-    lines = [{(start + step) % 7 for step in (0, 1, 3)} for start in range(7)]
-    members = np.array([[k in line for k in range(7)] for line in lines])
+    first_line = np.isin(np.arange(7), (0, 1, 3))
+    members = np.array([np.roll(first_line, start) for start in range(7)])
     together = members.T.astype(int) @ members
-    assert set(together[~np.eye(7, dtype=bool)]) == {1} and set(np.diag(together)) == {3}
-    for seed in range(5):
-        matrix = gram(7, dim=4, seed=seed)
-        every = language_designs.deviations(matrix, language_designs.subsets(7, 3)).mean()
-        assert language_designs.deviations(matrix, members).mean() == pytest.approx(every)
+    assert (together == 1 + 2 * np.eye(7)).all()
+    matrix = gram(7, dim=4)
+    every = deviations(matrix, subsets(7, 3)).mean()
+    assert deviations(matrix, members).mean() == approx(every)
     unequal = members[[0, 0, 2, 3, 4, 5, 6]]
-    assert language_designs.deviations(matrix, unequal).mean() != pytest.approx(every)
+    assert deviations(matrix, unequal).mean() != approx(every)
 
 
-def test_languages_that_are_all_alike_leave_nothing_to_choose():
-    alike = 0.3 + 0.7 * np.eye(6)
-    assert (
-        language_designs.best(alike, 3).share
-        == pytest.approx(1)
-        == language_designs.best_partition(alike, 3).share
-    )
-    assert language_designs.unequal_single(alike) == pytest.approx(1)
-    assert (
-        language_designs.best(np.zeros((4, 4)), 2).share
-        == 1
-        == language_designs.unequal_single(np.ones((4, 4)))
-    )
+@pytest.mark.parametrize("alike", [0.3 + 0.7 * np.eye(6), np.zeros((6, 6)), np.ones((6, 6))])
+def test_languages_that_are_all_alike_leave_nothing_to_choose(alike):
+    assert best(alike, 3).share == approx(1)
+    assert best_partition(alike, 3).share == approx(1)
+    assert unequal_single(alike) == approx(1)
 
 
-def test_partition_is_the_best_of_all_and_needs_m_to_divide_k():
-    matrix = gram(6, seed=2)
-    members = language_designs.subsets(6, 3)
-    halves = language_designs.deviations(matrix, members)[
-        members[:, 0]
-    ]  # a half and its rest deviate alike
-    assert language_designs.best_partition(matrix, 3).variance == pytest.approx(min(halves))
-    eight = tuple(range(8))
-    assert len(list(language_designs._partitions(eight, 2))) == 105
-    assert len(list(language_designs._partitions(eight, 4))) == 35
+def test_a_partition_needs_m_to_divide_k():
+    matrix = gram(6)
     with pytest.raises(ValueError, match="do not divide"):
-        language_designs.best_partition(matrix, 4)
+        best_partition(matrix, 4)
 
 
-def test_blocks_in_random_order_grow_like_balanced_times_the_share(languages=6, m=2, draws=20_000):
-    x = np.random.default_rng(3).normal(size=(languages, 2))
+@pytest.mark.parametrize("m, count", [(2, 105), (4, 35)])
+def test_all_divisions_of_eight_languages_are_looked_at(m, count):
+    eight = tuple(range(8))
+    assert len(list(_partitions(eight, m))) == count
+
+
+def test_blocks_in_random_order_grow_like_balanced_times_the_share():
+    generator = np.random.default_rng(3)
+    x = generator.normal(size=(6, 2))
     x -= x.mean(0)
-    design = language_designs.best_partition(x @ x.T, m)
-    blocks = np.stack([x[row].mean(0) for row in design.members[design.chance > 0]])
-    orders = np.random.default_rng(0).permuted(np.tile(np.arange(3), (draws, 1)), axis=1)
-    sums = np.square(blocks[orders].cumsum(1)).sum(-1).mean(0)
-    balanced = np.array(
-        [epochs * (languages - m * epochs) / (languages - m) for epochs in (1, 2, 3)]
-    )
-    np.testing.assert_allclose(sums, design.variance * balanced, atol=0.02 * design.uniform)
+    design = best_partition(x @ x.T, 2)
     assert design.share < 0.7
+    chosen = design.members[design.chance > 0]
+    blocks = chosen @ x / 2
+    in_order = np.tile(np.arange(3), (20_000, 1))
+    orders = generator.permuted(in_order, axis=1)
+    sums = blocks[orders].cumsum(1)  # [draws, epochs, 2]
+    squares = np.square(sums).sum(-1).mean(0)
+    epochs = np.arange(1, 4)
+    balanced = epochs * (6 - 2 * epochs) / (6 - 2)
+    expected = design.variance * balanced
+    assert_allclose(squares, expected, atol=0.02 * design.uniform)
 
 
 def test_unequal_chances_for_one_language_are_the_best_of_many():
     matrix = gram(4, seed=1)
-    norms, mean = np.diag(matrix), matrix.mean()
-    tried = np.random.default_rng(0).dirichlet(np.ones(4), size=20_000)
+    norms = np.diag(matrix)
+    mean = matrix.mean()
+    generator = np.random.default_rng(0)
+    tried = generator.dirichlet(np.ones(4), size=20_000)
     variances = (norms / tried).sum(1) / 16 - mean
     uniform = norms.mean() - mean
-    assert language_designs.unequal_single(matrix) == pytest.approx(
-        variances.min() / uniform, rel=0.02
-    )
-    assert language_designs.unequal_single(matrix) <= variances.min() / uniform < 1
+    least = variances.min() / uniform
+    found = unequal_single(matrix)
+    assert found == approx(least, rel=0.02)
+    assert found <= least < 1
 
 
 def test_language_grams_are_products_of_pair_gradients():
-    clip_features, texts = features(4, 3)
-    setup = Experiment(heads(), clip_features, texts, batch=4, epochs=1)
-    step = next(iter(setup.steps("")))
-    grams = language_designs.language_grams(setup.task, setup.task.flat.start, step.data)
+    setup = toy(clips=4)
+    task = setup.task
+    start = task.flat.start
+    batch = first_step(setup).data
+    grams = language_grams(task, start, batch)
     one = torch.zeros(2, 4, 3, dtype=torch.float64)
-    one[0, 2, 0] = one[1, 2, 1] = 1
-    first, second = setup.task.gradients(
-        setup.task.flat.start.expand(2, -1), one, step.data
-    ).detach()
-    assert grams[2, 0, 1] == pytest.approx((first @ second).item())
-    spread = setup.task.language_spread(setup.task.flat.start[None], step.data, range(3)).item()
-    assert spread == pytest.approx(sum(np.trace(g) / 3 - g.mean() for g in grams))
+    one[0, 2, 0] = 1
+    one[1, 2, 1] = 1
+    first, second = task.gradients(start.expand(2, -1), one, batch).detach()
+    assert grams[2, 0, 1] == approx((first @ second).item())
+    spread = task.language_spread(start[None], batch, range(3)).item()
+    of_clips = grams.trace(axis1=1, axis2=2) / 3 - grams.mean(axis=(1, 2))
+    assert spread == approx(of_clips.sum())

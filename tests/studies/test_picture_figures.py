@@ -10,28 +10,33 @@ from studies.results import FOLDER, ResultsError
 LIMITS = storage.read_json(FOLDER / picture_figures.PREDICTIONS)["limits"]
 
 
+@pytest.fixture
+def predictions(monkeypatch, tmp_path):
+    """Where the file of predictions is looked for."""
+    monkeypatch.setattr(picture_figures, "FOLDER", tmp_path)
+    return tmp_path / picture_figures.PREDICTIONS
+
+
 def test_every_prediction_has_limits_and_a_figure_that_can_be_computed():
     assert {row["figure"] for row in LIMITS} == set(picture_figures.FIGURES)
-    assert all(row["low"] < row["high"] for row in LIMITS)
+    for row in LIMITS:
+        assert row["low"] < row["high"]
 
 
 @pytest.mark.parametrize(("measured", "verdict"), [(0.6, "held"), (0.8, "refuted")])
-def test_a_figure_is_judged_by_its_limits(monkeypatch, tmp_path, measured, verdict):
-    rows = [LIMITS[0], next(row for row in LIMITS if row["figure"] == "apart")]
-    storage.write_json(tmp_path / picture_figures.PREDICTIONS, {"limits": rows})
-    (tmp_path / "pictures.jsonl").touch()
-    monkeypatch.setattr(picture_figures, "FOLDER", tmp_path)
-    monkeypatch.setitem(picture_figures.FIGURES, rows[0]["figure"], lambda: measured)
+def test_a_figure_is_judged_by_its_limits(monkeypatch, predictions, measured, verdict):
+    first = LIMITS[0]
+    apart = next(row for row in LIMITS if row["figure"] == "apart")
+    storage.write_json(predictions, {"limits": [first, apart]})
+    predictions.with_name("pictures.jsonl").touch()
+    monkeypatch.setitem(picture_figures.FIGURES, first["figure"], lambda: measured)
     found = picture_figures.verdicts()
     assert found.verdict.tolist() == [verdict, "not run"]
     assert np.isnan(found.measured[1])
 
 
-@pytest.mark.parametrize(
-    "text", ["{}", '{"limits": null}', '{"limits": [{}]}', "", '{"limits": 3}']
-)
-def test_a_damaged_file_of_predictions_is_named(monkeypatch, tmp_path, text):
-    (tmp_path / picture_figures.PREDICTIONS).write_text(text)
-    monkeypatch.setattr(picture_figures, "FOLDER", tmp_path)
+@pytest.mark.parametrize("text", ["", "{}", '{"limits": 3}', '{"limits": [{}]}'])
+def test_a_damaged_file_of_predictions_is_named(predictions, text):
+    predictions.write_text(text)
     with pytest.raises(ResultsError, match="picture_predictions.json.*restore"):
         picture_figures.verdicts()

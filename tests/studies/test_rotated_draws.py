@@ -4,25 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from atri_lib.theory.experiment import Experiment
 from studies.rotated_draws import RotatedDraws, split
-
-
-class Embeddings(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.eye(3))
-
-    def forward(self, clip_features, texts):
-        return clip_features @ self.weight, texts
+from tests.studies.toys import toy
 
 
 @pytest.fixture
 def experiment():
-    generator = torch.Generator().manual_seed(0)
-    clip_features = torch.randn(6, 3, generator=generator)
-    texts = torch.randn(6, 4, 3, generator=generator)
-    return Experiment(Embeddings(), clip_features, texts, batch=3, epochs=2)
+    return toy(languages=4, batch=3, epochs=2)
 
 
 @pytest.mark.parametrize("m", [1, 3])
@@ -31,24 +19,27 @@ def test_groups_show_every_pair_equally_often_and_each_run_m_languages(experimen
     assert len(draws) == 8
     for step in experiment.steps(""):
         distribution = draws.distribution(step)
-        assert ((distribution > 0).sum(-1) == m).all()
-        torch.testing.assert_close(distribution.sum((1, 2)), torch.ones(8, dtype=torch.float64))
-        for group in distribution.unflatten(0, (2, 4)):
+        shown = (distribution > 0).sum(-1)
+        assert (shown == m).all()
+        for group in distribution.chunk(2):
             torch.testing.assert_close(group.mean(0, keepdim=True), step.even)
+        totals = distribution.sum((1, 2))
+        torch.testing.assert_close(totals, torch.ones_like(totals))
 
 
 def test_each_run_alone_draws_all_subsets_equally_often(experiment):
     draws = RotatedDraws(experiment, 2, groups=400, seed=0)
-    shown = draws._of_epoch(0).reshape(400, 4, 6, 4)[:, 1]  # the second run of every group
-    subsets = [tuple(np.flatnonzero(row)) for row in shown.reshape(-1, 4)]
+    shown = draws._of_epoch(0).reshape(400, 4, 6, 4)
+    second = shown[:, 1].reshape(-1, 4)  # the second run of every group
+    subsets = [tuple(np.flatnonzero(row)) for row in second]
     counts = [subsets.count(pair) for pair in itertools.combinations(range(4), 2)]
     assert np.ptp(counts) < 5 * np.sqrt(400)
 
 
 def test_split_finds_both_lengths():
     generator = torch.Generator().manual_seed(0)
-    mean = torch.randn(50, generator=generator, dtype=torch.float64)
-    own = 3 * torch.randn(4000, 50, generator=generator, dtype=torch.float64)
+    mean = torch.randn(50, generator=generator).double()
+    own = 3 * torch.randn(4000, 50, generator=generator).double()
     found = split(mean + own, groups=1000)
     assert found.systematic == pytest.approx(mean.norm().item(), rel=0.02)
     assert found.own == pytest.approx(3 * 50**0.5, rel=0.01)
