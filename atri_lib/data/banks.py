@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 from atri_lib.data.items import Bank, BankUnavailable
 from atri_lib.data.pictures import drawn, emoji, stamps
-from atri_lib.data.recorded import RecordedBank
-from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.data.recorded import NAME, recordings
+from atri_lib.data.synthetic import synthetic_sounds
 
-BOOK = RecordedBank.name  # the origin of the data behind every figure of the book
+BOOK = NAME  # the origin of the data behind every figure of the book
 
 SOUNDS: dict[str, Callable[[], Bank]] = {
-    "recordings": RecordedBank,
-    "synthetic sounds": SyntheticBank,
+    "recordings": recordings,
+    "synthetic sounds": synthetic_sounds,
 }
 PICTURES: dict[str, Callable[[], Bank]] = {"pictures": emoji, "stamps": stamps}
 
@@ -29,7 +29,7 @@ def bank(name: str) -> Bank:
     try:
         return (SOUNDS | PICTURES)[name]()
     except BankUnavailable as reason:
-        instead = drawn() if name in PICTURES else SyntheticBank()
+        instead = drawn() if name in PICTURES else synthetic_sounds()
         said = f"Notice: {reason}\nContinuing with {instead.name} instead of {name}."
         print(said, file=sys.stderr)
         return instead

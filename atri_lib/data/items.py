@@ -2,12 +2,16 @@
 are composed.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+import functools
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from atri_lib.languages import CODES
 from atri_lib.storage import checksum
+
+LONGEST = 40  # characters of a name
 
 
 class BankUnavailable(RuntimeError):
@@ -34,17 +38,41 @@ class Item:
     licence: str
 
 
-class Bank(Protocol):
-    """A set of items; checksum changes with any content, name or id."""
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """A set of items; left_out: what else was there, and why it is not among them."""
 
     name: str
     items: tuple[Item, ...]
-    checksum: str
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def checksum(self) -> str:
+        """16 hex digits over ids, names and contents, in order."""
+        parts = []
+        for item in self.items:
+            parts += [item.id, item.names, item.content]
+        return checksum(*parts)
 
 
-def bank_checksum(items: tuple[Item, ...]) -> str:
-    """16 hex digits over ids, names and contents, in order."""
-    parts = []
-    for item in items:
-        parts += [item.id, item.names, item.content]
-    return checksum(*parts)
+def well_named(called: Mapping[Hashable, dict[str, str]]) -> tuple[dict, dict]:
+    """Of things and their names those that a bank can have: with names in all languages, none long
+    or an earlier one's; and why each other cannot be had.
+    """
+    kept = {}
+    left_out = {}
+    taken = set()  # (language code, name)
+    for thing, names in called.items():
+        own = {(code, name.casefold()): name for code, name in names.items()}
+        missing = [code for code in CODES if code not in names]
+        doubled = [name for key, name in own.items() if key in taken]
+        if missing:
+            left_out[thing] = f"no caption in {', '.join(missing)}"
+        elif max(map(len, names.values())) > LONGEST:
+            left_out[thing] = f"a name of more than {LONGEST} characters"
+        elif doubled:
+            left_out[thing] = f"another has the name {doubled[0]!r}"
+        else:
+            kept[thing] = names
+            taken |= set(own)
+    return kept, left_out

@@ -5,26 +5,42 @@ take their place.
 import io
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from atri_lib.data import debian
+from atri_lib.data.debian import Package
 from atri_lib.data.images import fitted
-from atri_lib.data.items import Item, bank_checksum
-from atri_lib.data.recorded import CORRECTIONS, sound_names
-from atri_lib.data.tux_paint import find_stamps, is_picture
-from atri_lib.languages import CODES, LANGUAGES
-from atri_lib.storage import cache_dir, read_json
+from atri_lib.data.items import Bank, Item, well_named
+from atri_lib.data.tux_paint import STAMPS, bank_of_stamps, is_picture
+from atri_lib.languages import LANGUAGES
+from atri_lib.storage import read_json
 
 SIDE = 128  # pixels of a picture's longer side
-LONGEST = 40  # characters of a name
 DRAWN = pathlib.Path(__file__).with_name("drawn_shapes.json")
-NOTO = "usr/share/fonts/truetype/noto"
-CLDR = "usr/share/unicode/cldr/common/annotations"
+TABLES = [f"{language.locale[:2]}.xml" for language in LANGUAGES]
+CLDR = Package(
+    name="unicode-cldr-core",
+    megabytes=17,
+    what="the names of emoji",
+    folder="usr/share/unicode/cldr/common/annotations",
+    wanted=lambda path: str(path) in TABLES,
+    sample="en.xml",
+    cached=("pictures", "unicode-cldr-core"),
+)
+FONT = "NotoColorEmoji.ttf"
+NOTO = Package(
+    name="fonts-noto-color-emoji",
+    megabytes=10,
+    what="the emoji",
+    folder="usr/share/fonts/truetype/noto",
+    wanted=lambda path: str(path) == FONT,
+    sample=FONT,
+    cached=("pictures", "fonts-noto-color-emoji"),
+)
 # emoji that show no thing: letters, signs, arrows, buttons, clocks, shapes, skin tones
 NO_THING = re.compile(
     "[\u0000-\u00ff\u2010-\u22ff\u23cf-\u23ef\u23f8-\u23fa\u2460-\u25ff\u2611\u2622-\u2653"
@@ -37,95 +53,38 @@ NO_THING = re.compile(
 )
 
 
-class PictureBank:
-    """Pictures; no two share a name in any language.
-
-    left_out: how many others had no name in all languages, a long one, or another's.
-    """
-
-    def __init__(self, name: str, pictures: Iterable[Item]) -> None:
-        self.name = name
-        self.left_out = 0
-        taken = set()
-        kept = []
-        for picture in pictures:
-            names = {(code, picture.names.get(code, "").casefold()) for code in CODES}
-            lengths = [len(name) for _, name in names]
-            if taken & names or not 0 < min(lengths) <= max(lengths) <= LONGEST:
-                self.left_out += 1
-            else:
-                taken |= names
-                kept.append(picture)
-        self.items = tuple(kept)
-        self.checksum = bank_checksum(self.items)
-
-    def some(self, count: int, seed: int) -> "PictureBank":
-        """A bank of so many of them, drawn."""
-        order = np.random.default_rng((seed, 4)).permutation(len(self.items))
-        return PictureBank(self.name, [self.items[number] for number in sorted(order[:count])])
-
-
 @cache
-def stamps() -> PictureBank:
+def stamps() -> Bank:
     """The stamps' pictures under their native names; what shows no thing (letters, flags, signs) is
     not among them. Raises BankUnavailable.
     """
-    folder = find_stamps(is_picture)
-    corrections = read_json(CORRECTIONS)
-    pictures = []
-    for path in sorted(folder.rglob("*.png")):
-        source = path.relative_to(folder)
-        names = sound_names(path.with_suffix(".txt"), corrections.get(path.stem, {}))
-        if is_picture(source) and len(names) == len(CODES):
-            pixels = cut_out(path)
-            pictures.append(Item(path.stem, pixels, names, str(source), "GPL-2.0-or-later"))
-    return PictureBank("tuxpaint pictures", pictures)
+    return bank_of_stamps("tuxpaint pictures", STAMPS.find(), is_picture, cut_out)
 
 
 @cache
-def emoji() -> PictureBank:
+def emoji() -> Bank:
     """The emoji of Noto Color Emoji under their names in the Unicode CLDR; letters, arrows, shapes,
     clocks, flags and skin tones are not among them. Raises BankUnavailable.
     """
     from fontTools.ttLib import TTFont
 
-    tables = [f"{language.locale[:2]}.xml" for language in LANGUAGES]
-    names = _annotations(_debian("unicode-cldr-core", 17, "the names of emoji", CLDR, tables))
-    (file,) = _debian("fonts-noto-color-emoji", 10, "the emoji", NOTO, ["NotoColorEmoji.ttf"])
+    folder = CLDR.find()
+    called = annotations([folder / table for table in TABLES])
     pictures = []
-    with TTFont(file, lazy=True) as font:
+    with TTFont(NOTO.find() / FONT, lazy=True) as font:
         glyphs = font.getBestCmap()
         bitmaps = font["CBDT"].strikeData[0]
-        for character, said in sorted(names.items()):
-            glyph = bitmaps.get(glyphs.get(ord(character)))
-            if glyph is not None:
-                pixels = cut_out(io.BytesIO(glyph.imageData))
-                name = f"U+{ord(character):04X}"
-                pictures.append(Item(name, pixels, said, name, "OFL-1.1, Unicode-3.0"))
-    return PictureBank("emoji", pictures)
+        shown = [name for name in sorted(called) if glyphs.get(ord(name)) in bitmaps]
+        named, left_out = well_named({name: called[name] for name in shown})
+        for character, names in named.items():
+            bitmap = bitmaps[glyphs[ord(character)]]
+            pixels = cut_out(io.BytesIO(bitmap.imageData))
+            source = f"U+{ord(character):04X}"
+            pictures.append(Item(source, pixels, names, source, "OFL-1.1, Unicode-3.0"))
+    return Bank("emoji", tuple(pictures), left_out)
 
 
-def _debian(
-    name: str, megabytes: int, what: str, inside: str, files: list[str]
-) -> list[pathlib.Path]:
-    """Files of a folder inside a package, installed, cached or fetched."""
-
-    def holds(folder: pathlib.Path) -> bool:
-        return all((folder / file).is_file() for file in files)
-
-    package = debian.Package(
-        name,
-        megabytes,
-        what,
-        folder=pathlib.PurePosixPath(inside),
-        wanted=lambda path: str(path) in files,
-        cached=cache_dir("pictures") / name,
-    )
-    folder = debian.find(package, pathlib.Path("/", inside), holds)
-    return [folder / file for file in files]
-
-
-def _annotations(tables: Sequence[pathlib.Path]) -> dict[str, dict[str, str]]:
+def annotations(tables: Sequence[pathlib.Path]) -> dict[str, dict[str, str]]:
     """character -> language code -> name, of the characters that show a thing."""
     found: dict[str, dict[str, str]] = {}
     for language, table in zip(LANGUAGES, tables, strict=True):
@@ -138,7 +97,7 @@ def _annotations(tables: Sequence[pathlib.Path]) -> dict[str, dict[str, str]]:
 
 
 @cache
-def drawn() -> PictureBank:
+def drawn() -> Bank:
     """Six shapes in six colours, where no pictures can be had."""
     known = read_json(DRAWN)
     pictures = []
@@ -151,7 +110,7 @@ def drawn() -> PictureBank:
             ImageDraw.Draw(canvas).polygon(shape["corners"], fill=colour)
             pixels = np.asarray(canvas)
             pictures.append(Item(names["eng"], pixels, names, "drawn", "Apache-2.0"))
-    return PictureBank("drawn shapes", pictures)
+    return Bank("drawn shapes", tuple(pictures))
 
 
 def cut_out(file: pathlib.Path | io.BytesIO) -> np.ndarray:

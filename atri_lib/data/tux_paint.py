@@ -1,52 +1,120 @@
-"""The folder of Tux Paint's stamps: where it is installed or cached, else fetched from Debian."""
+"""Tux Paint's stamps (Debian package tuxpaint-stamps-default, GPL-2.0-or-later): sound effects and
+pictures with native captions in eight languages.
+"""
 
 import pathlib
+import re
+from collections.abc import Callable, Mapping
 
-from atri_lib.data import debian
-from atri_lib.storage import cache_dir
+import numpy as np
+
+from atri_lib.data.debian import Package
+from atri_lib.data.items import Bank, Item, well_named
+from atri_lib.languages import LANGUAGES
+from atri_lib.progress import progress
+from atri_lib.storage import read_json
 
 PACKAGE = "tuxpaint-stamps-default"
-STAMPS = pathlib.PurePosixPath("usr/share/tuxpaint/stamps")
-INSTALLED = pathlib.Path("/", STAMPS)
+FOLDER = "usr/share/tuxpaint/stamps"
+INSTALLED = pathlib.Path("/", FOLDER)
+LICENCE = "GPL-2.0-or-later"
+CORRECTIONS = pathlib.Path(__file__).with_name("tuxpaint_names.json")
 
 
 def is_effect(path: pathlib.PurePath) -> bool:
     """Whether a path below `stamps` is a sound effect: not a spoken description, a symbol's name or
     a game's rule.
     """
-    return (
-        path.suffix == ".ogg"
-        and not path.name.startswith(".")  # macOS leaves "._name" beside a file
-        and "_desc" not in path.stem
-        and not path.stem.startswith("dreydl")
-        and path.parts[0] != "symbols"
-    )
+    spoken = "_desc" in path.stem or path.stem.startswith("dreydl") or path.parts[0] == "symbols"
+    return path.suffix == ".ogg" and not is_hidden(path) and not spoken
 
 
 def is_picture(path: pathlib.PurePath) -> bool:
     """Whether a path below `stamps` is a picture of something: not of a symbol or a flag."""
     other = {"symbols", "flags", "roadsigns"} & set(path.parts)
-    return path.suffix == ".png" and not path.name.startswith(".") and not other
+    return path.suffix == ".png" and not is_hidden(path) and not other
 
 
-def find_stamps(wanted=is_effect) -> pathlib.Path:
-    """The `stamps` folder with what is wanted, `is_effect` or `is_picture`: of the installed
-    package, else from the cache, else fetched. Raises BankUnavailable.
-
-    A cached folder without the pictures, as earlier versions left it, is fetched anew.
-    """
-
-    def holds(folder: pathlib.Path) -> bool:
-        return any(wanted(path.relative_to(folder)) for path in folder.rglob("*.*"))
-
-    return debian.find(package(), INSTALLED, holds)
-
-
-def package() -> debian.Package:
-    """The stamps' effects and pictures, their captions and the copyright file."""
-    cached = cache_dir("tuxpaint") / "stamps"
-    return debian.Package(PACKAGE, 161, "the Tux Paint recordings", STAMPS, _is_needed, cached)
+def is_hidden(path: pathlib.PurePath) -> bool:
+    """As is "._name", which macOS leaves beside a file."""
+    return path.name.startswith(".")
 
 
 def _is_needed(path: pathlib.PurePath) -> bool:
     return path.suffix == ".txt" or is_effect(path) or is_picture(path)
+
+
+STAMPS = Package(
+    name=PACKAGE,
+    megabytes=161,
+    what="the Tux Paint recordings",
+    folder=FOLDER,
+    wanted=_is_needed,
+    sample="animals/amphibians/frog.png",  # a picture: earlier versions left none in the cache
+    cached=("tuxpaint", "stamps"),
+)
+
+
+def bank_of_stamps(
+    name: str,
+    folder: pathlib.Path,
+    wanted: Callable[[pathlib.PurePath], bool],
+    content: Callable[[pathlib.Path], np.ndarray],
+) -> Bank:
+    """The stamps' files that are wanted (by their path below the folder), under their captions as
+    tuxpaint_names.json corrects them.
+
+    content: makes an item's of a file; empty where nothing is heard.
+    """
+    corrections = read_json(CORRECTIONS)
+    called = {}
+    for path in sorted(folder.rglob("*.*")):
+        if wanted(path.relative_to(folder)):
+            called[path] = stamp_names(path, corrections.get(path.stem, {}))
+    named, left_out = well_named(called)
+    items = []
+    for path, names in progress(named.items(), f"reading {name}"):
+        found = content(path)
+        if found.size:
+            source = path.relative_to(folder).as_posix()
+            items.append(Item(path.stem, found, names, source, LICENCE))
+        else:
+            left_out[path] = "silent"
+    return Bank(name, tuple(items), {path.stem: why for path, why in left_out.items()})
+
+
+def stamp_names(stamp: pathlib.Path, correction: Mapping) -> dict[str, str]:
+    """Noun phrases of a stamp per language code, from NAME.txt beside it (line 1 English, then
+    `<locale>.utf8=<caption>`), corrected: {"why": ..., code: name, ...}.
+
+    Languages without a caption are absent; a caption file that does not exist counts as empty.
+    """
+    text = ""
+    file = stamp.with_suffix(".txt")
+    if file.exists():
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+    captions = dict(re.findall(r"(?m)^(\w+)\.utf8=(.*)", f"en.utf8={text}"))
+    names = {}
+    for language in LANGUAGES:
+        caption = captions.get(language.locale, "")
+        name = correction.get(language.code, noun_phrase(caption, language.code))
+        if name:
+            names[language.code] = name
+    return names
+
+
+def noun_phrase(caption: str, code: str) -> str:
+    """A native caption as it reads inside a sentence: "Ein bunter Hahn." -> "ein bunter Hahn",
+    "一只企鹅。" -> "企鹅".
+
+    Drops what is in parentheses and final punctuation; Japanese and Chinese lose spaces, Chinese
+    its classifier; the first letter is lowered, in German only that of an article.
+    """
+    text = re.sub(r"[(（].*?[)）]", "", caption)
+    text = " ".join(text.split()).strip(" .,;!。．！")
+    if code in ("jpn", "zho"):
+        text = text.replace(" ", "")
+        return re.sub("^一[只个道]", "", text) if code == "zho" else text
+    if code == "deu" and not re.match(r"(Ein|Eine|Der|Die|Das)\b", text):
+        return text
+    return text[:1].lower() + text[1:]
