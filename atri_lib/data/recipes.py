@@ -6,7 +6,6 @@ of one scene are never together in a scene of another split, not even among thre
 near or far, is alone in no other.
 """
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations
@@ -48,13 +47,16 @@ class SceneStyle:
 
 
 class Kind(NamedTuple):
-    """A layout with so many different items, and the orders in which a caption may tell them
-    apart.
-    """
+    """A layout with so many different items."""
 
     layout: str
     items: int
-    orders: tuple[tuple[int, ...], ...]
+
+    @property
+    def orders(self) -> list[tuple[int, ...]]:
+        """In which a caption may tell them apart."""
+        orders = list(permutations(range(self.items)))
+        return orders if self.layout == "sequence" else orders[:1]
 
     def scenes(self, choices: int) -> int:
         """How many scenes say something different, with so many sets of items to choose from.
@@ -66,11 +68,11 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind("single", 1, ((0,),)),
-    Kind("repeated", 1, ((0,),)),
-    Kind("sequence", 2, tuple(permutations(range(2)))),
-    Kind("sequence", 3, tuple(permutations(range(3)))),
-    Kind("together", 2, ((0, 1),)),
+    Kind("single", 1),
+    Kind("repeated", 1),
+    Kind("sequence", 2),
+    Kind("sequence", 3),
+    Kind("together", 2),
 )
 
 
@@ -128,11 +130,8 @@ def open_choices(count: int, seed: int, split: int, apart: bool) -> dict[int, np
         pairs = np.zeros((count, count), bool)
         above = np.triu_indices(count, 1)
         pairs[above] = _by_shares(len(above[0]), generator) == split
-    triples = []
-    for first, beside in enumerate(pairs):
-        others = np.argwhere(pairs & np.outer(beside, beside))  # which belong with it in pairs, too
-        triples.append(np.insert(others, 0, first, axis=1))
-    return {1: np.argwhere(alone), 2: np.argwhere(pairs), 3: np.concatenate(triples)}
+    triples = pairs[:, :, None] & pairs[:, None] & pairs  # which belong together in pairs, too
+    return {1: np.argwhere(alone), 2: np.argwhere(pairs), 3: np.argwhere(triples)}
 
 
 def _by_shares(count: int, generator: np.random.Generator) -> np.ndarray:
@@ -165,11 +164,12 @@ def draw(
         number = generator.choice(len(KINDS), p=weights / weights.sum())
         left[number] -= 1
         kind = KINDS[number]
-        for attempt in itertools.count():
-            far = style.far if attempt < 50 else 0.5  # the last ones left may be the unlikely ones
+        attempts = 0
+        recipe = None
+        while recipe is None or recipe.said in recipes:
+            far = style.far if attempts < 50 else 0.5  # the last ones left may be the unlikely ones
             recipe = _drawn(kind, choices[kind.items], items, far, generator)
-            if recipe.said not in recipes:
-                break
+            attempts += 1
         recipes[recipe.said] = recipe
     return tuple(recipes.values())
 
@@ -179,13 +179,12 @@ def _drawn(
 ) -> Recipe:
     """Any recipe of a kind, of `count` items; chance: that one in company is far."""
     chosen = generator.choice(choices)
-    order = kind.orders[generator.integers(len(kind.orders))]
-    far = generator.random(kind.items) < chance if kind.items > 1 else chosen >= count
+    order = list(kind.orders[generator.integers(len(kind.orders))])
+    far = chosen >= count
+    if kind.items > 1:
+        far = generator.random(kind.items) < chance
     if kind.layout == "together" and generator.random() < 0.5:
-        order = order[::-1]  # either may be named first
-    return Recipe(
-        layout=kind.layout,
-        items=tuple(int(chosen[place] % count) for place in order),
-        far=tuple(bool(far[place]) for place in order),
-        phrasing=int(generator.integers(PHRASINGS)),
-    )
+        order.reverse()  # either may be named first
+    items = (chosen % count)[order]
+    phrasing = int(generator.integers(PHRASINGS))
+    return Recipe(kind.layout, tuple(items.tolist()), tuple(far[order].tolist()), phrasing)

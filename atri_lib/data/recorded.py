@@ -9,25 +9,26 @@ import numpy as np
 
 from atri_lib import audio
 from atri_lib.audio import SAMPLE_RATE
+from atri_lib.data.debian import package
 from atri_lib.data.items import Bank, BankUnavailable
 from atri_lib.data.kept import kept
 from atri_lib.data.sounds import levelled, trimmed
-from atri_lib.data.tux_paint import CORRECTIONS, STAMPS, bank_of_stamps, is_effect
+from atri_lib.data.tux_paint import CORRECTIONS, EFFECT, bank_of_stamps
 from atri_lib.recipe import RECIPE
 from atri_lib.storage import cache_dir, checksum, read_json
 
 NAME = "tuxpaint"
-BOOK = pathlib.Path(__file__).with_name("tuxpaint_sounds.json")  # `file_sums` of the book's sounds
+BOOK = "11f1918cd0c7de3d"  # checksum of the book's recordings
 
 
 def recordings(folder: str | os.PathLike | None = None) -> Bank:
     """The stamps' sound effects, but for those that tuxpaint_names.json drops.
 
     folder: a `stamps` folder; None looks for the installed package, then the cache, then fetches
-    the package. Where the sounds are not the book's, the bank's name says so and a notice on stderr
-    names the files. Raises BankUnavailable, UnreadableSound.
+    the package. Where the sounds are not the book's, the bank's name and a notice on stderr say so.
+    Raises BankUnavailable, UnreadableSound.
     """
-    folder = pathlib.Path(folder or STAMPS.find())
+    folder = pathlib.Path(folder or package("stamps").find())
     corrections = read_json(CORRECTIONS)
     corrections.pop("_about", None)
     dropped = {}
@@ -35,36 +36,20 @@ def recordings(folder: str | os.PathLike | None = None) -> Bank:
         if "drop" in correction:
             dropped[stamp] = correction["why"]
 
-    def heard(path: pathlib.PurePath) -> bool:
-        return is_effect(path) and path.stem not in dropped
+    def heard(source: str) -> bool:
+        return EFFECT.search(source) and pathlib.Path(source).stem not in dropped
 
     bank = bank_of_stamps(NAME, folder, heard, decoded)
+    advice = "remove that folder to have them fetched again"
     if not bank.items:
-        raise BankUnavailable(
-            f"no sound effects with captions in eight languages under {folder}: remove it to have "
-            "them fetched again"
-        )
+        said = f"no sound effects with captions in eight languages under {folder}"
+        raise BankUnavailable(f"{said}; {advice}")
     name = NAME
-    differing = read_json(BOOK).items() ^ file_sums(bank, folder).items()
-    if differing:
+    if bank.checksum != BOOK:
         name = f"{NAME}, not the book's ({bank.checksum})"
-        others = sorted({source for source, _ in differing})
-        print(
-            f"Notice: the recordings under {folder} are not the book's, so its figures will not be "
-            f"met ({len(others)} differ: {', '.join(others[:5])}). "
-            "Remove that folder to have them fetched again.",
-            file=sys.stderr,
-        )
+        said = f"the {len(bank.items)} recordings under {folder} are not the book's"
+        print(f"Notice: {said}, so its figures will not be met; {advice}.", file=sys.stderr)
     return dataclasses.replace(bank, name=name, left_out=bank.left_out | dropped)
-
-
-def file_sums(bank: Bank, folder: pathlib.Path) -> dict[str, str]:
-    """Checksum of every sound's file and names, by its path below the folder."""
-    sums = {}
-    for sound in bank.items:
-        content = (folder / sound.source).read_bytes()
-        sums[sound.source] = checksum(content, sound.names)
-    return sums
 
 
 def decoded(path: pathlib.Path) -> np.ndarray:

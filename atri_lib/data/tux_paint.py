@@ -8,57 +8,24 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from atri_lib.data.debian import Package
 from atri_lib.data.items import Bank, Item, well_named
 from atri_lib.languages import LANGUAGES
-from atri_lib.progress import progress
 from atri_lib.storage import read_json
 
 PACKAGE = "tuxpaint-stamps-default"
-FOLDER = "usr/share/tuxpaint/stamps"
-INSTALLED = pathlib.Path("/", FOLDER)
+INSTALLED = pathlib.Path("/usr/share/tuxpaint/stamps")
 LICENCE = "GPL-2.0-or-later"
 CORRECTIONS = pathlib.Path(__file__).with_name("tuxpaint_names.json")
-
-
-def is_effect(path: pathlib.PurePath) -> bool:
-    """Whether a path below `stamps` is a sound effect: not a spoken description, a symbol's name or
-    a game's rule.
-    """
-    spoken = "_desc" in path.stem or path.stem.startswith("dreydl") or path.parts[0] == "symbols"
-    return path.suffix == ".ogg" and not is_hidden(path) and not spoken
-
-
-def is_picture(path: pathlib.PurePath) -> bool:
-    """Whether a path below `stamps` is a picture of something: not of a symbol or a flag."""
-    other = {"symbols", "flags", "roadsigns"} & set(path.parts)
-    return path.suffix == ".png" and not is_hidden(path) and not other
-
-
-def is_hidden(path: pathlib.PurePath) -> bool:
-    """As is "._name", which macOS leaves beside a file."""
-    return path.name.startswith(".")
-
-
-def _is_needed(path: pathlib.PurePath) -> bool:
-    return path.suffix == ".txt" or is_effect(path) or is_picture(path)
-
-
-STAMPS = Package(
-    name=PACKAGE,
-    megabytes=161,
-    what="the Tux Paint recordings",
-    folder=FOLDER,
-    wanted=_is_needed,
-    sample="animals/amphibians/frog.png",  # a picture: earlier versions left none in the cache
-    cached=("tuxpaint", "stamps"),
-)
+# by their paths below `stamps`: not a symbol's name, a spoken description, a game's rule
+EFFECT = re.compile(r"^(?!symbols/|.*(_desc|dreydl)).*\.ogg$")
+# not of a symbol or a flag
+PICTURE = re.compile(r"^(?!.*(symbols|flags|roadsigns)/).*\.png$")
 
 
 def bank_of_stamps(
     name: str,
     folder: pathlib.Path,
-    wanted: Callable[[pathlib.PurePath], bool],
+    wanted: Callable[[str], object],
     content: Callable[[pathlib.Path], np.ndarray],
 ) -> Bank:
     """The stamps' files that are wanted (by their path below the folder), under their captions as
@@ -68,12 +35,12 @@ def bank_of_stamps(
     """
     corrections = read_json(CORRECTIONS)
     called = {}
-    for path in sorted(folder.rglob("*.*")):
-        if wanted(path.relative_to(folder)):
+    for path in sorted(folder.rglob("[!.]*.*")):  # macOS leaves "._name" beside a file
+        if wanted(path.relative_to(folder).as_posix()):
             called[path] = stamp_names(path, corrections.get(path.stem, {}))
     named, left_out = well_named(called)
     items = []
-    for path, names in progress(named.items(), f"reading {name}"):
+    for path, names in named.items():
         found = content(path)
         if found.size:
             source = path.relative_to(folder).as_posix()
