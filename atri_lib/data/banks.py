@@ -9,14 +9,13 @@ from collections.abc import Callable
 
 from atri_lib.data.items import Bank, BankUnavailable
 from atri_lib.data.pictures import drawn, emoji, stamps
-from atri_lib.data.recorded import NAME, recordings
+from atri_lib.data.recorded import NAME, recorded_sounds
 from atri_lib.data.synthetic import synthetic_sounds
 
 BOOK = NAME  # the origin of the data behind every figure of the book
 
 SOUNDS: dict[str, Callable[[], Bank]] = {
-    "recordings": recordings,
-    "synthetic sounds": synthetic_sounds,
+    "recordings": recorded_sounds,
 }
 PICTURES: dict[str, Callable[[], Bank]] = {"pictures": emoji, "stamps": stamps}
 

@@ -22,9 +22,7 @@ BATCH = 32  # clips
 MOST_SAMPLES = 2**24  # of a batch: 17 minutes
 
 
-def clip_features(
-    dataset: Dataset, encoder: nn.Module, parts: int, tower: str
-) -> np.ndarray:
+def clip_features(dataset: Dataset, encoder: nn.Module, parts: int, tower: str) -> np.ndarray:
     """What a frozen encoder makes of a dataset's clips: float32 [N, parts, F], from the cache
     if it was there.
 

@@ -21,7 +21,7 @@ NAME = "tuxpaint"
 BOOK = "11f1918cd0c7de3d"  # checksum of the book's recordings
 
 
-def recordings(folder: str | os.PathLike | None = None) -> Bank:
+def recorded_sounds(folder: str | os.PathLike | None = None) -> Bank:
     """The stamps' sound effects, but for those that tuxpaint_names.json drops.
 
     folder: a `stamps` folder; None looks for the installed package, then the cache, then fetches

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from atri_lib.data.banks import BOOK, default_bank
-from atri_lib.data.items import BankUnavailable, Item
+from atri_lib.data.items import Bank, BankUnavailable, Item
 from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES
 from studies.cldr_names import (
@@ -18,7 +18,6 @@ from studies.cldr_names import (
     verdicts,
     with_cldr_names,
 )
-from studies.unseen_sounds import SomeSounds
 
 
 @pytest.mark.parametrize(
@@ -54,7 +53,7 @@ def test_names_that_are_not_the_cldrs_are_replaced_with_an_article_and_no_others
     )
     vetted = dict.fromkeys(CODES, "owl") | {"fra": "chouette", "deu": "Eule"}
     emoji = SimpleNamespace(items=(SimpleNamespace(names=vetted),))
-    ours = SomeSounds("ours", sounds, "")
+    ours = Bank("ours", sounds)
     theirs = with_cldr_names(ours, emoji)
     assert theirs.items[0].names == owl | {"fra": "une chouette"}
     assert theirs.items[1].names == frog
