@@ -748,13 +748,13 @@ CASES = {
     ),
     "a package of 3 GB": (
         archive("./usr/other", 3 * 10**9),
-        BankUnavailable,
+        tarfile.TarError,
         "unpacks to more than it should",
     ),
     "a recording of 1 GB": (
         archive(f"./{STAMPS}a.ogg", 10**9),
-        BankUnavailable,
-        r"a\.ogg: 1000000000 bytes",
+        tarfile.TarError,
+        r"a\.ogg, 1000000000 bytes",
     ),
     "a full disk": (
         fetch(full_disk),
