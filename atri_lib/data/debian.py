@@ -38,7 +38,8 @@ class Package:
 
     what: it holds, for messages ("the recordings"); folder: its path in the package; wanted: a
     pattern of the files that are taken, by their paths below the folder; sample: one of these,
-    which tells that they are there; cached: where they are kept, by its path in the cache.
+    which tells that they are there; cached: the folder of the cache, and the name in it, where
+    they are kept.
     """
 
     name: str
@@ -47,14 +48,13 @@ class Package:
     folder: str
     wanted: str
     sample: str
-    cached: str
+    cached: list[str]
 
     @property
     def place(self) -> pathlib.Path:
         """Where it is kept."""
-        path = cache_dir() / self.cached
-        path.parent.mkdir(exist_ok=True)
-        return path
+        kind, name = self.cached
+        return cache_dir(kind) / name
 
     def unavailable(self, reason: str) -> BankUnavailable:
         """The error that says why it cannot be had."""

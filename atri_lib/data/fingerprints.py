@@ -2,7 +2,6 @@
 weights or code.
 """
 
-import functools
 import pathlib
 
 import numpy as np
@@ -71,7 +70,6 @@ def text_outputs(encoder: nn.Module) -> np.ndarray:
     return _mixed(encode_texts(storage.read_json(SENTENCES), encoder))
 
 
-@functools.cache
 def known_outputs() -> dict[str, list[float]]:
     """The outputs of the book's encoders, by name."""
     return storage.read_json(KNOWN)

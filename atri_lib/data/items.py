@@ -3,7 +3,8 @@ are composed.
 """
 
 import functools
-from collections.abc import Hashable, Mapping
+import pathlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,24 +56,36 @@ class Bank:
         return checksum(*parts)
 
 
-def well_named(called: Mapping[Hashable, dict[str, str]]) -> tuple[dict, dict]:
-    """Of things and their names those that a bank can have: with names in all languages, none long
-    or an earlier one's; and why each other cannot be had.
+def bank_of(
+    name: str,
+    called: Mapping[str, Mapping[str, str]],
+    content: Callable[[str], np.ndarray],
+    licence: str,
+) -> Bank:
+    """A bank of what is named in all languages, briefly, and as nothing earlier is; an id is the
+    stem of a source.
+
+    called: source -> language code -> name; content: an item's, of its source; empty where nothing
+    is heard.
     """
-    kept = {}
+    items = []
     left_out = {}
     taken = set()  # (language code, name)
-    for thing, names in called.items():
-        own = {(code, name.casefold()): name for code, name in names.items()}
+    for source, names in called.items():
         missing = [code for code in CODES if code not in names]
-        doubled = [name for key, name in own.items() if key in taken]
+        own = {(code, said.casefold()) for code, said in names.items()}
+        stem = pathlib.PurePath(source).stem
         if missing:
-            left_out[thing] = f"no caption in {', '.join(missing)}"
+            left_out[stem] = f"no caption in {', '.join(missing)}"
         elif max(map(len, names.values())) > LONGEST:
-            left_out[thing] = f"a name of more than {LONGEST} characters"
-        elif doubled:
-            left_out[thing] = f"another has the name {doubled[0]!r}"
+            left_out[stem] = f"a name of more than {LONGEST} characters"
+        elif taken & own:
+            left_out[stem] = f"another has the name {min(taken & own)[1]!r}"
         else:
-            kept[thing] = names
-            taken |= set(own)
-    return kept, left_out
+            taken |= own
+            found = content(source)
+            if found.size:
+                items.append(Item(stem, found, names, source, licence))
+            else:
+                left_out[stem] = "silent"
+    return Bank(name, tuple(items), left_out)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from atri_lib.data.debian import package
 from atri_lib.data.images import fitted
-from atri_lib.data.items import Bank, Item, well_named
+from atri_lib.data.items import Bank, bank_of
 from atri_lib.data.tux_paint import PICTURE, bank_of_stamps
 from atri_lib.languages import LANGUAGES
 from atri_lib.storage import read_json
@@ -47,20 +47,21 @@ def emoji() -> Bank:
     """
     from fontTools.ttLib import TTFont
 
-    called = annotations(package("emoji names").find())
+    said = annotations(package("emoji names").find())
     file = package("emoji").find() / "NotoColorEmoji.ttf"
-    pictures = []
     with TTFont(file, lazy=True) as font:
         glyphs = font.getBestCmap()
         bitmaps = font["CBDT"].strikeData[0]
-        shown = [name for name in sorted(called) if glyphs.get(ord(name)) in bitmaps]
-        named, left_out = well_named({name: called[name] for name in shown})
-        for character, names in named.items():
-            bitmap = bitmaps[glyphs[ord(character)]]
-            pixels = cut_out(io.BytesIO(bitmap.imageData))
-            source = f"U+{ord(character):04X}"
-            pictures.append(Item(source, pixels, names, source, "OFL-1.1, Unicode-3.0"))
-    return Bank("emoji", tuple(pictures), left_out)
+        called = {}
+        for character in sorted(said):
+            if glyphs.get(ord(character)) in bitmaps:
+                called[f"U+{ord(character):04X}"] = said[character]
+
+        def shown(source: str) -> np.ndarray:
+            glyph = glyphs[int(source[2:], 16)]
+            return cut_out(io.BytesIO(bitmaps[glyph].imageData))
+
+        return bank_of("emoji", called, shown, "OFL-1.1, Unicode-3.0")
 
 
 def annotations(folder: pathlib.Path) -> dict[str, dict[str, str]]:
@@ -79,17 +80,18 @@ def annotations(folder: pathlib.Path) -> dict[str, dict[str, str]]:
 def drawn() -> Bank:
     """Six shapes in six colours, where no pictures can be had."""
     known = read_json(DRAWN)
-    pictures = []
+    called = {}
+    pixels = {}
     for shape in known["shapes"].values():
-        for colour, called in known["colours"].items():
+        for colour, said in known["colours"].items():
             names = {}
             for code, pattern in known["pattern"].items():
-                names[code] = pattern.format(shape["names"][code], called[code])
+                names[code] = pattern.format(shape["names"][code], said[code])
             canvas = Image.new("RGBA", (SIDE, SIDE))
             ImageDraw.Draw(canvas).polygon(shape["corners"], fill=colour)
-            pixels = np.asarray(canvas)
-            pictures.append(Item(names["eng"], pixels, names, "drawn", "Apache-2.0"))
-    return Bank("drawn shapes", tuple(pictures))
+            called[names["eng"]] = names
+            pixels[names["eng"]] = np.asarray(canvas)
+    return bank_of("drawn shapes", called, pixels.get, "Apache-2.0")
 
 
 def cut_out(file: pathlib.Path | io.BytesIO) -> np.ndarray:

@@ -128,8 +128,8 @@ def open_choices(count: int, seed: int, split: int, apart: bool) -> dict[int, np
     else:
         alone = _by_shares(2 * count, generator) == split
         pairs = np.zeros((count, count), bool)
-        above = np.triu_indices(count, 1)
-        pairs[above] = _by_shares(len(above[0]), generator) == split
+        of_pairs = _by_shares(count * (count - 1) // 2, generator)
+        pairs[np.triu_indices(count, 1)] = of_pairs == split
     triples = pairs[:, :, None] & pairs[:, None] & pairs  # which belong together in pairs, too
     return {1: np.argwhere(alone), 2: np.argwhere(pairs), 3: np.argwhere(triples)}
 

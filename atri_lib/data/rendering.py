@@ -12,21 +12,20 @@ def mixed(
     layout: str, waves: list[np.ndarray], length: int, generator: np.random.Generator
 ) -> np.ndarray:
     """The sounds of a scene, each in its place: float32 [length]."""
-    gap = length // 20
+    scene = np.zeros(length, np.float32)
     if layout in ("single", "together"):
         starts = generator.integers(0, length // 8 + 1, size=len(waves))
-        stops = np.full(len(waves), length)
+        stops = [length] * len(waves)
     else:
+        gap = length // 20
         if layout == "repeated":  # two to four times, as its length allows
             times = length // (len(waves[0]) + gap)
             waves = waves * min(max(times, 2), 4)
-        edges = np.linspace(0, length, len(waves) + 1).astype(int)
+        starts = np.linspace(0, length, len(waves) + 1).astype(int)
         if layout == "sequence":
-            edges[1:-1] += generator.integers(-gap, gap + 1, size=len(waves) - 1)
-        starts = edges[:-1]
-        stops = edges[1:] - length // 50
-    scene = np.zeros(length, np.float32)
-    for wave, start, stop in zip(waves, starts, stops, strict=True):
+            starts[1:-1] += generator.integers(-gap, gap + 1, size=len(waves) - 1)
+        stops = starts[1:] - length // 50
+    for wave, start, stop in zip(waves, starts, stops, strict=False):
         heard = wave[: stop - start]
         end = start + len(heard)
         scene[start:end] += heard
@@ -42,10 +41,12 @@ def distant(waveform: np.ndarray, level: float) -> np.ndarray:
     # Here: to import it takes half a second, which captions do not need.
     from scipy.signal import butter, fftconvolve, sosfilt
 
-    muffled = sosfilt(butter(2, 1800, fs=SAMPLE_RATE, output="sos"), waveform)
+    low_pass = butter(2, 1800, fs=SAMPLE_RATE, output="sos")
+    muffled = sosfilt(low_pass, waveform)
     time = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
     room = np.random.default_rng(7).standard_normal(len(time)) * np.exp(-time / 0.12)
-    wet = 0.5 * fftconvolve(muffled, room / np.sqrt(np.sum(room**2)))
+    room /= np.sqrt(np.sum(room**2))
+    wet = 0.5 * fftconvolve(muffled, room)
     wet[: len(muffled)] += muffled
     wet *= 10 ** (level / 20)
     return wet.astype(np.float32)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from atri_lib.data.items import Bank, Item, well_named
+from atri_lib.data.items import Bank, bank_of
 from atri_lib.languages import LANGUAGES
 from atri_lib.storage import read_json
 
@@ -31,23 +31,15 @@ def bank_of_stamps(
     """The stamps' files that are wanted (by their path below the folder), under their captions as
     tuxpaint_names.json corrects them.
 
-    content: makes an item's of a file; empty where nothing is heard.
+    content: an item's, of its file.
     """
     corrections = read_json(CORRECTIONS)
     called = {}
     for path in sorted(folder.rglob("[!.]*.*")):  # macOS leaves "._name" beside a file
-        if wanted(path.relative_to(folder).as_posix()):
-            called[path] = stamp_names(path, corrections.get(path.stem, {}))
-    named, left_out = well_named(called)
-    items = []
-    for path, names in named.items():
-        found = content(path)
-        if found.size:
-            source = path.relative_to(folder).as_posix()
-            items.append(Item(path.stem, found, names, source, LICENCE))
-        else:
-            left_out[path] = "silent"
-    return Bank(name, tuple(items), {path.stem: why for path, why in left_out.items()})
+        source = path.relative_to(folder).as_posix()
+        if wanted(source):
+            called[source] = stamp_names(path, corrections.get(path.stem, {}))
+    return bank_of(name, called, lambda source: content(folder / source), LICENCE)
 
 
 def stamp_names(stamp: pathlib.Path, correction: Mapping) -> dict[str, str]:
