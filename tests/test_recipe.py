@@ -3,6 +3,7 @@ it does notice.
 """
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from atri_lib.data import fingerprints
 from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.schemes import Cacl, Scheme
+from atri_lib.storage import read_json
 from atri_lib.training import TrainConfig, loop
 from studies import registry
 from tests import recipe_values
@@ -179,7 +181,7 @@ def test_keys_and_older_runs_have_the_former_names():
 
 def test_the_books_encoders_are_known_by_what_they_say():
     audio, text = build_encoders("mini")
-    known = fingerprints.known_outputs()
+    known = read_json(fingerprints.KNOWN)
     for encoder, outputs in (
         (audio, fingerprints.clip_outputs),
         (text, fingerprints.text_outputs),
@@ -200,9 +202,13 @@ def test_the_books_encoders_are_known_by_what_they_say():
 def test_a_fingerprint_ignores_rounding_and_sees_a_change():
     values = np.random.default_rng(0).normal(size=fingerprints.PROBED)
     nearby = np.random.default_rng(1).normal(size=fingerprints.PROBED)
-    one = fingerprints.fingerprint_of("x", values)
+
+    def fingerprint(values: np.ndarray, **said: str) -> str:
+        return fingerprints.fingerprint_of(SimpleNamespace(**said), values)
+
+    one = fingerprint(values, name="x")
     assert one.startswith("x-")
-    assert fingerprints.fingerprint_of("x", values + 1e-7 * nearby) == one
-    assert fingerprints.fingerprint_of("x", values + 2e-3 * nearby) != one
-    assert fingerprints.fingerprint_of("y", values) != one
-    assert fingerprints.fingerprint_of("x", values, "other weights") != one
+    assert fingerprint(values + 1e-7 * nearby, name="x") == one
+    assert fingerprint(values + 2e-3 * nearby, name="x") != one
+    assert fingerprint(values, name="y") != one
+    assert fingerprint(values, name="x", fingerprint="other weights") != one

@@ -5,7 +5,6 @@ A new bank is a line in SOUNDS or PICTURES; a key of PICTURES is data of a run (
 
 import functools
 import sys
-from collections.abc import Callable
 
 from atri_lib.data.items import Bank, BankUnavailable
 from atri_lib.data.pictures import drawn, emoji, stamps
@@ -14,10 +13,9 @@ from atri_lib.data.synthetic import synthetic_sounds
 
 BOOK = NAME  # the origin of the data behind every figure of the book
 
-SOUNDS: dict[str, Callable[[], Bank]] = {
-    "recordings": recorded_sounds,
-}
-PICTURES: dict[str, Callable[[], Bank]] = {"pictures": emoji, "stamps": stamps}
+# what a bank is called -> what fetches it
+SOUNDS = {"recordings": recorded_sounds}
+PICTURES = {"pictures": emoji, "stamps": stamps}
 
 
 @functools.cache

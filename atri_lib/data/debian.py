@@ -90,8 +90,8 @@ class Package:
         if shutil.disk_usage(self.place.parent).free < needed * 10**6:
             said = f"disk full: {self.what} need {needed} MB"
             raise DiskFull(f"{said}; free some space, or set ATRI_CACHE elsewhere")
-        about = f"Debian's {self.name}, {self.megabytes} MB, once"
-        print(f"Fetching {self.what}: {about}.", file=sys.stderr)
+        about = f"Fetching {self.what}: Debian's {self.name}, {self.megabytes} MB, once."
+        print(about, file=sys.stderr)
         with atomic_path(self.place, folder=True) as partial:
             self.unpack(self.download(partial / "download"), partial)
             shutil.rmtree(partial / "download")

@@ -23,32 +23,29 @@ SENTENCES = pathlib.Path(__file__).with_name("probe_sentences.json")  # two in e
 
 def clip_fingerprint(encoder: nn.Module) -> str:
     """Name and checksum of what an encoder of clips makes of its probes, pooled as features are."""
-    return _fingerprint(encoder, clip_outputs(encoder))
+    return fingerprint_of(encoder, clip_outputs(encoder))
 
 
 def text_fingerprint(encoder: nn.Module) -> str:
     """Name and checksum of what a text encoder makes of sixteen sentences, two in each language."""
-    return _fingerprint(encoder, text_outputs(encoder))
+    return fingerprint_of(encoder, text_outputs(encoder))
 
 
-def _fingerprint(encoder: nn.Module, outputs: np.ndarray) -> str:
-    name = getattr(encoder, "name", type(encoder).__name__)
-    declared = "" if name in known_outputs() else str(getattr(encoder, "fingerprint", ""))
-    return fingerprint_of(name, outputs, declared)
+def fingerprint_of(encoder: nn.Module, values: np.ndarray) -> str:
+    """The fingerprint of an encoder with these outputs.
 
-
-def fingerprint_of(name: str, values: np.ndarray, declared: str = "") -> str:
-    """The fingerprint of an encoder with this name and these outputs.
-
-    Outputs within TOLERANCE of the known ones give exactly the fingerprint of these, on every
-    processor. declared: what an encoder that is not known says of itself (a checksum of its
-    weights); it counts beside the rounded outputs.
+    Outputs within TOLERANCE of the known ones of an encoder with this `name` give exactly the
+    fingerprint of these, on every processor. What an encoder with another name says of itself (its
+    `fingerprint`, a checksum of its weights) counts beside the rounded outputs.
     """
+    name = getattr(encoder, "name", type(encoder).__name__)
     scale = float(np.sqrt(np.mean(np.square(values)))) or 1.0
-    known = np.asarray(known_outputs().get(name, ()))
-    same_shape = known.shape == values.shape
-    if same_shape and np.abs(values - known).max() <= TOLERANCE * scale:
-        return f"{name}-{storage.checksum(known.tolist())}"
+    known = storage.read_json(KNOWN).get(name)
+    declared = ""
+    if known is None:
+        declared = str(getattr(encoder, "fingerprint", ""))
+    elif np.abs(values - known).max() <= TOLERANCE * scale:
+        return f"{name}-{storage.checksum(known)}"
     step = GRID * 2.0 ** np.round(np.log2(scale))
     rounded = np.round(values / step).astype(np.int64)
     return f"{name}-{storage.checksum(rounded, declared)}"
@@ -68,11 +65,6 @@ def clip_outputs(encoder: nn.Module) -> np.ndarray:
 def text_outputs(encoder: nn.Module) -> np.ndarray:
     """PROBED sums of the encoder's outputs for the sentences, in evaluation mode."""
     return _mixed(encode_texts(storage.read_json(SENTENCES), encoder))
-
-
-def known_outputs() -> dict[str, list[float]]:
-    """The outputs of the book's encoders, by name."""
-    return storage.read_json(KNOWN)
 
 
 def probe_sounds() -> list[np.ndarray]:

@@ -58,7 +58,8 @@ def ground(generator: np.random.Generator) -> np.ndarray:
     """A light colour, plain or chequered at random: uint8 [224, 224, 3]."""
     colour = generator.integers(150, 256, 3)
     texture = generator.integers(-40, 41, (14, 14)) * generator.integers(0, 2)
-    squares = np.kron(texture, np.ones((SIDE // 14, SIDE // 14), np.int64))
+    size = SIDE // 14
+    squares = texture.repeat(size, axis=0).repeat(size, axis=1)
     return (colour + squares[..., None]).clip(0, 255).astype(np.uint8)
 
 

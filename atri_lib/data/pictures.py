@@ -98,8 +98,7 @@ def cut_out(file: pathlib.Path | io.BytesIO) -> np.ndarray:
     """The picture of a file without its empty margins, its longer side 128 pixels, in the middle of
     uint8 [128, 128, 4].
     """
-    with Image.open(file) as image:
-        whole = image.convert("RGBA")
+    whole = Image.open(file).convert("RGBA")
     cut = whole.crop(whole.getchannel("A").getbbox())
     shown, corner = fitted(cut, SIDE)
     canvas = Image.new("RGBA", (SIDE, SIDE))

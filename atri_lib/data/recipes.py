@@ -58,13 +58,10 @@ class Kind(NamedTuple):
         orders = list(permutations(range(self.items)))
         return orders if self.layout == "sequence" else orders[:1]
 
-    def scenes(self, choices: int) -> int:
-        """How many scenes say something different, with so many sets of items to choose from.
-
-        One alone is chosen near or far; of several, each may be either.
-        """
-        distances = 2**self.items if self.items > 1 else 1
-        return choices * len(self.orders) * distances
+    @property
+    def ways(self) -> int:
+        """In how many ways a set of items can be told: each of several may be near or far."""
+        return len(self.orders) * 2**self.items if self.items > 1 else 1
 
 
 KINDS = (
@@ -151,7 +148,7 @@ def draw(
     """`count` different recipes of one split, of the bank's `items` as `open_choices` has them: the
     kind first, then one of the scenes it has left. Raises SceneError.
     """
-    possible = [kind.scenes(len(choices[kind.items])) for kind in KINDS]
+    possible = [kind.ways * len(choices[kind.items]) for kind in KINDS]
     left = np.where(style.weights > 0, possible, 0)
     if count > left.sum():
         raise SceneError(

@@ -1,7 +1,6 @@
 """Recordings of the Tux Paint stamps as a bank of sounds."""
 
 import dataclasses
-import os
 import pathlib
 import sys
 
@@ -10,7 +9,7 @@ import numpy as np
 from atri_lib import audio
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data.debian import package
-from atri_lib.data.items import Bank, BankUnavailable
+from atri_lib.data.items import Bank
 from atri_lib.data.kept import kept
 from atri_lib.data.sounds import levelled, trimmed
 from atri_lib.data.tux_paint import CORRECTIONS, EFFECT, bank_of_stamps
@@ -21,14 +20,14 @@ NAME = "tuxpaint"
 BOOK = "11f1918cd0c7de3d"  # checksum of the book's recordings
 
 
-def recorded_sounds(folder: str | os.PathLike | None = None) -> Bank:
-    """The stamps' sound effects, but for those that tuxpaint_names.json drops.
+def recorded_sounds() -> Bank:
+    """The stamps' sound effects, but for those that tuxpaint_names.json drops, of the installed
+    package, else from the cache, else fetched.
 
-    folder: a `stamps` folder; None looks for the installed package, then the cache, then fetches
-    the package. Where the sounds are not the book's, the bank's name and a notice on stderr say so.
+    Where the sounds are not the book's, the bank's name and a notice on stderr say so.
     Raises BankUnavailable, UnreadableSound.
     """
-    folder = pathlib.Path(folder or package("stamps").find())
+    folder = package("stamps").find()
     corrections = read_json(CORRECTIONS)
     corrections.pop("_about", None)
     dropped = {}
@@ -40,15 +39,14 @@ def recorded_sounds(folder: str | os.PathLike | None = None) -> Bank:
         return EFFECT.search(source) and pathlib.Path(source).stem not in dropped
 
     bank = bank_of_stamps(NAME, folder, heard, decoded)
-    advice = "remove that folder to have them fetched again"
-    if not bank.items:
-        said = f"no sound effects with captions in eight languages under {folder}"
-        raise BankUnavailable(f"{said}; {advice}")
     name = NAME
     if bank.checksum != BOOK:
         name = f"{NAME}, not the book's ({bank.checksum})"
-        said = f"the {len(bank.items)} recordings under {folder} are not the book's"
-        print(f"Notice: {said}, so its figures will not be met; {advice}.", file=sys.stderr)
+        print(
+            f"Notice: the {len(bank.items)} recordings under {folder} are not the book's, so its "
+            "figures will not be met; remove that folder to have them fetched again.",
+            file=sys.stderr,
+        )
     return dataclasses.replace(bank, name=name, left_out=bank.left_out | dropped)
 
 

@@ -32,8 +32,8 @@ class SceneSet(Dataset):
     captions: tuple[Texts, ...]
     ids: tuple[str, ...]
     checksum: str
-    style: SceneStyle
     entropy: tuple[int, int]
+    style: SceneStyle = SceneStyle()
 
     @property
     def origin(self) -> str:
@@ -65,35 +65,31 @@ def make_scenes(
     bank: Bank,
     sizes: Mapping[str, int],
     seed: int = 0,
-    style: SceneStyle | None = None,
     kind: type[SceneSet] = SceneSet,
     apart: bool = False,
 ) -> dict[str, SceneSet]:
-    """Compose scenes for each split from a bank; byte for byte the same for the same bank, sizes,
-    seed and style.
+    """Compose scenes for each split from a bank; byte for byte the same for the same bank and seed.
 
     sizes: scenes per split, of "train", "val", "test". A split begins with the same scenes whatever
     its size and that of the others. kind: what renders and says them. apart: no two splits share an
     item at all, instead of no combination of them. Raises SceneError, with the number that is
     possible, when the items do not give enough different scenes, and ValueError for another split.
     """
-    style = style or SceneStyle()
     items = len(bank.items)
     splits = {}
     for split, size in sizes.items():
         number = SPLITS.index(split)
         choices = open_choices(items, seed, number, apart)
         generator = np.random.default_rng((seed, 1, number))
-        recipes = draw(choices, items, size, style, generator, split)
+        recipes = draw(choices, items, size, kind.style, generator, split)
         captions = [captions_of(recipe, bank, kind.phrases) for recipe in recipes]
-        about = (FORMAT, seed, number, SECONDS, bank.checksum, str(style))
+        about = (FORMAT, seed, number, SECONDS, bank.checksum, str(kind.style))
         splits[split] = kind(
             bank=bank,
             recipes=recipes,
             captions=tuple(captions),
             ids=tuple(f"{split}-{i:05d}" for i in range(size)),
             checksum=checksum(*about, [str(recipe) for recipe in recipes], captions),
-            style=style,
             entropy=(seed, 2 + number),
         )
     return splits

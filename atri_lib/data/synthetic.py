@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atri_lib.audio import SAMPLE_RATE
-from atri_lib.data.items import Bank, Item
+from atri_lib.data.items import Bank, bank_of
 from atri_lib.data.sounds import levelled
 from atri_lib.storage import read_json
 
@@ -15,21 +15,20 @@ from atri_lib.storage import read_json
 SOUNDS = pathlib.Path(__file__).with_name("synthetic_sounds.json")
 
 
-def synthetic_sounds(seed: int = 0) -> Bank:
-    """29 sounds of 0.8 to 2 s, a function of the seed alone: of noise, and of a tempo that varies
-    by 10 %, with which pitches go.
-    """
-    items = []
-    for name, sound in read_json(SOUNDS).items():
-        generator = np.random.default_rng([seed, *name.encode()])
-        samples = np.arange(int(sound["seconds"] * SAMPLE_RATE))
-        time = samples / SAMPLE_RATE * generator.uniform(0.9, 1.1)
+def synthetic_sounds() -> Bank:
+    """29 sounds of 0.8 to 2 s, the same ones each time."""
+    sounds = read_json(SOUNDS)
+
+    def heard(name: str) -> np.ndarray:
+        generator = np.random.default_rng([*name.encode()])
+        time = np.arange(int(sounds[name]["seconds"] * SAMPLE_RATE)) / SAMPLE_RATE
         mixed = np.zeros(len(time))
-        for given in sound["voices"]:
-            mixed += Voice(**given).heard(time, generator)
-        source = f"{__name__}.{name}"
-        items.append(Item(name, levelled(mixed), sound["names"], source, "Apache-2.0"))
-    return Bank(f"synthetic-{seed}", tuple(items))
+        for voice in sounds[name]["voices"]:
+            mixed += Voice(**voice).heard(time, generator)
+        return levelled(mixed)
+
+    called = {name: sound["names"] for name, sound in sounds.items()}
+    return bank_of("synthetic", called, heard, "Apache-2.0")
 
 
 @dataclass

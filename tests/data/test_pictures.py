@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from atri_lib.data import banks, pictures
-from atri_lib.data.items import BankUnavailable, well_named
+from atri_lib.data.items import BankUnavailable, bank_of
 from atri_lib.data.phrases import PHRASINGS, PICTURES, TEMPLATES, caption
 from atri_lib.data.picture_scenes import NAMES, PictureScenes
 from atri_lib.data.pictures import cut_out, drawn
@@ -35,10 +35,10 @@ def test_a_bank_leaves_out_what_has_no_name_a_long_one_or_anothers():
         thing: dict.fromkeys(CODES, thing) for thing in ("a frog", "a newt", "A FROG", "x" * 41)
     }
     names["a toad"] = dict.fromkeys(CODES[1:], "a toad")
-    kept, left_out = well_named(names)
-    assert list(kept) == ["a frog", "a newt"]
-    assert left_out == {
-        "A FROG": "another has the name 'A FROG'",
+    bank = bank_of("few", names, lambda name: np.ones(3), "test")
+    assert [thing.id for thing in bank.items] == ["a frog", "a newt"]
+    assert bank.left_out == {
+        "A FROG": "another has the name 'a frog'",
         "x" * 41: "a name of more than 40 characters",
         "a toad": "no caption in eng",
     }

@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound
-from atri_lib.data import recorded, tux_paint
-from atri_lib.data.items import BankUnavailable
+from atri_lib.data import debian, recorded, tux_paint
+from atri_lib.data.debian import package
 from atri_lib.data.recorded import decode, recorded_sounds
 from atri_lib.data.tux_paint import noun_phrase
 from atri_lib.languages import CODES
@@ -34,6 +34,7 @@ zh_TW.utf8=青蛙
 def corrections(tmp_path, monkeypatch):
     """A cache of its own, and what writes corrections; there are none at first."""
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(debian, "ROOT", tmp_path / "not installed")
     path = tmp_path / "names.json"
     for module in (recorded, tux_paint):
         monkeypatch.setattr(module, "CORRECTIONS", path)
@@ -59,9 +60,11 @@ def captions(name: str) -> str:
 
 
 @pytest.fixture
-def stamps(tmp_path):
-    folder = tmp_path / "stamps"
+def stamps():
+    """A folder in the cache."""
+    folder = package("stamps").place
     files = {
+        package("stamps").sample: b"no picture",
         "animals/frog.ogg": ogg(500),
         "animals/frog.txt": FROG.encode(),
         "animals/frog_desc.ogg": ogg(100),
@@ -71,7 +74,6 @@ def stamps(tmp_path):
         "animals/._frog.ogg": b"what macOS leaves beside a file",
         "symbols/math/7.ogg": ogg(100),
         "seasonal/dreydl-nun.ogg": ogg(100),
-        "copyright": b"GPL-2",
     }
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +108,7 @@ def test_a_caption_becomes_a_noun_phrase(code, caption, name):
 
 
 def test_effects_with_eight_captions_become_sounds_and_nothing_else_does(stamps):
-    bank = recorded_sounds(stamps)
+    bank = recorded_sounds()
     assert ids(bank) == ["frog", "newt"] and not bank.left_out
     frog = bank.items[0]
     assert list(frog.names) == list(CODES)
@@ -130,31 +132,31 @@ def test_a_sound_without_a_caption_in_one_language_is_left_out_and_listed(stamps
     text.write_text(
         "\n".join(line for line in text.read_text().splitlines() if not line.startswith("nl"))
     )
-    bank = recorded_sounds(stamps)
+    bank = recorded_sounds()
     assert ids(bank) == ["frog"] and bank.left_out == {"newt": "no caption in nld"}
     corrections(newt={"why": "no Dutch caption", "nld": "een salamander"})
-    assert recorded_sounds(stamps).items[1].names["nld"] == "een salamander"
+    assert recorded_sounds().items[1].names["nld"] == "een salamander"
 
 
 def test_a_sound_without_a_caption_file_can_be_named_by_the_corrections(stamps, corrections):
     (stamps / "animals/newt.txt").unlink()
-    assert recorded_sounds(stamps).left_out == {"newt": f"no caption in {', '.join(CODES)}"}
+    assert recorded_sounds().left_out == {"newt": f"no caption in {', '.join(CODES)}"}
     names = {code: f"newt in {code}" for code in CODES}
     corrections(newt={"why": "", **names})
-    assert recorded_sounds(stamps).items[1].names == names
+    assert recorded_sounds().items[1].names == names
 
 
 def test_a_name_that_is_taken_in_one_language_leaves_the_second_sound_out(stamps, corrections):
     corrections(newt={"why": "", "spa": "Una rana"})
-    bank = recorded_sounds(stamps)
-    assert ids(bank) == ["frog"] and "Una rana" in bank.left_out["newt"]
+    bank = recorded_sounds()
+    assert ids(bank) == ["frog"] and "una rana" in bank.left_out["newt"]
 
 
 def test_silent_and_dropped_sounds_are_left_out_with_the_reason(stamps, corrections):
     (stamps / "animals/newt.ogg").write_bytes(ogg(0))
-    assert recorded_sounds(stamps).left_out == {"newt": "silent"}
+    assert recorded_sounds().left_out == {"newt": "silent"}
     corrections(newt={"why": "not a newt", "drop": True})
-    assert recorded_sounds(stamps).left_out == {"newt": "not a newt"}
+    assert recorded_sounds().left_out == {"newt": "not a newt"}
 
 
 @pytest.mark.parametrize(
@@ -163,44 +165,39 @@ def test_silent_and_dropped_sounds_are_left_out_with_the_reason(stamps, correcti
 def test_a_bad_file_is_named(stamps, content):
     (stamps / "animals/newt.ogg").write_bytes(content)
     with pytest.raises(UnreadableSound, match=r"newt\.ogg"):
-        recorded_sounds(stamps)
-
-
-def test_a_folder_without_sounds_is_refused(tmp_path):
-    with pytest.raises(BankUnavailable, match="no sound effects"):
-        recorded_sounds(tmp_path)
+        recorded_sounds()
 
 
 def test_a_second_load_decodes_nothing_and_equals_the_first(stamps, monkeypatch):
-    first = recorded_sounds(stamps)
+    first = recorded_sounds()
     with monkeypatch.context() as patch:
         patch.setattr(recorded, "decode", None)
-        again = recorded_sounds(stamps)
+        again = recorded_sounds()
     assert first.checksum == again.checksum
     assert all(
         a.content.tobytes() == b.content.tobytes()
         for a, b in zip(first.items, again.items, strict=True)
     )
     (stamps / "animals/frog.ogg").write_bytes(ogg(600))
-    assert recorded_sounds(stamps).checksum != first.checksum
+    assert recorded_sounds().checksum != first.checksum
 
 
 def test_altered_samples_in_the_cache_are_decoded_again(stamps, tmp_path):
-    first = recorded_sounds(stamps)
+    first = recorded_sounds()
     for cached in (tmp_path / "cache/tuxpaint/sounds").glob("*/values.npy"):
         content = cached.read_bytes()
         middle = len(content) // 2
         altered = bytes([content[middle] ^ 1])
         cached.write_bytes(content[:middle] + altered + content[middle + 1 :])
-    assert recorded_sounds(stamps).checksum == first.checksum
+    assert recorded_sounds().checksum == first.checksum
 
 
 def test_recordings_that_are_not_the_books_are_told(stamps, monkeypatch, capsys):
-    monkeypatch.setattr(recorded, "BOOK", recorded_sounds(stamps).checksum)
+    monkeypatch.setattr(recorded, "BOOK", recorded_sounds().checksum)
     capsys.readouterr()
-    assert recorded_sounds(stamps).name == "tuxpaint" and not capsys.readouterr().err
+    assert recorded_sounds().name == "tuxpaint" and not capsys.readouterr().err
     (stamps / "animals/frog.txt").write_text(captions("toad"))
-    bank = recorded_sounds(stamps)
+    bank = recorded_sounds()
     said = capsys.readouterr().err
     assert bank.name == f"tuxpaint, not the book's ({bank.checksum})"
     assert f"2 recordings under {stamps} are not the book's" in said

@@ -41,7 +41,8 @@ def unknown(request):
 def bank(request):
     if request.param == "synthetic":
         return synthetic_sounds()
-    return recorded_sounds(request.getfixturevalue("recordings"))
+    request.getfixturevalue("recordings")
+    return recorded_sounds()
 
 
 @pytest.mark.parametrize("code", CODES)

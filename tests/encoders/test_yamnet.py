@@ -143,7 +143,7 @@ def test_recordings_are_recognised_and_not_taken_for_each_other(model, recording
         "toilet": "Toilet flush",
     }
     columns = [model.classes.index(name) for name in names.values()]
-    sounds = {sound.id: sound for sound in recorded_sounds(recordings).items}
+    sounds = {sound.id: sound for sound in recorded_sounds().items}
     for row, id in enumerate(names):
         probability = model.logits(model(torch.from_numpy(sounds[id].content)[None])).sigmoid()
         heard = probability[0, :, columns].amax(0)  # of any patch
