@@ -70,15 +70,16 @@ class Package:
 
         Raises BankUnavailable, and DiskFull when there is no room for the download.
         """
-        # a download that was killed may hold 161 MB, also where the files came otherwise since
-        settle(self.place)
-        for folder in (ROOT / self.folder, self.place):
+        place = self.place
+        for folder in (ROOT / self.folder, place):
             if (folder / self.sample).is_file():
+                settle(place)  # a download that was killed may hold 161 MB
                 return folder
-        with locked(self.place, f"Waiting: another process is fetching {self.what}."):
-            if not (self.place / self.sample).is_file():
+        with locked(place, f"Waiting: another process is fetching {self.what}."):
+            settle(place)
+            if not (place / self.sample).is_file():
                 self.fetch()
-        return self.place
+        return place
 
     def fetch(self) -> None:
         """Fetch the package, and put its folder in place of what is cached."""

@@ -227,7 +227,7 @@ def test_two_processes_at_once_fetch_one_copy(tools, tmp_path):
         (tools / "slow").read_text().replace("sleep 30", "echo x >> $0.calls; sleep 1")
     )
     pair = [
-        subprocess.Popen([sys.executable, "-c", FETCH]) for _ in range(2)
+        subprocess.Popen([sys.executable, "-c", FETCH], stderr=subprocess.DEVNULL) for _ in range(2)
     ]
     assert [process.wait(60) for process in pair] == [0, 0]
     assert files_in(tmp_path / "cache/tuxpaint/stamps") == TAKEN
