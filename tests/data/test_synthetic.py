@@ -28,9 +28,8 @@ def test_no_two_sounds_are_alike():
     def timbre(wave):  # of log magnitudes in 40 bands: deviation over time, mean at first
         frames = np.lib.stride_tricks.sliding_window_view(wave, 512)[::256] * np.hanning(512)
         bands = np.abs(np.fft.rfft(frames))[:, 1:241].reshape(-1, 40, 6).mean(axis=2)
-        return np.concatenate(
-            [np.log(bands + 1e-2)[:10].mean(axis=0), np.log(bands + 1e-2).std(axis=0)]
-        )
+        magnitudes = np.log(bands + 1e-2)
+        return np.concatenate([magnitudes[:10].mean(axis=0), magnitudes.std(axis=0)])
 
     timbres = np.stack([timbre(sound.content) for sound in synthetic_sounds().items])
     distance = np.linalg.norm(timbres[:, None] - timbres[None], axis=-1)  # [sounds, sounds]
