@@ -8,7 +8,10 @@ not, `tests/test_recipe.py` fails; then revert, or raise RECIPE, say below what 
 `make experiments`.
 """
 
+import pathlib
 from collections.abc import Mapping
+
+from atri_lib.storage import read_json
 
 RECIPE = 1
 CHANGES = {
@@ -19,39 +22,7 @@ CHANGES = {
 # The settings as they were when RECIPE was introduced. A setting at its neutral value is in no key,
 # so a new setting, entered here with the value that leaves everything as it was, makes no stored
 # result stale. Never change a value.
-NEUTRAL = {
-    "scheme": "kcl",
-    "scheme_settings": {},
-    "m": None,
-    "hold": None,
-    "block": None,
-    "text_text": None,
-    "anchor": None,
-    "languages": ["eng", "fra", "deu", "spa", "nld", "cat", "jpn", "zho"],
-    "seed": 0,
-    "preset": "mini",
-    "text_encoder": None,
-    "audio_encoder": None,
-    "scenes": [2000, 250, 500],
-    "data_seed": 0,
-    "epochs": 30,
-    "batch_size": 100,
-    "optimizer": "adam",
-    "learning_rate": 1e-3,
-    "schedule": "cosine",
-    "temperature": 0.1,
-    "learn_temperature": False,
-    "width": 256,
-    "hidden": 512,
-    "parts": 3,
-    "dropout": 0.1,
-    "unfreeze": {},
-    "alignment": None,
-    "text_chunk": 0,
-    "precision": "fp32",
-    "evaluate_every": 5,
-    "checkpoint_every": 5,
-}
+NEUTRAL = read_json(pathlib.Path(__file__).with_name("neutral_settings.json"))
 PATHS = ("data", "init", "parallel_text")  # what lies there enters keys by its content
 ENCODERS = ("text_encoder", "audio_encoder")  # NAME=PATH: the name enters
 # What keys and older runs call a setting, or the clips' side of one: there the clips were sounds.

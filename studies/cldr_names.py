@@ -14,15 +14,13 @@ import pandas as pd
 
 from atri_lib import storage
 from atri_lib.data.banks import PICTURES, default_bank
-from atri_lib.data.items import Bank, bank_checksum
-from atri_lib.data.pictures import PictureBank
+from atri_lib.data.items import Bank
 from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES
 from studies import shared_sounds
 from studies.results import FOLDER, ResultsError, ranks_of, read
 from studies.scene_dataset import SceneDataset
 from studies.split import agreement, own_and_stable
-from studies.unseen_sounds import SomeSounds
 
 ARTICLES = {
     "eng": {"a", "an", "some", "the"},
@@ -40,7 +38,7 @@ def bare(name: str, code: str) -> str:
     return rest if rest and first in ARTICLES.get(code, ()) else name.casefold()
 
 
-def compared(names: Iterable[Mapping[str, str]], emoji: PictureBank) -> pd.DataFrame:
+def compared(names: Iterable[Mapping[str, str]], emoji: Bank) -> pd.DataFrame:
     """One row per sound that has an emoji and language but English: ours, CLDR's, and same, whether
     they are equal.
 
@@ -85,7 +83,7 @@ class CldrNames(SceneDataset):
         self.bank = renamed
 
 
-def with_cldr_names(sounds: Bank, emoji: PictureBank) -> Bank:
+def with_cldr_names(sounds: Bank, emoji: Bank) -> Bank:
     """The same sounds, with CLDR's names where they are not the same."""
     vetted = {picture.names["eng"].casefold(): picture.names for picture in emoji.items}
     renamed = []
@@ -96,7 +94,7 @@ def with_cldr_names(sounds: Bank, emoji: PictureBank) -> Bank:
             if bare(names[code], code) != theirs[code].casefold():
                 names[code] = " ".join([*ARTICLE.get(theirs[code], "").split(), theirs[code]])
         renamed.append(dataclasses.replace(sound, names=names))
-    return SomeSounds(f"{sounds.name}, CLDR's names", tuple(renamed), bank_checksum(renamed))
+    return Bank(f"{sounds.name}, CLDR's names", tuple(renamed))
 
 
 def figures(label: str) -> dict[str, float]:

@@ -7,7 +7,7 @@ A dataset of the studies, named as any data from outside are: `studies.other_ban
 from atri_lib.data.banks import default_bank
 from atri_lib.data.scenes import make_scenes
 from studies.scene_dataset import SceneDataset
-from studies.scratch import ScratchBank
+from studies.scratch import scratch_sounds
 
 SIZES = {"train": 2000, "val": 250, "test": 500}  # scenes, as the book has
 
@@ -20,7 +20,7 @@ class OtherBank(SceneDataset):
 
     def __init__(self, split: str, seed: str = "0") -> None:
         if split == "test":
-            bank = ScratchBank()
+            bank = scratch_sounds()
         else:
             bank = default_bank()
         scenes = make_scenes(bank, {split: SIZES[split]}, seed=int(seed))[split]

@@ -17,7 +17,7 @@ from atri_lib.data.scenes import make_scenes
 from atri_lib.training import load_datasets
 from studies.items import Item
 from studies.results import FOLDER, ResultsError
-from studies.scratch import ScratchBank
+from studies.scratch import scratch_sounds
 
 NAME = "shared_sounds.json"
 
@@ -57,7 +57,8 @@ def recipes_of(item: Item) -> Sequence[Recipe]:
         dataset = load_datasets(item.located(), ("test",))["test"]
         return getattr(dataset, "recipes", ())
     sizes, seed = item.scratch
-    return make_scenes(ScratchBank(), dict(zip(SPLITS, sizes, strict=True)), seed)["test"].recipes
+    scenes = make_scenes(scratch_sounds(), dict(zip(SPLITS, sizes, strict=True)), seed)
+    return scenes["test"].recipes
 
 
 def note(item: Item, data: Iterable[str], folder: pathlib.Path = FOLDER) -> None:

@@ -11,10 +11,9 @@ import numpy as np
 
 from atri_lib.data.banks import default_bank
 from atri_lib.data.dataset import SPLITS, Dataset
-from atri_lib.data.phrases import PHRASINGS, caption
+from atri_lib.data.phrases import PHRASINGS
 from atri_lib.data.recipes import Recipe
-from atri_lib.data.scenes import make_scenes
-from atri_lib.languages import CODES
+from atri_lib.data.scenes import captions_of, make_scenes
 from atri_lib.storage import checksum
 
 SIZES = {"train": 2000, "val": 250, "test": 500}  # scenes, as the book has
@@ -31,7 +30,7 @@ class UnseenPhrasing(Dataset):
         self._scenes = make_scenes(default_bank(), SIZES, seed=int(seed))[split]
         self.recipes = [rephrased(recipe, split) for recipe in self._scenes.recipes]
         self.ids = self._scenes.ids
-        self.captions = tuple(self._said(recipe) for recipe in self.recipes)
+        self.captions = tuple(captions_of(recipe, self._scenes.bank) for recipe in self.recipes)
         phrasings = [recipe.phrasing for recipe in self.recipes]
         self.checksum = checksum(self._scenes.checksum, phrasings)
         self.origin = f"{self._scenes.origin}, phrasings held out"
@@ -39,14 +38,6 @@ class UnseenPhrasing(Dataset):
     def clip(self, index: int) -> np.ndarray:
         """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError."""
         return self._scenes.clip(index)
-
-    def _said(self, recipe: Recipe) -> dict[str, tuple[str, ...]]:
-        sounds = [self._scenes.bank.items[sound] for sound in recipe.items]
-        said = {}
-        for code in CODES:
-            names = [sound.names[code] for sound in sounds]
-            said[code] = (caption(recipe.layout, names, recipe.far, recipe.phrasing, code),)
-        return said
 
 
 def rephrased(recipe: Recipe, split: str) -> Recipe:

@@ -5,26 +5,15 @@ A dataset of the studies, named as any data from outside are:
 `studies.unseen_sounds:UnseenSounds`, with `=SEED` for another split.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from atri_lib.data.banks import default_bank
-from atri_lib.data.items import Bank, Item, bank_checksum
+from atri_lib.data.items import Bank
 from atri_lib.data.scenes import make_scenes
 from studies.scene_dataset import SceneDataset
 
 SHARES = {"val": 0.1, "test": 0.2}  # of the sounds; training has the rest
 SIZES = {"train": 2000, "val": 100, "test": 500}  # scenes
-
-
-@dataclass(frozen=True)
-class SomeSounds(Bank):
-    """A part of another bank."""
-
-    name: str
-    items: tuple[Item, ...]
-    checksum: str
 
 
 class UnseenSounds(SceneDataset):
@@ -41,7 +30,7 @@ class UnseenSounds(SceneDataset):
         self.ids = tuple(name.replace("train", split) for name in scenes.ids)
 
 
-def some_sounds(bank: Bank, split: str, seed: int) -> SomeSounds:
+def some_sounds(bank: Bank, split: str, seed: int) -> Bank:
     """The sounds of one split: a tenth for validation, a fifth for the test, the rest to train
     with.
     """
@@ -50,4 +39,4 @@ def some_sounds(bank: Bank, split: str, seed: int) -> SomeSounds:
     test = round(SHARES["test"] * len(order))
     places = {"val": order[:val], "test": order[val : val + test], "train": order[val + test :]}
     sounds = tuple(bank.items[place] for place in sorted(places[split]))
-    return SomeSounds(f"{bank.name}, {split} sounds", sounds, bank_checksum(sounds))
+    return Bank(f"{bank.name}, {split} sounds", sounds)

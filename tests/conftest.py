@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 import torch
 
+from atri_lib.data.debian import package
 from atri_lib.data.items import BankUnavailable
 from atri_lib.data.manifest import write_manifest
 from atri_lib.data.scenes import make_scenes
-from atri_lib.data.synthetic import SyntheticBank
-from atri_lib.data.tux_paint import find_stamps
+from atri_lib.data.synthetic import synthetic_sounds
 from atri_lib.encoders import presets
 from atri_lib.languages import CODES
 from atri_lib.training import Source, TrainConfig, TrainingData, load_data, sources
@@ -75,7 +75,7 @@ def quiet(monkeypatch):
 def recordings():
     """The folder of the book's recordings, fetched if need be."""
     try:
-        return find_stamps()
+        return package("stamps").find()
     except BankUnavailable as reason:
         pytest.skip(str(reason))
 
@@ -150,7 +150,7 @@ def project(tmp_path):
 def small_data(tmp_path, monkeypatch):
     """A config for a few synthetic scenes as a manifest, with a cache of its own, and its data."""
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
-    scenes = make_scenes(SyntheticBank(), {"train": 24, "val": 6, "test": 8}, seed=0)
+    scenes = make_scenes(synthetic_sounds(), {"train": 24, "val": 6, "test": 8}, seed=0)
     write_manifest(scenes, tmp_path / "scenes")
     config = TrainConfig(
         data=str(tmp_path / "scenes"),

@@ -24,7 +24,7 @@ from small_chapters import COMMITTED, ROOT
 from atri_lib.__main__ import COMMANDS, main, parser
 from atri_lib.data import banks
 from atri_lib.data.manifest import load_manifest
-from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.data.synthetic import synthetic_sounds
 from atri_lib.encoders import presets
 from atri_lib.languages import CODES
 
@@ -217,7 +217,7 @@ def newcomer(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(banks, "default_bank", SyntheticBank)
+    monkeypatch.setattr(banks, "default_bank", synthetic_sounds)
     for _, source in blocks("own"):
         if saved := re.match(r"# (\w+\.py)\n", source):
             (tmp_path / saved[1]).write_text(source, encoding="utf-8")

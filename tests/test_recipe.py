@@ -3,6 +3,7 @@ it does notice.
 """
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from atri_lib.data import fingerprints
 from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.encoders.presets import build_encoders
 from atri_lib.schemes import Cacl, Scheme
+from atri_lib.storage import read_json
 from atri_lib.training import TrainConfig, loop
 from studies import registry
 from tests import recipe_values
@@ -180,7 +182,7 @@ def test_keys_and_older_runs_have_the_former_names():
 
 
 def test_the_books_encoders_are_known_by_what_they_say():
-    known = fingerprints.known_outputs()
+    known = read_json(fingerprints.KNOWN)
     audio, text = build_encoders("mini")
     said = {audio: fingerprints.clip_outputs(audio), text: fingerprints.text_outputs(text)}
     for encoder, values in said.items():
@@ -198,13 +200,15 @@ def test_an_encoder_with_other_weights_has_another_fingerprint():
 
 
 def test_a_fingerprint_ignores_rounding_and_sees_a_change():
-    generator = np.random.default_rng(0)
-    values, noise = generator.normal(size=(2, fingerprints.PROBED))
-    one = fingerprints.fingerprint_of("x", values)
+    values = np.random.default_rng(0).normal(size=fingerprints.PROBED)
+    nearby = np.random.default_rng(1).normal(size=fingerprints.PROBED)
+
+    def fingerprint(values: np.ndarray, **said: str) -> str:
+        return fingerprints.fingerprint_of(SimpleNamespace(**said), values)
+
+    one = fingerprint(values, name="x")
     assert one.startswith("x-")
-    rounded = values + 1e-7 * noise
-    assert fingerprints.fingerprint_of("x", rounded) == one
-    changed = values + 2e-3 * noise
-    assert fingerprints.fingerprint_of("x", changed) != one
-    assert fingerprints.fingerprint_of("y", values) != one
-    assert fingerprints.fingerprint_of("x", values, "other weights") != one
+    assert fingerprint(values + 1e-7 * nearby, name="x") == one
+    assert fingerprint(values + 2e-3 * nearby, name="x") != one
+    assert fingerprint(values, name="y") != one
+    assert fingerprint(values, name="x", fingerprint="other weights") != one

@@ -5,20 +5,17 @@ A new bank is a line in SOUNDS or PICTURES; a key of PICTURES is data of a run (
 
 import functools
 import sys
-from collections.abc import Callable
 
 from atri_lib.data.items import Bank, BankUnavailable
 from atri_lib.data.pictures import drawn, emoji, stamps
-from atri_lib.data.recorded import RecordedBank
-from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.data.recorded import NAME, recorded_sounds
+from atri_lib.data.synthetic import synthetic_sounds
 
-BOOK = RecordedBank.name  # the origin of the data behind every figure of the book
+BOOK = NAME  # the origin of the data behind every figure of the book
 
-SOUNDS: dict[str, Callable[[], Bank]] = {
-    "recordings": RecordedBank,
-    "synthetic sounds": SyntheticBank,
-}
-PICTURES: dict[str, Callable[[], Bank]] = {"pictures": emoji, "stamps": stamps}
+# what a bank is called -> what fetches it
+SOUNDS = {"recordings": recorded_sounds}
+PICTURES = {"pictures": emoji, "stamps": stamps}
 
 
 @functools.cache
@@ -29,7 +26,7 @@ def bank(name: str) -> Bank:
     try:
         return (SOUNDS | PICTURES)[name]()
     except BankUnavailable as reason:
-        instead = drawn() if name in PICTURES else SyntheticBank()
+        instead = drawn() if name in PICTURES else synthetic_sounds()
         said = f"Notice: {reason}\nContinuing with {instead.name} instead of {name}."
         print(said, file=sys.stderr)
         return instead

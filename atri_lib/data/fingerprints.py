@@ -2,8 +2,6 @@
 weights or code.
 """
 
-import functools
-import json
 import pathlib
 
 import numpy as np
@@ -20,46 +18,34 @@ PROBED = 128  # sums over parts of an encoder's outputs, which hold every one of
 TOLERANCE = 2e-3
 GRID = 0.02  # the same for an encoder that KNOWN does not hold: its outputs are rounded to this
 PARTS = 3
-SENTENCES = {
-    "eng": ("a dog barks twice, then a door closes", "heavy rain falls on a tin roof"),
-    "fra": ("un chien aboie près de la rivière", "la pluie tombe sur un toit en tôle"),
-    "deu": ("ein Hund bellt, dann fällt eine Tür zu", "starker Regen fällt auf ein Blechdach"),
-    "spa": ("un perro ladra dos veces junto al río", "llueve con fuerza sobre un tejado"),
-    "nld": ("een hond blaft en een deur valt dicht", "zware regen valt op een dak"),
-    "cat": ("un gos borda dues vegades", "plou amb força sobre una teulada"),
-    "jpn": ("犬が二回吠えて、ドアが閉まる", "トタン屋根に激しい雨が降る"),
-    "zho": ("一只狗叫了两声，然后门关上了", "大雨落在铁皮屋顶上"),
-}
+SENTENCES = pathlib.Path(__file__).with_name("probe_sentences.json")  # two in each language
 
 
 def clip_fingerprint(encoder: nn.Module) -> str:
     """Name and checksum of what an encoder of clips makes of its probes, pooled as features are."""
-    return _fingerprint(encoder, clip_outputs(encoder))
+    return fingerprint_of(encoder, clip_outputs(encoder))
 
 
 def text_fingerprint(encoder: nn.Module) -> str:
     """Name and checksum of what a text encoder makes of sixteen sentences, two in each language."""
-    return _fingerprint(encoder, text_outputs(encoder))
+    return fingerprint_of(encoder, text_outputs(encoder))
 
 
-def _fingerprint(encoder: nn.Module, outputs: np.ndarray) -> str:
-    name = getattr(encoder, "name", type(encoder).__name__)
-    declared = "" if name in known_outputs() else str(getattr(encoder, "fingerprint", ""))
-    return fingerprint_of(name, outputs, declared)
+def fingerprint_of(encoder: nn.Module, values: np.ndarray) -> str:
+    """The fingerprint of an encoder with these outputs.
 
-
-def fingerprint_of(name: str, values: np.ndarray, declared: str = "") -> str:
-    """The fingerprint of an encoder with this name and these outputs.
-
-    Outputs within TOLERANCE of the known ones give exactly the fingerprint of these, on every
-    processor. declared: what an encoder that is not known says of itself (a checksum of its
-    weights); it counts beside the rounded outputs.
+    Outputs within TOLERANCE of the known ones of an encoder with this `name` give exactly the
+    fingerprint of these, on every processor. What an encoder with another name says of itself (its
+    `fingerprint`, a checksum of its weights) counts beside the rounded outputs.
     """
+    name = getattr(encoder, "name", type(encoder).__name__)
     scale = float(np.sqrt(np.mean(np.square(values)))) or 1.0
-    known = np.asarray(known_outputs().get(name, ()))
-    same_shape = known.shape == values.shape
-    if same_shape and np.abs(values - known).max() <= TOLERANCE * scale:
-        return f"{name}-{storage.checksum(known.tolist())}"
+    known = storage.read_json(KNOWN).get(name)
+    declared = ""
+    if known is None:
+        declared = str(getattr(encoder, "fingerprint", ""))
+    elif np.abs(values - known).max() <= TOLERANCE * scale:
+        return f"{name}-{storage.checksum(known)}"
     step = GRID * 2.0 ** np.round(np.log2(scale))
     rounded = np.round(values / step).astype(np.int64)
     return f"{name}-{storage.checksum(rounded, declared)}"
@@ -78,13 +64,7 @@ def clip_outputs(encoder: nn.Module) -> np.ndarray:
 
 def text_outputs(encoder: nn.Module) -> np.ndarray:
     """PROBED sums of the encoder's outputs for the sentences, in evaluation mode."""
-    return _mixed(encode_texts(SENTENCES, encoder))
-
-
-@functools.cache
-def known_outputs() -> dict[str, list[float]]:
-    """The outputs of the book's encoders, by name."""
-    return json.loads(KNOWN.read_text(encoding="utf-8"))
+    return _mixed(encode_texts(storage.read_json(SENTENCES), encoder))
 
 
 def probe_sounds() -> list[np.ndarray]:
@@ -103,12 +83,8 @@ def _noise(count: int) -> np.ndarray:
     """Numbers in [-1, 1) that look random and are the same everywhere (a generator of Lehmer's, as
     whole numbers).
     """
-    values = np.empty(count, np.int64)
-    state = 1
-    for index in range(count):
-        state = state * 48271 % 2147483647
-        values[index] = state
-    return values / 2**30 - 1
+    states = [pow(48271, power, 2147483647) for power in range(1, count + 1)]
+    return np.array(states) / 2**30 - 1
 
 
 def _mixed(outputs: np.ndarray) -> np.ndarray:

@@ -2,12 +2,17 @@
 are composed.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+import functools
+import pathlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from atri_lib.languages import CODES
 from atri_lib.storage import checksum
+
+LONGEST = 40  # characters of a name
 
 
 class BankUnavailable(RuntimeError):
@@ -34,17 +39,53 @@ class Item:
     licence: str
 
 
-class Bank(Protocol):
-    """A set of items; checksum changes with any content, name or id."""
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """A set of items; left_out: what else was there, and why it is not among them."""
 
     name: str
     items: tuple[Item, ...]
-    checksum: str
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def checksum(self) -> str:
+        """16 hex digits over ids, names and contents, in order."""
+        parts = []
+        for item in self.items:
+            parts += [item.id, item.names, item.content]
+        return checksum(*parts)
 
 
-def bank_checksum(items: tuple[Item, ...]) -> str:
-    """16 hex digits over ids, names and contents, in order."""
-    parts = []
-    for item in items:
-        parts += [item.id, item.names, item.content]
-    return checksum(*parts)
+def bank_of(
+    name: str,
+    called: Mapping[str, Mapping[str, str]],
+    content: Callable[[str], np.ndarray],
+    licence: str,
+) -> Bank:
+    """A bank of what is named in all languages, briefly, and as nothing earlier is; an id is the
+    stem of a source.
+
+    called: source -> language code -> name; content: an item's, of its source; empty where nothing
+    is heard.
+    """
+    items = []
+    left_out = {}
+    taken = set()  # (language code, name)
+    for source, names in called.items():
+        missing = [code for code in CODES if code not in names]
+        own = {(code, said.casefold()) for code, said in names.items()}
+        stem = pathlib.PurePath(source).stem
+        if missing:
+            left_out[stem] = f"no caption in {', '.join(missing)}"
+        elif max(map(len, names.values())) > LONGEST:
+            left_out[stem] = f"a name of more than {LONGEST} characters"
+        elif taken & own:
+            left_out[stem] = f"another has the name {min(taken & own)[1]!r}"
+        else:
+            taken |= own
+            found = content(source)
+            if found.size:
+                items.append(Item(stem, found, names, source, licence))
+            else:
+                left_out[stem] = "silent"
+    return Bank(name, tuple(items), left_out)

@@ -11,7 +11,6 @@ import pathlib
 import re
 from collections.abc import Mapping, Sequence
 
-from atri_lib.languages import language
 from atri_lib.storage import read_json
 
 PHRASINGS = 3
@@ -38,9 +37,8 @@ def caption(
     layout: "single", "repeated", "sequence" or "together"; names: noun phrases in the language
     `code`, in the order of the scene; far: which of them are in the distance. Distance is always
     said; nearness where a scene has both, so that "a dog nearby, then a horn in the distance" is
-    told from two distant sounds. phrases: SOUNDS or PICTURES. Raises UnknownLanguage.
+    told from two distant sounds. phrases: SOUNDS or PICTURES.
     """
-    language(code)
     key = f"sequence{len(names)}" if layout == "sequence" else layout
     mixed = any(far) and not all(far)
     placed = []

@@ -14,7 +14,6 @@ from PIL import Image
 from atri_lib.data import banks
 from atri_lib.data.items import Bank
 from atri_lib.data.phrases import PICTURES
-from atri_lib.data.recipes import SceneStyle
 from atri_lib.data.scenes import SceneSet, make_scenes
 
 SIDE = 224  # pixels of a scene
@@ -31,11 +30,6 @@ class PictureScenes(SceneSet):
     phrases: ClassVar[Mapping] = PICTURES
     pictures: ClassVar[bool] = True
 
-    @staticmethod
-    def variants_of(bank: Bank, style: SceneStyle) -> tuple:
-        """The pictures as they are."""
-        return tuple(picture.content for picture in bank.items)
-
     def clip(self, index: int) -> np.ndarray:
         """Scene `index` as uint8 [224, 224, 3]."""
         generator = np.random.default_rng((*self.entropy, index % len(self)))
@@ -46,13 +40,16 @@ class PictureScenes(SceneSet):
             shown = shown * int(generator.integers(2, 5))
         share = SIDE // len(shown)
         for number, (picture, small) in enumerate(shown):
-            size = np.array([share, SIDE])
+            side = min(share, LARGEST)
+            if small:
+                side //= 2
+            room = np.array([share, SIDE]) - side + 1
             corner = np.array([share * number, 0])
             if recipe.layout == "together":
-                size, corner = size[::-1], corner[::-1]
-            side = min(share, LARGEST) // (2 if small else 1)
-            place = corner + generator.integers(0, size - side + 1)
-            drawn = Image.fromarray(self.variants[picture]).resize((side, side))
+                room = room[::-1]
+                corner = corner[::-1]
+            place = corner + generator.integers(0, room)
+            drawn = Image.fromarray(self.bank.items[picture].content).resize((side, side))
             scene.paste(drawn, tuple(place.tolist()), drawn)
         return np.array(scene)
 
@@ -61,7 +58,8 @@ def ground(generator: np.random.Generator) -> np.ndarray:
     """A light colour, plain or chequered at random: uint8 [224, 224, 3]."""
     colour = generator.integers(150, 256, 3)
     texture = generator.integers(-40, 41, (14, 14)) * generator.integers(0, 2)
-    squares = np.kron(texture, np.ones((SIDE // 14, SIDE // 14), np.int64))
+    size = SIDE // 14
+    squares = texture.repeat(size, axis=0).repeat(size, axis=1)
     return (colour + squares[..., None]).clip(0, 255).astype(np.uint8)
 
 
@@ -71,5 +69,8 @@ def picture_scenes(name: str, sizes: Mapping[str, int], seed: int = 0) -> dict[s
     "pictures" are emoji, "stamps" are Tux Paint's; splits share no combination of them, and with
     "-apart" no picture. Raises SceneError and ValueError as `make_scenes` does.
     """
-    bank = banks.bank(name.removesuffix(APART)).some(CONCEPTS, seed)
-    return make_scenes(bank, sizes, seed, kind=PictureScenes, apart=name.endswith(APART))
+    bank = banks.bank(name.removesuffix(APART))
+    order = np.random.default_rng((seed, 4)).permutation(len(bank.items))
+    chosen = sorted(order[:CONCEPTS])
+    few = Bank(bank.name, tuple(bank.items[number] for number in chosen))
+    return make_scenes(few, sizes, seed, kind=PictureScenes, apart=name.endswith(APART))

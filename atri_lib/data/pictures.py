@@ -5,29 +5,24 @@ take their place.
 import io
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
 from functools import cache
 from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from atri_lib.data import debian
+from atri_lib.data.debian import package
 from atri_lib.data.images import fitted
-from atri_lib.data.items import Item, bank_checksum
-from atri_lib.data.recorded import CORRECTIONS, sound_names
-from atri_lib.data.tux_paint import find_stamps, is_picture
-from atri_lib.languages import CODES, LANGUAGES
-from atri_lib.storage import cache_dir, read_json
+from atri_lib.data.items import Bank, bank_of
+from atri_lib.data.tux_paint import PICTURE, bank_of_stamps
+from atri_lib.languages import LANGUAGES
+from atri_lib.storage import read_json
 
 SIDE = 128  # pixels of a picture's longer side
-LONGEST = 40  # characters of a name
 DRAWN = pathlib.Path(__file__).with_name("drawn_shapes.json")
-NOTO = "usr/share/fonts/truetype/noto"
-CLDR = "usr/share/unicode/cldr/common/annotations"
-# emoji that show no thing: letters, signs, arrows, buttons, clocks, shapes, skin tones
-NO_THING = re.compile(
-    "[\u0000-\u00ff\u2010-\u22ff\u23cf-\u23ef\u23f8-\u23fa\u2460-\u25ff\u2611\u2622-\u2653"
+# an emoji that shows a thing, not letters, signs, arrows, buttons, clocks, shapes, skin tones
+THING = re.compile(
+    "[^\u0000-\u00ff\u2010-\u22ff\u23cf-\u23ef\u23f8-\u23fa\u2460-\u25ff\u2611\u2622-\u2653"
     "\u2660-\u2667\u267b-\u267f\u2695\u269b-\u26a0\u26a7-\u26ab\u26ce\u26d4\u2705\u2714-\u2721"
     "\u2733-\u2734\u2747-\u2763\u2795-\u27bf\u2900-\u2b4f\u2b51-\u2bff\u3000-\u33ff"
     "\U0001f100-\U0001f2ff\U0001f3e7\U0001f3fb-\U0001f3ff\U0001f4a0-\U0001f4a2\U0001f4a4"
@@ -37,129 +32,73 @@ NO_THING = re.compile(
 )
 
 
-class PictureBank:
-    """Pictures; no two share a name in any language.
-
-    left_out: how many others had no name in all languages, a long one, or another's.
-    """
-
-    def __init__(self, name: str, pictures: Iterable[Item]) -> None:
-        self.name = name
-        self.left_out = 0
-        taken = set()
-        kept = []
-        for picture in pictures:
-            names = {(code, picture.names.get(code, "").casefold()) for code in CODES}
-            lengths = [len(name) for _, name in names]
-            if taken & names or not 0 < min(lengths) <= max(lengths) <= LONGEST:
-                self.left_out += 1
-            else:
-                taken |= names
-                kept.append(picture)
-        self.items = tuple(kept)
-        self.checksum = bank_checksum(self.items)
-
-    def some(self, count: int, seed: int) -> "PictureBank":
-        """A bank of so many of them, drawn."""
-        order = np.random.default_rng((seed, 4)).permutation(len(self.items))
-        return PictureBank(self.name, [self.items[number] for number in sorted(order[:count])])
-
-
 @cache
-def stamps() -> PictureBank:
+def stamps() -> Bank:
     """The stamps' pictures under their native names; what shows no thing (letters, flags, signs) is
     not among them. Raises BankUnavailable.
     """
-    folder = find_stamps(is_picture)
-    corrections = read_json(CORRECTIONS)
-    pictures = []
-    for path in sorted(folder.rglob("*.png")):
-        source = path.relative_to(folder)
-        names = sound_names(path.with_suffix(".txt"), corrections.get(path.stem, {}))
-        if is_picture(source) and len(names) == len(CODES):
-            pixels = cut_out(path)
-            pictures.append(Item(path.stem, pixels, names, str(source), "GPL-2.0-or-later"))
-    return PictureBank("tuxpaint pictures", pictures)
+    return bank_of_stamps("tuxpaint pictures", package("stamps").find(), PICTURE.search, cut_out)
 
 
 @cache
-def emoji() -> PictureBank:
+def emoji() -> Bank:
     """The emoji of Noto Color Emoji under their names in the Unicode CLDR; letters, arrows, shapes,
     clocks, flags and skin tones are not among them. Raises BankUnavailable.
     """
     from fontTools.ttLib import TTFont
 
-    tables = [f"{language.locale[:2]}.xml" for language in LANGUAGES]
-    names = _annotations(_debian("unicode-cldr-core", 17, "the names of emoji", CLDR, tables))
-    (file,) = _debian("fonts-noto-color-emoji", 10, "the emoji", NOTO, ["NotoColorEmoji.ttf"])
-    pictures = []
+    said = annotations(package("emoji names").find())
+    file = package("emoji").find() / "NotoColorEmoji.ttf"
     with TTFont(file, lazy=True) as font:
         glyphs = font.getBestCmap()
         bitmaps = font["CBDT"].strikeData[0]
-        for character, said in sorted(names.items()):
-            glyph = bitmaps.get(glyphs.get(ord(character)))
-            if glyph is not None:
-                pixels = cut_out(io.BytesIO(glyph.imageData))
-                name = f"U+{ord(character):04X}"
-                pictures.append(Item(name, pixels, said, name, "OFL-1.1, Unicode-3.0"))
-    return PictureBank("emoji", pictures)
+        called = {}
+        for character in sorted(said):
+            if glyphs.get(ord(character)) in bitmaps:
+                called[f"U+{ord(character):04X}"] = said[character]
+
+        def shown(source: str) -> np.ndarray:
+            glyph = glyphs[int(source[2:], 16)]
+            return cut_out(io.BytesIO(bitmaps[glyph].imageData))
+
+        return bank_of("emoji", called, shown, "OFL-1.1, Unicode-3.0")
 
 
-def _debian(
-    name: str, megabytes: int, what: str, inside: str, files: list[str]
-) -> list[pathlib.Path]:
-    """Files of a folder inside a package, installed, cached or fetched."""
-
-    def holds(folder: pathlib.Path) -> bool:
-        return all((folder / file).is_file() for file in files)
-
-    package = debian.Package(
-        name,
-        megabytes,
-        what,
-        folder=pathlib.PurePosixPath(inside),
-        wanted=lambda path: str(path) in files,
-        cached=cache_dir("pictures") / name,
-    )
-    folder = debian.find(package, pathlib.Path("/", inside), holds)
-    return [folder / file for file in files]
-
-
-def _annotations(tables: Sequence[pathlib.Path]) -> dict[str, dict[str, str]]:
-    """character -> language code -> name, of the characters that show a thing."""
+def annotations(folder: pathlib.Path) -> dict[str, dict[str, str]]:
+    """character -> language code -> name in the CLDR, of the characters that show a thing."""
     found: dict[str, dict[str, str]] = {}
-    for language, table in zip(LANGUAGES, tables, strict=True):
-        for entry in ElementTree.parse(table).iter("annotation"):
-            character = entry.get("cp", "")
-            if entry.get("type") == "tts" and len(character) == 1 and entry.text:
-                if not NO_THING.match(character):
-                    found.setdefault(character, {})[language.code] = entry.text.strip()
+    for language in LANGUAGES:
+        table = ElementTree.parse(folder / f"{language.locale[:2]}.xml")
+        for entry in table.iterfind(".//annotation[@type='tts']"):
+            character = entry.attrib["cp"]
+            if THING.fullmatch(character):
+                found.setdefault(character, {})[language.code] = entry.text.strip()
     return found
 
 
 @cache
-def drawn() -> PictureBank:
+def drawn() -> Bank:
     """Six shapes in six colours, where no pictures can be had."""
     known = read_json(DRAWN)
-    pictures = []
+    called = {}
+    pixels = {}
     for shape in known["shapes"].values():
-        for colour, called in known["colours"].items():
+        for colour, said in known["colours"].items():
             names = {}
             for code, pattern in known["pattern"].items():
-                names[code] = pattern.format(shape["names"][code], called[code])
+                names[code] = pattern.format(shape["names"][code], said[code])
             canvas = Image.new("RGBA", (SIDE, SIDE))
             ImageDraw.Draw(canvas).polygon(shape["corners"], fill=colour)
-            pixels = np.asarray(canvas)
-            pictures.append(Item(names["eng"], pixels, names, "drawn", "Apache-2.0"))
-    return PictureBank("drawn shapes", pictures)
+            called[names["eng"]] = names
+            pixels[names["eng"]] = np.asarray(canvas)
+    return bank_of("drawn shapes", called, pixels.get, "Apache-2.0")
 
 
 def cut_out(file: pathlib.Path | io.BytesIO) -> np.ndarray:
     """The picture of a file without its empty margins, its longer side 128 pixels, in the middle of
     uint8 [128, 128, 4].
     """
-    with Image.open(file) as image:
-        whole = image.convert("RGBA")
+    whole = Image.open(file).convert("RGBA")
     cut = whole.crop(whole.getchannel("A").getbbox())
     shown, corner = fitted(cut, SIDE)
     canvas = Image.new("RGBA", (SIDE, SIDE))

@@ -6,7 +6,6 @@ of one scene are never together in a scene of another split, not even among thre
 near or far, is alone in no other.
 """
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations
@@ -48,29 +47,29 @@ class SceneStyle:
 
 
 class Kind(NamedTuple):
-    """A layout with so many different items, and the orders in which a caption may tell them
-    apart.
-    """
+    """A layout with so many different items."""
 
     layout: str
     items: int
-    orders: tuple[tuple[int, ...], ...]
 
-    def scenes(self, choices: int) -> int:
-        """How many scenes say something different, with so many sets of items to choose from.
+    @property
+    def orders(self) -> list[tuple[int, ...]]:
+        """In which a caption may tell them apart."""
+        orders = list(permutations(range(self.items)))
+        return orders if self.layout == "sequence" else orders[:1]
 
-        One alone is chosen near or far; of several, each may be either.
-        """
-        distances = 2**self.items if self.items > 1 else 1
-        return choices * len(self.orders) * distances
+    @property
+    def ways(self) -> int:
+        """In how many ways a set of items can be told: each of several may be near or far."""
+        return len(self.orders) * 2**self.items if self.items > 1 else 1
 
 
 KINDS = (
-    Kind("single", 1, ((0,),)),
-    Kind("repeated", 1, ((0,),)),
-    Kind("sequence", 2, tuple(permutations(range(2)))),
-    Kind("sequence", 3, tuple(permutations(range(3)))),
-    Kind("together", 2, ((0, 1),)),
+    Kind("single", 1),
+    Kind("repeated", 1),
+    Kind("sequence", 2),
+    Kind("sequence", 3),
+    Kind("together", 2),
 )
 
 
@@ -126,13 +125,10 @@ def open_choices(count: int, seed: int, split: int, apart: bool) -> dict[int, np
     else:
         alone = _by_shares(2 * count, generator) == split
         pairs = np.zeros((count, count), bool)
-        above = np.triu_indices(count, 1)
-        pairs[above] = _by_shares(len(above[0]), generator) == split
-    triples = []
-    for first, beside in enumerate(pairs):
-        others = np.argwhere(pairs & np.outer(beside, beside))  # which belong with it in pairs, too
-        triples.append(np.insert(others, 0, first, axis=1))
-    return {1: np.argwhere(alone), 2: np.argwhere(pairs), 3: np.concatenate(triples)}
+        of_pairs = _by_shares(count * (count - 1) // 2, generator)
+        pairs[np.triu_indices(count, 1)] = of_pairs == split
+    triples = pairs[:, :, None] & pairs[:, None] & pairs  # which belong together in pairs, too
+    return {1: np.argwhere(alone), 2: np.argwhere(pairs), 3: np.argwhere(triples)}
 
 
 def _by_shares(count: int, generator: np.random.Generator) -> np.ndarray:
@@ -152,7 +148,7 @@ def draw(
     """`count` different recipes of one split, of the bank's `items` as `open_choices` has them: the
     kind first, then one of the scenes it has left. Raises SceneError.
     """
-    possible = [kind.scenes(len(choices[kind.items])) for kind in KINDS]
+    possible = [kind.ways * len(choices[kind.items]) for kind in KINDS]
     left = np.where(style.weights > 0, possible, 0)
     if count > left.sum():
         raise SceneError(
@@ -165,11 +161,12 @@ def draw(
         number = generator.choice(len(KINDS), p=weights / weights.sum())
         left[number] -= 1
         kind = KINDS[number]
-        for attempt in itertools.count():
-            far = style.far if attempt < 50 else 0.5  # the last ones left may be the unlikely ones
+        attempts = 0
+        recipe = None
+        while recipe is None or recipe.said in recipes:
+            far = style.far if attempts < 50 else 0.5  # the last ones left may be the unlikely ones
             recipe = _drawn(kind, choices[kind.items], items, far, generator)
-            if recipe.said not in recipes:
-                break
+            attempts += 1
         recipes[recipe.said] = recipe
     return tuple(recipes.values())
 
@@ -179,13 +176,12 @@ def _drawn(
 ) -> Recipe:
     """Any recipe of a kind, of `count` items; chance: that one in company is far."""
     chosen = generator.choice(choices)
-    order = kind.orders[generator.integers(len(kind.orders))]
-    far = generator.random(kind.items) < chance if kind.items > 1 else chosen >= count
+    order = list(kind.orders[generator.integers(len(kind.orders))])
+    far = chosen >= count
+    if kind.items > 1:
+        far = generator.random(kind.items) < chance
     if kind.layout == "together" and generator.random() < 0.5:
-        order = order[::-1]  # either may be named first
-    return Recipe(
-        layout=kind.layout,
-        items=tuple(int(chosen[place] % count) for place in order),
-        far=tuple(bool(far[place]) for place in order),
-        phrasing=int(generator.integers(PHRASINGS)),
-    )
+        order.reverse()  # either may be named first
+    items = (chosen % count)[order]
+    phrasing = int(generator.integers(PHRASINGS))
+    return Recipe(kind.layout, tuple(items.tolist()), tuple(far[order].tolist()), phrasing)

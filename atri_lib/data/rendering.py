@@ -5,32 +5,32 @@ import numpy as np
 from atri_lib.audio import SAMPLE_RATE
 
 FADE = 800  # samples: 50 ms, where a sound was cut to its place
+RAMP = np.linspace(0, 1, FADE, dtype=np.float32)
 
 
 def mixed(
     layout: str, waves: list[np.ndarray], length: int, generator: np.random.Generator
 ) -> np.ndarray:
     """The sounds of a scene, each in its place: float32 [length]."""
+    scene = np.zeros(length, np.float32)
     if layout in ("single", "together"):
         starts = generator.integers(0, length // 8 + 1, size=len(waves))
-        stops = np.full(len(waves), length)
+        stops = [length] * len(waves)
     else:
+        gap = length // 20
         if layout == "repeated":  # two to four times, as its length allows
-            size = len(waves[0])
-            waves = waves * int(np.clip(length // (size + length // 20), 2, 4))
-        edges = np.linspace(0, length, len(waves) + 1).astype(int)
+            times = length // (len(waves[0]) + gap)
+            waves = waves * min(max(times, 2), 4)
+        starts = np.linspace(0, length, len(waves) + 1).astype(int)
         if layout == "sequence":
-            edges[1:-1] += generator.integers(-length // 20, length // 20 + 1, size=len(waves) - 1)
-        starts = edges[:-1]
-        stops = edges[1:] - length // 50
-    scene = np.zeros(length, np.float32)
-    for wave, start, stop in zip(waves, starts, stops, strict=True):
+            starts[1:-1] += generator.integers(-gap, gap + 1, size=len(waves) - 1)
+        stops = starts[1:] - length // 50
+    for wave, start, stop in zip(waves, starts, stops, strict=False):
         heard = wave[: stop - start]
         end = start + len(heard)
         scene[start:end] += heard
         if end == stop:
-            fade = min(FADE, len(heard))
-            scene[end - fade : end] -= heard[-fade:] * np.linspace(0, 1, fade, dtype=np.float32)
+            scene[end - FADE : end] -= heard[-FADE:] * RAMP
     return scene
 
 
@@ -41,19 +41,23 @@ def distant(waveform: np.ndarray, level: float) -> np.ndarray:
     # Here: to import it takes half a second, which captions do not need.
     from scipy.signal import butter, fftconvolve, sosfilt
 
-    muffled = sosfilt(butter(2, 1800, fs=SAMPLE_RATE, output="sos"), waveform)
+    low_pass = butter(2, 1800, fs=SAMPLE_RATE, output="sos")
+    muffled = sosfilt(low_pass, waveform)
     time = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
     room = np.random.default_rng(7).standard_normal(len(time)) * np.exp(-time / 0.12)
-    tail = fftconvolve(muffled, room / np.sqrt(np.sum(room**2)))
-    wet = np.concatenate([muffled, np.zeros(len(time) - 1)]) + 0.5 * tail
-    return (wet * 10 ** (level / 20)).astype(np.float32)
+    room /= np.sqrt(np.sum(room**2))
+    wet = 0.5 * fftconvolve(muffled, room)
+    wet[: len(muffled)] += muffled
+    wet *= 10 ** (level / 20)
+    return wet.astype(np.float32)
 
 
 def noise(length: int, generator: np.random.Generator) -> np.ndarray:
     """Noise of unit power, between white and brown."""
-    from scipy.signal import sosfilt
+    from scipy.signal import lfilter
 
     white = generator.standard_normal(length).astype(np.float32)
     tilt = generator.uniform(0.0, 0.95)
-    coloured = sosfilt(np.array([[1.0, 0, 0, 1.0, -tilt, 0]]), white)
-    return (coloured * np.sqrt(1 - tilt**2)).astype(np.float32)
+    coloured = lfilter([1.0], [1.0, -tilt], white)
+    coloured *= np.sqrt(1 - tilt**2)
+    return coloured.astype(np.float32)

@@ -1,80 +1,82 @@
-"""A bank of procedurally generated sounds: no download, for tests and where recordings cannot be
-had.
-"""
+"""Sounds made by a small synthesiser: no download, for tests and where recordings cannot be had."""
 
 import pathlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from atri_lib.audio import SAMPLE_RATE
-from atri_lib.data import synthetic_formulas
-from atri_lib.data.items import Item, bank_checksum
+from atri_lib.data.items import Bank, bank_of
 from atri_lib.data.sounds import levelled
 from atri_lib.storage import read_json
 
+# per sound its names, its length in seconds, and its voices
 SOUNDS = pathlib.Path(__file__).with_name("synthetic_sounds.json")
 
 
-class SyntheticBank:
-    """29 sounds of 0.8 to 2 s, a function of the seed alone (pitches, rates and noise vary by about
-    10 %).
+def synthetic_sounds() -> Bank:
+    """29 sounds of 0.8 to 2 s, the same ones each time."""
+    sounds = read_json(SOUNDS)
+
+    def heard(name: str) -> np.ndarray:
+        generator = np.random.default_rng([*name.encode()])
+        time = np.arange(int(sounds[name]["seconds"] * SAMPLE_RATE)) / SAMPLE_RATE
+        mixed = np.zeros(len(time))
+        for voice in sounds[name]["voices"]:
+            mixed += Voice(**voice).heard(time, generator)
+        return levelled(mixed)
+
+    called = {name: sound["names"] for name, sound in sounds.items()}
+    return bank_of("synthetic", called, heard, "Apache-2.0")
+
+
+@dataclass
+class Voice:
+    """A tone, or noise, in strokes.
+
+    pitch: in Hz; harmonics: their amplitudes; glide: what the pitch is multiplied by in a second of
+    a stroke; wobble: how much it swings, and how often a second. noise: its band in Hz, in place of
+    a tone. every: seconds from stroke to stroke, varied by a share `jitter`; lasting: seconds of a
+    stroke; decay: its rate in 1/s. swell: the higher, the more of the sound's ends is soft.
     """
 
-    def __init__(self, seed: int = 0):
-        sounds = []
-        for name, sound in read_json(SOUNDS).items():
-            generator = np.random.default_rng([seed, *name.encode()])
-            formula = getattr(synthetic_formulas, name)
-            waveform = levelled(formula(Draw(generator, sound["seconds"])))
-            source = f"{__name__}.{name}"
-            sounds.append(Item(name, waveform, sound["names"], source, licence="Apache-2.0"))
-        self.name = f"synthetic-{seed}"
-        self.items = tuple(sounds)
-        self.checksum = bank_checksum(self.items)
+    pitch: float = 0
+    harmonics: Sequence[float] = (1,)
+    glide: float = 1
+    wobble: Sequence[float] = (0, 0)
+    noise: Sequence[float] = ()
+    level: float = 1
+    every: float = 10
+    jitter: float = 0
+    lasting: float = 10
+    decay: float = 0
+    swell: float = 0
 
+    def heard(self, time: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """float64 [samples], at so many seconds each."""
+        count = int(3 * time[-1] / self.every) + 1
+        varied = generator.uniform(1 - self.jitter, 1 + self.jitter, count)
+        strokes = np.append(0, np.cumsum(self.every * varied))
+        since = time - strokes[np.searchsorted(strokes, time, side="right") - 1]
+        if self.noise:
+            wave = self.band(generator.standard_normal(len(time)))
+        else:
+            wave = self.tone(time, since)
+        loudness = self.level * np.sin(np.pi * time / time[-1]) ** self.swell
+        return wave * loudness * np.exp(-self.decay * since) * (since < self.lasting)
 
-class Draw:
-    """What a formula makes its sound of: tones, bands of noise, decay.
+    def tone(self, time: np.ndarray, since: np.ndarray) -> np.ndarray:
+        """since: seconds since the stroke's beginning."""
+        swing, rate = self.wobble
+        bent = self.glide**since * (1 + swing * np.sin(2 * np.pi * rate * time))
+        phase = 2 * np.pi * self.pitch * time[1] * np.cumsum(bent)
+        orders = 1 + np.arange(len(self.harmonics))
+        return np.sin(np.outer(phase, orders)) @ self.harmonics
 
-    t: time in seconds [samples]; f: a frequency in Hz, one or [samples].
-    """
+    def band(self, white: np.ndarray) -> np.ndarray:
+        # here: to import it takes half a second
+        from scipy.signal import butter, sosfilt
 
-    def __init__(self, rng: np.random.Generator, seconds: float) -> None:
-        self.rng = rng
-        lasting = np.clip(self.vary(seconds), 0.8, 2.0)
-        self.t = np.arange(int(lasting * SAMPLE_RATE)) / SAMPLE_RATE
-        self.arch = np.sin(np.pi * self.t / self.t[-1])  # up and down once
-
-    def vary(self, value: float) -> float:
-        return value * self.rng.uniform(0.9, 1.1)
-
-    def sine(self, f: float, phase: float = 0.0) -> np.ndarray:
-        return np.sin(2 * np.pi * f * self.t + phase)
-
-    def tone(self, f: float | np.ndarray, harmonics: tuple[float, ...] = (1.0,)) -> np.ndarray:
-        """Sum of amplitude * sin(multiple * phase), the phase integrating f."""
-        phase = 2 * np.pi * np.cumsum(np.broadcast_to(f, self.t.shape)) / SAMPLE_RATE
-        return sum(a * np.sin(multiple * phase) for multiple, a in enumerate(harmonics, start=1))
-
-    def noise(self, low: float, high: float) -> np.ndarray:
-        """Unit-variance noise with Gaussian flanks around the band low..high Hz."""
-        spectrum = np.fft.rfft(self.rng.standard_normal(len(self.t)))
-        f = np.fft.rfftfreq(len(self.t), 1 / SAMPLE_RATE)
-        below = np.maximum(low - f, 0) / (0.5 * low)
-        above = np.maximum(f - high, 0) / (0.5 * high)
-        outside = below + above
-        band = np.fft.irfft(spectrum * np.exp(-(outside**2)), len(self.t))
-        return band / band.std()
-
-    def since(self, onsets: np.ndarray) -> np.ndarray:
-        """Seconds since the last onset; infinite before the first."""
-        last = np.searchsorted(onsets, self.t, side="right") - 1
-        return np.where(last < 0, np.inf, self.t - onsets[np.maximum(last, 0)])
-
-    def every(self, period: float) -> np.ndarray:
-        """Seconds since the last of regular onsets."""
-        return self.since(np.arange(0, self.t[-1], period))
-
-    def swell(self, rate: float) -> np.ndarray:
-        """Linear fade in and out over 1 / rate seconds."""
-        return np.minimum(1, rate * np.minimum(self.t, self.t[-1] - self.t))
+        filtered = sosfilt(butter(2, self.noise, "band", fs=SAMPLE_RATE, output="sos"), white)
+        return filtered / filtered.std()

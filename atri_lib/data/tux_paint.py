@@ -1,52 +1,79 @@
-"""The folder of Tux Paint's stamps: where it is installed or cached, else fetched from Debian."""
+"""Tux Paint's stamps (Debian package tuxpaint-stamps-default, GPL-2.0-or-later): sound effects and
+pictures with native captions in eight languages.
+"""
 
 import pathlib
+import re
+from collections.abc import Callable, Mapping
 
-from atri_lib.data import debian
-from atri_lib.storage import cache_dir
+import numpy as np
+
+from atri_lib.data.items import Bank, bank_of
+from atri_lib.languages import LANGUAGES
+from atri_lib.storage import read_json
 
 PACKAGE = "tuxpaint-stamps-default"
-STAMPS = pathlib.PurePosixPath("usr/share/tuxpaint/stamps")
-INSTALLED = pathlib.Path("/", STAMPS)
+INSTALLED = pathlib.Path("/usr/share/tuxpaint/stamps")
+LICENCE = "GPL-2.0-or-later"
+CORRECTIONS = pathlib.Path(__file__).with_name("tuxpaint_names.json")
+# by their paths below `stamps`: not a symbol's name, a spoken description, a game's rule
+EFFECT = re.compile(r"^(?!symbols/|.*(_desc|dreydl)).*\.ogg$")
+# not of a symbol or a flag
+PICTURE = re.compile(r"^(?!.*(symbols|flags|roadsigns)/).*\.png$")
 
 
-def is_effect(path: pathlib.PurePath) -> bool:
-    """Whether a path below `stamps` is a sound effect: not a spoken description, a symbol's name or
-    a game's rule.
+def bank_of_stamps(
+    name: str,
+    folder: pathlib.Path,
+    wanted: Callable[[str], object],
+    content: Callable[[pathlib.Path], np.ndarray],
+) -> Bank:
+    """The stamps' files that are wanted (by their path below the folder), under their captions as
+    tuxpaint_names.json corrects them.
+
+    content: an item's, of its file.
     """
-    return (
-        path.suffix == ".ogg"
-        and not path.name.startswith(".")  # macOS leaves "._name" beside a file
-        and "_desc" not in path.stem
-        and not path.stem.startswith("dreydl")
-        and path.parts[0] != "symbols"
-    )
+    corrections = read_json(CORRECTIONS)
+    called = {}
+    for path in sorted(folder.rglob("[!.]*.*")):  # macOS leaves "._name" beside a file
+        source = path.relative_to(folder).as_posix()
+        if wanted(source):
+            called[source] = stamp_names(path, corrections.get(path.stem, {}))
+    return bank_of(name, called, lambda source: content(folder / source), LICENCE)
 
 
-def is_picture(path: pathlib.PurePath) -> bool:
-    """Whether a path below `stamps` is a picture of something: not of a symbol or a flag."""
-    other = {"symbols", "flags", "roadsigns"} & set(path.parts)
-    return path.suffix == ".png" and not path.name.startswith(".") and not other
+def stamp_names(stamp: pathlib.Path, correction: Mapping) -> dict[str, str]:
+    """Noun phrases of a stamp per language code, from NAME.txt beside it (line 1 English, then
+    `<locale>.utf8=<caption>`), corrected: {"why": ..., code: name, ...}.
 
-
-def find_stamps(wanted=is_effect) -> pathlib.Path:
-    """The `stamps` folder with what is wanted, `is_effect` or `is_picture`: of the installed
-    package, else from the cache, else fetched. Raises BankUnavailable.
-
-    A cached folder without the pictures, as earlier versions left it, is fetched anew.
+    Languages without a caption are absent; a caption file that does not exist counts as empty.
     """
+    text = ""
+    file = stamp.with_suffix(".txt")
+    if file.exists():
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+    captions = dict(re.findall(r"(?m)^(\w+)\.utf8=(.*)", f"en.utf8={text}"))
+    names = {}
+    for language in LANGUAGES:
+        caption = captions.get(language.locale, "")
+        name = correction.get(language.code, noun_phrase(caption, language.code))
+        if name:
+            names[language.code] = name
+    return names
 
-    def holds(folder: pathlib.Path) -> bool:
-        return any(wanted(path.relative_to(folder)) for path in folder.rglob("*.*"))
 
-    return debian.find(package(), INSTALLED, holds)
+def noun_phrase(caption: str, code: str) -> str:
+    """A native caption as it reads inside a sentence: "Ein bunter Hahn." -> "ein bunter Hahn",
+    "一只企鹅。" -> "企鹅".
 
-
-def package() -> debian.Package:
-    """The stamps' effects and pictures, their captions and the copyright file."""
-    cached = cache_dir("tuxpaint") / "stamps"
-    return debian.Package(PACKAGE, 161, "the Tux Paint recordings", STAMPS, _is_needed, cached)
-
-
-def _is_needed(path: pathlib.PurePath) -> bool:
-    return path.suffix == ".txt" or is_effect(path) or is_picture(path)
+    Drops what is in parentheses and final punctuation; Japanese and Chinese lose spaces, Chinese
+    its classifier; the first letter is lowered, in German only that of an article.
+    """
+    text = re.sub(r"[(（].*?[)）]", "", caption)
+    text = " ".join(text.split()).strip(" .,;!。．！")
+    if code in ("jpn", "zho"):
+        text = text.replace(" ", "")
+        return re.sub("^一[只个道]", "", text) if code == "zho" else text
+    if code == "deu" and not re.match(r"(Ein|Eine|Der|Die|Das)\b", text):
+        return text
+    return text[:1].lower() + text[1:]

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from atri_lib.data.phrases import PHRASINGS, TEMPLATES, caption
-from atri_lib.languages import CODES, UnknownLanguage
+from atri_lib.languages import CODES
 
 NAMES = {
     "eng": ("a dog", "a rooster", "an owl"), "fra": ("un chien", "un coq", "un hibou"),
@@ -67,11 +67,6 @@ def test_what_differs_in_the_recipe_differs_in_the_caption(code):
 def test_an_unknown_layout_is_refused():
     with pytest.raises(KeyError):
         caption("backwards", NAMES["eng"][:1], (False,), 0, "eng")
-
-
-def test_an_unknown_language_is_refused_with_the_codes_that_are_known():
-    with pytest.raises(UnknownLanguage, match="eng, fra"):
-        caption("single", NAMES["eng"][:1], (False,), 0, "en")
 
 
 @pytest.mark.parametrize(

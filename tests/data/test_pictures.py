@@ -2,29 +2,23 @@
 
 import io
 import itertools
-import tarfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from atri_lib.data import banks, debian, pictures
-from atri_lib.data.items import BankUnavailable, Item
+from atri_lib.data import banks, pictures
+from atri_lib.data.items import BankUnavailable, bank_of
 from atri_lib.data.phrases import PHRASINGS, PICTURES, TEMPLATES, caption
 from atri_lib.data.picture_scenes import NAMES, PictureScenes
-from atri_lib.data.pictures import PictureBank, cut_out, drawn
+from atri_lib.data.pictures import cut_out, drawn
 from atri_lib.data.recipes import SceneError
 from atri_lib.data.scenes import make_scenes
-from atri_lib.languages import CODES
+from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.training import TrainConfig
 from atri_lib.training.datasets import are_pictures, load_datasets
 
 SIZES = {"train": 150, "val": 20, "test": 40}
-
-
-def picture(name: str, names: dict | None = None) -> Item:
-    pixels = np.full((128, 128, 4), 255, np.uint8)
-    return Item(name, pixels, names or dict.fromkeys(CODES, name), name, "test")
 
 
 def compose(bank, sizes, seed, apart=False):
@@ -37,17 +31,22 @@ def scenes():
 
 
 def test_a_bank_leaves_out_what_has_no_name_a_long_one_or_anothers():
-    lacking = dict.fromkeys(CODES[1:], "a frog")
-    kept = [picture("a frog"), picture("a newt")]
-    others = [picture("A FROG"), picture("x" * 41), picture("a toad", lacking)]
-    bank = PictureBank("few", [*kept, *others])
-    assert bank.items == tuple(kept) and bank.left_out == 3
-    assert bank.checksum != PictureBank("few", kept[:1]).checksum
+    names = {
+        thing: dict.fromkeys(CODES, thing) for thing in ("a frog", "a newt", "A FROG", "x" * 41)
+    }
+    names["a toad"] = dict.fromkeys(CODES[1:], "a toad")
+    bank = bank_of("few", names, lambda name: np.ones(3), "test")
+    assert [thing.id for thing in bank.items] == ["a frog", "a newt"]
+    assert bank.left_out == {
+        "A FROG": "another has the name 'a frog'",
+        "x" * 41: "a name of more than 40 characters",
+        "a toad": "no caption in eng",
+    }
 
 
 def test_the_drawn_shapes_differ_in_names_and_in_pixels():
     bank = drawn()
-    assert len(bank.items) == 36 and bank.left_out == 0
+    assert len(bank.items) == 36
     pixels = {shape.content.tobytes() for shape in bank.items}
     assert len(pixels) == 36
 
@@ -152,34 +151,11 @@ def test_too_many_scenes_are_refused():
         compose(drawn(), {"val": 10**6}, seed=0)
 
 
-def test_of_a_package_only_the_named_files_are_taken(tmp_path, monkeypatch):
-    monkeypatch.setenv("ATRI_CACHE", str(tmp_path))
-
-    def fetched(package):
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for name in (f"{pictures.CLDR}/en.xml", f"{pictures.CLDR}/xx.xml", "etc/en.xml"):
-                archive.addfile(tarfile.TarInfo(f"./{name}"), io.BytesIO())
-        buffer.seek(0)
-        package.cached.mkdir()
-        debian.unpack(package, tarfile.open(fileobj=buffer), package.cached)
-
-    def names():
-        return pictures._debian("no-such-package", 1, "names", pictures.CLDR, ["en.xml"])
-
-    monkeypatch.setattr(debian.shutil, "which", lambda tool: tool)
-    monkeypatch.setattr(debian, "_fetch", fetched)
-    found = names()
-    assert [path.name for path in found[0].parent.iterdir()] == ["en.xml"]
-    monkeypatch.setattr(debian, "_fetch", None)
-    assert names() == found  # not again
-
-
 def test_names_come_from_the_tables_of_all_languages(tmp_path):
     entry = '<ldml><annotations><annotation cp="{}" type="tts">{}</annotation></annotations></ldml>'
-    tables = []
-    for code in CODES:
-        tables.append(tmp_path / f"{code}.xml")
-        tables[-1].write_text(entry.format("\U0001f993" if code != "zho" else "→", f"zebra {code}"))
-    found = pictures._annotations(tables)
+    for language in LANGUAGES:
+        character = "\U0001f993" if language.code != "zho" else "→"
+        table = tmp_path / f"{language.locale[:2]}.xml"
+        table.write_text(entry.format(character, f"zebra {language.code}"))
+    found = pictures.annotations(tmp_path)
     assert found == {"\U0001f993": {code: f"zebra {code}" for code in CODES if code != "zho"}}

@@ -4,6 +4,7 @@ book's.
 
 import io
 import json
+import pathlib
 import re
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 import soundfile
 
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound
-from atri_lib.data import recorded
-from atri_lib.data.items import BankUnavailable
-from atri_lib.data.recorded import RecordedBank, decode, noun_phrase
+from atri_lib.data import debian, recorded, tux_paint
+from atri_lib.data.debian import package
+from atri_lib.data.recorded import decode, recorded_sounds
+from atri_lib.data.tux_paint import noun_phrase
 from atri_lib.languages import CODES
 
 FROG = """A frog.
@@ -29,8 +31,19 @@ zh_TW.utf8=青蛙
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
+def corrections(tmp_path, monkeypatch):
+    """A cache of its own, and what writes corrections; there are none at first."""
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(debian, "ROOT", tmp_path / "not installed")
+    path = tmp_path / "names.json"
+    for module in (recorded, tux_paint):
+        monkeypatch.setattr(module, "CORRECTIONS", path)
+
+    def write(**of_stamps):
+        path.write_text(json.dumps(of_stamps))
+
+    write()
+    return write
 
 
 def ogg(frequency: float, rate: int = 22_050, channels: int = 1, seconds: float = 0.5) -> bytes:
@@ -47,9 +60,11 @@ def captions(name: str) -> str:
 
 
 @pytest.fixture
-def stamps(tmp_path):
-    folder = tmp_path / "stamps"
+def stamps():
+    """A folder in the cache."""
+    folder = package("stamps").place
     files = {
+        package("stamps").sample: b"no picture",
         "animals/frog.ogg": ogg(500),
         "animals/frog.txt": FROG.encode(),
         "animals/frog_desc.ogg": ogg(100),
@@ -59,7 +74,6 @@ def stamps(tmp_path):
         "animals/._frog.ogg": b"what macOS leaves beside a file",
         "symbols/math/7.ogg": ogg(100),
         "seasonal/dreydl-nun.ogg": ogg(100),
-        "copyright": b"GPL-2",
     }
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +108,7 @@ def test_a_caption_becomes_a_noun_phrase(code, caption, name):
 
 
 def test_effects_with_eight_captions_become_sounds_and_nothing_else_does(stamps):
-    bank = RecordedBank(stamps, {})
+    bank = recorded_sounds()
     assert ids(bank) == ["frog", "newt"] and not bank.left_out
     frog = bank.items[0]
     assert list(frog.names) == list(CODES)
@@ -113,35 +127,36 @@ def test_a_tone_keeps_its_pitch_and_length_at_any_rate(tmp_path, rate, channels)
     assert spectrum.argmax() / 4 == pytest.approx(440, abs=2)
 
 
-def test_a_sound_without_a_caption_in_one_language_is_left_out_and_listed(stamps):
+def test_a_sound_without_a_caption_in_one_language_is_left_out_and_listed(stamps, corrections):
     text = stamps / "animals/newt.txt"
     text.write_text(
         "\n".join(line for line in text.read_text().splitlines() if not line.startswith("nl"))
     )
-    bank = RecordedBank(stamps, {})
+    bank = recorded_sounds()
     assert ids(bank) == ["frog"] and bank.left_out == {"newt": "no caption in nld"}
-    corrected = RecordedBank(stamps, {"newt": {"why": "no Dutch caption", "nld": "een salamander"}})
-    assert corrected.items[1].names["nld"] == "een salamander"
+    corrections(newt={"why": "no Dutch caption", "nld": "een salamander"})
+    assert recorded_sounds().items[1].names["nld"] == "een salamander"
 
 
-def test_a_sound_without_a_caption_file_can_be_named_by_the_corrections(stamps):
+def test_a_sound_without_a_caption_file_can_be_named_by_the_corrections(stamps, corrections):
     (stamps / "animals/newt.txt").unlink()
-    assert RecordedBank(stamps, {}).left_out == {"newt": f"no caption in {', '.join(CODES)}"}
+    assert recorded_sounds().left_out == {"newt": f"no caption in {', '.join(CODES)}"}
     names = {code: f"newt in {code}" for code in CODES}
-    assert RecordedBank(stamps, {"newt": {"why": "", **names}}).items[1].names == names
+    corrections(newt={"why": "", **names})
+    assert recorded_sounds().items[1].names == names
 
 
-def test_a_name_that_is_taken_in_one_language_leaves_the_second_sound_out(stamps):
-    bank = RecordedBank(stamps, {"newt": {"why": "", "spa": "una rana"}})
+def test_a_name_that_is_taken_in_one_language_leaves_the_second_sound_out(stamps, corrections):
+    corrections(newt={"why": "", "spa": "Una rana"})
+    bank = recorded_sounds()
     assert ids(bank) == ["frog"] and "una rana" in bank.left_out["newt"]
 
 
-def test_silent_and_dropped_sounds_are_left_out_with_the_reason(stamps):
+def test_silent_and_dropped_sounds_are_left_out_with_the_reason(stamps, corrections):
     (stamps / "animals/newt.ogg").write_bytes(ogg(0))
-    assert RecordedBank(stamps, {}).left_out == {"newt": "silent"}
-    assert RecordedBank(stamps, {"newt": {"why": "not a newt", "drop": True}}).left_out == {
-        "newt": "not a newt"
-    }
+    assert recorded_sounds().left_out == {"newt": "silent"}
+    corrections(newt={"why": "not a newt", "drop": True})
+    assert recorded_sounds().left_out == {"newt": "not a newt"}
 
 
 @pytest.mark.parametrize(
@@ -150,74 +165,50 @@ def test_silent_and_dropped_sounds_are_left_out_with_the_reason(stamps):
 def test_a_bad_file_is_named(stamps, content):
     (stamps / "animals/newt.ogg").write_bytes(content)
     with pytest.raises(UnreadableSound, match=r"newt\.ogg"):
-        RecordedBank(stamps, {})
-
-
-def test_a_folder_without_sounds_is_refused(tmp_path):
-    with pytest.raises(BankUnavailable, match="no sound effects"):
-        RecordedBank(tmp_path, {})
+        recorded_sounds()
 
 
 def test_a_second_load_decodes_nothing_and_equals_the_first(stamps, monkeypatch):
-    first = RecordedBank(stamps, {})
+    first = recorded_sounds()
     with monkeypatch.context() as patch:
         patch.setattr(recorded, "decode", None)
-        again = RecordedBank(stamps, {})
+        again = recorded_sounds()
     assert first.checksum == again.checksum
     assert all(
         a.content.tobytes() == b.content.tobytes()
         for a, b in zip(first.items, again.items, strict=True)
     )
     (stamps / "animals/frog.ogg").write_bytes(ogg(600))
-    assert RecordedBank(stamps, {}).checksum != first.checksum
-
-
-def test_a_damaged_cache_is_decoded_again(stamps, tmp_path):
-    first = RecordedBank(stamps, {})
-    (cached,) = (tmp_path / "cache/tuxpaint").glob("waveforms-*.npz")
-    for damage in (b"", b"PK\x03\x04 not a zip", cached.read_bytes()[:-100]):
-        cached.write_bytes(damage)
-        assert RecordedBank(stamps, {}).checksum == first.checksum
+    assert recorded_sounds().checksum != first.checksum
 
 
 def test_altered_samples_in_the_cache_are_decoded_again(stamps, tmp_path):
-    first = RecordedBank(stamps, {})
-    (cached,) = (tmp_path / "cache/tuxpaint").glob("waveforms-*.npz")
-    content = cached.read_bytes()
-    listed = content.rindex(b"arr_0") + 4  # in the archive's list of names
-    for place in (180, len(content) // 2, len(content) // 2 + 300, listed):
-        altered = content[place] ^ 1
-        cached.write_bytes(content[:place] + bytes([altered]) + content[place + 1 :])
-        assert RecordedBank(stamps, {}).checksum == first.checksum
+    first = recorded_sounds()
+    for cached in (tmp_path / "cache/tuxpaint/sounds").glob("*/values.npy"):
+        content = cached.read_bytes()
+        middle = len(content) // 2
+        altered = bytes([content[middle] ^ 1])
+        cached.write_bytes(content[:middle] + altered + content[middle + 1 :])
+    assert recorded_sounds().checksum == first.checksum
 
 
-def test_recordings_that_are_not_the_books_are_named(stamps, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(recorded, "CORRECTIONS", tmp_path / "names.json")
-    monkeypatch.setattr(recorded, "BOOK", tmp_path / "book.json")
-    recorded.CORRECTIONS.write_text("{}")
-    recorded.BOOK.write_text(json.dumps(RecordedBank(stamps, {}).file_sums()))
-    assert RecordedBank(stamps).name == "tuxpaint" and not capsys.readouterr().err
+def test_recordings_that_are_not_the_books_are_told(stamps, monkeypatch, capsys):
+    monkeypatch.setattr(recorded, "BOOK", recorded_sounds().checksum)
+    capsys.readouterr()
+    assert recorded_sounds().name == "tuxpaint" and not capsys.readouterr().err
     (stamps / "animals/frog.txt").write_text(captions("toad"))
-    (stamps / "animals/newt.ogg").unlink()
-    (stamps / "animals/eft.ogg").write_bytes(ogg(300))
-    (stamps / "animals/eft.txt").write_text(captions("eft"))
-    bank, said = RecordedBank(stamps), capsys.readouterr().err
+    bank = recorded_sounds()
+    said = capsys.readouterr().err
     assert bank.name == f"tuxpaint, not the book's ({bank.checksum})"
-    for fault in (
-        "frog.ogg is altered",
-        "newt.ogg is missing",
-        "eft.ogg is new",
-        "Remove that folder",
-    ):
-        assert fault in said
-    assert said.count("\n") == 1
+    assert f"2 recordings under {stamps} are not the book's" in said
+    assert "remove that folder" in said and said.count("\n") == 1
 
 
 def test_the_documented_corrections_have_a_reason_and_only_known_keys():
-    corrections = json.loads(recorded.CORRECTIONS.read_text(encoding="utf-8"))
-    assert isinstance(corrections.pop("_about"), str)
-    for key, correction in corrections.items():
+    file = pathlib.Path(recorded.__file__).with_name("tuxpaint_names.json")
+    documented = json.loads(file.read_text(encoding="utf-8"))
+    assert isinstance(documented.pop("_about"), str)
+    for key, correction in documented.items():
         assert correction["why"] and set(correction) - {"why"}, key
-        assert set(correction) <= {"why", "drop", *CODES} and (
-            "drop" not in correction or len(correction) == 2
-        ), key
+        assert set(correction) <= {"why", "drop", *CODES}, key
+        assert "drop" not in correction or len(correction) == 2, key

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atri_lib.audio import SAMPLE_RATE
-from atri_lib.data import banks, recorded, sounds
+from atri_lib.data import banks, sounds
 from atri_lib.data.banks import BOOK, default_bank
-from atri_lib.data.items import BankUnavailable, bank_checksum
-from atri_lib.data.recorded import RecordedBank
+from atri_lib.data.items import Bank, BankUnavailable
+from atri_lib.data.recorded import recorded_sounds
 from atri_lib.data.sounds import levelled, trimmed
-from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.data.synthetic import synthetic_sounds
 from atri_lib.languages import CODES
 
 ARTICLES = {
@@ -31,8 +31,9 @@ ARTICLES = {
 @pytest.fixture(scope="module", params=["synthetic", "tuxpaint"])
 def bank(request):
     if request.param == "synthetic":
-        return SyntheticBank()
-    return RecordedBank(request.getfixturevalue("recordings"))
+        return synthetic_sounds()
+    request.getfixturevalue("recordings")
+    return recorded_sounds()
 
 
 def test_every_sound_has_one_name_in_each_of_the_eight_languages(bank):
@@ -97,7 +98,9 @@ def test_the_checksum_follows_waveforms_names_and_ids(bank):
     louder = dataclasses.replace(first, content=first.content + np.float32(2**-15))
     renamed = dataclasses.replace(first, names=first.names | {"cat": "un altre"})
     other_id = dataclasses.replace(first, id="other")
-    sums = {bank_checksum((variant, *rest)) for variant in (first, louder, renamed, other_id)}
+    sums = {
+        Bank("one", (variant, *rest)).checksum for variant in (first, louder, renamed, other_id)
+    }
     assert bank.checksum in sums and len(sums) == 4
 
 
@@ -134,10 +137,10 @@ def test_without_recordings_the_default_bank_is_synthetic_and_says_so_once(monke
     def unavailable():
         raise BankUnavailable("no recordings: do this")
 
-    monkeypatch.setattr(recorded, "find_stamps", unavailable)
+    monkeypatch.setitem(banks.SOUNDS, "recordings", unavailable)
     banks.bank.cache_clear()
     try:
-        assert default_bank().name == "synthetic-0" and default_bank() is default_bank()
+        assert default_bank().name == "synthetic" and default_bank() is default_bank()
     finally:
         banks.bank.cache_clear()
     printed = capsys.readouterr()
@@ -149,6 +152,5 @@ def test_without_recordings_the_default_bank_is_synthetic_and_says_so_once(monke
 
 
 def test_the_recordings_here_are_the_books(recordings):
-    """After a name was changed: write RecordedBank(...).file_sums() to tuxpaint_sounds.json."""
-    bank = RecordedBank(recordings)
-    assert not bank.unlike_the_book() and bank.name == BOOK
+    """After a name was changed: its checksum goes to `recorded.BOOK`."""
+    assert recorded_sounds().name == BOOK

@@ -2,8 +2,10 @@
 tools.
 """
 
+import contextlib
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,10 +14,11 @@ import time
 
 import pytest
 
-from atri_lib.data import tux_paint
-from atri_lib.data.debian import find, unpack
+from atri_lib.data import debian
+from atri_lib.data.debian import PACKAGES, package
 from atri_lib.data.items import BankUnavailable
-from atri_lib.data.tux_paint import find_stamps, is_picture, package
+from atri_lib.data.tux_paint import EFFECT, PICTURE
+from atri_lib.storage import read_json
 
 STAMPS = "./usr/share/tuxpaint/stamps/"
 
@@ -23,7 +26,11 @@ STAMPS = "./usr/share/tuxpaint/stamps/"
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(tux_paint, "INSTALLED", tmp_path / "not installed")
+    monkeypatch.setattr(debian, "ROOT", tmp_path / "not installed")
+
+
+def find_stamps():
+    return package("stamps").find()
 
 
 @pytest.fixture
@@ -33,6 +40,9 @@ def stamps(tmp_path):
     (folder / "animals").mkdir(parents=True)
     for name in ("frog.ogg", "frog.txt", "frog_desc.ogg"):
         (folder / "animals" / name).write_bytes(b"x")
+    sample = folder / package("stamps").sample
+    sample.parent.mkdir()
+    sample.write_bytes(b"x")
     return folder
 
 
@@ -50,18 +60,17 @@ def archive_of(files: dict[str, bytes]) -> bytes:
 
 
 GOOD = {
-    STAMPS + "animals/frog.ogg": b"ogg",
-    STAMPS + "animals/frog.txt": b"A frog.",
-    STAMPS + "animals/frog.png": b"picture",
-    STAMPS + "animals/frog_desc_fr.ogg": b"speech",
+    STAMPS + "animals/amphibians/frog.ogg": b"ogg",
+    STAMPS + "animals/amphibians/frog.txt": b"A frog.",
+    STAMPS + "animals/amphibians/frog.png": b"picture",
+    STAMPS + "animals/amphibians/frog_desc_fr.ogg": b"speech",
     STAMPS + "animals/newt.txt": b"without a sound",
-    STAMPS + "symbols/digit.png": b"no thing",
     STAMPS + "animals/README": b"no sound",
     "./usr/share/doc/tuxpaint-stamps-default/copyright": b"GPL-2",
     "./etc/other.ogg": b"elsewhere",
 }
-TAKEN = ["animals/frog." + suffix for suffix in ("ogg", "png", "txt")]
-TAKEN += ["animals/newt.txt", "copyright"]
+TAKEN = ["animals/amphibians/frog." + suffix for suffix in ("ogg", "png", "txt")]
+TAKEN += ["animals/newt.txt"]
 
 
 def files_in(folder) -> list[str]:
@@ -89,7 +98,7 @@ def tools(tmp_path, monkeypatch):
     return folder
 
 
-def test_fetching_takes_effects_pictures_captions_and_the_copyright_and_leaves_no_package(
+def test_fetching_takes_effects_pictures_and_captions_and_leaves_no_package(
     tools, tmp_path, capsys
 ):
     assert files_in(find_stamps()) == TAKEN
@@ -100,36 +109,39 @@ def test_fetching_takes_effects_pictures_captions_and_the_copyright_and_leaves_n
 
 
 def test_an_installed_package_is_used_before_the_cache(stamps, monkeypatch):
-    monkeypatch.setattr(tux_paint, "INSTALLED", stamps)
-    assert find_stamps() == stamps
+    installed = debian.ROOT / package("stamps").folder
+    installed.parent.mkdir(parents=True)
+    stamps.rename(installed)
+    assert find_stamps() == installed
 
 
 @pytest.mark.parametrize(
     "name", ["../outside.ogg", "/etc/outside.ogg", STAMPS + "../../../../outside.ogg"]
 )
-def test_an_archive_that_leaves_its_folder_is_refused(tmp_path, name):
-    archive = tarfile.open(fileobj=io.BytesIO(archive_of({name: b"x", **GOOD})))
-    (tmp_path / "a/b").mkdir(parents=True)
-    with pytest.raises(BankUnavailable, match="unsafe path"):
-        unpack(package(), archive, tmp_path / "a/b")
-    assert files_in(tmp_path) == []
+def test_of_an_archive_nothing_leaves_its_folder(tools, tmp_path, name):
+    (tools / "package.tar").write_bytes(archive_of({name: b"x", **GOOD}))
+    if name.startswith(STAMPS):
+        with pytest.raises(BankUnavailable, match="damaged .*outside the destination"):
+            find_stamps()
+    else:
+        assert files_in(find_stamps()) == TAKEN
+    assert not list(tmp_path.rglob("outside.ogg"))
 
 
-def test_links_in_the_archive_are_not_followed(tmp_path):
+def test_links_in_the_archive_are_not_taken(tools, tmp_path):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        link = tarfile.TarInfo(STAMPS + "animals/frog.ogg")
+        link = tarfile.TarInfo(STAMPS + "animals/toad.ogg")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
-    buffer.seek(0)
-    unpack(package(), tarfile.open(fileobj=buffer), tmp_path)
-    assert files_in(tmp_path) == []
+    (tools / "package.tar").write_bytes(buffer.getvalue())
+    assert not list(find_stamps().rglob("toad.ogg"))
 
 
 @pytest.mark.parametrize(
     ("tool", "script", "message"),
     [
-        ("apt-get", "echo E: Unable to locate package; exit 100", "Unable to locate package"),
+        ("apt-get", "echo E: Unable to locate package >&2; exit 100", "Unable to locate package"),
         ("apt-get", "exit 0", "could not fetch"),
         ("dpkg-deb", "echo not an archive", "damaged"),
         ("dpkg-deb", 'cat "$2"; exit 2', "damaged"),
@@ -146,12 +158,12 @@ def test_a_failed_fetch_says_what_to_do_and_leaves_nothing(tools, tmp_path, tool
 
 def test_without_debian_tools_the_message_names_them(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    advice = "no apt-get or dpkg-deb.*copy its /usr/share/tuxpaint/stamps to"
+    advice = "no apt-get.*copy its /usr/share/tuxpaint/stamps to"
     with pytest.raises(BankUnavailable, match=advice):
         find_stamps()
 
 
-FETCH = "from atri_lib.data.tux_paint import find_stamps; print(find_stamps())"
+FETCH = "from atri_lib.data.debian import package; print(package('stamps').find())"
 
 
 def test_a_killed_fetch_is_ignored_and_cleaned_up_by_the_next(tools, tmp_path):
@@ -162,7 +174,7 @@ def test_a_killed_fetch_is_ignored_and_cleaned_up_by_the_next(tools, tmp_path):
     )
     cache = tmp_path / "cache/tuxpaint"
     deadline = time.monotonic() + 30
-    while not list(cache.glob(".stamps.*/stamps/download/log.txt")) and time.monotonic() < deadline:
+    while not list(cache.glob(".stamps.*/stamps/download")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -172,18 +184,20 @@ def test_a_killed_fetch_is_ignored_and_cleaned_up_by_the_next(tools, tmp_path):
     assert sorted(os.listdir(cache)) == [".stamps.atri-lock", "stamps"]
 
 
+@pytest.mark.parametrize("copied", [False, True])
 def test_what_a_killed_fetch_left_goes_also_when_the_recordings_came_otherwise(
-    stamps, tmp_path, monkeypatch
+    stamps, tmp_path, copied
 ):
     left = tmp_path / "cache/tuxpaint/.stamps.abcd1234.atri-partial"
-    for installed in (stamps, tmp_path / "not installed"):
-        (left / "stamps/download").mkdir(parents=True)
-        (left / "atri.lock").touch()
-        monkeypatch.setattr(tux_paint, "INSTALLED", installed)
-        if installed != stamps:
-            stamps.rename(left.with_name("stamps"))  # copied there by hand
-        find_stamps()
-        assert not left.exists()
+    (left / "stamps/download").mkdir(parents=True)
+    (left / "atri.lock").touch()
+    came = debian.ROOT / package("stamps").folder
+    if copied:
+        came = left.with_name("stamps")  # by hand
+    came.parent.mkdir(parents=True, exist_ok=True)
+    stamps.rename(came)
+    assert find_stamps() == came
+    assert not left.exists()
 
 
 def running(pid: int) -> bool:
@@ -220,21 +234,46 @@ def test_two_processes_at_once_fetch_one_copy(tools, tmp_path):
     assert (tools / "apt-get.calls").read_text() == "x\n"
 
 
-def test_a_fetch_keeps_what_another_process_has_put_in_place(tools, stamps, tmp_path):
-    cached = package().cached
-    stamps.rename(cached)
-    before = files_in(cached)
-    answers = iter([False, False, True])  # it is there when the lock is had
-    assert find(package(), tmp_path, lambda folder: next(answers)) == cached
-    assert files_in(cached) == before
+def test_a_fetch_keeps_what_another_process_has_put_in_place(tools, stamps, monkeypatch):
+    place = package("stamps").place
+    before = files_in(stamps)
+
+    @contextlib.contextmanager
+    def waited(*_):
+        stamps.rename(place)  # it is there when the lock is had
+        yield
+
+    monkeypatch.setattr(debian, "locked", waited)
+    assert find_stamps() == place
+    assert files_in(place) == before
 
 
-def test_a_cache_of_earlier_days_without_pictures_is_fetched_anew_for_them(tools, stamps, tmp_path):
-    cached = tmp_path / "cache/tuxpaint/stamps"
-    cached.parent.mkdir(parents=True)
-    stamps.rename(cached)
-    before = files_in(cached)
-    assert find_stamps() == cached and files_in(cached) == before
-    assert find_stamps(is_picture) == cached and files_in(cached) == TAKEN
+def test_a_cache_of_earlier_days_without_pictures_is_fetched_anew(tools, stamps):
+    place = package("stamps").place
+    (stamps / package("stamps").sample).unlink()
+    stamps.rename(place)
+    assert find_stamps() == place and files_in(place) == TAKEN
     (tools / "apt-get").unlink()
-    assert files_in(find_stamps(is_picture)) == TAKEN
+    assert files_in(find_stamps()) == TAKEN
+
+
+@pytest.mark.parametrize("key", read_json(PACKAGES))
+def test_the_sample_of_a_package_is_wanted(key):
+    assert re.search(package(key).wanted, package(key).sample)
+
+
+@pytest.mark.parametrize(
+    ("path", "effect", "picture"),
+    [
+        ("animals/frog.ogg", True, False),
+        ("animals/frog_desc_de.ogg", False, False),
+        ("seasonal/dreydl-nun.ogg", False, False),
+        ("symbols/math/7.ogg", False, False),
+        ("animals/frog.png", False, True),
+        ("symbols/math/7.png", False, False),
+        ("town/roadsigns/stop.png", False, False),
+        ("animals/frog.txt", False, False),
+    ],
+)
+def test_effects_and_pictures_are_told_by_their_paths(path, effect, picture):
+    assert [bool(EFFECT.search(path)), bool(PICTURE.search(path))] == [effect, picture]

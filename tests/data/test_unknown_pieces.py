@@ -8,9 +8,9 @@ import itertools
 import pytest
 
 from atri_lib.data.phrases import FAR, NEAR, TEMPLATES
-from atri_lib.data.recorded import RecordedBank
+from atri_lib.data.recorded import recorded_sounds
 from atri_lib.data.scenes import make_scenes
-from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.data.synthetic import synthetic_sounds
 from atri_lib.data.unknown_pieces import report_unknown, unknown_captions
 from atri_lib.encoders import e5, use
 from atri_lib.encoders.weights import WeightsError
@@ -40,8 +40,9 @@ def unknown(request):
 @pytest.fixture(scope="module", params=["synthetic", "tuxpaint"])
 def bank(request):
     if request.param == "synthetic":
-        return SyntheticBank()
-    return RecordedBank(request.getfixturevalue("recordings"))
+        return synthetic_sounds()
+    request.getfixturevalue("recordings")
+    return recorded_sounds()
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -73,7 +74,7 @@ class Stub:
 
 
 def dataset(text):
-    made = make_scenes(SyntheticBank(), {"test": 4})["test"]
+    made = make_scenes(synthetic_sounds(), {"test": 4})["test"]
     captions = tuple(
         {code: (f"a {code}",) for code in CODES} | {"zho": (text.format(i),)} for i in range(4)
     )

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from atri_lib.data.recorded import RecordedBank
+from atri_lib.data.recorded import recorded_sounds
 from atri_lib.encoders import yamnet
 from atri_lib.encoders.weights import wheel_file
 from atri_lib.encoders.yamnet import PATCH_SAMPLES, YAMNet, class_names
@@ -143,7 +143,7 @@ def test_recordings_are_recognised_and_not_taken_for_each_other(model, recording
         "toilet": "Toilet flush",
     }
     columns = [model.classes.index(name) for name in names.values()]
-    sounds = {sound.id: sound for sound in RecordedBank(recordings).items}
+    sounds = {sound.id: sound for sound in recorded_sounds().items}
     for row, id in enumerate(names):
         probability = model.logits(model(torch.from_numpy(sounds[id].content)[None])).sigmoid()
         heard = probability[0, :, columns].amax(0)  # of any patch

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from atri_lib.data.banks import BOOK, default_bank
-from atri_lib.data.items import BankUnavailable, Item
+from atri_lib.data.items import Bank, BankUnavailable, Item
 from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES
 from studies import cldr_names
-from studies.unseen_sounds import SomeSounds
 
 
 @pytest.mark.parametrize(
@@ -51,7 +50,7 @@ def test_names_that_are_not_the_cldrs_are_replaced_with_an_article_and_no_others
     frog = named("frog", eng="a frog")
     silence = np.zeros(1, np.float32)
     sounds = [Item(names["eng"], silence, names, "here", "none") for names in (owl, frog)]
-    ours = SomeSounds("ours", tuple(sounds), "")
+    ours = Bank("ours", tuple(sounds))
     emoji = emoji_of(named("owl", fra="chouette", deu="Eule"))
     first, second = cldr_names.with_cldr_names(ours, emoji).items
     assert first.names == owl | {"fra": "une chouette"}

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from atri_lib import storage
 from atri_lib.data.scenes import make_scenes
-from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.data.synthetic import synthetic_sounds
 from atri_lib.storage import DiskFull
 from atri_lib.training import (
     Run,
@@ -231,9 +231,9 @@ def test_a_run_says_what_its_data_are_of_and_whether_they_are_the_books(toy, sma
     config, data = small_data
     run = fit(config, data, folder=tmp_path)
     assert "not the data of the book" in run.metrics["note"]
-    scenes = make_scenes(SyntheticBank(), {"train": 2, "val": 2, "test": 2}, seed=0)
+    scenes = make_scenes(synthetic_sounds(), {"train": 2, "val": 2, "test": 2}, seed=0)
     for dataset, origin in (
-        (scenes["test"], SyntheticBank().name),
+        (scenes["test"], synthetic_sounds().name),
         (SimpleNamespace(origin="tuxpaint"), "tuxpaint"),
     ):
         source = dataclasses.replace(data.splits["test"], dataset=dataset)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from atri_lib.data.features import clip_features
-from atri_lib.data.synthetic import SyntheticBank
+from atri_lib.data.synthetic import synthetic_sounds
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.languages import CODES
 from atri_lib.pooling import TimePooling, encode_parts, equal_parts
@@ -269,7 +269,7 @@ def test_what_the_text_encoder_does_not_know_is_reported_for_a_users_data(publis
     data = load_data(settings(published))
     ((splits, encoder),) = told
     assert list(splits) == ["train", "val", "test"] and encoder is data.text_encoder
-    monkeypatch.setattr(datasets, "default_bank", SyntheticBank)
+    monkeypatch.setattr(datasets, "default_bank", synthetic_sounds)
     load_data(settings(published, data=None, scenes=(4, 2, 2)))
     assert len(told) == 1
 
