@@ -40,6 +40,7 @@ _CUT = re.compile(r"^ ?(?:data|SSND)\s*: (\d+) \(should be \d+\)", re.MULTILINE)
 _STREAMED = 0x7FFF0000  # lengths from here on mean: unknown when the header was written
 _MP3 = (b"ID3", b"\xff")  # how one begins
 _MPG123 = (b"Note: ", b"Warning: ", b"[", b"main: [src/libmpg123")  # and its decoder's own lines
+_FAR = 2**30  # bytes, or samples: more than any sound of ten minutes has
 _MP3_DELAY = 529  # samples that the decoder is late
 # in a frame of an MP3 that says how long it is
 _LENGTH = re.compile(rb"(?:Xing|Info)\0\0\0[\1-\17]")
@@ -151,7 +152,7 @@ class _EndlessFile(io.FileIO):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         end = offset == 0 and whence == os.SEEK_END
-        return super().seek(2**30 if end else offset, whence)
+        return super().seek(4 * _FAR if end else offset, whence)
 
 
 @contextlib.contextmanager
@@ -187,8 +188,7 @@ def _opened(path: str | os.PathLike, least: float) -> Iterator[soundfile.SoundFi
 
 def _endless(sound: soundfile.SoundFile) -> bool:
     """Whether it is an MP3 that does not say how long it is."""
-    longest = MAX_SECONDS * sound.samplerate
-    return sound.subtype == "MPEG_LAYER_III" and sound.frames > longest
+    return sound.subtype == "MPEG_LAYER_III" and sound.frames > _FAR
 
 
 def _length_fault(frames: int, sound: soundfile.SoundFile, least: float) -> str | None:

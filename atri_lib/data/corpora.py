@@ -101,13 +101,12 @@ def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
     except ImportError as error:
         need = f"downloading {name} needs aac-datasets ({error}): pip install 'atri_lib[corpora]'"
         raise CorpusError(f"{need}; {advice}") from error
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    os.makedirs(folder, exist_ok=True)
     subsets, options = DOWNLOADS[name]
     fetch = getattr(functional, f"download_{name}_dataset")
     for subset in subsets:
         fetch(root=str(folder), subset=subset, verbose=1, **options)
-    return folder
+    return pathlib.Path(folder)
 
 
 def read_clotho(folder: str | os.PathLike) -> Corpus:
@@ -233,14 +232,9 @@ def write_corpus(
     What is converted already is kept, so a killed conversion resumes. Left out, as "split/id:
     reason", are clips without audio and all that load_manifest would refuse; of a recording in two
     splits the one in test stays, then the one in val. An id that is no file name becomes one
-    (`safe_name`). Raises CorpusError when a language is not complete, and OSError when a file
-    cannot be written: run it again when there is space.
+    (`safe_name`). Raises KeyError naming languages that are not there: translate first, or name
+    those that you have; OSError when a file cannot be written: run it again when there is space.
     """
-    if lacking := set(languages) - set(corpus.captions):
-        raise CorpusError(
-            f"{corpus.name} lacks captions in {', '.join(sorted(lacking))}: "
-            "translate them first, or name the languages that you have"
-        )
     folder = pathlib.Path(folder)
     take = intake(folder, languages)
     lines = {split: [] for split in SPLITS}

@@ -16,9 +16,8 @@ FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")  # Pillow decodes them b
 # how files of images end; the last three cannot be read, which is then said of each
 IMAGES = tuple(".png .apng .jpg .jpeg .gif .webp .bmp .tif .tiff .svg .heic .avif".split())
 
-# Pillow warns of odd notes in a file, which do not matter, and of too many pixels, which do.
+# Pillow warns of odd notes in a file, which do not matter, and of more pixels than are taken.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
 class UnreadableImage(ValueError):
