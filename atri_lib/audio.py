@@ -21,8 +21,7 @@ SAMPLE_RATE = 16_000
 LOUDEST = 100.0  # full scale is 1
 MIN_SECONDS = 0.1
 MAX_SECONDS = 600
-HIGHEST_RATE = 192_000
-MOST_SAMPLES = MAX_SECONDS * HIGHEST_RATE  # of all channels together
+MOST_SAMPLES = MAX_SECONDS * 192_000  # of all channels together
 # the mean's share of its channels' power from which on it counts as silent: -40 dB
 _SILENT = 1e-4
 # of libsndfile's formats; .mat and .raw hold other things than sounds
@@ -169,8 +168,8 @@ def _opened(path: str | os.PathLike, least: float) -> Iterator[soundfile.SoundFi
         kind = _EndlessFile if mp3 else io.FileIO
         with quiet, kind(path) as stream, soundfile.SoundFile(stream) as sound:
             fault = _fault(sound, stream)
-            if not _endless(sound):
-                fault = fault or _length_fault(sound.frames, sound, least)
+            if not fault and not _endless(sound):
+                fault = _length_fault(sound.frames, sound, least)
             if fault:
                 raise UnreadableSound(f"{one_line(path)}: {fault}")
             yield sound
