@@ -2,10 +2,10 @@
 by key.
 """
 
-import contextlib
 import os
 import pathlib
 import re
+import textwrap
 from collections.abc import Mapping
 
 import torch
@@ -35,49 +35,30 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
 
     An id is looked for in the hub's cache (HF_HOME names it). It is downloaded only when asked, by
     ATRI_HUB=1, and only at a commit: the id's own, or that of REVISIONS. ATRI_OFFLINE=1 and
-    HF_HUB_OFFLINE=1 forbid downloads. Raises FileNotFoundError for a path that is not there,
-    ModelUnavailable for an id that cannot be had.
+    HF_HUB_OFFLINE=1 forbid downloads. Raises ModelUnavailable for a path that is not there, and for
+    an id that cannot be had.
     """
     path = pathlib.Path(model).expanduser()
     if path.exists():
         return path
-    match = re.fullmatch(r"([\w-][\w.-]*/[\w.-]+?)(?:@([0-9a-f]{40}))?", str(model))
-    if not match or path.suffix in (".pt", ".bin", ".safetensors"):
-        raise FileNotFoundError(
-            f"{model}: no such file or folder (and not a hub id, owner/name or owner/name@COMMIT)"
-        )
-    name = match[1]
-    commit = match[2] or REVISIONS.get(name)
-    why = _not_allowed(name, commit)
-    with contextlib.suppress(FileNotFoundError):
-        return _snapshot(name, commit, local_files_only=True)
-    if not why:
-        try:
-            return _snapshot(name, commit, local_files_only=False)
-        except (OSError, ValueError, RuntimeError) as error:
-            why = f"the download failed ({str(error).splitlines()[0]})"
-    from huggingface_hub import constants
+    name, _, commit = str(model).partition("@")
+    commit = commit or REVISIONS.get(name)
+    pinned = commit and re.fullmatch("[0-9a-f]{40}", commit)
+    forbidden = storage.offline() or storage.switched_on("HF_HUB_OFFLINE")
+    asked = storage.switched_on("ATRI_HUB") and not forbidden
+    try:
+        return _snapshot(name, commit, local_files_only=not (asked and pinned))
+    except (OSError, ValueError, RuntimeError) as error:
+        from huggingface_hub import constants
 
-    raise ModelUnavailable(
-        f"{model}: no such folder, not in the hub's cache {constants.HF_HUB_CACHE}, and {why}. "
-        f"Or run `hf download {name} --revision {commit or 'COMMIT'}` where the hub can be reached "
-        "and copy its cache here (HF_HOME names it), or give the path of a local copy."
-    )
-
-
-def _not_allowed(name: str, commit: str | None) -> str | None:
-    """Why a model may not be downloaded, or None."""
-    for switch in ("ATRI_OFFLINE", "HF_HUB_OFFLINE"):
-        if storage.switched_on(switch):
-            return f"{switch} is set, which forbids the network"
-    if not storage.switched_on("ATRI_HUB"):
-        return "downloads are made only when asked: set ATRI_HUB=1"
-    if not commit:
-        return (
-            f"no commit is pinned: give {name}@COMMIT (40 digits, from its page's history) "
-            "or add it to hub.REVISIONS"
-        )
-    return None
+        raise ModelUnavailable(
+            f"{model}: no such file or folder, and no weights in the hub's cache "
+            f"{constants.HF_HUB_CACHE} ({textwrap.shorten(str(error), 200)}). It is downloaded "
+            "only with ATRI_HUB=1, without ATRI_OFFLINE and HF_HUB_OFFLINE, and at a commit: "
+            "name owner/name@COMMIT. "
+            f"Or run `hf download {name} --revision {commit or 'COMMIT'}` where the hub can be "
+            "reached and copy its cache here (HF_HOME names it), or give the path of a local copy."
+        ) from error
 
 
 def _snapshot(name: str, commit: str | None, local_files_only: bool) -> pathlib.Path:
@@ -87,16 +68,14 @@ def _snapshot(name: str, commit: str | None, local_files_only: bool) -> pathlib.
     from huggingface_hub import snapshot_download
 
     for weights in WEIGHTS:
-        patterns = [*SETTINGS, weights]
-        folder = pathlib.Path(
-            snapshot_download(
-                name,
-                allow_patterns=patterns,
-                revision=commit,
-                local_files_only=local_files_only,
-            )
+        snapshot = snapshot_download(
+            name,
+            allow_patterns=[*SETTINGS, weights],
+            revision=commit,
+            local_files_only=local_files_only,
         )
-        if any(folder.glob(weights)):
+        folder = pathlib.Path(snapshot)
+        if _weight_files(folder):
             return folder
     raise FileNotFoundError("the repository holds no weights")
 
@@ -108,41 +87,39 @@ def read_state_dict(source: Mapping[str, Tensor] | str | os.PathLike) -> dict[st
     Pickled files are read with weights_only=True; a mapping wrapped as {"model": ...} or
     {"state_dict": ...} is unwrapped. Raises CheckpointError for anything that holds no tensors.
     """
-    if isinstance(source, Mapping):
-        name, state = "the mapping", source
-    else:
-        name, state = source, {}
+    state = source
+    if not isinstance(source, Mapping):
+        state = {}
         for file in _weight_files(model_path(source)):
             state |= _read(file)
     for wrapper in ("model", "state_dict"):
         if isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
-    wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
-    if wrong or not state:
-        what = f"values that are no tensors: {_listed(wrong)}" if wrong else "it is empty"
-        raise CheckpointError(f"{name}: not a state dict, {what}")
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        name = "the mapping" if isinstance(source, Mapping) else source
+        raise CheckpointError(
+            f"{name}: not a state dict; it holds no tensors, or other things "
+            f"(in a folder, {', '.join(WEIGHTS)} are looked for)"
+        )
     return dict(state)
 
 
 def _weight_files(path: pathlib.Path) -> list[pathlib.Path]:
+    """The file itself, or those of a folder, all by one of WEIGHTS; [] for none."""
     if path.is_file():
         return [path]
-    for pattern in WEIGHTS:
-        if files := sorted(path.glob(pattern)):
-            return files
-    raise CheckpointError(f"{path}: no weights here; expected one of {', '.join(WEIGHTS)}")
+    found = (sorted(path.glob(pattern)) for pattern in WEIGHTS)
+    return next(filter(None, found), [])
 
 
 def _read(file: pathlib.Path) -> dict:
+    storage.regular(file)
     try:
-        storage.regular(file)
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(file)
         return torch.load(file, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
     except Exception as error:  # safetensors and the unpickler each have their own types
         raise CheckpointError(
             f"{file}: cannot be read as plain tensors; it is damaged, or not weights"
@@ -158,26 +135,14 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], name: str) -> N
 
 
 def check_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], name: str) -> None:
-    """Raises CheckpointError listing missing keys, unexpected keys, and shapes that differ (a few
-    are enough).
+    """Raises CheckpointError listing, as far as 2,000 characters go, what is missing, unexpected,
+    or has another shape than is expected.
     """
-    other = []
-    for key in sorted(expected.keys() & state.keys()):
-        ours = list(expected[key].shape)
-        theirs = list(state[key].shape)
-        if ours != theirs:
-            other.append(f"{key} is {theirs}, expected {ours}")
-    parts = {
-        "missing keys": sorted(expected.keys() - state.keys()),
-        "unexpected keys": sorted(state.keys() - expected.keys()),
-        "other shapes": other,
-    }
-    wrong = [f"{len(keys)} {label}: {_listed(keys)}" for label, keys in parts.items() if keys]
-    if wrong:
-        said = f"these weights, of another architecture, do not fit {name}"
-        raise CheckpointError(f"{said}: {'; '.join(wrong)}")
-
-
-def _listed(keys: list[str]) -> str:
-    more = f" and {len(keys) - 20} more" if len(keys) > 20 else ""
-    return ", ".join(keys[:20]) + more
+    ours = {f"{key} {list(value.shape)}" for key, value in expected.items()}
+    theirs = {f"{key} {list(value.shape)}" for key, value in state.items()}
+    if ours != theirs:
+        said = (
+            f"these weights, of another architecture, do not fit {name}: "
+            f"missing: {sorted(ours - theirs)}, unexpected: {sorted(theirs - ours)}"
+        )
+        raise CheckpointError(textwrap.shorten(said, 2000))

@@ -178,14 +178,14 @@ def test_every_format_that_can_be_read_is_indexed_and_what_was_skipped_is_named(
     index, broken = index_folder(searcher, sounds)
     read = ("a.flac", "b.wav", "d.aiff", "e.opus", "f.oga", "g.mp3", "h.au", "i.caf", "more/c.WAV")
     assert index.names == read and not broken
-    assert "6 sounds are skipped, their format cannot be read: 0.m4a, 1.m4a" in (
+    assert "sounds skipped, whose format cannot be read: 6, such as 0.m4a, 1.m4a" in (
         err := capsys.readouterr().err
     )
-    assert "4.m4a and 1 more; convert them to WAV" in err and "notes" not in err
+    assert "4.m4a; convert it to WAV" in err and "notes" not in err
     (sounds / "m4a").mkdir()
     (sounds / "0.m4a").rename(sounds / "m4a" / "0.m4a")
     with pytest.raises(
-        SearchError, match=r"no audio files .*; 1 sound is skipped, .*: 0\.m4a; convert"
+        SearchError, match=r"no audio files .*; sounds skipped, .*: 1, such as 0\.m4a; convert"
     ):
         index_folder(searcher, sounds / "m4a")
 

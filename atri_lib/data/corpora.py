@@ -10,19 +10,21 @@ import os
 import pathlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
 
 from atri_lib import storage
 from atri_lib.audio import (
     SAMPLE_RATE,
-    UNREAD_SUFFIXES,
     UnreadableSound,
     files_below,
     read_audio,
+    skipped,
     write_audio,
 )
-from atri_lib.data.corpus import Clip, Corpus, CorpusError, corpus_of
 from atri_lib.data.dataset import SPLITS
-from atri_lib.data.intake import Intake, ManifestError
+from atri_lib.data.intake import ManifestError, intake
 from atri_lib.data.manifest import manifest_line
 from atri_lib.data.names import safe_name
 from atri_lib.data.translation import Translation
@@ -42,32 +44,69 @@ SUBSETS = {"train": "development", "val": "validation", "test": "evaluation"}
 AUDIOCAPS_COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
 
 
+class CorpusError(ValueError):
+    """A local copy that is not laid out as published, or a corpus that is not complete."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """captions: a row of each, with the columns split, id and audio (of its clip), number (the
+    corpus' own of the caption, or ""), and one by the code of each language.
+
+    missing: "split/id" of clips that have captions and no audio file; they are not in `captions`.
+    """
+
+    name: str
+    captions: pd.DataFrame
+    missing: tuple[str, ...]
+
+    @property
+    def clips(self) -> pd.api.typing.DataFrameGroupBy:
+        """The captions by split and id, in order."""
+        return self.captions.groupby(["split", "id"], sort=False)
+
+    @property
+    def sentences(self) -> list[str]:
+        """The distinct English captions, in order."""
+        return self.captions["eng"].unique().tolist()
+
+    def saying(self, code: str, column: str, texts: Mapping[str, str]) -> "Corpus":
+        """The corpus with captions in one more language, or with others in it.
+
+        texts: by what stands in a column of `captions`; where there is none, the caption that was
+        there stays. Raises CorpusError where none was.
+        """
+        said = self.captions[column].map(texts)
+        if code in self.captions:
+            said = said.fillna(self.captions[code])
+        if said.isna().any():
+            first = self.captions[column][said.isna()].iloc[0]
+            raise CorpusError(f"{self.name}: no {code} translation of {first!r}; add one first")
+        return replace(self, captions=self.captions.assign(**{code: said}))
+
+
 def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
     """Fetch "audiocaps" or "clotho", captions and audio, with aac-datasets, and return `folder` for
     read_*.
 
     AudioCaps comes from YouTube and needs yt-dlp and ffmpeg; videos that are gone become
-    `Corpus.missing`. Raises CorpusError with the command to run when aac-datasets is not installed.
+    `Corpus.missing`. Raises CorpusError with the command to run when aac-datasets is not installed,
+    KeyError for another name.
     """
-    if name not in DOWNLOADS:
-        raise CorpusError(f"no corpus {name!r}: use audiocaps or clotho")
+    advice = f"a local copy needs nothing, give its folder to read_{name}"
     if storage.offline():
-        said = f"downloading {name}: ATRI_OFFLINE forbids all network"
-        raise CorpusError(f"{said}; give a local copy to read_{name}")
+        raise CorpusError(f"downloading {name}: ATRI_OFFLINE forbids all network; {advice}")
     try:
         from aac_datasets.datasets import functional
     except ImportError as error:
-        raise CorpusError(
-            f"downloading {name} needs aac-datasets ({error}): pip install 'atri_lib[corpora]'; "
-            f"a local copy needs nothing, give its folder to read_{name}"
-        ) from error
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+        need = f"downloading {name} needs aac-datasets ({error}): pip install 'atri_lib[corpora]'"
+        raise CorpusError(f"{need}; {advice}") from error
+    os.makedirs(folder, exist_ok=True)
     subsets, options = DOWNLOADS[name]
     fetch = getattr(functional, f"download_{name}_dataset")
     for subset in subsets:
         fetch(root=str(folder), subset=subset, verbose=1, **options)
-    return folder
+    return pathlib.Path(folder)
 
 
 def read_clotho(folder: str | os.PathLike) -> Corpus:
@@ -77,17 +116,15 @@ def read_clotho(folder: str | os.PathLike) -> Corpus:
     SPLIT: development (train), validation (val), evaluation (test); those present are read. Raises
     CorpusError when there is none, CsvError naming file and line for a faulty table.
     """
-    clips = []
+    captions = []
     columns = [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
-    files = [*files_below(folder, UNREAD_SUFFIXES), *files_below(folder)]  # what is read goes last
-    audio = {(path.parent.name, path.stem): path for path in files}
+    audio = {(path.parent.name, path.stem): path for path in files_below(folder)}
     for split, subset in SUBSETS.items():
         for row in _table(folder, f"clotho_captions_{subset}.csv", ["file_name", *columns]):
-            captions = {"eng": tuple(row[column] for column in columns)}
             name = pathlib.PurePath(row["file_name"]).stem
             path = audio.get((subset, name))
-            clips.append(Clip(name, split, path, captions, numbers=("",) * CAPTIONS))
-    return corpus_of("clotho", folder, clips)
+            captions += [(split, name, path, "", row[column]) for column in columns]
+    return _corpus_of("clotho", folder, captions)
 
 
 def read_audiocaps(folder: str | os.PathLike) -> Corpus:
@@ -99,45 +136,55 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     when a table is there twice, or when a validation or test clip has not five captions; CsvError
     naming file and line for a faulty table.
     """
-    clips = []
-    readable = {path.stem: path for path in files_below(folder)}
-    other = {path.stem: path for path in files_below(folder, UNREAD_SUFFIXES)}
+    captions = []
+    audio = {path.stem: path for path in files_below(folder)}
     for split in SUBSETS:
-        rows = defaultdict(list)
+        numbers = defaultdict(list)  # of the captions of a clip
         for row in _table(folder, f"{split}.csv", AUDIOCAPS_COLUMNS):
-            rows[row["youtube_id"], row["start_time"]].append(row)
-        for (video, start), group in rows.items():
+            number, video, start, caption = (row[column] for column in AUDIOCAPS_COLUMNS)
             name = f"{video}_{start}"
-            if split != "train" and len(group) != CAPTIONS:
-                said = f"{folder}: {split}.csv has {len(group)} captions of {name}"
-                raise CorpusError(f"{said}, expected {CAPTIONS}")
-            captions = {"eng": tuple(row["caption"] for row in group)}
-            numbers = tuple(row["audiocap_id"] for row in group)
-            names = (name, f"Y{video}", video, numbers[0])
-            found = [files[each] for files in (readable, other) for each in names if each in files]
-            path = found[0] if found else None
-            clips.append(Clip(name, split, path, captions, numbers))
-    return corpus_of("audiocaps", folder, clips)
+            numbers[name].append(number)
+            names = (name, f"Y{video}", video, numbers[name][0])
+            path = next((audio[each] for each in names if each in audio), None)
+            captions.append((split, name, path, number, caption))
+        for name, its in numbers.items():
+            if split != "train" and len(its) != CAPTIONS:
+                raise CorpusError(
+                    f"{folder}: {split}.csv has {len(its)} captions of {name}, not {CAPTIONS}"
+                )
+    return _corpus_of("audiocaps", folder, captions)
 
 
-def _table(folder: str | os.PathLike, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of the one file of that name below a folder, none of `columns` empty; [] without the
-    file.
+def _table(
+    folder: str | os.PathLike, name: str, columns: Sequence[str], filled: bool = True
+) -> list[dict[str, str]]:
+    """The rows of the one file of that name below a folder, where filled none of `columns` empty;
+    [] without the file.
     """
     found = sorted(pathlib.Path(folder).rglob(name))
     if len(found) > 1:
-        listed = ", ".join(map(str, found))
         raise CorpusError(
-            f"{folder} holds {name} {len(found)} times ({listed}): give the folder of one version"
+            f"{folder} holds {name} {len(found)} times, such as {found[0]}: "
+            "give the folder of one version"
         )
-    if not found:
-        return []
-    rows = [row for _, row in csv_rows(found[0], columns, filled=columns)]
-    unused = [column[:40] for column in next(iter(rows), ()) if column not in columns]
-    if unused:
-        said = f"{found[0]}: columns that are not used, besides {', '.join(columns)}"
-        notice(f"{said}: {', '.join(unused[:10])}")
-    return rows
+    needed = columns if filled else ()
+    return [row for table in found for _, row in csv_rows(table, columns, filled=needed)]
+
+
+def _corpus_of(name: str, folder: str | os.PathLike, captions: Sequence[tuple]) -> Corpus:
+    """The corpus of the captions whose clips have audio in a folder; says what there cannot be
+    read.
+    """
+    table = pd.DataFrame(captions, columns=["split", "id", "audio", "number", "eng"])
+    absent = table["audio"].isna()
+    names = table["split"] + "/" + table["id"]
+    unread = skipped(folder)
+    if absent.all():
+        what = "its captions, but none of the audio" if captions else "none of its caption tables"
+        raise CorpusError(f"{folder} is no local copy of {name}: it holds {what}. {unread}")
+    if unread:
+        notice(f"{name}: {unread}")
+    return Corpus(name, table[~absent], tuple(names[absent].unique()))
 
 
 def with_translations(corpus: Corpus, translations: Mapping[str, Sequence[Translation]]) -> Corpus:
@@ -148,13 +195,7 @@ def with_translations(corpus: Corpus, translations: Mapping[str, Sequence[Transl
     """
     for code, entries in translations.items():
         texts = {entry.sentence: entry.text for entry in entries if entry.text.strip()}
-        for english in corpus.sentences:
-            if english not in texts:
-                raise CorpusError(f"{corpus.name}: no {code} translation of {english!r}")
-        said = []
-        for clip in corpus.clips:
-            said.append(tuple(texts[english] for english in clip.captions["eng"]))
-        corpus = corpus.saying(code, said)
+        corpus = corpus.saying(code, "eng", texts)
     return corpus
 
 
@@ -167,34 +208,19 @@ def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corp
     captions are missing there; they keep their translation. Raises CorpusError when there is no
     table, or a caption would have no Japanese at all.
     """
-    texts = _japanese(pathlib.Path(folder))
-    said = []
-    rest = 0
-    for clip in corpus.clips:
-        japanese = []
-        translated = clip.captions.get("jpn", ("",) * len(clip.numbers))
-        for number, before in zip(clip.numbers, translated, strict=True):
-            text = texts.get(number, before)
-            if not text:
-                advice = "add translations to jpn first"
-                raise CorpusError(f"{folder}: no Japanese for audiocap_id {number}; {advice}")
-            japanese.append(text)
-            rest += number not in texts
-        said.append(tuple(japanese))
-    return corpus.saying("jpn", said), rest
-
-
-def _japanese(folder: pathlib.Path) -> dict[str, str]:
-    """audiocap_id -> caption, of all tables of ML-AudioCaps in a folder."""
     texts = {}
     for split in SUBSETS:
-        tables = (folder / f"{split}.csv", folder / f"{split}_auto.csv")
-        for table in list(filter(pathlib.Path.is_file, tables))[:1]:
-            for _, row in csv_rows(table, AUDIOCAPS_COLUMNS):
+        by_people, by_a_model = (
+            _table(folder, f"{split}{ending}.csv", AUDIOCAPS_COLUMNS, filled=False)
+            for ending in ("", "_auto")
+        )
+        for row in by_people or by_a_model:
+            if row["caption"]:
                 texts[row["audiocap_id"]] = row["caption"]
     if not texts:
         raise CorpusError(f"{folder}: no train.csv, val.csv or test.csv of ML-AudioCaps here")
-    return {number: text for number, text in texts.items() if text}
+    rest = ~corpus.captions["number"].isin(list(texts))
+    return corpus.saying("jpn", "number", texts), int(rest.sum())
 
 
 def write_corpus(
@@ -206,34 +232,26 @@ def write_corpus(
     What is converted already is kept, so a killed conversion resumes. Left out, as "split/id:
     reason", are clips without audio and all that load_manifest would refuse; of a recording in two
     splits the one in test stays, then the one in val. An id that is no file name becomes one
-    (`safe_name`). Raises CorpusError when a language is not complete, and OSError when a file
-    cannot be written: run it again when there is space.
+    (`safe_name`). Raises KeyError naming languages that are not there: translate first, or name
+    those that you have; OSError when a file cannot be written: run it again when there is space.
     """
-    for clip in corpus.clips:
-        if lacking := [code for code in languages if code not in clip.captions]:
-            said = f"{corpus.name}: {clip.name} lacks {lacking[0]} captions"
-            raise CorpusError(f"{said}: translate them first, or name the languages that you have")
     folder = pathlib.Path(folder)
-    intake = Intake(folder, languages)
-    taken: dict[int, str] = {}  # by the number of their clip, as the reasons against others
-    reasons: dict[int, str] = {}
+    take = intake(folder, languages)
+    lines = {split: [] for split in SPLITS}
+    left_out = [f"{name}: no audio file" for name in corpus.missing]
     # test first, so that it stays
-    order = sorted(enumerate(corpus.clips), key=lambda clip: -SPLITS.index(clip[1].split))
-    for number, clip in progress(order, f"converting {corpus.name}", unit="clip"):
-        target = f"audio/{clip.split}/{safe_name(clip.id)}.flac"
-        captions = {code: clip.captions[code] for code in languages}
-        line = manifest_line(clip.id, target, clip.split, captions)
+    order = sorted(corpus.clips, key=lambda clip: -SPLITS.index(clip[0][0]))
+    for (split, name), rows in progress(order, f"converting {corpus.name}", unit="clip"):
+        target = f"audio/{split}/{safe_name(name)}.flac"
+        line = manifest_line(name, target, split, rows[list(languages)].to_dict("list"))
         try:
             if not (folder / target).exists():
-                mono = read_audio(clip.audio)
+                mono = read_audio(rows["audio"].iloc[0])
                 with storage.atomic_path(folder / target) as partial:
                     write_audio(partial, mono)
-            intake.take(line.encode(), f"of {clip.name}")
-            taken[number] = line
+            take(line.encode(), f"of {split}/{name}")
+            lines[split].append(line)
         except (ManifestError, UnreadableSound) as error:
-            reasons[number] = f"{clip.name}: {error}"
-    left_out = [f"{name}: no audio file" for name in corpus.missing]
-    left_out += [reasons[number] for number in sorted(reasons)]
-    lines = [taken[number] for number in sorted(taken)]
-    storage.write_text(folder / "manifest.jsonl", "".join(lines))
+            left_out.append(f"{split}/{name}: {error}")
+    storage.write_text(folder / "manifest.jsonl", "".join(sum(lines.values(), [])))
     return folder / "manifest.jsonl", left_out

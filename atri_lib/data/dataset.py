@@ -19,10 +19,6 @@ BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159")
 Texts = dict[str, tuple[str, ...]]  # the captions of a clip by language code
 
 
-class MissingLanguage(ValueError):
-    """A dataset was asked for captions in a language that it does not have."""
-
-
 class Dataset(Protocol):
     """ids: one per clip; captions: per clip {language code: sentences}, equally many in each of
     `languages`.
@@ -53,11 +49,11 @@ class Dataset(Protocol):
     def sentences(self, code: str) -> list[str]:
         """All captions in one language, clip by clip: the same list at each call.
 
-        Raises UnknownLanguage for a code that is none, MissingLanguage for a language this dataset
-        lacks.
+        Raises UnknownLanguage for a code that is none, ValueError for a language that is not
+        there.
         """
         if language(code).code not in self.languages:
-            raise MissingLanguage(
+            raise ValueError(
                 f"{self.origin} has no captions in {code}, only in {', '.join(self.languages)}"
             )
         return self._sentences[code]
@@ -88,24 +84,11 @@ def text_fault(text: str) -> str | None:
     return None
 
 
-def captions_fault(captions: Texts, languages: Sequence[str]) -> str | None:
-    """What is wrong with a clip's captions, naming the language, or None; `languages` must be
-    there.
-    """
-    if unknown := [code for code in captions if code not in CODES]:
-        return f"unknown language code {unknown[0]!r}: use {', '.join(CODES)} (ISO 639-3)"
-    if lacking := [code for code in languages if not captions.get(code)]:
-        return f"caption missing in {', '.join(lacking)}"
-    for code, texts in captions.items():
-        if fault := next(filter(None, map(text_fault, texts)), None):
-            return f"caption in {code} {fault}"
-    return None
-
-
 def by_turns(captions: Texts, languages: Sequence[str]) -> Texts:
     """As many captions in each of some languages as in any of them: fewer ones are repeated in
     their order.
     """
     most = max(len(captions[code]) for code in languages)
-    repeated = {code: itertools.cycle(captions[code]) for code in languages}
-    return {code: tuple(itertools.islice(texts, most)) for code, texts in repeated.items()}
+    return {
+        code: tuple(itertools.islice(itertools.cycle(captions[code]), most)) for code in languages
+    }

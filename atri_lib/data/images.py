@@ -2,14 +2,12 @@
 
 import os
 import warnings
-from contextlib import nullcontext
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from atri_lib.audio_headers import first_bytes
-from atri_lib.containers import is_text
-from atri_lib.quiet import without_lines
+from atri_lib import storage
+from atri_lib.audio import notice_once
 from atri_lib.terminal import one_line
 
 SIDE = 224  # pixels
@@ -18,9 +16,8 @@ FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")  # Pillow decodes them b
 # how files of images end; the last three cannot be read, which is then said of each
 IMAGES = tuple(".png .apng .jpg .jpeg .gif .webp .bmp .tif .tiff .svg .heic .avif".split())
 
-# Pillow warns of odd notes in a file, which do not matter, and of too many pixels, which do.
+# Pillow warns of odd notes in a file, which do not matter, and of more pixels than are taken.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
 class UnreadableImage(ValueError):
@@ -34,50 +31,18 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     Raises UnreadableImage when the file is missing, of another format than FORMATS, or damaged,
     and, before it is decoded, for fewer than 8 or more than 9,000 pixels a side.
     """
-    pixels, _ = _decoded(path)
-    return pixels
-
-
-def has_several(path: str | os.PathLike) -> bool:
-    """Whether an image file holds several frames or pages. Raises what `read_image` does."""
-    _, several = _decoded(path)
-    return several
-
-
-def _decoded(path: str | os.PathLike) -> tuple[np.ndarray, bool]:
-    """The pixels of the first frame, and whether there are more."""
-    name = one_line(path)
-    head = first_bytes(path, "image", UnreadableImage)
-    # what libtiff says on stderr of a damaged file
-    quiet = without_lines(b"") if head.startswith((b"II", b"MM")) else nullcontext()
     try:
-        with quiet, Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-            if not LEAST <= min(width, height) <= max(width, height) <= MOST:
-                raise UnreadableImage(f"{width} x {height} pixels")
-            several = getattr(image, "is_animated", False)
-            return _on_white(image), several
-    except Image.UnidentifiedImageError:
-        raise UnreadableImage(f"{name}: {_what_it_is(head)}") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError, UnreadableImage) as error:
-        said = f"{name}: {one_line(error).rstrip('.')}"
-        raise UnreadableImage(f"{said}; use one of {LEAST} to {MOST} pixels a side") from error
-    except MemoryError:
-        raise
+        with Image.open(storage.regular(path), formats=FORMATS) as image:
+            if not LEAST <= min(image.size) <= max(image.size) <= MOST:
+                raise ValueError(f"{image.width} x {image.height} pixels")
+            if getattr(image, "is_animated", False):
+                notice_once("an image holds several frames or pages; the first of each is taken")
+            return _on_white(image)
     except Exception as error:  # a damaged file leads Pillow's decoders to errors of any kind
-        said = f"{name}: cannot be read as an image ({one_line(error)})"
-        raise UnreadableImage(f"{said}; replace it, or save it as PNG") from error
-
-
-def _what_it_is(head: bytes) -> str:
-    """What a file is that is none of FORMATS, by its first bytes, and what to do."""
-    if not head:
-        return "is empty; fetch the file again"
-    if b"<svg" in head or head.startswith(b"%!PS"):
-        return "is an SVG or PostScript drawing; save it as PNG"
-    if is_text(head):
-        return "is text, not an image; fetch the file again"
-    return f"cannot be read as {', '.join(FORMATS)}; save it as PNG"
+        raise UnreadableImage(
+            f"{one_line(path)}: cannot be read as an image ({one_line(error)}); "
+            f"fetch it again, or save it as PNG of {LEAST} to {MOST} pixels a side"
+        ) from error
 
 
 def _on_white(image: Image.Image) -> np.ndarray:

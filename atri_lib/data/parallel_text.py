@@ -10,14 +10,13 @@ import pydantic
 
 from atri_lib import storage
 from atri_lib.data.dataset import Dataset, Texts, by_turns
-from atri_lib.data.intake import Captions, parsed, take_lines
+from atri_lib.data.intake import Captions, parsed, read_lines
 from atri_lib.languages import CODES
 
 
 class Translations(pydantic.BaseModel):
     """A line: what is said, in every language."""
 
-    model_config = pydantic.ConfigDict(strict=True)
     captions: Captions
 
 
@@ -44,11 +43,9 @@ def load_parallel_text(path: str | os.PathLike, languages: Sequence[str] = CODES
     OSError for what is no file.
     """
     path = storage.regular(path)
-    taken = []
 
-    def take(raw: bytes, place: str) -> None:
+    def take(raw: bytes, place: str) -> Texts:
         said = parsed(raw, languages, Translations).captions
-        taken.append(by_turns(said, languages))
+        return by_turns(said, languages)
 
-    take_lines(path, take)
-    return ParallelText(taken, path.name, languages)
+    return ParallelText(read_lines(path, take), path.name, languages)

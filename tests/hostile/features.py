@@ -50,7 +50,7 @@ CASES = [
     Case(
         "scenes over a folder",
         "scenes --out sounds",
-        "sounds exists and is not an empty folder; remove it or choose another",
+        "sounds is not an empty folder, .*; remove it or choose another",
         inside=nothing_fetched,
     ),
     Case("scenes in an empty name", "scenes --out ''", "argument --out: it is empty", 2),
@@ -63,7 +63,7 @@ CASES = [
         "features --data nowhere",
         "nowhere: no such manifest|nowhere.*no such",
     ),
-    Case("features of text", "features --data captions.txt", "captions.txt:1: .*JSON"),
+    Case("features of text", "features --data captions.txt", "captions.txt:2: no JSON"),
     Case(
         "features of an unknown encoder",
         "features --clip-encoder bert",

@@ -167,7 +167,7 @@ CASES = [
     Case(
         "a sound that is nowhere",
         "search --run run --index index --audio x.wav",
-        "x.wav: no such audio file",
+        "x.wav: cannot be read as audio .*No such file",
     ),
     Case(
         "a sound that is text",

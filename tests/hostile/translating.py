@@ -44,12 +44,12 @@ CASES = [
     Case(
         "a hub that was not asked for",
         "translate captions.txt --out x.csv",
-        "only when asked: set ATRI_HUB=1",
+        "downloaded only with ATRI_HUB=1",
     ),
     Case(
         "a hub without network",
         "translate captions.txt --out x.csv",
-        "ATRI_OFFLINE is set, which forbids the",
+        "without ATRI_OFFLINE and HF_HUB_OFFLINE",
         inside=setting("ATRI_OFFLINE", "1"),
     ),
     Case(
