@@ -45,8 +45,9 @@ __all__ = [
 class MofK(Scheme):
     """m languages without replacement, drawn anew in every epoch.
 
-    The draws are nested: with one seed, what m = 2 sees includes what m = 1 sees. Error 2 (K - m) /
-    K, mean p.
+    They are m neighbours in a random order of the languages, which a subclass may keep for several
+    epochs. The draws are nested: with one seed, what m = 2 sees includes what m = 1 sees. Error 2
+    (K - m) / K, mean p.
     """
 
     name = "m_of_k"
@@ -56,8 +57,25 @@ class MofK(Scheme):
     def pools(k: Any, m: Any) -> Pools:
         return (Pool(k, m, 1 / m),)
 
+    def _order_of(self, epoch: Any) -> Any:
+        """The number of the order that an epoch takes its languages from."""
+        return epoch
+
+    def _first(self, epoch: Any) -> Any:
+        """The place in that order, modulo K, of the first of them."""
+        return 0 * epoch
+
     def _draw(self, epoch: int) -> np.ndarray:
-        return np.sort(self._orders(epoch)[:, : self.m], axis=1)
+        places = (self._first(epoch) + np.arange(self.m)) % self.k
+        return np.sort(self._orders(self._order_of(epoch))[:, places], axis=1)
+
+    def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
+        k, m = self.k, self.m
+        lag = (self._first(f) - self._first(e)) % k
+        # Places of the order that both epochs use.
+        shared = np.maximum(m - lag, 0) + np.maximum(m + lag - k, 0)
+        same_order = self._order_of(e) == self._order_of(f)
+        return same_order * (shared * k - m**2) / max(m * (k - m), 1)
 
 
 class MlClap(MofK):
@@ -96,11 +114,8 @@ class Hold(MlClap):
     name = "hold"
     hold: int = 1
 
-    def _draw(self, epoch: int) -> np.ndarray:
-        return super()._draw(epoch // self.hold)
-
-    def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
-        return super()._correlation(e // self.hold, f // self.hold)
+    def _order_of(self, epoch: Any) -> Any:
+        return epoch // self.hold
 
 
 @dataclass(frozen=True, init=False)
@@ -161,18 +176,11 @@ class Balanced(MofK):
         """Epochs until every language has been seen equally often."""
         return self.k // math.gcd(self.k, self.m)
 
-    def _draw(self, epoch: int) -> np.ndarray:
-        number, position = divmod(epoch, self.cycle)
-        places = (position * self.m + np.arange(self.m)) % self.k
-        return np.sort(self._orders(number)[:, places], axis=1)
+    def _order_of(self, epoch: Any) -> Any:
+        return epoch // self.cycle
 
-    def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
-        k, m = self.k, self.m
-        lag = (f - e) * m % k
-        # Places of the order that both epochs use.
-        shared = np.maximum(m - lag, 0) + np.maximum(m + lag - k, 0)
-        same_cycle = e // self.cycle == f // self.cycle
-        return same_cycle * (shared * k - m**2) / max(m * (k - m), 1)
+    def _first(self, epoch: Any) -> Any:
+        return epoch * self.m
 
 
 class English(Scheme):

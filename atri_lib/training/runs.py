@@ -6,7 +6,6 @@ import contextlib
 import os
 import pathlib
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -174,26 +173,6 @@ def _alone(path: pathlib.Path) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext()
     waiting = f"another process is training this run; waiting for {path.name}"
     return storage.locked(path, waiting, wait=launch.num_processes == 1)
-
-
-def two_stages(
-    config: TrainConfig,
-    schemes: Sequence[str],
-    data: TrainingData | None = None,
-    folder: str | os.PathLike | None = None,
-) -> dict[str, Run]:
-    """The paper's recipe: an ML-CLAP run, then from its weights one run of each scheme; returns
-    {scheme: Run}.
-
-    Both stages take config.epochs epochs. The first run's folder is each result's `config.init`.
-    """
-    data = data or load_data(config)
-    first = load_or_train(config.replace(scheme="ml_clap"), data, folder=folder)
-    second = config.replace(init=str(first.path))
-    return {
-        scheme: load_or_train(second.replace(scheme=scheme), data, folder=folder)
-        for scheme in schemes
-    }
 
 
 def _train(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
