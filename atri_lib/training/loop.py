@@ -37,12 +37,12 @@ def train(
     summary).
 
     Goes on from `checkpoint` if it exists and writes it every config.checkpoint_every epochs,
-    atomically, with the settings beside it. Every step seeds the generators from (seed, step), and data order from (seed,
-    epoch), so a resumed run repeats the uninterrupted one bit for bit on one process and the CPU.
-    Raises TrainingDiverged at the first NaN, and ValueError for a batch that the processes cannot
-    share evenly, processes that do not share the run's folder, features that are not finite and
-    fewer than two clips to train on. epochs: stop after so many of config.epochs; the step size
-    follows config.epochs all the same.
+    atomically, with the settings beside it. Every step seeds the generators from (seed, step), and
+    data order from (seed, epoch), so a resumed run repeats the uninterrupted one bit for bit on one
+    process and the CPU. Raises TrainingDiverged at the first NaN, and ValueError for a batch that
+    the processes cannot share evenly, processes that do not share the run's folder, features that
+    are not finite and fewer than two clips to train on. epochs: stop after so many of
+    config.epochs; the step size follows config.epochs all the same.
     """
     _check(config, data)
     model.to(data.splits["train"].device)

@@ -163,7 +163,11 @@ CASES = [
     ),
     Case("m left open", f"{TRAIN} --scheme m_of_k", "m_of_k needs m"),
     Case("CACL with one language", f"{TRAIN} --scheme cacl --languages eng", "cacl.*language"),
-    Case("an unknown preset", f"{TRAIN} --preset large", "preset='large': it should be 'mini' or 'paper'"),
+    Case(
+        "an unknown preset",
+        f"{TRAIN} --preset large",
+        "preset='large': it should be 'mini' or 'paper'",
+    ),
     Case(
         "an unknown encoder",
         f"{TRAIN} --text-encoder bert",

@@ -145,7 +145,7 @@ def test_a_loss_that_is_not_finite_names_its_epoch_and_step(toy, tmp_path):
             "temperature=1e-45: it should be greater than or equal to 0.001",
         ),
         ({"learning_rate": 1e30}, 1, "Try a smaller learning rate than 1e\\+30"),
-        ({"learning_rate": 1e300}, 1, "learning_rate=1e\\+300: it should be less than or equal to 10+ "),
+        ({"learning_rate": 1e300}, 1, "learning_rate=1e\\+300: it should be less than or equal"),
         (
             {},
             3e38,

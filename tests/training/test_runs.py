@@ -140,7 +140,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(toy, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(data.splits["train"]), "clip_batches", clip_batches)
-        with pytest.raises(TrainingDiverged, match="epoch 3, step .* last good checkpoint, if there is one, is"):
+        with pytest.raises(TrainingDiverged, match="epoch 3, step .* last good checkpoint"):
             load_or_train(config, data, folder=tmp_path)
     (checkpoint,) = tmp_path.glob("*/checkpoint.safetensors")
     assert all(value.isfinite().all() for value in load_file(checkpoint).values())
@@ -320,9 +320,7 @@ def test_the_caller_s_random_numbers_do_not_depend_on_whether_a_run_was_trained_
     assert torch.equal(*drawn)
 
 
-def test_a_run_is_known_by_what_its_data_hold_not_by_where_they_are(
-    toy, tmp_path, monkeypatch
-):
+def test_a_run_is_known_by_what_its_data_hold_not_by_where_they_are(toy, tmp_path, monkeypatch):
     here, there = (TrainConfig(data=str(tmp_path / name), **SMALL) for name in ("here", "there"))
     assert run_name(here, toy()) == run_name(there, toy()) != run_name(here, toy(61))
     monkeypatch.chdir(tmp_path)
