@@ -6,6 +6,7 @@ import platform
 import shlex
 import shutil
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
@@ -80,7 +81,10 @@ def write_run(
     with storage.atomic_path(path, folder=True) as new:
         _keep_additions(path, new)
         save_file(weights, new / WEIGHTS)
-        save_arrays({"t2a": scores.t2a, "a2t": scores.a2t}, new / RANKS)
+        ranks = {"t2a": scores.t2a, "a2t": scores.a2t}
+        # Of an array that is not contiguous safetensors writes other numbers.
+        whole = {name: np.ascontiguousarray(values) for name, values in ranks.items()}
+        save_arrays(whole, new / RANKS)
         history.to_csv(new / HISTORY, index=False)
         scores.table.to_csv(new / TABLE)
         storage.write_json(new / CONFIG, config.as_dict())
@@ -133,7 +137,7 @@ def _checked_content(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dic
     config = TrainConfig.from_dict(storage.read_json(path / CONFIG))
     history = pd.read_csv(path / HISTORY)
     table = pd.read_csv(path / TABLE, index_col="language")
-    ranks = load_file(path / RANKS)
+    ranks = {name: values.copy() for name, values in load_file(path / RANKS).items()}
     return config, history, metrics, Scores(table=table, summary=metrics["test"], **ranks)
 
 

@@ -33,6 +33,7 @@ from atri_lib.training import (
     load_or_train,
     run_name,
     runs,
+    score,
 )
 from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
 from atri_lib.training.run_folder import FILES
@@ -84,6 +85,15 @@ def test_equal_seeds_give_equal_weights_and_another_seed_does_not(toy, tmp_path)
 def test_several_captions_a_clip_give_one_rank_for_each(toy, tmp_path):
     run = fit(TrainConfig(**SMALL), toy(captions_per_clip=5), folder=tmp_path)
     assert run.scores.t2a.shape == (150, 8) and run.scores.a2t.shape == (30, 8)
+
+
+def test_stored_ranks_are_those_of_the_model(toy, tmp_path):
+    data = toy(captions_per_clip=2)
+    run = fit(TrainConfig(**SMALL), data, folder=tmp_path)
+    scores = score(run.model(data), data.splits["test"])
+    np.testing.assert_array_equal(run.scores.t2a, scores.t2a)
+    np.testing.assert_array_equal(run.scores.a2t, scores.a2t)
+    assert run.scores.a2t.flags.writeable
 
 
 LONG = {"epochs": 100, "batch_size": 20, "evaluate_every": 100, "checkpoint_every": 1}
