@@ -120,12 +120,7 @@ PLANTED = {
     ),
     "the schedule": lambda patch: patch.setattr(loop, "_schedule", lambda name, done: 1.0),
     "the order of clips": lambda patch: patch.setattr(
-        loop,
-        "_epoch_order",
-        lambda seed, epoch, source, ordered_as: (
-            torch.arange(len(source)),
-            torch.arange(len(source)),
-        ),
+        loop, "clip_order", lambda clips, seed, epoch: np.arange(clips)
     ),
     "dropout": lambda patch: patch.setattr(
         torch.nn.functional, "dropout", lambda values, p=0.5, training=True, inplace=False: values
