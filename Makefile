@@ -144,9 +144,8 @@ benchmark: env  ## on an idle machine: speed against limits and references, then
 lint: env  ## ruff over library, book and tests
 	@$(PY) -m ruff check atri_lib book studies tests conftest.py
 
-clean:  ## remove _build, caches of the test tools and what killed runs left (cache and .cache/executed stay)
+clean:  ## remove _build and caches of the test tools (cache and .cache/executed stay)
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis
-	@[ ! -x $(PY) ] || $(PY) -c "from atri_lib.storage import clean_leftovers as c; print(len(c()), 'leftovers removed')"
 
 distclean: clean  ## also remove .venv and the executed chapters in .cache
 	rm -rf .venv .cache

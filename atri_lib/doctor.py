@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 REQUIREMENTS = "pip install -r requirements.txt"
 REQUIRED = "torch torchaudio transformers soundfile sentencepiece safetensors accelerate".split()
@@ -97,10 +98,8 @@ def _gpu() -> tuple:
 
 
 def _hub() -> tuple:
-    from atri_lib import storage
-
     home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
-    cache = storage.expanded(os.environ.get("HF_HUB_CACHE") or f"{home}/hub")
+    cache = Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or f"{home}/hub"))
     missing = []
     for name in PAPER_MODELS:
         if not (cache / f"models--{name.replace('/', '--')}").is_dir():

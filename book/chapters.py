@@ -12,9 +12,10 @@ import sys
 import nbformat
 import papermill
 from chapter_problems import tags
+from code_hash import syntax_hash
 from nbformat import NotebookNode
 
-from atri_lib.storage import atomic_path, checksum, syntax_hash, write_text
+from atri_lib.storage import atomic_path, checksum, write_text
 
 CELL_METADATA = ("tags", "mystnb", "slideshow", "editable")
 OURS = re.compile(r"(atri_lib|studies|book)(\.\w+)*\.?")

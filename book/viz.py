@@ -15,12 +15,24 @@ import pandas as pd
 import seaborn as sns
 from PIL import Image
 
-from atri_lib.schemes import SCHEMES
 from book.sounds import mp3
 
-SCHEME_COLOURS = {name: scheme.colour for name, scheme in SCHEMES.items()}
-SCHEME_NAMES = {name: scheme.label for name, scheme in SCHEMES.items()}
-MARKERS = {name: scheme.marker for name, scheme in SCHEMES.items()}
+# Label, colour and marker of each scheme, told apart by colour-blind readers (Okabe and Ito; Tol).
+SCHEME_LOOKS = {
+    "ml_clap": ("ML-CLAP", "#D55E00", "o"),
+    "m_of_k": ("m-of-K", "#E69F00", "s"),
+    "latin": ("Latin", "#CC79A7", "D"),
+    "balanced": ("Balanced", "#56B4E9", "p"),
+    "hold": ("Hold", "#882255", "P"),
+    "block": ("Block", "#999933", "X"),
+    "cacl": ("CACL", "#0072B2", "^"),
+    "cacl_unbiased": ("CACL unbiased", "#332288", "<"),
+    "kcl": ("KCL", "#009E73", "v"),
+    "english": ("English only", "#555555", "x"),
+}
+SCHEME_NAMES = {name: label for name, (label, _, _) in SCHEME_LOOKS.items()}
+SCHEME_COLOURS = {name: colour for name, (_, colour, _) in SCHEME_LOOKS.items()}
+MARKERS = {name: marker for name, (_, _, marker) in SCHEME_LOOKS.items()}
 PAGE = "text/html"
 PLOTLY = "application/vnd.plotly.v1+json"
 RATE = 16_000  # samples of a sound in a second

@@ -26,7 +26,6 @@ class AllTexts(MlClap):
     """
 
     name = "all_texts"
-    label = "All texts"
     together = True
     text_text: float = 1 / 3
 
@@ -56,7 +55,6 @@ class AllTextsBalanced(AllTexts):
     """The same with the draws of `balanced`."""
 
     name = "all_texts_balanced"
-    label = "All texts, balanced"
 
     def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
         same_round = e // self.k == f // self.k

@@ -21,7 +21,6 @@ class Even(MlClap):
     """
 
     name = "even"
-    label = "Even"
 
     @property
     def independent_clips(self) -> bool:
@@ -38,7 +37,6 @@ class Kept(Balanced):
     """
 
     name = "kept"
-    label = "Kept"
 
     def ordered_as(self, epoch: int) -> int:
         return epoch - epoch % self.cycle
@@ -52,7 +50,6 @@ class EvenKept(Kept):
     """
 
     name = "even_kept"
-    label = "Even and kept"
 
     def __init__(self, *given: Any, **settings: Any) -> None:
         super().__init__(*given, **settings)

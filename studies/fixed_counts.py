@@ -22,7 +22,6 @@ class Few(MlClap):
     """
 
     name = "few"
-    label = "Few"
     used: int = 8
     row: int = 1
 
@@ -42,7 +41,6 @@ class Favourite(MlClap):
     """
 
     name = "favourite"
-    label = "Favourite"
     often: int = 9
 
     @property

@@ -13,7 +13,7 @@ import pytest
 from atri_lib.__main__ import COMMANDS, main, parser
 from atri_lib.commands.settings import BOUNDS, config_of
 from atri_lib.schemes import SCHEMES
-from atri_lib.training import TrainConfig, fit
+from atri_lib.training import TrainConfig, load_or_train
 from atri_lib.training.config import settings
 
 
@@ -93,7 +93,8 @@ def test_the_list_of_commands_comes_within_a_second():
 
 
 def test_evaluate_prints_a_table_for_people(toy, tmp_path, capsys):
-    run = fit(TrainConfig(epochs=1, batch_size=20, width=8, hidden=8), toy(), folder=tmp_path)
+    config = TrainConfig(epochs=1, batch_size=20, width=8, hidden=8)
+    run = load_or_train(config, toy(), folder=tmp_path)
     assert main(["evaluate", str(run.path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[0] == "language" and lines[1].split()[0] == "eng"
@@ -144,7 +145,8 @@ sys.exit(any(name in sys.modules for name in heavy))
 
 
 def test_evaluate_prints_a_run_as_json(toy, tmp_path, capsys):
-    run = fit(TrainConfig(epochs=1, batch_size=20, width=8, hidden=8), toy(), folder=tmp_path)
+    config = TrainConfig(epochs=1, batch_size=20, width=8, hidden=8)
+    run = load_or_train(config, toy(), folder=tmp_path)
     assert main(["evaluate", str(run.path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["test"]["mrv"] == run.metrics["test"]["mrv"] and "jpn" in result["languages"]

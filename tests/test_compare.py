@@ -9,7 +9,7 @@ import pytest
 from atri_lib import compare, evaluation
 from atri_lib.__main__ import main
 from atri_lib.compare import CompareError, compare_runs
-from atri_lib.training import TrainConfig, fit
+from atri_lib.training import TrainConfig, load_or_train
 from conftest import toy_data
 
 SMALL = TrainConfig(epochs=1, batch_size=20, width=8, hidden=8)
@@ -20,7 +20,7 @@ def runs(tmp_path_factory):
     """Runs of two schemes with two seeds each, on the same data."""
     folder, data = tmp_path_factory.mktemp("runs"), toy_data()
     return {
-        (scheme, seed): fit(SMALL.replace(scheme=scheme, seed=seed), data, folder=folder)
+        (scheme, seed): load_or_train(SMALL.replace(scheme=scheme, seed=seed), data, folder=folder)
         for scheme in ("kcl", "english")
         for seed in (0, 1)
     }
@@ -66,7 +66,7 @@ def test_runs_that_do_not_pair_up_are_refused(runs, tmp_path):
         CompareError, match="seeds 0, 1 do not pair up with 0: give runs with the same"
     ):
         compare_runs([kcl, runs["kcl", 1]], [english])
-    other = fit(SMALL, toy_data(clips=80), folder=tmp_path)
+    other = load_or_train(SMALL, toy_data(clips=80), folder=tmp_path)
     with pytest.raises(
         CompareError, match="its data have changed|its test clips cannot be looked at"
     ):
@@ -75,7 +75,7 @@ def test_runs_that_do_not_pair_up_are_refused(runs, tmp_path):
 
 def test_clips_with_several_captions_count_once(tmp_path, monkeypatch):
     data = toy_data(captions_per_clip=3)
-    pair = [fit(SMALL.replace(seed=seed), data, folder=tmp_path) for seed in (0, 1)]
+    pair = [load_or_train(SMALL.replace(seed=seed), data, folder=tmp_path) for seed in (0, 1)]
     owner = data.splits["test"].owner.numpy()
     monkeypatch.setattr(compare, "_test_split", lambda *_: data.splits["test"].dataset)
     monkeypatch.setattr(type(data.splits["test"].dataset), "owner", owner, raising=False)

@@ -25,7 +25,7 @@ from atri_lib.schemes import Pool, Scheme
 class Turns(Scheme):
     """Every clip meets the languages in their order, each for `stay` epochs."""
 
-    name, label, colour, marker = "turns", "In turns", "#000000", "o"
+    name = "turns"
     stay: int = 2
 
     @staticmethod

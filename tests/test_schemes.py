@@ -21,7 +21,6 @@ from atri_lib.losses import cacl_loss, kcl_loss, ml_clap_loss
 from atri_lib.schemes import (
     SCHEMES,
     SETTINGS,
-    UnknownScheme,
     clip_order,
     data_distribution_error,
     ideal_distribution,
@@ -35,7 +34,7 @@ def scheme_of(name, clips, languages, seed=0, m=2, hold=2):
     if name == "hold":
         own["hold"] = hold
     if name == "block":
-        own["block"] = 1  # where the clips of a block differ, its clips are independent
+        own["block"] = 1  # its clips are independent, as ML-CLAP's are
     return SCHEMES[name](clips=clips, languages=languages, seed=seed, **own)
 
 
@@ -328,9 +327,7 @@ def test_no_other_file_knows_the_new_schemes_or_asks_for_a_scheme_by_name():
         assert not names & set(SCHEMES), path
 
 
-def test_every_scheme_has_a_look_of_its_own():
-    for look in ("name", "label", "colour", "marker"):
-        assert len({getattr(scheme, look) for scheme in SCHEMES.values()}) == len(SCHEMES)
+def test_every_scheme_goes_by_its_name_and_the_settings_of_all_are_known():
     assert all(scheme.name == name for name, scheme in SCHEMES.items())
     assert SETTINGS == ("m", "hold", "block", "text_text", "anchor")
 
@@ -427,14 +424,9 @@ def test_one_language_leaves_no_error():
         ("cacl", {"anchor": 9}, "anchor=9 is none of the 8 languages: give 1 ... 8"),
         ("cacl", {"text_text": 1.0}, "text_text is a share, 0 <= text_text < 1, got 1.0"),
         ("cacl_unbiased", {"text_text": -0.1}, "text_text is a share"),
-        ("m_of_k", {"m": 0}, "m must be an integer of at least 1, got 0"),
-        ("m_of_k", {"m": 2.0}, "m must be an integer"),
         ("m_of_k", {}, "m_of_k needs m"),
         ("ml_clap", {"m": 2}, "has m=1, got m=2"),
         ("kcl", {"m": 2}, "has m=8"),
-        ("kcl", {"clips": 0}, "clips must be"),
-        ("latin", {"languages": 0}, "languages must be"),
-        ("latin", {"seed": -1}, "seed must be"),
     ],
 )
 def test_bad_arguments_say_what_is_wrong(name, arguments, message):
@@ -444,24 +436,16 @@ def test_bad_arguments_say_what_is_wrong(name, arguments, message):
 
 def test_an_unknown_scheme_lists_the_known_ones():
     with pytest.raises(
-        UnknownScheme,
+        ValueError,
         match="'clap': use one of ml_clap, m_of_k, latin, balanced, hold, block, cacl,",
     ):
         SCHEMES["clap"]
     assert "clap" not in SCHEMES
 
 
-@pytest.mark.parametrize("name", SCHEMES)
-def test_epochs_count_from_zero(name):
-    with pytest.raises(ValueError, match="epochs count from 0"):
-        scheme_of(name, 4, 8).languages(-1)
-
-
-def test_a_scheme_cannot_be_changed_and_distributions_must_match():
+def test_a_scheme_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         SCHEMES["kcl"](clips=4, languages=8).seed = 1
-    with pytest.raises(ValueError, match="one shape"):
-        data_distribution_error(ideal_distribution(4, 8), ideal_distribution(4, 7))
 
 
 @dataclass(frozen=True, init=False)

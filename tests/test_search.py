@@ -14,7 +14,7 @@ import torch
 from atri_lib.__main__ import main
 from atri_lib.languages import UnknownLanguage
 from atri_lib.search import Index, Searcher, SearchError, index_folder, index_sentences
-from atri_lib.training import Run, TrainConfig, fit
+from atri_lib.training import Run, TrainConfig, load_or_train
 from conftest import toy_data
 
 INDEX = Index(
@@ -109,7 +109,7 @@ class Reader(torch.nn.Module):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Run:
     config = TrainConfig(epochs=2, batch_size=20, width=8, hidden=8)
-    return fit(config, toy_data(), folder=tmp_path_factory.mktemp("runs"))
+    return load_or_train(config, toy_data(), folder=tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture

@@ -13,56 +13,69 @@ what it says of itself. Draws depend on (seed, epoch) alone, not on the order of
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from torch import Tensor
 
+from atri_lib.losses import cacl_loss
 from atri_lib.outside import is_outside, outside_class
 from atri_lib.schemes.base import (
     Pool,
+    Pools,
     Scheme,
     clip_order,
     data_distribution_error,
     ideal_distribution,
 )
-from atri_lib.schemes.cacl import Cacl, CaclUnbiased
 
 __all__ = [
     "SCHEMES",
     "SETTINGS",
     "Pool",
     "Scheme",
-    "UnknownScheme",
     "clip_order",
     "data_distribution_error",
     "ideal_distribution",
 ]
 
 
-class UnknownScheme(ValueError):
-    """A scheme name that is not in SCHEMES."""
-
-
 class MofK(Scheme):
     """m languages without replacement, drawn anew in every epoch.
 
-    The draws are nested: with one seed, what m = 2 sees includes what m = 1 sees. Error 2 (K - m) /
-    K, mean p.
+    They are m neighbours in a random order of the languages, which a subclass may keep for several
+    epochs. The draws are nested: with one seed, what m = 2 sees includes what m = 1 sees. Error 2
+    (K - m) / K, mean p.
     """
 
     name = "m_of_k"
-    label = "m-of-K"
-    colour = "#E69F00"
-    marker = "s"
     chooses_m = True
 
     @staticmethod
-    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+    def pools(k: Any, m: Any) -> Pools:
         return (Pool(k, m, 1 / m),)
 
+    def _order_of(self, epoch: Any) -> Any:
+        """The number of the order that an epoch takes its languages from."""
+        return epoch
+
+    def _first(self, epoch: Any) -> Any:
+        """The place in that order, modulo K, of the first of them."""
+        return 0 * epoch
+
     def _draw(self, epoch: int) -> np.ndarray:
-        return np.sort(self._orders(epoch)[:, : self.m], axis=1)
+        places = (self._first(epoch) + np.arange(self.m)) % self.k
+        return np.sort(self._orders(self._order_of(epoch))[:, places], axis=1)
+
+    def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
+        k, m = self.k, self.m
+        lag = (self._first(f) - self._first(e)) % k
+        # Places of the order that both epochs use.
+        shared = np.maximum(m - lag, 0) + np.maximum(m + lag - k, 0)
+        same_order = self._order_of(e) == self._order_of(f)
+        return same_order * (shared * k - m**2) / max(m * (k - m), 1)
 
 
 class MlClap(MofK):
@@ -71,13 +84,10 @@ class MlClap(MofK):
     """
 
     name = "ml_clap"
-    label = "ML-CLAP"
-    colour = "#D55E00"
-    marker = "o"
     chooses_m = False
 
     @staticmethod
-    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+    def pools(k: Any, m: Any) -> Pools:
         return (Pool(k, 1, 1),)
 
 
@@ -85,13 +95,10 @@ class Kcl(MofK):
     """All languages in every epoch, in their order: the ideal distribution. Error 0."""
 
     name = "kcl"
-    label = "KCL"
-    colour = "#009E73"
-    marker = "v"
     chooses_m = False
 
     @staticmethod
-    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+    def pools(k: Any, m: Any) -> Pools:
         return (Pool(k, k, 1 / k),)
 
 
@@ -105,16 +112,10 @@ class Hold(MlClap):
     """
 
     name = "hold"
-    label = "Hold"
-    colour = "#882255"
-    marker = "P"
     hold: int = 1
 
-    def _draw(self, epoch: int) -> np.ndarray:
-        return super()._draw(epoch // self.hold)
-
-    def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
-        return super()._correlation(e // self.hold, f // self.hold)
+    def _order_of(self, epoch: Any) -> Any:
+        return epoch // self.hold
 
 
 @dataclass(frozen=True, init=False)
@@ -128,14 +129,8 @@ class Block(MlClap):
     """
 
     name = "block"
-    label = "Block"
-    colour = "#999933"
-    marker = "X"
+    independent_clips = False
     block: int = 100
-
-    @property
-    def independent_clips(self) -> bool:
-        return self.block == 1
 
     def _draw(self, epoch: int) -> np.ndarray:
         blocks = math.ceil(self.clips / self.block)
@@ -152,9 +147,6 @@ class Latin(MlClap):
     """
 
     name = "latin"
-    label = "Latin"
-    colour = "#CC79A7"
-    marker = "D"
 
     def _draw(self, epoch: int) -> np.ndarray:
         offsets = self._generator(0).integers(self.k, size=(self.clips, 1))
@@ -178,27 +170,17 @@ class Balanced(MofK):
     """
 
     name = "balanced"
-    label = "Balanced"
-    colour = "#56B4E9"
-    marker = "p"
 
     @property
     def cycle(self) -> int:
         """Epochs until every language has been seen equally often."""
         return self.k // math.gcd(self.k, self.m)
 
-    def _draw(self, epoch: int) -> np.ndarray:
-        number, position = divmod(epoch, self.cycle)
-        places = (position * self.m + np.arange(self.m)) % self.k
-        return np.sort(self._orders(number)[:, places], axis=1)
+    def _order_of(self, epoch: Any) -> Any:
+        return epoch // self.cycle
 
-    def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
-        k, m = self.k, self.m
-        lag = (f - e) * m % k
-        # Places of the order that both epochs use.
-        shared = np.maximum(m - lag, 0) + np.maximum(m + lag - k, 0)
-        same_cycle = e // self.cycle == f // self.cycle
-        return same_cycle * (shared * k - m**2) / max(m * (k - m), 1)
+    def _first(self, epoch: Any) -> Any:
+        return epoch * self.m
 
 
 class English(Scheme):
@@ -207,16 +189,87 @@ class English(Scheme):
     """
 
     name = "english"
-    label = "English only"
-    colour = "#555555"
-    marker = "x"
 
     @staticmethod
-    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+    def pools(k: Any, m: Any) -> Pools:
         return Pool(1, 1, 1), Pool(k - 1, 0, 0)
 
     def _draw(self, epoch: int) -> np.ndarray:
         return np.zeros((self.clips, 1), dtype=np.int64)
+
+
+@dataclass(frozen=True, init=False)
+class Cacl(Scheme):
+    """An anchor (column 0) and one random other language (column 1), contrasted in a triangle with
+    the clip.
+
+    text_text: the weight of the side between the texts; the two clip-text sides share the rest by
+    `weights`: by default 2/3 of the loss, where the theory's twin runs give them all of it. These
+    two are the scheme's pair distribution: error 2 (K - 2) / K. Biased: the anchor
+    has mass 1/2 in expectation, each other language 1 / (2 (K - 1)). anchor: its place among the
+    languages, from 1; the paper's is English.
+    """
+
+    name = "cacl"
+    together = True
+    text_text: float = 1 / 3
+    anchor: int = 1
+
+    @staticmethod
+    def pools(k: Any, m: Any) -> Pools:
+        return Pool(1, 1, Fraction(1, 2)), Pool(k - 1, 1, Fraction(1, 2))
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        if self.anchor > self.k:
+            raise ValueError(
+                f"anchor={self.anchor} is none of the {self.k} languages: give 1 ... {self.k}"
+            )
+
+    @property
+    def _order(self) -> np.ndarray:
+        """The languages as the pools have them, the anchor before the others."""
+        anchor = self.anchor - 1
+        others = np.delete(np.arange(self.k), anchor)
+        return np.concatenate([[anchor], others])
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        others = self._generator(epoch).integers(1, self.k, size=self.clips)
+        places = np.stack([np.zeros_like(others), others], axis=1)
+        return self._order[places]
+
+    def mean_distribution(self) -> np.ndarray:
+        return super().mean_distribution()[:, self._order.argsort()]
+
+    def covariance(self, e: ArrayLike, f: ArrayLike) -> np.ndarray:
+        places = self._order.argsort()
+        return super().covariance(e, f)[..., places, :][..., places]
+
+    def loss(
+        self,
+        clips: Tensor,
+        texts: Tensor,
+        temperature: float | Tensor,
+        columns: slice = slice(None),
+    ) -> Tensor:
+        """The weighted triangle of clips, English and the other text [N, 2, d]; `cacl_loss` with
+        text_text = 1/3.
+        """
+        clip_text = (1 - self.text_text) * self.weights
+        sides = (*clip_text.tolist(), self.text_text)
+        return cacl_loss(clips, texts[:, 0], texts[:, 1], temperature, weights=sides)
+
+
+class CaclUnbiased(Cacl):
+    """CACL whose clip-text part weighs English 1/K and the other language (K - 1)/K. Error 2 (K -
+    2) / K, mean p.
+    """
+
+    name = "cacl_unbiased"
+
+    @staticmethod
+    def pools(k: Any, m: Any) -> Pools:
+        return Pool(1, 1, 1 / k), Pool(k - 1, 1, (k - 1) / k)
 
 
 class _Schemes(dict):
@@ -226,10 +279,9 @@ class _Schemes(dict):
         if is_outside(name):
             return outside_class(name, Scheme, "scheme", "atri_lib.schemes.Scheme")
         choices = f"{', '.join(self)}, or your own as module:Class"
-        raise UnknownScheme(f"unknown scheme {name!r}: use one of {choices}")
+        raise ValueError(f"unknown scheme {name!r}: use one of {choices}")
 
 
 _KINDS = (MlClap, MofK, Latin, Balanced, Hold, Block, Cacl, CaclUnbiased, Kcl, English)
 SCHEMES = _Schemes((kind.name, kind) for kind in _KINDS)
-_OWN = [name for kind in _KINDS for name in kind.own_settings()]
-SETTINGS = ("m", *dict.fromkeys(_OWN))  # what schemes can be given, each once
+SETTINGS = ("m", "hold", "block", "text_text", "anchor")  # what they can be given

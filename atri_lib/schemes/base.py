@@ -28,6 +28,9 @@ class Pool(NamedTuple):
     weight: Any
 
 
+Pools = tuple[Pool, ...]
+
+
 @dataclass(frozen=True, init=False)
 class Scheme(abc.ABC):
     """A scheme over `clips` N and `k` languages; each clip sees `m` per epoch, drawn from `seed`.
@@ -37,9 +40,6 @@ class Scheme(abc.ABC):
     """
 
     name: ClassVar[str]
-    label: ClassVar[str]
-    colour: ClassVar[str]  # told apart by colour-blind readers (Okabe and Ito; Tol)
-    marker: ClassVar[str]
     chooses_m: ClassVar[bool] = False
     together: ClassVar[bool] = False  # whether the loss contrasts a clip's texts with each other
     # Whether the draws of different clips are independent, as the mean-square law needs it.
@@ -56,33 +56,25 @@ class Scheme(abc.ABC):
         """m: only where the scheme lets you choose it. settings: the scheme's own fields; None is
         their default.
 
-        Raises ValueError for a value that cannot be, or a setting that this scheme does not have.
+        Raises ValueError for a setting that this scheme does not have, or a value of one that
+        cannot be.
         """
-        own = self.own_settings()
+        fields = dataclasses.fields(self)[len(dataclasses.fields(Scheme)) :]
         given = {name: value for name, value in settings.items() if value is not None}
-        foreign = sorted(given.keys() - own)
-        if foreign:
+        for field in fields:
+            value = given.pop(field.name, field.default)
+            _check(field, value)
+            vars(self)[field.name] = value
+        if given:
             raise ValueError(
-                f"{self.name} has no setting {foreign[0]}: "
+                f"{self.name} has no setting {min(given)}: "
                 "leave it out, or use a scheme that has it"
             )
-        k = _integer("languages", languages)
-        values = {"clips": _integer("clips", clips), "k": k, "m": self._drawn(k, m)}
-        values["seed"] = _integer("seed", seed, least=0)
-        for name, field in own.items():
-            check = _share if field.type in (float, "float") else _integer
-            values[name] = check(name, given.get(name, field.default))
-        vars(self).update(values)  # frozen from here on
-
-    @classmethod
-    def own_settings(cls) -> dict[str, dataclasses.Field]:
-        """The fields that a scheme declares beside those of every scheme, by name."""
-        own = dataclasses.fields(cls)[len(dataclasses.fields(Scheme)) :]
-        return {field.name: field for field in own}
+        vars(self).update(clips=clips, k=languages, m=self._drawn(languages, m), seed=seed)
 
     @staticmethod
     @abc.abstractmethod
-    def pools(k: Any, m: Any) -> tuple[Pool, ...]:
+    def pools(k: Any, m: Any) -> Pools:
         """What an epoch draws for a clip, English first; sizes add up to k.
 
         k, m: numbers, or symbols of sympy.
@@ -97,8 +89,6 @@ class Scheme(abc.ABC):
             raise ValueError(
                 f"{self.name} needs m, the languages a clip sees in an epoch: m=1 ... m={k}"
             )
-        if m is not None:
-            m = _integer("m", m)
         pools = self.pools(k, m)
         drawn = sum(pool.drawn for pool in pools)
         if m not in (None, drawn):
@@ -116,8 +106,6 @@ class Scheme(abc.ABC):
         """Which languages each clip sees in an epoch: int64 [N, m], indices into the K languages,
         English = 0.
         """
-        if epoch < 0:
-            raise ValueError(f"epochs count from 0, got {epoch}")
         return self._draw(epoch)
 
     def ordered_as(self, epoch: int) -> int:
@@ -245,25 +233,15 @@ def data_distribution_error(p: np.ndarray, q: np.ndarray) -> float:
     """Data distribution error D = sum_ik |p_ik - q_ik| of two [N, K] distributions (L1, between 0
     and 2).
 
-    Raises ValueError if the shapes differ. Source: Yin et al. 2025, arXiv 2502.14627; the bound
-    chapter.
+    Source: Yin et al. 2025, arXiv 2502.14627; the bound chapter.
     """
-    p = np.asarray(p, dtype=np.float64)
-    q = np.asarray(q, dtype=np.float64)
-    if p.shape != q.shape:
-        raise ValueError(
-            f"two distributions over the same pairs have one shape, got {p.shape} and {q.shape}"
-        )
-    return float(np.abs(p - q).sum())
+    return float(np.abs(np.subtract(p, q, dtype=float)).sum())
 
 
-def _integer(name: str, value: Any, least: int = 1) -> int:
-    if not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    return int(value)
-
-
-def _share(name: str, value: Any) -> float:
-    if not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ValueError(f"{name} is a share, 0 <= {name} < 1, got {value!r}")
-    return float(value)
+def _check(field: dataclasses.Field, value: Any) -> None:
+    """Raises ValueError for a setting that is none of its kind."""
+    if field.type in (float, "float"):
+        if not isinstance(value, int | float) or not 0 <= value < 1:
+            raise ValueError(f"{field.name} is a share, 0 <= {field.name} < 1, got {value!r}")
+    elif not isinstance(value, int) or value < 1:
+        raise ValueError(f"{field.name} must be an integer of at least 1, got {value!r}")

@@ -4,7 +4,7 @@ from atri_lib.training.config import DATA_SETTINGS, PROFILES, TrainConfig
 from atri_lib.training.datasets import load_datasets
 from atri_lib.training.loop import TrainingDiverged
 from atri_lib.training.run_folder import RunError
-from atri_lib.training.runs import Run, fit, load_or_train, run_name, two_stages
+from atri_lib.training.runs import Run, load_or_train, run_name
 from atri_lib.training.scoring import Scores, encode, fair_table, score
 from atri_lib.training.sources import Source, TrainingData, build_model, data_origin, load_data
 
@@ -22,11 +22,9 @@ __all__ = [
     "data_origin",
     "encode",
     "fair_table",
-    "fit",
     "load_data",
     "load_datasets",
     "load_or_train",
     "run_name",
     "score",
-    "two_stages",
 ]

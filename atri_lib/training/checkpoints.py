@@ -38,14 +38,13 @@ def write_checkpoint(
 
 def read_checkpoint(
     path: pathlib.Path, model: DualEncoder, optimizer: torch.optim.Optimizer
-) -> tuple[list, int]:
-    """Restore what write_checkpoint wrote and return (history, epochs done); ([], 0) when there is
-    no file.
+) -> list[dict]:
+    """Restore what write_checkpoint wrote and return the history; [] when there is no file.
 
     Raises ValueError for a file that is damaged or of another architecture.
     """
     if not path.exists():
-        return [], 0
+        return []
     try:
         with safe_open(storage.regular(path), "pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}
@@ -68,7 +67,7 @@ def read_checkpoint(
     load_state(model, weights, path)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-    return history, len(history)
+    return history
 
 
 def _checksum(tensors: dict[str, Tensor], note: str) -> str:
@@ -97,8 +96,6 @@ def load_state(model: DualEncoder, tensors: dict[str, Tensor], origin: str | os.
     or not finite.
     """
     check_fit(trained_state(model), tensors, origin)
-    wrong = [name for name, value in tensors.items() if not value.isfinite().all()]
-    if wrong:
-        names = ", ".join(sorted(wrong))
-        raise ValueError(f"{origin}: values that are not finite in {names}; train this run anew")
+    if not all(value.isfinite().all() for value in tensors.values()):
+        raise ValueError(f"{origin}: values that are not finite; train this run anew")
     model.load_state_dict(tensors, strict=False)

@@ -3,24 +3,16 @@ may be.
 """
 
 import functools
-import os
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    NonNegativeInt,
-    ValidationError,
-)
+from pydantic import AfterValidator, BaseModel, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from atri_lib.encoders.alignment import KINDS
-from atri_lib.languages import CODES, language
+from atri_lib.encoders.presets import PRESETS
+from atri_lib.languages import CODES
 from atri_lib.recipe import TODAY, renamed
 from atri_lib.schemes import SCHEMES, SETTINGS, Scheme
 
-LARGEST_RATE = 1e30  # numbers of single precision end soon after
 PROFILES = {
     "book": {},
     "smoke": {
@@ -57,55 +49,22 @@ DATA_SETTINGS = (
 
 
 def _english_first(codes: tuple[str, ...]) -> tuple[str, ...]:
-    for code in codes:
-        language(code)
     if codes[:1] != ("eng",) or len(set(codes)) < len(codes):
         raise ValueError("English (eng) comes first, and no language twice")
     return codes
 
 
-def _known_scheme(name: str) -> str:
-    SCHEMES[name]  # raises ValueError that names the choices
-    return name
-
-
-def _as_text(path: object) -> object:
-    return os.fspath(path) if isinstance(path, os.PathLike) else path
-
-
-def _filled(text: str) -> str:
-    if not text:
-        raise ValueError("it is empty; give a value, or leave it out")
-    return text
-
-
-def _single_precision(rate: float) -> float:
-    if rate > LARGEST_RATE:
-        raise ValueError(
-            f"it should be at most {LARGEST_RATE}, numbers of single precision end soon after"
-        )
-    return rate
-
-
-Filled = Annotated[str, AfterValidator(_filled)]
-Path = Annotated[Filled, BeforeValidator(_as_text)]
+Filled = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Languages = Annotated[tuple[str, ...], AfterValidator(_english_first)]
-SchemeName = Annotated[
-    str,
-    AfterValidator(_known_scheme),
-    Field(json_schema_extra={"enum": [*SCHEMES]}),
-]
-Rate = Annotated[
-    float,
-    Field(gt=0, allow_inf_nan=False, json_schema_extra={"maximum": LARGEST_RATE}),
-    AfterValidator(_single_precision),
-]
+Rate = Annotated[float, Field(gt=0, le=1e30)]  # numbers of single precision end soon after
+Languages = Annotated[tuple[Literal[CODES], ...], AfterValidator(_english_first)]
+SchemeName = Annotated[str, Field(json_schema_extra={"enum": [*SCHEMES]})]
 
 
-class TrainConfig(BaseModel, frozen=True, use_attribute_docstrings=True):
+class TrainConfig(
+    BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+):
     """scheme, m, languages: who is contrasted; preset, data, scenes: with what; the rest: how it is
     optimised.
 
@@ -118,15 +77,15 @@ class TrainConfig(BaseModel, frozen=True, use_attribute_docstrings=True):
     """what a step contrasts, or your own as module:Class"""
     scheme_settings: dict[str, int | float] = {}
     """settings that a scheme of your own declares, radius=3"""
-    m: Positive | None = None
+    m: PositiveInt | None = None
     """languages a step sees, for the schemes that leave it open"""
-    hold: Positive | None = None
+    hold: PositiveInt | None = None
     """epochs a clip keeps its language, for hold"""
-    block: Positive | None = None
+    block: PositiveInt | None = None
     """clips in a row that share their language, for block; 100 unless given"""
     text_text: Share | None = None
     """share of text against text in the loss of cacl, cacl_unbiased"""
-    anchor: Positive | None = None
+    anchor: PositiveInt | None = None
     """place of the language that cacl contrasts with all others; 1: English"""
     languages: Languages = CODES
     """languages trained with, English first"""
@@ -134,7 +93,7 @@ class TrainConfig(BaseModel, frozen=True, use_attribute_docstrings=True):
     """start, order of clips and draws of languages follow from it"""
 
     # With what
-    preset: str = "mini"
+    preset: Literal[tuple(PRESETS)] = "mini"
     """encoders: mini (laptop), paper (GPU, models of a hub)"""
     text_encoder: Filled | None = None
     """instead of the preset's: use, e5, sonar, sonar=PATH, or your own module:Class"""
@@ -142,15 +101,15 @@ class TrainConfig(BaseModel, frozen=True, use_attribute_docstrings=True):
     """instead of the preset's: yamnet, ced-SIZE, ced-SIZE=PATH, efficientnet-lite0, or your own
     module:Class
     """
-    data: Path | None = None
+    data: Filled | None = None
     """manifest, its folder, pictures or stamps; else scenes of sounds are composed"""
-    scenes: tuple[Positive, Positive, Positive] = (2000, 250, 500)
+    scenes: tuple[PositiveInt, PositiveInt, PositiveInt] = (2000, 250, 500)
     """scenes to compose: train, val, test"""
     data_seed: Seed = 0
     """the scenes follow from it"""
 
     # How it is optimised
-    epochs: Positive = 30
+    epochs: PositiveInt = 30
     """passes over the training clips"""
     batch_size: Annotated[int, Field(ge=2)] = 100
     """clips a step contrasts; a contrastive loss needs 2"""
@@ -160,15 +119,15 @@ class TrainConfig(BaseModel, frozen=True, use_attribute_docstrings=True):
     """step size at the start"""
     schedule: Literal["cosine", "constant"] = "cosine"
     """step size over the run"""
-    temperature: Annotated[float, Field(ge=1e-3, le=1e3, allow_inf_nan=False)] = 0.1
+    temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 0.1
     """divides the cosines (the paper: 0.07)"""
     learn_temperature: bool = False
     """train the temperature too"""
-    width: Positive = 256
+    width: PositiveInt = 256
     """dimensions of the shared space"""
-    hidden: Positive = 512
+    hidden: PositiveInt = 512
     """units between the two layers of a projection"""
-    parts: Positive = 3
+    parts: PositiveInt = 3
     """stretches of time that a clip's features are averaged in"""
     dropout: Share = 0.1
     """share of the hidden units left out in a step"""
@@ -176,24 +135,20 @@ class TrainConfig(BaseModel, frozen=True, use_attribute_docstrings=True):
     """last blocks of a tower to train, clips=2 text=all; none: projections on cached features"""
     alignment: Literal[tuple(KINDS)] | None = None
     """map that brings translations together before training; none: features as read"""
-    parallel_text: Path | None = None
+    parallel_text: Filled | None = None
     """captions without clips, a .jsonl file, that the alignment is fitted on too"""
     text_chunk: NonNegativeInt = 0
     """captions a forward pass; 0: all. Same gradients, less memory"""
     precision: Literal["fp32", "bf16"] = "fp32"
     """numbers that towers compute with"""
-    init: Path | None = None
+    init: Filled | None = None
     """run folder whose weights are the start"""
-    evaluate_every: Positive = 5
+    evaluate_every: PositiveInt = 5
     """epochs between two scores on val"""
-    checkpoint_every: Positive = 5
+    checkpoint_every: PositiveInt = 5
     """epochs between two checkpoints"""
 
     def __init__(self, /, **values) -> None:
-        if unknown := values.keys() - settings():
-            raise ValueError(
-                f"config has unknown fields {sorted(unknown)}: mistyped, or of another version"
-            )
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -201,8 +156,9 @@ class TrainConfig(BaseModel, frozen=True, use_attribute_docstrings=True):
             name, *part = first["loc"]
             fault = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
             fault = ": ".join([*map(str, part[:1]), fault])
-            meaning = settings()[name]["description"]
-            raise ValueError(f"{name}={values[name]!r}: {fault} ({meaning})") from error
+            about = settings().get(name, {"description": "no such setting"})
+            message = f"{name}={values[name]!r}: {fault} ({about['description']})"
+            raise ValueError(message) from error
         self.build_scheme(clips=2)  # refuses what cannot be
         if self.alignment and self.unfreeze.get("text"):
             raise ValueError(
@@ -228,13 +184,11 @@ class TrainConfig(BaseModel, frozen=True, use_attribute_docstrings=True):
         """The settings of a chapter's profile ("book", "smoke", "paper") with some fields
         changed.
         """
-        if profile not in PROFILES:
-            raise ValueError(f"profile={profile!r}: use one of {', '.join(PROFILES)}")
-        return cls(**(PROFILES[profile] | changes))
+        return cls(**PROFILES[profile] | changes)
 
     def replace(self, **changes) -> "TrainConfig":
         """A copy with some fields changed."""
-        return TrainConfig(**(self.as_dict() | changes))
+        return TrainConfig(**self.as_dict() | changes)
 
     def as_dict(self) -> dict:
         """Plain values, for config.json and keys."""

@@ -13,19 +13,9 @@ from atri_lib.outside import is_outside, outside_arguments, outside_class
 from atri_lib.training.config import TrainConfig
 
 
-def names_class(data: str) -> bool:
-    """Whether data are those of a class from outside (`module:Class`), not a path."""
-    return is_outside(data) and not pathlib.Path(data).exists()
-
-
 def are_pictures(data: str | None) -> bool:
     """Whether data are scenes of pictures, by one of their names, not a path."""
     return data in NAMES and not pathlib.Path(data).exists()
-
-
-def is_path(data: str) -> bool:
-    """Whether data lie in a file or folder."""
-    return not (names_class(data) or are_pictures(data))
 
 
 def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[str, Dataset]:
@@ -38,7 +28,7 @@ def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[s
         datasets = make_scenes(default_bank(), sizes, config.data_seed)
     elif are_pictures(config.data):
         datasets = picture_scenes(config.data, sizes, config.data_seed)
-    elif names_class(config.data):
+    elif is_outside(config.data):
         datasets = {split: _from_outside(config.data, "data", split) for split in splits}
     else:
         datasets = load_manifest(config.data, config.languages)
@@ -47,11 +37,6 @@ def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[s
         raise ValueError(
             f"{config.data}: no lines with split {', '.join(missing)}, "
             f"but {', '.join(splits)} are needed"
-        )
-    if "train" in splits and len(datasets["train"]) < 2:
-        where = config.data or f"scenes={config.scenes}"
-        raise ValueError(
-            f"{where}: at least 2 training clips are needed, one has nothing to be contrasted with"
         )
     return {split: datasets[split] for split in splits}
 
@@ -62,7 +47,7 @@ def parallel_text(config: TrainConfig) -> list[Dataset]:
     """
     if config.parallel_text is None:
         return []
-    if not names_class(config.parallel_text):
+    if not is_outside(config.parallel_text):
         return [load_parallel_text(config.parallel_text, config.languages)]
     dataset = _from_outside(config.parallel_text, "parallel_text", "train")
     if missing := [code for code in config.languages if code not in dataset.languages]:

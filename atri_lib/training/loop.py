@@ -16,6 +16,7 @@ from atri_lib.schemes import Scheme, clip_order
 from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.processes import agreed, processes
+from atri_lib.training.run_folder import describe_begun
 from atri_lib.training.scoring import score
 from atri_lib.training.sources import Source, TrainingData
 from atri_lib.training.step import average_gradients, backward
@@ -36,12 +37,12 @@ def train(
     summary).
 
     Goes on from `checkpoint` if it exists and writes it every config.checkpoint_every epochs,
-    atomically. Every step seeds the generators from (seed, step), and data order from (seed,
-    epoch), so a resumed run repeats the uninterrupted one bit for bit on one process and the CPU.
-    Raises TrainingDiverged at the first NaN, and ValueError for a batch that the processes cannot
-    share evenly, processes that do not share the run's folder, features that are not finite and
-    fewer than two clips to train on. epochs: stop after so many of config.epochs; the step size
-    follows config.epochs all the same.
+    atomically, with the settings beside it. Every step seeds the generators from (seed, step), and
+    data order from (seed, epoch), so a resumed run repeats the uninterrupted one bit for bit on one
+    process and the CPU. Raises TrainingDiverged at the first NaN, and ValueError for a batch that
+    the processes cannot share evenly, processes that do not share the run's folder, features that
+    are not finite and fewer than two clips to train on. epochs: stop after so many of
+    config.epochs; the step size follows config.epochs all the same.
     """
     _check(config, data)
     model.to(data.splits["train"].device)
@@ -49,7 +50,8 @@ def train(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = _optimizer(config, parameters)
     scheme = config.build_scheme(len(source))
-    history, begin = read_checkpoint(checkpoint, model, optimizer)
+    history = read_checkpoint(checkpoint, model, optimizer)
+    begin = len(history)
     if begin != agreed(begin):
         raise ValueError(
             f"{checkpoint.parent} is not the same folder for all processes: "
@@ -80,6 +82,7 @@ def train(
         bar.set_postfix(loss=f"{row['loss']:.3f}")
         due = done < config.epochs and done % config.checkpoint_every == 0
         if due and processes().is_main_process:
+            describe_begun(checkpoint.parent, config)
             write_checkpoint(checkpoint, model, optimizer, history)
     return history
 
@@ -93,7 +96,8 @@ def _train_epoch(
     epoch: int,
 ) -> Tensor:
     """Take the steps of one epoch; returns their losses, float64 [steps] on the CPU."""
-    order, captions = _epoch_order(config.seed, epoch, source, scheme.ordered_as(epoch))
+    captions = _epoch_order(config.seed, epoch, source)[1]
+    order = torch.from_numpy(clip_order(len(source), config.seed, scheme.ordered_as(epoch)))
     languages = torch.from_numpy(scheme.languages(epoch))  # [N, m]
     launch = processes()
     together = min(config.batch_size, len(source))
@@ -104,16 +108,13 @@ def _train_epoch(
     cast = {"enabled": config.precision == "bf16", "cache_enabled": not config.text_chunk}
     model.train()
     losses = []
-    for step, rows in enumerate(batches):
-        number = epoch * steps + step
+    numbers = range(epoch * steps, (epoch + 1) * steps)
+    for number, rows, clips in zip(numbers, batches, source.clip_batches(batches), strict=True):
         turn = number * launch.num_processes + launch.process_index
-        _seed(source.device, config.seed * 1_000_003 + turn)
+        torch.manual_seed(config.seed * 1_000_003 + turn)
         done = number / (config.epochs * steps)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(config.schedule, done)
-        clips = source.clips(rows)
-        if step + 1 < steps:
-            source.prefetch(batches[step + 1])
         texts = [source.captions(captions[rows], column) for column in languages[rows].T]
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(source.device.type, torch.bfloat16, **cast):
@@ -123,16 +124,6 @@ def _train_epoch(
         optimizer.step()
     # To the CPU once an epoch, so that no step waits for the device.
     return torch.stack(losses).double().cpu()
-
-
-def _seed(device: torch.device, seed: int) -> None:
-    """Seed the generators that a step draws from. On the CPU that is one, and to look for others
-    would take 3 % of a small step.
-    """
-    if device.type == "cpu":
-        torch.default_generator.manual_seed(seed)
-    else:
-        torch.manual_seed(seed)
 
 
 def _check(config: TrainConfig, data: TrainingData) -> None:
@@ -160,14 +151,11 @@ def _check(config: TrainConfig, data: TrainingData) -> None:
 def _diverged(
     what: str, config: TrainConfig, epoch: int, step: int, checkpoint: pathlib.Path
 ) -> TrainingDiverged:
-    kept = "no checkpoint was written yet"
-    if checkpoint.exists():
-        kept = f"the last good checkpoint is {checkpoint}"
-    if epoch == step == 0:
-        advice = "No step was taken yet: its input or the weights it starts from are too large"
-    else:
-        advice = f"Try a smaller learning rate than {config.learning_rate:g}"
-    return TrainingDiverged(f"{what} in epoch {epoch + 1}, step {step + 1}; {kept}. {advice}.")
+    return TrainingDiverged(
+        f"{what} in epoch {epoch + 1}, step {step + 1}; "
+        f"the last good checkpoint, if there is one, is {checkpoint}. Try a smaller learning rate "
+        f"than {config.learning_rate:g}; if no step was taken yet, a smaller input."
+    )
 
 
 def _optimizer(config: TrainConfig, parameters: list) -> torch.optim.Optimizer:
@@ -183,19 +171,13 @@ def _schedule(name: str, done: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _epoch_order(
-    seed: int, epoch: int, source: Source, ordered_as: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """A permutation of the clips, and for every clip one of its captions; both from (seed, epoch).
-
-    ordered_as: the epoch whose permutation is taken instead.
+def _epoch_order(seed: int, epoch: int, source: Source) -> tuple[Tensor, Tensor]:
+    """A permutation of the clips (`clip_order`), and for every clip one of its captions; both from
+    (seed, epoch).
     """
     generator = np.random.default_rng((seed, epoch))
     owner = source.owner.cpu().numpy()
     first = np.searchsorted(owner, np.arange(len(source)))
-    count = np.bincount(owner, minlength=len(source))
-    order = generator.permutation(len(source))  # = clip_order of this epoch
-    captions = first + generator.integers(0, count)
-    if ordered_as not in (None, epoch):
-        order = clip_order(len(source), seed, ordered_as)
+    order = generator.permutation(len(source))
+    captions = first + generator.integers(0, np.bincount(owner))
     return torch.from_numpy(order), torch.from_numpy(captions)

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import save_file
 from torch import Tensor
 
 from atri_lib import __version__, storage
@@ -36,6 +38,7 @@ NEEDED_METRICS = {
     "test": dict,
     "sha256": dict,
 }
+FAULTS = (OSError, ValueError, KeyError, TypeError, SafetensorError)
 NOT_THE_BOOKS = "not the data of the book: its numbers are of the recordings of Tux Paint"
 
 
@@ -75,14 +78,13 @@ def write_run(
     """Put a finished run in the place of what the folder held, atomically; what somebody else has
     put there stays, the checkpoint goes.
     """
-    ranks = {
-        "t2a": torch.tensor(scores.t2a).contiguous(),
-        "a2t": torch.tensor(scores.a2t).contiguous(),
-    }
     with storage.atomic_path(path, folder=True) as new:
         _keep_additions(path, new)
         save_file(weights, new / WEIGHTS)
-        save_file(ranks, new / RANKS)
+        ranks = {"t2a": scores.t2a, "a2t": scores.a2t}
+        # Of an array that is not contiguous safetensors writes other numbers.
+        whole = {name: np.ascontiguousarray(values) for name, values in ranks.items()}
+        save_arrays(whole, new / RANKS)
         history.to_csv(new / HISTORY, index=False)
         scores.table.to_csv(new / TABLE)
         storage.write_json(new / CONFIG, config.as_dict())
@@ -92,14 +94,19 @@ def write_run(
 
 def _keep_additions(old: pathlib.Path, new: pathlib.Path) -> None:
     """Copy what somebody has put into a run's folder."""
-    ours = (*FILES, METRICS, CHECKPOINT)
-    for entry in old.iterdir():
-        if entry.name in ours or entry.name.endswith(storage.PARTIAL):
-            continue
-        if entry.is_symlink() or entry.is_file():
-            shutil.copy2(entry, new / entry.name, follow_symlinks=False)
-        elif entry.is_dir():
-            shutil.copytree(entry, new / entry.name, symlinks=True)
+
+    def ours(folder: str, names: list[str]) -> set[str]:
+        return {*FILES, METRICS, CHECKPOINT} if folder == str(old) else set()
+
+    if old.exists():
+        storage.settle(old / CHECKPOINT)
+        shutil.copytree(old, new, symlinks=True, ignore=ours, dirs_exist_ok=True)
+
+
+def describe_begun(path: pathlib.Path, config: TrainConfig) -> None:
+    """Keep the settings of a run that can be gone on with; those of a finished one stay."""
+    if not (path / METRICS).exists():
+        storage.write_json(path / CONFIG, config.as_dict())
 
 
 def read_run(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Scores]:
@@ -108,58 +115,30 @@ def read_run(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Score
 
     Raises RunError naming the file that is missing or unreadable.
     """
-    before = _identity(path)
     try:
         return _checked_content(path)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except FAULTS:
         # A program may have been killed while it replaced the folder, or have just done so.
         storage.settle(os.path.realpath(path))
-        if _identity(path) != before:
-            return read_run(path)
+    try:
+        return _checked_content(path)
+    except FAULTS as error:
         raise RunError(f"{path}: not a complete run ({error}); {_advice(path)}") from error
 
 
 def _checked_content(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Scores]:
     metrics = storage.read_sealed(path / METRICS)
-    wrong = []
     for name, kind in NEEDED_METRICS.items():
         if not isinstance(metrics.get(name), kind):
-            wrong.append(name)
-    if wrong:
-        raise ValueError(f"{METRICS} has no {', '.join(wrong)}")
+            raise ValueError(f"{METRICS} has no {name}")
     for name in FILES:
         if storage.sha256_file(path / name) != metrics["sha256"].get(name):
             raise ValueError(f"{name} is not what was written: its SHA-256 differs from {METRICS}")
     config = TrainConfig.from_dict(storage.read_json(path / CONFIG))
     history = pd.read_csv(path / HISTORY)
-    ranks = load_file(path / RANKS)
     table = pd.read_csv(path / TABLE, index_col="language")
-    scores = Scores(_ranks(ranks, "t2a"), _ranks(ranks, "a2t"), table, metrics["test"])
-    numbers = {
-        HISTORY: history[["epoch", "loss", "seconds"]],
-        TABLE: table,
-        METRICS: pd.Series(scores.summary),
-    }
-    for name, values in numbers.items():
-        if not np.isfinite(values.to_numpy(float)).all():
-            raise ValueError(f"{name}: values that are not finite numbers")
-    return config, history, metrics, scores
-
-
-def _ranks(stored: dict[str, Tensor], name: str) -> np.ndarray:
-    ranks = stored[name].numpy().copy()  # not a view of the file
-    if ranks.ndim != 2 or ranks.dtype.kind not in "iu" or ranks.min() < 1:
-        raise ValueError(f"{RANKS}: {name} holds no ranks")
-    return ranks
-
-
-def _identity(path: pathlib.Path) -> tuple[int, int] | None:
-    """What tells a folder from another one that takes its place; None where there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+    ranks = {name: values.copy() for name, values in load_file(path / RANKS).items()}
+    return config, history, metrics, Scores(table=table, summary=metrics["test"], **ranks)
 
 
 def _advice(path: pathlib.Path) -> str:

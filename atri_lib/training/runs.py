@@ -5,9 +5,7 @@ else train it.
 import contextlib
 import os
 import pathlib
-import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,7 +18,6 @@ from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.schemes import SCHEMES
 from atri_lib.training.checkpoints import load_state, trained_state
 from atri_lib.training.config import TrainConfig
-from atri_lib.training.datasets import is_path
 from atri_lib.training.loop import train
 from atri_lib.training.processes import agreed, processes
 from atri_lib.training.run_folder import (
@@ -75,7 +72,7 @@ class Run:
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Run":
         """Read a run folder. Raises RunError naming the file that is missing or unreadable."""
-        path = storage.expanded(path)
+        path = pathlib.Path(path).expanduser()
         return cls(path, *read_run(path), loaded=True)
 
     @classmethod
@@ -83,14 +80,15 @@ class Run:
         """Finish the run of a folder that was interrupted (it holds config.json, perhaps a
         checkpoint).
         """
-        path = pathlib.Path(os.path.realpath(storage.expanded(path)))
+        path = pathlib.Path(path).expanduser().resolve()
         with contextlib.suppress(RunError):
             return cls.load(path)
         try:
             config = TrainConfig.from_dict(storage.read_json(path / CONFIG))
         except (OSError, ValueError) as error:
-            why = f"not a run folder, {CONFIG} cannot be read ({error})"
-            raise RunError(f"{path}: {why}") from error
+            raise RunError(
+                f"{path}: not a run folder, {CONFIG} cannot be read ({error})"
+            ) from error
         data = load_data(config)
         if path.name != run_name(config, data):
             raise RunError(
@@ -109,54 +107,27 @@ def run_name(config: TrainConfig, data: TrainingData) -> str:
     """
     start = ""
     if config.init:
-        start = storage.sha256_file(_start_weights(config.init))
+        start = Run.load(config.init).metrics["sha256"][WEIGHTS]
     key = storage.checksum(RECIPE, key_settings(config.as_dict()), start, data.checksum)
     return f"{SCHEMES[config.scheme].name}-{config.seed}-{key}"
 
 
-def _start_weights(init: str) -> pathlib.Path:
-    """The weights file of the run that another one starts from."""
-    try:
-        return Run.load(init).path / WEIGHTS
-    except RunError as error:
-        raise RunError(f"init={init!r}: give the folder of a finished run ({error})") from error
-
-
-def _asked_for(config: TrainConfig, path: pathlib.Path) -> Run:
-    """The finished run of a config at `path`. Raises RunError also where another run's files are
-    there.
-    """
-    run = Run.load(path)
-    name = run.metrics["name"]
-    kept = key_settings(run.config.as_dict())
-    if name != path.name or kept != key_settings(config.as_dict()):
-        raise RunError(f"{path}: holds the run {name}, not the one that was asked for")
-    return run
-
-
 def _finished(config: TrainConfig, path: pathlib.Path) -> Run | None:
-    """The run of a config, if the first process of this launch finds it finished."""
+    """The run of a config, if the first process of this launch finds it at `path`, whole and no
+    other.
+    """
     found = None
-    if processes().is_main_process:
-        with contextlib.suppress(RunError):
-            found = _asked_for(config, path)
+    with contextlib.suppress(RunError):
+        run = Run.load(path)
+        same = key_settings(run.config.as_dict()) == key_settings(config.as_dict())
+        if same and run.metrics["name"] == path.name:
+            found = run
     if agreed(found is not None):
-        return found or _asked_for(config, path)
+        return found or Run.load(path)
     return None
 
 
 # Loading or training it
-
-
-def fit(
-    config: TrainConfig,
-    data: TrainingData | None = None,
-    folder: str | os.PathLike | None = None,
-) -> Run:
-    """Train, score on the test split and keep the run. See load_or_train, which looks for a
-    finished run first.
-    """
-    return load_or_train(config, data, folder=folder, again=True)
 
 
 def load_or_train(
@@ -171,96 +142,55 @@ def load_or_train(
 
     An interrupted run goes on from its last checkpoint. A second program that wants the same run
     waits for the first. The processes of one launch (accelerate) train it together and the first of
-    them writes; they do not wait for another program, but raise RunError. folder: the cache's runs
-    by default. again=True trains even if a finished run exists, which stays as it is until the new
-    one, then complete, takes its place; other files in its folder are kept.
+    them writes; they do not wait for another program, but raise TimeoutError. folder: the cache's
+    runs by default. again=True trains even if a finished run exists, which stays as it is until the
+    new one, then complete, takes its place; other files in its folder are kept. Raises RunError for
+    a link that would have to be written through.
     """
     data = data or load_data(config)
     config = with_encoder(config, data)
-    parent = storage.expanded(folder) if folder else storage.cache_dir("runs")
+    parent = pathlib.Path(folder).expanduser() if folder else storage.cache_dir("runs")
     path = parent / run_name(config, data)
     # Looked for before anything is written: the folder may be read-only.
     run = None if again else _finished(config, path)
     if run:
         return run
-    place = pathlib.Path(os.path.realpath(path))
-    if place.name != path.name:
-        raise RunError(f"{path}: a link to {place}, where another run is; remove the link")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with _alone(place):
-            run = None if again else _finished(config, path)
-            if run:
-                return run
-            _train_into(place, config, data)
-            return Run(path, *read_run(path), loaded=False)
-    except TimeoutError:
-        message = f"{path}: another program trains this run; start again when it is done"
-        raise RunError(message) from None
+    if path.is_symlink():
+        raise RunError(f"{path}: a link, and a run is not written through one; remove the link")
+    parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path):
+        run = None if again else _finished(config, path)  # another program may have trained it
+        if run:
+            return run
+        _train(path, config, data)
+        return Run(path, *read_run(path), loaded=False)
 
 
-def _alone(place: pathlib.Path) -> contextlib.AbstractContextManager:
+def _alone(path: pathlib.Path) -> contextlib.AbstractContextManager:
     """Keeps other programs from training the run; the first process does so for its launch."""
     launch = processes()
     if not launch.is_main_process:
         return contextlib.nullcontext()
-    waiting = f"another process is training this run; waiting for {place.name}"
-    return storage.locked(place, waiting, wait=launch.num_processes == 1)
+    waiting = f"another process is training this run; waiting for {path.name}"
+    return storage.locked(path, waiting, wait=launch.num_processes == 1)
 
 
-def two_stages(
-    config: TrainConfig,
-    schemes: Sequence[str],
-    data: TrainingData | None = None,
-    folder: str | os.PathLike | None = None,
-) -> dict[str, Run]:
-    """The paper's recipe: an ML-CLAP run, then from its weights one run of each scheme; returns
-    {scheme: Run}.
-
-    Both stages take config.epochs epochs. The first run's folder is each result's `config.init`.
-    """
-    data = data or load_data(config)
-    first = load_or_train(config.replace(scheme="ml_clap"), data, folder=folder)
-    second = config.replace(init=str(first.path))
-    runs = {}
-    for scheme in schemes:
-        runs[scheme] = load_or_train(second.replace(scheme=scheme), data, folder=folder)
-    return runs
-
-
-def _train_into(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
+def _train(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
     launch = processes()
     for name in ("data", "parallel_text"):
         given = getattr(config, name)
-        if given is not None and is_path(given):
+        if given and os.path.exists(given):
             config = config.replace(**{name: os.path.abspath(given)})
-    if launch.is_main_process:
-        path.mkdir(parents=True, exist_ok=True)
-        try:
-            _asked_for(config, path)  # then it stays as it is until the new one is complete
-        except RunError:
-            storage.write_json(path / CONFIG, config.as_dict())
-    launch.wait_for_everyone()
-    try:
-        _train_and_write(path, config, data)
-    except Exception:
-        if launch.is_main_process and storage.only_begun(path):
-            shutil.rmtree(path)  # nothing to go on from
-        raise
-    launch.wait_for_everyone()  # the others, until the first process has written the run
-
-
-def _train_and_write(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
     started = time.perf_counter()
     model = build_model(config, data)
     if config.init:
-        _start_from(config.init, model)
+        _start_from(Run.load(config.init).path / WEIGHTS, model)
     if model.alignment is not None:
         model.alignment.fit(config.alignment, data.parallel)
     with torch.random.fork_rng():  # the caller's generator is the same if the run is loaded
         history = pd.DataFrame(train(config, data, model, path / CHECKPOINT))
     scores = score(model, data.splits["test"])
-    if processes().is_main_process:
+    if launch.is_main_process:
         trainable = [one.numel() for one in model.parameters() if one.requires_grad]
         metrics = provenance(path.name, config, data) | {
             "train_seconds": float(history["seconds"].sum()),
@@ -269,13 +199,13 @@ def _train_and_write(path: pathlib.Path, config: TrainConfig, data: TrainingData
             "test": scores.summary,
         }
         write_run(path, config, history, metrics, scores, trained_state(model))
+    launch.wait_for_everyone()  # the others, until the first process has written the run
 
 
-def _start_from(init: str, model: DualEncoder) -> None:
+def _start_from(weights: pathlib.Path, model: DualEncoder) -> None:
     """Give the model the weights of a run; a tower that was frozen there begins as published, an
     alignment is fitted anew after this, on the texts of the new run.
     """
-    weights = _start_weights(init)
     tensors = {}
     for name, value in trained_state(model).items():
         if "_tower." in name or name.startswith("alignment."):

@@ -35,23 +35,18 @@ def encode(model: DualEncoder, source: Source, batch_size: int = 256) -> tuple[T
     """
     training = model.training
     model.eval()
-    clips = []
     places = torch.arange(len(source)).split(batch_size)
-    for number, part in enumerate(places):
-        batch = source.clips(part)
-        if number + 1 < len(places):
-            source.prefetch(places[number + 1])
-        clips.append(model.encode_clips(batch).float().cpu())
+    clips = [model.encode_clips(batch).float().cpu() for batch in source.clip_batches(places)]
     texts = []
-    captions = torch.arange(len(source.owner)).split(batch_size)
-    for k in range(len(source.languages)):
+    for part in torch.arange(len(source.owner)).split(batch_size):
         rows = []
-        for part in captions:
-            batch = model.align(source.captions(part, torch.full_like(part, k)), k)
-            rows.append(model.encode_text(batch).float().cpu())
-        texts.append(torch.cat(rows))
+        for k in range(len(source.languages)):
+            captions = source.captions(part, torch.full_like(part, k))
+            encoded = model.encode_text(model.align(captions, k))
+            rows.append(encoded.float().cpu())
+        texts.append(torch.stack(rows, dim=1))
     model.train(training)
-    return torch.cat(clips), torch.stack(texts, dim=1)
+    return torch.cat(clips), torch.cat(texts)
 
 
 def score(model: DualEncoder, source: Source) -> Scores:
@@ -78,31 +73,27 @@ def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
     fair R@1 of this model, with ties shared over all their orders.
     """
     contents = source.dataset.recordings or range(len(source))  # without checksums: all different
-    sentences = {code: source.dataset.sentences(code) for code in source.languages}
+    sentences = [source.dataset.sentences(code) for code in source.languages]
     owner = source.owner.cpu()
-    found = {
-        code: evaluation.ambiguity(texts, owner, contents) for code, texts in sentences.items()
-    }
-    if not any(one.captions.any() for one in found.values()):
+    found = [evaluation.ambiguity(texts, owner, contents) for texts in sentences]
+    if not any(one.captions.any() for one in found):
         return pd.DataFrame()
     clips, texts = encode(model, source)
     # Equal inputs tie exactly, however their batches rounded.
     clips = clips[_first_equal(contents)]
-    for k, code in enumerate(source.languages):
-        texts[:, k] = texts[_first_equal(sentences[code]), k]
-    t2a = evaluation.fair_rank_matrix(clips, texts, owner).chance_at(1).mean(axis=0)
-    a2t = evaluation.fair_audio_to_text(clips, texts, owner).chance_at(1).mean(axis=0)
-    rows = {}
-    for k, (code, one) in enumerate(found.items()):
-        rows[code] = {
-            "T2A ambiguous": int(one.captions.sum()),
-            "T2A R@1 reachable": 100 * one.text_to_audio,
-            "T2A R@1 fair": 100 * t2a[k],
-            "A2T ambiguous": int(one.clips.sum()),
-            "A2T R@1 reachable": 100 * one.audio_to_text,
-            "A2T R@1 fair": 100 * a2t[k],
-        }
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
+    for k, said in enumerate(sentences):
+        texts[:, k] = texts[_first_equal(said), k]
+    t2a = evaluation.fair_rank_matrix(clips, texts, owner)
+    a2t = evaluation.fair_audio_to_text(clips, texts, owner)
+    columns = {
+        "T2A ambiguous": [int(one.captions.sum()) for one in found],
+        "T2A R@1 reachable": [100 * one.text_to_audio for one in found],
+        "T2A R@1 fair": 100 * t2a.chance_at(1).mean(axis=0),
+        "A2T ambiguous": [int(one.clips.sum()) for one in found],
+        "A2T R@1 reachable": [100 * one.audio_to_text for one in found],
+        "A2T R@1 fair": 100 * a2t.chance_at(1).mean(axis=0),
+    }
+    table = pd.DataFrame(columns, index=pd.Index(source.languages, name="language"))
     table.loc["mean"] = table.mean()
     return table
 
@@ -110,4 +101,6 @@ def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
 def _first_equal(keys: Sequence[Hashable]) -> list[int]:
     """For each entry the place of the first one that is equal to it."""
     first = {}
-    return [first.setdefault(key, place) for place, key in enumerate(keys)]
+    for place, key in enumerate(keys):
+        first.setdefault(key, place)
+    return [first[key] for key in keys]

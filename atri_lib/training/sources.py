@@ -5,8 +5,8 @@ ones.
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from atri_lib import storage
 from atri_lib.data.dataset import SPLITS, Dataset
-from atri_lib.data.features import LOADERS, clip_features, text_features
+from atri_lib.data.features import clip_features, load_ahead, text_features
 from atri_lib.data.fingerprints import clip_fingerprint, text_fingerprint
 from atri_lib.data.unknown_pieces import report_unknown
 from atri_lib.encoders.alignment import Alignment
@@ -25,6 +25,15 @@ from atri_lib.training.config import TrainConfig
 from atri_lib.training.datasets import are_pictures, load_datasets, parallel_text
 from atri_lib.training.processes import processes
 
+MODEL_SETTINGS = {
+    "width",
+    "hidden",
+    "parts",
+    "dropout",
+    "temperature",
+    "learn_temperature",
+    "unfreeze",
+}
 SEEING = "efficientnet-lite0"  # reads pictures where no other encoder of clips is named
 
 
@@ -55,36 +64,21 @@ class Source:
         texts = [model.align(features, k) for k, features in enumerate(self.text)]
         return dataclasses.replace(self, text=torch.stack(texts))
 
-    @functools.cached_property
-    def _coming(self) -> dict[int, Future]:
-        return {}
-
-    @functools.cached_property
-    def _loaders(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(LOADERS)
-
-    def prefetch(self, index: Tensor) -> None:
-        """Begin to decode some clips [n] in threads, for the call of `clips` that comes next; no-op
-        on features.
-        """
-        if self.clip_features is not None:
-            return
-        for i in set(index.tolist()) - self._coming.keys():
-            self._coming[i] = self._loaders.submit(self.dataset.clip, i)
-
     def clips(self, index: Tensor) -> Tensor | list[Tensor]:
         """Model input of some clips [n]: features [n, parts, F], or n waveforms or pictures of
         their own lengths and sizes.
         """
+        return next(self.clip_batches([index]))
+
+    def clip_batches(self, batches: Sequence[Tensor]) -> Iterator[Tensor | list[Tensor]]:
+        """The same of one batch after the other; a few clips of the next are decoded meanwhile."""
         if self.clip_features is not None:
-            return self.clip_features[index]
-        self.prefetch(index)
-        clips = index.tolist()
-        ready = {}
-        for i in set(clips):
-            clip = self._coming.pop(i).result()
-            ready[i] = torch.from_numpy(clip).to(self.device)
-        return [ready[i] for i in clips]
+            yield from map(self.clip_features.__getitem__, batches)
+            return
+        coming = load_ahead(self.dataset, torch.cat(list(batches)).tolist())
+        for batch in batches:
+            clips = itertools.islice(coming, len(batch))
+            yield [torch.from_numpy(clip).to(self.device) for clip in clips]
 
     def paired(self, count: int) -> tuple[Tensor, Tensor]:
         """Features of the first `count` clips and of each one's first caption, on the CPU: [n, P,
@@ -100,18 +94,12 @@ class Source:
         """
         if self.text is not None:
             return self.text[language, index]
-        # Tokenised a language at a time, then put back in order.
         batches = []
-        places = []
-        for k in language.unique().tolist():
+        for i, k in zip(index.tolist(), language.tolist(), strict=True):
             code = self.languages[k]
-            where = (language == k).nonzero().flatten()
-            all_sentences = self.dataset.sentences(code)
-            sentences = [all_sentences[i] for i in index[where].tolist()]
-            batches.append(self.text_encoder.tokenize(sentences, code))
-            places.append(where)
-        order = torch.cat(places).argsort()
-        return {name: values[order].to(self.device) for name, values in joined(batches).items()}
+            sentence = self.dataset.sentences(code)[i]
+            batches.append(self.text_encoder.tokenize([sentence], code))
+        return {name: values.to(self.device) for name, values in joined(batches).items()}
 
 
 @dataclass(frozen=True)
@@ -156,7 +144,34 @@ def load_data(
     """
     device = torch.device(device or processes().device)
     with processes().main_process_first():
-        return _load(config, device, splits)
+        datasets = load_datasets(config, splits)
+        without_clips = parallel_text(config) if "train" in splits else []
+        clips, text = _encoders(config, datasets, device)
+        clip_key = clip_fingerprint(clips)
+        text_key = text_fingerprint(text)
+        if config.data is not None and processes().is_main_process:
+            report_unknown(datasets, text)
+
+        def read_text(dataset: Dataset) -> Tensor:
+            features = text_features(dataset, text, text_key)
+            if dataset.languages != config.languages:  # else nothing is copied
+                features = features[[dataset.languages.index(code) for code in config.languages]]
+            return torch.from_numpy(features).to(device)
+
+        sources = {}
+        for split, dataset in datasets.items():
+            of_clips = None
+            if not config.unfreeze.get("clips"):
+                features = clip_features(dataset, clips, config.parts, clip_key)
+                of_clips = torch.from_numpy(features).to(device)
+            of_text = None if config.unfreeze.get("text") else read_text(dataset)
+            owner = torch.from_numpy(dataset.owner).to(device)
+            sources[split] = Source(
+                dataset, of_clips, of_text, config.languages, owner, text, device
+            )
+        translations = next(map(read_text, without_clips), None)
+    checksum = _checksum([*datasets.values(), *without_clips], clip_key, text_key)
+    return TrainingData(sources, clips, text, checksum, translations)
 
 
 def data_checksum(config: TrainConfig) -> str:
@@ -179,11 +194,12 @@ def _checksum(datasets: Sequence[Dataset], clip_key: str, text_key: str) -> str:
     return storage.checksum([dataset.checksum for dataset in datasets], clip_key, text_key)
 
 
-def clip_encoder_of(config: TrainConfig) -> str:
+def clip_encoder_of(config: TrainConfig, pictures: bool = False) -> str:
     """The name of a run's encoder of clips. A run on a manifest's pictures names it in its
-    config.
+    config; where it does not yet, `pictures` says so.
     """
-    usual = SEEING if are_pictures(config.data) else PRESETS.get(config.preset, [None])[0]
+    seeing = pictures or are_pictures(config.data)
+    usual = SEEING if seeing else PRESETS[config.preset][0]
     return config.clip_encoder or usual
 
 
@@ -192,9 +208,9 @@ def with_encoder(config: TrainConfig, data: TrainingData) -> TrainConfig:
 
     Scenes of pictures keep theirs unnamed: the keys of their stored runs hold no name.
     """
-    if config.clip_encoder or are_pictures(config.data) or not sees(data.clip_encoder):
+    if are_pictures(config.data) or not sees(data.clip_encoder):
         return config
-    return config.replace(clip_encoder=SEEING)
+    return config.replace(clip_encoder=clip_encoder_of(config, pictures=True))
 
 
 def sees(encoder: nn.Module) -> bool:
@@ -204,8 +220,8 @@ def sees(encoder: nn.Module) -> bool:
 
 def _encoder_names(config: TrainConfig, datasets: Mapping[str, Dataset]) -> tuple:
     """What `build_encoders` takes for these data."""
-    usual = SEEING if _are_pictures(datasets) else None
-    return config.preset, config.clip_encoder or usual, config.text_encoder
+    clips = clip_encoder_of(config, _are_pictures(datasets))
+    return config.preset, clips, config.text_encoder
 
 
 def _are_pictures(datasets: Mapping[str, Dataset]) -> bool:
@@ -214,74 +230,30 @@ def _are_pictures(datasets: Mapping[str, Dataset]) -> bool:
 
 def _encoders(
     config: TrainConfig, datasets: Mapping[str, Dataset], device: torch.device
-) -> tuple[nn.Module, nn.Module, str, str]:
-    """The encoders of clips and of text, and their fingerprints."""
-    clips, text = build_encoders(*_encoder_names(config, datasets))
-    pictures = _are_pictures(datasets)
-    if sees(clips) != pictures:
-        given, read = ("pictures", "sounds") if pictures else ("sounds", "pictures")
+) -> list[nn.Module]:
+    """The encoders of clips and of text."""
+    encoders = build_encoders(*_encoder_names(config, datasets))
+    if sees(encoders[0]) != _are_pictures(datasets):
+        given, read = ("sounds", "pictures") if sees(encoders[0]) else ("pictures", "sounds")
         raise ValueError(
-            f"{config.data or 'scenes'}: {given}, but the encoder {clips.name} reads {read}; "
+            f"{config.data or 'scenes'}: {given}, but the encoder {encoders[0].name} reads {read}; "
             "name another encoder, or other data"
         )
-    clips = clips.to(device)
-    text = text.to(device)
-    return clips, text, clip_fingerprint(clips), text_fingerprint(text)
-
-
-def _load(config: TrainConfig, device: torch.device, splits: Sequence[str]) -> TrainingData:
-    datasets = load_datasets(config, splits)
-    without_clips = parallel_text(config) if "train" in splits else []
-    clip_encoder, text_encoder, clip_key, text_key = _encoders(config, datasets, device)
-    if config.data is not None and processes().is_main_process:
-        report_unknown(datasets, text_encoder)
-
-    def read_text(dataset: Dataset) -> Tensor:
-        features = text_features(dataset, text_encoder, text_key)
-        if dataset.languages != config.languages:  # else nothing is copied
-            features = features[[dataset.languages.index(code) for code in config.languages]]
-        return torch.from_numpy(features).to(device)
-
-    sources = {}
-    for split, dataset in datasets.items():
-        clips = None
-        if not config.unfreeze.get("clips"):
-            features = clip_features(dataset, clip_encoder, config.parts, clip_key)
-            clips = torch.from_numpy(features).to(device)
-        text = None if config.unfreeze.get("text") else read_text(dataset)
-        owner = torch.from_numpy(dataset.owner).to(device)
-        sources[split] = Source(
-            dataset, clips, text, config.languages, owner, text_encoder, device
-        )
-    checksum = _checksum([*datasets.values(), *without_clips], clip_key, text_key)
-    translations = next(map(read_text, without_clips), None)
-    return TrainingData(sources, clip_encoder, text_encoder, checksum, translations)
+    return [encoder.to(device) for encoder in encoders]
 
 
 def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:
     """A DualEncoder with freshly initialised projections (from config.seed), copies of the towers
     that are open, and an alignment that is still to be fitted or loaded, where config has one.
     """
-    towers = {}
+    settings = config.model_dump(include=MODEL_SETTINGS)
     if config.unfreeze.get("clips"):
-        towers["audio_tower"] = copy.deepcopy(data.clip_encoder)
+        settings["audio_tower"] = copy.deepcopy(data.clip_encoder)
     if config.unfreeze.get("text"):
-        towers["text_tower"] = copy.deepcopy(data.text_encoder)
-    alignment = None
+        settings["text_tower"] = copy.deepcopy(data.text_encoder)
+    text_width = data.text_encoder.dim
     if config.alignment:
-        alignment = Alignment(len(config.languages), data.text_encoder.dim)
+        settings["alignment"] = Alignment(len(config.languages), text_width)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        return DualEncoder(
-            data.clip_encoder.dim,
-            data.text_encoder.dim,
-            width=config.width,
-            hidden=config.hidden,
-            parts=config.parts,
-            dropout=config.dropout,
-            temperature=config.temperature,
-            learn_temperature=config.learn_temperature,
-            unfreeze=config.unfreeze,
-            alignment=alignment,
-            **towers,
-        )
+        return DualEncoder(data.clip_encoder.dim, text_width, **settings)

@@ -70,7 +70,8 @@ def _encode_texts(
     parts = []
     again = []
     for captions in inputs:
-        for piece in _pieces(captions, chunk):
+        for begin in range(0, rows, chunk):
+            piece = _piece(captions, slice(begin, begin + chunk))
             again.append(functools.partial(_replay, model, piece, _random_state()))
             with torch.no_grad():
                 parts.append(model.encode_text(piece))
@@ -82,24 +83,19 @@ def _replay(model: nn.Module, captions: Captions, state: tuple[Tensor, list[Tens
     are.
     """
     now = _random_state()
-    _set_random_state(state)
+    _set_random_state(*state)
     encoded = model.encode_text(captions)
-    _set_random_state(now)
+    _set_random_state(*now)
     return encoded
 
 
 def _random_state() -> tuple[Tensor, list[Tensor]]:
-    devices = []
-    if torch.cuda.is_available():
-        devices = torch.cuda.get_rng_state_all()
-    return torch.get_rng_state(), devices
+    return torch.get_rng_state(), torch.cuda.get_rng_state_all()
 
 
-def _set_random_state(state: tuple[Tensor, list[Tensor]]) -> None:
-    cpu, devices = state
+def _set_random_state(cpu: Tensor, devices: list[Tensor]) -> None:
     torch.set_rng_state(cpu)
-    if devices:
-        torch.cuda.set_rng_state_all(devices)
+    torch.cuda.set_rng_state_all(devices)
 
 
 def _push(encoded: Tensor, gradient: Tensor) -> None:
@@ -109,7 +105,7 @@ def _push(encoded: Tensor, gradient: Tensor) -> None:
 
 def _processes() -> tuple[int, int]:
     """This process's number, and how many there are."""
-    if dist.is_available() and dist.is_initialized():
+    if dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
 
@@ -150,13 +146,10 @@ def average_gradients(model: nn.Module) -> None:
         parameter.grad /= world
 
 
-def _pieces(captions: Captions, chunk: int) -> list[Captions]:
-    """Captions cut into chunks."""
+def _piece(captions: Captions, rows: slice) -> Captions:
     if isinstance(captions, Tensor):
-        return list(captions.split(chunk))
-    cut = {name: values.split(chunk) for name, values in captions.items()}
-    rows = zip(*cut.values(), strict=True)
-    return [dict(zip(cut, row, strict=True)) for row in rows]
+        return captions[rows]
+    return {name: values[rows] for name, values in captions.items()}
 
 
 def _join(inputs: Sequence[Captions]) -> Captions:

@@ -5,6 +5,7 @@ in HTML.
 import numpy as np
 import pytest
 
+from atri_lib.schemes import SCHEMES
 from book import viz
 
 TONE = 0.3 * np.sin(np.arange(80_000) / 10).astype(np.float32)
@@ -44,3 +45,9 @@ def test_what_cannot_be_played_is_refused():
         viz.small_sound(np.zeros(0, np.float32))
     with pytest.raises(ValueError, match="play a shorter clip"):
         viz.small_sound(np.random.default_rng(0).normal(size=16_000 * 120).astype(np.float32))
+
+
+def test_every_scheme_has_a_look_of_its_own():
+    assert list(viz.SCHEME_LOOKS) == list(SCHEMES)
+    for part in zip(*viz.SCHEME_LOOKS.values(), strict=True):
+        assert len(set(part)) == len(SCHEMES)

@@ -57,7 +57,7 @@ CASES = [
     Case("a squared number of scenes", "scenes --out x --train ²", "'²' is not a whole number", 2),
     Case("half a scene", "scenes --out x --val 0.5", "'0.5' is not a whole number", 2),
     Case("an empty seed", "scenes --out x --seed ''", "'' is not a whole number from 0", 2),
-    Case("features of an empty name", "features --data ''", "data='': it is empty"),
+    Case("features of an empty name", "features --data ''", "data='': String should have"),
     Case(
         "features of nothing",
         "features --data nowhere",

@@ -33,13 +33,13 @@ CASES = [
     Case(
         "no home folder",
         "train --data scenes",
-        "the user has no home folder.; set ATRI_CACHE",
+        "home directory.*; set ATRI_CACHE",
         inside=homeless,
     ),
     Case(
         "a doctor without a home",
         "doctor",
-        "missing cache: .*no home folder.*\n +fix: .*set ATRI_CACHE",
+        "missing cache: .*home directory.*\n +fix: .*set ATRI_CACHE",
         0,
         inside=homeless,
     ),

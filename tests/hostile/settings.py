@@ -9,7 +9,7 @@ CASES = [
     Case(
         "an unknown scheme",
         f"{TRAIN} --scheme magic",
-        "scheme='magic': unknown scheme 'magic': use one of ml_clap, .*or your own as module:Class",
+        "unknown scheme 'magic': use one of ml_clap, .*or your own as module:Class",
     ),
     Case(
         "a batch of one",
@@ -56,16 +56,16 @@ CASES = [
     Case(
         "a step beyond the numbers",
         f"{TRAIN} --learning-rate 1e300",
-        r"learning_rate=1e\+300: it should be at most 1e\+30",
+        r"learning_rate=1e\+300: it should be less than",
     ),
     Case(
         "an empty start",
         f"{TRAIN} --init ''",
-        "init='': it is empty; give a value, or leave it out",
+        "init='': String should have at least 1 character",
     ),
-    Case("an empty manifest's name", "train --data ''", "data='': it is empty"),
-    Case("an empty encoder", "train --clip-encoder ''", "clip_encoder='': it is empty"),
-    Case("an empty text encoder", "train --text-encoder ''", "text_encoder='': it is empty"),
+    Case("an empty manifest's name", "train --data ''", "data='': String should have"),
+    Case("an empty encoder", "train --clip-encoder ''", "clip_encoder='': String should have"),
+    Case("an empty text encoder", "train --text-encoder ''", "text_encoder='': String should have"),
     Case("an empty folder", f"{TRAIN} --folder ''", "argument --folder: it is empty", 2),
     Case(
         "a home that is none",
@@ -154,7 +154,7 @@ CASES = [
     Case(
         "an unknown language",
         f"{TRAIN} --languages eng xxx",
-        "unknown language code 'xxx': use one of eng, fra",
+        "languages=.*it should be 'eng', 'fra'",
     ),
     Case(
         "more languages than there are",
@@ -163,14 +163,18 @@ CASES = [
     ),
     Case("m left open", f"{TRAIN} --scheme m_of_k", "m_of_k needs m"),
     Case("CACL with one language", f"{TRAIN} --scheme cacl --languages eng", "cacl.*language"),
-    Case("an unknown preset", f"{TRAIN} --preset large", "preset='large': use one of mini, paper"),
+    Case(
+        "an unknown preset",
+        f"{TRAIN} --preset large",
+        "preset='large': it should be 'mini' or 'paper'",
+    ),
     Case(
         "an unknown encoder",
         f"{TRAIN} --text-encoder bert",
         "unknown encoder 'bert': use one of use, e5, sonar",
     ),
     Case("an encoder without its path", f"{TRAIN} --clip-encoder ced-tiny=", "only ced-SIZE=PATH"),
-    Case("no scenes", "train --scenes 9 0 9", "scenes=.*: it should be greater than or equal to 1"),
+    Case("no scenes", "train --scenes 9 0 9", "scenes=.*: it should be greater than 0"),
     Case("no width", f"{TRAIN} --width 0", "width=0: it should be greater"),
     Case("a negative chunk", f"{TRAIN} --text-chunk=-1", "text_chunk=-1: it should be greater"),
     Case(
@@ -206,7 +210,7 @@ CASES = [
     Case(
         "a start that is nowhere",
         f"{TRAIN} --init nowhere",
-        "init='nowhere': give the folder of a finished run",
+        "nowhere: not a complete run .*give the folder of a finished run",
     ),
     Case(
         "a start of another size",
@@ -216,7 +220,7 @@ CASES = [
     Case(
         "a start with a flipped bit",
         f"{TRAIN} --init run",
-        "init='run': .*weights.safetensors is not what was",
+        "run: .*weights.safetensors is not what was",
         prepare=flipped("run/weights.safetensors"),
     ),
     Case(

@@ -63,19 +63,10 @@ def test_kept_differs_from_balanced_in_its_batches_alone():
     assert balanced.ordered_as(9) == 9
 
 
-def test_a_scheme_may_keep_the_order_of_clips(toy):
-    source = toy().splits["train"]
-    order, captions = loop._epoch_order(3, 5, source, 4)
-    of_four, _ = loop._epoch_order(3, 4, source)
-    _, of_five = loop._epoch_order(3, 5, source)
-    assert torch.equal(order, of_four)
-    assert torch.equal(captions, of_five)
-
-
 def test_training_takes_the_batches_of_a_scheme_that_keeps_them(toy, monkeypatch, tmp_path):
     taken = []
-    real = loop._epoch_order
-    monkeypatch.setattr(loop, "_epoch_order", lambda *given: taken.append(given[3]) or real(*given))
+    real = loop.clip_order
+    monkeypatch.setattr(loop, "clip_order", lambda *given: taken.append(given[2]) or real(*given))
     config = TrainConfig(scheme="studies.batches:Kept", m=1, epochs=9, batch_size=20, hidden=8)
     data = toy()
     model = build_model(config, data)

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_heads import features, heads
 
-from atri_lib.schemes import UnknownScheme
 from atri_lib.theory import bounds, twin_runs
 from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, on_features, principal
 from atri_lib.theory.optimizers import SGD, Adam, Momentum
@@ -252,7 +251,7 @@ def test_what_cannot_be_run_is_refused():
     setup = experiment()
     with pytest.raises(ValueError, match="one language per clip"):
         twin_runs.run(setup, arms=[Arm("x", "m_of_k", m=2, mixed=True)])
-    with pytest.raises(UnknownScheme):
+    with pytest.raises(ValueError, match="unknown scheme"):
         twin_runs.run(setup, arms=[Arm("x", "nothing")])
     with pytest.raises(ValueError, match="at least one measured draw"):
         twin_runs.run(setup, draws=0)

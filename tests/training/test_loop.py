@@ -103,7 +103,7 @@ def test_settings_of_a_scheme_reach_its_runs(toy, tmp_path):
     [
         ({"scheme": "kcl", "hold": 4}, "kcl has no setting hold"),
         ({"scheme": "ml_clap", "text_text": 0.1}, "ml_clap has no setting text_text"),
-        ({"scheme": "hold", "hold": 0}, "hold=0: it should be greater than or equal to 1"),
+        ({"scheme": "hold", "hold": 0}, "hold=0: it should be greater than 0"),
         ({"scheme": "cacl", "text_text": 1.0}, "text_text=1.0: it should be less than 1"),
         ({"scheme": "balanced"}, "balanced needs m"),
     ],
@@ -131,7 +131,7 @@ def test_a_loss_that_is_not_finite_names_its_epoch_and_step(toy, tmp_path):
     )
     with pytest.raises(
         TrainingDiverged,
-        match="the loss is nan in epoch 1, step 2; no checkpoint.*a smaller learning",
+        match="the loss is nan in epoch 1, step 2; .*a smaller learning",
     ):
         trained(TrainConfig(epochs=3, **PLAIN), data, tmp_path)
 
@@ -145,11 +145,11 @@ def test_a_loss_that_is_not_finite_names_its_epoch_and_step(toy, tmp_path):
             "temperature=1e-45: it should be greater than or equal to 0.001",
         ),
         ({"learning_rate": 1e30}, 1, "Try a smaller learning rate than 1e\\+30"),
-        ({"learning_rate": 1e300}, 1, "learning_rate=1e\\+300: it should be at most 1e\\+30"),
+        ({"learning_rate": 1e300}, 1, "learning_rate=1e\\+300: it should be less than or equal"),
         (
             {},
             3e38,
-            "step 1; no checkpoint .* No step was taken yet: its input or the weights .* too large",
+            "step 1; .*; if no step was taken yet, a smaller input",
         ),
         (
             {},

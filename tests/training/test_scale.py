@@ -22,9 +22,10 @@ from atri_lib.encoders.presets import build_encoders
 from atri_lib.encoders.sonar import SonarText
 from atri_lib.languages import CODES
 from atri_lib.schemes import SCHEMES
-from atri_lib.training import Run, TrainConfig, build_model, load_data, load_or_train, two_stages
+from atri_lib.training import Run, TrainConfig, build_model, load_data, load_or_train
 from atri_lib.training.step import backward
 from studies.random_checkpoints import write_ced, write_sonar
+from studies.two_stages import two_stages
 
 SPLITS = {"train": 12, "val": 4, "test": 4}
 

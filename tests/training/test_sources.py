@@ -113,23 +113,19 @@ def test_cached_features_and_an_open_tower_give_the_projections_the_same(
                    for p, q in list(zip(by_hand, opened, strict=True))[1:])  # fmt: skip
 
 
-def test_clips_come_in_the_order_asked_for_and_are_loaded_once_however_often_they_occur():
+def test_clips_come_in_the_order_asked_for():
     source = open_source()
     index = torch.tensor([3, 0, 3, 4])
-    source.prefetch(index[:2])
-    source.prefetch(index)
-    clips = source.clips(index)
+    batches = source.clip_batches([index[:2], index[2:]])
+    clips = [clip for batch in batches for clip in batch]
     expected = [torch.from_numpy(Clips().clip(i)) for i in index.tolist()]
     assert all(torch.equal(clip, other) for clip, other in zip(clips, expected, strict=True))
-    assert sorted(source.dataset.asked) == [0, 3, 4]
-    source.clips(index[:1])
-    assert sorted(source.dataset.asked) == [0, 3, 3, 4]  # nothing stays in memory
+    assert source.dataset.asked == [3, 0, 3, 4]
 
 
 def test_a_clip_that_cannot_be_read_is_an_error_where_it_is_needed():
     source = open_source()
     source.dataset.clip = lambda index: np.load("no such clip.npy")
-    source.prefetch(torch.tensor([0]))
     with pytest.raises(FileNotFoundError, match="no such clip"):
         source.clips(torch.tensor([0]))
 
@@ -246,20 +242,6 @@ def test_captions_of_the_runs_languages_suffice(published, tmp_path, codes, sche
     for given in (config, opened):
         assert set(load_or_train(given, folder=tmp_path).scores.table.index) == {*codes, "mean"}
     with pytest.raises(ValueError, match="(?s)caption missing in .*--languages"):
-        load_data(settings(published, data=data))
-
-
-def test_one_training_clip_is_refused_in_words(published, tmp_path):
-    data = with_lines(
-        published, tmp_path / "one", lambda line: line["audio"][:-5] != "train" and line
-    )
-    whole = pathlib.Path(data, "manifest.jsonl")
-    whole.write_text(
-        (published / "corpus" / "manifest.jsonl").read_text().splitlines()[0]
-        + "\n"
-        + whole.read_text()
-    )
-    with pytest.raises(ValueError, match="one: at least 2 training clips are needed"):
         load_data(settings(published, data=data))
 
 
