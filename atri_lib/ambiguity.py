@@ -15,7 +15,7 @@ class Ambiguity:
     picture). twins: [N], bool: another clip has the same content. clips: [N], bool: that, or every
     caption of the clip is another clip's too. text_to_audio, audio_to_text (T2A, A2T): the highest
     R@1 that any model can expect, between 0 and 1, with ties shared
-    (`evaluation.FairRanks.recall_at`); strict_...: with every tie counted against the query.
+    (`evaluation.FairRanks.chance_at`); strict_...: with every tie counted against the query.
     """
 
     captions: np.ndarray

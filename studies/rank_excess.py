@@ -66,7 +66,7 @@ class SmoothRanks:
 
     def margins(self, weights: Tensor) -> Tensor:
         """The own clip's score minus every clip's, [N, K, N]; 0 for the own clip itself."""
-        clips, texts = self.task.flat(self.task.flat.split(weights), *self.batch)
+        clips, texts = self.task.embed(weights, self.batch)
         scores = texts @ clips.T
         own = scores.diagonal(dim1=0, dim2=2).T  # of the same product: its own margin is 0 exactly
         return own[..., None] - scores

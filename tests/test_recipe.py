@@ -138,7 +138,7 @@ PLANTED = {
         ).transpose(1, 2),
     ),
     "a tie in ranks": lambda patch: patch.setattr(
-        evaluation.FairRanks, "worst", evaluation.FairRanks.best
+        evaluation.FairRanks, "worst", property(lambda ranks: ranks.above + 1)
     ),
     "the temperature": lambda patch: patch.setattr(
         recipe_values,

@@ -1,4 +1,4 @@
-"""Every bound and law of the book is one affine recursion; here it is, over steps and draws.
+"""Every bound is one affine recursion; here it is, over steps and draws.
 
 Arrays are float64 with the steps on the last axis: [..., T]. What is not given per draw broadcasts.
 """
@@ -11,13 +11,9 @@ def unroll(factor: ArrayLike, forcing: ArrayLike) -> np.ndarray:
     """Solve x_t = factor_t x_(t-1) + forcing_t for t = 1 ... T from x_0 = 0, all steps at once.
 
     factor, forcing: [..., T], broadcast together. Returns x_1 ... x_T, float64 [..., T]. A bound
-    that overflows is inf; a factor of 0 forgets even that (0 inf = 0). Raises ValueError if T is 0.
+    that overflows is inf; a factor of 0 forgets even that (0 inf = 0).
     """
     factor, forcing = _together(factor, forcing)
-    if factor.ndim == 0 or factor.shape[-1] == 0:
-        raise ValueError(
-            f"a recursion needs at least one step on the last axis, got shape {factor.shape}"
-        )
     x = np.zeros(factor.shape[:-1])
     solved = np.empty(factor.shape)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -53,31 +49,6 @@ def trajectory(rho: ArrayLike, forcing: ArrayLike) -> np.ndarray:
     inequality in every step. Returns [..., T].
     """
     return unroll(rho, forcing)
-
-
-def mean_square(amplification: ArrayLike, variance: ArrayLike) -> np.ndarray:
-    """The mean-square law: RMS weight error from M_t = amplification_t M_(t-1) + variance_t, equal
-    starts.
-
-    amplification: E[rho_t^2 ||delta||^2] / E||delta||^2; variance: E||noise of step t||^2 (SGD:
-    eta^2 sigma_t^2), plus twice its mean product with the error carried along where draws remember
-    earlier ones; both [..., T]. Returns sqrt(M_t), [..., T].
-    """
-    return np.sqrt(unroll(amplification, variance).clip(0))
-
-
-def sampling_factor(languages: int, m: int) -> float:
-    """(K - m) / (m (K - 1)): variance of the mean of m of K values without replacement, in units of
-    their variance.
-
-    The variance is the population variance over the K values. m = 1 gives 1, m = K gives 0 (K = 1
-    too). Raises ValueError unless 1 <= m <= K.
-    """
-    if not 1 <= m <= languages:
-        raise ValueError(f"m of K languages needs 1 <= m <= K, got m={m}, K={languages}")
-    if m == languages:
-        return 0.0
-    return (languages - m) / (m * (languages - 1))
 
 
 def share_held(bound: ArrayLike, measured: ArrayLike, slack: float = 1e-9) -> float:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from atri_lib import evaluation
+from atri_lib.ambiguity import find_ambiguity
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.training.sources import Source
 
@@ -74,14 +75,14 @@ def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
     """What captions, sounds or pictures that several clips share do to R@1; empty if none do.
 
     Rows: languages, and their mean in the last row, "mean". Columns for each direction: the number
-    of ambiguous queries (`evaluation.ambiguity`), and in percent the R@1 that is reachable and the
+    of ambiguous queries (`ambiguity.Ambiguity`), and in percent the R@1 that is reachable and the
     fair R@1 of this model, with ties shared over all their orders.
     """
     contents = source.dataset.recordings or range(len(source))  # without checksums: all different
     sentences = {code: source.dataset.sentences(code) for code in source.languages}
     owner = source.owner.cpu()
     found = {
-        code: evaluation.ambiguity(texts, owner, contents) for code, texts in sentences.items()
+        code: find_ambiguity(texts, owner.numpy(), contents) for code, texts in sentences.items()
     }
     if not any(one.captions.any() for one in found.values()):
         return pd.DataFrame()

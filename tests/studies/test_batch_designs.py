@@ -8,6 +8,7 @@ from atri_lib.theory.experiment import Experiment
 from atri_lib.theory.symbolic.distribution import K, N
 from studies import batch_designs
 from studies.symbolic import second_order
+from studies.task_derivatives import language_spread
 from tests.studies.test_schedules import quadratic
 from tests.theory.toy_heads import features, heads
 
@@ -21,7 +22,7 @@ def toy(clips=6, languages=3, **options):
 def test_noise_of_a_design_is_the_formula(design):
     setup = toy()
     step = next(iter(setup.steps("")))
-    gradients = batch_designs.language_gradients(setup.task, setup.task.flat.start, step.data)
+    gradients = batch_designs.language_gradients(setup.task, setup.task.start, step.data)
     spread, common = batch_designs.spread(gradients)
     form = second_order.batch_noise(second_order.SAME_LANGUAGE[design])
     said = float(form.subs({N: 6, K: 3, second_order.V: spread, second_order.A: common}))
@@ -40,9 +41,9 @@ def test_designs_choose_as_they_say():
 def test_spread_is_that_of_the_task():
     setup = toy()
     step = next(iter(setup.steps("")))
-    weights = setup.task.flat.start
+    weights = setup.task.start
     gradients = batch_designs.language_gradients(setup.task, weights, step.data)
-    total = setup.task.language_spread(weights[None], step.data, range(3)).item()
+    total = language_spread(setup.task, weights[None], step.data, range(3)).item()
     assert batch_designs.spread(gradients)[0] == pytest.approx(total / 6)
 
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atri_lib.schemes import SCHEMES
-from atri_lib.theory import bounds
 from atri_lib.theory.experiment import Experiment
 from studies import language_designs
+from studies.mean_square_law import sampling_factor
+from studies.task_derivatives import language_spread
 from tests.theory.toy_heads import features, heads
 
 OPPOSED = np.outer([1, 1, -1, -1], [1, 1, -1, -1]).astype(float)  # gradients 1, 1, -1, -1
@@ -39,7 +40,7 @@ def test_counter_example_unbiased_and_independent_but_not_uniform():
     }
     assert (by_pair[0, 1] + by_pair[2, 3]) / 2 == pytest.approx(1)
     assert (
-        np.mean(deviations) == pytest.approx(bounds.sampling_factor(4, 2)) == pytest.approx(1 / 3)
+        np.mean(deviations) == pytest.approx(sampling_factor(4, 2)) == pytest.approx(1 / 3)
     )
     best = language_designs.best(OPPOSED, 2)
     assert best.variance == pytest.approx(0, abs=1e-9) and best.uniform == pytest.approx(1 / 3)
@@ -59,7 +60,7 @@ def test_the_program_finds_an_unbiased_design_no_worse_than_any_tried(languages,
     assert best.variance == pytest.approx((best.covariance * matrix).sum(), abs=1e-9)
     centred = matrix - matrix.mean(0) - matrix.mean(1)[:, None] + matrix.mean()
     assert best.uniform == pytest.approx(
-        bounds.sampling_factor(languages, m) * np.trace(centred) / languages, abs=1e-9
+        sampling_factor(languages, m) * np.trace(centred) / languages, abs=1e-9
     )
     assert 0 <= best.share <= 1 + 1e-9
     if languages % m == 0:
@@ -168,12 +169,12 @@ def test_language_grams_are_products_of_pair_gradients():
     clip_features, texts = features(4, 3)
     setup = Experiment(heads(), clip_features, texts, batch=4, epochs=1)
     step = next(iter(setup.steps("")))
-    grams = language_designs.language_grams(setup.task, setup.task.flat.start, step.data)
+    grams = language_designs.language_grams(setup.task, setup.task.start, step.data)
     one = torch.zeros(2, 4, 3, dtype=torch.float64)
     one[0, 2, 0] = one[1, 2, 1] = 1
     first, second = setup.task.gradients(
-        setup.task.flat.start.expand(2, -1), one, step.data
+        setup.task.start.expand(2, -1), one, step.data
     ).detach()
     assert grams[2, 0, 1] == pytest.approx((first @ second).item())
-    spread = setup.task.language_spread(setup.task.flat.start[None], step.data, range(3)).item()
+    spread = language_spread(setup.task, setup.task.start[None], step.data, range(3)).item()
     assert spread == pytest.approx(sum(np.trace(g) / 3 - g.mean() for g in grams))

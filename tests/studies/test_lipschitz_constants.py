@@ -25,7 +25,7 @@ def test_spectral_norm_is_that_of_the_hessian():
     clip_features, texts = features(3, 2)
     setup = Experiment(heads(), clip_features, texts, temperature=0.3, batch=3, epochs=1)
     step = next(iter(setup.steps("")))
-    start = setup.task.flat.start
+    start = setup.task.start
     even = step.even[0]
     hessian = torch.autograd.functional.hessian(
         lambda w: setup.task.weighted_loss(w, even, step.data), start

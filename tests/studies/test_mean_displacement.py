@@ -11,6 +11,7 @@ from atri_lib.schemes import SCHEMES
 from atri_lib.theory.experiment import Arm, Experiment
 from atri_lib.theory.optimizers import SGD
 from studies import mean_displacement
+from studies.task_derivatives import language_spread
 from tests.theory.toy_heads import features, heads
 
 
@@ -69,13 +70,13 @@ def test_independent_draws_have_no_mean_at_second_order_and_hold_is_balanced_rev
 def test_variance_slope_is_the_derivative_of_half_the_variance():
     setup = toy(clips=4, languages=3, batch=4)
     step = next(iter(setup.steps("")))
-    weights = setup.task.flat.start.clone().requires_grad_()
+    weights = setup.task.start.clone().requires_grad_()
 
     def half_variance(at):
-        return setup.task.language_spread(at[None], step.data, range(3)).sum() / 2
+        return language_spread(setup.task, at[None], step.data, range(3)).sum() / 2
 
     (expected,) = torch.autograd.grad(half_variance(weights), weights)
-    found = mean_displacement.variance_slope(setup.task, setup.task.flat.start, step.data)
+    found = mean_displacement.variance_slope(setup.task, setup.task.start, step.data)
     torch.testing.assert_close(found, expected)
 
 

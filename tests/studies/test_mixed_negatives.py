@@ -9,7 +9,7 @@ import sympy as sp
 import torch
 
 from atri_lib.losses import info_nce, pair_losses
-from atri_lib.theory.model_functions import Flat, Task
+from atri_lib.theory.model_functions import Task
 from studies.mixed_negatives import excess, excess_of
 from studies.symbolic import mixed
 from tests.theory.toy_heads import features, heads
@@ -82,12 +82,13 @@ def test_gradient_of_the_excess_is_the_mean_discrepancy_of_practical_gradients()
     clip_features, texts = features(clips=4, languages=2)
     clip_features, texts = clip_features.double(), texts.double()
     texts = texts.mean(1, keepdim=True) + 0.2 * (texts - texts.mean(1, keepdim=True))
-    task = Task(Flat(heads()), 0.3)
+    task = Task(heads(), 0.3)
     tuples = torch.tensor(list(itertools.product(range(2), repeat=4)))
+    drawn = torch.nn.functional.one_hot(tuples) / 4.0
     even = torch.full((1, 4, 2), 1 / 8, dtype=torch.float64)
-    start = task.flat.start[None]
+    start = task.start[None]
     with torch.no_grad():
-        each = task.gradients(start.expand(16, -1), tuples, (clip_features, texts), task.mixed_loss)
+        each = task.gradients(start.expand(16, -1), drawn, (clip_features, texts), task.mixed_loss)
         ideal = task.gradients(start, even, (clip_features, texts))
         penalty = functools.partial(excess_of, task)
         derived = task.gradients(start, even, (clip_features, texts), penalty)

@@ -6,7 +6,7 @@ import sympy as sp
 import torch
 
 from atri_lib.theory.experiment import Arm, Experiment
-from atri_lib.theory.model_functions import Flat, Task
+from atri_lib.theory.model_functions import Task
 from atri_lib.theory.optimizers import SGD
 from studies import rank_excess
 from studies.rank_excess import SmoothRanks
@@ -19,8 +19,8 @@ RATE = 0.002
 
 def toy(width=0.2):
     clip_features, texts = (part.double() for part in features(CLIPS))
-    task = Task(Flat(heads()), 0.2)
-    return SmoothRanks(task, (clip_features, texts), width), task.flat.start
+    task = Task(heads(), 0.2)
+    return SmoothRanks(task, (clip_features, texts), width), task.start
 
 
 def some(count, size, scale=0.02):

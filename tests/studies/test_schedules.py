@@ -13,13 +13,13 @@ import torch
 from torch import nn
 
 from atri_lib.schemes import SCHEMES
-from atri_lib.theory import bounds, twin_runs
+from atri_lib.theory import twin_runs
 from atri_lib.theory.experiment import Arm, Experiment
-from atri_lib.theory.model_functions import Flat, Task
+from atri_lib.theory.model_functions import Task
 from atri_lib.theory.optimizers import SGD
-from atri_lib.theory.symbolic import law
 from studies import schedules
-from studies.symbolic import schedule
+from studies.mean_square_law import mean_square
+from studies.symbolic import law, schedule
 from tests.theory.toy_heads import features, heads
 
 
@@ -123,9 +123,9 @@ class Quadratic(Task):
     clip_features, c_ik: texts.
     """
 
-    def losses(self, parts, batch):
-        (w,), (curvature, centres) = parts, batch
-        apart = w - centres  # [B, K, D]
+    def losses(self, weights, batch):
+        curvature, centres = batch
+        apart = weights - centres  # [B, K, D]
         return torch.einsum("bkd,bde,bke->bk", apart, curvature, apart) / 2
 
 
@@ -138,7 +138,7 @@ class Weights(nn.Module):
 class QuadraticExperiment(Experiment):
     @cached_property
     def task(self):
-        return Quadratic(Flat(self.model, self.dtype), self.temperature)
+        return Quadratic(self.model, self.temperature, self.dtype)
 
 
 def quadratic(clips=4, languages=3, size=2, batch=2, epochs=4, seed=0):
@@ -159,7 +159,7 @@ SCHEDULES = [Arm("ML-CLAP", "ml_clap"), Arm("hold", "hold", hold=2), Arm("Latin"
 def test_double_sum_equals_brute_force_on_quadratics(arm, rate=0.2, draws=2000):
     setup = quadratic()
     products = schedules.carried(setup, rate)
-    table = twin_runs.run(setup, SGD(rate), [arm], draws=draws, pilots=1, power_iterations=None)
+    table = twin_runs.run(setup, SGD(rate), [arm], draws=draws, power_iterations=None)
     ends = (
         table[table.step % 2 == 0]
         .assign(square=lambda rows: rows.measured**2)
@@ -179,7 +179,7 @@ def test_double_sum_is_the_law_where_draws_are_independent_and_curvature_is_a_nu
     setup.clip_features[:] = 0.7 * torch.eye(2, dtype=torch.float64)
     noise = setup.texts.var(1, correction=0).sum(-1) * 0.49  # the same wherever the weights are
     per_step = [noise[step.clips].sum().item() / len(step.clips) ** 2 for step in setup.steps("")]
-    expected = bounds.mean_square(
+    expected = mean_square(
         np.full(len(per_step), (1 - 0.7 * rate) ** 2), rate**2 * np.array(per_step)
     )
     predicted = schedules.predict(schedules.carried(setup, rate), scheme("ml_clap", 3), rate)
