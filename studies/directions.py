@@ -4,6 +4,7 @@ of all.
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import softmax
 from torch import Tensor
 
 from atri_lib.evaluation.input_checks import embeddings, indices
@@ -20,14 +21,16 @@ def direction_error(texts: ArrayLike | Tensor, used: ArrayLike) -> np.ndarray:
     """
     texts = embeddings(texts, "texts", "N K d").astype(np.float64)
     clips, languages, _ = texts.shape
-    used = indices(used, "used", languages, (clips, np.shape(used)[-1]))
+    shape = clips, np.shape(used)[-1]
+    used = indices(used, "used", languages, shape)
     ideal = _unit(texts.mean(axis=1))
     taken = np.take_along_axis(texts, used[..., None], axis=1)
     taken = _unit(taken.mean(axis=1))
     # arccos would lose half the digits at small angles
     across = np.linalg.norm(ideal - taken, axis=1)
     along = np.linalg.norm(ideal + taken, axis=1)
-    return 2 * np.arctan2(across, along)
+    half = np.arctan2(across, along)
+    return 2 * half
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -57,6 +60,6 @@ def pulls(
         return texts - texts.mean(axis=0)
     clips = embeddings(clips, "clips", "N d").astype(np.float64)
     scores = np.einsum("nd,jkd->knj", clips, texts) / temperature
-    share = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    share /= share.sum(axis=-1, keepdims=True)
-    return texts - np.einsum("knj,jkd->nkd", share, texts)
+    share = softmax(scores, axis=-1)
+    means = np.einsum("knj,jkd->nkd", share, texts)
+    return texts - means

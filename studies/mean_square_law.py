@@ -78,7 +78,8 @@ def run(
     Raises as `twin_runs.run`, and ValueError for pilots of schemes whose clips share draws.
     """
     first_pilot = seed + PILOT_SEEDS
-    seeds = [*range(seed, seed + draws), *range(first_pilot, first_pilot + pilots)]
+    measured = range(seed, seed + draws)
+    seeds = [*measured, *range(first_pilot, first_pilot + pilots)]
     laws = [_Law(experiment, optimizer, arm, draws, pilots) for arm in arms]
     for every in twin_runs.walk(experiment, optimizer, arms, seeds):
         for law, taken in zip(laws, every, strict=True):
@@ -169,13 +170,15 @@ class _Law:
         batch = clip_features.float(), texts.float()
         spread = language_spread(self.experiment.task, weights, batch, self.scheme.chance)
         variance = self.scheme.noise_share * spread.mean().item()
-        return np.sqrt(variance) / len(taken.step.clips)
+        clips = len(taken.step.clips)
+        return np.sqrt(variance) / clips
 
     def table(self) -> pd.DataFrame:
         """All steps and draws of this arm, with the law worked out."""
-        columns = twin_runs.stacked(self.records)
-        variance = columns.pop("variance") + columns["memory"]
-        law = mean_square(columns["amplification"], variance)
-        columns["mean_square"] = np.hypot(columns["bias"], law)
-        columns["sqrt_steps"] = columns["mean_square"][:, :1] * np.sqrt(columns["step"])
-        return twin_runs.table(self.arm, columns)
+        rows = twin_runs.table(self.arm, self.records)
+        variance = rows.pop("variance") + rows["memory"]
+        law = twin_runs.over_steps(mean_square, rows, rows.amplification, variance)
+        rows["mean_square"] = np.hypot(rows.bias, law)
+        first = rows.mean_square.iloc[0]
+        rows["sqrt_steps"] = first * np.sqrt(rows.step)
+        return rows

@@ -1,7 +1,7 @@
 """Bootstrap intervals of statistics other than a mean: medians and rank correlations.
 
-Values come as [N] (one per clip or condition) or [S, N] (seeds by clips), crossed, and are resampled
-so.
+Values come as [N] (one per clip or condition) or [S, N] (seeds by clips), crossed, and are
+resampled so.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,8 +36,10 @@ def paired_bootstrap(
     def apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         return statistic(one, axis=-1) - statistic(other, axis=-1)
 
-    resampled = [apart(a.flat[at], b.flat[at]) for at in _resamples(a.shape, repeats, seed)]
     observed = float(apart(a.ravel(), b.ravel()))
+    resampled = []
+    for at in _resamples(a.shape, repeats, seed):
+        resampled.append(apart(a.flat[at], b.flat[at]))
     return significance.percentile_difference(observed, np.concatenate(resampled))
 
 
@@ -55,7 +57,8 @@ def spearman(x: ArrayLike, y: ArrayLike, repeats: int = 10_000, seed: int = 0) -
     resampled = []
     for at in _resamples(x.shape, repeats, seed):
         resampled.append(_rank_correlation(x.flat[at], y.flat[at]))
-    low, high = np.nanquantile(np.concatenate(resampled), [0.025, 0.975])
+    every = np.concatenate(resampled)
+    low, high = np.nanquantile(every, [0.025, 0.975])
     return Correlation(observed, float(low), float(high))
 
 
@@ -64,9 +67,10 @@ def _rank_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     mean_rank = (x.shape[-1] + 1) / 2
     x = rankdata(x, axis=-1) - mean_rank
     y = rankdata(y, axis=-1) - mean_rank
+    product = (x * y).sum(-1)
     scale = np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
     undefined = np.full_like(scale, np.nan)
-    return np.divide((x * y).sum(-1), scale, out=undefined, where=scale > 0)
+    return np.divide(product, scale, out=undefined, where=scale > 0)
 
 
 def _resamples(shape: tuple[int, int], repeats: int, seed: int) -> Iterator[np.ndarray]:
@@ -75,9 +79,11 @@ def _resamples(shape: tuple[int, int], repeats: int, seed: int) -> Iterator[np.n
     """
     seeds, clips = shape
     random = np.random.default_rng(seed)
-    at_once = max(1, significance.CHUNK // (seeds * clips))
+    values = seeds * clips
+    at_once = max(1, significance.CHUNK // values)
     for done in range(0, repeats, at_once):
         count = min(at_once, repeats - done)
         rows = random.integers(seeds, size=(count, seeds, 1))
         columns = random.integers(clips, size=(count, 1, clips))
-        yield (rows * clips + columns).reshape(count, -1)
+        cells = rows * clips + columns
+        yield cells.reshape(count, values)

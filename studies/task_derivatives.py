@@ -35,10 +35,10 @@ def gradients_seen_from(
 def hessian_products(
     task: Task, weights: Tensor, distribution: Tensor, batch: Batch, vectors: Tensor
 ) -> Tensor:
-    """The Hessian of L_p' at weights [D] times every vector [S, D]: [S, D]; p' on the batch, [B, K].
+    """The Hessian of L_p' at weights [D] times every vector [S, D]; p' on the batch, [B, K].
 
     A Hessian is symmetric: pulling back through the gradient is the product, and what does not
-    depend on the vector is computed once.
+    depend on the vector is computed once. Returns [S, D].
     """
 
     def slope(w: Tensor) -> Tensor:

@@ -54,13 +54,15 @@ def relevant_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np
     ranks = []
     for scores, mine in caption_scores(clips, texts, owner):
         own = np.where(mine, -scores, np.inf)  # negative: the best come first
-        own = -np.sort(np.partition(own, most - 1)[..., :most])
+        best = np.partition(own, most - 1)[..., :most]
+        own = -np.sort(best)
         others = np.where(mine, -np.inf, scores)
         places = []
         for j in range(most):
             higher = (others >= own[..., j, None]).sum(axis=2)
             places.append(higher + j + 1)
-        exists = np.arange(most) < mine.sum(axis=2, keepdims=True)
+        captions = mine.sum(axis=2, keepdims=True)
+        exists = np.arange(most) < captions
         ranks.append(np.where(exists, np.stack(places, axis=2), 0))
     return np.concatenate(ranks)
 
@@ -80,9 +82,10 @@ def map_at_10(ranks: np.ndarray) -> float:
     position = np.arange(1, ranks.shape[1] + 1)
     relevant = ranks >= 1
     hits = relevant & (ranks <= 10)
-    precision = np.where(hits, position / np.maximum(ranks, 1), 0).sum(axis=1)
+    gains = position / np.maximum(ranks, 1)
+    gained = np.where(hits, gains, 0).sum(axis=1)
     reachable = np.minimum(10, relevant.sum(axis=1))
-    return float((precision / reachable).mean())
+    return float((gained / reachable).mean())
 
 
 def retrieval_table(codes: Sequence[str], t2a: np.ndarray, relevant: np.ndarray) -> pd.DataFrame:
@@ -95,7 +98,8 @@ def retrieval_table(codes: Sequence[str], t2a: np.ndarray, relevant: np.ndarray)
     """
     rows = {}
     for k, code in enumerate(codes):
-        rows[code] = _measures("T2A", t2a[:, k, None]) | _measures("A2T", relevant[:, k])
+        rows[code] = _measures("T2A", t2a[:, k, None])
+        rows[code] |= _measures("A2T", relevant[:, k])
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
     table.loc["mean"] = table.mean()
     return table

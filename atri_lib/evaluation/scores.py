@@ -22,13 +22,14 @@ def scores_of(queries: Embeddings, gallery: Embeddings) -> Iterator[tuple[slice,
     # One column per distinct gallery item; + 0.0 turns -0.0 into 0.0.
     first: dict[bytes, int] = {}
     column = [first.setdefault(item.tobytes(), len(first)) for item in gallery + 0.0]
-    distinct = np.frombuffer(b"".join(first), gallery.dtype).reshape(len(first), -1)
-    distinct = distinct.astype(np.float64)
+    distinct = np.frombuffer(b"".join(first), gallery.dtype)
+    distinct = distinct.reshape(len(first), -1).astype(np.float64)
     size = max(1, _CHUNK // len(gallery))
     for start in range(0, len(queries), size):
         rows = slice(start, start + size)
         scores = queries[rows].astype(np.float64) @ distinct.T
-        yield rows, scores.astype(compared)[:, column]
+        scores = scores.astype(compared)
+        yield rows, scores[:, column]
 
 
 def caption_scores(
@@ -47,7 +48,8 @@ def caption_scores(
     numbers = np.arange(len(clips))
     for rows, scores in scores_of(clips, texts.reshape(-1, width)):
         mine = owner == numbers[rows, None]
-        yield scores.reshape(-1, languages, captions), mine[:, None]
+        scores = scores.reshape(-1, languages, captions)
+        yield scores, mine[:, None]
 
 
 def caption_counts(owner: np.ndarray, clips: int) -> np.ndarray:

@@ -60,14 +60,22 @@ def paired_bootstrap(
     seeds, clips = values.shape
     random = np.random.default_rng(seed)
     # How often a resample has each seed and clip is enough for a mean: two products of matrices.
-    of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), repeats).astype(np.float32)
+    of_seeds = _counts(random, seeds, repeats)
     at_once = max(1, CHUNK // clips)
     means = []
     for rows in np.split(of_seeds, range(at_once, repeats, at_once)):
-        of_clips = random.multinomial(clips, np.full(clips, 1 / clips), len(rows))
         weighted = rows @ values
-        means.append(np.einsum("rn,rn->r", weighted, of_clips.astype(np.float32)) / values.size)
-    return percentile_difference(float(a.mean() - b.mean()), np.concatenate(means))
+        sums = np.einsum("rn,rn->r", weighted, _counts(random, clips, len(rows)))
+        means.append(sums / values.size)
+    observed = a.mean() - b.mean()
+    return percentile_difference(float(observed), np.concatenate(means))
+
+
+def _counts(random: np.random.Generator, items: int, repeats: int) -> np.ndarray:
+    """How often each item is drawn in as many draws with replacement, [repeats, items]."""
+    chances = np.full(items, 1 / items)
+    counts = random.multinomial(items, chances, repeats)
+    return counts.astype(np.float32)
 
 
 def percentile_difference(observed: float, resampled: np.ndarray) -> Difference:
@@ -77,8 +85,9 @@ def percentile_difference(observed: float, resampled: np.ndarray) -> Difference:
     p < 0.05 implies that the interval excludes zero.
     """
     low, high = np.quantile(resampled, [0.025, 0.975])
-    smaller_side = min((resampled <= 0).sum(), (resampled >= 0).sum())
-    p_value = 2 * float(smaller_side + 1) / (len(resampled) + 1)
+    below = (resampled <= 0).sum()
+    above = (resampled >= 0).sum()
+    p_value = 2 * float(min(below, above) + 1) / (len(resampled) + 1)
     return Difference(observed, float(low), float(high), min(1.0, p_value))
 
 
@@ -139,7 +148,8 @@ def _of_groups(groups: np.ndarray, by_clip: np.ndarray) -> tuple[float, float]:
             f"groups must be bool, a row per clip [{clips}, G], got {groups.dtype} {groups.shape}"
         )
     together, factor, freedom = _sharing(groups.tobytes(), clips)
-    return factor * float(by_clip @ together @ by_clip) / clips**2, freedom
+    products = float(by_clip @ together @ by_clip)
+    return factor * products / clips**2, freedom
 
 
 @functools.lru_cache(maxsize=1)  # many contrasts have the same groups
@@ -161,7 +171,8 @@ def _sharing(groups: bytes, clips: int) -> tuple[np.ndarray, float, float]:
     freedom = expected**2 / float(np.square(form).sum()) if apart else 0.0
     if expected <= 0 or freedom < 0.99:
         raise ValueError("every clip must be in a group, and enough of them apart for an interval")
-    factor = float(np.square(member.sum(axis=0)).sum()) / expected
+    members = member.sum(axis=0)
+    factor = float(np.square(members).sum()) / expected
     return together, factor, freedom
 
 

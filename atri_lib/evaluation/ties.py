@@ -61,8 +61,9 @@ def fair_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike) -> 
     counts = []
     for rows, scores in scores_of(queries, gallery):
         wanted = np.take_along_axis(scores, targets[rows, None], axis=1)
-        others = (scores == wanted).sum(axis=1) - 1  # without the target itself
-        counts.append([(scores > wanted).sum(axis=1), others])
+        above = (scores > wanted).sum(axis=1)
+        equal = (scores == wanted).sum(axis=1)
+        counts.append([above, equal - 1])  # without the target itself
     above, equal = np.concatenate(counts, axis=1)
     return FairRanks(above, equal, np.ones_like(above))
 

@@ -13,13 +13,14 @@ def unroll(factor: ArrayLike, forcing: ArrayLike) -> np.ndarray:
     factor, forcing: [..., T], broadcast together. Returns x_1 ... x_T, float64 [..., T]. A bound
     that overflows is inf; a factor of 0 forgets even that (0 inf = 0).
     """
-    factor, forcing = _together(factor, forcing)
+    factor, forcing = np.broadcast_arrays(factor, forcing)
     x = np.zeros(factor.shape[:-1])
     solved = np.empty(factor.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(factor.shape[-1]):
             grows = factor[..., t]
-            carried = np.where((grows == 0) | (x == 0), 0, grows * x)
+            gone = (grows == 0) | (x == 0)
+            carried = np.where(gone, 0, grows * x)
             x = carried + forcing[..., t]
             solved[..., t] = x
     return solved
@@ -36,8 +37,8 @@ def published(
     2018, arXiv 1806.00582.
     """
     factor = 1 + rate * np.asarray(lipschitz)
-    forcing = rate * np.asarray(error) * np.asarray(gradient_max)
-    return unroll(factor, forcing)
+    fresh = rate * np.asarray(error)
+    return unroll(factor, fresh * gradient_max)
 
 
 def trajectory(rho: ArrayLike, forcing: ArrayLike) -> np.ndarray:
@@ -56,7 +57,8 @@ def share_held(bound: ArrayLike, measured: ArrayLike, slack: float = 1e-9) -> fl
 
     slack: relative, for the rounding of two float64 runs. nan in either counts as not held.
     """
-    held = np.asarray(measured) <= np.asarray(bound) * (1 + slack)
+    limit = np.asarray(bound) * (1 + slack)
+    held = np.asarray(measured) <= limit
     return float(held.mean())
 
 
@@ -68,19 +70,16 @@ def overtaken(bound: ArrayLike, other: ArrayLike) -> np.ndarray:
     than nothing.
     """
     above = np.asarray(bound) > np.asarray(other)
-    return np.where(above.any(-1), above.argmax(-1) + 1.0, np.nan)
+    first = above.argmax(-1) + 1.0
+    return np.where(above.any(-1), first, np.nan)
 
 
 def tightness(bound: ArrayLike, measured: ArrayLike) -> np.ndarray:
     """bound / measured, elementwise; 1 where both are 0 (nothing to bound), inf where only the
     measured is.
     """
-    bound, measured = _together(bound, measured)
+    bound, measured = np.broadcast_arrays(bound, measured)
     nothing = (bound == 0) & (measured == 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(nothing, 1.0, bound / measured)
-
-
-def _together(*values: ArrayLike) -> list[np.ndarray]:
-    """Float64 arrays of one shape."""
-    return np.broadcast_arrays(*(np.asarray(value, np.float64) for value in values))
+        ratio = bound / measured
+    return np.where(nothing, 1.0, ratio)

@@ -40,15 +40,15 @@ class Task:
     ) -> None:
         self.model = copy.deepcopy(model).to(dtype).eval()
         self.temperature = temperature
-        moving = {
-            name: value.detach()
-            for name, value in self.model.named_parameters()
-            if value.requires_grad
-        }
-        if not moving:
+        self.shapes = {}
+        pieces = []
+        for name, value in self.model.named_parameters():
+            if value.requires_grad:
+                self.shapes[name] = value.shape
+                pieces.append(value.detach().flatten())
+        if not pieces:
             raise ValueError("no weights to follow: no parameter requires a gradient")
-        self.shapes = {name: value.shape for name, value in moving.items()}
-        self.start = torch.cat([value.flatten() for value in moving.values()])
+        self.start = torch.cat(pieces)
 
     def embed(self, weights: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """The model's two outputs with these weights [D] in place."""
@@ -58,7 +58,8 @@ class Task:
 
     def split(self, weights: Tensor) -> tuple[Tensor, ...]:
         """[D] to one piece per parameter, in one dimension each."""
-        return weights.split([shape.numel() for shape in self.shapes.values()])
+        sizes = [shape.numel() for shape in self.shapes.values()]
+        return weights.split(sizes)
 
     def losses(self, weights: Tensor, batch: Batch) -> Tensor:
         """Pair losses l_ik at weights [D], nats, [B, K]; negatives in the same language."""
@@ -67,7 +68,8 @@ class Task:
 
     def weighted_loss(self, weights: Tensor, distribution: Tensor, batch: Batch) -> Tensor:
         """L_p' at weights [D] for p' on the batch, [B, K]."""
-        return (distribution * self.losses(weights, batch)).sum()
+        losses = self.losses(weights, batch)
+        return (distribution * losses).sum()
 
     def mixed_loss(self, weights: Tensor, distribution: Tensor, batch: Batch) -> Tensor:
         """Practical ML-CLAP's loss at weights [D]: one caption per clip, in the language that has
@@ -87,7 +89,8 @@ class Task:
         loss: `weighted_loss` unless given.
         """
         slope = grad(loss or self.weighted_loss)
-        of_runs = vmap(slope, in_dims=(0, 0, None), chunk_size=rows(weights.shape[1]))
+        at_once = rows(weights.shape[1])
+        of_runs = vmap(slope, in_dims=(0, 0, None), chunk_size=at_once)
         return of_runs(weights, distribution, batch)
 
     def gradients_at(self, weights: Tensor, distributions: Tensor, batch: Batch) -> Tensor:
@@ -96,15 +99,19 @@ class Task:
         What `gradients` gives, in less than its time: the losses are computed once, and only their
         weights differ.
         """
-        _, pull_back = vjp(lambda w: self.losses(w, batch), weights)
-        return vmap(pull_back, chunk_size=rows(len(weights)))(distributions)[0]
+        losses = functools.partial(self.losses, batch=batch)
+        _, pull_back = vjp(losses, weights)
+        at_once = rows(len(weights))
+        (gradients,) = vmap(pull_back, chunk_size=at_once)(distributions)
+        return gradients
 
     def pair_norms(self, weights: Tensor, batch: Batch) -> Tensor:
         """||grad l_ik|| at weights [D], [B, K]."""
         pull_backs = self.pair_gradients(weights, batch)
 
         def one_clip(clip: Tensor) -> Tensor:
-            return torch.stack([pull_back(clip)[0].norm() for pull_back in pull_backs])
+            gradients = [pull_back(clip)[0] for pull_back in pull_backs]
+            return torch.stack(gradients).norm(dim=1)
 
         at_once = rows(len(pull_backs) * len(weights))
         return vmap(one_clip, chunk_size=at_once)(one_hot(batch))
@@ -138,24 +145,24 @@ class Task:
             vector, pull_back = vjp(grad(pair_loss), weights)
             size = clip.new_zeros(())
             for _ in range(iterations):
-                (vector,) = pull_back(nn.functional.normalize(vector, dim=0, eps=_TINY))
+                unit = nn.functional.normalize(vector, dim=0)
+                (vector,) = pull_back(unit)
                 size = torch.maximum(size, vector.norm())
             return size
 
+        at_once = rows(4 * len(weights))
         by_language = []
         for k in range(batch[1].shape[1]):
             one_clip = functools.partial(one_pair, k)
-            one_language = vmap(one_clip, chunk_size=rows(4 * len(weights)))
-            by_language.append(one_language(one_hot(batch)))
+            sizes = vmap(one_clip, chunk_size=at_once)(one_hot(batch))
+            by_language.append(sizes)
         return torch.stack(by_language, dim=1)
 
     def _language_losses(self, batch: Batch, k: int, weights: Tensor) -> Tensor:
         """The pair losses of language k, [B]."""
         clip_features, texts = batch
-        return self.losses(weights, (clip_features, texts[:, k, None]))[:, 0]
-
-
-_TINY = torch.finfo(torch.float32).tiny
+        one = clip_features, texts[:, k, None]
+        return self.losses(weights, one)[:, 0]
 
 
 def rows(numbers: int) -> int:

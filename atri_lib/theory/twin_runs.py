@@ -5,9 +5,9 @@ Twin runs share start, mini-batches and optimiser; the ideal run w uses every la
 clip, the other run w' what its scheme drew.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -56,19 +56,18 @@ def run(
     bounded = isinstance(optimizer, SGD) and power_iterations is not None
     records = [[] for _ in arms]
     for every in walk(experiment, optimizer, arms, range(seed, seed + draws)):
-        if bounded:
-            pairs = _of_pairs(experiment, every[0], power_iterations)
         for taken, mine in zip(every, records, strict=True):
-            record = taken.measured()
-            if bounded:
-                record |= _published(taken, *pairs)
-            mine.append(record)
+            mine.append(taken.measured())
+        if bounded:
+            pairs = _of_pairs(every[0], power_iterations)
+            for taken, mine in zip(every, records, strict=True):
+                mine[-1] |= _published(taken, *pairs)
     tables = []
     for arm, mine in zip(arms, records, strict=True):
-        columns = stacked(mine)
+        rows = table(arm, mine)
         if bounded:
-            columns |= _bounds(columns, optimizer.rate)
-        tables.append(table(arm, columns))
+            _add_published(rows, optimizer.rate)
+        tables.append(rows)
     return pd.concat(tables, ignore_index=True)
 
 
@@ -126,16 +125,16 @@ class Taken:
         start = self.draws.experiment.task.start
         full_error = self.after_full.joint_error(ideal)
         travelled = distance(ideal.weights, start) + distance(after.weights, start)
-        return {
-            "step": self.step.index,
-            "epoch": self.step.epoch,
-            "measured": after.error(ideal),
-            "joint": after.joint_error(ideal),
-            "rho": ratio(full_error, self.runs.joint_error(self.ideal)),
-            "forcing": after.joint_error(self.after_full),
-            "xi": distance(self.used, self.full),
-            "trivial": travelled,
-        }
+        record = {"draw": np.arange(len(self.draws))}
+        record["step"] = self.step.index
+        record["epoch"] = self.step.epoch
+        record["measured"] = after.error(ideal)
+        record["joint"] = after.joint_error(ideal)
+        record["rho"] = ratio(full_error, self.runs.joint_error(self.ideal))
+        record["forcing"] = after.joint_error(self.after_full)
+        record["xi"] = distance(self.used, self.full)
+        record["trivial"] = travelled
+        return record
 
 
 def walk(
@@ -152,12 +151,13 @@ def walk(
         runs = [taken.after for taken in every]
 
 
-def _of_pairs(experiment: Experiment, taken: Taken, iterations: int) -> tuple[Tensor, float]:
+def _of_pairs(taken: Taken, iterations: int) -> tuple[Tensor, float]:
     """What the published bound asks of the pairs at w: lambda of every one, [B, K], and g_max."""
+    task = taken.draws.experiment.task
     weights = taken.ideal.weights[0]
     data = taken.step.data
-    curvature = experiment.task.pair_curvature(weights, data, iterations)
-    gradient_max = experiment.task.pair_norms(weights, data).max().item()
+    curvature = task.pair_curvature(weights, data, iterations)
+    gradient_max = task.pair_norms(weights, data).max().item()
     return curvature, gradient_max
 
 
@@ -168,45 +168,40 @@ def _published(taken: Taken, curvature: Tensor, gradient_max: float) -> Record:
     anchored = draws.gradients_at(at_ideal, realised, step)
     delta = distance(taken.ideal.weights, taken.runs.weights)
     quotient = ratio(distance(anchored, taken.used), delta, default=0.0)
-    mixed_negatives = 0.0
+    of_pairs = (realised * curvature).sum((1, 2))
+    error = (realised - step.even).abs().sum((1, 2))
+    record = {"quotient": quotient, "gradient_max": gradient_max, "mixed_negatives": 0.0}
+    record["lipschitz"] = np.maximum(of_pairs.numpy(), quotient)
+    record["distribution_error"] = error.numpy()
     if draws.arm.mixed:
         unmixed = draws.experiment.task.gradients_at(at_ideal, realised, step.data)
-        mixed_negatives = distance(anchored, unmixed)
-    of_pairs = (realised * curvature).sum((1, 2)).numpy()
-    return {
-        "lipschitz": np.maximum(of_pairs, quotient),
-        "quotient": quotient,
-        "distribution_error": (realised - step.even).abs().sum((1, 2)).numpy(),
-        "gradient_max": gradient_max,
-        "mixed_negatives": mixed_negatives,
-    }
+        record["mixed_negatives"] = distance(anchored, unmixed)
+    return record
 
 
-def _bounds(columns: dict[str, np.ndarray], rate: float) -> dict[str, np.ndarray]:
-    largest = columns["gradient_max"]
-    error = columns["distribution_error"] + columns["mixed_negatives"] / largest
-    return {
-        "published": bounds.published(columns["lipschitz"], error, largest, rate),
-        "certified": bounds.published(columns["quotient"], error, largest, rate),
-    }
+def _add_published(rows: pd.DataFrame, rate: float) -> None:
+    """The published and the certified bound, as columns of an arm's table."""
+    largest = rows.gradient_max
+    error = rows.distribution_error + rows.mixed_negatives / largest
+    bound = partial(bounds.published, rate=rate)
+    rows["published"] = over_steps(bound, rows, rows.lipschitz, error, largest)
+    rows["certified"] = over_steps(bound, rows, rows["quotient"], error, largest)
 
 
-def stacked(records: Sequence[Record]) -> dict[str, np.ndarray]:
-    """What an arm's steps measured, each [draws, T], and the trajectory bound."""
-    draws = records[0]["measured"].shape
-    columns = {}
-    for name in records[0]:
-        values = [np.broadcast_to(record[name], draws) for record in records]
-        columns[name] = np.stack(values, axis=1)
-    columns["trajectory"] = bounds.trajectory(columns["rho"], columns["forcing"])
-    return columns
+def table(arm: Arm, records: Sequence[Record]) -> pd.DataFrame:
+    """What an arm's steps measured, one row per step and draw, and the trajectory bound."""
+    steps = map(pd.DataFrame, records)
+    rows = pd.concat(steps, ignore_index=True)
+    rows["trajectory"] = over_steps(bounds.trajectory, rows, rows.rho, rows.forcing)
+    rows.insert(0, "scheme", arm.name)
+    return rows
 
 
-def table(arm: Arm, columns: dict[str, np.ndarray]) -> pd.DataFrame:
-    """One row per step and draw of columns [draws, T]."""
-    draw, _ = np.indices(columns["step"].shape)
-    rows = {name: values.T.ravel() for name, values in columns.items()}
-    return pd.DataFrame({"scheme": arm.name, "draw": draw.T.ravel()} | rows)
+def over_steps(bound: Callable, rows: pd.DataFrame, *columns: pd.Series) -> np.ndarray:
+    """A bound's recursion along the steps of every draw; columns: of one arm's table."""
+    draws = rows.draw.nunique()
+    by_draw = [column.to_numpy().reshape(-1, draws).T for column in columns]
+    return bound(*by_draw).T.ravel()
 
 
 def ratio(top: np.ndarray, bottom: np.ndarray, default: float = 1.0) -> np.ndarray:
