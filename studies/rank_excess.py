@@ -20,11 +20,12 @@ import torch
 from torch import Tensor
 from torch.func import grad, jvp
 
-from atri_lib.theory.experiment import Arm, Draws, Experiment, on_features
+from atri_lib.theory.experiment import Arm, Draws, Experiment
 from atri_lib.theory.model_functions import Batch, Task
 from atri_lib.theory.optimizers import SLOW, Optimizer
 from atri_lib.training import TrainConfig, TrainingData
 from studies.linear_response import expanded_runs
+from studies.small_projections import on_features
 
 ARMS = (
     Arm("ML-CLAP", "ml_clap"),

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from atri_lib.encoders.dual import DualEncoder, TimePooling
 from atri_lib.progress import progress
 from atri_lib.schemes import SCHEMES, Scheme, clip_order, ideal_distribution
 from atri_lib.theory.model_functions import Batch, Loss, Task
@@ -147,50 +146,6 @@ class Experiment:
             after = ideal.after(gradient)
             yield step, ideal, gradient, after
             ideal = after
-
-
-def on_features(
-    clip_features: Tensor,
-    texts: Tensor,
-    *,
-    components: int = 64,
-    hidden: int = 32,
-    width: int = 32,
-    seed: int = 0,
-    **options,
-) -> Experiment:
-    """The presets' projections, made small, on the principal components of cached features.
-
-    clip_features: patch embeddings [N, P, F], averaged within thirds of the clip; texts: [N, K, D].
-    components: how many are kept on either side, scaled to mean square 1; hidden, width: units of a
-    projection. No dropout: twin runs share everything but the languages. seed: of the initial
-    weights and of the order of clips; options: of `Experiment`.
-    """
-    clip_features = principal(TimePooling(3)(clip_features), components)
-    texts = principal(texts, components)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = DualEncoder(
-            clip_features.shape[-1],
-            texts.shape[-1],
-            width=width,
-            hidden=hidden,
-            parts=1,
-            dropout=0.0,
-        )
-    return Experiment(model, clip_features[:, None], texts, seed=seed, **options)
-
-
-def principal(features: Tensor, components: int) -> Tensor:
-    """The leading principal components of features [..., F], float64, scaled to mean square 1:
-    [..., components].
-    """
-    rows = features.double().flatten(0, -2)
-    rows = rows - rows.mean(0)
-    directions = torch.linalg.svd(rows, full_matrices=False).Vh[:components]
-    rows = rows @ directions.T
-    rows = rows / rows.square().mean().sqrt()
-    return rows.unflatten(0, features.shape[:-1])
 
 
 class Draws:
