@@ -1,4 +1,4 @@
-"""Measures: retrieval, ties and duplicates, consistency, geometry, whether a difference is real."""
+"""Measures: retrieval, ties, consistency, geometry, whether a difference is real."""
 
 from atri_lib.evaluation.consistency import mean_rank_std, mean_rank_variance
 from atri_lib.evaluation.geometry import language_gap, parallel_distance

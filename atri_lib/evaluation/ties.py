@@ -1,4 +1,4 @@
-"""What ties and duplicates do to ranks: the fair rank, and the recall that is reachable at all.
+"""What ties do to ranks: the fair rank (`ambiguity` has the recall that is reachable at all).
 
 `retrieval_ranks` counts a tie against the query. That is safe, but two clips with the same caption
 then never find it first: from clip to text their R@1 is 0. Here every order of equal scores is
