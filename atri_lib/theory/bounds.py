@@ -38,7 +38,7 @@ def published(
     """
     factor = 1 + rate * np.asarray(lipschitz)
     fresh = rate * np.asarray(error)
-    return unroll(factor, fresh * gradient_max)
+    return unroll(factor, fresh * np.asarray(gradient_max))
 
 
 def trajectory(rho: ArrayLike, forcing: ArrayLike) -> np.ndarray:
