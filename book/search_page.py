@@ -17,6 +17,7 @@ from atri_lib import evaluation, storage
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data.dataset import Dataset
 from atri_lib.data.recipes import Recipe
+from atri_lib.evaluation.scores import scores_of
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.training import TrainConfig, encode, load_data
 from book import live_encoder
@@ -82,8 +83,11 @@ def answers(clips, texts, owner) -> tuple[np.ndarray, np.ndarray]:
     The clips, best first: [M, K, min(5, N)].
     """
     ranks = evaluation.rank_matrix(clips, texts, owner)
-    found = evaluation.top_k(texts.reshape(-1, texts.shape[-1]), clips, FOUND)
-    return ranks, found.reshape(*ranks.shape, -1)
+    found = []
+    for _, scores in scores_of(texts.reshape(-1, texts.shape[-1]), clips):
+        order = np.argsort(-scores, axis=1, kind="stable")
+        found.append(order[:, :FOUND])
+    return ranks, np.concatenate(found).reshape(*ranks.shape, -1)
 
 
 def page_shares(ranks: np.ndarray) -> list[float]:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from atri_lib.theory.bounds import sampling_factor
 from atri_lib.theory.experiment import Experiment, Step
 from atri_lib.theory.optimizers import Adam, Runs
+from studies.mean_square_law import sampling_factor
+from studies.task_derivatives import coordinate_spread, hessian_products
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def predict(
     own = OwnPart.start(mean.weights)
     probed = _Probes(experiment, optimizer, shares, probes, seed)
     for step, ideal, gradient, after in experiment.ideal_run(optimizer, "Adam without draws"):
-        total = experiment.task.coordinate_spread(ideal.weights[0], step.data)
+        total = coordinate_spread(experiment.task, ideal.weights[0], step.data)
         spread = shares * total / len(step.clips) ** 2  # [M, D]
         same = step.even.expand(len(chosen), -1, -1)
         gradients = experiment.task.gradients(mean.weights, same, step.data)
@@ -152,7 +153,7 @@ class _Probes:
         self.shares = shares
         self.count = count
         self.generator = torch.Generator().manual_seed(seed)
-        size = count, len(shares), len(self.task.flat.start)
+        size = count, len(shares), len(self.task.start)
         self.curved = self.flat = (torch.zeros(size, dtype=experiment.dtype),) * 3
 
     def advance(self, step: Step, anchor: Tensor, gradient: Tensor, linear: Linearised) -> Tensor:
@@ -187,5 +188,5 @@ class _Probes:
     def _curvature(self, step: Step, anchor: Tensor) -> Tensor:
         """The Hessian of the ideal loss times each own part, [count, M, D]."""
         own = self.curved[0].flatten(0, 1)
-        changes = self.task.hessian_products(anchor, step.even[0], step.data, own)
+        changes = hessian_products(self.task, anchor, step.even[0], step.data, own)
         return changes.unflatten(0, self.curved[0].shape[:2])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, Step
 from atri_lib.theory.optimizers import SLOW, Optimizer, Runs
+from studies.task_derivatives import gradients_seen_from
 
 
 @torch.no_grad()
@@ -54,7 +55,8 @@ def expanded_runs(
         anchor = ideal.weights[0]
         for name, those in drawn.items():
             used = those.distribution(step)
-            seen = those.gradients(runs[name].weights, used, step, anchor)
+            weights = runs[name].weights
+            seen = gradients_seen_from(anchor, weights, used, step.data, those.loss)
             runs[name] = runs[name].after(seen)
         yield step, after, dict(runs)
 

@@ -17,6 +17,7 @@ from atri_lib.theory.experiment import Arm, Draws, Experiment
 from atri_lib.theory.model_functions import Batch, Task
 from atri_lib.theory.optimizers import SGD
 from studies import schedules
+from studies.task_derivatives import gradients_seen_from, hessian_products
 
 # Committed before anything was measured on the book's data. What was looked at first, on synthetic
 # features and small heads, is in the tests. Slopes are those of the root mean square over draws at
@@ -49,7 +50,7 @@ def variance_slope(task: Task, weights: Tensor, batch: Batch) -> Tensor:
     gradients = task.gradients_at(weights, pairs, batch)
     by_clip = gradients.unflatten(0, (clips, languages))
     off = (by_clip - by_clip.mean(1, keepdim=True)).flatten(0, 1)
-    moved = task.gradients(weights + off, pairs, batch, anchor=weights)
+    moved = gradients_seen_from(weights, weights + off, pairs, batch, task.weighted_loss)
     return (moved - gradients).sum(0) / languages
 
 
@@ -61,7 +62,7 @@ def predicted(experiment: Experiment, scheme: Scheme, rate: float) -> Tensor:
     f the scheme's noise share and V_E its `schedules.growth`.
     """
     epochs = experiment.epochs
-    weights = experiment.task.flat.start
+    weights = experiment.task.start
     gamma = torch.zeros_like(weights)
     for step in experiment.steps("second order"):
         if step.epoch == 0:
@@ -123,7 +124,7 @@ def displaced(
         realised = drawn.distribution(step)
         runs = runs.after(drawn.gradients(runs.weights, realised, step))
         noise = drawn.gradients_at(weights, realised, step) - gradient
-        change = task.hessian_products(weights, step.even[0], step.data, first_order)
+        change = hessian_products(task, weights, step.even[0], step.data, first_order)
         first_order = first_order - rate * (change + noise)
         displacement = runs.weights - after.weights
     return Displaced(displacement, first_order)

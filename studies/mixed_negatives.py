@@ -28,7 +28,7 @@ def excess(clips: Tensor, texts: Tensor, temperature: float) -> Tensor:
 
 def excess_of(task: Task, weights: Tensor, even: Tensor, batch: Batch) -> Tensor:
     """R at weights [D]; even is not used, so that this is a loss that `Task.gradients` takes."""
-    clips, texts = task.flat(task.flat.split(weights), *batch)
+    clips, texts = task.embed(weights, batch)
     return excess(clips, texts, task.temperature)
 
 
@@ -36,6 +36,6 @@ def expected_loss(task: Task, weights: Tensor, even: Tensor, batch: Batch) -> Te
     """L_p + R at weights [D], what practical ML-CLAP follows on average; even: p on the batch, [B,
     K].
     """
-    clips, texts = task.flat(task.flat.split(weights), *batch)
+    clips, texts = task.embed(weights, batch)
     losses = pair_losses(clips, texts, task.temperature)
     return (even * losses).sum() + excess(clips, texts, task.temperature)

@@ -20,11 +20,12 @@ import torch
 from torch import Tensor
 from torch.func import grad, jvp
 
-from atri_lib.theory.experiment import Arm, Draws, Experiment, on_features
+from atri_lib.theory.experiment import Arm, Draws, Experiment
 from atri_lib.theory.model_functions import Batch, Task
 from atri_lib.theory.optimizers import SLOW, Optimizer
 from atri_lib.training import TrainConfig, TrainingData
 from studies.linear_response import expanded_runs
+from studies.small_projections import on_features
 
 ARMS = (
     Arm("ML-CLAP", "ml_clap"),
@@ -66,7 +67,7 @@ class SmoothRanks:
 
     def margins(self, weights: Tensor) -> Tensor:
         """The own clip's score minus every clip's, [N, K, N]; 0 for the own clip itself."""
-        clips, texts = self.task.flat(self.task.flat.split(weights), *self.batch)
+        clips, texts = self.task.embed(weights, self.batch)
         scores = texts @ clips.T
         own = scores.diagonal(dim1=0, dim2=2).T  # of the same product: its own margin is 0 exactly
         return own[..., None] - scores

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atri_lib.theory.experiment import Draws, Experiment
+from atri_lib.theory.experiment import Arm, Draws, Experiment
 from atri_lib.theory.optimizers import Optimizer
 
 
@@ -32,8 +32,7 @@ class RotatedDraws(Draws):
         if mixed and m != 1:
             raise ValueError(f"mixed negatives are defined for one language per clip, got m={m}")
         self.experiment = experiment
-        self.task = experiment.task
-        self.mixed = mixed
+        self.arm = Arm("rotated", "m_of_k", mixed=mixed, m=m)
         self.m = m
         self.groups = groups
         self.seed = seed

@@ -13,6 +13,7 @@ import torch
 from atri_lib.schemes import Scheme
 from atri_lib.theory.experiment import Experiment
 from atri_lib.theory.optimizers import SGD
+from studies.task_derivatives import hessian_products
 
 
 def growth(scheme: Scheme, epochs: int, gram: np.ndarray | None = None) -> np.ndarray:
@@ -51,7 +52,7 @@ def carried(
     signs = _signs(experiment, probes, seed)
     groups, count = signs.shape[:2]
     signs = signs.flatten(0, 1)  # [n, N]
-    size = len(task.flat.start)
+    size = len(task.start)
     each = torch.eye(languages, dtype=experiment.dtype)
     left = torch.zeros(len(signs), experiment.epochs, languages, size, dtype=experiment.dtype)
     products = []
@@ -61,7 +62,7 @@ def carried(
         for step, ideal, _, _ in steps:
             weights = ideal.weights[0]
             errors = begun.flatten(0, 2)
-            changes = task.hessian_products(weights, step.even[0], step.data, errors)
+            changes = hessian_products(task, weights, step.even[0], step.data, errors)
             begun -= rate * changes.unflatten(0, begun.shape[:3])
             pairs = signs[:, None, step.clips, None] * each[:, None]  # [n, K, B, K]
             pairs = pairs.flatten(0, 1) / len(step.clips)

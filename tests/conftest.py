@@ -38,6 +38,7 @@ LONGEST = (
     "test_parallel_runs.py",
     "test_recipe.py",
     "test_twin_runs.py",
+    "test_mean_square_law.py",
     "test_cost.py",
 )
 

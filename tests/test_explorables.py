@@ -21,6 +21,7 @@ from atri_lib.theory import bounds
 from book import viz
 from studies import split_law
 from studies.fixed_counts import Few, accumulated_error
+from studies.mean_square_law import mean_square
 from studies.symbolic import schedule
 
 EXPLORE = ROOT / "book" / "_static" / "explore"
@@ -205,7 +206,7 @@ def test_bounds_and_law_are_those_of_the_library(states):
         rho, fresh = np.full(T, abs(1 - eta * h)), eta * given["xi"]
         expected = {
             "trajectory": np.log10(bounds.trajectory(rho, fresh)),
-            "law": np.log10(bounds.mean_square(rho**2, fresh**2)),
+            "law": np.log10(mean_square(rho**2, fresh**2)),
             "walk": np.log10(fresh * np.sqrt(np.arange(1, T + 1))),
             "published": [exact_published(eta, lipschitz, t) for t in range(1, T + 1)],
         }

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from atri_lib.evaluation.input_checks import embeddings
-from atri_lib.evaluation.scores import Embeddings, caption_scores, pair, scores_of
+from atri_lib.evaluation.input_checks import Embeddings
+from atri_lib.evaluation.scores import caption_scores
 from atri_lib.evaluation.ties import fair_rank_matrix, fair_ranks
 
 
@@ -50,78 +50,42 @@ def relevant_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np
     Returns int64 [N, K, R], R the most captions of any clip; clips with fewer are padded with 0.
     Raises ValueError as `retrieval_ranks`, and for a clip without a caption.
     """
+    most = np.bincount(owner).max()
     ranks = []
-    for scores, mine, most in caption_scores(clips, texts, owner):
+    for scores, mine in caption_scores(clips, texts, owner):
         own = np.where(mine, -scores, np.inf)  # negative: the best come first
-        own = -np.sort(np.partition(own, most - 1)[..., :most])
+        best = np.partition(own, most - 1)[..., :most]
+        own = -np.sort(best)
         others = np.where(mine, -np.inf, scores)
         places = []
         for j in range(most):
             higher = (others >= own[..., j, None]).sum(axis=2)
             places.append(higher + j + 1)
-        exists = np.arange(most) < mine.sum(axis=2, keepdims=True)
+        captions = mine.sum(axis=2, keepdims=True)
+        exists = np.arange(most) < captions
         ranks.append(np.where(exists, np.stack(places, axis=2), 0))
     return np.concatenate(ranks)
 
 
-def audio_to_text_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
-    """Clip-to-text rank (A2T) of each clip: the best rank among its captions, as in ML-CLAP's
-    evaluation.
-
-    clips: [N, d]; texts: [M, d] in one language; owner: [M], the clip each caption belongs to.
-    Returns int64 [N]. Errors as `relevant_ranks`.
-    """
-    return relevant_ranks(clips, embeddings(texts, "texts", "M d")[:, None], owner)[:, 0, 0]
-
-
-def top_k(queries: Embeddings, gallery: Embeddings, k: int) -> np.ndarray:
-    """The k best gallery items of each query, best first; equal scores in gallery order.
-
-    queries: [Q, d]; gallery: [G, d]. Returns int64 [Q, min(k, G)]. Errors as `retrieval_ranks`.
-    """
-    queries, gallery = pair(queries, gallery)
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
-    found = []
-    for _, scores in scores_of(queries, gallery):
-        order = np.argsort(-scores, axis=1, kind="stable")
-        found.append(order[:, :k])
-    return np.concatenate(found)
-
-
 def recall_at(ranks: ArrayLike, k: int) -> float:
-    """Share of queries whose rank is k or better, between 0 and 1. ranks: [Q], counted from 1."""
-    ranks = np.asarray(ranks)
-    if ranks.ndim != 1 or len(ranks) == 0 or ranks.min() < 1:
-        raise ValueError(
-            "recall_at needs a non-empty [Q] array of ranks counted from 1, "
-            f"got shape {ranks.shape}"
-        )
-    return float((ranks <= k).mean())
+    """Share of queries whose rank is k or better, between 0 and 1. ranks: counted from 1."""
+    return float((np.asarray(ranks) <= k).mean())
 
 
-def map_at_10(ranks: ArrayLike) -> float:
+def map_at_10(ranks: np.ndarray) -> float:
     """Mean average precision of the first 10 retrieved, between 0 and 1.
 
-    ranks: [Q], one relevant item per query: AP is 1 / rank, or 0 beyond 10. Or [Q, R], the sorted
-    ranks of all relevant items padded with 0 (`relevant_ranks`): AP sums j / rank_j over those
-    within 10 and divides by min(10, relevant items). ML-CLAP's released code divides by 5 always;
-    for clips with 5 captions each (AudioCaps, Clotho) the two agree.
+    ranks: [Q, R], the sorted ranks of all relevant items padded with 0 (`relevant_ranks`): AP sums
+    j / rank_j over those within 10 and divides by min(10, relevant items). ML-CLAP's released code
+    divides by 5 always; for clips with 5 captions each (AudioCaps, Clotho) the two agree.
     """
-    ranks = np.asarray(ranks)
-    if ranks.ndim == 1:
-        ranks = ranks[:, None]
-    if ranks.ndim != 2 or ranks.size == 0 or ranks[:, 0].min() < 1:
-        raise ValueError(
-            "map_at_10 needs [Q] or [Q, R] ranks counted from 1, padded with 0, "
-            f"got shape {ranks.shape}"
-        )
     position = np.arange(1, ranks.shape[1] + 1)
     relevant = ranks >= 1
     hits = relevant & (ranks <= 10)
-    precision = np.where(hits, position / np.maximum(ranks, 1), 0).sum(axis=1)
+    gains = position / np.maximum(ranks, 1)
+    gained = np.where(hits, gains, 0).sum(axis=1)
     reachable = np.minimum(10, relevant.sum(axis=1))
-    return float((precision / reachable).mean())
+    return float((gained / reachable).mean())
 
 
 def retrieval_table(codes: Sequence[str], t2a: np.ndarray, relevant: np.ndarray) -> pd.DataFrame:
@@ -134,7 +98,8 @@ def retrieval_table(codes: Sequence[str], t2a: np.ndarray, relevant: np.ndarray)
     """
     rows = {}
     for k, code in enumerate(codes):
-        rows[code] = _measures("T2A", t2a[:, k, None]) | _measures("A2T", relevant[:, k])
+        rows[code] = _measures("T2A", t2a[:, k, None])
+        rows[code] |= _measures("A2T", relevant[:, k])
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
     table.loc["mean"] = table.mean()
     return table

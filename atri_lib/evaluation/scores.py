@@ -8,59 +8,48 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
-from torch import Tensor
 
-from atri_lib.evaluation.input_checks import embeddings, indices
+from atri_lib.evaluation.input_checks import Embeddings, embeddings, indices
 
-Embeddings = ArrayLike | Tensor
 _CHUNK = 2**22  # scores held at once: 32 MB in float64
 
 
-def pair(queries: Embeddings, gallery: Embeddings) -> tuple[np.ndarray, np.ndarray]:
-    """Both as arrays [Q, d] and [G, d]. Raises ValueError for NaN and for widths that differ."""
+def scores_of(queries: Embeddings, gallery: Embeddings) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield (rows, scores [rows, G]) of queries [Q, d] and gallery [G, d]."""
     queries = embeddings(queries, "queries", "Q d")
     gallery = embeddings(gallery, "gallery", "G d")
-    if queries.shape[1] != gallery.shape[1]:
-        raise ValueError(
-            f"queries are {queries.shape[1]}-d, the gallery {gallery.shape[1]}-d: "
-            "embed both by one model"
-        )
-    return queries, gallery
-
-
-def scores_of(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield (rows, scores [rows, G])."""
     compared = np.result_type(queries, gallery)
     # One column per distinct gallery item; + 0.0 turns -0.0 into 0.0.
     first: dict[bytes, int] = {}
-    column = np.array([first.setdefault(item.tobytes(), len(first)) for item in gallery + 0.0])
-    distinct = np.frombuffer(b"".join(first), gallery.dtype).reshape(len(first), -1)
-    distinct = distinct.astype(np.float64)
+    column = [first.setdefault(item.tobytes(), len(first)) for item in gallery + 0.0]
+    distinct = np.frombuffer(b"".join(first), gallery.dtype)
+    distinct = distinct.reshape(len(first), -1).astype(np.float64)
     size = max(1, _CHUNK // len(gallery))
     for start in range(0, len(queries), size):
         rows = slice(start, start + size)
         scores = queries[rows].astype(np.float64) @ distinct.T
-        yield rows, scores.astype(compared)[:, column]
+        scores = scores.astype(compared)
+        yield rows, scores[:, column]
 
 
 def caption_scores(
     clips: Embeddings, texts: Embeddings, owner: ArrayLike
-) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Yield (scores [rows, K, M], mine [rows, 1, M], most): of clips with all captions, which of
-    these are a clip's own, and how many the clip with most of them has.
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (scores [rows, K, M], mine [rows, 1, M]): of clips with all captions, and which of
+    these are a clip's own.
 
     clips: [N, d]; texts: [M, K, d]; owner: [M], the clip of each caption. Raises ValueError for
     shapes that do not fit and a clip without a caption.
     """
     texts = embeddings(texts, "texts", "M K d").swapaxes(0, 1)
     languages, captions, width = texts.shape
-    clips, texts = pair(clips, texts.reshape(-1, width))
     owner = indices(owner, "owner", len(clips), (captions,))
-    most = caption_counts(owner, len(clips)).max()
+    caption_counts(owner, len(clips))
     numbers = np.arange(len(clips))
-    for rows, scores in scores_of(clips, texts):
+    for rows, scores in scores_of(clips, texts.reshape(-1, width)):
         mine = owner == numbers[rows, None]
-        yield scores.reshape(-1, languages, captions), mine[:, None], most
+        scores = scores.reshape(-1, languages, captions)
+        yield scores, mine[:, None]
 
 
 def caption_counts(owner: np.ndarray, clips: int) -> np.ndarray:

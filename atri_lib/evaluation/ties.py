@@ -1,26 +1,18 @@
-"""What ties and duplicates do to ranks: the fair rank, and the recall that is reachable at all.
+"""What ties do to ranks: the fair rank (`ambiguity` has the recall that is reachable at all).
 
 `retrieval_ranks` counts a tie against the query. That is safe, but two clips with the same caption
 then never find it first: from clip to text their R@1 is 0. Here every order of equal scores is
 equally likely instead. The default ranks stay as they are.
 """
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import gammaln
+from scipy.stats import hypergeom
 
-from atri_lib.ambiguity import Ambiguity, find_ambiguity
-from atri_lib.evaluation.input_checks import embeddings, indices
-from atri_lib.evaluation.scores import (
-    Embeddings,
-    caption_counts,
-    caption_scores,
-    pair,
-    scores_of,
-)
+from atri_lib.evaluation.input_checks import Embeddings, embeddings, indices
+from atri_lib.evaluation.scores import caption_scores, scores_of
 
 
 @dataclass(frozen=True)
@@ -37,11 +29,6 @@ class FairRanks:
     own: np.ndarray
 
     @property
-    def best(self) -> np.ndarray:
-        """The rank if every tie goes in favour of the query, int64."""
-        return self.above + 1
-
-    @property
     def worst(self) -> np.ndarray:
         """The rank if every tie counts against the query, int64: what `retrieval_ranks` returns."""
         return self.above + self.equal + 1
@@ -54,28 +41,15 @@ class FairRanks:
         """
         return self.above + 1 + self.equal / (self.own + 1)
 
-    @property
-    def tied(self) -> np.ndarray:
-        """Whether the rank depends on the order of equal scores, bool."""
-        return self.equal > 0
-
     def chance_at(self, k: int) -> np.ndarray:
         """Share of the orders in which the query's rank is k or better, float64 between 0 and 1.
 
-        The first k ranks hold k - above of the tied items. They miss the query if all of its own
-        are among the rest: that is so in C(rest, own) of C(tied, own) orders.
+        The first k ranks hold k - above of the tied items. They miss the query if none of them is
+        its own.
         """
-        taken = np.maximum(k - self.above, 0)
         tied = self.equal + self.own
-        rest = np.maximum(tied - taken, 0)
-        can_miss = rest >= self.own
-        misses = _log_binomial(np.where(can_miss, rest, self.own), self.own)
-        orders = _log_binomial(tied, self.own)
-        return np.where(can_miss, 1 - np.exp(misses - orders), 1.0)
-
-    def recall_at(self, k: int) -> float:
-        """Expected share of queries whose rank is k or better, between 0 and 1."""
-        return float(self.chance_at(k).mean())
+        taken = np.clip(k - self.above, 0, tied)
+        return 1 - hypergeom.pmf(0, tied, self.own, taken)
 
 
 def fair_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike) -> FairRanks:
@@ -83,14 +57,14 @@ def fair_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike) -> 
 
     queries: [Q, d]; gallery: [G, d]; targets: [Q] gallery indices. Errors as `retrieval_ranks`.
     """
-    queries, gallery = pair(queries, gallery)
     targets = indices(targets, "targets", len(gallery), (len(queries),))
-    above = np.empty(len(queries), dtype=np.int64)
-    equal = np.empty(len(queries), dtype=np.int64)
+    counts = []
     for rows, scores in scores_of(queries, gallery):
         wanted = np.take_along_axis(scores, targets[rows, None], axis=1)
-        above[rows] = (scores > wanted).sum(axis=1)
-        equal[rows] = (scores == wanted).sum(axis=1) - 1  # without the target itself
+        above = (scores > wanted).sum(axis=1)
+        equal = (scores == wanted).sum(axis=1)
+        counts.append([above, equal - 1])  # without the target itself
+    above, equal = np.concatenate(counts, axis=1)
     return FairRanks(above, equal, np.ones_like(above))
 
 
@@ -111,31 +85,10 @@ def fair_audio_to_text(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -
     clip do not compete with each other. Errors as `relevant_ranks`.
     """
     counts = []
-    for scores, mine, _ in caption_scores(clips, texts, owner):
+    for scores, mine in caption_scores(clips, texts, owner):
         best = np.where(mine, scores, -np.inf).max(axis=2, keepdims=True)
         above = scores > best  # none of these is the clip's own
         tied = scores == best
         of_rows = [kind.sum(axis=2) for kind in (above, tied & ~mine, tied & mine)]
         counts.append(of_rows)
     return FairRanks(*np.concatenate(counts, axis=1))
-
-
-def ambiguity(
-    captions: Sequence[Hashable], owner: ArrayLike, contents: Sequence[Hashable] | None = None
-) -> Ambiguity:
-    """How many queries cannot be told apart from another clip's, and the R@1 that is reachable.
-
-    captions: the M texts of one language, or anything that is equal for equal texts; owner: [M],
-    the clip of each caption; contents: N checksums, equal for equal sounds or pictures; all
-    different by default. Raises ValueError for an owner outside the clips, and for a clip without a
-    caption.
-    """
-    if contents is None:
-        contents = range(int(np.max(owner, initial=-1)) + 1)
-    owner = indices(owner, "owner", len(contents), (len(captions),))
-    caption_counts(owner, len(contents))
-    return find_ambiguity(captions, owner, contents)
-
-
-def _log_binomial(n: np.ndarray, k: np.ndarray) -> np.ndarray:
-    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)

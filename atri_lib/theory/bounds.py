@@ -1,4 +1,4 @@
-"""Every bound and law of the book is one affine recursion; here it is, over steps and draws.
+"""Every bound is one affine recursion; here it is, over steps and draws.
 
 Arrays are float64 with the steps on the last axis: [..., T]. What is not given per draw broadcasts.
 """
@@ -11,19 +11,16 @@ def unroll(factor: ArrayLike, forcing: ArrayLike) -> np.ndarray:
     """Solve x_t = factor_t x_(t-1) + forcing_t for t = 1 ... T from x_0 = 0, all steps at once.
 
     factor, forcing: [..., T], broadcast together. Returns x_1 ... x_T, float64 [..., T]. A bound
-    that overflows is inf; a factor of 0 forgets even that (0 inf = 0). Raises ValueError if T is 0.
+    that overflows is inf; a factor of 0 forgets even that (0 inf = 0).
     """
-    factor, forcing = _together(factor, forcing)
-    if factor.ndim == 0 or factor.shape[-1] == 0:
-        raise ValueError(
-            f"a recursion needs at least one step on the last axis, got shape {factor.shape}"
-        )
+    factor, forcing = np.broadcast_arrays(factor, forcing)
     x = np.zeros(factor.shape[:-1])
     solved = np.empty(factor.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(factor.shape[-1]):
             grows = factor[..., t]
-            carried = np.where((grows == 0) | (x == 0), 0, grows * x)
+            gone = (grows == 0) | (x == 0)
+            carried = np.where(gone, 0, grows * x)
             x = carried + forcing[..., t]
             solved[..., t] = x
     return solved
@@ -40,8 +37,8 @@ def published(
     2018, arXiv 1806.00582.
     """
     factor = 1 + rate * np.asarray(lipschitz)
-    forcing = rate * np.asarray(error) * np.asarray(gradient_max)
-    return unroll(factor, forcing)
+    fresh = rate * np.asarray(error)
+    return unroll(factor, fresh * np.asarray(gradient_max))
 
 
 def trajectory(rho: ArrayLike, forcing: ArrayLike) -> np.ndarray:
@@ -55,37 +52,13 @@ def trajectory(rho: ArrayLike, forcing: ArrayLike) -> np.ndarray:
     return unroll(rho, forcing)
 
 
-def mean_square(amplification: ArrayLike, variance: ArrayLike) -> np.ndarray:
-    """The mean-square law: RMS weight error from M_t = amplification_t M_(t-1) + variance_t, equal
-    starts.
-
-    amplification: E[rho_t^2 ||delta||^2] / E||delta||^2; variance: E||noise of step t||^2 (SGD:
-    eta^2 sigma_t^2), plus twice its mean product with the error carried along where draws remember
-    earlier ones; both [..., T]. Returns sqrt(M_t), [..., T].
-    """
-    return np.sqrt(unroll(amplification, variance).clip(0))
-
-
-def sampling_factor(languages: int, m: int) -> float:
-    """(K - m) / (m (K - 1)): variance of the mean of m of K values without replacement, in units of
-    their variance.
-
-    The variance is the population variance over the K values. m = 1 gives 1, m = K gives 0 (K = 1
-    too). Raises ValueError unless 1 <= m <= K.
-    """
-    if not 1 <= m <= languages:
-        raise ValueError(f"m of K languages needs 1 <= m <= K, got m={m}, K={languages}")
-    if m == languages:
-        return 0.0
-    return (languages - m) / (m * (languages - 1))
-
-
 def share_held(bound: ArrayLike, measured: ArrayLike, slack: float = 1e-9) -> float:
     """The share of entries with measured <= bound (1 + slack); a bound worth the name gives 1.0.
 
     slack: relative, for the rounding of two float64 runs. nan in either counts as not held.
     """
-    held = np.asarray(measured) <= np.asarray(bound) * (1 + slack)
+    limit = np.asarray(bound) * (1 + slack)
+    held = np.asarray(measured) <= limit
     return float(held.mean())
 
 
@@ -97,19 +70,16 @@ def overtaken(bound: ArrayLike, other: ArrayLike) -> np.ndarray:
     than nothing.
     """
     above = np.asarray(bound) > np.asarray(other)
-    return np.where(above.any(-1), above.argmax(-1) + 1.0, np.nan)
+    first = above.argmax(-1) + 1.0
+    return np.where(above.any(-1), first, np.nan)
 
 
 def tightness(bound: ArrayLike, measured: ArrayLike) -> np.ndarray:
     """bound / measured, elementwise; 1 where both are 0 (nothing to bound), inf where only the
     measured is.
     """
-    bound, measured = _together(bound, measured)
+    bound, measured = np.broadcast_arrays(bound, measured)
     nothing = (bound == 0) & (measured == 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(nothing, 1.0, bound / measured)
-
-
-def _together(*values: ArrayLike) -> list[np.ndarray]:
-    """Float64 arrays of one shape."""
-    return np.broadcast_arrays(*(np.asarray(value, np.float64) for value in values))
+        ratio = bound / measured
+    return np.where(nothing, 1.0, ratio)

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from atri_lib.encoders.dual import DualEncoder, TimePooling
 from atri_lib.progress import progress
 from atri_lib.schemes import SCHEMES, Scheme, clip_order, ideal_distribution
-from atri_lib.theory.model_functions import Batch, Flat, Task
+from atri_lib.theory.model_functions import Batch, Loss, Task
 from atri_lib.theory.optimizers import Optimizer, Runs
 
 
@@ -74,7 +73,7 @@ class Step:
 class Experiment:
     """A model, its features and the order of mini-batches: everything two twin runs have in common.
 
-    model: as `Flat` wants it; its present parameters are the start. Every bound holds for any
+    model: as `Task` wants it; its present parameters are the start. Every bound holds for any
     activation, but only a twice differentiable one (GELU, tanh; not ReLU) has the Lipschitz
     gradients the published bound is about. clip_features: [N, ...]; texts: [N, K, ...], English
     first; floating point. batch: clips per step; the last step of an epoch takes what is left,
@@ -94,22 +93,17 @@ class Experiment:
     dtype: torch.dtype = torch.float64
 
     def __post_init__(self) -> None:
-        if self.texts.ndim < 2 or len(self.clip_features) != len(self.texts):
-            given = f"{list(self.clip_features.shape)} and {list(self.texts.shape)}"
+        clips = len(self.clip_features)
+        if clips != len(self.texts) or min(self.batch, clips) < 2:
             raise ValueError(
-                "expected clip_features [N, ...] and texts [N, K, ...] of the same N clips, "
-                f"got {given}"
-            )
-        if min(self.batch, len(self.clip_features)) < 2 or min(self.epochs, self.regroup) < 1:
-            raise ValueError(
-                "need a batch of at least 2 clips, an epoch, and batches kept for an epoch, "
-                f"got {self.batch}, {self.epochs} and {self.regroup}"
+                "need clip_features and texts of the same clips, and a batch of 2 or more, "
+                f"got {clips} and {len(self.texts)} in batches of {self.batch}"
             )
 
     @cached_property
     def task(self) -> Task:
         """The losses as functions of flat weights, in `dtype`."""
-        return Task(Flat(self.model, self.dtype), self.temperature)
+        return Task(self.model, self.temperature, self.dtype)
 
     @property
     def languages(self) -> int:
@@ -138,7 +132,7 @@ class Experiment:
 
     def begin(self, optimizer: Optimizer, runs: int = 1) -> Runs:
         """Equal runs at the start."""
-        return Runs.begin(optimizer, self.task.flat.start, runs)
+        return Runs.begin(optimizer, self.task.start, runs)
 
     def ideal_run(
         self, optimizer: Optimizer, label: str
@@ -154,59 +148,14 @@ class Experiment:
             ideal = after
 
 
-def on_features(
-    clip_features: Tensor,
-    texts: Tensor,
-    *,
-    components: int = 64,
-    hidden: int = 32,
-    width: int = 32,
-    seed: int = 0,
-    **options,
-) -> Experiment:
-    """The presets' projections, made small, on the principal components of cached features.
-
-    clip_features: patch embeddings [N, P, F], averaged within thirds of the clip; texts: [N, K, D].
-    components: how many are kept on either side, scaled to mean square 1; hidden, width: units of a
-    projection. No dropout: twin runs share everything but the languages. seed: of the initial
-    weights and of the order of clips; options: of `Experiment`.
-    """
-    clip_features = principal(TimePooling(3)(clip_features), components)
-    texts = principal(texts, components)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = DualEncoder(
-            clip_features.shape[-1],
-            texts.shape[-1],
-            width=width,
-            hidden=hidden,
-            parts=1,
-            dropout=0.0,
-        )
-    return Experiment(model, clip_features[:, None], texts, seed=seed, **options)
-
-
-def principal(features: Tensor, components: int) -> Tensor:
-    """The leading principal components of features [..., F], float64, scaled to mean square 1:
-    [..., components].
-    """
-    rows = features.double().flatten(0, -2)
-    rows = rows - rows.mean(0)
-    directions = torch.linalg.svd(rows, full_matrices=False).Vh[:components]
-    rows = rows @ directions.T
-    rows = rows / rows.square().mean().sqrt()
-    return rows.unflatten(0, features.shape[:-1])
-
-
 class Draws:
     """Independent draws of one arm, of which nothing random leaves one, and the gradients they
     prescribe.
     """
 
-    def __init__(self, experiment: Experiment, arm: Arm, seeds: Sequence[int]):
+    def __init__(self, experiment: Experiment, arm: Arm, seeds: Sequence[int]) -> None:
         self.experiment = experiment
-        self.task = experiment.task
-        self.mixed = arm.mixed
+        self.arm = arm
         clips = len(experiment.clip_features)
         schemes = [arm.draw(clips, experiment.languages, seed) for seed in seeds]
         self.schemes = schemes if schemes[0].noise_share else schemes[:1]
@@ -222,19 +171,18 @@ class Draws:
         """p' of every draw on the batch, [S, B, K]."""
         return self.experiment.on_batch(self._realised(step.epoch), step.clips)
 
-    def gradients(
-        self, weights: Tensor, distribution: Tensor, step: Step, anchor: Tensor | None = None
-    ) -> Tensor:
-        """Every draw's gradient at its own weights, [S, D] to [S, D]; anchor [D]: as seen from
-        there.
-        """
-        if not self.mixed:
-            return self.task.gradients(weights, distribution, step.data, anchor=anchor)
-        languages = distribution.argmax(-1)  # the one of each clip
-        return self.task.gradients(weights, languages, step.data, self.task.mixed_loss, anchor)
+    @property
+    def loss(self) -> Loss:
+        """What the arm trains."""
+        task = self.experiment.task
+        return task.mixed_loss if self.arm.mixed else task.weighted_loss
+
+    def gradients(self, weights: Tensor, distribution: Tensor, step: Step) -> Tensor:
+        """Every draw's gradient at its own weights, [S, D] to [S, D]."""
+        return self.experiment.task.gradients(weights, distribution, step.data, self.loss)
 
     def gradients_at(self, weights: Tensor, distribution: Tensor, step: Step) -> Tensor:
         """Every draw's gradient at the same weights [D]: [S, D]."""
-        if self.mixed:
+        if self.arm.mixed:
             return self.gradients(weights.expand(len(distribution), -1), distribution, step)
-        return self.task.gradients_at(weights, distribution, step.data)
+        return self.experiment.task.gradients_at(weights, distribution, step.data)

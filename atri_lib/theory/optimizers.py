@@ -17,13 +17,6 @@ class Optimizer:
 
     rate: float
 
-    @property
-    def gain(self) -> float | None:
-        """How far a gradient's noise of length 1 moves the weights in the same step; None where
-        that is not linear.
-        """
-        return self.rate
-
     def start(self, weights: Tensor) -> tuple:
         """The state before the first step."""
         return ()
@@ -83,7 +76,6 @@ class Adam(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
-    gain = None
 
     def start(self, weights: Tensor) -> tuple:
         return torch.zeros_like(weights), torch.zeros_like(weights), 0
@@ -141,10 +133,8 @@ class Runs:
 
     def joint_error(self, other: "Runs") -> np.ndarray:
         """How far the joint states are apart, in the optimiser's coordinates, [S]."""
-        return distance(self._coordinates(), other._coordinates())
-
-    def _coordinates(self) -> Tensor:
-        return self.optimizer.coordinates(self.weights, self.state)
+        mine, others = (run.optimizer.coordinates(run.weights, run.state) for run in (self, other))
+        return distance(mine, others)
 
 
 def distance(a: Tensor, b: Tensor) -> np.ndarray:

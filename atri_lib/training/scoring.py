@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from atri_lib import evaluation
+from atri_lib.ambiguity import find_ambiguity
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.training.sources import Source
 
@@ -69,13 +70,13 @@ def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
     """What captions, sounds or pictures that several clips share do to R@1; empty if none do.
 
     Rows: languages, and their mean in the last row, "mean". Columns for each direction: the number
-    of ambiguous queries (`evaluation.ambiguity`), and in percent the R@1 that is reachable and the
+    of ambiguous queries (`ambiguity.Ambiguity`), and in percent the R@1 that is reachable and the
     fair R@1 of this model, with ties shared over all their orders.
     """
     contents = source.dataset.recordings or range(len(source))  # without checksums: all different
     sentences = [source.dataset.sentences(code) for code in source.languages]
     owner = source.owner.cpu()
-    found = [evaluation.ambiguity(texts, owner, contents) for texts in sentences]
+    found = [find_ambiguity(texts, owner, contents) for texts in sentences]
     if not any(one.captions.any() for one in found):
         return pd.DataFrame()
     clips, texts = encode(model, source)

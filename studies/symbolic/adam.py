@@ -8,7 +8,8 @@ The step is the first moment M divided by the root of the second moment V.
 
 import sympy as sp
 
-from atri_lib.theory.symbolic.law import beta, eta
+from atri_lib.theory.symbolic.bound import eta
+from studies.symbolic.momentum import beta
 
 alpha, gamma, V, sigma, t = sp.symbols("alpha_s gamma_s V sigma_s t", positive=True)
 g, M = sp.symbols("g_s M", real=True)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import atri_lib.evaluation.significance as significance
-from atri_lib.evaluation import clip_means, paired_bootstrap, spearman, two_way_interval
+from atri_lib.evaluation import clip_means, paired_bootstrap, two_way_interval
 
 
 def noise(*shape, seed=0):
@@ -35,25 +35,6 @@ def test_interval_agrees_with_a_plain_loop_bootstrap(shape):
     np.testing.assert_allclose(
         [result.low, result.high], loop_bootstrap(a, b, 2000, seed=9), atol=0.08
     )
-
-
-def test_interval_agrees_with_scipy_for_another_statistic():
-    a, b = np.exp(noise(60)), np.exp(noise(60, seed=1))
-
-    def difference_of_medians(x, y, axis):
-        return np.median(x, axis=axis) - np.median(y, axis=axis)
-
-    reference = scipy.stats.bootstrap(
-        (a, b),
-        difference_of_medians,
-        paired=True,
-        vectorized=True,
-        method="percentile",
-        n_resamples=9999,
-        rng=1,
-    ).confidence_interval
-    result = paired_bootstrap(a, b, statistic=np.median)
-    np.testing.assert_allclose([result.low, result.high], reference, atol=0.04)
 
 
 @settings(deadline=None, max_examples=25)
@@ -150,49 +131,12 @@ def test_clip_means_equal_plain_loops(clips, extra, seeds, seed):
 
 def test_results_depend_on_the_seed_alone(monkeypatch):
     a, b = noise(3, 30), noise(3, 30, seed=1)
-    for statistic in (np.mean, np.median):
-        result = paired_bootstrap(a, b, statistic, repeats=500)
-        assert result == paired_bootstrap(a, b, statistic, repeats=500)
-        assert result != paired_bootstrap(a, b, statistic, repeats=500, seed=1)
-    assert spearman(a, b, repeats=500) == spearman(a, b, repeats=500)
-    monkeypatch.setattr(significance, "_CHUNK", 900)  # many chunks: other draws, same law
-    chunked = paired_bootstrap(a, b, np.median, repeats=500)
+    result = paired_bootstrap(a, b, repeats=500)
+    assert result == paired_bootstrap(a, b, repeats=500)
+    assert result != paired_bootstrap(a, b, repeats=500, seed=1)
+    monkeypatch.setattr(significance, "CHUNK", 900)  # many chunks: other draws, same law
+    chunked = paired_bootstrap(a, b, repeats=500)
     np.testing.assert_allclose([chunked.low, chunked.high], [result.low, result.high], atol=0.15)
-
-
-@settings(deadline=None, max_examples=30)
-@given(size=st.integers(3, 20), levels=st.integers(2, 10), seed=st.integers(0, 2**16))
-def test_spearman_equals_scipy_with_ties(size, levels, seed):
-    rng = np.random.default_rng(seed)
-    x, y = (
-        rng.integers(levels, size=size).astype(float),
-        rng.integers(levels, size=size).astype(float),
-    )
-    x[:2], y[:2] = (0, 1), (0, 1)  # not constant
-    result = spearman(x, y, repeats=50)
-    assert result.rho == pytest.approx(scipy.stats.spearmanr(x, y).statistic, abs=1e-12)
-    assert -1 - 1e-12 <= result.low <= result.high <= 1 + 1e-12
-    assert spearman(np.exp(x), y, repeats=50).rho == pytest.approx(
-        result.rho
-    )  # monotone maps change nothing
-    assert spearman(-x, y, repeats=50).rho == pytest.approx(-result.rho)
-
-
-def test_spearman_interval_excludes_zero_for_a_trend_and_not_for_noise():
-    x = np.arange(30.0)
-    trend, none = spearman(x, x + 3 * noise(30)), spearman(x, noise(30))
-    assert trend.low > 0.5 and none.low < 0 < none.high
-    assert spearman(x, x**3).low == pytest.approx(1)
-
-
-def test_spearman_takes_seeds_by_conditions():
-    conditions = np.arange(8.0)
-    y = conditions + noise(5, 8)
-    result = spearman(np.tile(conditions, (5, 1)), y)
-    assert result.rho == pytest.approx(
-        scipy.stats.spearmanr(np.tile(conditions, 5), y.ravel()).statistic
-    )
-    assert 0.5 < result.low < result.rho < result.high
 
 
 @pytest.mark.parametrize("seeds", [3, 8, 32])
@@ -248,11 +192,11 @@ def test_a_group_for_every_clip_changes_nothing_and_empty_ones_do_not_count():
 @pytest.mark.parametrize(
     "groups, message",
     [
-        (np.ones((3, 2), dtype=bool), "a row per clip, got bool"),
+        (np.ones((3, 2), dtype=bool), "a row per clip .* got bool"),
         ([[0, 1], [1, 2], [2, 3], [3, 0]], "got int64"),
-        (np.zeros((4, 2), dtype=bool), "every clip must be in a group"),
-        (np.ones((4, 1), dtype=bool), "no group may join all clips"),
-        (np.array([[0, 0, 1], [1, 0, 0], [1, 1, 1], [1, 0, 1]], dtype=bool), "too few are apart"),
+        (np.eye(4, 3, dtype=bool), "every clip must be in a group"),
+        (np.ones((4, 1), dtype=bool), "enough of them apart"),
+        (np.array([[0, 0, 1], [1, 0, 0], [1, 1, 1], [1, 0, 1]]) > 0, "enough of them apart"),
     ],
 )
 def test_groups_that_say_nothing_are_refused(groups, message):
@@ -267,14 +211,11 @@ def test_groups_that_say_nothing_are_refused(groups, message):
         (lambda: paired_bootstrap(noise(4), noise(5)), "same seeds and clips"),
         (lambda: two_way_interval(noise(4, 6), noise(6)), "same seeds and clips"),
         (lambda: paired_bootstrap([1.0], [2.0]), "at least 2"),
-        (lambda: paired_bootstrap([1.0, np.nan], [2.0, 3.0]), "a has NaN"),
+        (lambda: paired_bootstrap([1.0, np.nan], [2.0, 3.0]), "NaN or infinity"),
         (lambda: paired_bootstrap(noise(2, 3, 4), noise(2, 3, 4)), r"\[S, N\]"),
-        (lambda: paired_bootstrap(noise(4), noise(4), repeats=0), "repeats must be positive"),
-        (lambda: spearman([1, 1, 1], [1, 2, 3]), "constant"),
-        (lambda: spearman([1, 2, 3], [1, 2]), "pair up"),
         (lambda: clip_means([1.0, 2.0], [0, 2]), "clip 1 has no caption"),
         (lambda: clip_means([1.0, 2.0, 3.0], [0, 1]), r"integers of shape \(3,\)"),
-        (lambda: clip_means([1.0, 2.0], [-1, 0]), "owner holds -1"),
+        (lambda: clip_means([1.0, 2.0], [-1, 0]), "owner must be integers"),
     ],
 )
 def test_bad_input_says_what_is_wrong(call, message):

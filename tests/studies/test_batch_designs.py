@@ -6,6 +6,7 @@ import pytest
 from atri_lib.theory.symbolic.distribution import K, N
 from studies import batch_designs
 from studies.symbolic import second_order
+from studies.task_derivatives import language_spread
 from tests.studies.toys import first_step, quadratic, toy
 
 
@@ -13,7 +14,7 @@ from tests.studies.toys import first_step, quadratic, toy
 def gradients():
     setup = toy()
     batch = first_step(setup).data
-    return batch_designs.language_gradients(setup.task, setup.task.flat.start, batch)
+    return batch_designs.language_gradients(setup.task, setup.task.start, batch)
 
 
 @pytest.mark.parametrize("design", batch_designs.DESIGNS)
@@ -35,8 +36,8 @@ def test_designs_choose_as_they_say():
 
 def test_spread_is_that_of_the_task(gradients):
     setup = toy()
-    start = setup.task.flat.start[None]
-    total = setup.task.language_spread(start, first_step(setup).data, range(3))
+    start = setup.task.start[None]
+    total = language_spread(setup.task, start, first_step(setup).data, range(3))
     spread, _ = batch_designs.spread(gradients)
     assert spread == pytest.approx(total.item() / 6)
 

@@ -11,7 +11,6 @@ from numpy.testing import assert_allclose
 from pytest import approx
 
 from atri_lib.schemes import SCHEMES
-from atri_lib.theory import bounds
 from studies.language_designs import (
     Design,
     _partitions,
@@ -22,6 +21,8 @@ from studies.language_designs import (
     subsets,
     unequal_single,
 )
+from studies.mean_square_law import sampling_factor
+from studies.task_derivatives import language_spread
 from tests.studies.toys import first_step, toy
 
 
@@ -47,7 +48,7 @@ def test_counter_example_unbiased_and_independent_but_not_uniform():
     assert of_pairs[0] == approx(1)
     assert of_pairs[-1] == approx(1)
     assert of_pairs.mean() == approx(1 / 3)
-    assert bounds.sampling_factor(4, 2) == approx(1 / 3)
+    assert sampling_factor(4, 2) == approx(1 / 3)
     design = best(opposed, 2)
     assert design.variance == approx(0, abs=1e-9)
     joint = design.joint
@@ -67,7 +68,7 @@ def test_the_program_finds_an_unbiased_design_no_worse_than_blocks(languages, da
     assert design.chance.sum() == approx(1)
     assert design.variance == approx(variance_of(design, matrix), abs=1e-9)
     spread = np.trace(matrix) / languages - matrix.mean()
-    law = bounds.sampling_factor(languages, m) * spread
+    law = sampling_factor(languages, m) * spread
     assert design.uniform == approx(law, abs=1e-9)
     assert 0 <= design.share <= 1 + 1e-9
     if languages % m == 0:
@@ -167,7 +168,7 @@ def test_unequal_chances_for_one_language_are_the_best_of_many():
 def test_language_grams_are_products_of_pair_gradients():
     setup = toy(clips=4)
     task = setup.task
-    start = task.flat.start
+    start = task.start
     batch = first_step(setup).data
     grams = language_grams(task, start, batch)
     one = torch.zeros(2, 4, 3, dtype=torch.float64)
@@ -175,6 +176,6 @@ def test_language_grams_are_products_of_pair_gradients():
     one[1, 2, 1] = 1
     first, second = task.gradients(start.expand(2, -1), one, batch).detach()
     assert grams[2, 0, 1] == approx((first @ second).item())
-    spread = task.language_spread(start[None], batch, range(3)).item()
+    spread = language_spread(task, start[None], batch, range(3)).item()
     of_clips = grams.trace(axis1=1, axis2=2) / 3 - grams.mean(axis=(1, 2))
     assert spread == approx(of_clips.sum())

@@ -25,7 +25,7 @@ def test_constants_are_ordered_and_shares_add_up():
 def test_spectral_norm_is_that_of_the_hessian():
     setup = toy(clips=3, languages=2, epochs=1)
     step = first_step(setup)
-    start = setup.task.flat.start
+    start = setup.task.start
 
     def loss(weights):
         return setup.task.weighted_loss(weights, step.even[0], step.data)

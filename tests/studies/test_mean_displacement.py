@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 
 from atri_lib.theory.optimizers import SGD
 from studies import mean_displacement
+from studies.task_derivatives import language_spread
 from tests.studies.toys import BALANCED, FREE, HOLD, first_step, toy
 
 # Every equally likely history of one clip over two epochs and two languages.
@@ -66,9 +67,9 @@ def test_independent_draws_have_no_mean_at_second_order_and_hold_is_balanced_rev
 def test_variance_slope_is_the_derivative_of_half_the_variance():
     setup = toy(clips=4)
     batch = first_step(setup).data
-    start = setup.task.flat.start
+    start = setup.task.start
     weights = start.clone().requires_grad_()
-    variances = setup.task.language_spread(weights[None], batch, range(3))
+    variances = language_spread(setup.task, weights[None], batch, range(3))
     half = variances.sum() / 2
     (expected,) = torch.autograd.grad(half, weights)
     found = mean_displacement.variance_slope(setup.task, start, batch)

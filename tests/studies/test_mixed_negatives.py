@@ -8,9 +8,10 @@ import pytest
 import sympy as sp
 import torch
 from pytest import approx
+from torch.nn.functional import one_hot
 
 from atri_lib.losses import info_nce, pair_losses
-from atri_lib.theory.model_functions import Flat, Task
+from atri_lib.theory.model_functions import Task
 from studies.mixed_negatives import excess, excess_of
 from studies.symbolic import mixed
 from tests.theory.toy_heads import features, heads
@@ -92,11 +93,11 @@ def test_gradient_of_the_excess_is_the_mean_discrepancy_of_practical_gradients()
     clip_features, texts = (part.double() for part in features(clips=4, languages=2))
     mean = texts.mean(1, keepdim=True)
     batch = clip_features, mean + 0.2 * (texts - mean)
-    task = Task(Flat(heads()), 0.3)
+    task = Task(heads(), 0.3)
     every = list(itertools.product(range(2), repeat=4))
-    tuples = torch.tensor(every)
+    tuples = one_hot(torch.tensor(every)) / 4.0
     even = torch.full((1, 4, 2), 1 / 8, dtype=torch.float64)
-    start = task.flat.start[None]
+    start = task.start[None]
     penalty = functools.partial(excess_of, task)
     with torch.no_grad():
         each = task.gradients(start.expand(16, -1), tuples, batch, task.mixed_loss)

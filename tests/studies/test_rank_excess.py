@@ -21,7 +21,7 @@ def smooth(width=0.2, **options):
     setup = toys.toy(CLIPS, temperature=0.2, **options)
     features = setup.clip_features.double(), setup.texts.double()
     ranks = SmoothRanks(setup.task, features, width)
-    return ranks, setup.task.flat.start, setup
+    return ranks, setup.task.start, setup
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from atri_lib.schemes import SCHEMES
 from atri_lib.theory import bounds, twin_runs
 from atri_lib.theory.experiment import Arm
 from atri_lib.theory.optimizers import SGD
-from atri_lib.theory.symbolic import law
 from studies import schedules
-from studies.symbolic import schedule
+from studies.symbolic import law, schedule
 from tests.studies.toys import BALANCED, FREE, HOLD, quadratic, toy
 
 LATIN = Arm("Latin", "latin")

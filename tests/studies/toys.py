@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from atri_lib.theory.experiment import Arm, Experiment
-from atri_lib.theory.model_functions import Flat, Task
+from atri_lib.theory.model_functions import Task
 from tests.theory.toy_heads import features, heads
 
 FREE = Arm("ML-CLAP", "ml_clap")
@@ -46,7 +46,7 @@ class Weights(nn.Module):
 class QuadraticExperiment(Experiment):
     @cached_property
     def task(self):
-        return Quadratic(Flat(self.model, self.dtype), self.temperature)
+        return Quadratic(self.model, self.temperature, self.dtype)
 
 
 def quadratic(clips=4, batch=2, epochs=4, curvature=None):

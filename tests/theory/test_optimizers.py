@@ -59,13 +59,8 @@ def test_second_block_of_the_coordinates_is_the_step_just_taken(optimizer):
     torch.testing.assert_close(block, before.weights - after.weights)
 
 
-def test_momentum_without_memory_is_sgd_and_gain_is_the_response_to_noise():
-    weights, gradient, noise = gradients(3, 1, 4)
+def test_momentum_without_memory_is_sgd():
+    weights, gradient = gradients(2, 1, 4)
     plain = Runs.begin(SGD(0.1), weights[0]).after(gradient)
     heavy = Runs.begin(Momentum(0.1, 0.0), weights[0]).after(gradient)
     assert torch.equal(plain.weights, heavy.weights)
-    for optimizer in (SGD(0.1), Momentum(0.1)):
-        run = Runs.begin(optimizer, weights[0]).after(gradient)
-        moved = run.after(gradient).error(run.after(gradient + noise))
-        assert moved == pytest.approx(optimizer.gain * noise.norm().item())
-    assert Adam(0.1).gain is None

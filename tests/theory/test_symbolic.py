@@ -6,62 +6,23 @@ import functools
 import itertools
 from fractions import Fraction as F
 
-import numpy as np
 import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atri_lib.schemes import SCHEMES, data_distribution_error, ideal_distribution
-from atri_lib.theory.symbolic import bound, direction, distribution, law
+from atri_lib.theory.symbolic import bound, distribution
+from tests.theory.exact import USED, at, draws, mean, weights
 
-A, B = bound.series("a"), bound.series("zeta")
 fractions = st.fractions(min_value=-2, max_value=2, max_denominator=9)
 counts = st.integers(1, 6).flatmap(
     lambda k: st.tuples(st.just(k), st.integers(1, k), st.integers(1, 3))
 )
 
 
-def at(expression, **values):
-    """An expression's exact value; values by the printed name of the symbol."""
-    chosen = {symbol: sp.Rational(values[symbol.name]) for symbol in expression.free_symbols}
-    return F(*sp.Rational(expression.subs(chosen)).as_numer_denom())
-
-
-USED = dict.fromkeys(("ml_clap", "latin", "hold", "block", "english"), 1) | {
-    "cacl": 2,
-    "cacl_unbiased": 2,
-}  # else m
-
-
-def draws(scheme, languages, used):
-    """All sets of languages that one clip can see in an epoch, equally likely."""
-    if scheme == "english":
-        return [(0,)]
-    if scheme.startswith("cacl"):
-        return [(0, other) for other in range(1, languages)]
-    return list(itertools.combinations(range(languages), used))
-
-
-def weights(scheme, languages, seen):
-    """A clip's share of every language when it sees these."""
-    english = F(1, languages)
-    each = [english, 1 - english] if scheme == "cacl_unbiased" else [F(1, len(seen))] * len(seen)
-    share = dict(zip(seen, each, strict=True))
-    return [share.get(k, F(0)) for k in range(languages)]
-
-
 def l1(rows, ideal):
     return sum(abs(ideal - value) for row in rows for value in row)
-
-
-def mean(values):
-    values = list(values)
-    return sum(values, F(0)) / len(values)
-
-
-def variance(values):
-    return mean(x * x for x in values) - mean(values) ** 2
 
 
 # --- data distribution error
@@ -91,9 +52,6 @@ def test_closed_forms_are_those_of_the_scheme_that_trains(scheme):
     of_mean = data_distribution_error(ideal, built.mean_distribution())
     assert of_mean == pytest.approx(float(at(distribution.bias(scheme), K=8, m=3)), abs=1e-12)
     assert (of_mean > 1e-12) == built.biased == (scheme in ("english", "cacl"))
-    assert built.noise_share == pytest.approx(
-        float(at(law.noise_share(scheme), K=8, m=3)), abs=1e-12
-    )
 
 
 def test_closed_forms_of_the_new_schemes():
@@ -111,7 +69,6 @@ def test_closed_forms_of_the_new_schemes():
             for _, value in distribution.expected_row(scheme)
         )
     assert sp.simplify(distribution.bias("cacl") - (K - 2) / K) == 0
-    assert sp.simplify(law.noise_share("cacl_unbiased") - (K - 1) ** 2 / K**2) == 0
 
 
 def test_distribution_error_needs_the_sum_over_all_pairs():
@@ -140,97 +97,6 @@ def test_expected_row_is_the_mean_over_all_draws(scheme, N=2, K=5, m=3):
         abs(F(1, N * K) - value) for value in averaged
     )
     assert (distribution.bias(scheme) == 0) == (scheme not in ("cacl", "english"))
-
-
-def latin_counts(offset, epochs, K):
-    return [sum((offset + e) % K == k for e in epochs) for k in range(K)]
-
-
-@pytest.mark.parametrize("K", [1, 2, 5])
-def test_latin_visits_every_language_once_in_any_K_epochs(K):
-    assert distribution.latin_visits(distribution.K) == 1
-    for start, offset in itertools.product(range(7), range(K)):
-        assert latin_counts(offset, range(start, start + K), K) == [1] * K
-    visits = distribution.latin_visits(distribution.m)
-    for epochs, k in itertools.product(range(2 * K), range(K)):
-        values = {"start": 3, "offset": 1, "K": K, "m": epochs, "language": k}
-        derived = visits.subs(
-            {getattr(distribution, name): value for name, value in values.items()}
-        )
-        assert derived == latin_counts(1, range(3, 3 + epochs), K)[k]
-
-
-@pytest.mark.parametrize("epochs", range(11))
-def test_latin_error_accumulated_over_epochs_never_exceeds_half_the_languages(epochs, K=5, N=2):
-    rows = [[F(count, N) for count in latin_counts(offset, range(epochs), K)] for offset in (0, 3)]
-    accumulated = l1(rows, F(epochs, N * K))
-    assert at(distribution.latin_accumulated_error(), K=K, m=epochs % K) == accumulated <= F(K, 2)
-    assert (accumulated == 0) == (epochs % K == 0)
-
-
-# --- direction error
-
-
-def gram_cosine(gram, seen):
-    everyone = range(len(gram))
-    inner = lambda xs, ys: sum(gram[x][y] for x in xs for y in ys)  # noqa: E731
-    return inner(seen, everyone) ** 2 / (inner(seen, seen) * inner(everyone, everyone))
-
-
-@pytest.mark.parametrize("K, m", [(1, 1), (4, 1), (5, 3), (5, 5)])
-@pytest.mark.parametrize("cosine", [F(0), F(2, 3), F(-1, 5)])
-def test_direction_cosine_equals_the_gram_matrix(K, m, cosine):
-    gram = [[F(1) if s == k else cosine for k in range(K)] for s in range(K)]
-    expected = gram_cosine(gram, range(m))
-    assert at(direction.direction_cosine() ** 2, K=K, m=m, c=cosine) == expected
-    assert (
-        at(direction.weighted_direction_cosine(1 / distribution.m) ** 2, K=K, m=m, c=cosine)
-        == expected
-    )
-
-
-def test_direction_cosine_holds_for_constructed_unit_vectors(K=6, cosine=0.37):
-    texts = np.linalg.cholesky(np.full((K, K), cosine) + (1 - cosine) * np.eye(K))
-    for m in range(1, K + 1):
-        used, ideal = texts[:m].mean(0), texts.mean(0)
-        measured = used @ ideal / np.linalg.norm(used) / np.linalg.norm(ideal)
-        derived = direction.direction_cosine().subs(
-            {direction.c: cosine, distribution.K: K, distribution.m: m}
-        )
-        assert measured == pytest.approx(float(derived), abs=1e-12)
-
-
-def test_direction_error_falls_with_every_language_and_ends_at_zero():
-    assert direction.direction_cosine(distribution.K) == 1
-    for K, cosine in itertools.product((2, 5), (F(-1, 6), F(0), F(9, 10))):
-        values = [
-            at(direction.direction_cosine() ** 2, K=K, m=m, c=cosine) for m in range(1, K + 1)
-        ]
-        assert values == sorted(set(values))
-        assert at(direction.direction_slope(), K=K, m=2, c=cosine) > 0
-
-
-def test_direction_cosine_fails_for_unequal_cosines():
-    gram = [[F(1), F(9, 10), F(1, 10)], [F(9, 10), F(1), F(1, 10)], [F(1, 10), F(1, 10), F(1)]]
-    mean_cosine = F(11, 30)
-    assert (
-        gram_cosine(gram, [2])
-        < at(direction.direction_cosine(1) ** 2, K=3, c=mean_cosine)
-        < gram_cosine(gram, [0])
-    )
-
-
-def test_direction_of_weighted_rows_equals_the_gram_matrix(K=5, cosine=F(1, 4)):
-    weights = [F(1, 2)] + [F(1, 2 * (K - 1))] * (K - 1)  # expected CACL
-    gram = [[F(1) if s == k else cosine for k in range(K)] for s in range(K)]
-
-    def inner(x, y):
-        return sum(x[s] * y[k] * gram[s][k] for s in range(K) for k in range(K))
-
-    ideal = [F(1, K)] * K
-    expected = inner(weights, ideal) ** 2 / inner(weights, weights) / inner(ideal, ideal)
-    concentration = direction.row_concentration(distribution.expected_row("cacl"))
-    assert at(direction.weighted_direction_cosine(concentration) ** 2, K=K, c=cosine) == expected
 
 
 # --- the published bound
@@ -348,43 +214,6 @@ def test_the_bound_is_broken_by_a_halved_lipschitz_constant_or_a_halved_distribu
     )  # tight as well: half of D would give 1/2
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.tuples(fractions, fractions), min_size=1, max_size=5), fractions)
-def test_unrolled_recursion_equals_the_loop(steps, start):
-    x = start
-    for factor, source in steps:
-        x = factor * x + source
-    values = {bound.x0: start}
-    for index, (factor, source) in enumerate(steps, 1):
-        values |= {A(index): factor, B(index): source}
-    values = {key: sp.Rational(value) for key, value in values.items()}
-    assert bound.iterate(len(steps), A, B).subs(values) == sp.Rational(x)
-    assert bound.unrolled(sp.Integer(len(steps)), A, B).doit().subs(values) == sp.Rational(x)
-
-
-def test_induction_step_accepts_the_unrolled_form_and_rejects_a_shifted_one():
-    def shifted(steps):  # every source multiplied by its own factor as well
-        first, own = (sp.Product(A(bound.s), (bound.s, low, steps)) for low in (1, bound.t))
-        return first * bound.x0 + sp.Sum(B(bound.t) * own, (bound.t, 1, steps))
-
-    assert bound.induction_residual(lambda steps: bound.unrolled(steps, A, B), A, B) == 0
-    residual = bound.induction_residual(shifted, A, B)
-    assert sp.simplify(residual - (A(bound.T + 1) - 1) * B(bound.T + 1)) == 0
-
-
-def test_epoch_sum_runs_from_zero_to_the_last_step():
-    total = bound.epoch_sum(B)
-    assert total.limits == ((bound.j, 0, bound.T - 1),)
-    for steps in range(1, 5):
-        expected = bound.iterate(steps, lambda _: bound.a, B).subs(bound.x0, 0)
-        assert sp.expand(total.subs(bound.T, steps).doit() - expected) == 0
-        from_one = sp.Sum(total.function, (bound.j, 1, bound.T - 1)).subs(bound.T, steps).doit()
-        assert sp.expand(expected - from_one) == B(
-            steps
-        )  # the last source is missing: at T = 1 nothing is left
-    assert sp.Sum(total.function, (bound.j, 1, bound.T - 1)).subs(bound.T, 1).doit() == 0
-
-
 @pytest.mark.parametrize("factor, source, start", [(F(3, 2), F(1, 3), F(0)), (F(1, 2), F(2), F(5))])
 def test_closed_forms_equal_the_loop(factor, source, start):
     x = start
@@ -398,187 +227,3 @@ def test_closed_forms_equal_the_loop(factor, source, start):
         at(per_epoch - bound.closed_form(steps=sp.Integer(12)), a=factor, zeta=source, x_0=start)
         == 0
     )
-
-
-def test_special_cases_of_the_published_bound():
-    cases = bound.special_cases()
-    small, values = 1e-7, {bound.lam: 3.0, bound.D: 1.5, bound.g: 2.0}
-
-    def exact(eta, steps):
-        given = values | {bound.eta: eta, bound.T: steps}
-        return float(bound.published_bound().subs(given))
-
-    assert cases["no distribution error"] == cases["small steps, their number fixed"] == 0
-    assert exact(small, 5) < 1e-5
-    at_time_one = float(
-        cases["small steps, training time fixed"].subs(values | {bound.duration: 1})
-    )
-    assert at_time_one == pytest.approx(exact(1e-5, 10**5), rel=1e-3) and at_time_one > 1
-    flat = bound.published_bound().subs(
-        {bound.lam: small, bound.D: 1, bound.g: 1, bound.eta: 1, bound.T: 9}
-    )
-    assert float(flat) == pytest.approx(9, rel=1e-5)
-    assert cases["flat loss"].subs({bound.D: 1, bound.g: 1, bound.eta: 1, bound.T: 9}) == 9
-    growth = float(cases["growth per step"].subs(values | {bound.eta: 0.1}))
-    assert growth == pytest.approx(exact(0.1, 201) / exact(0.1, 200))
-
-
-# --- the mean-square law
-
-
-@pytest.mark.parametrize("K, m", [(2, 1), (5, 1), (5, 2), (5, 4), (5, 5)])
-def test_sampling_variance_equals_the_variance_over_all_draws(K, m):
-    gradients = [F((k + 1) ** 2, 3) - k for k in range(K)]
-    drawn = [mean(gradients[k] for k in seen) for seen in itertools.combinations(range(K), m)]
-    assert variance(drawn) == at(law.sampling_variance(), K=K, m=m) * variance(gradients)
-    if 1 < m < K:  # with replacement there is no correction
-        assert variance(drawn) != variance(gradients) / m
-
-
-@pytest.mark.parametrize("scheme", ["cacl", "cacl_unbiased"])
-def test_cacl_bias_and_variance_equal_those_over_all_draws(scheme, K=5):
-    gradients = [F((k + 1) ** 2, 3) - k for k in range(K)]
-    english = F(1, K) if scheme == "cacl_unbiased" else F(1, 2)
-    drawn = [english * gradients[0] + (1 - english) * gradients[other] for other in range(1, K)]
-    assert variance(drawn) == at(law.noise_share(scheme), K=K) * variance(gradients[1:])
-    assert mean(drawn) - mean(gradients) == at(law.english_bias(scheme), K=K) * (
-        gradients[0] - mean(gradients[1:])
-    )
-    assert law.english_bias(scheme).subs(distribution.K, 2) == 0
-
-
-def test_latin_noise_grows_and_returns_to_zero(K=4):
-    gradients = [F((k + 1) ** 2, 3) - k for k in range(K)]
-    centred = [g - mean(gradients) for g in gradients]
-    for epochs in range(K + 1):
-        sums = [sum(order[:epochs], F(0)) ** 2 for order in itertools.permutations(centred)]
-        assert mean(sums) == at(law.latin_growth(), K=K, m=epochs) * variance(gradients)
-        if epochs > 1:  # below independent draws, whose squares add
-            assert at(law.latin_growth(), K=K, m=epochs) < epochs
-
-
-def test_square_expands_into_known_part_cross_term_and_noise():
-    known, cross, noise = (term.subs(law.draws, 2).doit() for term in law.square_expanded())
-    chance, n = sp.IndexedBase("pi"), sp.IndexedBase("n")
-    unbiased = {chance[1]: sp.Rational(1, 3), chance[2]: sp.Rational(2, 3), n[1]: 4, n[2]: -2}
-    assert cross.subs(unbiased) == 0 and cross.subs(unbiased | {n[2]: 0}) != 0
-    assert known.subs(unbiased) == sp.Symbol("u") ** 2 and noise.subs(unbiased) == 8 * law.eta**2
-
-
-def enumerate_runs(curvature, target, chances, eta, steps, force=lambda x: x):
-    """All runs on losses with gradient curvature_k force(w - target_k): (E delta^2 per step, ideal,
-    scheme's mean).
-    """
-    K = len(curvature)
-    grad = lambda k, w: curvature[k] * force(w - target[k])  # noqa: E731
-    full = lambda w, q: sum(q[k] * grad(k, w) for k in range(K))  # noqa: E731
-    ideal, expected, runs, squares = F(0), F(0), [(F(1), F(0))], []
-    mean_row = [sum(chance * row[k] for chance, row in chances) for k in range(K)]
-    for _ in range(steps):
-        ideal -= eta * full(ideal, [F(1, K)] * K)
-        expected -= eta * full(expected, mean_row)
-        runs = [
-            (weight * chance, w - eta * full(w, row))
-            for weight, w in runs
-            for chance, row in chances
-        ]
-        squares.append(sum(weight * (ideal - w) ** 2 for weight, w in runs))
-    return squares, (ideal - expected) ** 2, sum(weight * (expected - w) ** 2 for weight, w in runs)
-
-
-ONE_OF_THREE = [(F(1, 3), [F(int(k == chosen)) for k in range(3)]) for chosen in range(3)]
-CACL_OF_THREE = [(F(1, 2), [F(1, 2), F(int(k == 1), 2), F(int(k == 2), 2)]) for k in (1, 2)]
-
-
-def test_mean_square_law_is_exact_on_quadratics_for_unbiased_draws_and_wrong_for_biased_ones():
-    eta, target = F(1, 4), [F(0), F(1), F(3)]
-    squares, _, _ = enumerate_runs([F(2)] * 3, target, ONE_OF_THREE, eta, steps=5)
-    rho, noise = 1 - 2 * eta, variance([2 * t for t in target])
-    predicted = [
-        at(law.mean_square() / law.sigma**2, rho=rho, eta=eta, T=t) * noise for t in range(1, 6)
-    ]
-    assert squares == predicted
-    biased, _, _ = enumerate_runs([F(2)] * 3, target, CACL_OF_THREE, eta, steps=5)
-    cacl_noise = sp.Rational(variance([2 * t for t in target[1:]])) * law.noise_share("cacl")
-    assert biased[-1] > at(law.mean_square() / law.sigma**2, rho=rho, eta=eta, T=5) * F(
-        str(cacl_noise)
-    )
-
-
-def test_bias_path_plus_variance_is_exact_on_quadratics_only():
-    target = [F(0), F(1), F(3)]
-    for force, exact in ((lambda x: x, True), (lambda x: x + x**3 / 4, False)):
-        squares, path, spread = enumerate_runs([F(1)] * 3, target, CACL_OF_THREE, F(1, 8), 4, force)
-        assert (
-            squares[-1] == path + spread
-        ) == exact  # the cross term needs E[w'] = the expected run
-
-
-def test_mean_square_grows_linearly_where_nothing_contracts():
-    assert sp.limit(law.mean_square(), law.rho, 1) == law.eta**2 * law.sigma**2 * law.T
-    assert (
-        law.mean_square().subs({law.rho: 1 / sp.Integer(2), law.T: 1}) == law.eta**2 * law.sigma**2
-    )
-
-
-# --- momentum
-
-
-def heavy_ball(noises, eta, beta, curvature, state=(F(0), F(0))):
-    delta, buffer = state
-    for noise in noises:
-        buffer = beta * buffer + curvature * delta + noise
-        delta -= eta * buffer
-    return delta, buffer
-
-
-def test_momentum_maps_and_response_equal_the_loop(eta=F(1, 5)):
-    mu_1, mu_2 = F(4, 5), F(1, 2)
-    beta, curvature = mu_1 * mu_2, (1 - mu_1) * (1 - mu_2) / eta
-    matrix, source = (
-        part.subs({law.eta: eta, law.beta: beta, law.h: curvature}) for part in law.momentum_maps()
-    )
-    for lag in range(5):
-        impulse = heavy_ball([F(1)] + [F(0)] * lag, eta, beta, curvature)
-        assert tuple(matrix**lag * source) == (
-            sp.Rational(impulse[0]),
-            sp.Rational(eta * impulse[1]),
-        )
-        assert at(law.momentum_response(), mu_1=mu_1, mu_2=mu_2, eta=eta, j=lag) == impulse[0]
-
-
-def test_momentum_stationary_value_is_where_the_recursion_settles(eta=0.1, beta=0.8, curvature=2.0):
-    values = {law.eta: eta, law.beta: beta, law.h: curvature}
-    matrix, source = (np.array(part.subs(values)).astype(float) for part in law.momentum_maps())
-    state = np.zeros((2, 2))
-    for _ in range(500):
-        state = matrix @ state @ matrix.T + source @ source.T
-    assert state[0, 0] == pytest.approx(float(law.momentum_stationary().subs(values)))
-    without = sp.limit(
-        law.mean_square().subs({law.rho: 1 - sp.Rational(1, 5), law.eta: 1, law.sigma: 1}),
-        law.T,
-        sp.oo,
-    )
-    assert (
-        law.momentum_stationary().subs(law.beta, 0).subs({law.eta: 1, law.h: sp.Rational(1, 5)})
-        == without
-    )
-
-
-def test_momentum_settles_up_to_the_derived_step_and_no_further(beta=0.8):
-    largest = float(law.momentum_largest_step().subs(law.beta, beta))
-    for product, settles in ((0.01, True), (0.99 * largest, True), (1.01 * largest, False)):
-        values = {law.eta: 1, law.beta: beta, law.h: product}
-        matrix = np.array(law.momentum_maps()[0].subs(values)).astype(float)
-        assert (np.abs(np.linalg.eigvals(matrix)).max() < 1) == settles
-
-
-def test_momentum_shadow_moves_like_plain_sgd(eta=F(1, 5), beta=F(2, 3)):
-    kappa, effective = (at(part, eta=eta, beta=beta) for part in law.momentum_shadow())
-    w, v = F(1), F(3)
-    for gradient in (F(2), F(-1), F(5)):
-        before = w + kappa * v
-        v = beta * v + gradient
-        w -= eta * v
-        assert w + kappa * v == before - effective * gradient
-        assert w + kappa * v != before - eta * gradient

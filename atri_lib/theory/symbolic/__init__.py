@@ -1,3 +1,1 @@
-"""Derivations in sympy: `distribution` (what schemes sample), `direction`, `bound` (published),
-`law` (mean square), `rates` (what each premise gives).
-"""
+"""Derivations in sympy: `distribution` (what schemes sample) and `bound` (published)."""

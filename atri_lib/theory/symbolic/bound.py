@@ -5,25 +5,20 @@ Identities that are linear in the vectors then hold for vectors as they do for n
 are taken only by `norm` and `triangle`.
 """
 
-from collections.abc import Callable
-
 import sympy as sp
 
 from atri_lib.theory.symbolic.distribution import K, N, clip, language
 
-T, j, s, t = sp.symbols("T j s t", integer=True, nonnegative=True)
+T = sp.Symbol("T", integer=True, nonnegative=True)
 eta, a, lam, D, g = sp.symbols(r"eta a lambda D g_{\max}", positive=True)
 zeta = sp.Symbol("zeta", positive=True)  # what a step adds
 x0 = sp.Symbol("x_0", nonnegative=True)
-duration = sp.Symbol("Theta", positive=True)  # training time eta T
 # Braces make the primed names sort, and so print, after the plain ones.
 p = sp.IndexedBase("p", nonnegative=True)
 p_scheme = sp.IndexedBase("{p'}", nonnegative=True)
 lipschitz = sp.IndexedBase("lambda", nonnegative=True)
 # The two runs before the step: vectors, hence no assumptions.
 w, w_scheme = sp.symbols("w_{t-1} {w'}_{t-1}")
-
-Series = Callable[[sp.Expr | int], sp.Expr]
 
 
 class Norm(sp.Function):
@@ -174,62 +169,6 @@ def one_step() -> tuple[sp.Expr, sp.Expr]:
     return bound.coeff(distance), bound.coeff(distance, 0)
 
 
-def series(name: str) -> Series:
-    """A sequence of which nothing is known: series("zeta")(3) is zeta_3."""
-    return sp.IndexedBase(name).__getitem__
-
-
-def iterate(steps: int, factor: Series, source: Series) -> sp.Expr:
-    """x_t = factor(t) x_{t-1} + source(t), written out for t = 1 ... steps from x_0."""
-    x = x0
-    for index in range(1, steps + 1):
-        x = sp.expand(factor(index) * x + source(index))
-    return x
-
-
-def unrolled(steps: sp.Expr, factor: Series, source: Series) -> sp.Expr:
-    """The same for a symbolic number of steps: every source is multiplied by all later factors."""
-    every = sp.Product(factor(s), (s, 1, steps))
-    later = sp.Product(factor(s), (s, t + 1, steps))
-    return every * x0 + sp.Sum(source(t) * later, (t, 1, steps))
-
-
-def induction_residual(
-    candidate: Callable[[sp.Expr], sp.Expr], factor: Series, source: Series
-) -> sp.Expr:
-    """candidate(T+1) - (factor(T+1) candidate(T) + source(T+1)); zero is the induction step from T
-    to T + 1.
-
-    The last term of every sum and product up to T + 1 is split off, and what the sum's index does
-    not touch pulled out.
-    """
-
-    def split_last(term: sp.Sum | sp.Product) -> sp.Expr:
-        index, low, high = term.limits[0]
-        rest = term.func(term.function, (index, low, high - 1))
-        last = term.function.subs(index, high).doit()
-        if isinstance(term, sp.Sum):
-            return rest + last
-        return rest * last
-
-    def reaches_end(term: sp.Expr) -> bool:
-        return isinstance(term, sp.Sum | sp.Product) and term.limits[0][2] == T + 1
-
-    after = sp.factor_terms(candidate(T + 1).replace(reaches_end, split_last))
-    return sp.expand(after - factor(T + 1) * candidate(T) - source(T + 1))
-
-
-def epoch_sum(source: Series) -> sp.Sum:
-    """What T steps with one factor a accumulate, as a sum over j, the number of steps taken after
-    each source.
-
-    It is `unrolled` under the change of index j = T - t: the limits follow, they are not chosen.
-    source: has to depend on its step.
-    """
-    (total,) = unrolled(T, lambda _: a, source).atoms(sp.Sum)
-    return total.doit().change_index(t, T - t, j)  # the product of one factor becomes its power
-
-
 def closed_form(
     factor: sp.Expr = a, source: sp.Expr = zeta, steps: sp.Expr = T, start: sp.Expr | int = x0
 ) -> sp.Expr:
@@ -250,17 +189,3 @@ def published_bound(steps: sp.Expr = T) -> sp.Expr:
     p' sums to one.
     """
     return closed_form(1 + eta * lam, eta * D * g, steps, start=0)
-
-
-def special_cases() -> dict[str, sp.Expr]:
-    """Limits of `published_bound`."""
-    bound = published_bound()
-    one_time = published_bound(duration / eta)
-    later = bound.subs(T, T + 1)
-    return {
-        "no distribution error": bound.subs(D, 0),
-        "small steps, their number fixed": sp.limit(bound, eta, 0),
-        "small steps, training time fixed": sp.limit(one_time, eta, 0),
-        "flat loss": sp.limit(bound, lam, 0),
-        "growth per step": sp.limit(later / bound, T, sp.oo),
-    }

@@ -12,7 +12,6 @@ from atri_lib.schemes import SCHEMES, Pool
 
 N, K, m = sp.symbols("N K m", integer=True, positive=True)
 clip, language = sp.symbols("i k", integer=True, positive=True)
-offset, start = sp.symbols("o e_0", integer=True)  # of a Latin clip; the first epoch of a window
 _slack = sp.Symbol("r", integer=True, nonnegative=True)  # by how much K exceeds the least
 
 IDEAL = 1 / (N * K)  # p_ik: every clip in every language, equally often
@@ -96,27 +95,3 @@ def bias(scheme: str) -> sp.Expr:
     """Data distribution error of E[p']: what no amount of averaging over draws removes."""
     least = len(pools(scheme))
     return evaluate(error_sum(expected_row(scheme)), least)
-
-
-def latin_visits(epochs: sp.Expr) -> sp.Expr:
-    """In how many of `epochs` consecutive epochs Latin shows a clip in a given language.
-
-    Epoch e shows language k if (offset + e - k) mod K = 0, so this counts the multiples of K in a
-    window.
-    """
-    shift = start + offset - language
-    by_the_last = sp.floor(sp.expand((shift + epochs - 1) / K))
-    before_the_first = sp.floor(sp.expand((shift - 1) / K))
-    return by_the_last - before_the_first
-
-
-def latin_accumulated_error(remainder: sp.Expr = m) -> sp.Expr:
-    """sum_ik |q K p - sum_e p'_e| after E = q K + remainder epochs of Latin, 0 <= remainder <= K.
-
-    K epochs visit every language once (latin_visits), so `remainder` languages have been seen q + 1
-    times, the rest q.
-    """
-    rounds = sp.Symbol("q", integer=True, nonnegative=True)
-    seen = (remainder, (rounds + 1) / N), (K - remainder, rounds / N)
-    epochs = rounds * K + remainder
-    return evaluate(error_sum(seen, ideal=epochs * IDEAL), least=remainder)

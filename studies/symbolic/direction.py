@@ -26,9 +26,11 @@ def gram_sum(first: sp.Expr | int, second: sp.Expr | int) -> sp.Expr:
 
 def direction_cosine(used: sp.Expr | int = m) -> sp.Expr:
     """cos(theta_m): cosine between the mean of `used` texts and the mean of all K."""
-    lengths_squared = gram_sum(used, used) * gram_sum(K, K)
-    squared = gram_sum(used, K) ** 2 / lengths_squared
-    return sp.sqrt(sp.cancel(squared).factor())
+    own = gram_sum(used, used)
+    ideal = gram_sum(K, K)
+    shared = gram_sum(used, K)
+    squared = sp.cancel(shared**2 / (own * ideal))
+    return sp.sqrt(squared.factor())
 
 
 def direction_slope() -> sp.Expr:
@@ -36,7 +38,8 @@ def direction_slope() -> sp.Expr:
     texts exist.
     """
     squared = direction_cosine() ** 2
-    return sp.factor(sp.diff(squared, m))
+    slope = sp.diff(squared, m)
+    return sp.factor(slope)
 
 
 def row_concentration(segments: Row) -> sp.Expr:
@@ -44,7 +47,10 @@ def row_concentration(segments: Row) -> sp.Expr:
     all.
     """
     mass = sum(count * value for count, value in segments)
-    squares = sum(count * (value / mass) ** 2 for count, value in segments)
+    squares = 0
+    for count, value in segments:
+        share = value / mass
+        squares += count * share**2
     return sp.simplify(squares)
 
 
@@ -55,6 +61,7 @@ def weighted_direction_cosine(concentration: sp.Expr) -> sp.Expr:
     <sum_k q_k t_k, sum_l u_l t_l> = c sum_k q_k sum_l u_l + (1 - c) sum_k q_k u_k: the Gram matrix
     is c + (1 - c) I.
     """
-    with_mean = mean = c + (1 - c) / K
     own = c + (1 - c) * concentration
+    mean = c + (1 - c) / K
+    with_mean = mean
     return sp.sqrt(with_mean**2 / (own * mean))

@@ -4,20 +4,13 @@ bound.
 
 import sympy as sp
 
-from atri_lib.theory.symbolic.bound import (
-    D,
-    T,
-    a,
-    closed_form,
-    eta,
-    g,
-    lam,
-    zeta,
-)
+from atri_lib.theory.symbolic import bound
+from atri_lib.theory.symbolic.bound import D, T, a, eta, g, lam
 from atri_lib.theory.symbolic.distribution import K, distribution_error
-from atri_lib.theory.symbolic.law import rho, sigma
+from studies.symbolic.law import rho, sigma
 
 mu = sp.Symbol("mu", positive=True)  # of strong convexity
+weight = sp.Symbol("w")
 
 # What a step of the ideal gradient makes of an error at most, by premise.
 GROWTH = {
@@ -35,39 +28,48 @@ def attained() -> tuple[sp.Expr, sp.Expr, dict[sp.Symbol, sp.Expr]]:
     off their steps: a > 1 for the scheme, rho <= 1 for the ideal run. They are equal at every T
     where rho is positive, eta lambda (K - 2) < K.
     """
-    weight = sp.Symbol("w")
     english = 1 - lam * weight
-    mean = (english - (K - 1) * english) / K
-
-    def factor(gradient: sp.Expr) -> sp.Expr:
-        """Of 1 - lambda w in a step; from its start 1, it is the factor's power T."""
-        after = english.subs(weight, weight - eta * gradient)
-        return 1 + sp.factor(sp.cancel(after / english) - 1)
-
-    factors = {a: factor(english), rho: factor(mean)}
+    others = (K - 1) * english
+    mean = (english - others) / K
+    factors = {a: _factor(english, english)}
+    factors[rho] = _factor(english, mean)
     # lambda delta_T = (1 - lambda w_T) - (1 - lambda w'_T); a > 1 >= rho makes it negative.
-    measured = (a**T - rho**T) / lam
+    apart = a**T - rho**T
+    measured = apart / lam
     # x_T = a x_(T-1) + eta D rho^(T-1), as g_max = 1 - lambda w: x_T / rho^T has a constant source.
     source = eta * distribution_error("english")
-    limit = rho**T * closed_form(a / rho, source / rho, start=0)
+    scaled = bound.closed_form(a / rho, source / rho, start=0)
+    limit = rho**T * scaled
     return measured, limit, factors
+
+
+def _factor(value: sp.Expr, gradient: sp.Expr) -> sp.Expr:
+    """Of 1 - lambda w in a step; from its start 1, it is the factor's power T."""
+    stepped = weight - eta * gradient
+    after = value.subs(weight, stepped)
+    change = sp.cancel(after / value) - 1
+    return 1 + sp.factor(change)
 
 
 def biased(growth: sp.Expr, steps: sp.Expr = T) -> sp.Expr:
     """||delta_T|| at most, any scheme: x_T = growth x_(T-1) + eta D g, lengths add."""
-    return _closed(growth, eta * D * g, steps)
+    step = eta * D * g
+    return _closed(growth, step, steps)
 
 
 def unbiased(growth: sp.Expr, steps: sp.Expr = T) -> sp.Expr:
     """E ||delta_T||^2 at most, draws unbiased given the past: x_T = growth^2 x_(T-1) + eta^2
     sigma^2, squares add.
     """
-    return _closed(growth**2, eta**2 * sigma**2, steps)
+    noise = eta * sigma
+    return _closed(growth**2, noise**2, steps)
 
 
 def _closed(factor: sp.Expr, added: sp.Expr, steps: sp.Expr) -> sp.Expr:
     """The recursion's closed form; its limit where the factor is one."""
-    form = closed_form(a, zeta, steps, start=0)
+    form = bound.closed_form(steps=steps, start=0)
     if factor == 1:
-        return sp.limit(form, a, 1).subs(zeta, added)
-    return sp.factor(form.subs({a: factor, zeta: added}))
+        limit = sp.limit(form, a, 1)
+        return limit.subs(bound.zeta, added)
+    placed = form.subs({a: factor, bound.zeta: added})
+    return sp.factor(placed)

@@ -6,7 +6,9 @@ import sympy as sp
 
 from atri_lib.schemes import SCHEMES, data_distribution_error, ideal_distribution
 from atri_lib.theory import bounds
-from atri_lib.theory.symbolic import bound, distribution, rates
+from atri_lib.theory.symbolic import bound, distribution
+from studies.symbolic import rates
+from studies.symbolic.recursion import duration
 
 
 def test_the_published_bound_is_attained_at_every_number_of_steps():
@@ -60,7 +62,7 @@ def test_rates_are_what_the_recursion_gives(premise, steps=9):
 
 def test_limits_that_the_page_states():
     eta, lam, T, mu = bound.eta, bound.lam, bound.T, rates.mu
-    time = bound.duration
+    time = duration
     square = rates.unbiased(1 + eta * lam).subs(T, time / eta)
     assert sp.limit(square, eta, 0) == 0
     per_step_size = sp.limit(square / eta, eta, 0)

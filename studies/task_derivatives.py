@@ -1,0 +1,106 @@
+"""Derivatives of a contrastive task that only studies need, made in chunks as `Task` makes its own.
+
+Hessians appear as products with vectors; variances over languages are exact.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.func import grad, jvp, vjp, vmap
+
+from atri_lib.theory.model_functions import Batch, Loss, Task, one_hot, rows
+
+
+def gradients_seen_from(
+    anchor: Tensor, weights: Tensor, distribution: Tensor, batch: Batch, loss: Loss
+) -> Tensor:
+    """What `Task.gradients` gives, as seen from an anchor [D]: the anchor's gradient plus its
+    Hessian times the way.
+
+    weights: [S, D]; distribution: p' on the batch, [S, B, K]. Returns [S, D].
+    """
+
+    def of_run(w: Tensor, use: Tensor) -> Tensor:
+        def slope(u: Tensor) -> Tensor:
+            return grad(loss)(u, use, batch)
+
+        at_anchor, change = jvp(slope, (anchor,), (w - anchor,))
+        return at_anchor + change
+
+    at_once = rows(len(anchor))
+    return vmap(of_run, chunk_size=at_once)(weights, distribution)
+
+
+def hessian_products(
+    task: Task, weights: Tensor, distribution: Tensor, batch: Batch, vectors: Tensor
+) -> Tensor:
+    """The Hessian of L_p' at weights [D] times every vector [S, D]; p' on the batch, [B, K].
+
+    A Hessian is symmetric: pulling back through the gradient is the product, and what does not
+    depend on the vector is computed once. Returns [S, D].
+    """
+
+    def slope(w: Tensor) -> Tensor:
+        return grad(task.weighted_loss)(w, distribution, batch)
+
+    _, pull_back = vjp(slope, weights)
+    at_once = rows(4 * len(weights))
+    (products,) = vmap(pull_back, chunk_size=at_once)(vectors)
+    return products
+
+
+def language_spread(task: Task, weights: Tensor, batch: Batch, drawn: Sequence[int]) -> Tensor:
+    """sum_i Var_k(grad l_ik) over the languages k in `drawn`, exact. [S, D] to [S].
+
+    The variance is the population variance.
+    """
+    batch = _of_languages(batch, drawn)
+    clips = one_hot(batch)
+    at_once = rows(len(drawn) * weights.shape[1])
+    runs = min(len(weights), at_once)
+
+    def one_run(w: Tensor) -> Tensor:
+        pull_backs = task.pair_gradients(w, batch)
+
+        def one_clip(clip: Tensor) -> Tensor:
+            gradients = [pull_back(clip)[0] for pull_back in pull_backs]
+            mean = sum(gradients) / len(gradients)
+            squares = [_square(task, gradient) for gradient in gradients]
+            return sum(squares) / len(squares) - _square(task, mean)
+
+        clips_at_once = max(1, at_once // runs)
+        variances = vmap(one_clip, chunk_size=clips_at_once)(clips)
+        return variances.clamp_min(0).sum()
+
+    return vmap(one_run, chunk_size=runs)(weights)
+
+
+def coordinate_spread(task: Task, weights: Tensor, batch: Batch) -> Tensor:
+    """sum_i Var_k(d l_ik / d w_d) over all languages, for every coordinate d, exact. [D] to [D].
+
+    The variance is the population variance; the sum over d is `language_spread`.
+    """
+    pull_backs = task.pair_gradients(weights, batch)
+    at_once = rows(len(pull_backs) * len(weights))
+    spread = torch.zeros_like(weights)
+    for clips in one_hot(batch).split(at_once):
+        each = [_all_at_once(pull_back, clips) for pull_back in pull_backs]
+        gradients = torch.stack(each)  # [K, clips, D]
+        spread += gradients.var(0, correction=0).sum(0)
+    return spread
+
+
+def _square(task: Task, gradient: Tensor) -> Tensor:
+    """||gradient||^2, summed parameter by parameter."""
+    return sum(piece @ piece for piece in task.split(gradient))
+
+
+def _all_at_once(pull_back: Callable, clips: Tensor) -> Tensor:
+    (gradients,) = vmap(pull_back)(clips)
+    return gradients
+
+
+def _of_languages(batch: Batch, drawn: Sequence[int]) -> Batch:
+    clip_features, texts = batch
+    return clip_features, texts[:, list(drawn)]
