@@ -108,6 +108,10 @@ class DualEncoder(nn.Module):
             text = self.text_tower(**text)
         return nn.functional.normalize(self.text_projection(text), dim=-1)
 
+    def forward(self, clips: Tensor, text: Tensor | dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Both encodings at once."""
+        return self.encode_clips(clips), self.encode_text(text)
+
 
 def open_blocks(tower: nn.Module, last: int | str) -> None:
     """Freeze a tower, then make its last `last` blocks trainable; "all" opens every parameter.
