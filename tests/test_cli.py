@@ -26,7 +26,7 @@ def test_every_command_has_help_with_an_example(command, capsys):
 
 
 def test_options_become_a_typed_config():
-    line = "train --scheme m_of_k --m 2 --epochs 2 --learning-rate 0.1 --learn-temperature"
+    line = "--scheme m_of_k --m 2 --epochs 2 --learning-rate 0.1 --learn-temperature"
     line += " --scenes 9 8 7 --unfreeze clips=2 text=all"
     line += " --languages eng fra --no-learn-temperature --learn-temperature --temperature 1"
     config = config_of(parser("train").parse_args(line.split()))
