@@ -159,7 +159,7 @@ def test_of_several_processes_one_speaks(monkeypatch, capsys):
 def test_doctor_says_what_is_missing_and_how_to_mend_it(capsys):
     assert main(["doctor", "--json"]) == 0
     findings = json.loads(capsys.readouterr().out)["findings"]
-    assert any(entry["what"] == "torch" and entry["ok"] for entry in findings)
+    assert any(entry["what"] == "torch (needed)" and entry["ok"] for entry in findings)
     assert all(entry["ok"] or entry["fix"] for entry in findings)
 
 
@@ -175,10 +175,11 @@ def test_doctor_runs_where_packages_are_missing():
 
 
 def test_doctor_names_the_models_that_are_missing(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     (tmp_path / "models--mispeech--ced-base").mkdir()
     main(["doctor", "--json"])
-    (hub,) = [
-        f for f in json.loads(capsys.readouterr().out)["findings"] if f["what"].startswith("models")
-    ]
-    assert not hub["ok"] and "SONAR" in hub["fix"] and "ced-base" not in hub["fix"]
+    findings = {one["what"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert findings["mispeech/ced-base"]["ok"]
+    sonar = findings["cointegrated/SONAR_200_text_encoder"]
+    assert not sonar["ok"]
+    assert "hf download cointegrated/SONAR_200_text_encoder" in sonar["fix"]
