@@ -110,7 +110,7 @@ def explained(error: Exception) -> str | None:
     text = str(error).strip().replace("\n", "\n  ")
     if isinstance(error, ImportError):
         return f"{text}; `python -m atri_lib doctor` says what is missing"
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "allocate memory" in text:
         return f"not enough memory; give smaller audio or captions, or --batch-size ({text})"
     known = isinstance(error, (ValueError, OSError, RuntimeError))
     if known or type(error).__name__ == "SafetensorError":

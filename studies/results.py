@@ -209,8 +209,10 @@ def worst_share(ranks: np.ndarray, share: float = 0.01) -> float:
     """Percent of the mean rank variance of ranks [..., M, K] that the captions with the largest
     variance carry, a share of all captions.
     """
-    variance = ranks.astype(float).var(axis=-1).reshape(-1, ranks.shape[-2]).mean(axis=0)
-    worst = np.sort(variance)[-max(1, round(share * len(variance))) :]
+    of_seeds = ranks.astype(float).var(axis=-1).reshape(-1, ranks.shape[-2])
+    variance = of_seeds.mean(axis=0)
+    count = max(1, round(share * len(variance)))
+    worst = np.sort(variance)[-count:]
     return float(100 * worst.sum() / (variance.sum() or 1))
 
 
@@ -220,9 +222,13 @@ def table(results: Sequence[Result]) -> pd.DataFrame:
     """
     rows = []
     for result in results:
-        row = {"label": result.label, "seed": result.config.seed}
-        row |= {"epochs": result.config.epochs, "seconds": result.seconds}
-        rows.append(row | result.test | {"worst 1 %": worst_share(result.ranks)})
+        row = {"label": result.label}
+        row["seed"] = result.config.seed
+        row["epochs"] = result.config.epochs
+        row["seconds"] = result.seconds
+        row |= result.test
+        row["worst 1 %"] = worst_share(result.ranks)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -236,6 +242,11 @@ def ranks_of(results: Sequence[Result], label: str) -> np.ndarray:
         raise ResultsError(f"no run is labelled {label!r}: use one of {labels}")
     chosen.sort(key=lambda result: result.config.seed)
     return np.stack([result.ranks for result in chosen])
+
+
+def recall_of(ranks: np.ndarray) -> float:
+    """Share of ranks that are 1, in percent."""
+    return 100 * float((ranks == 1).mean())
 
 
 def relative_variance(results: Sequence[Result], label: str) -> float:

@@ -43,7 +43,7 @@ def test_the_help_of_train_teaches_every_setting_in_a_line(capsys):
     for name, about in settings().items():
         flag = "--" + name.replace("_", "-")
         at = next(i for i, line in enumerate(lines) if line.startswith(f"  {flag}"))
-        told = lines[at] + lines[at + 1]  # a long flag stands alone
+        told = "".join(lines[at : at + 2])  # a long flag stands alone
         assert about["description"] in told and "default" in told
         assert all(choice in told for choice in about.get("enum", ()))
         for bound, word in BOUNDS.items():
@@ -64,8 +64,7 @@ def test_features_have_the_options_that_data_depend_on_and_no_others(capsys):
         main(["features", "--help"])
     told = capsys.readouterr().out
     assert all(
-        flag in told
-        for flag in ("--data ", "--clip-encoder", "--scenes", "--parts", "--languages")
+        flag in told for flag in ("--data ", "--clip-encoder", "--scenes", "--parts", "--languages")
     )
     for flag in (
         "--epochs",

@@ -60,7 +60,9 @@ def test_lower_variance_is_better_and_an_interval_with_zero_decides_nothing(runs
 def test_runs_that_do_not_pair_up_are_refused(runs, tmp_path):
     kcl, english = runs["kcl", 0], runs["english", 0]
     assert len(compare_runs([kcl], [runs["english", 1]])) == 4  # one on each side: any seeds
-    with pytest.raises(CompareError, match=r"seeds \[0, 1\] and \[0\] do not pair up: give two runs"):
+    with pytest.raises(
+        CompareError, match=r"seeds \[0, 1\] and \[0\] do not pair up: give two runs"
+    ):
         compare_runs([kcl, runs["kcl", 1]], [english])
     with pytest.raises(CompareError, match=r"seeds \[0, 0\] and \[0, 0\] do not pair up"):
         compare_runs([kcl, kcl], [english, english])

@@ -186,7 +186,9 @@ def test_every_format_that_can_be_read_is_indexed_and_what_was_skipped_is_named(
     (sounds / "0.m4a").rename(sounds / "m4a" / "0.m4a")
     with pytest.raises(SearchError, match="m4a: no files to search in"):
         index_folder(searcher, sounds / "m4a")
-    assert "1 sound is skipped, their format cannot be read: 0.m4a; convert" in capsys.readouterr().err
+    assert (
+        "1 sound is skipped, their format cannot be read: 0.m4a; convert" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("given", ["1", "0"])
@@ -214,7 +216,9 @@ def test_captions_are_found_by_a_sound_and_kept_in_an_index(
     assert main([*asked, "--captions", str(folder / "captions.txt"), *index]) == 0
     found = capsys.readouterr().out
     sound = searcher.embed_clip(searcher.read(sounds / "b.wav"))
-    expected = {text: searcher.embed_texts([text], "eng")[0] @ sound for text in ("a dog", "a bird")}
+    expected = {
+        text: searcher.embed_texts([text], "eng")[0] @ sound for text in ("a dog", "a bird")
+    }
     results = {one["name"]: one["similarity"] for one in json.loads(found)["results"]}
     assert results == pytest.approx(expected, abs=1e-4)
     assert main([*asked, *index]) == 0
@@ -241,7 +245,8 @@ def test_the_broken_sounds_of_a_folder_are_listed_and_the_others_indexed(searche
     ]
     assert all(line.count("wav: ") + line.count("mp3: ") == 1 for line in broken)
     with pytest.raises(
-        SearchError, match=r"^3 of 6 files cannot be read: .*d\.wav: .*e\.mp3: .*'utf-8' codec can't"
+        SearchError,
+        match=r"^3 of 6 files cannot be read: .*d\.wav: .*e\.mp3: .*'utf-8' codec can't",
     ) as caught:
         index_folder(searcher, sounds, strict=True)
     assert "\n" not in str(caught.value)

@@ -6,7 +6,7 @@ import pathlib
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping
 
-from atri_lib.terminal import plain
+from atri_lib.terminal import one_line, plain
 
 SOME_FAILED = 3  # done, but some files or queries could not be read
 # How texts are opened: a line ends with a newline only; what is not UTF-8 becomes lone surrogates,
@@ -31,10 +31,10 @@ def option(parser: ArgumentParser, typed: str, about: str, **kind) -> None:
 
 
 def whole(text: str) -> int:
-    """A whole number from 0 on."""
-    if text.isascii() and text.isdigit():
+    """A whole number from 1 on."""
+    if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
-    raise ArgumentTypeError(f"{text!r} is not a whole number")
+    raise ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
 
 
 # What the word that stands for a value says about it.
@@ -43,6 +43,7 @@ KINDS = {
     "FOLDER": pathlib.Path,
     "RUN": pathlib.Path,
     "N": whole,
+    "SEED": int,
 }
 
 
@@ -87,9 +88,11 @@ def as_text(result: Mapping, indent: str = "") -> str:
     """Names and values, one on each line; what belongs to a name of its own is indented."""
     lines = []
     for name, value in result.items():
+        label = f"{indent}{one_line(name)}:"
         if isinstance(value, Mapping):
-            value = "\n" + as_text(value, indent + "  ")
+            lines += [label, as_text(value, indent + "  ")]
         elif isinstance(value, float):
-            value = f"{value:.4g}"
-        lines.append(f"{indent}{name}: {value}")
+            lines.append(f"{label} {value:.4g}")
+        else:
+            lines.append(f"{label} {one_line(value)}")
     return "\n".join(lines)

@@ -11,7 +11,7 @@ def scenes_options(parser: ArgumentParser) -> None:
     option(parser, "--train N", "number of train scenes (%(default)s)", default=2000)
     option(parser, "--val N", "number of val scenes (%(default)s)", default=250)
     option(parser, "--test N", "number of test scenes (%(default)s)", default=500)
-    option(parser, "--seed N", "all follows from it (%(default)s)", default=0)
+    option(parser, "--seed SEED", "all follows from it (%(default)s)", default=0)
 
 
 def scenes(options: Namespace) -> None:
