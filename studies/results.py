@@ -7,13 +7,14 @@ data's checksum (`atri_lib.recipe`). It also says what it was made with, which n
 """
 
 import base64
+import contextlib
 import functools
 import json
 import pathlib
 import platform
 import subprocess
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,16 @@ DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.
 
 class ResultsError(ValueError):
     """A file of results that is missing, damaged or incomplete."""
+
+
+@contextlib.contextmanager
+def intact(path: pathlib.Path) -> Iterator[None]:
+    """What is done within reads a committed file; of a damaged one it becomes a ResultsError."""
+    try:
+        yield
+    except (OSError, *DAMAGE) as error:
+        message = f"{path}: missing or damaged ({error})"
+        raise ResultsError(f"{message}; restore the file of the repository") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +125,7 @@ def read(study: str, folder: pathlib.Path = FOLDER) -> list[Result]:
     try:
         content = storage.regular(path).read_bytes()
     except OSError as error:
-        why = error.strerror or "it is no regular file"
-        raise ResultsError(
-            f"{path}: not there ({why}); run `make experiments` to compute it"
-        ) from error
+        raise ResultsError(f"{path}: not there ({error}); run `make experiments`") from error
     lines = content.split(b"\n")
     if lines[-1] == b"":
         lines.pop()

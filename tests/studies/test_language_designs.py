@@ -116,12 +116,7 @@ def test_languages_that_are_all_alike_leave_nothing_to_choose():
         == pytest.approx(1)
         == language_designs.best_partition(alike, 3).share
     )
-    assert language_designs.unequal_single(alike) == pytest.approx(1)
-    assert (
-        language_designs.best(np.zeros((4, 4)), 2).share
-        == 1
-        == language_designs.unequal_single(np.ones((4, 4)))
-    )
+    assert language_designs.best(np.zeros((4, 4)), 2).share == 1
 
 
 def test_partition_is_the_best_of_all_and_needs_m_to_divide_k():
@@ -150,18 +145,6 @@ def test_blocks_in_random_order_grow_like_balanced_times_the_share(languages=6, 
     )
     np.testing.assert_allclose(sums, design.variance * balanced, atol=0.02 * design.uniform)
     assert design.share < 0.7
-
-
-def test_unequal_chances_for_one_language_are_the_best_of_many():
-    matrix = gram(4, seed=1)
-    norms, mean = np.diag(matrix), matrix.mean()
-    tried = np.random.default_rng(0).dirichlet(np.ones(4), size=20_000)
-    variances = (norms / tried).sum(1) / 16 - mean
-    uniform = norms.mean() - mean
-    assert language_designs.unequal_single(matrix) == pytest.approx(
-        variances.min() / uniform, rel=0.02
-    )
-    assert language_designs.unequal_single(matrix) <= variances.min() / uniform < 1
 
 
 def test_language_grams_are_products_of_pair_gradients():

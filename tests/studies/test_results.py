@@ -90,7 +90,7 @@ def packed_zeros(size):
 def test_damaged_predictions_are_named(tmp_path, content):
     results.write("study", [shifted("a", 0, 1)], tmp_path)
     (tmp_path / "predictions.json").write_text(content)
-    with pytest.raises(ResultsError, match=r"predictions\.json: damaged .*; restore the file"):
+    with pytest.raises(ResultsError, match=r"predictions\.json: .* damaged .*; restore the file"):
         contrasts.verdicts("study", tmp_path)
 
 
@@ -307,9 +307,7 @@ def test_sounds_are_noted_beside_what_is_there_and_damage_is_named(tmp_path, mon
     assert shared_sounds.groups("three", tmp_path) is None
     (tmp_path / shared_sounds.NAME).write_text("{}")
     shared_sounds.groups.cache_clear()
-    with pytest.raises(
-        ResultsError, match=r"sounds.json: missing or damaged .*; restore the file"
-    ):
+    with pytest.raises(ResultsError, match=r"sounds.json: missing or damaged .*; restore the file"):
         shared_sounds.groups("one", tmp_path)
 
 

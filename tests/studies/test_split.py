@@ -134,11 +134,11 @@ def test_profiles_have_no_mean_over_languages():
 def test_memory_of_one_is_the_accumulated_error_and_less_of_it_knows_the_order():
     turns, blocks = Few(3, 8, used=4), Few(3, 8, used=4, row=4)
     for scheme in (turns, blocks):
-        whole = split_law.remembered_error(scheme, 16, 1.0)
+        whole = accumulated_error(scheme, 16, 1.0)
         assert whole == pytest.approx(accumulated_error(scheme, 16))
-    recent = [split_law.remembered_error(scheme, 16, 0.9) for scheme in (turns, blocks)]
+    recent = [accumulated_error(scheme, 16, 0.9) for scheme in (turns, blocks)]
     assert recent[0] < recent[1]
-    assert split_law.remembered_error(blocks, 16, 0.0) == pytest.approx(16)
+    assert accumulated_error(blocks, 16, 0.0) == pytest.approx(16)
 
 
 def test_the_committed_memory_is_the_one_that_fits():
@@ -154,7 +154,8 @@ def test_the_committed_memory_is_the_one_that_fits():
     assert memory == committed["memory"]
     scheme = tables[1].loc["8 of 2, by turns", "scheme"]
     expected = committed["own"]["fixed_counts_new"]["8 of 2, by turns"]
-    assert line(split_law.remembered_error(scheme, 16, memory)) == pytest.approx(expected, abs=1e-4)
+    remembered = accumulated_error(scheme, 16, memory)
+    assert line(remembered) == pytest.approx(expected, abs=1e-4)
 
 
 def test_verdicts_name_what_was_off():
