@@ -89,7 +89,8 @@ def accumulated_error(scheme: Scheme, epochs: int, memory: float = 1) -> float:
     numbers = np.arange(epochs)
     apart = np.abs(numbers[:, None] - numbers)
     traces = np.trace(covariances(scheme, epochs), axis1=-2, axis2=-1)
-    variance = (traces * memory**apart).sum()
+    remembered = traces * memory**apart
+    variance = remembered.sum()
     return float(variance / (1 - 1 / scheme.k))
 
 

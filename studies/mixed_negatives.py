@@ -22,13 +22,16 @@ def excess(clips: Tensor, texts: Tensor, temperature: float) -> Tensor:
     chance = scores.mean(0).softmax(-1)
     level = (chance * scores).sum(-1)
     together = level.var(0, correction=0)
-    apart = (chance.square() * scores.var(0, correction=0)).sum(-1)
-    return (together - apart).mean() / 4
+    spread = scores.var(0, correction=0)
+    apart = (chance.square() * spread).sum(-1)
+    difference = together - apart
+    return difference.mean() / 4
 
 
 def excess_of(task: Task, weights: Tensor, even: Tensor, batch: Batch) -> Tensor:
     """R at weights [D]; even is not used, so that this is a loss that `Task.gradients` takes."""
-    clips, texts = task.flat(task.flat.split(weights), *batch)
+    pieces = task.flat.split(weights)
+    clips, texts = task.flat(pieces, *batch)
     return excess(clips, texts, task.temperature)
 
 
@@ -36,6 +39,8 @@ def expected_loss(task: Task, weights: Tensor, even: Tensor, batch: Batch) -> Te
     """L_p + R at weights [D], what practical ML-CLAP follows on average; even: p on the batch, [B,
     K].
     """
-    clips, texts = task.flat(task.flat.split(weights), *batch)
+    pieces = task.flat.split(weights)
+    clips, texts = task.flat(pieces, *batch)
     losses = pair_losses(clips, texts, task.temperature)
-    return (even * losses).sum() + excess(clips, texts, task.temperature)
+    ideal = (even * losses).sum()
+    return ideal + excess(clips, texts, task.temperature)

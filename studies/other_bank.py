@@ -9,8 +9,6 @@ from atri_lib.data.scenes import make_scenes
 from studies.scene_dataset import SceneDataset
 from studies.scratch import ScratchBank
 
-SIZES = {"train": 2000, "val": 250, "test": 500}  # scenes, as the book has
-
 
 class OtherBank(SceneDataset):
     """The scenes of one split: "train" and "val" of the book's sounds, "test" of Scratch's.
@@ -23,5 +21,5 @@ class OtherBank(SceneDataset):
             bank = ScratchBank()
         else:
             bank = default_bank()
-        scenes = make_scenes(bank, {split: SIZES[split]}, seed=int(seed))[split]
-        super().__init__(scenes, bank.name)
+        scenes = make_scenes(bank, seed=int(seed))  # as many as the book has
+        super().__init__(scenes[split], bank.name)

@@ -27,6 +27,9 @@ from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.training import Run, TrainConfig
 
 MOST_CAPTIONS = 10**6  # of one run
+# Of a stored line, in its order; what is kept in it as a Result has it.
+LINE = "label config first data key made seconds test loss shape ranks".split()
+PLAIN = "label data key made seconds test loss".split()
 FOLDER = pathlib.Path(__file__).resolve().parent / "rows"
 # What a damaged line raises while it is taken apart.
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error)
@@ -126,10 +129,11 @@ def read(study: str, folder: pathlib.Path = FOLDER) -> list[Result]:
         content = storage.regular(path).read_bytes()
     except OSError as error:
         raise ResultsError(f"{path}: not there ({error}); run `make experiments`") from error
-    lines = content.split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    return [_read_line(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+    lines = content.removesuffix(b"\n").split(b"\n") if content else []
+    results = []
+    for number, line in enumerate(lines, start=1):
+        results.append(_read_line(line, f"{path}:{number}"))
+    return results
 
 
 def _read_line(line: bytes, place: str) -> Result:
@@ -146,19 +150,14 @@ def _line(result: Result) -> str:
     stored = np.minimum(ranks, 2**16 - 1).astype("<u2").T
     low_and_high = np.moveaxis(stored[..., None].view("u1"), -1, 0)  # alike beside alike: smaller
     packed = zlib.compress(low_and_high.tobytes(), 9)
-    values = {
-        "label": result.label,
-        "config": _changed(result.config),
-        "first": None if result.first is None else _changed(result.first),
-        "data": result.data,
-        "key": result.key,
-        "made": result.made,
-        "seconds": result.seconds,
-        "test": result.test,
-        "loss": result.loss,
-        "shape": list(ranks.shape),
-        "ranks": base64.b64encode(packed).decode(),
-    }
+    values = dict.fromkeys(LINE)
+    for name in PLAIN:
+        values[name] = getattr(result, name)
+    values["config"] = _changed(result.config)
+    if result.first is not None:
+        values["first"] = _changed(result.first)
+    values["shape"] = list(ranks.shape)
+    values["ranks"] = base64.b64encode(packed).decode()
     values["checksum"] = storage.checksum(values)
     return json.dumps(values, ensure_ascii=False, allow_nan=False)
 
@@ -170,19 +169,13 @@ def _result(line: str) -> Result:
     if values.pop("checksum") != storage.checksum(values):
         raise ValueError("its content does not match its checksum")
     _check_numbers(values)
+    config = TrainConfig.from_dict(values["config"])
     first = values["first"]
-    return Result(
-        label=values["label"],
-        config=TrainConfig.from_dict(values["config"]),
-        first=None if first is None else TrainConfig.from_dict(first),
-        data=values["data"],
-        key=values["key"],
-        made=values["made"],
-        seconds=values["seconds"],
-        loss=values["loss"],
-        test=values["test"],
-        ranks=_unpacked(values["ranks"], values["shape"]),
-    )
+    if first is not None:
+        first = TrainConfig.from_dict(first)
+    ranks = _unpacked(values["ranks"], values["shape"])
+    plain = {name: values[name] for name in PLAIN}
+    return Result(config=config, first=first, ranks=ranks, **plain)
 
 
 def _unpacked(text: str, shape: list[int]) -> np.ndarray:
