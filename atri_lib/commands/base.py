@@ -30,6 +30,13 @@ def option(parser: ArgumentParser, typed: str, about: str, **kind) -> None:
     parser.add_argument(name, help=about, **kind)
 
 
+def path(text: str) -> pathlib.Path:
+    """The name of a file or folder, which may begin with ~. Raises OSError for nobody's home."""
+    from atri_lib.storage import expanded
+
+    return expanded(text)
+
+
 def whole(text: str) -> int:
     """A whole number from 1 on."""
     if text.isascii() and text.isdigit() and int(text) > 0:
@@ -39,9 +46,9 @@ def whole(text: str) -> int:
 
 # What the word that stands for a value says about it.
 KINDS = {
-    "FILE": pathlib.Path,
-    "FOLDER": pathlib.Path,
-    "RUN": pathlib.Path,
+    "FILE": path,
+    "FOLDER": path,
+    "RUN": path,
     "N": whole,
     "SEED": int,
 }

@@ -45,7 +45,7 @@ CASES = [
     Case(
         "a temperature of nearly nothing",
         f"{TRAIN} --temperature 1e-45",
-        "temperature=1e-45: it should",
+        "temperature='1e-45': it should",
     ),
     Case(
         "a temperature without end",
@@ -55,7 +55,7 @@ CASES = [
     Case(
         "a step beyond the numbers",
         f"{TRAIN} --learning-rate 1e300",
-        r"learning_rate='1e\+300': it should be at most 1e\+30",
+        r"learning_rate='1e300': it should be at most 1e\+30",
     ),
     Case("an empty folder", f"{TRAIN} --folder ''", "a value or text is empty; give one", 2),
     Case(

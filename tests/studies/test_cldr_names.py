@@ -10,7 +10,6 @@ from atri_lib.data.items import BankUnavailable, Item
 from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES
 from studies.cldr_names import (
-    SIZES,
     CldrNames,
     bare,
     committed,
@@ -62,7 +61,7 @@ def test_names_that_are_not_the_cldrs_are_replaced_with_an_article_and_no_others
 
 def test_the_scenes_are_those_of_the_book_with_the_committed_names():
     try:
-        mine = make_scenes(default_bank(), SIZES, seed=1)["test"]
+        mine = make_scenes(default_bank(), seed=1)["test"]
         scenes = CldrNames("test", "1")
     except BankUnavailable as reason:
         pytest.skip(str(reason))
