@@ -9,6 +9,7 @@ from atri_lib.theory.experiment import Arm, Experiment
 from atri_lib.theory.model_functions import Flat, Task
 from atri_lib.theory.optimizers import SGD
 from studies import rank_excess
+from studies.mean_displacement import slope
 from studies.rank_excess import SmoothRanks
 from studies.rank_margins import ranks_of
 from tests.theory.toy_heads import features, heads
@@ -54,8 +55,9 @@ def test_linear_in_the_systematic_and_quadratic_in_the_own_part():
     ranks, weights = toy()
     moved = some(12, len(weights), 0.005) + 0.005
     table = rank_excess.scaled(ranks, weights, moved)
-    assert rank_excess.slope(table.systematic) == pytest.approx(1, abs=0.05)
-    assert rank_excess.slope(table.own) == pytest.approx(2, abs=0.05)
+    sizes = table.abs()
+    assert slope(sizes.index, sizes.systematic) == pytest.approx(1, abs=0.05)
+    assert slope(sizes.index, sizes.own) == pytest.approx(2, abs=0.05)
 
 
 def test_the_own_part_to_leading_order_is_the_variance_of_profiles():
@@ -90,8 +92,9 @@ def test_arms_are_trained_foreseen_and_compared():
     ranks = SmoothRanks(experiment.task, (clip_features.double(), texts.double()), 0.2)
     table = rank_excess.compare(ranks, ideal, trained, seen)
     assert list(table.index) == ["ML-CLAP", "2 of K"]
-    one = rank_excess.scaled(ranks, ideal, trained["ML-CLAP"])
-    slopes = pd.DataFrame({part: rank_excess.slope(one[part]) for part in one}, index=["ML-CLAP"])
+    one = rank_excess.scaled(ranks, ideal, trained["ML-CLAP"]).abs()
+    found = {part: slope(one.index, one[part]) for part in one}
+    slopes = pd.DataFrame(found, index=["ML-CLAP"])
     assert rank_excess.holds(table, slopes)["quadratic in the own part"]
     wrong = table.assign(expanded=2 * table.excess)
     assert not rank_excess.holds(wrong, slopes)["excess, second order"]
