@@ -1,17 +1,34 @@
 """Multilingual audio-text retrieval: make data, train, evaluate, compare, and search with a run."""
 
 import functools
+import inspect
 import os
+import re
 import shutil
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Sequence
 
-from atri_lib.commands import COMMANDS
+from atri_lib.commands import data, doctor, search, training
 from atri_lib.commands.base import SOME_FAILED, UsageError
 from atri_lib.terminal import plain
 
+# The module of each command. Its function of the command's name does it and gives the exit code, or
+# none for 0; that with _options adds the options.
+COMMANDS = {
+    "scenes": data,
+    "features": training,
+    "train": training,
+    "evaluate": training,
+    "compare": training,
+    "search": search,
+    "translate": data,
+    "doctor": doctor,
+}
 NOTES = f"""\
+options of a command:
+  python -m atri_lib COMMAND --help
+
 exit codes:
   0    done
   1    it cannot be done; one line on standard error says why
@@ -26,61 +43,63 @@ environment:
   ATRI_HUB=1         lets models be downloaded, at a named commit
   ATRI_PROGRESS=0    hides progress bars
 """
-MEMORY = (
-    "not enough memory; give smaller audio or captions, a smaller --batch-size, or --text-chunk"
-)
 
 
-def parser(command: str | None = None) -> ArgumentParser:
-    """All commands by name and summary; the options of `command`, which alone are looked up."""
-    # One line for each option, where there is room; what is in lines stays in lines.
-    columns = max(shutil.get_terminal_size().columns, 150) - 2
-    wide = functools.partial(RawDescriptionHelpFormatter, max_help_position=32, width=columns)
-    top = ArgumentParser(
-        prog="python -m atri_lib",
-        description=__doc__,
-        epilog=f"options of a command:\n  python -m atri_lib COMMAND --help\n\n{NOTES}",
-        formatter_class=wide,
-    )
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, about in COMMANDS.items():
-        sub = commands.add_parser(
-            name,
-            help=about.summary,
-            description=about.summary,
-            epilog=f"Example: python -m atri_lib {name} {about.example}".rstrip(),
-            formatter_class=wide,
-        )
-        about_json = "print the result as JSON on standard output"
-        sub.add_argument("--json", action="store_true", help=about_json)
-        if name == command:
-            for add_option in about.options:
-                add_option(sub)
-    return top
+def parser(command: str) -> ArgumentParser:
+    """The options of one command."""
+    options = _parser(f"python -m atri_lib {command}", inspect.getdoc(_run(command)))
+    about = "print the result as JSON on standard output"
+    options.add_argument("--json", action="store_true", help=about)
+    getattr(COMMANDS[command], f"{command}_options")(options)
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; the reason why it is not 0 is on standard error."""
     _open_streams()
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    name = next((word for word in arguments if word in COMMANDS), "")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = ""
     try:
-        options = parser(name).parse_args(arguments)
-        code = COMMANDS[options.command].run(options)
-        sys.stdout.flush()
-        return code or 0
+        command = _all_commands().parse_args(arguments[:1]).command
+        if any(re.fullmatch("(--[^=]*=)?", word) for word in arguments):
+            raise UsageError("a value or text is empty; give one, or leave its option out")
+        options = parser(command).parse_args(arguments[1:])
+        return _run(command)(options) or 0
     except BrokenPipeError:  # as in `evaluate RUN | head -1`
         return 141
     except KeyboardInterrupt:
-        _complain(f"\natri_lib {name}: interrupted; run it again to go on")
+        _complain(f"\natri_lib {command}: interrupted; run it again to go on")
         return 130
     except Exception as error:
         if (message := explained(error)) is None:
             raise
-        _complain(f"atri_lib {name}: {message}")
+        _complain(f"atri_lib {command}: {message}")
         return 2 if isinstance(error, UsageError) else 1
     finally:
         _flush_streams()
+
+
+def _run(command: str) -> Callable[[Namespace], int | None]:
+    return getattr(COMMANDS[command], command)
+
+
+def _all_commands() -> ArgumentParser:
+    """The name of a command; its help lists them all."""
+    lines = []
+    for name in COMMANDS:
+        summary, *_ = _run(name).__doc__.splitlines()
+        lines.append(f"  {name:10} {summary}")
+    listed = "\n".join(lines)
+    names = _parser("python -m atri_lib", f"{__doc__}\n\ncommands:\n{listed}\n\n{NOTES}")
+    names.add_argument("command", choices=COMMANDS, metavar="COMMAND")
+    return names
+
+
+def _parser(program: str, about: str) -> ArgumentParser:
+    # One line for each option, where there is room; what is in lines stays in lines.
+    columns = max(shutil.get_terminal_size().columns, 150) - 2
+    wide = functools.partial(RawDescriptionHelpFormatter, max_help_position=32, width=columns)
+    return ArgumentParser(prog=program, description=about, formatter_class=wide)
 
 
 def explained(error: Exception) -> str | None:
@@ -88,14 +107,14 @@ def explained(error: Exception) -> str | None:
 
     Each further line is indented: what the error quotes from data cannot pass for a message.
     """
-    text = str(error)
-    if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text:
-        return MEMORY
+    text = str(error).strip().replace("\n", "\n  ")
     if isinstance(error, ImportError):
-        return f"{error}; `python -m atri_lib doctor` says what is missing"
+        return f"{text}; `python -m atri_lib doctor` says what is missing"
+    if isinstance(error, MemoryError) or "allocate memory" in text:
+        return f"not enough memory; give smaller audio or captions, or --batch-size ({text})"
     known = isinstance(error, (ValueError, OSError, RuntimeError))
     if known or type(error).__name__ == "SafetensorError":
-        return text.strip().replace("\n", "\n  ")
+        return text
     return None
 
 

@@ -4,12 +4,11 @@ trained run.
 
 import json
 import os
-import pathlib
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from atri_lib import storage
@@ -77,15 +76,6 @@ class Searcher:
             features = self.model.align(features, self.languages.index(code))
         return self.model.encode_text(features).numpy()
 
-    def reads_language(self, text: str) -> bool:
-        """Whether a text has another vector when it is said to be in another language (SONAR, an
-        alignment).
-        """
-        if self.model.alignment is not None:
-            return True
-        english, other = (self.embed_texts([text], code) for code in ("eng", "fra"))
-        return not np.allclose(english, other, atol=1e-5)
-
 
 def check_query(text: str) -> None:
     """Raises SearchError for a text without a visible character, with half of one (a lone
@@ -108,14 +98,10 @@ class Index:
     weights: str
 
     def __post_init__(self) -> None:
-        is_list = isinstance(self.names, (list, tuple))
-        if not is_list or not all(isinstance(name, str) for name in self.names):
-            raise SearchError("names that are no list of texts")
-        shape = self.embeddings.shape
-        if len(shape) != 2 or shape[0] != len(self.names):
-            raise SearchError(f"{len(self.names)} names for vectors of shape {shape}")
-        if self.embeddings.dtype != np.float32 or not np.isfinite(self.embeddings).all():
-            raise SearchError("vectors that are not finite float32")
+        named = all(isinstance(name, str) for name in self.names)
+        finite = self.embeddings.dtype == np.float32 and np.isfinite(self.embeddings).all()
+        if not named or not finite or self.embeddings.shape[:-1] != (len(self.names),):
+            raise SearchError("it takes N names and vectors [N, d] of finite float32")
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one safetensors file, atomically. Raises SearchError for an existing file that is
@@ -138,7 +124,7 @@ class Index:
             if meta.pop("checksum", None) != storage.checksum(meta, vectors):
                 raise ValueError("its content does not match its checksum")
             return cls(json.loads(meta["names"]), vectors, meta["weights"])
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except Exception as error:
             fix = "name another file, or build it with `search --folder FOLDER --index FILE`"
             raise SearchError(f"{path}: not an index ({error}); {fix}") from error
 
@@ -161,19 +147,13 @@ def index_folder(
     cannot be read are named on stderr. Raises SearchError when there is no file that can be read
     and, with strict, for any that cannot.
     """
-    folder = pathlib.Path(folder).expanduser()
-    if not folder.is_dir():
-        fault = "this is a file; give the folder that holds it"
-        raise SearchError(f"{folder}: {fault if folder.exists() else 'no such folder'}")
-    kind, suffixes, others = "image", IMAGES, ""
-    if not searcher.pictures:
-        kind, suffixes, others = "audio", SUFFIXES, skipped(folder)
+    suffixes = IMAGES if searcher.pictures else SUFFIXES
     files = files_below(folder, suffixes)
-    if not files:
-        message = f"{folder}: no {kind} files ({', '.join(suffixes)}) to search in"
-        raise SearchError(f"{message}; {others}" if others else message)
+    others = "" if searcher.pictures else skipped(folder)
     if others:
         notice(others)
+    if not files:
+        raise SearchError(f"{folder}: no files to search in below it, {', '.join(suffixes)}")
     names = []
     rows = []
     broken = []
@@ -184,22 +164,9 @@ def index_folder(
             name.encode()  # an index holds UTF-8
             rows.append(searcher.embed_clip(searcher.read(path)))
             names.append(name)
-        except UnicodeEncodeError:
-            broken.append(f"{shown}: a name that is not UTF-8; rename the file")
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             broken.append(f"{shown}: {str(error).removeprefix(f'{shown}: ')}")
     if broken and (strict or not names):
-        raise SearchError(
-            f"{len(broken)} of {len(files)} files cannot be read: {'; '.join(broken)}"
-        )
+        message = f"{len(broken)} of {len(files)} files cannot be read"
+        raise SearchError(f"{message}: {'; '.join(broken)}")
     return Index(tuple(names), np.stack(rows), searcher.weights), broken
-
-
-def index_sentences(searcher: Searcher, sentences: list[str], code: str) -> Index:
-    """Embed captions of one language, to be found by a sound."""
-    sentences = [sentence.strip() for sentence in sentences if sentence.strip()]
-    if not sentences:
-        raise SearchError(
-            "no captions to search in: give a text file with one caption on each line"
-        )
-    return Index(tuple(sentences), searcher.embed_texts(sentences, code), searcher.weights)

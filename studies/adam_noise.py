@@ -63,7 +63,8 @@ def predict(
         linear = Linearised.about(optimizer, gradients, spread, state)
         own = own.after(linear)
         ratio = probed.advance(step, ideal.weights[0], gradient, linear)
-        yield Prediction(step.index, mean.weights - after.weights, own.length, own.length * ratio)
+        systematic = mean.weights - after.weights
+        yield Prediction(step.index, systematic, own.length, own.length * ratio)
 
 
 @dataclass(frozen=True)
@@ -90,18 +91,23 @@ class Linearised:
         The derivatives of a step of length eta direction / scale, the first with its sign turned.
         """
         direction, scale = optimizer.corrected(state)
-        rate, steps = optimizer.rate, state[-1]
-        of_first = rate / (1 - optimizer.beta1**steps) / scale
+        rate = optimizer.rate
+        steps = state[-1]
+        young_first = 1 - optimizer.beta1**steps
+        young_second = 1 - optimizer.beta2**steps
+        of_first = rate / young_first / scale
         root = scale - optimizer.eps
-        change = rate * direction / (2 * root * scale**2) / (1 - optimizer.beta2**steps)
-        return cls(optimizer, gradient, spread, of_first, torch.where(root > 0, change, 0.0))
+        change = rate * direction / (2 * root * scale**2) / young_second
+        of_second = torch.where(root > 0, change, 0.0)
+        return cls(optimizer, gradient, spread, of_first, of_second)
 
     def apply(self, z: Sequence[Tensor], noise: Tensor, square: Tensor) -> tuple[Tensor, ...]:
         """z one step later; noise, square: what gradient and squared gradient have beyond the mean
         run's.
         """
         weights, first, second = z
-        beta1, beta2 = self.optimizer.beta1, self.optimizer.beta2
+        beta1 = self.optimizer.beta1
+        beta2 = self.optimizer.beta2
         first = beta1 * first + (1 - beta1) * noise
         second = beta2 * second + (1 - beta2) * square
         weights = weights - self.of_first * first + self.of_second * second
@@ -128,11 +134,13 @@ class OwnPart:
         A acts on rows, then on columns. The noise of a step adds up that of many clips, so that its
         third and fourth moments are taken as those of a normal variable.
         """
-        still, one = torch.zeros_like(linear.spread), torch.ones_like(linear.spread)
+        still = torch.zeros_like(linear.spread)
+        one = torch.ones_like(linear.spread)
+        nowhere = (still, still, still)
         rows = torch.stack(linear.apply(self.covariance.unbind(0), still, still))
         both = torch.stack(linear.apply(rows.unbind(1), still, still), dim=1)
-        by_noise = torch.stack(linear.apply((still,) * 3, one, 2 * linear.gradient))
-        by_square = torch.stack(linear.apply((still,) * 3, still, one))
+        by_noise = torch.stack(linear.apply(nowhere, one, 2 * linear.gradient))
+        by_square = torch.stack(linear.apply(nowhere, still, one))
         covariance = both + linear.spread * by_noise[:, None] * by_noise
         covariance += 2 * linear.spread**2 * by_square[:, None] * by_square
         return OwnPart(covariance)
@@ -140,7 +148,8 @@ class OwnPart:
     @property
     def length(self) -> Tensor:
         """Root of the mean squared length of the own part of the weights, [M]."""
-        return self.covariance[0, 0].sum(-1).sqrt()
+        squares = self.covariance[0, 0].sum(-1)
+        return squares.sqrt()
 
 
 class _Probes:
@@ -153,8 +162,10 @@ class _Probes:
         self.shares = shares
         self.count = count
         self.generator = torch.Generator().manual_seed(seed)
-        size = count, len(shares), len(self.task.start)
-        self.curved = self.flat = (torch.zeros(size, dtype=experiment.dtype),) * 3
+        size = (count, len(shares), len(self.task.start))
+        nowhere = torch.zeros(size, dtype=experiment.dtype)
+        self.curved = (nowhere, nowhere, nowhere)
+        self.flat = self.curved
 
     def advance(self, step: Step, anchor: Tensor, gradient: Tensor, linear: Linearised) -> Tensor:
         """Take one step; returns length on curved / length on flat ground, [M].
@@ -163,23 +174,24 @@ class _Probes:
         """
         if self.count == 0:
             return torch.full((len(self.shares),), torch.nan, dtype=anchor.dtype)
-        noise = self.shares.sqrt() * self._noise(step, anchor)[:, None]  # [count, M, D]
+        drawn = self._noise(step, anchor)[:, None]
+        noise = self.shares.sqrt() * drawn  # [count, M, D]
         bent = self._curvature(step, anchor)
         square = linear.square(noise)
         bent_square = 2 * linear.gradient * bent
         self.curved = linear.apply(self.curved, noise + bent, square + bent_square)
         self.flat = linear.apply(self.flat, noise, square)
-        lengths = [one[0].square().sum((0, 2)) for one in (self.curved, self.flat)]
-        return (lengths[0] / lengths[1]).sqrt()
+        on_curved = self.curved[0].square().sum((0, 2))
+        on_flat = self.flat[0].square().sum((0, 2))
+        return (on_curved / on_flat).sqrt()
 
     def _noise(self, step: Step, anchor: Tensor) -> Tensor:
         """Gradients of random weights of pairs: mean 0, covariance |B|^-2 sum_i Cov_k(grad l_ik),
         [count, D].
         """
         clips, languages = step.even.shape[1:]
-        normal = torch.randn(
-            self.count, clips, languages, generator=self.generator, dtype=anchor.dtype
-        )
+        size = (self.count, clips, languages)
+        normal = torch.randn(size, generator=self.generator, dtype=anchor.dtype)
         # sum_k z_k (g_k - mean g) / sqrt(K) has the covariance of one g_k drawn at random.
         centred = normal - normal.mean(-1, keepdim=True)
         weights = centred / (clips * languages**0.5)
@@ -187,6 +199,7 @@ class _Probes:
 
     def _curvature(self, step: Step, anchor: Tensor) -> Tensor:
         """The Hessian of the ideal loss times each own part, [count, M, D]."""
-        own = self.curved[0].flatten(0, 1)
-        changes = hessian_products(self.task, anchor, step.even[0], step.data, own)
-        return changes.unflatten(0, self.curved[0].shape[:2])
+        own, *_ = self.curved
+        vectors = own.flatten(0, 1)
+        changes = hessian_products(self.task, anchor, step.even[0], step.data, vectors)
+        return changes.unflatten(0, own.shape[:2])

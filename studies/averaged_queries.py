@@ -43,7 +43,8 @@ def measure(config: TrainConfig, data: TrainingData) -> dict:
         for label, scheme in SCHEMES.items():
             ranks: dict[str, list[np.ndarray]] = {}
             for seed in progress(SEEDS, label, unit="run"):
-                run = load_or_train(config.replace(**scheme, seed=seed), data, folder=folder)
+                settings = config.replace(**scheme, seed=seed)
+                run = load_or_train(settings, data, folder=folder)
                 for name, of_seed in ranks_of(run.model(data), data).items():
                     ranks.setdefault(name, []).append(of_seed)
             found[label] = {name: summary(np.stack(rows)) for name, rows in ranks.items()}
@@ -63,5 +64,6 @@ def ranks_of(model: nn.Module, data: TrainingData) -> dict[str, np.ndarray]:
 def summary(ranks: np.ndarray) -> dict:
     """Of ranks [S, M, K]."""
     parts = own_and_stable(ranks)
-    recall = 100 * (ranks == 1).mean(axis=(1, 2))
+    found = ranks == 1
+    recall = 100 * found.mean(axis=(1, 2))
     return {"recall": recall.tolist(), "own": parts.own, "stable": parts.stable}

@@ -18,20 +18,28 @@ NOISE_WITHIN = 0.1  # of the formula, relative; committed before it was measured
 @torch.no_grad()
 def language_gradients(task: Task, weights: Tensor, batch: Batch) -> Tensor:
     """grad l_ik of every clip and language at weights [D]: [B, K, D]."""
-    clips, languages = batch[1].shape[:2]
-    pairs = torch.eye(clips * languages, dtype=weights.dtype).unflatten(1, (clips, languages))
+    pairs = single_pairs(weights, batch)
     rows = task.gradients_at(weights, pairs, batch)
-    return rows.unflatten(0, (clips, languages))
+    return rows.unflatten(0, pairs.shape[1:])
+
+
+def single_pairs(weights: Tensor, batch: Batch) -> Tensor:
+    """Distributions that are one pair of a clip and a language each: [B K, B, K]."""
+    clips, languages = batch[1].shape[:2]
+    alone = torch.eye(clips * languages, dtype=weights.dtype)
+    return alone.unflatten(1, (clips, languages))
 
 
 def spread(gradients: Tensor) -> tuple[float, float]:
     """(V, A): mean over clips of Var_k of a clip's gradient, and Var_k of the batch-mean
     gradient.
     """
-    return _variance(gradients).mean().item(), _variance(gradients.mean(0)[None]).item()
+    of_clips = variance(gradients).mean()
+    of_batch = variance(gradients.mean(0)[None])
+    return of_clips.item(), of_batch.item()
 
 
-def _variance(gradients: Tensor) -> Tensor:
+def variance(gradients: Tensor) -> Tensor:
     """Var_k, summed over coordinates: [n, K, D] to [n]."""
     return gradients.var(1, correction=0).sum(-1)
 
@@ -55,11 +63,9 @@ def draw_even(clips: int, languages: int, generator: np.random.Generator) -> np.
     return generator.permutation(np.arange(clips) % languages)
 
 
-DESIGNS = {
-    "independent": draw_independent,
-    "one language per batch": draw_block,
-    "each language equally often": draw_even,
-}
+DESIGNS = {"independent": draw_independent}
+DESIGNS["one language per batch"] = draw_block
+DESIGNS["each language equally often"] = draw_even
 
 
 def measured_noise(gradients: Tensor, design: str, draws: int, seed: int = 0) -> float:
@@ -70,7 +76,8 @@ def measured_noise(gradients: Tensor, design: str, draws: int, seed: int = 0) ->
     squares = []
     for _ in range(draws):
         drawn = DESIGNS[design](clips, languages, generator)
-        noise = centred[torch.arange(clips), torch.as_tensor(drawn)].mean(0)
+        chosen = centred[torch.arange(clips), torch.as_tensor(drawn)]
+        noise = chosen.mean(0)
         squares.append(float(noise.square().sum()))
     return float(np.mean(squares))
 
@@ -88,23 +95,26 @@ def difference_shares(
     """
     drawn = Draws(experiment, Arm("ML-CLAP", "ml_clap"), [seed])
     run = experiment.begin(SGD(rate))
-    means = torch.zeros(experiment.languages, len(run.weights[0]), dtype=experiment.dtype)
+    means = run.weights.new_zeros(experiment.languages, run.weights.shape[1])
     met = torch.zeros(experiment.languages, dtype=torch.bool)
     shares = []
     for step in experiment.steps("difference estimator"):
         gradients = language_gradients(experiment.task, run.weights[0], step.data)
         off = gradients - means
-        left = _variance(off).sum() / _variance(gradients).sum()
+        left = variance(off).sum() / variance(gradients).sum()
         shares.append(left.item())
         realised = drawn.distribution(step)[0]  # [B, K]
-        estimate = (realised[..., None] * off).sum((0, 1)) + means.mean(0)
+        drawn_off = realised[..., None] * off
+        estimate = drawn_off.sum((0, 1)) + means.mean(0)
         languages = realised.argmax(1)
         for k in range(experiment.languages):
             of_language = gradients[languages == k, k]
             if len(of_language) == 0:
                 continue
             newest = of_language.mean(0)
-            means[k] = decay * means[k] + (1 - decay) * newest if met[k] else newest
+            if met[k]:
+                newest = decay * means[k] + (1 - decay) * newest
+            means[k] = newest
             met[k] = True
         run = run.after(estimate[None])
     return np.array(shares)

@@ -11,7 +11,7 @@ import pandas as pd
 from atri_lib import storage
 from atri_lib.evaluation.significance import Difference, two_way_interval
 from studies import shared_sounds, split
-from studies.results import FOLDER, Result, ResultsError, ranks_of, read
+from studies.results import FOLDER, Result, ResultsError, intact, ranks_of, read
 
 # Of ranks [S, M, K], per seed and caption [S, M]; the mean over both is the measure.
 MEASURES = {
@@ -74,14 +74,10 @@ def read_predictions(folder: pathlib.Path = FOLDER) -> list[dict]:
     ResultsError.
     """
     path = folder / "predictions.json"
-    try:
+    with intact(path):
         predictions = storage.read_json(path)["predictions"]
         for number, prediction in enumerate(predictions, start=1):
             _check_prediction(prediction, number)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultsError(
-            f"{path}: damaged ({error}); restore the file of the repository"
-        ) from error
     return predictions
 
 
@@ -110,7 +106,9 @@ def verdicts(study: str, folder: pathlib.Path = FOLDER) -> pd.DataFrame:
         measure, better, worse = (prediction[name] for name in PREDICTION[1:])
         found = contrast(results, better, worse, measure, folder)
         row = {"measure": measure, "better": better, "worse": worse}
-        row |= {"difference": found.difference, "low": found.low, "high": found.high}
+        row["difference"] = found.difference
+        row["low"] = found.low
+        row["high"] = found.high
         row["p"] = found.p_value
         row["effect"] = effect_size(results, better, worse, measure)
         row["verdict"] = _verdict(found, LOWER_IS_BETTER[measure])
@@ -152,13 +150,9 @@ def first_verdicts(folder: pathlib.Path = FOLDER) -> dict[str, list[str]]:
     path = folder / "first_verdicts.json"
     if not path.exists():
         return {}
-    try:
+    with intact(path):
         stored = storage.read_json(path)["verdicts"]
         return {study: said.split(", ") for study, said in stored.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultsError(
-            f"{path}: damaged ({error}); restore the file of the repository"
-        ) from error
 
 
 def holm(p: pd.Series) -> pd.Series:

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from studies.rotated_draws import cosine
 from studies.training_replay import ProjectionTraining
 from studies.weight_displacement import (
     Reading,
@@ -27,18 +28,14 @@ def mean_of(rows: Iterable[dict[str, float]]) -> dict[str, float]:
     return pd.DataFrame(rows).mean().to_dict()
 
 
-def cosine(a: Tensor, b: Tensor) -> float:
-    """Of the angle between two displacements [D]."""
-    return torch.cosine_similarity(a, b, dim=0).item()
-
-
 def parts_of(training: ProjectionTraining, ideal: Tensor, draws: Sequence[Tensor]) -> dict:
     """Length, cosine, systematic and own part of some draws' weights; what they, their mean and KCL
     do on test.
     """
     mean = torch.stack(draws).mean(0)
     back = training.start - ideal
-    row = dataclasses.asdict(take_apart([weights - ideal for weights in draws]))
+    displacements = [weights - ideal for weights in draws]
+    row = dataclasses.asdict(take_apart(displacements))
     row["towards_start"] = cosine(mean - ideal, back)
     row["travelled"] = back.norm().item()
     row["draw"] = mean_of(read(training, weights).summary() for weights in draws)
@@ -82,13 +79,13 @@ def moves(
     schemes' displacements.
     """
     before = read(training, ideal)
+    named = _named_moves(training, ideal, draws)
     rows = []
-    for name, displacement in _named_moves(training, ideal, draws).items():
-        found = effect(before, training, ideal, displacement)
-        rows.append({"move": name, "scheme": False} | found)
-    for name, displacement in others.items():
-        found = effect(before, training, ideal, displacement)
-        rows.append({"move": name, "scheme": True} | found)
+    for name, displacement in (named | others).items():
+        row = {"move": name}
+        row["scheme"] = name in others
+        row |= effect(before, training, ideal, displacement)
+        rows.append(row)
     return rows
 
 
@@ -99,18 +96,17 @@ def _named_moves(
     mean = torch.stack(draws).mean(0)
     back = training.start - ideal
     along_back = back * (torch.dot(mean, back) / torch.dot(back, back))
-    return {
-        "nowhere": torch.zeros_like(first),
-        "one draw": first,
-        "another draw": rest[0],
-        "half of a draw": first / 2,
-        "against a draw": -first,
-        "mean of the draws": mean,
-        "mean, at a draw's length": mean * (first.norm() / mean.norm()),
-        "mean, without the way back": mean - along_back,
-        "only the way back": along_back,
-        "own part of a draw": first - torch.stack(rest).mean(0),
-        "difference of two draws": (first - rest[0]) / 2**0.5,
-        "random": random_like(first, 0),
-        "random, matrix by matrix": random_like(first, 0, training.sizes),
-    }
+    named = {"nowhere": torch.zeros_like(first)}
+    named["one draw"] = first
+    named["another draw"] = rest[0]
+    named["half of a draw"] = first / 2
+    named["against a draw"] = -first
+    named["mean of the draws"] = mean
+    named["mean, at a draw's length"] = mean * (first.norm() / mean.norm())
+    named["mean, without the way back"] = mean - along_back
+    named["only the way back"] = along_back
+    named["own part of a draw"] = first - torch.stack(rest).mean(0)
+    named["difference of two draws"] = (first - rest[0]) / 2**0.5
+    named["random"] = random_like(first, 0)
+    named["random, matrix by matrix"] = random_like(first, 0, training.sizes)
+    return named

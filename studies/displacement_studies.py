@@ -12,7 +12,9 @@ from torch import Tensor
 from atri_lib.schemes import Scheme
 from atri_lib.training import TrainConfig, TrainingData
 from studies import arms, rank_margins
-from studies.displacement_effects import cosine, effect, mean_of, moves, parts_of
+from studies.displacement_effects import effect, mean_of, moves, parts_of
+from studies.results import recall_of
+from studies.rotated_draws import cosine
 from studies.training_replay import (
     EpochEnd,
     ProjectionTraining,
@@ -23,21 +25,16 @@ from studies.training_replay import (
 )
 from studies.weight_displacement import Reading, read, read_linear, take_apart
 
-ARMS = {
-    "ML-CLAP": arms.ML_CLAP,
-    "Balanced": arms.balanced(1),
-    "Hold 2": arms.hold(2),
-    "Latin": arms.LATIN,
-    "2 of K": arms.m_of_k(2),
-    "4 of K": arms.m_of_k(4),
-    "CACL": arms.CACL,
-}
+ARMS = {"ML-CLAP": arms.ML_CLAP}
+ARMS["Balanced"] = arms.balanced(1)
+ARMS["Hold 2"] = arms.hold(2)
+ARMS["Latin"] = arms.LATIN
+ARMS["2 of K"] = arms.m_of_k(2)
+ARMS["4 of K"] = arms.m_of_k(4)
+ARMS["CACL"] = arms.CACL
 ONE = dict.fromkeys(ARMS, 1)  # draws of each arm
-PREDICTED = ONE | {
-    "ML-CLAP": 2,
-    "2 of K": 2,
-    "4 of K": 2,
-}  # two of those that draw every epoch anew
+# Two of those that draw every epoch anew.
+PREDICTED = ONE | dict.fromkeys(("ML-CLAP", "2 of K", "4 of K"), 2)
 FRESH = 1000  # between the seeds of two draws of a scheme
 TOLERANCES = {"length": 0.12, "mrv": 0.25}
 SAMPLES = 16
@@ -47,13 +44,21 @@ Draw = tuple[str, int]  # of an arm: its number
 Value = TypeVar("Value")
 
 
-def drawn(training: ProjectionTraining, draws: dict[str, int]) -> dict[Draw, Scheme]:
-    """So many draws of some arms; draw 0 is what `train` would draw."""
+def drawn(
+    training: ProjectionTraining,
+    draws: dict[str, int],
+    settings: dict[str, dict] = ARMS,
+    first: int = 0,
+) -> dict[Draw, Scheme]:
+    """So many draws of some arms, from `first` on; draw 0 is what `train` would draw.
+
+    settings: of all arms.
+    """
     schemes = {}
     for arm, count in draws.items():
-        for draw in range(count):
+        for draw in range(first, first + count):
             seed = training.config.seed + FRESH * draw
-            schemes[arm, draw] = training.scheme(seed=seed, **ARMS[arm])
+            schemes[arm, draw] = training.scheme(seed=seed, **settings[arm])
     return schemes
 
 
@@ -85,7 +90,8 @@ def described(
     of_arm = by_arm(displacements)
     for arm, found in by_arm(readings).items():
         row = mean_of(reading.summary() for reading in found)
-        row["length"] = float(torch.stack(of_arm[arm]).square().sum(1).mean().sqrt())
+        squares = torch.stack(of_arm[arm]).square().sum(1)
+        row["length"] = float(squares.mean().sqrt())
         if len(found) > 1:
             row["cosine"] = take_apart(of_arm[arm]).cosine
         table[arm] = row
@@ -98,7 +104,8 @@ def expected_over_draws(draws: Sequence[Reading], seed: int) -> dict[str, float]
     """
     margins = np.stack([draw.margins for draw in draws])
     ranks = rank_margins.gaussian_ranks(margins, SAMPLES, seed)
-    return {"mrv": float(ranks.var(axis=-1).mean()), "recall": 100 * float((ranks == 1).mean())}
+    mrv = float(ranks.var(axis=-1).mean())
+    return {"mrv": mrv, "recall": recall_of(ranks)}
 
 
 def predict(config: TrainConfig, data: TrainingData) -> dict:
@@ -111,15 +118,17 @@ def predict(config: TrainConfig, data: TrainingData) -> dict:
     training = ProjectionTraining(config, data)
     end = last_epoch(training, {}, drawn(training, PREDICTED))
     displacements = end.predicted_displacements()
-    readings = {
-        draw: read_linear(training, end.ideal, displacement)
-        for draw, displacement in displacements.items()
-    }
-    table = described(read(training, end.ideal), readings, displacements)
+    readings = {}
+    for draw, displacement in displacements.items():
+        readings[draw] = read_linear(training, end.ideal, displacement)
+    ideal = read(training, end.ideal)
+    table = described(ideal, readings, displacements)
     for arm, found in by_arm(readings).items():
         if len(found) > 1:
             table[arm]["sharp"] = expected_over_draws(found, config.seed)
-    moved = {arm: read(training, end.predicted[arm, 0]).summary() for arm in ARMS}
+    moved = {}
+    for arm in ARMS:
+        moved[arm] = read(training, end.predicted[arm, 0]).summary()
     return {"tolerances": TOLERANCES, "arms": table, "moved": moved}
 
 
@@ -142,16 +151,22 @@ def course(config: TrainConfig, data: TrainingData) -> dict:
     parts = []
     for end in trajectories(training, measured, drawn(training, ONE)):
         for arm, row in lengths.items():
-            row["measured"].append((end.measured[arm, 0] - end.ideal).norm().item())
-            row["predicted"].append((end.predicted[arm, 0] - end.ideal).norm().item())
+            row["measured"].append(_distance(end.measured[arm, 0], end))
+            row["predicted"].append(_distance(end.predicted[arm, 0], end))
         if end.epoch in MARKS:
+            row = {"epoch": end.epoch}
             draws = by_arm(end.measured)["ML-CLAP"]
-            parts.append({"epoch": end.epoch} | parts_of(training, end.ideal, draws))
+            parts.append(row | parts_of(training, end.ideal, draws))
     displacements = by_arm(end.measured_displacements())
     draws = displacements.pop("ML-CLAP")
     others = {arm: only for arm, (only,) in displacements.items()}
     moved = moves(training, end.ideal, draws, others)
     return {"lengths": lengths, "parts": parts, "moves": moved}
+
+
+def _distance(weights: Tensor, end: EpochEnd) -> float:
+    """From the ideal run's weights."""
+    return (weights - end.ideal).norm().item()
 
 
 def long(config: TrainConfig, data: TrainingData) -> dict:
@@ -163,9 +178,10 @@ def long(config: TrainConfig, data: TrainingData) -> dict:
     for end in trajectories(training, measured, predicted):
         if end.epoch in MARKS:
             row = {"epoch": end.epoch}
-            row["predicted"] = (end.predicted["ML-CLAP", 0] - end.ideal).norm().item()
-            row["measured"] = (end.measured["ML-CLAP", 0] - end.ideal).norm().item()
-            parts.append(row | parts_of(training, end.ideal, list(end.measured.values())))
+            row["predicted"] = _distance(end.predicted["ML-CLAP", 0], end)
+            row["measured"] = _distance(end.measured["ML-CLAP", 0], end)
+            draws = list(end.measured.values())
+            parts.append(row | parts_of(training, end.ideal, draws))
     return {"parts": parts}
 
 
@@ -175,16 +191,20 @@ def descent(
     """The parts under SGD, whose mean displacement is 0 to first order; the rate is chosen by KCL's
     recall on val.
     """
-    recall = {rate: _recall_of_kcl(config.replace(learning_rate=rate), data) for rate in rates}
+    recall = {}
+    for rate in rates:
+        recall[rate] = _recall_of_kcl(config.replace(learning_rate=rate), data)
     best = max(recall, key=recall.get)
     training = ProjectionTraining(config.replace(learning_rate=best), data)
     draws = drawn(training, {"ML-CLAP": 2})
     parts = []
     for end in trajectories(training, draws, draws):
         if end.epoch in MARKS:
-            row = parts_of(training, end.ideal, list(end.measured.values()))
-            predicted = take_apart(list(end.predicted_displacements().values()))
-            parts.append({"epoch": end.epoch} | row | {"cosine_predicted": predicted.cosine})
+            row = {"epoch": end.epoch}
+            row |= parts_of(training, end.ideal, list(end.measured.values()))
+            predicted = list(end.predicted_displacements().values())
+            row["cosine_predicted"] = take_apart(predicted).cosine
+            parts.append(row)
     displacements = list(end.measured_displacements().values())
     moved = moves(training, end.ideal, displacements, {})
     validated = {str(rate): value for rate, value in recall.items()}
@@ -193,7 +213,8 @@ def descent(
 
 def _recall_of_kcl(config: TrainConfig, data: TrainingData) -> float:
     """On val, after at most four epochs."""
-    training = ProjectionTraining(config.replace(epochs=min(4, config.epochs)), data)
+    short = config.replace(epochs=min(4, config.epochs))
+    training = ProjectionTraining(short, data)
     end = last_epoch(training, {}, {})
     return read(training, end.ideal, "val").summary()["recall"]
 
@@ -207,19 +228,21 @@ def candidates(config: TrainConfig, data: TrainingData, shorter: Sequence[int] =
     ideal, runs, scaled = _with_noise_in_the_scale(training, schemes)
     before = read(training, ideal)
     draws = [weights - ideal for weights in runs]
-    groups = {"ML-CLAP": draws, "KCL, noise in its scale": [weights - ideal for weights in scaled]}
+    groups = {"ML-CLAP": draws}
+    groups["KCL, noise in its scale"] = [weights - ideal for weights in scaled]
     rows = []
     for name, group in groups.items():
         row = {"run": name}
         row |= mean_of(effect(before, training, ideal, displacement) for displacement in group)
         row["cosine"] = take_apart(group).cosine
-        to_the_other = [cosine(*pair) for pair in zip(group, reversed(draws), strict=True)]
-        row["cosine_other_draw"] = float(np.mean(to_the_other))
+        others = reversed(draws)
+        row["cosine_other_draw"] = float(np.mean(list(map(cosine, group, others))))
         rows.append(row)
     for epochs in shorter:
         short = ProjectionTraining(config.replace(epochs=epochs), data)
         displacement = last_epoch(short, {}, {}).ideal - ideal
-        row = {"run": f"KCL, {epochs} epochs"} | effect(before, training, ideal, displacement)
+        row = {"run": f"KCL, {epochs} epochs"}
+        row |= effect(before, training, ideal, displacement)
         row["cosine_mean"] = cosine(displacement, torch.stack(draws).mean(0))
         rows.append(row)
     recalled = memory(training, {"KCL": ideal, "ML-CLAP": runs[0]}, schemes[0])
@@ -239,13 +262,17 @@ def _with_noise_in_the_scale(
     with torch.random.fork_rng():
         for step in training_steps(training.config, training.source):
             for scheme, run, split in zip(schemes, runs, scaled, strict=True):
-                run.follow(training.gradient(run.weights, scheme, step), step.rate)
+                gradient = training.gradient(run.weights, scheme, step)
+                run.follow(gradient, step.rate)
                 even = training.gradient(split.weights, kcl, step)
                 noise = training.gradient(split.weights, scheme, step) - even
                 scale = torch.hypot(even, noise)  # never less than KCL's
                 split.follow_split(even, scale, step.rate)
-            ideal.follow(training.gradient(ideal.weights, kcl, step), step.rate)
-    return ideal.weights, [run.weights for run in runs], [split.weights for split in scaled]
+            gradient = training.gradient(ideal.weights, kcl, step)
+            ideal.follow(gradient, step.rate)
+    drawn_weights = [run.weights for run in runs]
+    scaled_weights = [split.weights for split in scaled]
+    return ideal.weights, drawn_weights, scaled_weights
 
 
 def memory(
@@ -277,7 +304,8 @@ def _ranks_by(counts: np.ndarray, ranks: np.ndarray) -> dict[str, dict[str, floa
     rows = {}
     for count in np.unique(counts):
         chosen = ranks[counts == count]
-        recall = 100 * float((chosen == 1).mean())
-        log_rank = float(np.log(chosen).mean())
-        rows[str(count)] = {"pairs": chosen.size, "recall": recall, "log_rank": log_rank}
+        row = {"pairs": chosen.size}
+        row["recall"] = recall_of(chosen)
+        row["log_rank"] = float(np.log(chosen).mean())
+        rows[str(count)] = row
     return rows

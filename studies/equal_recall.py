@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from atri_lib import storage
-from studies.results import FOLDER, ranks_of, read
+from studies.results import FOLDER, ranks_of, read, recall_of
 from studies.split import own_and_stable
 
 PREDICTIONS = "stopped_predictions.json"
@@ -21,13 +21,12 @@ def measures(ranks: np.ndarray) -> dict[str, float]:
     [S, M, K].
     """
     parts = own_and_stable(ranks)
-    return {
-        "T2A R@1": 100 * float((ranks == 1).mean()),
-        "mrv": float(ranks.astype(float).var(axis=-1).mean()),
-        "rank_std": float(ranks.std(axis=-1).mean()),
-        "stable": parts.stable,
-        "own": parts.own,
-    }
+    found = {"T2A R@1": recall_of(ranks)}
+    found["mrv"] = float(ranks.astype(float).var(axis=-1).mean())
+    found["rank_std"] = float(ranks.std(axis=-1).mean())
+    found["stable"] = parts.stable
+    found["own"] = parts.own
+    return found
 
 
 def by_length(stopped: str, usual: str) -> pd.DataFrame:
@@ -52,17 +51,13 @@ def verdicts() -> pd.DataFrame:
     "refuted"; "not comparable" where the recalls are more than APART points apart.
     """
     new = by_length("stopped_new", "fresh_16")
-    stopped, usual = new.loc[chosen_length()], new.loc[USUAL]
+    usual = new.loc[USUAL]
+    stopped = new.loc[chosen_length()]
     near = abs(stopped["T2A R@1"] - usual["T2A R@1"]) <= APART
-    rows = {}
-    for measure, tolerance in storage.read_json(FOLDER / PREDICTIONS)["tolerance"].items():
-        ratio = stopped[measure] / usual[measure]
-        held = "held" if abs(ratio - 1) <= tolerance else "refuted"
-        rows[measure] = {
-            "ML-CLAP": usual[measure],
-            "KCL, stopped": stopped[measure],
-            "ratio": ratio,
-            "tolerance": tolerance,
-            "verdict": held if near else "not comparable",
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    committed = storage.read_json(FOLDER / PREDICTIONS)["tolerance"]
+    table = pd.DataFrame({"ML-CLAP": usual, "KCL, stopped": stopped}).loc[list(committed)]
+    table["ratio"] = table["KCL, stopped"] / table["ML-CLAP"]
+    table["tolerance"] = committed
+    held = (table.ratio - 1).abs() <= table.tolerance
+    table["verdict"] = np.where(held, "held", "refuted") if near else "not comparable"
+    return table

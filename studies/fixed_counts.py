@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atri_lib.schemes import SCHEMES, Scheme
+from studies.schedules import covariances
 
 MlClap = SCHEMES["ml_clap"]  # one language an epoch
 
@@ -52,15 +53,17 @@ class Favourite(MlClap):
         number, position = divmod(epoch, self.cycle)
         favourite = self._orders(0)[:, :1]  # one for all cycles
         rest = self._orders(0)[:, 1:]
-        heard = np.concatenate([np.repeat(favourite, self.often, axis=1), rest], axis=1)
-        order = self._generator(number + 1)
-        return order.permuted(heard, axis=1)[:, position, None]
+        often = np.repeat(favourite, self.often, axis=1)
+        heard = np.concatenate([often, rest], axis=1)
+        shuffled = self._generator(number + 1).permuted(heard, axis=1)
+        return shuffled[:, position, None]
 
     def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
         within = self._alike(self.often * (self.often - 1), self.cycle * (self.cycle - 1))
         across = self._alike(self.often**2 + self.k - 1, self.cycle**2)
         same_cycle = e // self.cycle == f // self.cycle
-        return np.where(e == f, 1.0, np.where(same_cycle, within, across))
+        of_two = np.where(same_cycle, within, across)
+        return np.where(e == f, 1.0, of_two)
 
     def _alike(self, equal_pairs: int, pairs: int) -> float:
         """The correlation of two epochs of which a share of pairs has the same language."""
@@ -73,15 +76,19 @@ def different(k: int) -> float:
     return -1 / max(k - 1, 1)
 
 
-def accumulated_error(scheme: Scheme, epochs: int) -> float:
+def accumulated_error(scheme: Scheme, epochs: int, memory: float = 1) -> float:
     """Variance of the summed deviation of a clip's language shares from 1/K over all epochs, in
     units of one epoch's variance under ML-CLAP: V of the chapters.
 
     Independent draws have V = epochs; held ones `hold` times as much; balanced 0 at a full cycle.
+    memory: deviations of two epochs add up only as far as the later one finds the earlier, pairs of
+    epochs count memory^|e - f|.
     """
     numbers = np.arange(epochs)
-    covariances = scheme.covariance(numbers[:, None], numbers)
-    variance = np.trace(covariances, axis1=-2, axis2=-1).sum()
+    apart = np.abs(numbers[:, None] - numbers)
+    traces = np.trace(covariances(scheme, epochs), axis1=-2, axis2=-1)
+    remembered = traces * memory**apart
+    variance = remembered.sum()
     return float(variance / (1 - 1 / scheme.k))
 
 

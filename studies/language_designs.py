@@ -18,6 +18,7 @@ from scipy.optimize import linprog
 from torch import Tensor
 
 from atri_lib.theory.model_functions import Batch, Task
+from studies.batch_designs import language_gradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,8 @@ def best(gram: np.ndarray, m: int) -> Design:
     found = linprog(costs / scale, A_eq=members.T, b_eq=share, method="highs")
     if not found.success:
         raise RuntimeError(f"no design of {m} of {len(gram)} languages was found: {found.message}")
-    return Design(members, found.x, float(costs @ found.x), float(costs.mean()))
+    variance = costs @ found.x
+    return Design(members, found.x, float(variance), float(costs.mean()))
 
 
 def best_partition(gram: np.ndarray, m: int) -> Design:
@@ -85,16 +87,19 @@ def best_partition(gram: np.ndarray, m: int) -> Design:
     """
     if len(gram) % m:
         raise ValueError(f"blocks of {m} do not divide {len(gram)} languages")
+    languages = range(len(gram))
     members = subsets(len(gram), m)
     variances = deviations(gram, members)
-    costs = dict(zip(itertools.combinations(range(len(gram)), m), variances, strict=True))
+    costs = dict(zip(itertools.combinations(languages, m), variances, strict=True))
 
     def cost(blocks: list[tuple[int, ...]]) -> float:
         return sum(costs[block] for block in blocks)
 
-    blocks = min(_partitions(tuple(range(len(gram))), m), key=cost)
-    chance = np.array([block in blocks for block in costs]) * m / len(gram)
-    return Design(members, chance, float(variances @ chance), float(variances.mean()))
+    blocks = min(_partitions(tuple(languages), m), key=cost)
+    chosen = np.array([block in blocks for block in costs])
+    chance = chosen * m / len(gram)
+    variance = variances @ chance
+    return Design(members, chance, float(variance), float(variances.mean()))
 
 
 def _partitions(languages: tuple[int, ...], m: int) -> Iterator[list[tuple[int, ...]]]:
@@ -109,28 +114,10 @@ def _partitions(languages: tuple[int, ...], m: int) -> Iterator[list[tuple[int, 
             yield [(first, *partners), *blocks]
 
 
-def unequal_single(gram: np.ndarray) -> float:
-    """One language, drawn with chances of its own and weighted by their inverse: best variance /
-    uniform's.
-
-    The estimate g_k / (K pi_k) of the mean has the variance sum_k |g_k|^2 / (K^2 pi_k) - |mean|^2,
-    least for pi_k ~ |g_k| (Cauchy and Schwarz; Horvitz and Thompson 1952).
-    """
-    norms = np.sqrt(np.diag(gram))
-    mean = gram.mean()
-    uniform = (norms**2).mean() - mean
-    if uniform > 0:
-        return float((norms.mean() ** 2 - mean) / uniform)
-    return 1.0
-
-
 @torch.no_grad()
 def language_grams(task: Task, weights: Tensor, batch: Batch) -> np.ndarray:
     """<grad l_ik, grad l_il> of every clip of a batch at weights [D]: float64 [B, K, K]. Holds B K
     gradients.
     """
-    clips, languages = batch[1].shape[:2]
-    pairs = torch.eye(clips * languages, dtype=weights.dtype).reshape(-1, clips, languages)
-    rows = task.gradients_at(weights, pairs, batch)
-    rows = rows.unflatten(0, (clips, languages))
+    rows = language_gradients(task, weights, batch)
     return (rows @ rows.transpose(1, 2)).double().numpy()

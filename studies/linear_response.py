@@ -37,7 +37,9 @@ def respond(
     frames = []
     for step, after, runs in expanded_runs(experiment, optimizer, arms, draws, seed):
         for name, run in runs.items():
-            columns = {"scheme": name, "step": step.index, "epoch": step.epoch}
+            columns = {"scheme": name}
+            columns["step"] = step.index
+            columns["epoch"] = step.epoch
             columns["draw"] = range(len(run.weights))
             columns["response"] = np.nan_to_num(run.error(after), nan=np.inf)
             frames.append(pd.DataFrame(columns))
@@ -48,17 +50,27 @@ def expanded_runs(
     experiment: Experiment, optimizer: Optimizer, arms: Sequence[Arm], draws: int, seed: int
 ) -> Iterator[tuple[Step, Runs, dict[str, Runs]]]:
     """After every step the ideal run and, by name, every arm's runs as `respond` expands them."""
-    seeds = range(seed, seed + draws)
-    drawn = {arm.name: Draws(experiment, arm, seeds) for arm in arms}
-    runs = {name: experiment.begin(optimizer, len(those)) for name, those in drawn.items()}
+    drawn = drawn_runs(experiment, optimizer, arms, range(seed, seed + draws))
+    runs = {name: run for name, (_, run) in drawn.items()}
     for step, ideal, _, after in experiment.ideal_run(optimizer, "linear response"):
         anchor = ideal.weights[0]
-        for name, those in drawn.items():
+        for name, (those, _) in drawn.items():
             used = those.distribution(step)
             weights = runs[name].weights
             seen = gradients_seen_from(anchor, weights, used, step.data, those.loss)
             runs[name] = runs[name].after(seen)
         yield step, after, dict(runs)
+
+
+def drawn_runs(
+    experiment: Experiment, optimizer: Optimizer, arms: Sequence[Arm], seeds: Sequence[int]
+) -> dict[str, tuple[Draws, Runs]]:
+    """The draws of every arm, and their runs before the first step, by name."""
+    found = {}
+    for arm in arms:
+        drawn = Draws(experiment, arm, seeds)
+        found[arm.name] = drawn, experiment.begin(optimizer, len(drawn))
+    return found
 
 
 @torch.no_grad()
@@ -77,16 +89,21 @@ def decompose(
     seeds = range(seed, seed + draws)
     sampled = Draws(experiment, Arm("sampled", "ml_clap"), seeds)
     mixed = Draws(experiment, Arm("mixed", "ml_clap", mixed=True), seeds)
-    counts = 2 ** np.arange(int(np.log2(draws)) + 1)
+    doublings = int(np.log2(draws))
+    counts = 2 ** np.arange(doublings + 1)
     rows = []
     for step, start, gradient in epoch_starts(experiment, optimizer, "decomposition"):
         drawn = sampled.distribution(step)
         same = sampled.gradients_at(start, drawn, step)
         used = mixed.gradients_at(start, drawn, step)
         for count in counts:
-            row = {"step": step.index, "epoch": step.epoch, "draws": count}
-            row["sampling"] = (same[:count] - gradient).mean(0).norm().item()
-            row["mixed"] = (used[:count] - same[:count]).mean(0).norm().item()
+            row = {"step": step.index}
+            row["epoch"] = step.epoch
+            row["draws"] = count
+            sampling = (same[:count] - gradient).mean(0)
+            row["sampling"] = sampling.norm().item()
+            negatives = (used[:count] - same[:count]).mean(0)
+            row["mixed"] = negatives.norm().item()
             row["ideal"] = gradient.norm().item()
             rows.append(row)
     return pd.DataFrame(rows)
@@ -121,10 +138,12 @@ def reordered(experiment: Experiment, optimizer: Optimizer = SLOW, seed: int = 0
         clip_features, texts = step.data
         clips = generator.permutation(len(clip_features))
         languages = generator.permutation(experiment.languages)
-        shuffled = clip_features[clips], texts[clips][:, languages]
+        other_texts = texts[clips][:, languages]
+        shuffled = (clip_features[clips], other_texts)
         gradient = experiment.task.gradients(other.weights, step.even, shuffled)
         other = other.after(gradient)
-        row = {"step": step.index, "epoch": step.epoch}
+        row = {"step": step.index}
+        row["epoch"] = step.epoch
         row["measured"] = after.error(other)[0]
         row["travelled"] = after.error(start)[0]
         rows.append(row)

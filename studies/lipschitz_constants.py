@@ -5,11 +5,11 @@ allows.
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import grad, vjp, vmap
 
 from atri_lib.theory.experiment import Arm, Draws, Experiment, Step
-from atri_lib.theory.optimizers import SGD, Runs
+from atri_lib.theory.optimizers import SGD
 
 CHUNK = 64  # Hessians that are followed at once
 NAMES = ("sum of norms", "norm of the sum", "sum of quotients", "quotient of the sum")
@@ -37,9 +37,10 @@ def four(
     rows = {}
     for step, ideal, _, _ in experiment.ideal_run(optimizer, "four constants"):
         realised = drawn.distribution(step)
-        if step.index > 1 and (step.index - 1) % every == 0:
-            weights = ideal.weights[0]
-            rows[step.index] = _of_step(experiment, step, realised[0], weights, run, iterations)
+        before = step.index - 1
+        if before > 0 and before % every == 0:
+            places = (ideal.weights[0], run.weights[0])
+            rows[step.index] = _of_step(experiment, step, realised[0], *places, iterations)
         run = run.after(drawn.gradients(run.weights, realised, step))
     return pd.DataFrame(rows, index=NAMES).T.rename_axis("step")
 
@@ -49,27 +50,24 @@ def _of_step(
     step: Step,
     realised: Tensor,
     weights: Tensor,
-    run: Runs,
+    moved: Tensor,
     iterations: int,
 ) -> list[float]:
     task = experiment.task
-    used = realised.nonzero()  # [n, 2]
-    pairs = torch.zeros(len(used), *realised.shape, dtype=realised.dtype)
-    pairs[torch.arange(len(used)), used[:, 0], used[:, 1]] = 1
-    at_ideal, at_scheme = (
-        task.gradients_at(place, pairs, step.data) for place in (weights, run.weights[0])
-    )
+    clips, languages = realised.nonzero(as_tuple=True)  # [n] each
+    pairs = realised.new_zeros(len(clips), *realised.shape)
+    pairs[torch.arange(len(clips)), clips, languages] = 1
+    at_ideal = task.gradients_at(weights, pairs, step.data)
+    at_scheme = task.gradients_at(moved, pairs, step.data)
     apart = at_scheme - at_ideal
-    share = realised[used[:, 0], used[:, 1]]
-    delta = run.weights[0] - weights
+    share = realised[clips, languages]
+    delta = moved - weights
+    distance = delta.norm()
     norms = spectral_norms(experiment, step, pairs, weights, apart, iterations)
     whole = spectral_norms(experiment, step, realised[None], weights, delta[None], iterations)
-    return [
-        float(share @ norms),
-        float(whole[0]),
-        float(share @ apart.norm(dim=1) / delta.norm()),
-        float((share @ apart).norm() / delta.norm()),
-    ]
+    quotients = share @ apart.norm(dim=1) / distance
+    quotient = (share @ apart).norm() / distance
+    return [float(value) for value in (share @ norms, whole[0], quotients, quotient)]
 
 
 def spectral_norms(
@@ -92,7 +90,7 @@ def spectral_norms(
         _, pull_back = vjp(slope, weights)  # its products with vectors are the Hessian's
         size = torch.zeros_like(vector[0])
         for _ in range(iterations):
-            unit = torch.nn.functional.normalize(vector, dim=0)
+            unit = nn.functional.normalize(vector, dim=0)
             (vector,) = pull_back(unit)
             size = torch.maximum(size, vector.norm())
         return size
@@ -109,8 +107,6 @@ def shares(constants: pd.DataFrame) -> pd.Series:
     whole = sum_norm - quotient_sum
     direction = (sum_norm - sum_quotient + norm_sum - quotient_sum) / 2
     triangle = (sum_norm - norm_sum + sum_quotient - quotient_sum) / 2
-    found = {
-        "norms instead of quotients": direction,
-        "triangle inequality over pairs": triangle,
-    }
+    found = {"norms instead of quotients": direction}
+    found["triangle inequality over pairs"] = triangle
     return pd.Series(found) / whole

@@ -17,6 +17,7 @@ from atri_lib.theory.experiment import Arm, Draws, Experiment
 from atri_lib.theory.model_functions import Batch, Task
 from atri_lib.theory.optimizers import SGD
 from studies import schedules
+from studies.batch_designs import language_gradients, single_pairs
 from studies.task_derivatives import gradients_seen_from, hessian_products
 
 # Committed before anything was measured on the book's data. What was looked at first, on synthetic
@@ -45,13 +46,11 @@ def variance_slope(task: Task, weights: Tensor, batch: Batch) -> Tensor:
     It is sum_i (1/K) sum_k H_ik (g_ik - mean_k g_ik), with Hessians as products only. Holds B K
     gradients.
     """
-    clips, languages = batch[1].shape[:2]
-    pairs = torch.eye(clips * languages, dtype=weights.dtype).unflatten(1, (clips, languages))
-    gradients = task.gradients_at(weights, pairs, batch)
-    by_clip = gradients.unflatten(0, (clips, languages))
+    pairs = single_pairs(weights, batch)
+    by_clip = language_gradients(task, weights, batch)
     off = (by_clip - by_clip.mean(1, keepdim=True)).flatten(0, 1)
     moved = gradients_seen_from(weights, weights + off, pairs, batch, task.weighted_loss)
-    return (moved - gradients).sum(0) / languages
+    return (moved - by_clip.flatten(0, 1)).sum(0) / by_clip.shape[1]
 
 
 def predicted(experiment: Experiment, scheme: Scheme, rate: float) -> Tensor:

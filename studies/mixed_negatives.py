@@ -22,8 +22,10 @@ def excess(clips: Tensor, texts: Tensor, temperature: float) -> Tensor:
     chance = scores.mean(0).softmax(-1)
     level = (chance * scores).sum(-1)
     together = level.var(0, correction=0)
-    apart = (chance.square() * scores.var(0, correction=0)).sum(-1)
-    return (together - apart).mean() / 4
+    spread = scores.var(0, correction=0)
+    apart = (chance.square() * spread).sum(-1)
+    difference = together - apart
+    return difference.mean() / 4
 
 
 def excess_of(task: Task, weights: Tensor, even: Tensor, batch: Batch) -> Tensor:
@@ -38,4 +40,5 @@ def expected_loss(task: Task, weights: Tensor, even: Tensor, batch: Batch) -> Te
     """
     clips, texts = task.embed(weights, batch)
     losses = pair_losses(clips, texts, task.temperature)
-    return (even * losses).sum() + excess(clips, texts, task.temperature)
+    ideal = (even * losses).sum()
+    return ideal + excess(clips, texts, task.temperature)

@@ -6,10 +6,8 @@ A dataset of the studies, named as any data from outside are: `studies.other_ban
 
 from atri_lib.data.banks import default_bank
 from atri_lib.data.scenes import make_scenes
-from studies.scene_dataset import SceneDataset
+from studies.scene_dataset import SIZES, SceneDataset
 from studies.scratch import scratch_sounds
-
-SIZES = {"train": 2000, "val": 250, "test": 500}  # scenes, as the book has
 
 
 class OtherBank(SceneDataset):
@@ -23,5 +21,5 @@ class OtherBank(SceneDataset):
             bank = scratch_sounds()
         else:
             bank = default_bank()
-        scenes = make_scenes(bank, {split: SIZES[split]}, seed=int(seed))[split]
-        super().__init__(scenes, bank.name)
+        scenes = make_scenes(bank, SIZES, int(seed))
+        super().__init__(scenes[split], bank.name)

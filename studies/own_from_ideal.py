@@ -17,16 +17,14 @@ it. What was fixed when:
   and the runs with E5 had been read, before any prediction with E5 was. With USE it is explored.
 """
 
-from collections.abc import Iterable, Sequence
-
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from atri_lib.schemes import Scheme
 from atri_lib.training import TrainConfig, TrainingData
 from studies import arms, rank_margins, results
-from studies.displacement_studies import FRESH, by_arm, last_epoch
+from studies.displacement_studies import by_arm, drawn, last_epoch
+from studies.results import recall_of
 from studies.schedule_lists import FIXED_COUNTS
 from studies.split import own_and_stable
 from studies.training_replay import ProjectionTraining
@@ -64,9 +62,11 @@ def predict(config: TrainConfig, data: TrainingData) -> dict:
     in squared logarithms of ranks, and recall, the mean over the draws.
     """
     training = ProjectionTraining(config, data)
-    end = last_epoch(training, {}, _drawn(training, ARMS))
+    draws = drawn(training, dict.fromkeys(ARMS, DRAWS), ARMS, first=1)
+    end = last_epoch(training, {}, draws)
     displacements = end.predicted_displacements()
-    found = {"kcl": _recall(rank_margins.ranks_of(read(training, end.ideal).margins))}
+    ideal = read(training, end.ideal)
+    found = {"kcl": recall_of(rank_margins.ranks_of(ideal.margins))}
     for reading in READINGS:
         ranks = {}
         for name, weights in end.predicted.items():
@@ -75,35 +75,24 @@ def predict(config: TrainConfig, data: TrainingData) -> dict:
             else:
                 margins = read_linear(training, end.ideal, displacements[name]).margins
             ranks[name] = rank_margins.ranks_of(margins)
-        drawn = {arm: np.stack(of_arm) for arm, of_arm in by_arm(ranks).items()}
-        found[reading] = {arm: own_and_stable(of_arm).own for arm, of_arm in drawn.items()}
-        found[f"{reading} recall"] = {arm: _recall(of_arm) for arm, of_arm in drawn.items()}
+        stacked = {arm: np.stack(of_arm) for arm, of_arm in by_arm(ranks).items()}
+        found[reading] = {arm: own_and_stable(of_arm).own for arm, of_arm in stacked.items()}
+        found[f"{reading} recall"] = {arm: recall_of(of_arm) for arm, of_arm in stacked.items()}
     return found
 
 
 def measure(config: TrainConfig, data: TrainingData) -> dict:
     """Of some arms the variance over the same draws, trained from the same start."""
     training = ProjectionTraining(config, data)
-    end = last_epoch(training, _drawn(training, TRAINED), {})
+    draws = drawn(training, dict.fromkeys(TRAINED, DRAWS), ARMS, first=1)
+    end = last_epoch(training, draws, {})
     ranks = {}
     for name, weights in end.measured.items():
         ranks[name] = rank_margins.ranks_of(read(training, weights).margins)
-    drawn = {arm: np.stack(of_arm) for arm, of_arm in by_arm(ranks).items()}
-    return {"trained": {arm: own_and_stable(of_arm).own for arm, of_arm in drawn.items()}}
-
-
-def _drawn(training: ProjectionTraining, names: Iterable[str]) -> dict[tuple[str, int], Scheme]:
-    schemes = {}
-    for arm in names:
-        for draw in range(DRAWS):
-            seed = training.config.seed + FRESH * (draw + 1)
-            schemes[arm, draw] = training.scheme(seed=seed, **ARMS[arm])
-    return schemes
-
-
-def _recall(ranks: np.ndarray) -> float:
-    """Recall at 1 in percent."""
-    return 100 * float((ranks == 1).mean())
+    own = {}
+    for arm, of_arm in by_arm(ranks).items():
+        own[arm] = own_and_stable(np.stack(of_arm)).own
+    return {"trained": own}
 
 
 def compare(predicted: dict, reading: str, encoder: str | None = None) -> pd.DataFrame:
@@ -115,7 +104,7 @@ def compare(predicted: dict, reading: str, encoder: str | None = None) -> pd.Dat
     fixed = results.read(FIXED[encoder])
     of_kcl = own_and_stable(results.ranks_of(fixed, "KCL")).own
     rows = {}
-    for arm, drawn in predicted[reading].items():
+    for arm, of_draws in predicted[reading].items():
         if arm in FIXED_COUNTS:
             ranks = results.ranks_of(fixed, arm)
         elif arm in STORED[encoder]:
@@ -123,7 +112,9 @@ def compare(predicted: dict, reading: str, encoder: str | None = None) -> pd.Dat
             ranks = results.ranks_of(results.read(study), label)
         else:
             continue
-        row = {"measured": own_and_stable(ranks).own, "predicted": of_kcl + drawn, "draws": drawn}
+        row = {"measured": own_and_stable(ranks).own}
+        row["predicted"] = of_kcl + of_draws
+        row["draws"] = of_draws
         row["off"] = row["predicted"] / row["measured"] - 1
         row["verdict"] = "held" if abs(row["off"]) <= WITHIN else "refuted"
         rows[arm] = row
@@ -132,13 +123,11 @@ def compare(predicted: dict, reading: str, encoder: str | None = None) -> pd.Dat
 
 def holds(table: pd.DataFrame) -> dict[str, bool]:
     """What was predicted of the table of `compare` as a whole, and whether it held."""
+    share_held = (table.verdict == "held").mean()
     order = spearmanr(table.predicted, table.measured).statistic
+    own = table.predicted
     return {
-        "own parts": bool((table.verdict == "held").mean() >= LEAST_HELD),
+        "own parts": bool(share_held >= LEAST_HELD),
         "order of the arms": bool(order >= LEAST_ORDER),
-        "effects of order and of missing languages": all(_first_smaller(table, ORDER)),
+        "effects of order and of missing languages": all(own[a] < own[b] for a, b in ORDER),
     }
-
-
-def _first_smaller(table: pd.DataFrame, order: Sequence[tuple[str, str]]) -> list[bool]:
-    return [bool(table.predicted[first] < table.predicted[second]) for first, second in order]

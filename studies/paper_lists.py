@@ -4,7 +4,11 @@ from atri_lib.languages import LANGUAGES
 from studies.arms import CACL
 from studies.items import MAIN, Item, after, some, with_seeds
 
-TEXT_TEXT = {"1/3": 1 / 3, "1/4": 1 / 4, "1/6": 1 / 6, "1/12": 1 / 12, "0": 0.0}
+TEXT_TEXT = {f"1/{parts}": 1 / parts for parts in (3, 4, 6, 12)}
+TEXT_TEXT["0"] = 0.0
+SMALL = {"scenes": (500, 100, 250), "batch_size": 50}  # where towers are open
+AUDIO = {"clips": 2}  # blocks that are opened
+TEXT = {"text": 1}
 
 
 def triangle(encoder: str | None = None) -> list[Item]:
@@ -54,20 +58,16 @@ def towers() -> list[Item]:
     """The paper's recipe with open towers: projections first (ML-CLAP), then the last blocks of
     both towers too.
     """
-    small = {"scenes": (500, 100, 250), "batch_size": 50}
-    opened = {"epochs": 4, "learning_rate": 1e-4, "unfreeze": {"clips": 2, "text": 1}}
-    return after(with_seeds(3, MAIN, **opened, **small), epochs=30, **small)
+    runs = with_seeds(3, MAIN, epochs=4, learning_rate=1e-4, unfreeze=AUDIO | TEXT, **SMALL)
+    return after(runs, epochs=30, **SMALL)
 
 
 def towers_apart() -> list[Item]:
     """From ML-CLAP's weights, four epochs of balanced with no tower open, with one, with both."""
-    small = {"scenes": (500, 100, 250), "batch_size": 50}
+    towers = {"no tower": {}, "audio tower": AUDIO, "text tower": TEXT}
+    towers["both towers"] = AUDIO | TEXT
     runs = {}
-    for name, opened in (
-        ("no tower", {}),
-        ("audio tower", {"clips": 2}),
-        ("text tower", {"text": 1}),
-        ("both towers", {"clips": 2, "text": 1}),
-    ):
+    for name, opened in towers.items():
         runs[name] = MAIN["balanced"] | {"unfreeze": opened}
-    return after(with_seeds(5, runs, epochs=4, learning_rate=1e-4, **small), epochs=30, **small)
+    items = with_seeds(5, runs, epochs=4, learning_rate=1e-4, **SMALL)
+    return after(items, epochs=30, **SMALL)

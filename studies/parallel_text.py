@@ -33,7 +33,8 @@ class Names(ParallelText):
     """The bare names of the sounds that only the test has."""
 
     def __init__(self, split: str, argument: str) -> None:
-        part = some_sounds(default_bank(), "test", int(argument))
+        seed = int(argument)
+        part = some_sounds(default_bank(), "test", seed)
         said = [as_captions(sound.names) for sound in part.items]
         super().__init__(said, f"names of {part.name}", CODES)
 
@@ -44,8 +45,8 @@ class Emoji(ParallelText):
     def __init__(self, split: str, argument: str) -> None:
         seed, count = map(int, argument.split("/"))
         bank = emoji()
-        order = np.random.default_rng(seed).permutation(len(bank.items))[:count]
-        said = [as_captions(bank.items[number].names) for number in order]
+        order = np.random.default_rng(seed).permutation(len(bank.items))
+        said = [as_captions(bank.items[number].names) for number in order[:count]]
         super().__init__(said, f"{len(said)} names of {bank.name}", CODES)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from atri_lib import storage
-from studies.results import FOLDER, ResultsError, ranks_of, read
-from studies.split import agreement, own_and_stable, profiles
+from studies.results import FOLDER, intact, ranks_of, read, recall_of
+from studies.split import Split, agreement, own_and_stable, profiles
 from studies.split_law import fit_line, schedules
 
 PREDICTIONS = "picture_predictions.json"
@@ -23,22 +23,12 @@ def ranks(study: str, label: str) -> np.ndarray:
 
 def recall(study: str, label: str) -> float:
     """Recall at 1 in percent, the mean over seeds, captions and languages."""
-    return 100 * float((ranks(study, label) == 1).mean())
+    return recall_of(ranks(study, label))
 
 
-def share(label: str) -> float:
-    """Stable part of the disagreement over both parts."""
-    return own_and_stable(ranks("pictures", label)).stable_share
-
-
-def own(label: str) -> float:
-    """Own part of a label on the scenes of pictures."""
-    return own_and_stable(ranks("pictures", label)).own
-
-
-def stable(label: str) -> float:
-    """Stable part of a label on the scenes of pictures."""
-    return own_and_stable(ranks("pictures", label)).stable
+def parts(label: str) -> Split:
+    """Own and stable part of a label on the scenes of pictures."""
+    return own_and_stable(ranks("pictures", label))
 
 
 def language_profile(study: str, label: str) -> np.ndarray:
@@ -51,35 +41,37 @@ def law():
     return fit_line(schedules("pictures"), "V", LINE)
 
 
-FIGURES: dict[str, Callable[[], float]] = {
-    "share ML-CLAP": lambda: share("ML-CLAP"),
-    "share balanced": lambda: share("balanced"),
-    "share KCL": lambda: share("KCL"),
-    "r2": lambda: law().r2,
-    "slope": lambda: law().slope / law().intercept,
-    "stable hold all": lambda: stable("hold all") / stable("balanced"),
-    "own ML-CLAP": lambda: own("ML-CLAP") / own("balanced"),
-    "agreement schemes": lambda: agreement(ranks("pictures", "ML-CLAP"), ranks("pictures", "KCL")),
-    "agreement encoders": lambda: agreement(ranks("pictures", "KCL"), ranks("pixels", "KCL")),
-    "languages": lambda: np.corrcoef(
-        language_profile("pictures", "ML-CLAP"), language_profile("dose_16", "ML-CLAP")
-    )[0, 1],
-    "recall KCL": lambda: recall("pictures", "KCL"),
-    "pixels": lambda: recall("pixels", "KCL") / recall("pictures", "KCL"),
-    "apart": lambda: recall("pictures_apart", "KCL") / recall("pictures", "KCL"),
-}
+FIGURES: dict[str, Callable[[], float]] = {}
+FIGURES["share ML-CLAP"] = lambda: parts("ML-CLAP").stable_share
+FIGURES["share balanced"] = lambda: parts("balanced").stable_share
+FIGURES["share KCL"] = lambda: parts("KCL").stable_share
+FIGURES["r2"] = lambda: law().r2
+FIGURES["slope"] = lambda: law().slope / law().intercept
+FIGURES["stable hold all"] = lambda: parts("hold all").stable / parts("balanced").stable
+FIGURES["own ML-CLAP"] = lambda: parts("ML-CLAP").own / parts("balanced").own
+FIGURES["agreement schemes"] = lambda: agreement(
+    ranks("pictures", "ML-CLAP"), ranks("pictures", "KCL")
+)
+FIGURES["agreement encoders"] = lambda: agreement(ranks("pictures", "KCL"), ranks("pixels", "KCL"))
+FIGURES["languages"] = lambda: np.corrcoef(
+    language_profile("pictures", "ML-CLAP"), language_profile("dose_16", "ML-CLAP")
+)[0, 1]
+FIGURES["recall KCL"] = lambda: recall("pictures", "KCL")
+FIGURES["pixels"] = lambda: recall("pixels", "KCL") / recall("pictures", "KCL")
+FIGURES["apart"] = lambda: recall("pictures_apart", "KCL") / recall("pictures", "KCL")
+STUDY = {"apart": "pictures_apart"}  # that a figure needs, where it is not "pictures"
+STUDY["pixels"] = "pixels"
+STUDY["agreement encoders"] = "pixels"
 
 
 def _predictions() -> list[dict]:
     """The rows of the file. Raises ResultsError that names it."""
     path = FOLDER / PREDICTIONS
-    try:
+    with intact(path):
         rows = storage.read_json(path)["limits"]
         for row in rows:
             if row["figure"] not in FIGURES or not row["low"] <= row["high"]:
                 raise ValueError(f"{row['figure']!r} is no figure with limits")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultsError(f"{path}: damaged ({error}); restore the repository's file") from error
     return rows
 
 
@@ -90,12 +82,12 @@ def verdicts() -> pd.DataFrame:
     """
     rows = []
     for row in _predictions():
-        studies = {"apart": "pictures_apart", "pixels": "pixels", "agreement encoders": "pixels"}
-        needed = studies.get(row["figure"], "pictures")
+        needed = STUDY.get(row["figure"], "pictures")
         measured = np.nan
         verdict = "not run"
         if (FOLDER / f"{needed}.jsonl").exists():
             measured = float(FIGURES[row["figure"]]())
             verdict = "held" if row["low"] <= measured <= row["high"] else "refuted"
-        rows.append(row | {"measured": measured, "verdict": verdict})
+        found = {"measured": measured, "verdict": verdict}
+        rows.append(row | found)
     return pd.DataFrame(rows)

@@ -14,31 +14,29 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 from torch.func import grad, jvp
 
-from atri_lib.theory.experiment import Arm, Draws, Experiment
+from atri_lib.theory.experiment import Arm, Experiment
 from atri_lib.theory.model_functions import Batch, Task
 from atri_lib.theory.optimizers import SLOW, Optimizer
 from atri_lib.training import TrainConfig, TrainingData
-from studies.linear_response import expanded_runs
+from studies.linear_response import drawn_runs, expanded_runs
+from studies.mean_displacement import slope
 from studies.small_projections import on_features
 
-ARMS = (
-    Arm("ML-CLAP", "ml_clap"),
-    Arm("ML-CLAP mixed", "ml_clap", mixed=True),
-    Arm("2 of K", "m_of_k", m=2),
-    Arm("4 of K", "m_of_k", m=4),
-    Arm("6 of K", "m_of_k", m=6),
-    Arm("Balanced", "balanced", m=1),
-    Arm("Hold 2", "hold", hold=2),
-    Arm("Latin", "latin"),
-    Arm("CACL", "cacl"),
-)
-TRAINED, RANKED = 256, 128  # clips
+SAMPLED = [Arm(f"{m} of K", "m_of_k", m=m) for m in (2, 4, 6)]
+BALANCED = Arm("Balanced", "balanced", m=1)
+HOLD = Arm("Hold 2", "hold", hold=2)
+LATIN = Arm("Latin", "latin")
+CACL = Arm("CACL", "cacl")
+PLAIN = Arm("ML-CLAP", "ml_clap")
+MIXED = Arm("ML-CLAP mixed", "ml_clap", mixed=True)
+ARMS = (PLAIN, MIXED, *SAMPLED, BALANCED, HOLD, LATIN, CACL)
+TRAINED = 256  # clips
+RANKED = 128  # other clips
 DRAWS = 8
 WIDTH = 0.1  # h
 FORESEEN_SEEDS = 1000  # from the trained draws' seeds to those of the response
@@ -74,16 +72,20 @@ class SmoothRanks:
 
     def ranks(self, weights: Tensor) -> Tensor:
         """1 + sum_j Phi(-margin_j / h) over the other clips, [N, K]."""
-        beaten = torch.special.ndtr(-self.margins(weights) / self.width)
+        steps = -self.margins(weights) / self.width
+        beaten = torch.special.ndtr(steps)
         return beaten.sum(-1) + 0.5  # the own clip's margin of 0 counts one half
 
     def mrv(self, weights: Tensor) -> Tensor:
         """Variance over languages, mean over captions."""
-        return self.ranks(weights).var(-1, correction=0).mean()
+        variance = self.ranks(weights).var(-1, correction=0)
+        return variance.mean()
 
     def plain_mrv(self, weights: Tensor) -> Tensor:
         """MRV of the ranks themselves; a step function of the weights."""
-        return (self.margins(weights) <= 0).sum(-1).double().var(-1, correction=0).mean()
+        ranks = (self.margins(weights) <= 0).sum(-1)
+        variance = ranks.double().var(-1, correction=0)
+        return variance.mean()
 
     def profiles(self, weights: Tensor) -> Tensor:
         """Log ranks minus their mean over languages, [N, K], as `studies.split` has them."""
@@ -111,7 +113,8 @@ def expansion(measure: Measure, weights: Tensor, displacements: Tensor) -> Expan
         return change @ displacement
 
     linear = slope(weights) @ displacements.mean(0)
-    quadratic = torch.stack([curvature(one) for one in displacements]).mean() / 2
+    curvatures = torch.stack(list(map(curvature, displacements)))
+    quadratic = curvatures.mean() / 2
     return Expansion(float(linear), float(quadratic))
 
 
@@ -130,8 +133,12 @@ def own_part(ranks: SmoothRanks, weights: Tensor, displacements: Tensor) -> floa
 def own_part_expanded(ranks: SmoothRanks, weights: Tensor, displacements: Tensor) -> float:
     """The same to leading order: the profiles' Jacobian along every displacement's own part."""
     own = displacements - displacements.mean(0)
-    moved = torch.stack([jvp(ranks.profiles, (weights,), (one,))[1] for one in own])
-    return float(moved.square().sum(0).mean() / (len(own) - 1))
+    rows = []
+    for one in own:
+        _, change = jvp(ranks.profiles, (weights,), (one,))
+        rows.append(change)
+    squares = torch.stack(rows).square().sum(0)
+    return float(squares.mean() / (len(own) - 1))
 
 
 def scaled(ranks: SmoothRanks, weights: Tensor, displacements: Tensor) -> pd.DataFrame:
@@ -145,15 +152,11 @@ def scaled(ranks: SmoothRanks, weights: Tensor, displacements: Tensor) -> pd.Dat
     for scale in SCALES:
         forth = excess(ranks.mrv, weights, scale * mean)
         back = excess(ranks.mrv, weights, -scale * mean)
-        row = {"scale": scale, "systematic": (forth - back) / 2}
+        row = {"scale": scale}
+        row["systematic"] = (forth - back) / 2
         row["own"] = excess(ranks.mrv, weights, scale * both)
         rows.append(row)
     return pd.DataFrame(rows).set_index("scale")
-
-
-def slope(values: pd.Series) -> float:
-    """Of log |value| against log scale, by least squares."""
-    return float(np.polyfit(np.log(values.index), np.log(values.abs()), 1)[0])
 
 
 @torch.no_grad()
@@ -161,13 +164,15 @@ def displaced(
     experiment: Experiment, arms: Sequence[Arm], draws: int, seed: int, optimizer: Optimizer = SLOW
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The ideal run's last weights [D], and w' - w of every arm's trained draws, [S, D] each."""
-    drawn = {arm.name: Draws(experiment, arm, range(seed, seed + draws)) for arm in arms}
-    runs = {name: experiment.begin(optimizer, len(those)) for name, those in drawn.items()}
+    drawn = drawn_runs(experiment, optimizer, arms, range(seed, seed + draws))
+    runs = {name: run for name, (_, run) in drawn.items()}
     for step, _, _, after in experiment.ideal_run(optimizer, "trained draws"):  # noqa: B007
-        for name, those in drawn.items():
-            used = those.gradients(runs[name].weights, those.distribution(step), step)
+        for name, (those, _) in drawn.items():
+            realised = those.distribution(step)
+            used = those.gradients(runs[name].weights, realised, step)
             runs[name] = runs[name].after(used)
-    return after.weights[0], {name: run.weights - after.weights for name, run in runs.items()}
+    moved = {name: run.weights - after.weights for name, run in runs.items()}
+    return after.weights[0], moved
 
 
 @torch.no_grad()
@@ -175,7 +180,8 @@ def foreseen(
     experiment: Experiment, arms: Sequence[Arm], draws: int, seed: int, optimizer: Optimizer = SLOW
 ) -> dict[str, Tensor]:
     """w' - w of every arm, [S, D] each, to first order from the ideal run: no draw is trained."""
-    *_, (_, ideal, runs) = expanded_runs(experiment, optimizer, arms, draws, seed)
+    expanded = expanded_runs(experiment, optimizer, arms, draws, seed)
+    *_, (_, ideal, runs) = expanded
     return {name: run.weights - ideal.weights for name, run in runs.items()}
 
 
@@ -212,38 +218,39 @@ def measure(config: TrainConfig, data: TrainingData) -> dict:
     """
     clip_features, texts = data.splits["train"].paired(TRAINED + RANKED)
     whole = on_features(clip_features, texts, batch=32, epochs=4, seed=config.seed)
-    experiment = dataclasses.replace(
-        whole, clip_features=whole.clip_features[:TRAINED], texts=whole.texts[:TRAINED]
-    )
-    others = whole.clip_features[TRAINED:].double(), whole.texts[TRAINED:].double()
+    clips, other_clips = whole.clip_features.split((TRAINED, RANKED))
+    texts, other_texts = whole.texts.split((TRAINED, RANKED))
+    experiment = dataclasses.replace(whole, clip_features=clips, texts=texts)
+    others = (other_clips.double(), other_texts.double())
     ranks = SmoothRanks(experiment.task, others, WIDTH)
     ideal, trained = displaced(experiment, ARMS, DRAWS, config.seed)
     from_ideal = foreseen(experiment, ARMS, DRAWS, config.seed + FORESEEN_SEEDS)
     table = compare(ranks, ideal, trained, from_ideal)
     slopes = {}
     for name in SLOPES_OF:
-        of_arm = scaled(ranks, ideal, trained[name])
-        slopes[name] = {part: slope(of_arm[part]) for part in of_arm}
-    return {
-        "kcl": {"mrv": float(ranks.mrv(ideal)), "plain": float(ranks.plain_mrv(ideal))},
-        "arms": table.to_dict("index"),
-        "slopes": slopes,
-    }
+        of_arm = scaled(ranks, ideal, trained[name]).abs()
+        slopes[name] = {part: slope(of_arm.index, of_arm[part]) for part in of_arm}
+    kcl = {"mrv": float(ranks.mrv(ideal))}
+    kcl["plain"] = float(ranks.plain_mrv(ideal))
+    return {"kcl": kcl, "arms": table.to_dict("index"), "slopes": slopes}
 
 
 def holds(table: pd.DataFrame, slopes: pd.DataFrame) -> dict[str, bool]:
     """Every prediction and whether it held. table: of `compare`; slopes: a row per arm."""
+    found = {}
+    for said, part, (wanted, within) in (
+        ("linear in the systematic part", "systematic", ODD_SLOPE),
+        ("quadratic in the own part", "own", OWN_SLOPE),
+    ):
+        off = (slopes[part] - wanted).abs()
+        found[said] = (off <= within).all()
+    off = (table.expanded / table.excess - 1).abs()
+    found["excess, second order"] = (off > EXCESS_WITHIN).sum() <= 1
+    off = (table["own expanded"] / table.own - 1).abs()
+    found["own part of the disagreement, leading order"] = (off > OWN_WITHIN).sum() <= 1
     ordered = table.corr("spearman")
-    (odd, odd_off), (even, even_off) = ODD_SLOPE, OWN_SLOPE
-    excess_off = (table.expanded / table.excess - 1).abs() > EXCESS_WITHIN
-    own_off = (table["own expanded"] / table.own - 1).abs() > OWN_WITHIN
     order = min(ordered.loc["foreseen", "excess"], ordered.loc["own foreseen", "own"])
-    found = {
-        "linear in the systematic part": ((slopes.systematic - odd).abs() <= odd_off).all(),
-        "quadratic in the own part": ((slopes.own - even).abs() <= even_off).all(),
-        "excess, second order": excess_off.sum() <= 1,
-        "own part of the disagreement, leading order": own_off.sum() <= 1,
-        "order of the arms, from the ideal run alone": order >= LEAST_ORDER,
-        "the same, ranks not smoothed": ordered.loc["foreseen", "plain"] >= LEAST_ORDER_PLAIN,
-    }
+    found["order of the arms, from the ideal run alone"] = order >= LEAST_ORDER
+    plain = ordered.loc["foreseen", "plain"]
+    found["the same, ranks not smoothed"] = plain >= LEAST_ORDER_PLAIN
     return {name: bool(held) for name, held in found.items()}

@@ -20,17 +20,20 @@ def margins(clips: ArrayLike, texts: ArrayLike, owner: ArrayLike) -> np.ndarray:
     """
     clips = embeddings(clips, "clips", "N d")
     texts = embeddings(texts, "texts", "M K d")
-    owner = indices(owner, "owner", len(clips), (len(texts),))[:, None, None]
+    owner = indices(owner, "owner", len(clips), (len(texts),))
+    owner = owner[:, None, None]
     scores = texts.astype(np.float64) @ clips.T.astype(np.float64)
     scores = scores.astype(np.float32)
-    result = np.take_along_axis(scores, owner, axis=2) - scores
+    own = np.take_along_axis(scores, owner, axis=2)
+    result = own - scores
     np.put_along_axis(result, owner, np.inf, axis=2)
     return result
 
 
 def ranks_of(margins: ArrayLike) -> np.ndarray:
     """1 + the number of competitors that score at least as high, int64 [...]. margins: [..., N]."""
-    return 1 + (np.asarray(margins) <= 0).sum(axis=-1)
+    ahead = np.asarray(margins) <= 0
+    return 1 + ahead.sum(axis=-1)
 
 
 def rank_shift_bound(
@@ -48,9 +51,10 @@ def rank_shift_bound(
     reach = 2 * np.asarray(change, dtype=np.float64)[..., None]
     if (reach < 0).any():
         raise ValueError("a change of scores is a length: give change >= 0")
-    worse = ((margins > 0) & (margins <= reach)).sum(axis=-1)
-    better = ((margins > -reach) & (margins <= 0)).sum(axis=-1)
-    return worse, better
+    ahead = margins <= 0
+    worse = ~ahead & (margins <= reach)
+    better = ahead & (margins > -reach)
+    return worse.sum(axis=-1), better.sum(axis=-1)
 
 
 def expected_ranks(margins: ArrayLike, variance: ArrayLike) -> np.ndarray:
@@ -64,7 +68,8 @@ def expected_ranks(margins: ArrayLike, variance: ArrayLike) -> np.ndarray:
     moving = spread > 0
     still = (margins <= 0).astype(np.float64)
     scaled = np.divide(margins, spread, out=np.zeros_like(margins), where=moving)
-    return 1 + np.where(moving, ndtr(-scaled), still).sum(axis=-1)
+    ahead = np.where(moving, ndtr(-scaled), still)
+    return 1 + ahead.sum(axis=-1)
 
 
 def gaussian_ranks(draws: ArrayLike, samples: int, seed: int) -> np.ndarray:
@@ -80,10 +85,12 @@ def gaussian_ranks(draws: ArrayLike, samples: int, seed: int) -> np.ndarray:
     own = np.isinf(draws[0])
     finite = np.where(own, np.float32(0), draws)
     mean = finite.mean(axis=0)
-    deviations = (finite - mean) / np.sqrt(np.float32(len(draws) - 1))
+    scale = np.sqrt(np.float32(len(draws) - 1))
+    deviations = (finite - mean) / scale
     normal = np.random.default_rng(seed).normal(size=(samples, len(draws)))
     ranks = []
     for z in normal.astype(np.float32):
         sampled = mean + np.tensordot(z, deviations, axes=1)
-        ranks.append(ranks_of(np.where(own, np.inf, sampled)))
+        sampled = np.where(own, np.inf, sampled)
+        ranks.append(ranks_of(sampled))
     return np.stack(ranks)

@@ -7,55 +7,51 @@ used to choose one.
 from collections.abc import Callable
 
 from studies import cure_lists, paper_lists, picture_lists, schedule_lists
-from studies.items import Item, of_scratch
+from studies.items import Item
 
-STUDIES: dict[str, Callable[[], list[Item]]] = {
-    "dose_16": lambda: schedule_lists.dose(16),
-    "captions": schedule_lists.captions,
-    "triangle": paper_lists.triangle,
-    "fresh_16": lambda: schedule_lists.fresh(16),
-    "anchors": paper_lists.anchors,
-    "stages": paper_lists.stages,
-    "towers": paper_lists.towers,
-    "dose_30": lambda: schedule_lists.dose(30),
-    "book_30": schedule_lists.book_30,
-    "dose_16_e5": lambda: schedule_lists.dose(16, "e5"),
-    "triangle_e5": lambda: paper_lists.triangle("e5"),
-    "lengths_e5": paper_lists.lengths_e5,
-    "folder": schedule_lists.folder,
-    "folder_8": schedule_lists.folder_8,
-    "folder_new": schedule_lists.folder_new,
-    "numbers": schedule_lists.numbers,
-    "fresh_8": lambda: schedule_lists.fresh(8, 16),
-    "fresh_30": lambda: schedule_lists.fresh(30),
-    "descent": schedule_lists.descent,
-    "dose_30_e5": lambda: schedule_lists.dose(30, "e5"),
-    "fixed_counts": schedule_lists.fixed_counts,
-    "fixed_counts_new": lambda: schedule_lists.fixed_counts(data_seed=1),
-    "fixed_counts_e5": lambda: schedule_lists.fixed_counts(encoder="e5"),
-    "fixed_counts_e5_new": lambda: schedule_lists.fixed_counts(data_seed=1, encoder="e5"),
-    "stopped": schedule_lists.stopped,
-    "stopped_new": lambda: schedule_lists.stopped(data_seed=1),
-    "cures": cure_lists.cures,
-    "cures_e5": lambda: cure_lists.cures("e5"),
-    "cures_folder": cure_lists.cures_folder,
-    "cures_unseen": cure_lists.cures_unseen,
-    "parallel_text": cure_lists.parallel_text,
-    "other_cures": cure_lists.other_cures,
-    "all_texts_e5": cure_lists.all_texts_e5,
-    "targets_folder": lambda: of_scratch(cure_lists.targets(epochs=8), (2000, 250, 1000), seed=1),
-    "targets_phrasing": lambda: cure_lists.targets(epochs=16, data=schedule_lists.PHRASING),
-    "towers_apart": paper_lists.towers_apart,
-    "phrasing": schedule_lists.phrasing,
-    "unseen": schedule_lists.unseen,
-    "other_bank": schedule_lists.other_bank,
-    "cldr": schedule_lists.cldr,
-    "pictures": lambda: picture_lists.pictures("pictures"),
-    "pictures_apart": lambda: picture_lists.pictures(
-        "pictures-apart", "balanced", "ML-CLAP", "KCL"
-    ),
-    "stamps": lambda: picture_lists.pictures("stamps", "balanced", "ML-CLAP", "KCL"),
-    "pixels": lambda: picture_lists.pictures(
-        "pictures", "KCL", encoder="studies.pixels:Pixels", parts=6
-    ),
-}
+SOME = ("balanced", "ML-CLAP", "KCL")  # of the five schemes
+STUDIES: dict[str, Callable[[], list[Item]]] = {}
+STUDIES["dose_16"] = lambda: schedule_lists.dose(16)
+STUDIES["captions"] = schedule_lists.captions
+STUDIES["triangle"] = paper_lists.triangle
+STUDIES["fresh_16"] = lambda: schedule_lists.fresh(16)
+STUDIES["anchors"] = paper_lists.anchors
+STUDIES["stages"] = paper_lists.stages
+STUDIES["towers"] = paper_lists.towers
+STUDIES["dose_30"] = lambda: schedule_lists.dose(30)
+STUDIES["book_30"] = schedule_lists.book_30
+STUDIES["dose_16_e5"] = lambda: schedule_lists.dose(16, "e5")
+STUDIES["triangle_e5"] = lambda: paper_lists.triangle("e5")
+STUDIES["lengths_e5"] = paper_lists.lengths_e5
+STUDIES["folder"] = schedule_lists.folder
+STUDIES["folder_8"] = schedule_lists.folder_8
+STUDIES["folder_new"] = schedule_lists.folder_new
+STUDIES["numbers"] = schedule_lists.numbers
+STUDIES["fresh_8"] = lambda: schedule_lists.fresh(8, 16)
+STUDIES["fresh_30"] = lambda: schedule_lists.fresh(30)
+STUDIES["descent"] = schedule_lists.descent
+STUDIES["dose_30_e5"] = lambda: schedule_lists.dose(30, "e5")
+STUDIES["fixed_counts"] = schedule_lists.fixed_counts
+STUDIES["fixed_counts_new"] = lambda: schedule_lists.fixed_counts(data_seed=1)
+STUDIES["fixed_counts_e5"] = lambda: schedule_lists.fixed_counts(encoder="e5")
+STUDIES["fixed_counts_e5_new"] = lambda: schedule_lists.fixed_counts(data_seed=1, encoder="e5")
+STUDIES["stopped"] = schedule_lists.stopped
+STUDIES["stopped_new"] = lambda: schedule_lists.stopped(data_seed=1)
+STUDIES["cures"] = cure_lists.cures
+STUDIES["cures_e5"] = lambda: cure_lists.cures("e5")
+STUDIES["cures_folder"] = cure_lists.cures_folder
+STUDIES["cures_unseen"] = cure_lists.cures_unseen
+STUDIES["parallel_text"] = cure_lists.parallel_text
+STUDIES["other_cures"] = cure_lists.other_cures
+STUDIES["all_texts_e5"] = cure_lists.all_texts_e5
+STUDIES["targets_folder"] = cure_lists.targets_folder
+STUDIES["targets_phrasing"] = cure_lists.targets_phrasing
+STUDIES["towers_apart"] = paper_lists.towers_apart
+STUDIES["phrasing"] = schedule_lists.phrasing
+STUDIES["unseen"] = schedule_lists.unseen
+STUDIES["other_bank"] = schedule_lists.other_bank
+STUDIES["cldr"] = schedule_lists.cldr
+STUDIES["pictures"] = lambda: picture_lists.pictures("pictures")
+STUDIES["pictures_apart"] = lambda: picture_lists.pictures("pictures-apart", *SOME)
+STUDIES["stamps"] = lambda: picture_lists.pictures("stamps", *SOME)
+STUDIES["pixels"] = picture_lists.pixels

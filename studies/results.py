@@ -7,13 +7,14 @@ data's checksum (`atri_lib.recipe`). It also says what it was made with, which n
 """
 
 import base64
+import contextlib
 import functools
 import json
 import pathlib
 import platform
 import subprocess
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,9 @@ from atri_lib.recipe import RECIPE, key_settings
 from atri_lib.training import Run, TrainConfig
 
 MOST_CAPTIONS = 10**6  # of one run
+# Of a stored line, in its order; what is kept in it as a Result has it.
+LINE = "label config first data key made seconds test loss shape ranks".split()
+PLAIN = "label data key made seconds test loss".split()
 FOLDER = pathlib.Path(__file__).resolve().parent / "rows"
 # What a damaged line raises while it is taken apart.
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error)
@@ -33,6 +37,16 @@ DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.
 
 class ResultsError(ValueError):
     """A file of results that is missing, damaged or incomplete."""
+
+
+@contextlib.contextmanager
+def intact(path: pathlib.Path) -> Iterator[None]:
+    """What is done within reads a committed file; of a damaged one it becomes a ResultsError."""
+    try:
+        yield
+    except (OSError, *DAMAGE) as error:
+        message = f"{path}: missing or damaged ({error})"
+        raise ResultsError(f"{message}; restore the file of the repository") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,14 +128,12 @@ def read(study: str, folder: pathlib.Path = FOLDER) -> list[Result]:
     try:
         content = storage.regular(path).read_bytes()
     except OSError as error:
-        why = error.strerror or "it is no regular file"
-        raise ResultsError(
-            f"{path}: not there ({why}); run `make experiments` to compute it"
-        ) from error
-    lines = content.split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    return [_read_line(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+        raise ResultsError(f"{path}: not there ({error}); run `make experiments`") from error
+    lines = content.removesuffix(b"\n").split(b"\n") if content else []
+    results = []
+    for number, line in enumerate(lines, start=1):
+        results.append(_read_line(line, f"{path}:{number}"))
+    return results
 
 
 def _read_line(line: bytes, place: str) -> Result:
@@ -138,19 +150,14 @@ def _line(result: Result) -> str:
     stored = np.minimum(ranks, 2**16 - 1).astype("<u2").T
     low_and_high = np.moveaxis(stored[..., None].view("u1"), -1, 0)  # alike beside alike: smaller
     packed = zlib.compress(low_and_high.tobytes(), 9)
-    values = {
-        "label": result.label,
-        "config": _changed(result.config),
-        "first": None if result.first is None else _changed(result.first),
-        "data": result.data,
-        "key": result.key,
-        "made": result.made,
-        "seconds": result.seconds,
-        "test": result.test,
-        "loss": result.loss,
-        "shape": list(ranks.shape),
-        "ranks": base64.b64encode(packed).decode(),
-    }
+    values = dict.fromkeys(LINE)
+    for name in PLAIN:
+        values[name] = getattr(result, name)
+    values["config"] = _changed(result.config)
+    if result.first is not None:
+        values["first"] = _changed(result.first)
+    values["shape"] = list(ranks.shape)
+    values["ranks"] = base64.b64encode(packed).decode()
     values["checksum"] = storage.checksum(values)
     return json.dumps(values, ensure_ascii=False, allow_nan=False)
 
@@ -162,19 +169,13 @@ def _result(line: str) -> Result:
     if values.pop("checksum") != storage.checksum(values):
         raise ValueError("its content does not match its checksum")
     _check_numbers(values)
+    config = TrainConfig.from_dict(values["config"])
     first = values["first"]
-    return Result(
-        label=values["label"],
-        config=TrainConfig.from_dict(values["config"]),
-        first=None if first is None else TrainConfig.from_dict(first),
-        data=values["data"],
-        key=values["key"],
-        made=values["made"],
-        seconds=values["seconds"],
-        loss=values["loss"],
-        test=values["test"],
-        ranks=_unpacked(values["ranks"], values["shape"]),
-    )
+    if first is not None:
+        first = TrainConfig.from_dict(first)
+    ranks = _unpacked(values["ranks"], values["shape"])
+    plain = {name: values[name] for name in PLAIN}
+    return Result(config=config, first=first, ranks=ranks, **plain)
 
 
 def _unpacked(text: str, shape: list[int]) -> np.ndarray:
@@ -209,8 +210,10 @@ def worst_share(ranks: np.ndarray, share: float = 0.01) -> float:
     """Percent of the mean rank variance of ranks [..., M, K] that the captions with the largest
     variance carry, a share of all captions.
     """
-    variance = ranks.astype(float).var(axis=-1).reshape(-1, ranks.shape[-2]).mean(axis=0)
-    worst = np.sort(variance)[-max(1, round(share * len(variance))) :]
+    of_seeds = ranks.astype(float).var(axis=-1).reshape(-1, ranks.shape[-2])
+    variance = of_seeds.mean(axis=0)
+    count = max(1, round(share * len(variance)))
+    worst = np.sort(variance)[-count:]
     return float(100 * worst.sum() / (variance.sum() or 1))
 
 
@@ -220,9 +223,13 @@ def table(results: Sequence[Result]) -> pd.DataFrame:
     """
     rows = []
     for result in results:
-        row = {"label": result.label, "seed": result.config.seed}
-        row |= {"epochs": result.config.epochs, "seconds": result.seconds}
-        rows.append(row | result.test | {"worst 1 %": worst_share(result.ranks)})
+        row = {"label": result.label}
+        row["seed"] = result.config.seed
+        row["epochs"] = result.config.epochs
+        row["seconds"] = result.seconds
+        row |= result.test
+        row["worst 1 %"] = worst_share(result.ranks)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -236,6 +243,11 @@ def ranks_of(results: Sequence[Result], label: str) -> np.ndarray:
         raise ResultsError(f"no run is labelled {label!r}: use one of {labels}")
     chosen.sort(key=lambda result: result.config.seed)
     return np.stack([result.ranks for result in chosen])
+
+
+def recall_of(ranks: np.ndarray) -> float:
+    """Share of ranks that are 1, in percent."""
+    return 100 * float((ranks == 1).mean())
 
 
 def relative_variance(results: Sequence[Result], label: str) -> float:

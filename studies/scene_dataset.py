@@ -5,6 +5,8 @@ import numpy as np
 from atri_lib.data.dataset import Dataset
 from atri_lib.data.scenes import SceneSet
 
+SIZES = {"train": 2000, "val": 250, "test": 500}  # scenes, as many as the book has
+
 
 class SceneDataset(Dataset):
     """The scenes of one split, as a dataset named by a study. origin: whose items they are."""

@@ -27,8 +27,9 @@ def growth(scheme: Scheme, epochs: int, gram: np.ndarray | None = None) -> np.nd
     if gram is None:
         gram = np.eye(scheme.k)
     products = np.einsum("efkl,kl->ef", covariances(scheme, epochs), gram)
+    summed = products.cumsum(0).cumsum(1)
     with np.errstate(invalid="ignore"):
-        return products.cumsum(0).cumsum(1).diagonal() / products[0, 0]
+        return summed.diagonal() / products[0, 0]
 
 
 @torch.no_grad()
@@ -64,18 +65,21 @@ def carried(
             errors = begun.flatten(0, 2)
             changes = hessian_products(task, weights, step.even[0], step.data, errors)
             begun -= rate * changes.unflatten(0, begun.shape[:3])
-            pairs = signs[:, None, step.clips, None] * each[:, None]  # [n, K, B, K]
+            of_clips = signs[:, None, step.clips, None]
+            pairs = of_clips * each[:, None]  # [n, K, B, K]
             pairs = pairs.flatten(0, 1) / len(step.clips)
             fresh = task.gradients_at(weights, pairs, step.data)
             left[:, epoch] += fresh.unflatten(0, (len(signs), languages))
         of_groups = left.unflatten(0, (groups, count))
-        products.append(torch.einsum("rnekd,rnfld->refkl", of_groups, of_groups).numpy())
+        product = torch.einsum("rnekd,rnfld->refkl", of_groups, of_groups)
+        products.append(product.numpy())
     return np.stack(products, axis=1).astype(np.float64)
 
 
 def _epoch_of(taken: tuple) -> int:
     """Of a step of `Experiment.ideal_run`."""
-    return taken[0].epoch
+    step, *_ = taken
+    return step.epoch
 
 
 def _signs(experiment: Experiment, probes: int | None, seed: int) -> torch.Tensor:
@@ -85,7 +89,8 @@ def _signs(experiment: Experiment, probes: int | None, seed: int) -> torch.Tenso
     clips = len(experiment.texts)
     if probes is None:
         return torch.eye(clips, dtype=experiment.dtype)[None]
-    drawn = np.random.default_rng(seed).choice([-1.0, 1.0], size=(probes, 1, clips))
+    generator = np.random.default_rng(seed)
+    drawn = generator.choice([-1.0, 1.0], size=(probes, 1, clips))
     return torch.as_tensor(drawn, dtype=experiment.dtype)
 
 
@@ -96,15 +101,11 @@ def predict(products: np.ndarray, scheme: Scheme, rate: float) -> np.ndarray:
     Raises ValueError for a biased scheme, and for one whose clips share their draws.
     """
     if scheme.biased:
-        raise ValueError(
-            f"{scheme.name} is biased: its mean leaves the ideal run, "
-            "which this sum does not contain"
-        )
+        raise ValueError(f"{scheme.name} is biased: this sum does not contain its mean")
     if not scheme.independent_clips:
-        raise ValueError(
-            f"the clips of {scheme.name} share their draws, and this sum is over clips"
-        )
-    return weight_error(products, covariances(scheme, products.shape[1]), rate)
+        raise ValueError(f"clips of {scheme.name} share their draws, and this sum is over clips")
+    epochs = products.shape[1]
+    return weight_error(products, covariances(scheme, epochs), rate)
 
 
 def weight_error(products: np.ndarray, covariances: np.ndarray, rate: float) -> np.ndarray:
@@ -114,8 +115,9 @@ def weight_error(products: np.ndarray, covariances: np.ndarray, rate: float) -> 
     [epochs, epochs, K, K]. It is eta^2 sum_(s,t) tr(P_(T,s) C_(s,t) P_(T,t)'), with C_(s,t) the
     covariance of the gradient noise of two steps, sorted by clip and by pairs of epochs.
     """
-    squares = _squares(products, covariances).mean(0)
-    return rate * np.sqrt(squares.clip(0))
+    squares = _squares(products, covariances)
+    mean = squares.mean(0)
+    return rate * np.sqrt(mean.clip(0))
 
 
 def probe_error(products: np.ndarray, covariances: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from atri_lib.data.recipes import Recipe
 from atri_lib.data.scenes import make_scenes
 from atri_lib.training import load_datasets
 from studies.items import Item
-from studies.results import FOLDER, ResultsError
+from studies.results import FOLDER, intact
 from studies.scratch import scratch_sounds
 
 NAME = "shared_sounds.json"
@@ -28,17 +28,13 @@ def groups(data: str, folder: pathlib.Path = FOLDER) -> np.ndarray | None:
     data (`Result.data`); None for data without an entry. Raises ResultsError.
     """
     path = folder / NAME
-    try:
+    with intact(path):
         stored = storage.read_json(path)
         name = stored["data"].get(data)
         if name is None:
             return None
         scenes = stored["scenes"][name].split(", ")
         return as_groups([[int(sound) for sound in scene.split()] for scene in scenes])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultsError(
-            f"{path}: missing or damaged ({error}); restore the file of the repository"
-        ) from error
 
 
 def as_groups(scenes: Sequence[Sequence[int]]) -> np.ndarray:

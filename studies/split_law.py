@@ -13,7 +13,6 @@ import pandas as pd
 
 from atri_lib import storage
 from atri_lib.evaluation import two_way_interval
-from atri_lib.schemes import Scheme
 from studies import shared_sounds
 from studies.contrasts import PARTS
 from studies.fixed_counts import accumulated_error, coverage
@@ -40,33 +39,23 @@ class Line(NamedTuple):
         return self.intercept + self.slope * x
 
 
-def remembered_error(scheme: Scheme, epochs: int, memory: float) -> float:
-    """The accumulated error where deviations of two epochs add up only as far as the later one
-    finds the earlier: pairs of epochs count memory^|e - f|. 1: V of `accumulated_error`.
-    """
-    numbers = np.arange(epochs)
-    covariances = scheme.covariance(numbers[:, None], numbers)
-    traces = np.trace(covariances, axis1=-2, axis2=-1)
-    kept = memory ** np.abs(numbers[:, None] - numbers)
-    return float((traces * kept).sum() / (1 - 1 / scheme.k))
-
-
 def fit_memory(tables: Sequence[pd.DataFrame]) -> tuple[Line, float]:
-    """The line in `remembered_error` and the memory with the smallest relative errors over all
-    schedules of these tables of `schedules`; memory in hundredths.
+    """The line in the accumulated error with a memory, and the memory with the smallest relative
+    errors over all schedules of these tables of `schedules`; memory in hundredths.
     """
     table = pd.concat(tables)
     best = None
     for memory in np.arange(50, 101) / 100:
-        x = np.array([remembered_error(scheme, 16, memory) for scheme in table.scheme])
+        x = np.array([accumulated_error(scheme, 16, memory) for scheme in table.scheme])
         slope, intercept = np.polyfit(x, table.own, 1, w=1 / table.own)
-        off = (intercept + slope * x) / table.own - 1
+        foreseen = intercept + slope * x
+        off = foreseen / table.own - 1
         error = float(np.square(off).mean())
         if best is None or error < best[0]:
-            r2 = 1 - float(np.square(intercept + slope * x - table.own).sum()) / float(
-                np.square(table.own - table.own.mean()).sum()
-            )
-            best = error, Line(float(intercept), float(slope), r2), float(memory)
+            left = float(np.square(foreseen - table.own).sum())
+            all_of_it = float(np.square(table.own - table.own.mean()).sum())
+            line = Line(float(intercept), float(slope), 1 - left / all_of_it)
+            best = error, line, float(memory)
     return best[1:]
 
 

@@ -50,7 +50,8 @@ def training_steps(config: TrainConfig, source: Source) -> Iterator[TrainingStep
         for place in range(per_epoch):
             number = epoch * per_epoch + place
             done = number / (config.epochs * per_epoch)
-            rows = order[place * batch : (place + 1) * batch]
+            start = place * batch
+            rows = order[start : start + batch]
             yield TrainingStep(
                 epoch=epoch,
                 rate=config.learning_rate * _schedule(config.schedule, done),
@@ -89,10 +90,7 @@ class ProjectionTraining:
 
     def __init__(self, config: TrainConfig, data: TrainingData):
         if config.unfreeze or config.learn_temperature:
-            raise ValueError(
-                "only projections on cached features are followed: "
-                "leave unfreeze and learn_temperature"
-            )
+            raise ValueError("only projections are followed: leave unfreeze, learn_temperature")
         self.config = config
         self.data = data
         self.source = data.splits["train"]
@@ -201,7 +199,8 @@ class SplitAdam(WeightTrajectory):
         self.count += 1
         self.first.lerp_(direction, 1 - beta1)
         self.second.mul_(beta2).addcmul_(scale, scale, value=1 - beta2)
-        root = (self.second / (1 - beta2**self.count)).sqrt_().add_(group["eps"])
+        corrected = self.second / (1 - beta2**self.count)
+        root = corrected.sqrt_().add_(group["eps"])
         self.parameter.data.addcdiv_(self.first, root, value=-rate / (1 - beta1**self.count))
 
 
@@ -250,7 +249,8 @@ def trajectories(
                     ideal.weights, run.weights, predicted[name], step
                 )
                 run.follow(gradient, step.rate)
-            ideal.follow(training.gradient(ideal.weights, even, step), step.rate)
+            gradient = training.gradient(ideal.weights, even, step)
+            ideal.follow(gradient, step.rate)
         if step.last:
             yield EpochEnd(
                 epoch=step.epoch + 1,

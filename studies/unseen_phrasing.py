@@ -7,37 +7,30 @@ A dataset of the studies, named as any data from outside are:
 
 import dataclasses
 
-import numpy as np
-
 from atri_lib.data.banks import default_bank
-from atri_lib.data.dataset import SPLITS, Dataset
+from atri_lib.data.dataset import SPLITS
 from atri_lib.data.phrases import PHRASINGS
 from atri_lib.data.recipes import Recipe
 from atri_lib.data.scenes import captions_of, make_scenes
 from atri_lib.storage import checksum
+from studies.scene_dataset import SIZES, SceneDataset
 
-SIZES = {"train": 2000, "val": 250, "test": 500}  # scenes, as the book has
 HELD_OUT = PHRASINGS - 1
 
 
-class UnseenPhrasing(Dataset):
+class UnseenPhrasing(SceneDataset):
     """The scenes of one split: those of the book for a `data_seed`, said in other phrasings.
 
     split: "train", "val" or "test"; seed: the `data_seed`, in digits.
     """
 
     def __init__(self, split: str, seed: str = "0") -> None:
-        self._scenes = make_scenes(default_bank(), SIZES, seed=int(seed))[split]
-        self.recipes = [rephrased(recipe, split) for recipe in self._scenes.recipes]
-        self.ids = self._scenes.ids
-        self.captions = tuple(captions_of(recipe, self._scenes.bank) for recipe in self.recipes)
+        scenes = make_scenes(default_bank(), SIZES, int(seed))[split]
+        super().__init__(scenes, f"{scenes.origin}, phrasings held out")
+        self.recipes = [rephrased(recipe, split) for recipe in scenes.recipes]
+        self.captions = tuple(captions_of(recipe, scenes.bank) for recipe in self.recipes)
         phrasings = [recipe.phrasing for recipe in self.recipes]
-        self.checksum = checksum(self._scenes.checksum, phrasings)
-        self.origin = f"{self._scenes.origin}, phrasings held out"
-
-    def clip(self, index: int) -> np.ndarray:
-        """Clip `index` as float32 [samples], 16 kHz mono. Raises IndexError."""
-        return self._scenes.clip(index)
+        self.checksum = checksum(scenes.checksum, phrasings)
 
 
 def rephrased(recipe: Recipe, split: str) -> Recipe:

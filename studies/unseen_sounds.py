@@ -12,6 +12,7 @@ from atri_lib.data.items import Bank
 from atri_lib.data.scenes import make_scenes
 from studies.scene_dataset import SceneDataset
 
+UNSEEN = "studies.unseen_sounds:UnseenSounds=1"  # as the studies name it
 SHARES = {"val": 0.1, "test": 0.2}  # of the sounds; training has the rest
 SIZES = {"train": 2000, "val": 100, "test": 500}  # scenes
 
@@ -37,6 +38,9 @@ def some_sounds(bank: Bank, split: str, seed: int) -> Bank:
     order = np.random.default_rng((seed, 7)).permutation(len(bank.items))
     val = round(SHARES["val"] * len(order))
     test = round(SHARES["test"] * len(order))
-    places = {"val": order[:val], "test": order[val : val + test], "train": order[val + test :]}
+    places = {}
+    places["val"] = order[:val]
+    places["test"] = order[val : val + test]
+    places["train"] = order[val + test :]
     sounds = tuple(bank.items[place] for place in sorted(places[split]))
     return Bank(f"{bank.name}, {split} sounds", sounds)

@@ -15,6 +15,7 @@ from torch import Tensor
 from atri_lib import evaluation
 from atri_lib.training.scoring import encode
 from studies.rank_margins import margins, ranks_of
+from studies.results import recall_of
 from studies.training_replay import ProjectionTraining
 
 
@@ -41,12 +42,11 @@ def of_margins(margins: np.ndarray) -> dict[str, float]:
     are.
     """
     found = ranks_of(margins)
-    return {
-        "recall": 100 * float((found == 1).mean()),
-        "mrv": evaluation.mean_rank_variance(found),
-        "square": float(np.square(found, dtype=np.float64).mean()),
-        "log_spread": float(np.log(found).std(axis=1).mean()),
-    }
+    row = {"recall": recall_of(found)}
+    row["mrv"] = evaluation.mean_rank_variance(found)
+    row["square"] = float(np.square(found, dtype=np.float64).mean())
+    row["log_spread"] = float(np.log(found).std(axis=1).mean())
+    return row
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,9 @@ def read_linear(
     ahead = _encode(training, ideal + step * displacement, "test")
     behind = _encode(training, ideal - step * displacement, "test")
     own = here.own()
-    change = np.where(own, 0, ahead.margins()) - np.where(own, 0, behind.margins())
-    moved = np.where(own, 0, here.margins()) + change / (2 * step)
+    finite = [np.where(own, 0, encoded.margins()) for encoded in (here, ahead, behind)]
+    change = finite[1] - finite[2]
+    moved = finite[0] + change / (2 * step)
     texts = here.texts + (ahead.texts - behind.texts) / (2 * step)
     return Reading(np.where(own, np.inf, moved), evaluation.language_gap(texts))
 

@@ -28,8 +28,8 @@ def runs(tmp_path_factory):
 
 def test_the_interval_is_the_two_way_one(runs):
     kcl, english = ([runs[scheme, seed] for seed in (0, 1)] for scheme in ("kcl", "english"))
-    found = {one.measure: one for one in compare_runs(kcl[::-1], english)}
-    assert list(found) == ["T2A R@1", "A2T R@1", "mrv", "rank_std"]
+    found = compare_runs(kcl[::-1], english)
+    assert list(found.index) == ["T2A R@1", "A2T R@1", "mrv", "rank_std"]
     measures = {
         "T2A R@1": lambda run: 100 * (run.scores.t2a == 1).mean(axis=1),
         "A2T R@1": lambda run: 100 * (run.scores.a2t == 1).mean(axis=1),
@@ -39,7 +39,7 @@ def test_the_interval_is_the_two_way_one(runs):
     for name, value in measures.items():
         sides = [np.stack([value(run) for run in side]) for side in (kcl, english)]
         expected = evaluation.two_way_interval(*sides)
-        one = found[name]
+        one = found.loc[name]
         assert (one.difference, one.low, one.high, one.p_value) == dataclasses.astuple(expected)
         assert one.first == pytest.approx(np.mean([run.metrics["test"][name] for run in kcl]))
 
@@ -49,23 +49,23 @@ def test_lower_variance_is_better_and_an_interval_with_zero_decides_nothing(runs
     for low, high, better in (
         (1, 3, ("first", "second")),
         (-3, -1, ("second", "first")),
-        (-1, 1, (None, None)),
+        (-1, 1, ("cannot tell", "cannot tell")),
     ):
         found = evaluation.Difference((low + high) / 2, low, high, 0.01)
         monkeypatch.setattr(compare, "paired_bootstrap", lambda *_, found=found, **__: found)
-        verdicts = {one.measure: one.better for one in compare_runs(*pair)}
+        verdicts = compare_runs(*pair).better
         assert (verdicts["T2A R@1"], verdicts["mrv"]) == better
 
 
 def test_runs_that_do_not_pair_up_are_refused(runs, tmp_path):
     kcl, english = runs["kcl", 0], runs["english", 0]
-    assert compare_runs([kcl], [runs["english", 1]])  # one on each side: any seeds
-    with pytest.raises(CompareError, match="is given twice"):
-        compare_runs([kcl], [kcl])
+    assert len(compare_runs([kcl], [runs["english", 1]])) == 4  # one on each side: any seeds
     with pytest.raises(
-        CompareError, match="seeds 0, 1 do not pair up with 0: give runs with the same"
+        CompareError, match=r"seeds \[0, 1\] and \[0\] do not pair up: give two runs"
     ):
         compare_runs([kcl, runs["kcl", 1]], [english])
+    with pytest.raises(CompareError, match=r"seeds \[0, 0\] and \[0, 0\] do not pair up"):
+        compare_runs([kcl, kcl], [english, english])
     other = load_or_train(SMALL, toy_data(clips=80), folder=tmp_path)
     with pytest.raises(
         CompareError, match="its data have changed|its test clips cannot be looked at"
@@ -80,7 +80,7 @@ def test_clips_with_several_captions_count_once(tmp_path, monkeypatch):
     monkeypatch.setattr(compare, "_test_split", lambda *_: data.splits["test"].dataset)
     monkeypatch.setattr(type(data.splits["test"].dataset), "owner", owner, raising=False)
     monkeypatch.setattr(type(data.splits["test"].dataset), "checksum", "same", raising=False)
-    found = compare_runs(pair[:1], pair[1:])[0]
+    found = compare_runs(pair[:1], pair[1:]).loc["T2A R@1"]
     hits = [evaluation.clip_means(100 * (run.scores.t2a == 1).mean(axis=1), owner) for run in pair]
     expected = evaluation.paired_bootstrap(*hits, repeats=4000)
     assert (found.low, found.high) == (expected.low, expected.high)
@@ -91,15 +91,10 @@ def test_the_command_prints_a_table_or_json(runs, capsys):
     english = [str(runs["english", seed].path) for seed in (0, 1)]
     assert main(["compare", kcl[0], english[0]]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"first: {kcl[0]}" and lines[3].split()[:3] == [
-        "first",
-        "second",
-        "difference",
-    ]
-    assert [line.split("  ")[0] for line in lines[4:]] == ["T2A R@1", "A2T R@1", "mrv", "rank_std"]
+    assert lines[0].split()[:4] == ["measure", "first", "second", "difference"]
+    assert [line.split("  ")[0] for line in lines[1:]] == ["T2A R@1", "A2T R@1", "mrv", "rank_std"]
     assert main(["compare", *kcl, "--with", *english, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["first"], found["second"]) == (kcl, english)
     sides = [runs[scheme, seed] for scheme in ("kcl", "english") for seed in (0, 1)]
-    for one in compare_runs(sides[:2], sides[2:]):
-        assert found["measures"][one.measure] == one.as_dict()
+    assert found["measures"] == compare_runs(sides[:2], sides[2:]).to_dict("index")

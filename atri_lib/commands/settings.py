@@ -1,7 +1,5 @@
 """The settings of TrainConfig as options: meaning, limits and default are those of its fields."""
 
-import re
-import textwrap
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Sequence
 
@@ -11,15 +9,14 @@ BOUNDS = {
     "maximum": "at most",
     "exclusiveMaximum": "below",
 }
+# By the type in the JSON schema. Values go to TrainConfig as they are typed, and it reads them.
 KINDS = {
-    "integer": {"type": int, "metavar": "INT"},
-    "number": {"type": float, "metavar": "FLOAT"},
+    "integer": {"metavar": "INT"},
+    "number": {"metavar": "FLOAT"},
     "string": {"metavar": "TEXT"},
     "boolean": {"action": BooleanOptionalAction},
-    "scenes": {"nargs": 3, "metavar": ("TRAIN", "VAL", "TEST")},
-    "languages": {"nargs": "+", "metavar": "CODE"},
-    "unfreeze": {"nargs": "+", "metavar": "SIDE=BLOCKS"},
-    "scheme_settings": {"nargs": "+", "metavar": "NAME=NUMBER"},
+    "array": {"nargs": "+", "metavar": "VALUE"},
+    "object": {"nargs": "+", "metavar": "NAME=VALUE"},
 }
 
 
@@ -37,8 +34,8 @@ def all_settings(parser: ArgumentParser) -> None:
 
     lines = []
     for name, scheme in SCHEMES.items():
-        sentence = re.split(r"\.(?:\s|$)", scheme.__doc__)[0]
-        lines.append(f"{name:14} {' '.join(sentence.split())}.")
+        first, *_ = " ".join(scheme.__doc__.split()).split(". ")
+        lines.append(f"{name:14} {first.rstrip('.')}.")
     parser.add_argument_group("schemes", "\n".join(lines))
     _add_settings(parser, settings(), PROFILES)
 
@@ -47,20 +44,16 @@ def _add_settings(parser: ArgumentParser, names: Sequence[str], profiles: Sequen
     """One option for each of the settings named, and --profile, which all start from."""
     from atri_lib.training.config import PROFILES, settings
 
-    parser.add_argument(
-        "--profile", choices=profiles, help="start from these settings (default: book)"
-    )
+    lines = []
     for profile in profiles:
-        changed = PROFILES[profile].items()
-        changes = [f"{flag(name)} {_typed(value)}" for name, value in changed if name in names]
-        if changes:
-            text = textwrap.fill(" ".join(changes), 120)
-            parser.add_argument_group(f"profile {profile}", text)
+        changes = [f"{name}={value}" for name, value in PROFILES[profile].items()]
+        lines.append(f"{profile:6} {', '.join(changes)}")
+    group = parser.add_argument_group("profiles (settings to start from)", "\n".join(lines))
+    group.add_argument("--profile", choices=profiles, help="default: book")
     group = parser.add_argument_group("settings (their defaults are the profile book's)")
     for name in names:
         about = settings()[name]
-        kind = KINDS.get(name) or KINDS[about["type"]]
-        group.add_argument(flag(name), help=_explained(about), **kind)
+        group.add_argument(flag(name), help=_explained(about), **KINDS[about["type"]])
 
 
 def config_of(options: Namespace):
@@ -68,11 +61,12 @@ def config_of(options: Namespace):
     from atri_lib.encoders.presets import encoder_builders
     from atri_lib.training.config import TrainConfig, settings
 
-    values = vars(options).items()
-    given = {name: value for name, value in values if name in settings() and value is not None}
-    for name in ("unfreeze", "scheme_settings"):
-        if name in given:
-            given[name] = dict(pair.partition("=")[::2] for pair in given[name])
+    given = {}
+    for name, value in vars(options).items():
+        if name in settings() and value is not None:
+            given[name] = value
+            if settings()[name]["type"] == "object":
+                given[name] = dict(pair.partition("=")[::2] for pair in value)
     config = TrainConfig.for_profile(options.profile or "book", **given)
     # A wrong name of an encoder is refused now, not after the data.
     encoder_builders(config.preset, config.clip_encoder, config.text_encoder)
@@ -84,20 +78,13 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _typed(value: object) -> str:
-    """A value as it is typed."""
-    if isinstance(value, dict):
-        value = [f"{side}={blocks}" for side, blocks in value.items()]
-    if isinstance(value, (list, tuple)):
-        return " ".join(map(str, value))
-    return str(value)
-
-
 def _explained(about: dict) -> str:
     """The help of a setting: its meaning, its choices or limits, and its default."""
-    notes = [f"{word} {about[bound]}" for bound, word in BOUNDS.items() if bound in about]
+    notes = []
+    for bound, word in BOUNDS.items():
+        if bound in about:
+            notes.append(f"{word} {about[bound]}")
     if "enum" in about:
         notes.append(" | ".join(about["enum"]))
-    default = about.get("default")
-    notes.append(f"default {'none' if default in (None, {}) else _typed(default)}")
+    notes.append(f"default {about.get('default')}")
     return f"{about['description']} ({'; '.join(notes)})"

@@ -1,43 +1,47 @@
 """`features`, `train`, `evaluate` and `compare`: runs, and what they are worth."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
-from atri_lib.commands.base import UsageError, as_text, command, filled, option, path, say
+from atri_lib.commands.base import UsageError, as_text, option, say
 from atri_lib.commands.settings import all_settings, config_of, data_settings, flag
-from atri_lib.terminal import plain
+
+features_options = data_settings
 
 
-@command("--data my_sounds", data_settings)
 def features(options: Namespace) -> None:
-    """Compute and cache what the frozen encoders say of a dataset."""
+    """Compute and cache what the frozen encoders say of a dataset.
+
+    Example: python -m atri_lib features --data my_sounds
+    """
     from atri_lib.training import data_origin, load_data
 
     data = load_data(config_of(options))
-    shapes = {
-        split: [list(source.clip_features.shape), list(source.text.shape)]
-        for split, source in data.splits.items()
-    }
+    shapes = {}
+    for split, source in data.splits.items():
+        shapes[split] = [list(source.clip_features.shape), list(source.text.shape)]
     result = {"data": data.checksum, "origin": data_origin(data)}
     say(options, result | {"clip and text features": shapes})
 
 
-@command(
-    "--scheme kcl --epochs 30 --seed 0",
-    option("--folder FOLDER", "where runs are kept (default: the cache)", type=path),
-    option("--resume RUN", "finish an interrupted run folder instead", type=path),
-    all_settings,
-)
+def train_options(parser: ArgumentParser) -> None:
+    option(parser, "--folder FOLDER", "where runs are kept (default: the cache)")
+    option(parser, "--resume RUN", "finish an interrupted run folder instead")
+    all_settings(parser)
+
+
 def train(options: Namespace) -> None:
-    """Train one scheme; a finished run with the same key is loaded instead."""
+    """Train one scheme; a finished run with the same key is loaded instead.
+
+    Example: python -m atri_lib train --scheme kcl --epochs 30 --seed 0
+    """
     from atri_lib.training import Run, load_data, load_or_train
 
     if options.resume:
         given = {name for name, value in vars(options).items() if value is not None}
-        ignored = given - {"command", "json", "resume"}
+        ignored = ", ".join(map(flag, sorted(given - {"json", "resume"})))
         if ignored:
-            flags = ", ".join(map(flag, sorted(ignored)))
-            message = f"--resume finishes a run as it was begun, so it takes no {flags}"
-            raise UsageError(f"{message}; leave that out, or train another run without --resume")
+            message = "--resume finishes a run as it was begun"
+            raise UsageError(f"{message}: leave out {ignored}, or --resume")
         run = Run.resume(options.resume)
     else:
         config = config_of(options)
@@ -45,23 +49,23 @@ def train(options: Namespace) -> None:
     say(options, {"run": str(run.path), "what": str(run)} | run.metrics)
 
 
-@command(
-    "RUN --json",
-    option("run RUN", "folder of a finished run", type=path),
-    option(
-        "--data MANIFEST",
-        "manifest whose test split is scored instead of the run's",
-        type=filled,
-    ),
-)
+def evaluate_options(parser: ArgumentParser) -> None:
+    option(parser, "run RUN", "folder of a finished run")
+    about = "manifest whose test split is scored instead of the run's"
+    option(parser, "--data MANIFEST", about)
+
+
 def evaluate(options: Namespace) -> None:
-    """Recall and consistency of a run, on its test split or on other data."""
+    """Recall and consistency of a run, on its test split or on other data.
+
+    Example: python -m atri_lib evaluate RUN --json
+    """
     from atri_lib.training import Run, data_origin, fair_table, load_data, score
     from atri_lib.training.sources import clip_encoder_of
 
     run = Run.load(options.run)
     scores = run.scores
-    about = {name: run.metrics[name] for name in ("origin", "note") if run.metrics[name]}
+    about = {"origin": run.metrics["origin"], "note": run.metrics["note"]}
     shared = ()  # what captions and sounds that several clips share do to recall
     if options.data:
         encoder = clip_encoder_of(run.config)
@@ -73,59 +77,39 @@ def evaluate(options: Namespace) -> None:
         shared = fair_table(model, test)
         about = {"origin": data_origin(data) or options.data}
     result = {"test": scores.summary, "languages": scores.table.to_dict("index")} | about
-    text = f"{_table(scores.table)}\n\n{as_text(scores.summary | about)}"
+    text = f"{_printed(scores.table)}\n\n{as_text(scores.summary | about)}"
     if len(shared):
         result["shared captions and sounds"] = shared.to_dict("index")
-        text += f"\n\nSeveral clips share a caption or a sound:\n{_table(shared)}"
+        text += f"\n\nSeveral clips share a caption or a sound:\n{_printed(shared)}"
     say(options, result, text)
 
 
-@command(
-    "RUN RUN --with RUN RUN",
-    option(
-        "runs RUN",
-        "two finished runs; or, before --with, the seeds of the first setting",
-        nargs="+",
-        type=path,
-    ),
-    option(
-        "--with RUN", "the same seeds of the other setting", nargs="+", type=path, dest="others"
-    ),
-)
-def compare(options: Namespace) -> None:
-    """Is one run better than another? Differences on the same test clips, with intervals."""
-    first, second = options.runs, options.others
-    if second is None:
-        if len(first) != 2:
-            raise UsageError(
-                f"two runs are compared, not {len(first)}; "
-                "for several seeds: compare RUN RUN ... --with RUN RUN ..."
-            )
-        first, second = first[:1], first[1:]
-    import pandas as pd
+def compare_options(parser: ArgumentParser) -> None:
+    about = "two finished runs; or, before --with, the seeds of the first setting"
+    option(parser, "runs RUN", about, nargs="+")
+    about = "the same seeds of the other setting"
+    option(parser, "--with RUN", about, nargs="+", dest="others")
 
+
+def compare(options: Namespace) -> None:
+    """Is one run better than another? Differences on the same test clips, with intervals.
+
+    Example: python -m atri_lib compare RUN RUN --with RUN RUN
+    """
     from atri_lib.compare import compare_runs
     from atri_lib.training import Run
 
-    compared = compare_runs([Run.load(run) for run in first], [Run.load(run) for run in second])
-    rows = {}
-    for one in compared:
-        rows[one.measure] = {
-            "first": one.first,
-            "second": one.second,
-            "difference": one.difference,
-            "95 % interval": f"{one.low:.2f} to {one.high:.2f}",
-            "p": "< 0.001" if one.p_value < 0.001 else f"{one.p_value:.3f}",
-            "better": one.better or "cannot tell",
-        }
-    sides = {"first": [*map(str, first)], "second": [*map(str, second)]}
-    said = as_text({name: " ".join(runs) for name, runs in sides.items()})
-    table = _table(pd.DataFrame.from_dict(rows, orient="index"), corner="")
-    measures = {one.measure: one.as_dict() for one in compared}
-    say(options, sides | {"measures": measures}, f"{said}\n\n{table}")
+    first = options.runs
+    second = options.others
+    if second is None:
+        first, second = first[:1], first[1:]
+    compared = compare_runs(*[list(map(Run.load, side)) for side in (first, second)])
+    result = {"first": [*map(str, first)], "second": [*map(str, second)]}
+    result["measures"] = compared.to_dict("index")
+    say(options, result, _printed(compared))
 
 
-def _table(frame, corner: str = "language") -> str:
-    """A data frame as text, numbers with two decimals; corner: what stands above its index."""
-    named = frame.rename_axis(index=None, columns=corner)
-    return plain(named.to_string(float_format="{:.2f}".format))
+def _printed(table) -> str:
+    """A data frame as text, numbers with two decimals."""
+    named = table.rename_axis(index=None, columns=table.index.name)
+    return named.to_string(float_format="{:.2f}".format)

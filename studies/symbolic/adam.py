@@ -11,30 +11,42 @@ import sympy as sp
 from atri_lib.theory.symbolic.bound import eta
 from studies.symbolic.momentum import beta
 
-alpha, gamma, V, sigma, t = sp.symbols("alpha_s gamma_s V sigma_s t", positive=True)
-g, M = sp.symbols("g_s M", real=True)
+alpha = sp.Symbol("alpha_s", positive=True)
+gamma = sp.Symbol("gamma_s", positive=True)
+V = sp.Symbol("V", positive=True)
+sigma = sp.Symbol("sigma_s", positive=True)
+t = sp.Symbol("t", positive=True)
+g = sp.Symbol("g_s", real=True)
+M = sp.Symbol("M", real=True)
 beta_2 = sp.Symbol("beta_2", positive=True)
 
 
 def _mean(expression: sp.Expr, noise: sp.Symbol) -> sp.Expr:
     """The mean of a polynomial in the noise; third and fourth moments as of a normal variable."""
-    moments = {0: 1, 1: 0, 2: sigma**2, 3: 0, 4: 3 * sigma**4}
+    moments = (1, 0, sigma**2, 0, 3 * sigma**4)
     powers = sp.Poly(sp.expand(expression), noise)
-    return sp.expand(sum(powers.nth(power) * moment for power, moment in moments.items()))
+    terms = [powers.nth(power) * moment for power, moment in enumerate(moments)]
+    return sp.expand(sum(terms))
 
 
 def second_moment_source() -> sp.Expr:
     """E (g + n)^2, what the second moment is fed on average, by powers of the noise."""
     noise = sp.Symbol("n")
-    return _mean((g + noise) ** 2, noise)
+    square = (g + noise) ** 2
+    return _mean(square, noise)
 
 
 def noise_covariance() -> sp.Matrix:
     """Covariance of what a draw is fed: the gradient g + n, and its square."""
     noise = sp.Symbol("n")
     fed = sp.Matrix([g + noise, (g + noise) ** 2])
-    deviation = fed - fed.applyfunc(lambda value: _mean(value, noise))
-    return (deviation * deviation.T).applyfunc(lambda value: _mean(value, noise))
+
+    def mean(value: sp.Expr) -> sp.Expr:
+        return _mean(value, noise)
+
+    deviation = fed - fed.applyfunc(mean)
+    products = deviation * deviation.T
+    return products.applyfunc(mean)
 
 
 def step_shift() -> sp.Expr:
@@ -45,10 +57,12 @@ def step_shift() -> sp.Expr:
     held in M - alpha_s g_s and V - gamma_s g_s^2.
     """
     x = sp.Symbol("x", real=True)
-    first = M - alpha * g + alpha * x
-    second = V - gamma * g**2 + gamma * x**2
-    curvature = sp.diff(first / sp.sqrt(second), x, 2).subs(x, g)
-    return sp.expand(sp.simplify(sigma**2 * curvature / 2))
+    first = M + alpha * (x - g)
+    second = V + gamma * (x**2 - g**2)
+    step = first / sp.sqrt(second)
+    curvature = sp.diff(step, x, 2).subs(x, g)
+    shift = sigma**2 * curvature / 2
+    return sp.expand(sp.simplify(shift))
 
 
 def clock_shift() -> sp.Expr:
@@ -59,14 +73,8 @@ def clock_shift() -> sp.Expr:
     fed = gamma * (second_moment_source() - g**2)
     small = sp.Symbol("epsilon", positive=True)
     slowed = M / sp.sqrt(V + small * fed)
-    return sp.diff(slowed, small).subs(small, 0)
-
-
-def dropped_shift() -> sp.Expr:
-    """What theorem A leaves out at second order: terms with alpha_s gamma_s or gamma_s^2,
-    products of weights.
-    """
-    return sp.expand(step_shift() - clock_shift())
+    change = sp.diff(slowed, small)
+    return change.subs(small, 0)
 
 
 def share_of_clock() -> sp.Expr:
@@ -79,10 +87,12 @@ def share_of_clock() -> sp.Expr:
     alike = {M: g, V: g**2, gamma: 1 / t}
 
     def over_steps(shift: sp.Expr) -> sp.Expr:
-        constant, slope = sp.Poly(sp.expand(shift.subs(alike)), alpha).all_coeffs()[::-1]
+        added = sp.Poly(sp.expand(shift.subs(alike)), alpha)
+        slope, constant = added.all_coeffs()
         return t * constant + slope
 
-    return sp.simplify(over_steps(step_shift()) / (t * clock_shift().subs(alike)))
+    clock = t * clock_shift().subs(alike)
+    return sp.simplify(over_steps(step_shift()) / clock)
 
 
 def own_maps() -> tuple[sp.Matrix, sp.Matrix]:
@@ -99,5 +109,6 @@ def own_maps() -> tuple[sp.Matrix, sp.Matrix]:
     next_own = own - eta * (M + next_first) / sp.sqrt(V + next_second)
     after = sp.Matrix([next_own, next_first, next_second])
     at_mean = dict.fromkeys(z, 0)
-    by_state, by_noise = after.jacobian(z[:3]), after.jacobian(z[3:])
-    return sp.simplify(by_state.subs(at_mean)), sp.simplify(by_noise.subs(at_mean))
+    by_state = after.jacobian(z[:3]).subs(at_mean)
+    by_noise = after.jacobian(z[3:]).subs(at_mean)
+    return sp.simplify(by_state), sp.simplify(by_noise)

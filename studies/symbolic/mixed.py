@@ -15,9 +15,11 @@ from atri_lib.theory.symbolic.distribution import K
 
 n, j, k, l = sp.symbols("n j k l", integer=True, positive=True)  # noqa: E741
 B = sp.Symbol("B", integer=True, positive=True)  # clips in a batch
-z, pi = sp.IndexedBase("z"), sp.IndexedBase("pi")
+z = sp.IndexedBase("z")
+pi = sp.IndexedBase("pi")
 cov = sp.IndexedBase("gamma")  # gamma_jk = Cov over languages of the scores of captions j and k
 
+DELTA = sp.KroneckerDelta(k, l)
 HALF = sp.Rational(1, 2)  # the clip-to-text half of a pair loss
 
 
@@ -30,8 +32,9 @@ def curvature() -> sp.Expr:
         derived = sp.diff(expression, z[place]).doit()
         return derived.replace(sp.Piecewise, lambda *branches: branches[0][0])  # 1 <= place <= n
 
-    second = slope(slope(sp.log(parts), k), l).subs(parts, total)
-    chances = {sp.exp(z[k]): total * pi[k], sp.exp(z[l]): total * pi[l]}
+    first = slope(sp.log(parts), k)
+    second = slope(first, l).subs(parts, total)
+    chances = {sp.exp(z[place]): total * pi[place] for place in (k, l)}
     return sp.expand(second.subs(chances))
 
 
@@ -42,16 +45,21 @@ def expected_difference() -> sp.Expr:
     mixed, the languages of two captions are independent, and only gamma_kk is left.
     """
     same = cov[k, l]
-    mixed = cov[k, l] * sp.KroneckerDelta(k, l)
-    summand = sp.expand(HALF * HALF * curvature() * (mixed - same))
-    return sp.Sum(_without_squares(summand), (k, 1, n), (l, 1, n))
+    mixed = cov[k, l] * DELTA
+    summand = HALF * HALF * curvature() * (mixed - same)
+    return _over_pairs(sp.expand(summand).subs(DELTA**2, DELTA))  # DELTA is its own square
 
 
 def penalty() -> sp.Expr:
     """R's summand: 1/4 [Var_l(sum_j pi_j z_j) - sum_j pi_j^2 Var_l(z_j)], in covariances."""
     together = pi[k] * pi[l] * cov[k, l]
-    apart = pi[k] * pi[l] * cov[k, l] * sp.KroneckerDelta(k, l)
-    return sp.Sum(sp.expand((together - apart) / 4), (k, 1, n), (l, 1, n))
+    apart = together * DELTA
+    return _over_pairs((together - apart) / 4)
+
+
+def _over_pairs(summand: sp.Expr) -> sp.Expr:
+    """Summed over pairs of captions."""
+    return sp.Sum(sp.expand(summand), (k, 1, n), (l, 1, n))
 
 
 def by_enumeration(captions: int, languages: int) -> sp.Expr:
@@ -65,14 +73,16 @@ def by_enumeration(captions: int, languages: int) -> sp.Expr:
     small = sp.Symbol("epsilon")
 
     def second_order(chosen: tuple[int, ...]) -> sp.Expr:
-        added = [spread[caption][language] for caption, language in enumerate(chosen)]
-        shifted = [score + small * extra for score, extra in zip(scores, added, strict=True)]
-        value = sp.log(sum(map(sp.exp, shifted)))
-        return HALF * sp.diff(value, small, 2).subs(small, 0) / 2
+        total = 0
+        for score, added, language in zip(scores, spread, chosen, strict=True):
+            total += sp.exp(score + small * added[language])
+        curved = sp.diff(sp.log(total), small, 2).subs(small, 0)
+        return HALF * curved / 2
 
     tuples = list(itertools.product(range(languages), repeat=captions))
     mixed = sum(map(second_order, tuples)) / len(tuples)
-    same = sum(second_order((language,) * captions) for language in range(languages)) / languages
+    alike = [(language,) * captions for language in range(languages)]
+    same = sum(map(second_order, alike)) / languages
     return mixed - same
 
 
@@ -87,10 +97,12 @@ def penalty_enumerated(captions: int, languages: int) -> sp.Expr:
         mean = sum(values) / languages
         return sum((value - mean) ** 2 for value in values) / languages
 
-    levels = []
-    for language in range(languages):
-        levels.append(sum(p * row[language] for p, row in zip(chance, spread, strict=True)))
-    apart = sum(p**2 * variance(row) for p, row in zip(chance, spread, strict=True))
+    levels = [0] * languages
+    apart = 0
+    for p, row in zip(chance, spread, strict=True):
+        apart += p**2 * variance(row)
+        for language, added in enumerate(row):
+            levels[language] += p * added
     return (variance(levels) - apart) / 4
 
 
@@ -111,12 +123,6 @@ def _spread(captions: int, languages: int) -> list[list[sp.Expr]]:
     """e_jl by caption and language; each caption's add up to 0."""
     rows = []
     for caption in range(1, captions + 1):
-        free = list(sp.symbols(f"e_{caption}_1:{languages}"))
+        free = sp.symbols(f"e_{caption}_1:{languages}")
         rows.append([*free, -sum(free)])
     return rows
-
-
-def _without_squares(expression: sp.Expr) -> sp.Expr:
-    """KroneckerDelta is its own square."""
-    delta = sp.KroneckerDelta(k, l)
-    return sp.expand(expression).subs(delta**2, delta)

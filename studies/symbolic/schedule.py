@@ -11,10 +11,13 @@ import sympy as sp
 from atri_lib.theory.symbolic.distribution import K, inclusion_probability, m
 
 # Epochs in all; epochs for which `hold` keeps a language.
-E, b = sp.symbols("E b", integer=True, positive=True)
+E = sp.Symbol("E", integer=True, positive=True)
+b = sp.Symbol("b", integer=True, positive=True)
 # E m = q K + r: whole rounds, and what is left of the next.
-q, r = sp.symbols("q r", integer=True, nonnegative=True)
-_first, _second = sp.symbols("e f", integer=True, positive=True)
+q = sp.Symbol("q", integer=True, nonnegative=True)
+r = sp.Symbol("r", integer=True, nonnegative=True)
+_first = sp.Symbol("e", integer=True, positive=True)
+_second = sp.Symbol("f", integer=True, positive=True)
 
 # Chance that a given language is shown in both of two epochs.
 REPEATED = inclusion_probability(m, K)
@@ -29,7 +32,8 @@ def contrast(same: sp.Expr) -> sp.Expr:
     with one other chance. sum_(k != l) x_k x_l = -sum_k |x_k|^2 does the rest; what the languages'
     means contribute cancels.
     """
-    other = (m**2 - K * same) / (K * (K - 1))
+    pairs = K * (K - 1)
+    other = (m**2 - K * same) / pairs
     return sp.factor(same - other)
 
 
@@ -37,7 +41,8 @@ def correlation(same: sp.Expr) -> sp.Expr:
     """Mean product of two epochs' noise / that of one epoch with itself (where a language is shown
     with chance m/K).
     """
-    share = contrast(same) / contrast(REPEATED)
+    itself = contrast(REPEATED)
+    share = contrast(same) / itself
     return sp.factor(sp.simplify(share))
 
 
@@ -47,19 +52,22 @@ def double_sum(other: sp.Expr, epochs: sp.Expr = E, blocks: sp.Expr | int = 1) -
     """
     earlier = sp.Sum(other, (_second, 1, _first - 1))
     later = sp.Sum(other, (_second, _first + 1, epochs))
-    row = (1 + earlier + later).doit()
-    block = sp.Sum(row, (_first, 1, epochs)).doit()
-    return sp.factor(sp.simplify(blocks * block))
+    row = 1 + earlier + later
+    block = sp.Sum(row.doit(), (_first, 1, epochs))
+    total = blocks * block.doit()
+    return sp.factor(sp.simplify(total))
 
 
 def independent() -> sp.Expr:
     """A fresh draw in every epoch: E."""
-    return double_sum(correlation(INDEPENDENT))
+    fresh = correlation(INDEPENDENT)
+    return double_sum(fresh)
 
 
 def hold() -> sp.Expr:
     """One draw for b epochs, then another: E b, for whole blocks."""
-    return double_sum(correlation(REPEATED), epochs=b, blocks=E / b)
+    kept = correlation(REPEATED)
+    return double_sum(kept, epochs=b, blocks=E / b)
 
 
 def balanced() -> sp.Expr:
@@ -79,9 +87,11 @@ def visits_variance(rounds: sp.Expr | int, remainder: sp.Expr) -> sp.Expr:
 
     def moment(power: int) -> sp.Expr:
         ahead = remainder * (rounds + 1) ** power
-        return (ahead + (K - remainder) * rounds**power) / K
+        behind = (K - remainder) * rounds**power
+        return (ahead + behind) / K
 
-    return sp.factor(sp.expand(moment(2) - moment(1) ** 2))
+    variance = moment(2) - moment(1) ** 2
+    return sp.factor(sp.expand(variance))
 
 
 def round_robin() -> sp.Expr:

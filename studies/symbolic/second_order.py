@@ -10,7 +10,8 @@ from atri_lib.theory.symbolic.bound import eta
 from atri_lib.theory.symbolic.distribution import K, N
 from studies.symbolic.schedule import E
 
-V, A = sp.symbols("V A", positive=True)
+V = sp.Symbol("V", positive=True)
+A = sp.Symbol("A", positive=True)
 weight = sp.Symbol("w")
 
 
@@ -35,12 +36,14 @@ def mean_displacement(languages: int, epochs: int) -> tuple[sp.Expr, sp.Expr]:
             at = _up_to_second_order(at - eta * slope)
         return at
 
+    numbers = range(1, epochs + 1)
     even = sp.Rational(1, languages)
-    drawn = [[even + nu[e, k] for k in every] for e in range(1, epochs + 1)]
-    apart = sp.expand(after(drawn) - after([[even] * languages] * epochs))
+    drawn = [[even + nu[e, k] for k in every] for e in numbers]
+    ideal = [[even] * languages] * epochs
+    apart = sp.expand(after(drawn) - after(ideal))
     mean = _expectation(apart, nu, covariance)
     formula = sp.S.Zero
-    for e, f in itertools.combinations(range(1, epochs + 1), 2):
+    for e, f in itertools.combinations(numbers, 2):
         for k, el in itertools.product(every, every):
             formula += covariance[e, f, k, el] * h[el] * g[k]
     return mean, eta**2 * formula
@@ -48,7 +51,8 @@ def mean_displacement(languages: int, epochs: int) -> tuple[sp.Expr, sp.Expr]:
 
 def _up_to_second_order(expression: sp.Expr) -> sp.Expr:
     expanded = sp.expand(expression)
-    return sum(expanded.coeff(eta, power) * eta**power for power in range(3))
+    kept = [expanded.coeff(eta, power) * eta**power for power in range(3)]
+    return sum(kept)
 
 
 def _expectation(expression: sp.Expr, nu: sp.IndexedBase, covariance: sp.IndexedBase) -> sp.Expr:
@@ -90,14 +94,16 @@ def half_slope_of_variance(languages: int) -> tuple[sp.Expr, sp.Expr]:
     slopes = [g[k] + h[k] * weight for k in every]
     mean = even * sum(slopes)
     variance = even * sum(slope**2 for slope in slopes) - mean**2
-    return sp.expand(contrasted), sp.expand(sp.diff(variance / 2, weight).subs(weight, 0))
+    derived = sp.diff(variance / 2, weight).subs(weight, 0)
+    return sp.expand(contrasted), sp.expand(derived)
 
 
 def drift(growth: sp.Expr, epochs: sp.Expr = E) -> sp.Expr:
     """sum_(e<f) of the correlations, (V_E - E) / 2: E w' - w is this times eta^2 Gamma, gradients
     standing still.
     """
-    return sp.factor(sp.simplify((growth - epochs) / 2))
+    pairs = (growth - epochs) / 2
+    return sp.factor(sp.simplify(pairs))
 
 
 def clip_contrast(same: sp.Expr) -> sp.Expr:
@@ -107,7 +113,8 @@ def clip_contrast(same: sp.Expr) -> sp.Expr:
     same: chance that both show one given language. The K (K - 1) pairs of different languages share
     the rest, and with sum_k x_k = 0 the mean product is (same - other) sum_k x_ik . x_jk.
     """
-    other = (1 - K * same) / (K * (K - 1))
+    pairs = K * (K - 1)
+    other = (1 - K * same) / pairs
     return sp.factor(K * (same - other))
 
 
@@ -118,12 +125,11 @@ def batch_noise(same: sp.Expr) -> sp.Expr:
     N^-2 (sum_i V_i + contrast sum_(i != j) Cov_ij), where sum_(i != j) Cov_ij = N^2 A - N V.
     """
     between = N**2 * A - N * V
-    return sp.factor((N * V + clip_contrast(same) * between) / N**2)
+    total = N * V + clip_contrast(same) * between
+    return sp.factor(total / N**2)
 
 
-SAME_LANGUAGE = {
-    "independent": 1 / K**2,
-    "one language per batch": 1 / K,
-    # the first clip's language has N/K - 1 places left of N - 1
-    "each language equally often": (N / K - 1) / (K * (N - 1)),
-}
+SAME_LANGUAGE = {"independent": 1 / K**2}
+SAME_LANGUAGE["one language per batch"] = 1 / K
+_left = (N / K - 1) / (N - 1)  # of all other places, for the first clip's language
+SAME_LANGUAGE["each language equally often"] = _left / K

@@ -40,12 +40,6 @@ CASES = [
         prepare=everywhere("cache/features/*/values.npy", piped),
     ),
     Case("no training scenes", "scenes --out x --train 0", "'0' is not a whole number from 1", 2),
-    Case(
-        "scenes of a seed of 2^45",
-        f"scenes --out x --seed {2**45}",
-        "is not a whole number from 0 to 4294967295",
-        2,
-    ),
     Case("scenes without a place", "scenes", "the following arguments are required: --out", 2),
     Case(
         "scenes over a folder",
@@ -53,11 +47,8 @@ CASES = [
         "sounds is not an empty folder, .*; remove it or choose another",
         inside=nothing_fetched,
     ),
-    Case("scenes in an empty name", "scenes --out ''", "argument --out: it is empty", 2),
     Case("a squared number of scenes", "scenes --out x --train ²", "'²' is not a whole number", 2),
     Case("half a scene", "scenes --out x --val 0.5", "'0.5' is not a whole number", 2),
-    Case("an empty seed", "scenes --out x --seed ''", "'' is not a whole number from 0", 2),
-    Case("features of an empty name", "features --data ''", "data='': String should have"),
     Case(
         "features of nothing",
         "features --data nowhere",
@@ -70,5 +61,5 @@ CASES = [
         "unknown encoder 'bert': use one of",
     ),
     Case("features without English", "features --languages fra", "English .eng. comes first"),
-    Case("features of no parts", "features --parts 0", "parts=0: it should be greater"),
+    Case("features of no parts", "features --parts 0", "parts='0': it should be greater"),
 ]

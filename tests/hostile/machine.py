@@ -1,23 +1,21 @@
 """The machine: caches, homes, full disks, pipes and terminals."""
 
-import dataclasses
-
 from hostile.case import SEARCH, TRAIN, Case
 from hostile.changes import copied, full_disk, homeless, nobody, read_only, reader_gone, setting
 
-from atri_lib import __main__
+from atri_lib.commands import training
 
 LONG_NAMES = [f"sounds/{'a' * 200}{i}.wav" for i in range(6)]
 
 
 def interrupted(*arguments, **options):
+    """Stands for a function that somebody stops."""
     raise KeyboardInterrupt
 
 
 def stopped() -> None:
     """Somebody types Ctrl-C while a run is evaluated."""
-    evaluate = dataclasses.replace(__main__.COMMANDS["evaluate"], run=interrupted)
-    __main__.COMMANDS = __main__.COMMANDS | {"evaluate": evaluate}
+    training.evaluate = interrupted
 
 
 CASES = [

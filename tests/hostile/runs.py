@@ -189,7 +189,6 @@ CASES = [
         0,
         prepare=sealed(written("run/retrieval.csv", "language,R@1\n\x1b]0;title\a,1.0\n")),
     ),
-    Case("no data to evaluate on", "evaluate run --data ''", "argument --data: it is empty", 2),
     Case(
         "weights missing",
         "evaluate run",
@@ -258,5 +257,5 @@ CASES = [
         "damaged checkpoint .*; delete it",
         prepare=written("begun/checkpoint.safetensors", "text"),
     ),
-    Case("an empty name of a run", "evaluate ''", "argument RUN: it is empty", 2),
+    Case("an empty name of a run", "evaluate ''", "a value or text is empty", 2),
 ]

@@ -14,39 +14,38 @@ CASES = [
     Case(
         "a batch of one",
         f"{TRAIN} --batch-size 1",
-        "batch_size=1: it should be greater than or equal to 2",
+        "batch_size='1': it should be greater than or equal to 2",
     ),
     Case(
         "epochs in words",
         f"{TRAIN} --epochs many",
-        "argument --epochs: invalid int value: 'many'",
-        2,
+        "epochs='many': it should be a valid integer",
     ),
-    Case("no epochs", f"{TRAIN} --epochs 0", "epochs=0: it should be greater"),
+    Case("no epochs", f"{TRAIN} --epochs 0", "epochs='0': it should be greater"),
     Case(
         "an infinite temperature",
         f"{TRAIN} --temperature inf",
-        "temperature=inf: it should be a finite number",
+        "temperature='inf': it should be a finite number",
     ),
     Case(
         "a temperature that is none",
         f"{TRAIN} --temperature nan",
-        "temperature=nan: it should be a finite number",
+        "temperature='nan': it should be a finite number",
     ),
     Case(
         "no temperature",
         f"{TRAIN} --temperature 0",
-        "temperature=0.0: it should be greater than or equal to 0.001",
+        "temperature='0': it should be greater than or equal to 0.001",
     ),
     Case(
         "a negative temperature",
         f"{TRAIN} --temperature=-1",
-        "temperature=-1.0: it should be greater than",
+        "temperature='-1': it should be greater than",
     ),
     Case(
         "a temperature of nearly nothing",
         f"{TRAIN} --temperature 1e-45",
-        "temperature=1e-45: it should",
+        "temperature='1e-45': it should",
     ),
     Case(
         "a temperature without end",
@@ -56,22 +55,13 @@ CASES = [
     Case(
         "a step beyond the numbers",
         f"{TRAIN} --learning-rate 1e300",
-        r"learning_rate=1e\+300: it should be less than",
+        r"learning_rate='1e300': it should be at most 1e\+30",
     ),
-    Case(
-        "an empty start",
-        f"{TRAIN} --init ''",
-        "init='': String should have at least 1 character",
-    ),
-    Case("an empty manifest's name", "train --data ''", "data='': String should have"),
-    Case("an empty encoder", "train --clip-encoder ''", "clip_encoder='': String should have"),
-    Case("an empty text encoder", "train --text-encoder ''", "text_encoder='': String should have"),
-    Case("an empty folder", f"{TRAIN} --folder ''", "argument --folder: it is empty", 2),
+    Case("an empty folder", f"{TRAIN} --folder ''", "a value or text is empty; give one", 2),
     Case(
         "a home that is none",
         "train --folder ~nobody-here/x",
-        "'~nobody-here/x': there is no such home folder",
-        2,
+        "the user has no home folder: '~nobody-here/x'",
     ),
     Case(
         "no such module",
@@ -120,17 +110,19 @@ CASES = [
     Case(
         "an infinite step",
         f"{TRAIN} --learning-rate inf",
-        "learning_rate=inf: it should be a finite number",
+        "learning_rate='inf': it should be a finite number",
     ),
-    Case("everything dropped", f"{TRAIN} --dropout 1", "dropout=1.0: it should be less than 1"),
-    Case("dropout that is no number", f"{TRAIN} --dropout nan", "dropout=nan: it should be"),
+    Case("everything dropped", f"{TRAIN} --dropout 1", "dropout='1': it should be less than 1"),
+    Case("dropout that is no number", f"{TRAIN} --dropout nan", "dropout='nan': it should be"),
     Case(
         "a seed of 2^45",
         f"{TRAIN} --seed {2**45}",
-        "seed=35184372088832: it should be less than 4294967296",
+        "seed='35184372088832': it should be less than 4294967296",
     ),
     Case(
-        "a negative seed", f"{TRAIN} --seed=-1", "seed=-1: it should be greater than or equal to 0"
+        "a negative seed",
+        f"{TRAIN} --seed=-1",
+        "seed='-1': it should be greater than or equal to 0",
     ),
     Case(
         "a data seed of 2^64",
@@ -174,9 +166,9 @@ CASES = [
         "unknown encoder 'bert': use one of use, e5, sonar",
     ),
     Case("an encoder without its path", f"{TRAIN} --clip-encoder ced-tiny=", "only ced-SIZE=PATH"),
-    Case("no scenes", "train --scenes 9 0 9", "scenes=.*: it should be greater than 0"),
-    Case("no width", f"{TRAIN} --width 0", "width=0: it should be greater"),
-    Case("a negative chunk", f"{TRAIN} --text-chunk=-1", "text_chunk=-1: it should be greater"),
+    Case("no scenes", "train --scenes 9 0 9", "scenes=.*: it should be greater than or equal to 1"),
+    Case("no width", f"{TRAIN} --width 0", "width='0': it should be greater"),
+    Case("a negative chunk", f"{TRAIN} --text-chunk=-1", "text_chunk='-1': it should be greater"),
     Case(
         "numbers of 8 bits",
         f"{TRAIN} --precision fp8",
@@ -191,22 +183,21 @@ CASES = [
     Case(
         "resuming with another seed",
         "train --resume begun --seed 99",
-        "it takes no --seed; leave that out",
+        "as it was begun: leave out --seed, or --resume",
         2,
     ),
     Case(
         "resuming with a profile",
         "train --resume begun --profile smoke",
-        "it takes no --profile; leave",
+        "leave out --profile",
         2,
     ),
     Case(
         "resuming elsewhere",
         "train --resume begun --folder x --epochs 3",
-        "it takes no --epochs, --folder",
+        "leave out --epochs, --folder",
         2,
     ),
-    Case("resuming nothing", "train --resume ''", "argument --resume: it is empty", 2),
     Case(
         "a start that is nowhere",
         f"{TRAIN} --init nowhere",

@@ -14,7 +14,7 @@ import torch
 import transformers
 from hostile.machine import interrupted
 
-from atri_lib import doctor
+from atri_lib.commands import doctor
 from atri_lib.data import recorded, translation
 from atri_lib.encoders import EfficientNetLite0, presets
 from atri_lib.languages import CODES

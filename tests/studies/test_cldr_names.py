@@ -10,6 +10,7 @@ from atri_lib.data.items import Bank, BankUnavailable, Item
 from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES
 from studies import cldr_names
+from studies.scene_dataset import SIZES
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_the_scenes_are_those_of_the_book_with_the_committed_names():
         pytest.skip(str(reason))
     if bank.name != BOOK or "drawn" in scenes.origin:
         pytest.skip("the book's recordings or the CLDR cannot be had on this machine")
-    ours = make_scenes(bank, cldr_names.SIZES, seed=1)["test"]
+    ours = make_scenes(bank, SIZES, seed=1)["test"]
     assert scenes.recipes == ours.recipes
     assert (scenes.clip(3) == ours.clip(3)).all()
     renamed = []

@@ -19,7 +19,6 @@ from studies.language_designs import (
     deviations,
     language_grams,
     subsets,
-    unequal_single,
 )
 from studies.mean_square_law import sampling_factor
 from studies.task_derivatives import language_spread
@@ -118,7 +117,6 @@ def test_equal_pair_inclusion_is_enough_for_the_law():
 def test_languages_that_are_all_alike_leave_nothing_to_choose(alike):
     assert best(alike, 3).share == approx(1)
     assert best_partition(alike, 3).share == approx(1)
-    assert unequal_single(alike) == approx(1)
 
 
 def test_a_partition_needs_m_to_divide_k():
@@ -149,20 +147,6 @@ def test_blocks_in_random_order_grow_like_balanced_times_the_share():
     balanced = epochs * (6 - 2 * epochs) / (6 - 2)
     expected = design.variance * balanced
     assert_allclose(squares, expected, atol=0.02 * design.uniform)
-
-
-def test_unequal_chances_for_one_language_are_the_best_of_many():
-    matrix = gram(4, seed=1)
-    norms = np.diag(matrix)
-    mean = matrix.mean()
-    generator = np.random.default_rng(0)
-    tried = generator.dirichlet(np.ones(4), size=20_000)
-    variances = (norms / tried).sum(1) / 16 - mean
-    uniform = norms.mean() - mean
-    least = variances.min() / uniform
-    found = unequal_single(matrix)
-    assert found == approx(least, rel=0.02)
-    assert found <= least < 1
 
 
 def test_language_grams_are_products_of_pair_gradients():

@@ -168,9 +168,6 @@ def test_the_law_does_not_predict_schemes_whose_clips_share_draws():
         mean_square_law.run(experiment(), arms=arm, draws=1, pilots=1)
     table = mean_square_law.run(experiment(), arms=arm, draws=1, pilots=0)
     assert table.mean_square.isna().all() and (table.measured > 0).all()
-    alone = [Arm("alone", "block", block=1)]
-    table = mean_square_law.run(experiment(), arms=alone, draws=1, pilots=1)
-    assert table.mean_square.notna().all()
 
 
 def test_without_pilots_the_law_is_left_out_and_nothing_else_changes():

@@ -9,6 +9,7 @@ from pytest import approx
 from atri_lib.theory.experiment import Arm
 from atri_lib.theory.optimizers import SGD
 from studies import rank_excess
+from studies.mean_displacement import slope
 from studies.rank_excess import SmoothRanks
 from studies.rank_margins import ranks_of
 from tests.studies import toys
@@ -64,9 +65,9 @@ def test_the_expansion_is_the_mean_excess_up_to_third_order(toy):
 def test_linear_in_the_systematic_and_quadratic_in_the_own_part(toy):
     ranks, weights = toy
     apart = moved(weights, 0.005, shift=0.005)
-    table = rank_excess.scaled(ranks, weights, apart)
-    assert rank_excess.slope(table.systematic) == approx(1, abs=0.05)
-    assert rank_excess.slope(table.own) == approx(2, abs=0.05)
+    sizes = rank_excess.scaled(ranks, weights, apart).abs()
+    assert slope(sizes.index, sizes.systematic) == approx(1, abs=0.05)
+    assert slope(sizes.index, sizes.own) == approx(2, abs=0.05)
 
 
 def test_the_own_part_to_leading_order_is_the_variance_of_profiles(toy):
@@ -103,8 +104,9 @@ def test_arms_are_trained_foreseen_and_compared():
         assert off.norm() < 0.2 * displacement.norm(), name
     table = rank_excess.compare(ranks, ideal, trained, seen)
     assert list(table.index) == ["ML-CLAP", "2 of K"]
-    one = rank_excess.scaled(ranks, ideal, trained["ML-CLAP"])
-    slopes = pd.DataFrame({part: rank_excess.slope(one[part]) for part in one}, index=["ML-CLAP"])
+    one = rank_excess.scaled(ranks, ideal, trained["ML-CLAP"]).abs()
+    found = {part: slope(one.index, one[part]) for part in one}
+    slopes = pd.DataFrame(found, index=["ML-CLAP"])
     assert rank_excess.holds(table, slopes)["quadratic in the own part"]
     wrong = table.assign(expanded=2 * table.excess)
     assert not rank_excess.holds(wrong, slopes)["excess, second order"]

@@ -87,7 +87,7 @@ def test_an_empty_file_has_no_results(tmp_path):
 def test_damaged_predictions_are_named(tmp_path, content):
     results.write("study", [shifted("a", 0, 1)], tmp_path)
     (tmp_path / "predictions.json").write_text(content)
-    with pytest.raises(ResultsError, match=r"predictions\.json: damaged .*; restore the file"):
+    with pytest.raises(ResultsError, match=r"predictions\.json: .* damaged .*; restore the file"):
         contrasts.verdicts("study", tmp_path)
 
 

@@ -13,10 +13,11 @@ from pytest import approx
 from torch.nn.functional import one_hot
 
 from atri_lib.schemes import SCHEMES
-from atri_lib.theory import bounds, twin_runs
+from atri_lib.theory import twin_runs
 from atri_lib.theory.experiment import Arm
 from atri_lib.theory.optimizers import SGD
 from studies import schedules
+from studies.mean_square_law import mean_square
 from studies.symbolic import law, schedule
 from tests.studies.toys import BALANCED, FREE, HOLD, quadratic, toy
 
@@ -141,7 +142,7 @@ def test_double_sum_is_the_law_where_draws_are_independent_and_curvature_is_a_nu
         per_step.append(rate**2 * mean.item())
     kept = (1 - 0.7 * rate) ** 2
     shrink = np.full(len(per_step), kept)
-    expected = bounds.mean_square(shrink, np.array(per_step))
+    expected = mean_square(shrink, np.array(per_step))
     products = schedules.carried(setup, rate)
     predicted = schedules.predict(products, scheme("ml_clap"), rate)
     assert_allclose(predicted, expected[1::2], rtol=1e-9)

@@ -158,12 +158,12 @@ def test_memory_of_one_is_the_accumulated_error_and_less_of_it_knows_the_order()
     recent = []
     for row in (1, 4):
         scheme = Few(3, 8, used=4, row=row)
-        whole = split_law.remembered_error(scheme, 16, 1.0)
+        whole = accumulated_error(scheme, 16, 1.0)
         assert whole == approx(accumulated_error(scheme, 16))
-        recent.append(split_law.remembered_error(scheme, 16, 0.9))
+        recent.append(accumulated_error(scheme, 16, 0.9))
     turns, blocks = recent
     assert turns < blocks
-    assert split_law.remembered_error(scheme, 16, 0.0) == approx(16)
+    assert accumulated_error(scheme, 16, 0.0) == approx(16)
 
 
 def test_the_committed_memory_is_the_one_that_fits():
@@ -177,7 +177,7 @@ def test_the_committed_memory_is_the_one_that_fits():
     committed = split_law.read_predictions()["memory"]
     assert memory == committed["memory"]
     label = "8 of 2, by turns"
-    remembered = split_law.remembered_error(others.scheme[label], 16, memory)
+    remembered = accumulated_error(others.scheme[label], 16, memory)
     expected = committed["own"]["fixed_counts_new"][label]
     assert line(remembered) == approx(expected, abs=1e-4)
 

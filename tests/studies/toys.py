@@ -30,10 +30,9 @@ class Quadratic(Task):
     clip_features, c_ik: texts.
     """
 
-    def losses(self, parts, batch):
-        (w,) = parts
+    def losses(self, weights, batch):
         curvature, centres = batch
-        apart = w - centres  # [B, K, D]
+        apart = weights - centres  # [B, K, D]
         return torch.einsum("bkd,bde,bke->bk", apart, curvature, apart) / 2
 
 
