@@ -103,8 +103,7 @@ def known_pieces(tokenizer: SentencePieceProcessor, sentences: Iterable[str]) ->
     come first, then those of `live/pieces.txt` in its order.
     """
     said = set().union(*tokenizer.encode(list(sentences)))
-    pieces = LISTED.read_text(encoding="utf-8").strip("\n").split("\n")
-    listed = tokenizer.piece_to_id(pieces)
+    listed = tokenizer.piece_to_id(LISTED.read_text(encoding="utf-8").split())
     ordered = dict.fromkeys([*sorted(said), *listed])
     return [number for number in ordered if number >= RESERVED]
 
