@@ -115,33 +115,22 @@ def execute(source: pathlib.Path, target: pathlib.Path, given: dict) -> None:
 
 
 def task_scenes() -> dict:
-    """What the front page and the page to search show and play."""
-
-    def gather() -> None:
-        from book import search_page  # here: it loads torch
-
-        search_page.build(SCENES.parent, PROFILE)
-
-    same = config_changed(f"{PROFILE} {default_bank().checksum}")
-    scripts = [ROOT / "book" / "search_page.py", ROOT / "book" / "live_encoder.py"]
-    files = [*(ROOT / "atri_lib").rglob("*.py"), *scripts, *(ROOT / "book").glob("live/*")]
-    more = {"file_dep": files, "targets": [SCENES], "uptodate": [same], "setup": ["prepare"]}
-    return task("Scenes to search", gather, **more)
-
-
-def task_studies() -> dict:
-    """The status page's table of studies."""
-
-    def report() -> None:
-        from studies import computing  # here: it loads torch
-
-        write_text(pages.STUDIES, computing.report())
-
+    """What pages show besides chapters: the scenes to search, and the table of studies."""
     files = [*(ROOT / "atri_lib").rglob("*.py"), *(ROOT / "studies").rglob("*.[jp]*")]
     files = [path for path in files if path.suffix != ".pyc"]
-    same = config_changed(default_bank().checksum)
-    more = {"file_dep": files, "targets": [pages.STUDIES], "uptodate": [same]}
-    return task("Table of studies", report, **more)
+    files += [ROOT / "book" / "search_page.py", ROOT / "book" / "live_encoder.py"]
+    files += (ROOT / "book" / "live").iterdir()
+    same = config_changed(f"{PROFILE} {default_bank().checksum}")
+    more = {"file_dep": files, "targets": [SCENES, pages.STUDIES], "uptodate": [same]}
+    return task("Scenes to search, table of studies", gather, setup=["prepare"], **more)
+
+
+def gather() -> None:
+    from book import search_page  # here: they load torch
+    from studies import computing
+
+    search_page.build(SCENES.parent, PROFILE)
+    write_text(pages.STUDIES, computing.report())
 
 
 def task_refresh() -> Iterator[dict]:
@@ -169,9 +158,7 @@ def task_book() -> dict:
     executed = {path.stem: target for path, target in planned().items()}
     in_order = sorted(executed, key=lambda name: (not name.startswith(SLOWEST), name))
     tasks = [f"chapters:{name}" for name in in_order]
-    # Beside chapters, not when all are done; apart, since both work in this process.
-    tasks.insert(len(SLOWEST), "scenes")
-    tasks.insert(-4, "studies")
+    tasks.insert(len(SLOWEST), "scenes")  # beside chapters, not when all are done
     return site("html", executed) | {"task_dep": tasks}
 
 
