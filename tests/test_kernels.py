@@ -183,7 +183,7 @@ def test_another_profile_is_told_and_hidden(built):
 @pytest.mark.parametrize("wrong", [["fly"], ["refresh", "nonsense"]])
 def test_a_wrong_goal_and_a_wrong_chapter_are_named(tmp_path, wrong):
     code, said = build(small_book(tmp_path / "x", fit=""), *wrong)
-    assert code != 0 and f'Invalid parameter: "{":".join(wrong)}"' in said
+    assert code != 0 and f'invalid parameter: "{":".join(wrong)}"' in said
 
 
 @pytest.mark.slow

@@ -226,26 +226,16 @@ def test_the_whole_book_is_one_page_with_links_of_its_own(tmp_path):
 def test_the_printed_book_has_no_link_to_what_it_leaves_out(tmp_path):
     (tmp_path / "book").mkdir()
     page = "<html><head></head><body><article><h1>x</h1>{}</article></body></html>"
-    tabs = """<p>Translated:</p><div class='atri-tongues'><label>{}</label>
-        <div class='sd-tab-content'><i>one</i></div><div class='sd-tab-content'>two</div></div>"""
     own = (
-        "<div class='atri-languages'>fra</div>"
         "<p>See <a href='api.html#x'>API</a>, <a href='../file.zip'>file</a>.</p>"
         "<ul><li><a href='api.html'>The library</a></li></ul>"
-        f"{tabs.format('English')}{tabs.format('Deutsch')}"
     )
     toc = ["book/found", "book/found_fra", "book/api"]
     (tmp_path / "book" / "found.html").write_text(page.format(own))
     soup = BeautifulSoup(pdf.assembled(tmp_path, toc, "html"), "html.parser")
-    assert not soup.select("a, li")
-    paragraphs = [one.get_text() for one in soup.select("p, i")]
-    assert paragraphs == ["See API, file.", "Translated:", "one", pdf.POINTER]
-
-
-def test_pages_of_a_pdf_are_counted(tmp_path):
-    book = tmp_path / "book.pdf"
-    book.write_bytes(b"<</Type /Pages>> <</Type /Page\n/A 1>> <</Type /Page>>")
-    assert pdf.page_count(book) == 2
+    assert not soup.select("a")
+    paragraphs = [one.get_text() for one in soup.select("p, li")]
+    assert paragraphs == ["See API, file.", "The library", pdf.POINTER]
 
 
 def test_the_printed_book_asks_for_what_is_missing(tmp_path, monkeypatch):

@@ -2,11 +2,11 @@
    training scheme. The scene that is chosen below on the page is the one whose rank is given. */
 (() => {
   "use strict";
-  const {h, player, alignedBox, alignedRow, shown, numbers, languageOption} = window.atri || {}, live = window.atriLive;
+  const {h, player, alignedBox, alignedRow, shown, languageOption} = window.atri || {}, live = window.atriLive;
   const data = window.ATRI_SCENES, listed = window.ATRI_LIVE, root = document.getElementById("atri-live");
   if (!data || !listed || !root) return;
   const FIRST = 5, REMEMBERED = 12;
-  const owner = numbers(data.owner), english = data.captions[0], {languages} = data;
+  const owner = data.owner, english = data.captions[0], {languages} = data;
   const schemes = data.schemes.filter(({name}) => listed.runs.includes(name));
   const captionOf = new Map([...owner].map((clip, scene) => [clip, scene]).reverse());
   const asked = [];  // what was asked: {text, its language k, tokens, cosines of each scheme}, the latest first
