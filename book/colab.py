@@ -33,9 +33,7 @@ def link(repository: str, name: str, root: pathlib.Path) -> str | None:
     return f"https://colab.research.google.com/github/{place}"
 
 
-def with_installation(
-    notebook: NotebookNode, root: pathlib.Path, repository: str
-) -> NotebookNode:
+def with_installation(notebook: NotebookNode, root: pathlib.Path, repository: str) -> NotebookNode:
     """A copy of a chapter whose first cell installs what the others import, at the commit of the
     page. Colab's Python is newer than the pins' 3.11: its results may differ in the last digits.
     """

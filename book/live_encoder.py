@@ -101,9 +101,7 @@ def known_pieces(tokenizer: SentencePieceProcessor, sentences: Iterable[str]) ->
     return [number for number in ordered if number >= RESERVED]
 
 
-def piece_arrays(
-    tokenizer: SentencePieceProcessor, known: list[int], kept: np.ndarray
-) -> Arrays:
+def piece_arrays(tokenizer: SentencePieceProcessor, known: list[int], kept: np.ndarray) -> Arrays:
     """The vocabulary: known pieces in the order of their scores. For each the row among `kept`
     vectors of its own one, with the share 0, or of the nearest one, with its share.
     """

@@ -3,6 +3,7 @@
 import collections
 import html
 import re
+import textwrap
 
 from bs4 import BeautifulSoup, Tag
 
@@ -88,15 +89,14 @@ def mark_languages(table: Tag) -> None:
     """lang on captions in a table with a row a language: in the columns whose Japanese cell is
     Japanese.
     """
-    columns = {}  # number of a column -> tag of a language -> cell
-    for row in table.select("tr"):
-        cells = row.find_all(["th", "td"])
-        tag = NAMES.get(cells[0].get_text(strip=True)) if cells else None
-        if tag is None:
-            continue
-        for number, cell in enumerate(cells[1:]):
-            columns.setdefault(number, {})[tag] = cell
-    for cells in columns.values():
+    rows = {}  # tag of a language -> cells
+    for row in table.select("tr:has(> th, > td)"):
+        first, *cells = row.find_all(["th", "td"])
+        name = first.get_text(strip=True)
+        if name in NAMES:
+            rows[NAMES[name]] = cells
+    for column in zip(*rows.values(), strict=False):
+        cells = dict(zip(rows, column, strict=True))
         if "ja" in cells and re.search(HAN, cells["ja"].get_text()):
             for tag, cell in cells.items():
                 cell["lang"] = tag
@@ -115,10 +115,7 @@ def eastern(match: re.Match) -> str:
 def description(soup: BeautifulSoup, length: int = 200) -> str:
     """The first sentences of a page, for search engines and previews."""
     for paragraph in soup.select("article section > p"):
-        text = paragraph.get_text().strip()
+        text = paragraph.get_text().strip().removeprefix("The question. ")
         if len(text) > 60:
-            text = " ".join(text.removeprefix("The question. ").split())
-            if len(text) <= length:
-                return text
-            return text[:length].rsplit(" ", 1)[0] + " …"
+            return textwrap.shorten(text, length, placeholder=" …")
     return ""

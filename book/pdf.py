@@ -71,7 +71,7 @@ figcaption, figcaption * {
   display: none !important;
 }
 
-/* Of translations only the English, which has no part in another language; nor the sentence before. */
+/* Of translations only the English, which has no part in another language. */
 .atri-languages, .atri-tongues > *, p:has(+ .atri-tongues) { display: none !important; }
 .atri-tongues > .sd-tab-content:not(:has([lang])) { display: block !important; }
 

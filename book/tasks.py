@@ -94,9 +94,7 @@ def prepare() -> None:
     base = TrainConfig.for_profile(PROFILE)
     configs = [*search_page.configs(base).values(), base.replace(scheme="english")]
     for run in train_all(configs, load_data(base)):
-        test = run.metrics["test"]
-        aligned = f", alignment {run.config.alignment}" if run.config.alignment else ""
-        print(f"        {run}{aligned}: T2A R@1 {test['T2A R@1']:.1f} %, MRV {test['mrv']:.0f}")
+        print(f"        {run}: MRV {run.metrics['test']['mrv']:.0f}")
 
 
 def task_chapters() -> Iterator[dict]:
@@ -126,9 +124,11 @@ def task_scenes() -> dict:
 
 
 def gather() -> None:
+    """Write the scenes and the table, without bars."""
     from book import search_page  # here: they load torch
     from studies import computing
 
+    os.environ.update(QUIET)
     search_page.build(SCENES.parent, PROFILE)
     write_text(pages.STUDIES, computing.report())
 

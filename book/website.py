@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlparse
 import colab
 from bs4 import BeautifulSoup
 from chapters import read
+from nbconvert.preprocessors import ClearOutputPreprocessor
 from nbformat import NotebookNode
 from page_html import description, improve, parsed
 from page_size import slim
@@ -151,10 +152,7 @@ def write_notebooks(name: str, repository: str, site: pathlib.Path) -> None:
         for output in cell.get("outputs", []):
             if "<audio" in output.get("data", {}).get("text/html", ""):
                 del output["data"]["text/html"]
-    for cell in bare.cells:
-        if cell.cell_type == "code":
-            cell.outputs = []
-            cell.execution_count = None
+    ClearOutputPreprocessor().preprocess(bare, {})
     write(taken, site / NOTEBOOKS / "executed" / f"{name}.ipynb")
     write(bare, site / NOTEBOOKS / "source" / f"{name}.ipynb")
     if colab.link(repository, name, ROOT):
@@ -181,7 +179,6 @@ def header_buttons(pagename: str, repository: str = "") -> list[dict]:
     address = colab.link(repository, name, ROOT)
     if address:
         links.append(button("take-colab", "Open in Colab", url=address))
-    links.append(button("print", "Print", javascript="window.print()"))
     code = {"label": "code", "tooltip": "Code on all pages", "icon": "fas fa-code"}
     take = {"label": "take", "tooltip": "Download", "icon": "fas fa-download"}
     return [code | {"type": "group", "buttons": switch}, take | {"type": "group", "buttons": links}]

@@ -13,7 +13,6 @@ import pytest
 from nbformat import v4
 from small_chapters import COMMITTED, ROOT, chapter, code, display, stream
 
-
 PARTS = {  # what each chapter holds, besides its argument: name -> pattern in its prose
     "level-one title": r"\A# \S",
     "section with a control, or on what would have proved us wrong": (
@@ -234,7 +233,10 @@ def test_every_module_that_python_loads_for_a_chapter_is_among_those_it_is_keyed
 @pytest.mark.parametrize(
     "second, message",
     [
-        ("1 / 0", r"(?s)^x.ipynb failed: .*In \[2\].*1 / 0.*ZeroDivisionError.*What ran: .*x.ipynb"),
+        (
+            "1 / 0",
+            r"(?s)^x.ipynb failed: .*In \[2\].*1 / 0.*ZeroDivisionError.*What ran: .*x.ipynb",
+        ),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", r"x.ipynb failed .*memory"),
     ],
 )

@@ -36,7 +36,9 @@ def test_status_lists_executed_and_committed_chapters(tmp_path):
 
 def test_every_sound_is_credited(recordings):
     page = (pages.ROOT / "book" / "credits.md").read_text(encoding="utf-8")
-    rows = [f"| {one.names['eng']} | {one.source} | {one.licence} |" for one in default_bank().items]
+    rows = [
+        f"| {one.names['eng']} | {one.source} | {one.licence} |" for one in default_bank().items
+    ]
     assert re.findall(r"(?m)^\| .*\.ogg \| .*$", page) == sorted(rows)
 
 

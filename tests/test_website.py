@@ -98,7 +98,10 @@ def test_a_slider_keeps_its_steps_and_values(tmp_path):
     box, rows = drawn(tmp_path, bars(*traces, sliders=[slider]))
     assert rows == [["t", "0", "1"], ["low", "0.5", "0.5"], ["high", "0.25", "0.75"]]
     assert box.output.text == "high" and box.rect["fill"] == "#111"
-    assert [one.text for one in box.select("title")] == ["0: cosine 0.1, 0.25", "1: cosine 0.2, 0.75"]
+    assert [one.text for one in box.select("title")] == [
+        "0: cosine 0.1, 0.25",
+        "1: cosine 0.2, 0.75",
+    ]
 
 
 def test_other_figures_are_refused():

@@ -120,9 +120,7 @@ def test_good_parameters_come_back(tmp_path):
         assert check_parameters("book", 0, "mini", data).data == str(data)
 
 
-@pytest.mark.parametrize(
-    "seed", [-1, True, 1.0, None, "", "-1", "3", LARGEST_SEED + 1, 2**45]
-)
+@pytest.mark.parametrize("seed", [-1, True, 1.0, None, "", "-1", "3", LARGEST_SEED + 1, 2**45])
 def test_what_is_no_seed_is_refused(seed):
     with pytest.raises(ValueError, match="use a whole number from 0 to 2147483647"):
         check_parameters("book", seed)

@@ -169,7 +169,13 @@ def test_clips_are_played_in_the_order_of_how_often_they_are_found():
 
 def test_characters_are_known_as_the_encoder_knows_them():
     known = search_page.known_characters(knows_all_but("é鸬"))
-    assert [character in known for character in "aé犬鸬ー \n"] == [True, False, True, False, True] + [False] * 2
+    assert [character in known for character in "aé犬鸬ー \n"] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ] + [False] * 2
 
 
 def test_a_sound_comes_back_from_mp3_as_it_was_and_small():
