@@ -66,11 +66,12 @@ def finish(app, exception) -> None:
     if exception or app.builder.format != "html":
         return
     site = pathlib.Path(app.outdir)
-    slim(site / "_static")
     repository = app.config.html_theme_options.get("repository_url") or ""
     problems = []
+    texts = ""
     for path in sorted(site.rglob("*.html")):
         text = path.read_text(encoding="utf-8")
+        texts += text
         is_page = site / "_static" not in path.parents and "<head>" in text  # no template, no link
         if is_page and FINISHED not in text:  # some are finished by the build before this one
             page = path.relative_to(site).with_suffix("").as_posix()
@@ -79,6 +80,7 @@ def finish(app, exception) -> None:
             path.write_text(str(soup), encoding="utf-8")
             if page.startswith("notebooks/"):
                 write_notebooks(path.stem, repository, site)
+    slim(site / "_static", texts)
     for path in site.rglob("*.css"):
         if ELSEWHERE.search(path.read_text(encoding="utf-8")):
             problems.append(f"{path.name}: fetches from elsewhere")

@@ -79,17 +79,17 @@ def test_what_no_page_loads_is_removed(tmp_path):
         "mathjax/sre/mathmaps/en.json",
         "styles/theme.css.map",
         "scripts/fontawesome.js",
-        "vendor/fontawesome/fa-solid-900.ttf",
     ]
+    used, other = '.fa-bars:before{content:"a"}', ".x{color:red}"
     for name in kept + gone:
         (static / name).parent.mkdir(parents=True, exist_ok=True)
-        (static / name).write_text("")
+        (static / name).write_text(f'{used}.fa-cat:before,.fa-kitty:before{{content:"b"}}{other}')
     (tmp_path / "searchindex.js").write_text("")
     script = (
         '<script src="_static/scripts/fontawesome.js?v=1"></script>'
         '<script defer src="searchindex.js"></script>'
     )
-    page = '<script src="_static/atri.js"></script>'
+    page = '<i class="fa-solid fa-bars"></i><script src="_static/atri.js"></script>'
     (tmp_path / "a.html").write_text(f"<html><head>{script}</head><article>{page}</article></html>")
     (tmp_path / "search.html").write_text(f"<html><head>{script}</head><article></article></html>")
     config = types.SimpleNamespace(html_theme_options={}, html_baseurl="")
@@ -97,6 +97,7 @@ def test_what_no_page_loads_is_removed(tmp_path):
     website.finish(types.SimpleNamespace(outdir=tmp_path, builder=builder, config=config), None)
     found = {path.relative_to(static).as_posix() for path in static.rglob("*") if path.is_file()}
     assert found == {*kept}
+    assert (static / kept[2]).read_text() == used + other
     first = (tmp_path / "a.html").read_text()
     assert first.count("<script") == 1 and "atri.js" in first
     assert "searchindex" in (tmp_path / "search.html").read_text()
