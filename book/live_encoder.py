@@ -196,13 +196,13 @@ def integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 # The runs
 
 
-def rounded(name: str, values: Tensor, share: float) -> Arrays:
+def rounded(name: str, values: Tensor, step: float) -> Arrays:
     """A matrix [out, in] as int8 NAME [in, out] and NAME.scale, one float32 for each output: the
-    share of its standard deviation, and a larger one where numbers would not fit.
+    step, and a larger one where numbers would not fit.
     """
     array = values.detach().cpu().numpy().astype(np.float32)
     largest = np.abs(array).max(axis=1)
-    scale = np.maximum(share * array.std(), largest / 127)
+    scale = np.maximum(step, largest / 127)
     numbers = np.round(array / scale[:, None]).T
     return {name: numbers.astype(np.int8), f"{name}.scale": scale}
 
@@ -213,15 +213,16 @@ def run_arrays(model: DualEncoder, audio: Tensor) -> Arrays:
 
     Raises ValueError where the maps are not those of the eight languages.
     """
-    arrays = rounded("audio", audio, STEP)
+    arrays = rounded("audio", audio, STEP * float(audio.std()))
     layers = [layer for layer in model.text_projection if isinstance(layer, nn.Linear)]
     for name, layer in zip(("first", "second"), layers, strict=True):
-        arrays |= rounded(name, layer.weight, STEP)
+        arrays |= rounded(name, layer.weight, STEP * float(layer.weight.std()))
         arrays[f"{name}.bias"] = layer.bias.detach().cpu().numpy()
     maps = model.alignment
     if maps is not None:
+        step = MAP_STEP * float(maps.matrix.std())
         for code, matrix, offset in zip(CODES, maps.matrix, maps.offset, strict=True):
-            arrays |= rounded(code, matrix.T, MAP_STEP)
+            arrays |= rounded(code, matrix.T, step)
             arrays[f"{code}.bias"] = offset.cpu().numpy()
     return arrays
 
