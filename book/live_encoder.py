@@ -216,7 +216,7 @@ def run_arrays(model: DualEncoder, audio: Tensor) -> Arrays:
     arrays = rounded("audio", audio, STEP * float(audio.std()))
     layers = [layer for layer in model.text_projection if isinstance(layer, nn.Linear)]
     for name, layer in zip(("first", "second"), layers, strict=True):
-        arrays |= rounded(name, layer.weight, STEP * float(layer.weight.std()))
+        arrays |= rounded(name, layer.weight, STEP * float(layer.weight.detach().std()))
         arrays[f"{name}.bias"] = layer.bias.detach().cpu().numpy()
     maps = model.alignment
     if maps is not None:

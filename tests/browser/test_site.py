@@ -359,7 +359,7 @@ def test_the_slider_moves_the_bars_to_their_values(chrome, address):
     chapter = next(
         one
         for one in CHAPTERS
-        if '"slider": {' in (SITE / f"{one}.html").read_text(encoding="utf-8")
+        if '"sliders": [' in (SITE / f"{one}.html").read_text(encoding="utf-8")
     )
     with Visit(chrome, f"{address}/{chapter}.html") as visit:
         page, box = visit.page, visit.page.locator(".atri-bars").first
