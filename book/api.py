@@ -6,12 +6,10 @@ import itertools
 import pathlib
 import re
 
-SHAPED = re.compile(
-    r"\s|[-*] |\d+[.)] "
-)  # how a line begins that belongs to a table, a formula or a list
-SPECIAL = re.compile(
-    r"`+([^`]*[^`\s][^`]*)`+|([\\*`|_:])"
-)  # `code`, and what means something to docutils
+# How a line begins that belongs to a table, a formula or a list.
+SHAPED = re.compile(r"\s|[-*] |\d+[.)] ")
+# `code`, and what means something to docutils.
+SPECIAL = re.compile(r"`+([^`]*[^`\s][^`]*)`+|([\\*`|_:])")
 
 
 def api_sections(root: pathlib.Path) -> str:
@@ -21,12 +19,9 @@ def api_sections(root: pathlib.Path) -> str:
     sections = {}
     for path in (root / "atri_lib").rglob("*.py"):
         module = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-        if path.stem != "__main__" and (
-            path.stem != "__init__" or len(path.read_text(encoding="utf-8").split()) > 1
-        ):
-            sections[module] = (
-                f"## `{module}`\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```\n"
-            )
+        if path.stem != "__main__" and path.stat().st_size > 1:  # packages may be empty
+            directive = f".. automodule:: {module}\n   :members:"
+            sections[module] = f"## `{module}`\n\n```{{eval-rst}}\n{directive}\n```\n"
     return "\n".join(sections[module] for module in sorted(sections))
 
 
@@ -34,15 +29,16 @@ def plain_docstrings(app, what, name, obj, options, lines: list[str]) -> None:
     """Plain text as reStructuredText: `code` and what is indented or a list become literal, the
     rest is escaped.
     """
+
+    def escaped(match: re.Match) -> str:
+        code, special = match.groups()
+        return rf"\ ``{code.strip()}``\ " if code else f"\\{special}"
+
     rst = []
-    for kind, rows in itertools.groupby(
-        lines, lambda row: bool(SHAPED.match(row)) if row.strip() else None
-    ):
-        if kind:
+    kinds = itertools.groupby(lines, lambda row: bool(SHAPED.match(row)) if row.strip() else None)
+    for is_shaped, rows in kinds:
+        if is_shaped:
             rst += ["::", "", *(f"    {row}" for row in rows), ""]
-        elif kind is not None:
-            escape = SPECIAL.sub(
-                lambda m: rf"\ ``{m[1].strip()}``\ " if m[1] else f"\\{m[2]}", " ".join(rows)
-            )
-            rst += [f"\\ {escape}", ""]
+        elif is_shaped is not None:
+            rst += [rf"\ {SPECIAL.sub(escaped, ' '.join(rows))}", ""]
     lines[:] = rst

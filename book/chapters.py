@@ -7,6 +7,7 @@ import copy
 import functools
 import pathlib
 import re
+import shutil
 import sys
 
 import nbformat
@@ -15,10 +16,11 @@ from chapter_problems import tags
 from code_hash import syntax_hash
 from nbformat import NotebookNode
 
-from atri_lib.storage import atomic_path, checksum, write_text
+from atri_lib.storage import atomic_path, checksum
 
 CELL_METADATA = ("tags", "mystnb", "slideshow", "editable")
-OURS = re.compile(r"(atri_lib|studies|book)(\.\w+)*\.?")
+OURS = ("atri_lib", "studies", "book")
+KINDS = (".py", ".json", ".jsonl", ".csv")
 SPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -30,64 +32,43 @@ def read(path: pathlib.Path) -> NotebookNode:
     """A notebook, format 4. Raises ValueError naming the file when it is none."""
     try:
         return nbformat.read(path, as_version=4)
-    except (
-        nbformat.reader.NotJSONError,
-        nbformat.ValidationError,
-        KeyError,
-        AttributeError,
-    ) as error:
+    except (ValueError, nbformat.ValidationError, KeyError, AttributeError) as error:
         raise ValueError(f"{path}: not a Jupyter notebook ({error})") from error
 
 
 def used_files(notebook: NotebookNode, root: pathlib.Path) -> set[pathlib.Path]:
-    """The library's modules that a chapter imports, directly or through others, the tables beside
-    them, and the files of studies/rows that the cells or these modules name ("numbers",
-    "seconds.json"); all of those where the chapter counts every prediction.
+    """The files of ours, modules and tables, whose name is a word of the chapter or of a module
+    that it uses; all results where the chapter counts every prediction.
     """
+    named = {}
+    for folder in OURS:
+        for path in (root / folder).rglob("*.*"):
+            if path.suffix in KINDS:
+                name = path.parent.name if path.stem == "__init__" else path.stem
+                named.setdefault(name, set()).add(path)
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     sources = [re.sub(r"(?m)^\s*[%!].*$", "", cell) for cell in cells]  # without magics of IPython
     used = set()
+    if any("tally(" in cell for cell in cells):
+        used |= set((root / "studies" / "rows").rglob("*.json*"))
     for source in sources:  # which grow
-        for path in set().union(*(module_files(name, root) for name in names(source))) - used:
+        for path in set().union(*(named.get(word, ()) for word in words(source))) - used:
             used.add(path)
-            sources.append(path.read_text(encoding="utf-8"))
-    for folder in {path.parent for path in used}:
-        used |= {*folder.glob("*.json"), *folder.glob("*.csv")}
-    counts_all = any("tally(" in cell for cell in cells)
-    named = set().union(*map(names, sources))
-    for path in (root / "studies" / "rows").rglob("*.json*"):
-        if counts_all or path.stem in named or path.name in named:
-            used.add(path)
+            if path.suffix == ".py":
+                sources.append(path.read_text(encoding="utf-8"))
     return used
 
 
 @functools.cache
-def names(source: str) -> frozenset[str]:
-    """What a source imports, as dotted names, and its texts, which may name a module too."""
-    found = set()
+def words(source: str) -> frozenset[str]:
+    """The words in a source's imports and in its texts without spaces, which may name a file."""
+    found = ""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found.add(node.value)
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(found)
-
-
-def module_files(name: str, root: pathlib.Path) -> set[pathlib.Path]:
-    """The files that the import of a dotted name runs: packages, module, or the module of an
-    attribute; none where the name is not ours.
-    """
-    if not OURS.fullmatch(name):
-        return set()
-    place, found = root, set()
-    for part in name.split("."):
-        place = place / part
-        found |= {place.with_suffix(".py"), place / "__init__.py"}
-    if name.endswith("."):  # a module of this package is chosen by its name
-        found |= set(place.glob("*.py"))
-    return {path for path in found if path.is_file()}
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found += f" {ast.unparse(node)}"
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"\S+", str(node.value)):
+            found += f" {node.value}"
+    return frozenset(re.findall(r"\w+", found))
 
 
 def chapter_key(notebook: NotebookNode, parameters: dict, root: pathlib.Path, sounds: str) -> str:
@@ -112,55 +93,43 @@ def kept_metadata(cell: NotebookNode) -> dict:
 def execute(
     source: pathlib.Path, target: pathlib.Path, parameters: dict, failed: pathlib.Path
 ) -> None:
-    """Execute a chapter with papermill into `target`, atomically, with a bar on a terminal.
+    """Execute a chapter with papermill, in the folder `failed`; a whole one goes to `target`.
 
-    Raises BuildFailed with cell and traceback, or when the kernel dies; what ran until then is kept
-    in `failed`.
+    Raises BuildFailed with cell and traceback, or when the kernel dies; what ran until then stays.
     """
-    bar = {"desc": source.stem, "leave": False, "file": sys.__stderr__, "disable": None}
+    running = failed / source.name
+    failed.mkdir(parents=True, exist_ok=True)
+    try:
+        papermill.execute_notebook(
+            source,
+            running,
+            parameters,
+            progress_bar=False,
+            start_timeout=120,
+            extra_arguments=["--log-level=CRITICAL"],
+            coalesce_streams=True,
+        )
+    except (papermill.PapermillExecutionError, RuntimeError) as error:
+        told = papermill.exceptions.strip_color(str(error))
+        hint = "" if isinstance(error, papermill.PapermillExecutionError) else " (lack of memory?)"
+        raise BuildFailed(f"{source.name} failed{hint}: {told}\nWhat ran: {running}") from error
     with atomic_path(target) as partial:
-        try:
-            papermill.execute_notebook(
-                source,
-                partial,
-                parameters,
-                cwd=source.parent,
-                progress_bar=bar,
-                start_timeout=120,
-                extra_arguments=["--log-level=CRITICAL"],
-                coalesce_streams=True,
-            )
-        except (papermill.PapermillExecutionError, RuntimeError) as error:
-            reason = f"its kernel died or did not answer ({error}), most likely for lack of memory."
-            if isinstance(error, papermill.PapermillExecutionError):
-                trace = papermill.exceptions.strip_color(str(error))
-                reason = f"cell {error.cell_index + 1} failed.\n{trace}"
-            kept = "Nothing of the chapter was executed."
-            if partial.exists():
-                write_text(failed / source.name, partial.read_text(encoding="utf-8"))
-                kept = f"The chapter as far as it came: {failed / source.name}"
-            raise BuildFailed(f"{source.name}: {reason}\n{kept}") from error
+        shutil.move(running, partial)
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """A copy without timings, widget states, run-time metadata and injected cells, counts 1, 2, 3
-    ...
-    """
+    """A copy without timings, run-time metadata and injected cells, counts 1, 2, 3 ..."""
     result = copy.deepcopy(notebook)
     result.metadata = NotebookNode(kernelspec=dict(SPEC), language_info={"name": "python"})
     result.cells = [cell for cell in result.cells if "injected-parameters" not in tags(cell)]
-    count = 0
     for cell in result.cells:
         cell.metadata = NotebookNode(kept_metadata(cell))
-        if cell.cell_type != "code":
-            continue
-        count += bool(cell.source.strip())
-        cell.execution_count = count if cell.source.strip() else None
+    code = [cell for cell in result.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, 1):
+        cell.execution_count = count
         for output in cell.outputs:
             if "execution_count" in output:
-                output.execution_count = cell.execution_count
-            for kind in [kind for kind in output.get("data", {}) if "widget" in kind]:
-                del output.data[kind]
+                output.execution_count = count
     return result
 
 

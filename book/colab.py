@@ -18,10 +18,8 @@ SHOWN_WITH = ["myst-nb"]  # what chapters import besides the library and what it
 
 def commit(root: pathlib.Path) -> str | None:
     """The commit that a checkout stands at; None where there is no repository, or no git."""
-    command = ["git", "-C", root, "rev-parse", "--verify", "HEAD"]
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
-    return None
+        return subprocess.check_output(["git", "-C", root, "rev-parse", "HEAD"], text=True).strip()
 
 
 def link(repository: str, name: str, root: pathlib.Path) -> str | None:
@@ -35,9 +33,7 @@ def link(repository: str, name: str, root: pathlib.Path) -> str | None:
     return f"https://colab.research.google.com/github/{place}"
 
 
-def with_installation(
-    notebook: NotebookNode, root: pathlib.Path, repository: str
-) -> NotebookNode:
+def with_installation(notebook: NotebookNode, root: pathlib.Path, repository: str) -> NotebookNode:
     """A copy of a chapter whose first cell installs what the others import, at the commit of the
     page. Colab's Python is newer than the pins' 3.11: its results may differ in the last digits.
     """

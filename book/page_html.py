@@ -1,9 +1,11 @@
 """A page's HTML as it is read: ids of their own, languages, links, a description."""
 
+import collections
 import html
 import re
+import textwrap
 
-from bs4 import BeautifulSoup, NavigableString, Tag
+from bs4 import BeautifulSoup, Tag
 
 from atri_lib.languages import LANGUAGES
 
@@ -13,8 +15,6 @@ NAMES = {one.name: TAGS[one.code] for one in LANGUAGES} | TAGS
 HAN = r"[\u3040-\u30ff\u3400-\u9fff]"
 KANA = r"[\u3040-\u30ff]"
 EASTERN = re.compile(rf"(?:(jpn|zho): ?)?({HAN}(?:{HAN}|[\u3000-\u303f\uff00-\uffef])*)")
-ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
-MARKED = re.compile(f"^lang-({'|'.join(TAGS)})$")  # a class of a part of a page
 # Classes of spans around names, brackets and spaces, in the colour of all text.
 PLAIN = (["n"], ["p"], ["w"], ["pre"])
 
@@ -31,7 +31,7 @@ def page_language(page: str) -> str:
 
 
 def improve(soup: BeautifulSoup, page: str) -> None:
-    """Give a page ids of their own, wide tables that scroll inside themselves, languages, links.
+    """Give a page ids of their own, wide tables that scroll inside themselves, and languages.
 
     page: its name, as `book/found_fra`.
     """
@@ -53,83 +53,53 @@ def improve(soup: BeautifulSoup, page: str) -> None:
         is_code = text.find_parent(["script", "style", "pre", "code"])
         is_marked = text.find_parent(attrs={"lang": True}) not in (None, soup.html)
         if not is_code and not is_marked:
-            substitute(text, EASTERN, eastern)
+            text.replace_with(parsed(EASTERN.sub(eastern, html.escape(str(text)))))
     for entries in article.select("div.citation-list"):
         del entries["role"]  # a list whose members are no list items
-    for text in article.find_all(string=ARXIV):
-        if text.find_parent("div", class_="citation") and not text.find_parent("a"):
-            link = r'<a class="reference external" href="https://arxiv.org/abs/\1">\g<0></a>'
-            substitute(text, ARXIV, link)
-
-
-def substitute(text: NavigableString, pattern: re.Pattern, marked) -> None:
-    """Replace what matches in a text by HTML."""
-    text.replace_with(parsed(pattern.sub(marked, html.escape(str(text)))))
 
 
 def mark_page(soup: BeautifulSoup, article: Tag, page: str) -> None:
-    """lang on a translated page, on parts in another language, and on links to a page in another
-    language than the text around them: they read as that page's title.
+    """lang on a translated page, on English parts of it, and on links, which read as the title of
+    the page that they lead to.
     """
     language = page_language(page)
     if language != TAGS["eng"]:
         for part in article.find_all(recursive=False):
             part["lang"] = language
-    for part in article.find_all(class_=MARKED):
-        (name,) = filter(MARKED.match, part["class"])
-        part["lang"] = TAGS[name.removeprefix("lang-")]
-    inside = {id(link) for link in article.find_all("a")}
-    for link in soup.find_all("a", href=True):
-        is_of_series = link.find_parent(class_="prev-next-area")
-        if "internal" not in link.get("class", ()) and not is_of_series:
-            continue
-        around = language if id(link) in inside else TAGS["eng"]
+    for part in article.select(".lang-eng"):
+        part["lang"] = TAGS["eng"]
+    for link in soup.select("a.internal[href], .prev-next-area a[href]"):
         tag = page_language(link["href"].partition("#")[0] or page)
-        if tag != around:
+        if {tag, language} != {TAGS["eng"]}:
             title = link.select_one(".prev-next-title") or link
             title["lang"] = tag
 
 
 def own_ids(article: Tag) -> None:
     """A number behind each id that an element before has; links keep meaning the first."""
-    seen = set()
+    times = collections.Counter()
     for element in article.select("[id]"):
         name = element["id"]
-        count = 1
-        while element["id"] in seen:
-            count += 1
-            element["id"] = f"{name}-{count}"
-        seen.add(element["id"])
+        times[name] += 1
+        if times[name] > 1:
+            element["id"] = f"{name}--{times[name]}"
 
 
 def mark_languages(table: Tag) -> None:
     """lang on captions in a table with a row a language: in the columns whose Japanese cell is
     Japanese.
     """
-    columns = {}  # number of a column -> tag of a language -> cell
-    for row in table.select("tr"):
-        cells = row.find_all(["th", "td"])
-        tag = NAMES.get(cells[0].get_text(strip=True)) if cells else None
-        if tag is None:
-            continue
-        for number, cell in enumerate(cells[1:]):
-            columns.setdefault(number, {})[tag] = cell
-    for cells in columns.values():
+    rows = {}  # tag of a language -> cells
+    for row in table.select("tr:has(> th, > td)"):
+        first, *cells = row.find_all(["th", "td"])
+        name = first.get_text(strip=True)
+        if name in NAMES:
+            rows[NAMES[name]] = cells
+    for column in zip(*rows.values(), strict=False):
+        cells = dict(zip(rows, column, strict=True))
         if "ja" in cells and re.search(HAN, cells["ja"].get_text()):
             for tag, cell in cells.items():
                 cell["lang"] = tag
-    for cell in table.find_all("td"):
-        mark_parts(cell)
-
-
-def mark_parts(cell: Tag) -> None:
-    """lang on the parts of a cell as `eng: a frog, fra: une grenouille, ...`."""
-    before, *parts = re.split(rf"\b({'|'.join(TAGS)}): ", cell.string or "")
-    if before or not parts:
-        return
-    cell.clear()
-    for code, text in zip(parts[::2], parts[1::2], strict=True):
-        cell.append(parsed(f'{code}: <span lang="{TAGS[code]}">{html.escape(text)}</span>'))
 
 
 def eastern(match: re.Match) -> str:
@@ -137,9 +107,7 @@ def eastern(match: re.Match) -> str:
     `jpn:` stands before.
     """
     given, words = match.groups()
-    code = given
-    if not given:
-        code = "jpn" if re.search(KANA, words) else "zho"
+    code = given or ("jpn" if re.search(KANA, words) else "zho")
     before = f"{given}: " if given else ""
     return f'{before}<span lang="{TAGS[code]}">{words}</span>'
 
@@ -147,10 +115,7 @@ def eastern(match: re.Match) -> str:
 def description(soup: BeautifulSoup, length: int = 200) -> str:
     """The first sentences of a page, for search engines and previews."""
     for paragraph in soup.select("article section > p"):
-        text = paragraph.get_text().strip()
+        text = paragraph.get_text().strip().removeprefix("The question. ")
         if len(text) > 60:
-            text = " ".join(text.removeprefix("The question. ").split())
-            if len(text) <= length:
-                return text
-            return text[:length].rsplit(" ", 1)[0] + " …"
+            return textwrap.shorten(text, length, placeholder=" …")
     return ""

@@ -6,17 +6,16 @@ import pathlib
 import re
 import shutil
 
-from fontTools.subset import Options, Subsetter
-from fontTools.ttLib import TTFont
+from fontTools import subset
 from nbformat import NotebookNode
 from PIL import Image
 
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # what pages load of its 24 MB
-UNUSED = ("*.map", "scripts/fontawesome.js*", "fa-v4compatibility.*", "sphinx-thebe.*", "locales")
-# colours of a figure: with those that lie far apart first, no pixel is off by a tenth
-PALETTE = 128
+UNUSED = ("*.map", "scripts/fontawesome.js*", "fa-*.ttf", "fa-*.woff2", "sphinx-thebe.*", "locales")
 THEME_ICONS = {"xmark", "sun", "moon", "circle-half-stroke"}  # that its script adds
 ICON_RULE = re.compile(r"((?:\.fa-[\w-]+::?before,?)+)\{content:\"[^\"]*\"\}")
+# colours of a figure: with those that lie far apart first, no pixel is off by a tenth
+PALETTE = 128
 
 
 def small_picture(content: str) -> str:
@@ -45,6 +44,7 @@ def with_small_pictures(notebook: NotebookNode) -> NotebookNode:
 
 def slim(static: pathlib.Path, pages: str) -> None:
     """Remove from a site's folder _static what no page loads. pages: the HTML of all of them."""
+    small_icons(static, THEME_ICONS | set(re.findall(r"\bfa-([a-z0-9-]+)", pages)))
     unused = [path for pattern in UNUSED for path in static.rglob(pattern)]
     mathjax = static / "mathjax"
     for path in mathjax.rglob("*.*"):
@@ -55,37 +55,21 @@ def slim(static: pathlib.Path, pages: str) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    icons = THEME_ICONS | set(re.findall(r"\bfa-([a-z0-9-]+)", pages))
-    for path in static.rglob("pydata-sphinx-theme.css"):
-        css = without_icons(path.read_text(encoding="utf-8"), icons)
-        path.write_text(css, encoding="utf-8")
-        styles = "".join(one.read_text(encoding="utf-8") for one in static.rglob("*.css"))
-        characters = set(re.findall("[\ue000-\uf8ff]", styles))
-        characters |= {chr(int(code, 16)) for code in re.findall(r"\\([ef]\w{3})\b", styles)}
-        for font in static.rglob("vendor/**/fa-*.ttf"):
-            small_font(font, "".join(characters))
-            whole = rf'({font.stem})\.woff2\) format\("woff2"\),url\([^()]*\) format\("truetype"\)'
-            css = re.sub(whole, r'\1.woff) format("woff")', css)
-        path.write_text(css, encoding="utf-8")
 
 
-def small_font(path: pathlib.Path, characters: str) -> None:
-    """A font with only these characters, as WOFF, in place of the whole one."""
-    subsetter = Subsetter(Options(notdef_outline=True))
-    font = TTFont(path)
-    subsetter.populate(text=characters)
-    subsetter.subset(font)
-    font.flavor = "woff"
-    font.save(path.with_suffix(".woff"))
-    font.close()
-    path.unlink()
-    path.with_suffix(".woff2").unlink()
-
-
-def without_icons(css: str, used: set[str]) -> str:
-    """A style sheet without the rules of Font Awesome's icons that no page uses."""
+def small_icons(static: pathlib.Path, used: set[str]) -> None:
+    """Leave of Font Awesome, in the theme's style sheet and as WOFF, only the icons in use."""
 
     def kept(match: re.Match) -> str:
         return match[0] if used & set(re.findall(r"\.fa-([\w-]+)", match[1])) else ""
 
-    return ICON_RULE.sub(kept, css)
+    for path in static.rglob("pydata-sphinx-theme.css"):
+        css = ICON_RULE.sub(kept, path.read_text(encoding="utf-8"))
+        css = css.replace('.woff2) format("woff2")', '.woff) format("woff")')
+        path.write_text(css, encoding="utf-8")
+    styles = "".join(path.read_text(encoding="utf-8") for path in static.rglob("*.css"))
+    codes = ["U+20", *re.findall(r"\\([ef]\w{3})\b", styles)]
+    codes += [f"{ord(character):x}" for character in re.findall("[\ue000-\uf8ff]", styles)]
+    for font in static.rglob("fa-*.ttf"):
+        target = f"--output-file={font.with_suffix('.woff')}"
+        subset.main([str(font), f"--unicodes={','.join(codes)}", "--flavor=woff", target])

@@ -4,11 +4,9 @@ printed by Chromium, without the API reference, the translations and what is fol
 `pdf.py --can` only says, by its exit code, whether Chromium and playwright are here.
 """
 
-import copy
 import importlib.util
 import os
 import pathlib
-import re
 import shutil
 import sys
 from urllib.parse import urlparse
@@ -23,6 +21,10 @@ from atri_lib.storage import atomic_path
 
 LEFT_OUT = {"book/api", *(f"book/found_{language.code}" for language in LANGUAGES)}
 POINTER = "API reference and translations: in the online book."
+FRAME = """<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light">
+<head><meta charset="utf-8"></head><body></body></html>"""
+# What a page loads that is printed, by a part of its element: styles and what draws.
+LOADED = ("stylesheet", "MathJax", "mathjax/", "atri.js", "explore/")
 PIXELS = 658  # of 1/96 inch, the width of the text on the page: figures are drawn for it
 
 PRINTED = """
@@ -68,6 +70,10 @@ figcaption, figcaption * {
 #atri-live, .atri-controls, .atri-field, .atri-more {
   display: none !important;
 }
+
+/* Of translations only the English, which has no part in another language. */
+.atri-languages, .atri-tongues > *, p:has(+ .atri-tongues) { display: none !important; }
+.atri-tongues > .sd-tab-content:not(:has([lang])) { display: block !important; }
 
 /* Where a page may end: Chromium never divides what has a scroll bar or is a flexible box. */
 h1, h2, h3, h4, .caption, .admonition-title, dt { break-after: avoid; }
@@ -115,28 +121,20 @@ def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
     way from it to the site.
     """
     printed = [page for page in toc if page not in LEFT_OUT]
-    soups = {page: parsed((site / f"{page}.html").read_text("utf-8")) for page in printed}
-    typeset = [soup for soup in soups.values() if soup.select("head [src*='tex-chtml']")]
-    first = typeset[0] if typeset else soups[printed[0]]  # with MathJax in its head
-    whole = parsed("<!DOCTYPE html><html lang='en' data-theme='light' data-mode='light'></html>")
-    whole.html.append(whole.new_tag("body"))
-    whole.html.insert(0, copy.copy(first.head))
-    for page, soup in soups.items():
-        for own in soup.head.select("[src*='explore/'], [href*='explore/']"):
-            if own not in whole.head.contents:  # by what the page lets one try
-                whole.head.append(own)
+    whole = parsed(FRAME)
+    for page in printed:
+        soup = parsed((site / f"{page}.html").read_text(encoding="utf-8"))
+        for element in soup.select("[src], link[href]"):
+            name = "src" if element.has_attr("src") else "href"
+            if not urlparse(element[name]).scheme:
+                element[name] = f"{folder}/{element[name].removeprefix('../')}"
+        for element in soup.head.find_all(["link", "script"]):
+            is_loaded = any(name in str(element) for name in LOADED)
+            if is_loaded and element not in whole.head.contents:
+                whole.head.append(element)
         whole.body.append(article(soup, page, printed))
-    if len(printed) < len(toc):
-        whole.body.append(whole.new_tag("p", attrs={"class": "left-out"}, string=POINTER))
-    for element in whole.select("[src], link[href]"):
-        name = "src" if element.has_attr("src") else "href"
-        if not urlparse(element[name]).scheme:
-            element[name] = f"{folder}/{element[name].removeprefix('../')}"
-    for script in whole.head.select("script[src]"):
-        if not any(name in script["src"] for name in ("mathjax", "atri.js", "explore/")):
-            script.decompose()
-    if whole.title:
-        whole.title.string = whole.h1.get_text().rstrip("#")
+    whole.body.append(whole.new_tag("p", attrs={"class": "left-out"}, string=POINTER))
+    whole.head.append(whole.new_tag("title", string=whole.h1.get_text().rstrip("#")))
     whole.head.append(whole.new_tag("style", string=PRINTED))
     return str(whole)
 
@@ -146,40 +144,18 @@ def article(soup: BeautifulSoup, page: str, printed: list[str]) -> Tag:
     article = soup.select_one("article")
     if page.startswith("notebooks/"):
         article["class"] = [*article.get("class", []), "chapter"]
-    without_translations(article)
     for element in article.select("[id]:not([id^=atri-])"):  # those are looked for by scripts
         element["id"] = f"{key(page)}--{element['id']}"
     for link in article.select("a[href]"):
-        address = moved(link["href"], page, printed)
-        if address:
-            link["href"] = address
-            continue
-        entry = link.find_parent("li")
-        if entry and entry.get_text(strip=True) == link.get_text(strip=True):
-            entry.decompose()  # of a table of contents
-        else:
+        link["href"] = moved(link["href"], page, printed)
+        if not link["href"]:
             link.unwrap()
-    for details in article.select("details"):  # solutions are printed, folded code is not
-        if "above-input" not in details.get("class", []):
-            details["open"] = ""
+    for details in article.select("details:not(.above-input)"):  # solutions, but no folded code
+        details["open"] = ""
     for image in article.select("img[loading]"):
         del image["loading"]
     article["id"] = key(page)
     return article
-
-
-def without_translations(article: Tag) -> None:
-    """Take out the links to translations and the tabs with them; the English of tabs stays."""
-    for links in article.select(".atri-languages"):
-        links.decompose()
-    for tabs in article.select(".atri-tongues"):
-        if tabs.select_one("label").get_text(strip=True) == "English":
-            english = tabs.select_one(".sd-tab-content")
-            tabs.insert_before(english)
-            english.unwrap()
-        else:
-            tabs.find_previous_sibling("p").decompose()  # "Translations of the question:"
-        tabs.decompose()
 
 
 def moved(address: str, page: str, printed: list[str]) -> str | None:
@@ -215,8 +191,8 @@ def print_book(site: pathlib.Path, target: pathlib.Path) -> None:
     """
     browser = needed()
     toc = load_toc(ROOT)
-    if missing := [page for page in toc if not (site / f"{page}.html").exists()]:
-        raise BuildFailed(f"{site} holds no book ({missing[0]} is missing): make book")
+    if not (site / "index.html").exists():
+        raise BuildFailed(f"{site} holds no book: make book")
     from playwright.sync_api import sync_playwright
 
     source = site.parent / "print.html"
@@ -239,11 +215,6 @@ def print_book(site: pathlib.Path, target: pathlib.Path) -> None:
         chrome.close()
 
 
-def page_count(book: pathlib.Path) -> int:
-    """The pages of a PDF from Chromium, which leaves its page objects uncompressed."""
-    return len(re.findall(rb"/Type /Page\b", book.read_bytes()))
-
-
 def main(arguments: list[str]) -> None:
     """Print the book, or only see whether it could be."""
     if arguments == ["--can"]:
@@ -252,8 +223,7 @@ def main(arguments: list[str]) -> None:
     site = pathlib.Path(*arguments) if arguments else ROOT / "_build" / "html"
     book = ROOT / "_build" / "one_sound_eight_languages.pdf"
     print_book(site, book)
-    size = book.stat().st_size / 1e6
-    print(f"{book.relative_to(ROOT)}: {page_count(book)} pages, {size:.1f} MB")
+    print(f"{book.relative_to(ROOT)}: {book.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

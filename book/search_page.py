@@ -5,7 +5,6 @@ From a local file a page may load scripts but not data: so the data are scripts 
 global, beside MP3 files.
 """
 
-import base64
 import json
 import os
 import pathlib
@@ -95,7 +94,8 @@ def page_shares(ranks: np.ndarray) -> list[float]:
     no language.
     """
     on_page = ranks <= PAGE
-    every, some = on_page.all(axis=1).mean(), on_page.any(axis=1).mean()
+    every = on_page.all(axis=1).mean()
+    some = on_page.any(axis=1).mean()
     return [float(every), float(some - every), float(1 - some)]
 
 
@@ -108,31 +108,22 @@ def playing_order(found: np.ndarray, first: int, clips: int) -> np.ndarray:
     return np.argsort(-times, kind="stable")
 
 
-def known_characters(text_encoder) -> np.ndarray:
-    """Bits, uint8 [8192], lowest first: for each character below U+10000 whether the encoder has a
-    piece for it.
-    """
-    characters = [chr(number) for number in range(2**16)]
+def known_characters(text_encoder) -> str:
+    """The characters below U+10000 that the encoder has a piece for."""
+    characters = map(chr, range(2**16))
     shown = [one for one in characters if one.isprintable() and not one.isspace()]
-    known = np.zeros(2**16, bool)
     unknown = text_encoder.unknown_pieces(shown, CODES[0])
-    known[[ord(one) for one in shown]] = [not pieces for pieces in unknown]
-    return np.packbits(known, bitorder="little")
-
-
-def packed(values: np.ndarray) -> str:
-    """Numbers below 65,536 of any shape as base64 text of little-endian 16-bit integers."""
-    if values.size and not 0 <= values.min() <= values.max() < 2**16:
-        raise ValueError(f"values from {values.min()} to {values.max()} do not fit 16 bits")
-    return base64.b64encode(values.astype("<u2").tobytes()).decode()
+    return "".join(one for one, pieces in zip(shown, unknown, strict=True) if not pieces)
 
 
 def about(answered: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict:
     """What a page says of the runs that it shows and of the languages."""
     schemes = []
     for name, (ranks, _) in answered.items():
-        scores = {"page": page_shares(ranks), "mrv": evaluation.mean_rank_variance(ranks)}
-        schemes.append({"name": name, "aligned": name == ALIGNED, **LOOKS[name], **scores})
+        scheme = {"name": name, "aligned": name == ALIGNED, **LOOKS[name]}
+        scheme["page"] = page_shares(ranks)
+        scheme["mrv"] = evaluation.mean_rank_variance(ranks)
+        schemes.append(scheme)
     languages = []
     for one in LANGUAGES:
         locale = one.locale.replace("_", "-")
@@ -152,30 +143,29 @@ def write(
     answered: run -> its `answers`; the first one chooses the promised query. The front page shows
     all but ALIGNED.
     """
-    ranks = np.stack([ranks for ranks, _ in answered.values()])  # [S, M, K]
-    found = np.stack([found for _, found in answered.values()])  # [S, M, K, 5]
+    every_rank, every_found = (np.stack(one) for one in zip(*answered.values(), strict=True))
     plain = {name: one for name, one in answered.items() if name != ALIGNED}
-    promised = promised_query(ranks[0], fair_scenes(dataset, ranks[0], text_encoder))
+    ranks = every_rank[0]
+    promised = promised_query(ranks, fair_scenes(dataset, ranks, text_encoder))
     captions = [dataset.sentences(code) for code in CODES]
     clip = int(dataset.owner[promised])
-    order = playing_order(found, clip, len(dataset)).tolist()
     first_found = [found[promised].tolist() for _, found in plain.values()]
-    summary = about(plain) | {
-        "captions": [row[promised] for row in captions],
-        "clip": clip,
-        "names": {},
-        "ranks": [ranks[promised].tolist() for ranks, _ in plain.values()],
-        "found": first_found,
-    }
+    names = {}
     for one in np.unique(first_found).tolist():
-        summary["names"][one] = captions[0][int(np.argmax(dataset.owner == one))]
-    scenes = about(answered) | {
-        "captions": captions,
-        "known": base64.b64encode(known_characters(text_encoder)).decode(),
-        "ranks": packed(ranks),
-        "found": packed(found),
-        "owner": packed(dataset.owner),
-    }
+        names[one] = captions[0][int(np.argmax(dataset.owner == one))]
+    summary = about(plain)
+    summary["captions"] = [row[promised] for row in captions]
+    summary["clip"] = clip
+    summary["names"] = names
+    summary["ranks"] = [ranks[promised].tolist() for ranks, _ in plain.values()]
+    summary["found"] = first_found
+    scenes = about(answered)
+    scenes["captions"] = captions
+    scenes["known"] = known_characters(text_encoder)
+    scenes["ranks"] = every_rank.ravel().tolist()
+    scenes["found"] = every_found.ravel().tolist()
+    scenes["owner"] = dataset.owner.tolist()
+    order = playing_order(every_found, clip, len(dataset)).tolist()
     with storage.atomic_path(folder, folder=True) as partial:
         silent = write_sounds(partial / "sounds", dataset, order)
         shared = {"clips": len(dataset), "promised": promised, "silent": silent}
@@ -220,13 +210,14 @@ def build(folder: str | os.PathLike, profile: str = "book") -> None:
     data = load_data(base)
     asked = configs(base)
     test = data.splits["test"]
+    trained = train_all(list(asked.values()), data)
     answered = {}
     runs = {}
-    for name, run in zip(asked, train_all(list(asked.values()), data), strict=True):
+    for name, run in zip(asked, trained, strict=True):
         model = run.model(data)
         clips, texts = encode(model, test)
         answered[name] = answers(clips, texts, test.owner.cpu())
-        runs[name] = live_encoder.run_arrays(name, model, clips)
+        runs[name] = live_encoder.run_arrays(model, clips)
     write(folder, test.dataset, answered, data.text_encoder)
     sentences = []
     for source in data.splits.values():

@@ -9,11 +9,8 @@ import contextlib
 import functools
 import os
 import pathlib
-import shutil
 import signal
 import sys
-import threading
-import time
 from collections.abc import Iterator
 
 import chapter_problems
@@ -23,10 +20,8 @@ import psutil
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 from doit.exceptions import TaskFailed
-from doit.reporter import ConsoleReporter
 from doit.tools import config_changed
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from atri_lib.data.banks import default_bank
 from atri_lib.storage import write_text
@@ -35,14 +30,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
 EXECUTED = ROOT / ".cache" / "executed"  # minutes of work: `jupyter-book clean` empties _build
 SCENES = BUILD / "scenes" / "scenes.js"  # beside it: the front page's data, and the sounds
-STUDIES = BUILD / "studies.md"  # the table of the status page: half a minute of reading data
 # Chapters that take a minute or more: begun first, so that none of them is left alone at the end.
 SLOWEST = ("09", "11", "10", "19", "17", "18", "12", "15")
 AT_ONCE = 2  # most of a chapter is single-threaded: imports, figures, twin runs
 # executed versions kept of each chapter, so that switching between two profiles executes nothing
 KEPT = 3
-PROFILES = ("book", "smoke", "paper")
-GOALS = ("book", "site", "prepare", "refresh")
 PROFILE = os.environ.get("PROFILE") or "book"
 GIVEN = {} if PROFILE == "book" else {"profile": PROFILE}
 # Kernels draw no bars: a page shows results, not how long they took to come. Their threads sleep
@@ -50,24 +42,6 @@ GIVEN = {} if PROFILE == "book" else {"profile": PROFILE}
 QUIET = {"ATRI_PROGRESS": "0", "OMP_WAIT_POLICY": "PASSIVE", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 KEPT_NOTE = "What was finished is kept: the same command goes on from there."
 EXPECTED = (chapters.BuildFailed, RuntimeError, ValueError, OSError)  # said without a traceback
-places = threading.Semaphore(AT_ONCE)
-
-
-class Lines(ConsoleReporter):
-    """doit's lines with the time, between the bars of what is under way; one more when a task is
-    done.
-    """
-
-    start = time.monotonic()
-
-    def write(self, text: str) -> None:
-        minutes, seconds = divmod(round(time.monotonic() - self.start), 60)
-        tqdm.write(f"{minutes:3d}:{seconds:02d} {text.rstrip()}", file=sys.__stdout__)
-        sys.__stdout__.flush()
-
-    def add_success(self, task) -> None:
-        if task.actions:
-            self.write(f"+  {task.title()}\n")
 
 
 def task(title: str, function, *arguments, **more) -> dict:
@@ -94,12 +68,14 @@ def planned() -> dict[pathlib.Path, pathlib.Path]:
     """Where each chapter of the book is kept once it is executed; the name holds the key of its
     content.
     """
-    sounds, toc = default_bank().checksum, pages.load_toc(ROOT)
-    keys = {
-        path: chapters.chapter_key(chapters.read(path), GIVEN, ROOT, sounds) for path in committed()
-    }
-    targets = {path: EXECUTED / f"{path.stem}-{key}.ipynb" for path, key in keys.items()}
-    return {path: target for path, target in targets.items() if f"notebooks/{path.stem}" in toc}
+    sounds = default_bank().checksum
+    toc = pages.load_toc(ROOT)
+    targets = {}
+    for path in committed():
+        if f"notebooks/{path.stem}" in toc:
+            key = chapters.chapter_key(chapters.read(path), GIVEN, ROOT, sounds)
+            targets[path] = EXECUTED / f"{path.stem}-{key}.ipynb"
+    return targets
 
 
 def task_prepare() -> dict:
@@ -118,60 +94,49 @@ def prepare() -> None:
     base = TrainConfig.for_profile(PROFILE)
     configs = [*search_page.configs(base).values(), base.replace(scheme="english")]
     for run in train_all(configs, load_data(base)):
-        test = run.metrics["test"]
-        aligned = f", alignment {run.config.alignment}" if run.config.alignment else ""
-        print(f"        {run}{aligned}: T2A R@1 {test['T2A R@1']:.1f} %, MRV {test['mrv']:.0f}")
+        print(f"        {run}: MRV {run.metrics['test']['mrv']:.0f}")
 
 
 def task_chapters() -> Iterator[dict]:
     """Each chapter as it is published."""
     for path, target in planned().items():
-        more = {"targets": [target], "uptodate": [True]}
+        more = {"targets": [target], "uptodate": [True], "setup": ["prepare"]}
         yield task(path.stem, execute, path, target, GIVEN, name=path.stem, **more)
 
 
 def execute(source: pathlib.Path, target: pathlib.Path, given: dict) -> None:
-    """Execute a chapter beside at most one other."""
-    with places:
-        chapters.execute(source, target, given, BUILD / "failed")
+    """Execute a chapter, and remove what was kept of its oldest versions."""
+    os.environ.update(QUIET)
+    chapters.execute(source, target, given, BUILD / "failed")
     for old in sorted(target.parent.glob(f"{source.stem}-*.ipynb"), key=os.path.getmtime)[:-KEPT]:
         old.unlink()
 
 
 def task_scenes() -> dict:
-    """What the front page and the page to search show and play."""
-
-    def gather() -> None:
-        with places:
-            from book import search_page  # here: it loads torch
-
-            search_page.build(SCENES.parent, PROFILE)
-
-    same = [config_changed(f"{PROFILE} {default_bank().checksum}")]
-    scripts = [ROOT / "book" / "search_page.py", ROOT / "book" / "live_encoder.py"]
-    files = [*(ROOT / "atri_lib").rglob("*.py"), *scripts, *(ROOT / "book").glob("live/*")]
-    return task("Scenes to search", gather, file_dep=files, targets=[SCENES], uptodate=same)
-
-
-def task_studies() -> dict:
-    """The status page's table of studies."""
-
-    def report() -> None:
-        with places:
-            from studies import computing  # here: it loads torch
-
-            write_text(STUDIES, computing.report())
-
-    files = [*(ROOT / "atri_lib").rglob("*.py"), *(ROOT / "studies").rglob("*.*")]
+    """What pages show besides chapters: the scenes to search, and the table of studies."""
+    files = [*(ROOT / "atri_lib").rglob("*.py"), *(ROOT / "studies").rglob("*.[jp]*")]
     files = [path for path in files if path.suffix != ".pyc"]
-    same = [config_changed(default_bank().checksum)]
-    return task("Table of studies", report, file_dep=files, targets=[STUDIES], uptodate=same)
+    files += [ROOT / "book" / "search_page.py", ROOT / "book" / "live_encoder.py"]
+    files += (ROOT / "book" / "live").iterdir()
+    same = config_changed(f"{PROFILE} {default_bank().checksum}")
+    more = {"file_dep": files, "targets": [SCENES, pages.STUDIES], "uptodate": [same]}
+    return task("Scenes to search, table of studies", gather, setup=["prepare"], **more)
+
+
+def gather() -> None:
+    """Write the scenes and the table, without bars."""
+    from book import search_page  # here: they load torch
+    from studies import computing
+
+    os.environ.update(QUIET)
+    search_page.build(SCENES.parent, PROFILE)
+    write_text(pages.STUDIES, computing.report())
 
 
 def task_refresh() -> Iterator[dict]:
     """Each committed chapter, executed in place."""
     for path in committed():
-        yield task(path.stem, refresh, path, name=path.stem)
+        yield task(path.stem, refresh, path, name=path.stem, setup=["prepare"])
 
 
 def refresh(path: pathlib.Path) -> None:
@@ -193,9 +158,7 @@ def task_book() -> dict:
     executed = {path.stem: target for path, target in planned().items()}
     in_order = sorted(executed, key=lambda name: (not name.startswith(SLOWEST), name))
     tasks = [f"chapters:{name}" for name in in_order]
-    # Beside chapters, not when all are done; apart, since both work in this process.
-    tasks.insert(len(SLOWEST), "scenes")
-    tasks.insert(-4, "studies")
+    tasks.insert(len(SLOWEST), "scenes")  # beside chapters, not when all are done
     return site("html", executed) | {"task_dep": tasks}
 
 
@@ -208,20 +171,13 @@ def task_site() -> dict:
 
 def site(name: str, executed: dict[str, pathlib.Path]) -> dict:
     """The site in a folder of _build."""
-    files = [
-        path
-        for folder in ("book", "atri_lib")
-        for path in (ROOT / folder).rglob("*.*")
-        if path.suffix != ".pyc"
-    ]
+    files = [*(ROOT / "book").rglob("*.*"), *(ROOT / "atri_lib").rglob("*.*")]
+    files = [path for path in files if path.suffix != ".pyc"]
     files += [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt")]
-    depends = {
-        "file_dep": [SCENES, STUDIES, *files, *executed.values()],
-        "targets": [BUILD / name / pages.BUILT],
-    }
-    return task(
-        f"Site: _build/{name}/index.html", pages.build_site, ROOT, executed, BUILD / name, **depends
-    )
+    built = BUILD / name
+    more = {"targets": [built / pages.BUILT]}
+    more["file_dep"] = [SCENES, pages.STUDIES, *files, *executed.values()]
+    return task(f"Site: _build/{name}/index.html", pages.build_site, ROOT, executed, built, **more)
 
 
 def run(*selected: str) -> int:
@@ -231,8 +187,8 @@ def run(*selected: str) -> int:
         "backend": "sqlite3",
         "num_process": AT_ONCE,
         "par_type": "thread",
+        "continue": selected != ("book",),
     }
-    options |= {"reporter": Lines, "continue": selected != ("book",)}
     tasks = {name: value for name, value in globals().items() if name.startswith("task_")}
     return DoitMain(ModuleTaskLoader(tasks | {"DOIT_CONFIG": options})).run(["run", *selected])
 
@@ -246,37 +202,19 @@ def stop(signum: int, frame) -> None:
     os._exit(128 + signum)
 
 
-def main(goal: str, *names: str) -> int:
-    """Do what was asked for; the exit code of doit. Raises SystemExit with the choices, or while
-    another build runs.
+def main(goal: str = "book", *names: str) -> int:
+    """Do what was asked for; the exit code of doit, which refuses what it does not know. Raises
+    SystemExit while another build runs.
     """
-    known = sorted(path.stem for path in committed())
-    if goal not in GOALS or not set(names) <= set(known):
-        raise SystemExit(
-            f"{goal} {' '.join(names)}: use {', '.join(GOALS)}, "
-            f"the last with some of {', '.join(known)}"
-        )
-    if PROFILE not in PROFILES:
-        raise SystemExit(f"PROFILE={PROFILE!r}: use one of {', '.join(PROFILES)}")
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     BUILD.mkdir(exist_ok=True)
-    os.chdir(
-        ROOT / "notebooks"
-    )  # papermill changes to it for every chapter, and back to where it was
+    os.chdir(ROOT / "notebooks")  # where kernels start
+    os.environ["ATRI_PLAYERS"] = "1" if goal == "book" else "0"
     try:
         with FileLock(BUILD / ".lock", timeout=0):
-            killed = [*BUILD.glob(".*.*"), *BUILD.glob("*/.*.*"), *EXECUTED.glob(".*.*")]
-            for leftover in killed:  # of a build that was killed
-                shutil.rmtree(leftover, ignore_errors=True)
-            ready = goal == "site" or (
-                goal == "book" and all(target.exists() for target in planned().values())
-            )
-            code = 0 if ready else run("prepare")
-            os.environ.update(QUIET, ATRI_PLAYERS="1" if goal == "book" else "0")
-            return code or (
-                0 if goal == "prepare" else run(*[f"refresh:{name}" for name in names] or [goal])
-            )
+            planned()
+            return run(*[f"{goal}:{name}" for name in names] or [goal])
     except Timeout:
         raise SystemExit("Another build of this book is running: wait for it or stop it.") from None
     except EXPECTED as error:
@@ -284,4 +222,4 @@ def main(goal: str, *names: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:] or ["book"]))
+    sys.exit(main(*sys.argv[1:]))

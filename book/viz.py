@@ -36,6 +36,7 @@ MARKERS = {name: marker for name, (_, _, marker) in SCHEME_LOOKS.items()}
 PAGE = "text/html"
 PLOTLY = "application/vnd.plotly.v1+json"
 RATE = 16_000  # samples of a sound in a second
+LEVELS = (0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)  # of compression, the best first
 LIMIT = 30_000  # bytes of a sound in a page
 
 
@@ -67,39 +68,23 @@ def curves(table: pd.DataFrame, x: str, y: str, *, label: str, ax: plt.Axes) -> 
     """
     for name, rows in table.groupby("scheme", sort=False):
         stats = rows.groupby(x)[y].agg(["mean", "min", "max"])
-        style = {
-            "color": SCHEME_COLOURS.get(name),
-            "marker": MARKERS.get(name, "o"),
-            "markersize": 4,
-        }
-        (line,) = ax.plot(
-            stats.index, stats["mean"], label=SCHEME_NAMES.get(name, str(name)), **style
-        )
-        ax.fill_between(
-            stats.index, stats["min"], stats["max"], color=line.get_color(), alpha=0.2, linewidth=0
-        )
+        style = {"color": SCHEME_COLOURS[name], "marker": MARKERS[name], "markersize": 4}
+        ax.plot(stats.index, stats["mean"], label=SCHEME_NAMES[name], **style)
+        band = {"color": SCHEME_COLOURS[name], "alpha": 0.2, "linewidth": 0}
+        ax.fill_between(stats.index, stats["min"], stats["max"], **band)
     ax.set(xlabel=x, ylabel=label)
     ax.legend()
 
 
 def small_sound(waveform: np.ndarray) -> bytes:
-    """MP3 of a 16 kHz mono waveform [samples] at the best quality that stays within 30 kB; half the
-    sample rate where no other does.
-
-    Raises ValueError for an empty waveform or one that does not fit at all.
+    """MP3 of a 16 kHz mono waveform [samples] at the best quality that stays within 30 kB, or the
+    least.
     """
-    from scipy.signal import resample_poly
-
-    if waveform.size == 0:
-        raise ValueError("cannot play an empty waveform")
-    for divisor in (1, 2):
-        sound = resample_poly(waveform, 1, divisor)
-        for level in (0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99):
-            content = mp3(sound, RATE // divisor, level)
-            if len(content) <= LIMIT:
-                return content
-    seconds = len(waveform) / RATE
-    raise ValueError(f"{seconds:.1f} s of sound do not fit {LIMIT} bytes: play a shorter clip")
+    for level in LEVELS:
+        content = mp3(waveform, RATE, level)
+        if len(content) <= LIMIT:
+            break
+    return content
 
 
 class Shown:
@@ -127,20 +112,20 @@ def embedded(kind: str, content: bytes) -> str:
 def players(sounds: Sequence[tuple[str, np.ndarray]]) -> Shown:
     """Sounds at 16 kHz, (label, waveform) each, that a reader can play below each other.
 
-    Each has at most 30 kB. Where they are not embedded, a line of text stands in their place.
+    Each has about 30 kB at most. Where they are not embedded, a line of text stands in their place.
     """
-    rows, lines = [], []
+    rows = []
+    lines = []
     for label, waveform in sounds:
         length = f"{len(waveform) / RATE:.1f} s"
         said = html.escape(label)
         lines.append(f"[sound of {length}] {label}")
+        sound = f"<em>sound of {length}: run <code>make book</code> to hear it</em>"
         if is_built():
             about = f'aria-label="{said or "sound"}, {length}"'
             source = embedded("audio/mpeg", small_sound(waveform))
             sound = f'<audio controls preload="none" {about} {source}></audio>'
             said += f" <small>{length}</small>"
-        else:
-            sound = f"<em>sound of {length}: run <code>make book</code> to hear it</em>"
         rows.append(f'<div class="atri-player">{sound} <span>{said}</span></div>')
     return Shown("\n".join(lines), {PAGE: "\n".join(rows)})
 

@@ -4,15 +4,20 @@ weight.
 An extension of Sphinx, like `pages`, which comes first: that one says what a page holds.
 """
 
+import json
 import os.path
 import pathlib
 import re
+from collections.abc import Iterator
+from urllib.parse import unquote, urlparse
 
 import colab
-import nbformat
 from bs4 import BeautifulSoup
+from chapters import read
+from nbconvert.preprocessors import ClearOutputPreprocessor
+from nbformat import NotebookNode
 from page_html import description, improve, parsed
-from page_size import slim, with_small_pictures
+from page_size import slim
 from pages import ROOT, executed
 from sphinx.errors import ExtensionError
 
@@ -24,6 +29,9 @@ FINISHED = '<meta content="article" property="og:type"/>'
 UNUSED = ("thebe", "THEBE_JS", "fontawesome.js")
 SEARCHING = ("searchtools.js", "language_data.js", "searchindex.js")
 TYPESETTING = ("mathjax/", "window.MathJax")
+FETCHED = "[src], link[rel~=stylesheet][href], link[rel~=icon][href], link[rel~=preconnect][href]"
+ELSEWHERE = re.compile(r"(?:url\(|@import )['\"]?(?:https?:)?//")  # in a style sheet
+WAYS = {"teach": "Code where it teaches", "all": "All code", "none": "No code"}
 
 
 def buttons(app, config) -> None:
@@ -37,47 +45,62 @@ def buttons(app, config) -> None:
         options["launch_buttons"] = launch | options.get("launch_buttons", {})
 
 
-def draw(app, body: str) -> None:
-    """The scripts of a page's explorables."""
-    explorables = set(re.findall(r'data-explorable="(\w+)"', body))
-    if explorables:
-        app.add_css_file("explore/explore.css")
-        for name in ("plot", *sorted(explorables)):
-            app.add_js_file(f"explore/{name}.js", defer="defer")
-
-
 def surround(app, pagename, templatename, context, doctree) -> None:
     """What the theme puts around a page: the scripts of its explorables, the buttons of a
     chapter.
     """
-    draw(app, context.get("body", ""))
+    explorables = set(re.findall(r'data-explorable="(\w+)"', context.get("body", "")))
+    if explorables:
+        app.add_css_file("explore/explore.css")
+        for name in ("plot", *sorted(explorables)):
+            app.add_js_file(f"explore/{name}.js", defer="defer")
     if pagename.startswith("notebooks/"):
         repository = app.config.html_theme_options.get("repository_url") or ""
         context["header_buttons"] = header_buttons(pagename, repository) + context["header_buttons"]
 
 
 def finish(app, exception) -> None:
-    """Finish all pages once they are written, and remove what none of them loads."""
+    """Finish all pages once they are written, and remove what none of them loads. Raises
+    ExtensionError naming what pages and styles lack, or fetch from elsewhere.
+    """
     if exception or app.builder.format != "html":
         return
     site = pathlib.Path(app.outdir)
-    options = app.config.html_theme_options
-    paths = [path for path in site.rglob("*.html") if site / "_static" not in path.parents]
-    texts = []
-    for path in sorted(paths):
+    repository = app.config.html_theme_options.get("repository_url") or ""
+    problems = []
+    texts = ""
+    for path in sorted(site.rglob("*.html")):
         text = path.read_text(encoding="utf-8")
-        # The first page only leads to another; some are finished by the build before this one.
-        if "<head>" in text and FINISHED not in text:
+        texts += text
+        is_page = site / "_static" not in path.parents and "<head>" in text  # no template, no link
+        if is_page and FINISHED not in text:  # some are finished by the build before this one
             page = path.relative_to(site).with_suffix("").as_posix()
-            text = finished(text, site, page, app.config.html_baseurl)
-            path.write_text(text, encoding="utf-8")
+            soup = finished(text, site, page, app.config.html_baseurl)
+            problems += missing(soup, path)
+            path.write_text(str(soup), encoding="utf-8")
             if page.startswith("notebooks/"):
-                write_notebooks(path.stem, options.get("repository_url") or "", site)
-        texts.append(text)
-    slim(site / "_static", "".join(texts))
+                write_notebooks(path.stem, repository, site)
+    slim(site / "_static", texts)
+    for path in site.rglob("*.css"):
+        if ELSEWHERE.search(path.read_text(encoding="utf-8")):
+            problems.append(f"{path.name}: fetches from elsewhere")
+    if problems:
+        raise ExtensionError("\n".join(["ERROR: The pages do not hold together:", *problems]))
 
 
-def finished(text: str, site: pathlib.Path, page: str, base: str = "") -> str:
+def missing(soup: BeautifulSoup, path: pathlib.Path) -> Iterator[str]:
+    """What a page fetches from elsewhere (the book must work from a file, offline), and local files
+    that are not there.
+    """
+    for element in soup.select(FETCHED):
+        address = element.get("src") or element["href"]
+        parts = urlparse(address)
+        is_here = not parts.netloc and (path.parent / unquote(parts.path)).exists()
+        if parts.scheme != "data" and not is_here:
+            yield f"ERROR: {path.name}: {address} is not a file of this site"
+
+
+def finished(text: str, site: pathlib.Path, page: str, base: str = "") -> BeautifulSoup:
     """A page's HTML, improved. base: the address of the site, if it is known."""
     soup = parsed(text)
     borrow_figures(soup, site, page)
@@ -93,7 +116,7 @@ def finished(text: str, site: pathlib.Path, page: str, base: str = "") -> str:
         holds_data = script.get("type") == "application/json"
         if not holds_data and any(part in said for part in unused):
             script.decompose()
-    return str(soup)
+    return soup
 
 
 def describe(soup: BeautifulSoup, where: str) -> None:
@@ -111,7 +134,7 @@ def describe(soup: BeautifulSoup, where: str) -> None:
 def borrow_figures(soup: BeautifulSoup, site: pathlib.Path, page: str) -> None:
     """Give `<img data-figure="page#label">` that figure's picture and description."""
     for image in soup.select("img[data-figure]"):
-        lender, _, label = image["data-figure"].partition("#")
+        lender, _, label = image.attrs.pop("data-figure").partition("#")
         other = parsed((site / f"{lender}.html").read_text(encoding="utf-8"))
         figure = other.select_one(f"#{label} img")
         if not figure:
@@ -119,38 +142,37 @@ def borrow_figures(soup: BeautifulSoup, site: pathlib.Path, page: str) -> None:
         address = (site / lender).parent / figure["src"]
         image["src"] = os.path.relpath(address, (site / page).parent)
         image["alt"] = figure["alt"]
-        del image["data-figure"]
 
 
 def write_notebooks(name: str, repository: str, site: pathlib.Path) -> None:
-    """A chapter to take home: as executed, as source, and as Colab opens it."""
-    taken = nbformat.read(executed() / f"{name}.ipynb", as_version=4)
-    bare = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    """A chapter to take home: as executed, as source, and as Colab opens it. Half a megabyte of
+    sounds stays here; lines of text stand in their place.
+    """
+    taken = read(executed() / f"{name}.ipynb")
+    bare = read(ROOT / "notebooks" / f"{name}.ipynb")
     for cell in taken.cells:
         for output in cell.get("outputs", []):
             if "<audio" in output.get("data", {}).get("text/html", ""):
-                del output["data"]["text/html"]  # half a megabyte of sounds; a line of text stays
-    for cell in bare.cells:
-        if cell.cell_type == "code":
-            cell.outputs = []
-            cell.execution_count = None
-    files = {
-        f"{NOTEBOOKS}/executed": with_small_pictures(taken),
-        f"{NOTEBOOKS}/source": bare,
-    }
+                del output["data"]["text/html"]
+    ClearOutputPreprocessor().preprocess(bare, {})
+    write(taken, site / NOTEBOOKS / "executed" / f"{name}.ipynb")
+    write(bare, site / NOTEBOOKS / "source" / f"{name}.ipynb")
     if colab.link(repository, name, ROOT):
-        files[colab.FOLDER] = colab.with_installation(bare, ROOT, repository)
-    for folder, notebook in files.items():
-        (site / folder).mkdir(parents=True, exist_ok=True)
-        nbformat.write(notebook, site / folder / f"{name}.ipynb")
+        installing = colab.with_installation(bare, ROOT, repository)
+        write(installing, site / colab.FOLDER / f"{name}.ipynb")
+
+
+def write(notebook: NotebookNode, path: pathlib.Path) -> None:
+    """Write a notebook in one line, an eighth smaller than nbformat's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(notebook, ensure_ascii=False), encoding="utf-8")
 
 
 def header_buttons(pagename: str, repository: str = "") -> list[dict]:
     """The switch for code, the downloads, and Colab for a copy on GitHub, in the theme's form."""
     name = pagename.removeprefix("notebooks/")
-    ways = {"teach": "Code where it teaches", "all": "All code", "none": "No code"}
     switch = []
-    for way, text in ways.items():
+    for way, text in WAYS.items():
         switch.append(button(f"code-{way}", text, javascript=f"atri.code('{way}')"))
     links = []
     for kind in ("executed", "source"):
@@ -159,17 +181,9 @@ def header_buttons(pagename: str, repository: str = "") -> list[dict]:
     address = colab.link(repository, name, ROOT)
     if address:
         links.append(button("take-colab", "Open in Colab", url=address))
-    links.append(button("print", "Print", javascript="window.print()"))
-    return [
-        group("code", "Code on all pages", "fas fa-code", switch),
-        group("take", "Download", "fas fa-download", links),
-    ]
-
-
-def group(label: str, tooltip: str, icon: str, buttons: list[dict]) -> dict:
-    """Buttons below one icon, in the theme's form."""
-    named = {"label": label, "tooltip": tooltip, "icon": icon}
-    return {"type": "group", "buttons": buttons, **named}
+    code = {"label": "code", "tooltip": "Code on all pages", "icon": "fas fa-code"}
+    take = {"label": "take", "tooltip": "Download", "icon": "fas fa-download"}
+    return [code | {"type": "group", "buttons": switch}, take | {"type": "group", "buttons": links}]
 
 
 def button(label: str, text: str, **action: str) -> dict:

@@ -70,8 +70,28 @@
     return [1, 2, 5, 10].map((factor) => factor * size).find((one) => top / one <= 6);
   };
 
+  /* Plotly writes arrays as lists or in base64. */
+  const TYPES = { f8: Float64Array, f4: Float32Array, i1: Int8Array, u1: Uint8Array, i2: Int16Array, u2: Uint16Array, i4: Int32Array, u4: Uint32Array };
+  const numbers = (values) => {
+    if (!values?.bdata) return values || [];
+    const bytes = Uint8Array.from(atob(values.bdata), (character) => character.charCodeAt(0));
+    return [...new TYPES[values.dtype](bytes.buffer)];
+  };
+  const read = ({ data, layout }) => {
+    const title = (axis) => layout[axis]?.title?.text || "";
+    const slider = layout.sliders?.[0];
+    return {
+      series: data.map(({ name, marker, x, y, customdata }) => (
+        { name: name || "", colour: marker.color, x: numbers(x), y: numbers(y), more: numbers(customdata) })),
+      titles: { x: title("xaxis"), y: title("yaxis") },
+      range: layout.yaxis?.range,
+      more: /^([\w ]+?) %\{customdata\}/.exec(data[0].hovertemplate)?.[1],
+      slider: slider && { label: slider.currentvalue.prefix.trim(), values: slider.steps.map(({ label }) => label), active: slider.active || 0 },
+    };
+  };
+
   const bars = (box) => {
-    const data = JSON.parse(box.querySelector("script").textContent);
+    const data = read(JSON.parse(box.querySelector("script").textContent));
     const shown = () => (data.slider ? [data.series[data.slider.active]] : data.series);
     const top = data.range ? data.range[1] : Math.max(...data.series.flatMap((one) => one.y));
     const picture = draw(box, "svg", { "aria-hidden": "true" });

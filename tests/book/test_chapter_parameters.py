@@ -95,12 +95,11 @@ def test_a_parameter_that_changes_nothing_is_said_and_a_default_is_not(capsys):
     [
         (
             "# Parameters\nseed = 1\nprofil = 'smoke'\n",
-            r"profil='smoke': not a parameter of this chapter \(did you mean profile\?\): "
-            r"use profile, seed, preset, data",
+            "profil: not a parameter of this chapter: use profile, seed, preset, data",
         ),
         (
             "# Parameters\nk = 3\n",
-            "k=3: not a parameter of this chapter: use profile, seed, preset, data",
+            "k: not a parameter of this chapter: use profile, seed, preset, data",
         ),
     ],
 )
@@ -113,17 +112,15 @@ def test_a_name_that_papermill_was_given_and_that_is_no_parameter_stops(cell, me
     assert check_parameters("smoke", 0).profile == "smoke"
 
 
-def test_good_parameters_come_back_with_the_seed_as_a_number(tmp_path):
-    assert check_parameters("smoke", "3") == Parameters("smoke", 3, "mini", None)
+def test_good_parameters_come_back(tmp_path):
+    assert check_parameters("smoke", 3) == Parameters("smoke", 3, "mini", None)
     assert check_parameters("book", LARGEST_SEED, "paper").seed == LARGEST_SEED
     (tmp_path / "manifest.jsonl").write_text(json.dumps({}))
     for data in (tmp_path, tmp_path / "manifest.jsonl"):
         assert check_parameters("book", 0, "mini", data).data == str(data)
 
 
-@pytest.mark.parametrize(
-    "seed", [-1, True, 1.0, None, "", "-1", "1e3", "٣", LARGEST_SEED + 1, 2**45, "9" * 5000]
-)
+@pytest.mark.parametrize("seed", [-1, True, 1.0, None, "", "-1", "3", LARGEST_SEED + 1, 2**45])
 def test_what_is_no_seed_is_refused(seed):
     with pytest.raises(ValueError, match="use a whole number from 0 to 2147483647"):
         check_parameters("book", seed)

@@ -55,11 +55,11 @@ def taken(folder):
     """What the scripts of a folder hold, read as the browser reads it: {name: its arrays}."""
     data = {}
     _, listed = assigned(folder / "parts.js")
-    for path in [folder / f"{name}.js" for name in listed["sizes"]]:
-        script = path.read_text(encoding="utf-8")
-        name, text = re.fullmatch(r'atriLive\.take\("(\w+)",\d+,"(.*)"\);\n', script, re.S).groups()
-        data[name] = data.get(name, b"") + bytes_of(text)
-    return {name: arrays_of(packed) for name, packed in data.items()}
+    for name in listed:
+        script = (folder / f"data-{name}.js").read_text(encoding="utf-8")
+        text = re.fullmatch(rf'atriLive\.take\("{name}","(.*)"\);\n', script, re.S)[1]
+        data[name] = arrays_of(bytes_of(text))
+    return data
 
 
 def bytes_of(text):
@@ -103,9 +103,9 @@ def encoded(arrays, rows):
         return np.maximum(x, 0)
 
     table = arrays["table"][rows]
-    codes = arrays["rows"][arrays["place"][rows]].astype(np.float32)
-    centre, scale, low = (arrays[name][table][:, None] for name in ("centre", "scale", "lo"))
-    embeddings = scale * (codes + centre) + low
+    codes = arrays["codes"][rows].astype(np.float32)
+    scale, low = (arrays[name][table][:, None] for name in ("scale", "lo"))
+    embeddings = scale * codes + low
     projected = [embeddings @ matrix(f"proj{n}") + arrays[f"proj_b{n}"] for n in use.ORDERS]
     scale, shift = (np.concatenate([arrays[f"ln_{x}{n}"] for n in use.ORDERS]) for x in "gb")
     parts = np.split(layer_norm(np.concatenate(projected, 1), scale, shift), len(use.ORDERS), 1)
@@ -164,7 +164,7 @@ def built(model, captions, runs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("live")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(live_encoder, "nearest", no_neighbours)  # seconds of multiplications
-        arrays = {name: live_encoder.run_arrays(name, *run) for name, run in runs.items()}
+        arrays = {name: live_encoder.run_arrays(*run) for name, run in runs.items()}
         live_encoder.write(folder / "live", model.tokenizer, captions, arrays)
     return folder / "live"
 
@@ -177,12 +177,12 @@ def exported(built):
 @pytest.fixture(scope="module")
 def row_of(model, exported):
     """Number of a piece -> its row among the kept ones."""
-    texts = exported["pieces"]["texts"].tobytes().decode().split("\n")
-    kept = exported["pieces"]["kept"]
-    rows = {0: 0, 1: 1, 2: 2}
-    for text, keep in zip(texts, kept, strict=True):
-        if keep:
-            rows[model.tokenizer.piece_to_id(text)] = len(rows)
+    pieces = exported["pieces"]
+    texts = pieces["texts"].tobytes().decode().split("\n")
+    rows = dict(enumerate(pieces["special"]))
+    for text, row, share in zip(texts, pieces["rows"], pieces["shares"], strict=True):
+        if share == 0:
+            rows[model.tokenizer.piece_to_id(text)] = row
     return rows
 
 
@@ -216,14 +216,27 @@ def test_the_nearest_vector_leaves_the_smallest_rest(monkeypatch):
 
 def test_the_scripts_are_listed_and_small_enough(built):
     name, listed = assigned(built / "parts.js")
-    assert name == "ATRI_LIVE" and listed["runs"] == ["ml_clap", "kcl", "aligned"]
-    found = {path.stem: path.stat().st_size for path in built.glob("*-*.js")}
-    assert found == listed["sizes"] and sum(found.values()) < LARGEST
-    assert max(found.values()) < 1.1 * live_encoder.PART
+    assert name == "ATRI_LIVE"
+    assert list(listed) == ["pieces", "weights", "ml_clap", "kcl", "aligned"]
+    found = {f"data-{one}.js": size for one, size in listed.items()}
+    assert found == {path.name: path.stat().st_size for path in built.glob("*-*.js")}
+    assert sum(found.values()) < LARGEST
+
+
+def words_of_sounds():
+    """Words for what can be heard, as sentences hold them."""
+    words = json.loads((ROOT / "tests" / "book" / "sound_words.json").read_text(encoding="utf-8"))
+    for code in CODES:
+        for word in words[code].split():
+            yield word
+            if code in ("jpn", "zho"):
+                yield f"。{word}"  # without a space before it, it is another piece
+            else:
+                yield word[0].upper() + word[1:]
 
 
 def test_captions_and_words_of_sounds_are_kept_whole(model, captions, row_of):
-    for sentence in live_encoder.wanted(captions):
+    for sentence in [*captions, *words_of_sounds()]:
         pieces = model.tokenizer.encode(sentence)
         assert all(piece in row_of for piece in pieces), sentence
 
@@ -243,28 +256,29 @@ def test_the_exported_integers_give_the_vectors_of_the_published_weights(model, 
 
 def test_rounded_projections_and_clips_are_close_to_the_runs(exported, runs):
     for scheme, (dual, clips) in runs.items():
-        arrays = exported["runs"]
-        audio = arrays[f"{scheme}.audio"] * arrays[f"{scheme}.audio.scale"]
+        arrays = exported[scheme]
+        audio = arrays["audio"] * arrays["audio.scale"]
         assert np.linalg.norm(audio.T - clips.numpy(), axis=1).max() < 0.02
         weight = dual.text_projection[1].weight.detach().numpy()
-        first = arrays[f"{scheme}.first"] * arrays[f"{scheme}.first.scale"]
+        first = arrays["first"] * arrays["first.scale"]
         assert np.abs(first.T - weight).max() <= live_encoder.STEP * weight.std() / 2 + 1e-6
 
 
 def test_rounded_numbers_that_do_not_fit_have_a_larger_step():
     values = torch.full((3, 50), 0.01)
     values[0, 0], values[2] = 100, 0
-    arrays = live_encoder.rounded("x", values, 0.004)
+    step = 0.004
+    arrays = live_encoder.rounded("x", values, step)
     back = (arrays["x"] * arrays["x.scale"]).T
     assert back[0, 0] == pytest.approx(100) and arrays["x"].max() == 127
-    assert np.allclose(arrays["x.scale"], [100 / 127, 0.004, 0.004])
+    assert np.allclose(arrays["x.scale"], [100 / 127, step, step])
     assert np.abs(back[1:] - values[1:].numpy()).max() <= 0.0021
 
 
 def mapped(arrays, code, vectors):
     """Sentences' vectors [N, 512] under the exported map of a language."""
-    matrix = arrays[f"aligned.{code}"] * arrays[f"aligned.{code}.scale"]
-    return vectors @ matrix + arrays[f"aligned.{code}.bias"]
+    matrix = arrays[code] * arrays[f"{code}.scale"]
+    return vectors @ matrix + arrays[f"{code}.bias"]
 
 
 def least_cosine(x, y):
@@ -277,14 +291,14 @@ def test_rounded_maps_are_close_to_the_runs(model, exported, runs):
     for k, code in enumerate(CODES):
         vectors = model.embed(Toy().sentences(code), code)
         expected = runs["aligned"][0].alignment(vectors, k).numpy()
-        found = mapped(exported["runs"], code, vectors.numpy())
+        found = mapped(exported["aligned"], code, vectors.numpy())
         assert least_cosine(found, expected) >= LEAST_ROUNDED, code
 
 
 def test_maps_of_other_languages_are_refused():
     with pytest.raises(ValueError, match="shorter"):
         dual = DualEncoder(8, 6, width=4, hidden=5, alignment=Alignment(3, 6))
-        live_encoder.run_arrays("aligned", dual, torch.ones(2, 4))
+        live_encoder.run_arrays(dual, torch.ones(2, 4))
 
 
 def test_the_readers_scripts_stay_small_and_ask_no_network():
@@ -488,7 +502,8 @@ def test_the_books_encoder_finds_what_python_finds(tmp_path, model, book_runs):
     _, data = assigned(BUILT / "scenes.js")
     exported = taken(BUILT / "live")
     texts = exported["pieces"]["texts"].tobytes().decode().split("\n")
-    kept = {text for text, keep in zip(texts, exported["pieces"]["kept"], strict=True) if keep}
+    shares = exported["pieces"]["shares"]
+    kept = {text for text, share in zip(texts, shares, strict=True) if share == 0}
     asked = []
     for k, (code, captions) in enumerate(zip(CODES, data["captions"], strict=True)):
         mine = []
@@ -511,7 +526,7 @@ def test_the_books_encoder_finds_what_python_finds(tmp_path, model, book_runs):
 @pytest.mark.browser
 def test_the_books_rounded_maps_keep_captions_and_free_sentences(model, book_runs):
     _, data = assigned(BUILT / "scenes.js")
-    exported = taken(BUILT / "live")["runs"]
+    exported = taken(BUILT / "live")["aligned"]
     for k, code in enumerate(CODES):
         vectors = model.embed([*data["captions"][k], *SENTENCES[code]], code)
         expected = book_runs["aligned"][0].alignment(vectors, k).numpy()

@@ -73,12 +73,10 @@ window.atri = Object.assign(window.atri || {}, (() => {
   /* Places of the runs that are shown: with the box, all. */
   const shown = (schemes, box) => [...schemes.keys()].filter((s) => box.checked || !schemes[s].aligned);
 
-  const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  const numbers = (text) => new Uint16Array(bytes(text).buffer);
   const own = (locale) => new Intl.DisplayNames([locale], {type: "language"}).of(locale.split("-")[0]);
   const tongue = ({locale}) => own(locale).replace(/^./, (letter) => letter.toLocaleUpperCase(locale));
   const languageOption = (entry, k) =>
     h("option", {value: k, lang: entry.locale}, k ? `${tongue(entry)} (${entry.name})` : entry.name);
   const percent = (share) => `${(100 * share).toFixed(0)} %`;
-  return {h, player, track, alignedBox, alignedRow, shown, bytes, numbers, tongue, languageOption, percent};
+  return {h, player, track, alignedBox, alignedRow, shown, tongue, languageOption, percent};
 })());

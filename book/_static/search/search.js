@@ -1,11 +1,11 @@
 /* The page "Search it yourself": words or a scene, a language, and what each training scheme finds. */
 (() => {
   "use strict";
-  const {h, player, track, alignedBox, alignedRow, shown, bytes, numbers, languageOption} = window.atri, data = window.ATRI_SCENES;
+  const {h, player, track, alignedBox, alignedRow, shown, languageOption} = window.atri, data = window.ATRI_SCENES;
   const root = document.getElementById("atri-search");
   if (!data || !root) return;
   const {schemes, languages, captions, clips} = data, K = languages.length, M = captions[0].length, STEP = 12;
-  const [ranks, found, owner] = [data.ranks, data.found, data.owner].map(numbers), known = bytes(data.known);
+  const {ranks, found, owner} = data, known = new Set(data.known);
   const FOUND = found.length / ranks.length, BY_NUMBER = "0-";
   const captionOf = new Map([...owner].map((clip, scene) => [clip, scene]).reverse());  // a clip's first caption
   const at = (s, scene, k) => (s * M + scene) * K + k;
@@ -51,8 +51,7 @@
     });
     return hits.sort((a, b) => b.score - a.score || a.k - b.k || a.scene - b.scene);
   }
-  const isKnown = (character, code = character.normalize("NFKC").codePointAt(0)) =>
-    /\s/.test(character) || (code < 65536 && (known[code >> 3] >> (code & 7)) & 1);
+  const isKnown = (character) => /\s/.test(character) || known.has([...character.normalize("NFKC")][0]);
   /* A text with its words, in Chinese and Japanese its characters, marked for which the encoder has no piece. */
   function marked(text) {
     return text.split(/(\s+|[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}ー])/u).map((word) => {

@@ -3,7 +3,7 @@
 window.atriLive = (() => {
   "use strict";
   const here = document.currentScript.src.replace(/[^/]*$/, "");
-  const taken = {};  // name -> its parts, as bytes
+  const taken = {};  // name -> bytes
   const AWKWARD = [0, 10, 13, 26, 34, 92];
 
   function bytesOf(text) {
@@ -26,18 +26,17 @@ window.atriLive = (() => {
   }
 
   /* What each script calls. */
-  function take(name, number, text) {
-    taken[name] ||= [];
-    taken[name][number] = bytesOf(text);
+  function take(name, text) {
+    taken[name] = bytesOf(text);
   }
 
   function script(name) {
     return new Promise((done, failed) => {
       const element = document.createElement("script");
       element.charset = "utf-8";
-      element.src = `${here}${name}.js`;
+      element.src = `${here}data-${name}.js`;
       element.onload = done;
-      element.onerror = () => failed(new Error(`${name}.js cannot be read`));
+      element.onerror = () => failed(new Error(`data-${name}.js cannot be read`));
       document.head.append(element);
     });
   }
@@ -53,9 +52,9 @@ window.atriLive = (() => {
   }
 
   const TYPES = {u1: Uint8Array, i1: Int8Array, u2: Uint16Array, i2: Int16Array, f4: Float32Array};
-  /* The arrays of all parts of a name: {array name: typed array, its shape as .shape}. */
+  /* The arrays of a name: {array name: typed array, its shape as .shape}. */
   async function arrays(name) {
-    const packed = new Blob(taken[name]).stream();
+    const packed = new Blob([taken[name]]).stream();
     delete taken[name];
     const buffer = await new Response(packed.pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
     const start = 4 + new DataView(buffer).getUint32(0, true);

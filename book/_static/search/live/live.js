@@ -2,18 +2,17 @@
    training scheme. The scene that is chosen below on the page is the one whose rank is given. */
 (() => {
   "use strict";
-  const {h, player, alignedBox, alignedRow, shown, numbers, languageOption} = window.atri || {}, live = window.atriLive;
+  const {h, player, alignedBox, alignedRow, shown, languageOption} = window.atri || {}, live = window.atriLive;
   const data = window.ATRI_SCENES, listed = window.ATRI_LIVE, root = document.getElementById("atri-live");
   if (!data || !listed || !root) return;
   const FIRST = 5, REMEMBERED = 12;
-  const [UNKNOWN, BEGIN, END] = [0, 1, 2].map((row) => ({row, share: 1}));
-  const owner = numbers(data.owner), english = data.captions[0], {languages} = data;
-  const schemes = data.schemes.filter(({name}) => listed.runs.includes(name));
+  const owner = data.owner, english = data.captions[0], {languages} = data;
+  const schemes = data.schemes.filter(({name}) => name in listed);
   const captionOf = new Map([...owner].map((clip, scene) => [clip, scene]).reverse());
   const asked = [];  // what was asked: {text, its language k, tokens, cosines of each scheme}, the latest first
   let scene = data.promised, vocabulary, encoder, runs;
 
-  const bytes = Object.values(listed.sizes).reduce((sum, size) => sum + size, 0);
+  const bytes = Object.values(listed).reduce((sum, size) => sum + size, 0);
   const megabytes = (size) => (size / 1e6).toFixed(1);
   const said = h("p", {role: "status", class: "atri-note"});
   const bar = h("progress", {max: bytes, value: 0, "aria-label": "The encoder is loaded", hidden: true});
@@ -38,15 +37,15 @@
     bar.hidden = false;
     try {
       if (!window.DecompressionStream) throw new Error("this browser is too old to unpack it (2023 or later is needed)");
-      await live.load(listed.sizes, (there) => {
+      await live.load(listed, (there) => {
         bar.value = there;
         said.textContent = `${megabytes(there)} of ${megabytes(bytes)} MB`;
       });
       vocabulary = new live.Vocabulary(await live.arrays("pieces"));
       encoder = new live.Encoder(await live.arrays("weights"));
-      const arrays = await live.arrays("runs");
       const codes = languages.map(({code}) => code);
-      runs = schemes.map(({name}) => new live.Run(arrays, name, codes));
+      runs = [];
+      for (const {name} of schemes) runs.push(new live.Run(await live.arrays(name), codes));
     } catch (error) {
       said.textContent = `The encoder was not loaded: ${error.message}.`;
       bar.hidden = true;
@@ -65,8 +64,8 @@
 
   /* The tokens of a sentence in language k, its vector, and under each scheme its vector and its cosine with every clip. */
   function read(text, k = 0) {
-    const tokens = vocabulary.tokens(text);
-    const vector = encoder.encode([BEGIN, ...(tokens.length ? tokens : [UNKNOWN]), END]);
+    const tokens = vocabulary.tokens(text), [unknown, begin, end] = vocabulary.special;
+    const vector = encoder.encode([begin, ...(tokens.length ? tokens : [unknown]), end]);
     const texts = runs.map((run) => run.text(vector, k));
     return {text, k, tokens, vector, texts, cosines: texts.map((one, s) => runs[s].cosines(one))};
   }

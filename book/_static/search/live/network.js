@@ -77,9 +77,9 @@
 
     /* A share of the vector in a row of the vocabulary. */
     embedding({row, share}) {
-      const {rows, place, table, scale, lo, centre} = this.arrays, mine = table[row];
-      const start = place[row] * WIDTH, codes = rows.subarray(start, start + WIDTH);
-      return made(codes, (code) => share * (scale[mine] * (code + centre[mine]) + lo[mine]));
+      const {codes, table, scale, lo} = this.arrays, mine = table[row];
+      const own = codes.subarray(row * WIDTH, (row + 1) * WIDTH);
+      return made(own, (code) => share * (scale[mine] * code + lo[mine]));
     }
 
     /* Two residual convolutions over neighbouring tokens; beyond the ends they see zeros. */
@@ -114,14 +114,14 @@
 
   /* What a run adds: from the encoder's vector to the space that it shares with the clips. */
   class Run {
-    constructor(arrays, run, codes) {
+    constructor(arrays, codes) {
       const layer = (name) => {
-        const scale = arrays[`${run}.${name}.scale`], width = scale.length;
-        const weight = made(arrays[`${run}.${name}`], (number, i) => number * scale[i % width]);
-        return {weight, bias: arrays[`${run}.${name}.bias`], width};
+        const scale = arrays[`${name}.scale`], width = scale.length;
+        const weight = made(arrays[name], (number, i) => number * scale[i % width]);
+        return {weight, bias: arrays[`${name}.bias`], width};
       };
       [this.first, this.second, this.audio] = ["first", "second", "audio"].map(layer);
-      this.maps = codes.filter((code) => `${run}.${code}` in arrays).map(layer);  // none, or one for each language
+      this.maps = codes.filter((code) => code in arrays).map(layer);  // none, or one for each language
     }
 
     /* The encoder's vector of a sentence in language k -> the run's unit vector. */

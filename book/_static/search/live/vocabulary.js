@@ -2,36 +2,31 @@
    whose scores have the largest sum. All pieces of the eight languages are known here. Those that have no vector in this
    page ("left out") take a share of the nearest vector that is here. */
 window.atriLive.Vocabulary = class {
-  constructor({texts, scores, kept, nearest, share, lowest, steps, changed}) {
-    const read = (array) => new TextDecoder().decode(array);
-    this.texts = read(texts).split("\n");
+  constructor({texts, scores, rows, shares, special, numbers: [lowest, scoreStep, shareStep]}) {
+    this.texts = new TextDecoder().decode(texts).split("\n");
     this.number = new Map(this.texts.map((text, number) => [text, number]));
     let sum = 0;
-    this.scores = Float64Array.from(scores, (fall) => -steps[0] * (sum += fall));
-    this.unknown = lowest[0] - 10;  // the score of a character that is no piece
+    this.scores = Float64Array.from(scores, (fall) => -scoreStep * (sum += fall));
+    this.unknown = lowest - 10;  // the score of a character that is no piece
     this.longest = this.texts.reduce((most, text) => Math.max(most, text.length), 0);
-    this.changed = new Map(Object.entries(JSON.parse(read(changed))));
-    this.row = new Int32Array(kept.length);  // whose vector a piece takes; the first three are unknown, begin and end
-    this.share = new Float32Array(kept.length).fill(1);
-    this.textOf = ["", "", ""];  // of a row
-    let row = 3, left = 0;
-    kept.forEach((keep, number) => {
-      if (keep) {
-        this.textOf.push(this.texts[number]);
-        this.row[number] = row++;
-      } else {
-        this.row[number] = nearest[left];
-        this.share[number] = steps[1] * share[left++];
-      }
+    this.rows = rows;  // whose vector a piece takes
+    this.shares = shares;  // how much of it, in steps; 0 for a vector of its own
+    this.step = shareStep;
+    this.special = [...special].map((row) => ({row, share: 1}));  // unknown, begin and end
+    this.textOf = [];  // of a row
+    this.size = special.length;
+    shares.forEach((share, number) => {
+      if (share) return;
+      this.textOf[rows[number]] = this.texts[number];
+      this.size++;
     });
-    this.kept = kept;
-    this.size = row;
   }
 
-  /* As the encoder sees a text: NFKC with exceptions, one ▁ for each run of spaces and one before the first word. */
+  /* As the encoder sees a text: NFKC, one ▁ for each run of spaces (and of what it takes for one) and one before the
+     first word. */
   normal(text) {
-    const replaced = [...text].map((character) => this.changed.get(character) ?? character).join("");
-    const words = replaced.normalize("NFKC").split(" ").filter(Boolean);
+    const spaced = text.replace(/[\t\n\f\r\u1680\u200b\u200e\u200f\u2028\u2029\u2581\ufeff\ufffd]/g, " ");
+    const words = spaced.normalize("NFKC").split(" ").filter(Boolean);
     return words.map((word) => `▁${word}`).join("");
   }
 
@@ -71,9 +66,10 @@ window.atriLive.Vocabulary = class {
      the encoder, or "left out" of this page. */
   tokens(sentence) {
     return this.cut(this.normal(sentence)).map(({text, number}) => {
-      if (number < 0) return {text, kind: "unknown", row: 0, share: 1};
-      const row = this.row[number], share = this.share[number];
-      return {text, kind: this.kept[number] ? "known" : "left out", row, share, like: this.textOf[row]};
+      if (number < 0) return {text, kind: "unknown", ...this.special[0]};
+      const row = this.rows[number], like = this.textOf[row];
+      if (!this.shares[number]) return {text, kind: "known", row, share: 1, like};
+      return {text, kind: "left out", row, share: this.step * this.shares[number], like};
     });
   }
 };
