@@ -1,5 +1,6 @@
 """What every command is made of: kinds of options, texts that it reads, and output."""
 
+import errno
 import json
 import os
 import pathlib
@@ -32,9 +33,10 @@ def option(parser: ArgumentParser, typed: str, about: str, **kind) -> None:
 
 def path(text: str) -> pathlib.Path:
     """The name of a file or folder, which may begin with ~. Raises OSError for nobody's home."""
-    from atri_lib.storage import expanded
-
-    return expanded(text)
+    try:
+        return pathlib.Path(text).expanduser()
+    except RuntimeError as error:
+        raise OSError(errno.ENOENT, "the user has no home folder", text) from error
 
 
 def whole(text: str) -> int:
