@@ -137,7 +137,8 @@ def read_lines(path: pathlib.Path, take: Callable[[bytes, str], object]) -> list
     """What `take` makes of the bytes and the place ("on line 3") of every line that holds
     something.
 
-    Raises ManifestError listing file:line of what `take` refuses, or when there is no line.
+    Raises ManifestError listing file:line of what `take` refuses, the first if that is all, or when
+    there is no line.
     """
     numbered = enumerate(path.read_bytes().split(b"\n"), start=1)
     rows = [(number, raw) for number, raw in numbered if raw.strip()]
@@ -148,6 +149,8 @@ def read_lines(path: pathlib.Path, take: Callable[[bytes, str], object]) -> list
             taken.append(take(raw, f"on line {number}"))
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: a loop of links
             faults.append(one_line(f"{path}:{number}: {error}"))
+    if not taken:
+        del faults[1:]  # of a file of something else one is enough
     if len(faults) > SHOWN:
         faults[SHOWN:] = [f"and {len(faults) - SHOWN} more"]
     if faults:

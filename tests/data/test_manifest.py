@@ -254,11 +254,11 @@ def test_a_line_ends_at_a_line_feed_and_nowhere_else(folder, separator):
         (b"\x1f\x8b\x08\x00\n\xff\n", "no JSON"),
     ],
 )
-def test_a_file_that_is_no_manifest_is_told_line_by_line(folder, content, message):
+def test_a_file_that_is_no_manifest_is_told_in_one_line(folder, content, message):
     (folder / "manifest.jsonl").write_bytes(content)
     with pytest.raises(ManifestError, match=rf"manifest\.jsonl:1: .*{message}") as caught:
         load_manifest(folder)
-    assert len(str(caught.value).splitlines()) <= 11
+    assert "\n" not in str(caught.value)
 
 
 def test_manifests_put_together_keep_no_byte_order_marks(folder):
@@ -294,7 +294,7 @@ def test_fewer_languages_suffice_when_they_are_asked_for(folder):
     path = write(
         folder, clip(captions=two), clip("bell.wav", "test", captions=two | {"fra": "une cloche"})
     )
-    with pytest.raises(ManifestError, match=r":1: .*missing in fra, deu.*\n.*:2: .*missing in deu"):
+    with pytest.raises(ManifestError, match=r":1: .*missing in fra, deu"):
         load_manifest(path)
     splits = load_manifest(path, ("eng", "zho"))
     assert [split.languages for split in splits.values()] == [("eng", "zho")] * 2

@@ -54,7 +54,7 @@ CASES = [
         "features --data nowhere",
         "nowhere: no such manifest|nowhere.*no such",
     ),
-    Case("features of text", "features --data captions.txt", "captions.txt:2: no JSON"),
+    Case("features of text", "features --data captions.txt", "captions.txt:1: no JSON"),
     Case(
         "features of an unknown encoder",
         "features --clip-encoder bert",
