@@ -17,7 +17,7 @@ from atri_lib.data.dataset import text_fault
 from atri_lib.data.features import encode_clips
 from atri_lib.data.images import IMAGES, read_image
 from atri_lib.encoders.presets import build_encoders
-from atri_lib.languages import language
+from atri_lib.languages import CODES, language
 from atri_lib.progress import progress
 from atri_lib.terminal import notice, one_line
 from atri_lib.training import Run, TrainingData
@@ -75,6 +75,16 @@ class Searcher:
                 )
             features = self.model.align(features, self.languages.index(code))
         return self.model.encode_text(features).numpy()
+
+    @property
+    def reads_language(self) -> bool:
+        """Whether a text has another vector where it is said to be in another language (SONAR, an
+        alignment).
+        """
+        if self.model.alignment is not None:
+            return True
+        english, other = (self.embed_texts(["a dog"], code) for code in CODES[:2])
+        return not np.allclose(english, other, atol=1e-5)
 
 
 def check_query(text: str) -> None:
@@ -153,7 +163,7 @@ def index_folder(
     if others:
         notice(others)
     if not files:
-        raise SearchError(f"{folder}: no files to search in below it, {', '.join(suffixes)}")
+        raise SearchError(f"{folder}: holds no files to search ({', '.join(suffixes)})")
     names = []
     rows = []
     broken = []

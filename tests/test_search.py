@@ -184,7 +184,7 @@ def test_every_format_that_can_be_read_is_indexed_and_what_was_skipped_is_named(
     assert "4.m4a; convert it to WAV" in err and "notes" not in err
     (sounds / "m4a").mkdir()
     (sounds / "0.m4a").rename(sounds / "m4a" / "0.m4a")
-    with pytest.raises(SearchError, match="m4a: no files to search in"):
+    with pytest.raises(SearchError, match="m4a: holds no files to search"):
         index_folder(searcher, sounds / "m4a")
     assert "format cannot be read: 1, such as 0.m4a; convert it" in capsys.readouterr().err
 
@@ -250,7 +250,7 @@ def test_the_broken_sounds_of_a_folder_are_listed_and_the_others_indexed(searche
     assert "\n" not in str(caught.value)
     (sounds / "empty").mkdir()
     for name in ("b.wav", "nowhere", "empty"):
-        with pytest.raises(SearchError, match=f"{name}: no files to search in"):
+        with pytest.raises(SearchError, match=f"{name}: holds no files to search"):
             index_folder(searcher, sounds / name)
 
 
@@ -262,18 +262,27 @@ QUESTIONS = {
 }
 
 
+class Translator(Reader):
+    """A reader whose vector depends on the language too, as SONAR's does."""
+
+    def embed(self, sentences, language):
+        return super().embed(sentences, language) + (language == "fra") * torch.arange(10)
+
+
+@pytest.mark.parametrize("encoder", [Reader, Translator])
 @pytest.mark.parametrize("asked", QUESTIONS)
 @pytest.mark.parametrize("language", [[], ["--language", "fra"]])
-def test_an_assumed_language_is_said_once_where_texts_are_read(
-    run, searcher, sounds, monkeypatch, capsys, asked, language
+def test_an_assumed_language_is_said_once_where_it_matters(
+    run, sounds, monkeypatch, capsys, encoder, asked, language
 ):
+    monkeypatch.setattr("atri_lib.search.build_encoders", lambda *names: (Ear(), encoder()))
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a dog\na bird\n")))
     monkeypatch.chdir(sounds)
     (sounds / "queries.txt").write_text("a dog\na bird\n")
     command = ["search", "--run", str(run.path), "--folder", ".", *QUESTIONS[asked], *language]
     assert main(command) == 0
     out, err = capsys.readouterr()
-    said = not language and asked != "sound"
+    said = encoder is Translator and not language and asked != "sound"
     assert err.count("texts are read as eng; --language CODE names another") == said
     assert out.count("a.flac") == (2 if asked in ("typed", "file") else 1)
 

@@ -61,11 +61,12 @@ def search(options: Namespace) -> int | None:
         queries = [options.query or options.audio]
     if options.query:
         check_query(options.query)
-    language = options.language or ASSUMED
-    if not options.language and (captions or not options.audio):
-        notice(f"texts are read as {ASSUMED}; --language CODE names another language")
 
     searcher = Searcher(Run.load(options.run))
+    language = options.language or ASSUMED
+    has_texts = captions or not options.audio
+    if has_texts and not options.language and searcher.reads_language:
+        notice(f"texts are read as {ASSUMED}; --language CODE names another language")
     if options.folder:
         index, broken = index_folder(searcher, options.folder, strict=options.strict)
         unreadable += broken

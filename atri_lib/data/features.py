@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -45,11 +45,13 @@ def text_features(dataset: Dataset, encoder: nn.Module, tower: str) -> np.ndarra
     return kept(storage.cache_dir("features") / key, lambda: encode_texts(sentences, encoder))
 
 
-def load_ahead(dataset: Dataset) -> Iterator[np.ndarray]:
-    """The clips of a dataset in order; a few are decoded in threads before they are taken."""
+def load_ahead(dataset: Dataset, indices: Iterable[int]) -> Iterator[np.ndarray]:
+    """Some clips of a dataset, in this order; a few are decoded in threads before they are
+    taken.
+    """
     with ThreadPoolExecutor(LOADERS) as pool:
         coming = deque()
-        for index in range(len(dataset)):
+        for index in indices:
             coming.append(pool.submit(dataset.clip, index))
             if len(coming) > 2 * LOADERS:
                 yield coming.popleft().result()
@@ -78,7 +80,7 @@ def encode_texts(sentences: Mapping[str, Sequence[str]], encoder: nn.Module) -> 
 def _encode_each(dataset: Dataset, encoder: nn.Module, parts: int) -> np.ndarray:
     rows = []
     batch = []
-    clips = load_ahead(dataset)
+    clips = load_ahead(dataset, range(len(dataset)))
     for clip in progress(clips, "features of clips", total=len(dataset), unit="clip"):
         too_long = sum(map(len, batch)) + len(clip) > MOST_SAMPLES
         if batch and (len(batch) == BATCH or too_long):

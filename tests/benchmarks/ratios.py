@@ -6,7 +6,6 @@ that is measured beside it, in the same minute on the same machine.
 A share of 1 would be the limit itself. ACTIVE is what trains fastest where nothing else runs.
 """
 
-import itertools
 import os
 import pathlib
 import subprocess
@@ -127,7 +126,7 @@ def features(data: TrainingData) -> None:
                 clip_encoder(batch)
 
     def from_the_dataset() -> None:
-        coming = list(itertools.islice(load_ahead(dataset), CLIPS))
+        coming = list(load_ahead(dataset, range(CLIPS)))
         for first in range(0, CLIPS, 32):
             encode_clips(coming[first : first + 32], clip_encoder, 3)
 

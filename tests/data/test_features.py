@@ -135,7 +135,7 @@ def test_a_description_that_does_not_fit_is_computed_anew(scenes, tmp_path, chan
 def test_clips_are_loaded_in_order_by_other_threads_and_only_a_few_ahead():
     data, started = Clips(*[8000] * 40), []
     data.clip = lambda index, original=data.clip: (started.append(index), original(index))[1]
-    clips = features.load_ahead(data)
+    clips = features.load_ahead(data, range(len(data)))
     np.testing.assert_array_equal(next(clips), Clips(8000).clip(0))
     assert len(started) <= 3 * features.LOADERS + 1
     rest = list(clips)

@@ -508,7 +508,7 @@ CASES = {
     "no last page, a recording": (
         spoilt("a.ogg", without_last_page, decode),
         UnreadableSound,
-        "replace the file",
+        "replace it",
     ),
     **{
         f"{what} named {name}": (

@@ -169,8 +169,10 @@ def test_pictures_go_through_every_command(shapes, capsys):
     )
     said, complaints = capsys.readouterr()
     assert code == 3 and "a drawing.svg: cannot be read as an image" in complaints
-    assert {line.split()[0] for line in said.splitlines()} == {f"{i}.png" for i in range(18)}
+    query, *lines = said.splitlines()
+    assert query == "red:"
+    assert {line.split()[0] for line in lines} == {f"{i}.png" for i in range(18)}
     found = told("search", "--run", run, "--index", "index", "--audio", "shapes/3.png", "-k", 1)
     assert found["results"] == [{"name": "3.png", "similarity": 1.0}]
     code = main(["search", "red", "--run", run, "--folder", "runs"])
-    assert code == 1 and "runs: no image files (.png, " in capsys.readouterr().err
+    assert code == 1 and "runs: holds no files to search (.png, " in capsys.readouterr().err

@@ -160,7 +160,7 @@ def test_the_cache_is_keyed_by_model_language_and_settings(model, tmp_path, call
         calls.seen.clear()
         run(model, path, **{"targets": ("fra",)} | changes)
         assert len(calls.seen) == 5, changes
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ModelUnavailable):
         run(tmp_path / "other", path, ("fra",))
 
 

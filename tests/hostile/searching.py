@@ -55,7 +55,7 @@ CASES = [
     Case(
         "a file as folder",
         f"{SEARCH} --folder captions.txt",
-        "captions.txt: no files to search in",
+        "captions.txt: holds no files to search",
     ),
     Case("queries that are nowhere", f"{MANY} nowhere", "No such file or directory: 'nowhere'"),
     Case(
@@ -113,12 +113,12 @@ CASES = [
         inside=typed(b"a" * 10**6),
     ),
     Case("nothing typed", f"{MANY} -", "^$", 0, inside=typed(b"")),
-    Case("no such folder", f"{SEARCH} --folder nowhere", "nowhere: no files to search in"),
-    Case("a folder without sounds", f"{SEARCH} --folder run", "run: no files to search in"),
+    Case("no such folder", f"{SEARCH} --folder nowhere", "nowhere: holds no files to search"),
+    Case("a folder without sounds", f"{SEARCH} --folder run", "run: holds no files to search"),
     Case(
         "only what macOS leaves",
         f"{SEARCH} --folder mac",
-        "mac: no files to search in",
+        "mac: holds no files to search",
         prepare=written("mac/._a.wav", "macOS"),
     ),
     Case(

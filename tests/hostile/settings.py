@@ -55,7 +55,7 @@ CASES = [
     Case(
         "a step beyond the numbers",
         f"{TRAIN} --learning-rate 1e300",
-        r"learning_rate='1e300': it should be at most 1e\+30",
+        r"learning_rate='1e300': it should be less than or equal to 1",
     ),
     Case("an empty folder", f"{TRAIN} --folder ''", "a value or text is empty; give one", 2),
     Case(
@@ -166,7 +166,7 @@ CASES = [
         "unknown encoder 'bert': use one of use, e5, sonar",
     ),
     Case("an encoder without its path", f"{TRAIN} --clip-encoder ced-tiny=", "only ced-SIZE=PATH"),
-    Case("no scenes", "train --scenes 9 0 9", "scenes=.*: it should be greater than or equal to 1"),
+    Case("no scenes", "train --scenes 9 0 9", "scenes=.*: it should be greater than 0"),
     Case("no width", f"{TRAIN} --width 0", "width='0': it should be greater"),
     Case("a negative chunk", f"{TRAIN} --text-chunk=-1", "text_chunk='-1': it should be greater"),
     Case(

@@ -24,12 +24,12 @@ CASES = [
     Case(
         "translation over its source",
         "translate captions.txt --out captions.txt",
-        "no column sentence; found A dog barks",
+        "exists and is not replaced. Name another file with --out",
     ),
     Case(
         "translation over a link to it",
         "translate captions.txt --out x",
-        "no column sentence; found A dog barks",
+        "exists and is not replaced. Name another file with --out",
         prepare=linked("captions.txt", "x"),
     ),
     Case(

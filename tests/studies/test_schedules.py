@@ -114,7 +114,7 @@ def test_growth_on_given_gradients_is_the_variance_of_sums_of_draws(arm):
 def test_double_sum_equals_brute_force_on_quadratics(arm):
     setup = quadratic()
     products = schedules.carried(setup, 0.2)
-    once = {"draws": 2000, "pilots": 1, "power_iterations": None}
+    once = {"draws": 2000, "power_iterations": None}
     table = twin_runs.run(setup, SGD(0.2), [arm], **once)
     ends = table[table.step % 2 == 0]
     squares = (ends.measured**2).groupby(ends.epoch)

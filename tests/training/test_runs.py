@@ -268,7 +268,7 @@ def test_a_checkpoint_of_another_architecture_lists_the_keys(toy, tmp_path):
     config = TrainConfig(init=str(run.path), **SMALL | {"width": 12})
     with pytest.raises(
         ValueError,
-        match=r"another architecture, .*audio_projection.4.weight is \[8, 16\], expected",
+        match=r"another architecture, .*missing: .*audio_projection.4.weight",
     ):
         fit(config, toy(), folder=tmp_path)
 
