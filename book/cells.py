@@ -83,7 +83,7 @@ def bars(figure: dict, label: str) -> str:
     """
     for trace in figure["data"]:
         is_upright = trace["type"] == "bar" and trace.get("orientation") != "h"
-        if not is_upright or "color" not in trace.get("marker", {}):
+        if not is_upright or "x" not in trace or "color" not in trace.get("marker", {}):
             raise BuildFailed(f"only upright bars with colours have a form on pages: {label}")
     figure["layout"].pop("template", None)
     inner = json.dumps(figure, ensure_ascii=False).replace("</", "<\\/")

@@ -54,8 +54,10 @@ def output_problems(cell: NotebookNode) -> list[str]:
         if output.get("name") == "stderr":
             found.append(f"wrote to stderr: {output.text.strip()[:80]!r}")
         forms = dict(output.get("data", {}))
-        is_picture = forms.pop("image/png", None)
-        if is_picture and not cell.metadata.get("mystnb", {}).get("image", {}).get("alt"):
+        has_picture = any(kind.startswith("image/") for kind in forms)
+        forms.pop("image/png", None)
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        if has_picture and not alt.strip():
             found.append("shows a picture without alt text (metadata mystnb.image.alt)")
         texts = [output.get("text", ""), *forms, *map(str, forms.values())]
         found += matches(NEVER_SHOWN, "\n".join(texts))

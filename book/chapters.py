@@ -19,8 +19,7 @@ from nbformat import NotebookNode
 from atri_lib.storage import atomic_path, checksum
 
 CELL_METADATA = ("tags", "mystnb", "slideshow", "editable")
-OURS = ("atri_lib", "studies", "book")
-KINDS = (".py", ".json", ".jsonl", ".csv")
+OURS = re.compile(r"(atri_lib|studies|book)(\.\w+)*")
 SPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -37,38 +36,53 @@ def read(path: pathlib.Path) -> NotebookNode:
 
 
 def used_files(notebook: NotebookNode, root: pathlib.Path) -> set[pathlib.Path]:
-    """The files of ours, modules and tables, whose name is a word of the chapter or of a module
-    that it uses; all results where the chapter counts every prediction.
+    """The modules of ours that a chapter imports, directly or through others, the tables beside
+    them, and the files of studies/rows that the cells or these modules name; all of those where
+    the chapter counts every prediction.
     """
-    named = {}
-    for folder in OURS:
-        for path in (root / folder).rglob("*.*"):
-            if path.suffix in KINDS:
-                name = path.parent.name if path.stem == "__init__" else path.stem
-                named.setdefault(name, set()).add(path)
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     sources = [re.sub(r"(?m)^\s*[%!].*$", "", cell) for cell in cells]  # without magics of IPython
     used = set()
-    if any("tally(" in cell for cell in cells):
-        used |= set((root / "studies" / "rows").rglob("*.json*"))
     for source in sources:  # which grow
-        for path in set().union(*(named.get(word, ()) for word in words(source))) - used:
+        for path in set().union(*(module_files(name, root) for name in names(source))) - used:
             used.add(path)
-            if path.suffix == ".py":
-                sources.append(path.read_text(encoding="utf-8"))
+            sources.append(path.read_text(encoding="utf-8"))
+    for folder in {path.parent for path in used}:
+        used |= {*folder.glob("*.json"), *folder.glob("*.csv")}
+    counts_all = any("tally(" in cell for cell in cells)
+    named = set().union(*map(names, sources))
+    for path in (root / "studies" / "rows").rglob("*.json*"):
+        if counts_all or path.stem in named or path.name in named:
+            used.add(path)
     return used
 
 
 @functools.cache
-def words(source: str) -> frozenset[str]:
-    """The words in a source's imports and in its texts without spaces, which may name a file."""
-    found = ""
+def names(source: str) -> frozenset[str]:
+    """What a source imports, as dotted names, and its texts, which may name a module too."""
+    found = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            found += f" {ast.unparse(node)}"
-        elif isinstance(node, ast.Constant) and re.fullmatch(r"\S+", str(node.value)):
-            found += f" {node.value}"
-    return frozenset(re.findall(r"\w+", found))
+        if isinstance(node, ast.Constant):
+            found.add(str(node.value))
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(found)
+
+
+def module_files(name: str, root: pathlib.Path) -> set[pathlib.Path]:
+    """The files that the import of a dotted name runs: packages, module, or the module of an
+    attribute; none where the name is not ours.
+    """
+    if not OURS.fullmatch(name):
+        return set()
+    place = root
+    found = set()
+    for part in name.split("."):
+        place = place / part
+        found |= {place.with_suffix(".py"), place / "__init__.py"}
+    return {path for path in found if path.is_file()}
 
 
 def chapter_key(notebook: NotebookNode, parameters: dict, root: pathlib.Path, sounds: str) -> str:

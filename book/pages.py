@@ -81,7 +81,7 @@ def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pa
             run = subprocess.run([*command, *options], env=env, stdout=stream, stderr=stream)
         if run.returncode:
             lines = log.read_text(errors="replace").replace(f"{root}/", "").splitlines()
-            warnings = [line for line in lines if re.search(r"\b(WARNING|ERROR)\b", line)]
+            warnings = [line for line in lines if re.search(r"\b(WARNING|ERROR|\w+Error:)", line)]
             listed = "\n  ".join(warnings or lines[-25:])
             raise BuildFailed(f"jupyter-book found something to mend ({log}):\n  {listed}")
         site = output / "_build" / "html"

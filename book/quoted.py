@@ -3,6 +3,7 @@ glued, so that no page holds a typed number.
 """
 
 import functools
+import math
 import pathlib
 import re
 
@@ -22,7 +23,10 @@ def quoted(text: str, executed: pathlib.Path) -> str:
         chapter, key, form = mark.groups()
         try:
             glued = glued_texts(executed / f"{chapter}.ipynb")
-            return format(float(plain_number(glued[key])), form)
+            value = float(plain_number(glued[key]))
+            if not math.isfinite(value):
+                raise ValueError(value)
+            return format(value, form)
         except (OSError, KeyError, ValueError) as error:
             raise BuildFailed(f"a page quotes {key} of {chapter}: no number ({error!r})") from error
 

@@ -116,7 +116,8 @@ def task_scenes() -> dict:
     """What pages show besides chapters: the scenes to search, and the table of studies."""
     files = [*(ROOT / "atri_lib").rglob("*.py"), *(ROOT / "studies").rglob("*.[jp]*")]
     files = [path for path in files if path.suffix != ".pyc"]
-    files += [ROOT / "book" / "search_page.py", ROOT / "book" / "live_encoder.py"]
+    of_the_page = ("search_page", "live_encoder", "viz", "sounds")
+    files += [ROOT / "book" / f"{name}.py" for name in of_the_page]
     files += (ROOT / "book" / "live").iterdir()
     same = config_changed(f"{PROFILE} {default_bank().checksum}")
     more = {"file_dep": files, "targets": [SCENES, pages.STUDIES], "uptodate": [same]}

@@ -68,23 +68,26 @@ def curves(table: pd.DataFrame, x: str, y: str, *, label: str, ax: plt.Axes) -> 
     """
     for name, rows in table.groupby("scheme", sort=False):
         stats = rows.groupby(x)[y].agg(["mean", "min", "max"])
-        style = {"color": SCHEME_COLOURS[name], "marker": MARKERS[name], "markersize": 4}
-        ax.plot(stats.index, stats["mean"], label=SCHEME_NAMES[name], **style)
-        band = {"color": SCHEME_COLOURS[name], "alpha": 0.2, "linewidth": 0}
+        shown, colour, marker = SCHEME_LOOKS.get(name, (name, None, "."))
+        style = {"color": colour, "marker": marker, "markersize": 4}
+        (line,) = ax.plot(stats.index, stats["mean"], label=shown, **style)
+        band = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
         ax.fill_between(stats.index, stats["min"], stats["max"], **band)
     ax.set(xlabel=x, ylabel=label)
     ax.legend()
 
 
 def small_sound(waveform: np.ndarray) -> bytes:
-    """MP3 of a 16 kHz mono waveform [samples] at the best quality that stays within 30 kB, or the
-    least.
+    """MP3 of a 16 kHz mono waveform [samples] at the best quality that stays within 30 kB. Raises
+    ValueError for one that is empty or too long for that.
     """
+    if not len(waveform):
+        raise ValueError("the sound is empty")
     for level in LEVELS:
         content = mp3(waveform, RATE, level)
         if len(content) <= LIMIT:
-            break
-    return content
+            return content
+    raise ValueError(f"a player holds {LIMIT:,} bytes at most: play a shorter clip")
 
 
 class Shown:

@@ -29,8 +29,9 @@ FINISHED = '<meta content="article" property="og:type"/>'
 UNUSED = ("thebe", "THEBE_JS", "fontawesome.js")
 SEARCHING = ("searchtools.js", "language_data.js", "searchindex.js")
 TYPESETTING = ("mathjax/", "window.MathJax")
-FETCHED = "[src], link[rel~=stylesheet][href], link[rel~=icon][href], link[rel~=preconnect][href]"
-ELSEWHERE = re.compile(r"(?:url\(|@import )['\"]?(?:https?:)?//")  # in a style sheet
+LINKED_ONLY = ("author", "canonical", "index", "next", "prev", "search")  # nothing is fetched
+FETCHED = "[src], link[href]" + "".join(f":not([rel~={kind}])" for kind in LINKED_ONLY)
+ELSEWHERE = re.compile(r"(?:url\(|@import )['\"]?((?:https?:)?//[^'\")]*)")  # in a style sheet
 WAYS = {"teach": "Code where it teaches", "all": "All code", "none": "No code"}
 
 
@@ -67,11 +68,10 @@ def finish(app, exception) -> None:
         return
     site = pathlib.Path(app.outdir)
     repository = app.config.html_theme_options.get("repository_url") or ""
+    pages = {path: path.read_text(encoding="utf-8") for path in sorted(site.rglob("*.html"))}
+    slim(site / "_static", "".join(pages.values()))
     problems = []
-    texts = ""
-    for path in sorted(site.rglob("*.html")):
-        text = path.read_text(encoding="utf-8")
-        texts += text
+    for path, text in pages.items():
         is_page = site / "_static" not in path.parents and "<head>" in text  # no template, no link
         if is_page and FINISHED not in text:  # some are finished by the build before this one
             page = path.relative_to(site).with_suffix("").as_posix()
@@ -80,10 +80,9 @@ def finish(app, exception) -> None:
             path.write_text(str(soup), encoding="utf-8")
             if page.startswith("notebooks/"):
                 write_notebooks(path.stem, repository, site)
-    slim(site / "_static", texts)
     for path in site.rglob("*.css"):
-        if ELSEWHERE.search(path.read_text(encoding="utf-8")):
-            problems.append(f"{path.name}: fetches from elsewhere")
+        for address in ELSEWHERE.findall(path.read_text(encoding="utf-8")):
+            problems.append(f"{path.relative_to(site)}: fetches {address}")
     if problems:
         raise ExtensionError("\n".join(["ERROR: The pages do not hold together:", *problems]))
 
@@ -95,8 +94,9 @@ def missing(soup: BeautifulSoup, path: pathlib.Path) -> Iterator[str]:
     for element in soup.select(FETCHED):
         address = element.get("src") or element["href"]
         parts = urlparse(address)
-        is_here = not parts.netloc and (path.parent / unquote(parts.path)).exists()
-        if parts.scheme != "data" and not is_here:
+        if parts.scheme == "data":
+            continue
+        if parts.netloc or not (path.parent / unquote(parts.path)).exists():
             yield f"ERROR: {path.name}: {address} is not a file of this site"
 
 

@@ -34,6 +34,7 @@ def indices(
     if not fits or values.min(initial=0) < 0 or values.max(initial=0) >= count:
         raise ValueError(
             f"{name} must be integers of shape {shape} from 0 to {count - 1}, "
-            f"got {values.dtype} of shape {values.shape} up to {values.max(initial=0)}"
+            f"got {values.dtype} of shape {values.shape} from {values.min(initial=0)} "
+            f"to {values.max(initial=0)}"
         )
     return values.astype(np.int64)

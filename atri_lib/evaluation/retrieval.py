@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from atri_lib.evaluation.input_checks import Embeddings
+from atri_lib.evaluation.input_checks import Embeddings, indices
 from atri_lib.evaluation.scores import caption_scores
 from atri_lib.evaluation.ties import fair_rank_matrix, fair_ranks
 
@@ -50,6 +50,7 @@ def relevant_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np
     Returns int64 [N, K, R], R the most captions of any clip; clips with fewer are padded with 0.
     Raises ValueError as `retrieval_ranks`, and for a clip without a caption.
     """
+    owner = indices(owner, "owner", len(clips), (len(texts),))
     most = np.bincount(owner).max()
     ranks = []
     for scores, mine in caption_scores(clips, texts, owner):
@@ -68,8 +69,13 @@ def relevant_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np
 
 
 def recall_at(ranks: ArrayLike, k: int) -> float:
-    """Share of queries whose rank is k or better, between 0 and 1. ranks: counted from 1."""
-    return float((np.asarray(ranks) <= k).mean())
+    """Share of queries whose rank is k or better, between 0 and 1. ranks: counted from 1. Raises
+    ValueError for none, and for others.
+    """
+    ranks = np.asarray(ranks)
+    if ranks.size == 0 or ranks.min() < 1:
+        raise ValueError("expected at least one rank, counted from 1")
+    return float((ranks <= k).mean())
 
 
 def map_at_10(ranks: np.ndarray) -> float:

@@ -40,6 +40,13 @@ def test_labels_are_escaped(monkeypatch, shown):
     assert "&lt;script&gt;" in page and "<script>" not in page
 
 
+@pytest.mark.parametrize("samples, message", [(0, "empty"), (16_000 * 120, "play a shorter clip")])
+def test_what_cannot_be_played_is_refused(samples, message):
+    noise = np.random.default_rng(0).normal(size=samples).astype(np.float32)
+    with pytest.raises(ValueError, match=message):
+        viz.small_sound(noise)
+
+
 def test_every_scheme_has_a_look_of_its_own():
     assert list(viz.SCHEME_LOOKS) == list(SCHEMES)
     for part in zip(*viz.SCHEME_LOOKS.values(), strict=True):

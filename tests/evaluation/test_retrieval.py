@@ -255,7 +255,7 @@ def test_nan_embeddings_are_named():
     [
         (
             lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, 1, 2, 4]),
-            "from 0 to 3, got int64 .* up to 4",
+            "from 0 to 3, got int64 .* from 0 to 4",
         ),
         (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, -1, 2, 3]), "shape .* from 0 to 3"),
         (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, 1]), r"integers of shape \(4,\)"),

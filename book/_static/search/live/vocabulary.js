@@ -22,11 +22,12 @@ window.atriLive.Vocabulary = class {
     });
   }
 
-  /* As the encoder sees a text: NFKC, one ▁ for each run of spaces (and of what it takes for one) and one before the
+  /* As the encoder sees a text: NFKC but for ～, one ▁ for each run of spaces (and of what it takes for one) and one before the
      first word. */
   normal(text) {
     const spaced = text.replace(/[\t\n\f\r\u1680\u200b\u200e\u200f\u2028\u2029\u2581\ufeff\ufffd]/g, " ");
-    const words = spaced.normalize("NFKC").split(" ").filter(Boolean);
+    const composed = spaced.replace(/[^\uff5e]+/g, (part) => part.normalize("NFKC"));  // ～ stays
+    const words = composed.split(" ").filter(Boolean);
     return words.map((word) => `▁${word}`).join("");
   }
 
