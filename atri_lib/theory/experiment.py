@@ -99,6 +99,8 @@ class Experiment:
                 "need clip_features and texts of the same clips, and a batch of 2 or more, "
                 f"got {clips} and {len(self.texts)} in batches of {self.batch}"
             )
+        if min(self.epochs, self.regroup) < 1:
+            raise ValueError(f"epochs={self.epochs}, regroup={self.regroup}: give 1 or more")
 
     @cached_property
     def task(self) -> Task:

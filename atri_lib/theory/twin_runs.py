@@ -51,8 +51,11 @@ def run(
     - quotient: that quotient alone; certified: the published bound with it in place of lipschitz,
       the least that the inequality allows.
 
-    Raises FloatingPointError if a run diverges, ValueError for arms that do not fit the data.
+    Raises FloatingPointError if a run diverges, ValueError for no draw and for arms that do not fit
+    the data.
     """
+    if draws < 1:
+        raise ValueError(f"draws={draws}: give at least 1")
     bounded = isinstance(optimizer, SGD) and power_iterations is not None
     records = [[] for _ in arms]
     for every in walk(experiment, optimizer, arms, range(seed, seed + draws)):

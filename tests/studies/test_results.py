@@ -19,7 +19,7 @@ from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.data.items import BankUnavailable
 from atri_lib.evaluation import two_way_interval
 from atri_lib.training import TrainConfig, load_or_train
-from studies import computing, contrasts, registry, results, shared_sounds
+from studies import computing, contrasts, registry, results, shared_sounds, split
 from studies.contrasts import MEASURES
 from studies.items import Item
 from studies.results import Result, ResultsError
@@ -269,6 +269,22 @@ def test_holm_corrects_as_he_did():
     p = contrasts.holm(single)
     assert list(p.index) == ["b", "c", "a"]  # aligned by label where it is used
     assert p.tolist() == approx([0.03, 0.06, 0.06])
+
+
+@pytest.mark.parametrize("part", contrasts.PARTS)
+@pytest.mark.parametrize("seeds", [3, 8])
+def test_the_interval_of_a_part_holds_zero_for_two_sets_of_seeds_of_one_scheme(part, seeds):
+    stored = results.read("folder_new")
+    ranks = results.ranks_of(stored, "ML-CLAP")[:, :300]
+    generator = np.random.default_rng(1)
+    held = []
+    for _ in range(200):
+        order = generator.permutation(len(ranks))
+        left = split.pseudo_values(ranks[order[:seeds]], part)
+        right = split.pseudo_values(ranks[order[seeds : 2 * seeds]], part)
+        found = two_way_interval(left, right)
+        held.append(found.low <= 0 <= found.high)
+    assert np.mean(held) >= 0.93
 
 
 @pytest.mark.parametrize("measure", MEASURES)
