@@ -16,6 +16,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,6 +25,7 @@ from filelock import FileLock, Timeout
 PARTIAL = ".atri-partial"  # ends the name of every temporary folder of ours, and of nothing else
 LOCK = "atri.lock"  # the file in it by which a writer that lives is told from one that was killed
 REPLACED = "replaced"  # the folder in it where a swap keeps what was in the target's place
+FRESH = 5  # seconds in which a new temporary folder gets its lock
 ROOM = 2**20  # bytes: a write that fails with less than this free has failed for want of room
 _FULL = re.compile("No space left|File too large|quota exceeded|disk (is )?full")
 _REFUSED = re.compile("Permission denied|Read-only|not permitted")
@@ -130,10 +132,14 @@ def settle(target: str | os.PathLike) -> None:
 def settle_folder(folder: str | os.PathLike, beginning: str = ".*.") -> None:
     """Put right what killed writers left in a folder, as by `settle`, whatever they wrote."""
     for holder in pathlib.Path(folder).glob(f"{beginning}????????{PARTIAL}"):
-        if (holder / LOCK).is_file():
-            # If not, its writer lives, or nothing can be written there.
-            with contextlib.suppress(OSError), FileLock(holder / LOCK, timeout=0):
-                _dissolve(holder)
+        # If not, its writer lives, or nothing can be written there.
+        with contextlib.suppress(OSError):
+            if (holder / LOCK).is_file():
+                swapping = (holder / REPLACED).exists()
+                with FileLock(holder / LOCK, timeout=10 if swapping else 0):
+                    _dissolve(holder)
+            elif time.time() - holder.stat().st_mtime > FRESH:
+                holder.rmdir()  # killed before it held anything
 
 
 def _beginning(target: pathlib.Path) -> str:
@@ -168,7 +174,7 @@ def write_error(error: Exception, target: pathlib.Path) -> Exception:
         advice = "free some space, write elsewhere, or move the cache with ATRI_CACHE"
         return DiskFull(f"{target}: the disk is full, what was there is untouched; {advice}")
     if isinstance(error, OSError) and _REFUSED.search(str(error)):
-        why = f"{target}: cannot be written ({error.strerror})"
+        why = f"{target}: cannot be written ({error.strerror or error})"
         return OSError(f"{why}; choose another folder, or set ATRI_CACHE")
     return error
 

@@ -1,12 +1,14 @@
 """A scheme, encoders and a data set of one's own, from a module outside the library."""
 
 import json
+import pathlib
 import sys
 
 import numpy as np
 import pytest
 
 from atri_lib.__main__ import main
+from atri_lib.data.manifest import ManifestError
 from atri_lib.schemes import SCHEMES
 from atri_lib.training import TrainConfig, load_datasets
 
@@ -115,6 +117,13 @@ def test_a_scheme_from_outside_has_its_settings_in_the_config_and_the_key(outsid
     written = json.dumps(config.as_dict())
     read = json.loads(written)
     assert TrainConfig.from_dict(read) == config
+
+
+def test_a_folder_that_is_there_is_no_class(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("my:tones").mkdir()
+    with pytest.raises(ManifestError, match="my:tones"):
+        load_datasets(TrainConfig(data="my:tones"))
 
 
 def test_a_scheme_from_outside_is_found_by_its_name(outside):

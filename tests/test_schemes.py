@@ -340,6 +340,27 @@ def test_m_of_k_draws_every_subset_equally_often():
     assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
 
 
+@pytest.mark.parametrize("block", [1, 2])
+def test_clips_of_a_block_share_their_language(block):
+    scheme = SCHEMES["block"](clips=6, languages=4, block=block)
+    assert scheme.independent_clips == (block == 1)
+
+
+@pytest.mark.parametrize("wrong", [{"m": 0}, {"m": -1}, {"m": 5}])
+def test_m_is_a_number_of_languages(wrong):
+    with pytest.raises(ValueError, match="m must be|cannot draw 5"):
+        SCHEMES["m_of_k"](clips=6, languages=4, **wrong)
+
+
+def test_settings_may_be_numbers_of_numpy():
+    assert SCHEMES["hold"](clips=6, languages=4, hold=np.int64(2)).hold == 2
+
+
+def test_distributions_of_other_pairs_have_no_distance():
+    with pytest.raises(ValueError, match=r"two shapes .* \(4, 8\) and \(1, 8\)"):
+        data_distribution_error(ideal_distribution(4, 8), ideal_distribution(1, 8))
+
+
 def test_epochs_and_clips_are_drawn_independently():
     scheme = SCHEMES["ml_clap"](clips=20_000, languages=4)
     first, second = scheme.languages(0)[:, 0], scheme.languages(1)[:, 0]

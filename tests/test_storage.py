@@ -197,6 +197,16 @@ def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_has_is_not(t
     assert target.read_text() == "new"
 
 
+def test_a_temporary_folder_without_a_lock_is_left_for_a_moment(tmp_path):
+    holder = tmp_path / ".file.abcdefgh.atri-partial"
+    holder.mkdir()
+    settle(tmp_path / "file")
+    assert holder.is_dir()  # its writer may lock it now
+    os.utime(holder, (0, 0))
+    settle(tmp_path / "file")
+    assert not holder.exists()
+
+
 # Beside out.csv, and in the cache's folder of runs: none of it is ours.
 FOREIGN = (
     ".out.csv.v1/notes.txt",

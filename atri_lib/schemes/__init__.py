@@ -129,8 +129,11 @@ class Block(MlClap):
     """
 
     name = "block"
-    independent_clips = False
     block: int = 100
+
+    @property
+    def independent_clips(self) -> bool:
+        return self.block == 1
 
     def _draw(self, epoch: int) -> np.ndarray:
         blocks = math.ceil(self.clips / self.block)

@@ -89,6 +89,8 @@ class Scheme(abc.ABC):
             raise ValueError(
                 f"{self.name} needs m, the languages a clip sees in an epoch: m=1 ... m={k}"
             )
+        if m is not None and m < 1:
+            raise ValueError(f"m must be an integer of at least 1, got {m!r}")
         pools = self.pools(k, m)
         drawn = sum(pool.drawn for pool in pools)
         if m not in (None, drawn):
@@ -233,9 +235,13 @@ def data_distribution_error(p: np.ndarray, q: np.ndarray) -> float:
     """Data distribution error D = sum_ik |p_ik - q_ik| of two [N, K] distributions (L1, between 0
     and 2).
 
-    Source: Yin et al. 2025, arXiv 2502.14627; the bound chapter.
+    Raises ValueError if the shapes differ. Source: Yin et al. 2025, arXiv 2502.14627; the bound
+    chapter.
     """
-    return float(np.abs(np.subtract(p, q, dtype=float)).sum())
+    apart = np.subtract(p, q, dtype=float)
+    if np.shape(p) != np.shape(q):
+        raise ValueError(f"two shapes of the same pairs, {np.shape(p)} and {np.shape(q)}")
+    return float(np.abs(apart).sum())
 
 
 def _check(field: dataclasses.Field, value: Any) -> None:
@@ -243,5 +249,5 @@ def _check(field: dataclasses.Field, value: Any) -> None:
     if field.type in (float, "float"):
         if not isinstance(value, int | float) or not 0 <= value < 1:
             raise ValueError(f"{field.name} is a share, 0 <= {field.name} < 1, got {value!r}")
-    elif not isinstance(value, int) or value < 1:
+    elif not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{field.name} must be an integer of at least 1, got {value!r}")

@@ -3,9 +3,18 @@ may be.
 """
 
 import functools
+import os
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 
 from atri_lib.encoders.alignment import KINDS
 from atri_lib.encoders.presets import PRESETS
@@ -48,13 +57,18 @@ DATA_SETTINGS = (
 # What the values of settings may be
 
 
+def _as_text(value: object) -> object:
+    """A path as a string, anything else as it is."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
 def _english_first(codes: tuple[str, ...]) -> tuple[str, ...]:
     if codes[:1] != ("eng",) or len(set(codes)) < len(codes):
         raise ValueError("English (eng) comes first, and no language twice")
     return codes
 
 
-Filled = Annotated[str, Field(min_length=1)]
+Filled = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1e30)]  # numbers of single precision end soon after

@@ -1,5 +1,6 @@
 """The data that a config names: scenes of sounds or pictures, a manifest, a class from outside."""
 
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -28,7 +29,7 @@ def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[s
         datasets = make_scenes(default_bank(), sizes, config.data_seed)
     elif are_pictures(config.data):
         datasets = picture_scenes(config.data, sizes, config.data_seed)
-    elif is_outside(config.data):
+    elif is_outside(config.data) and not os.path.exists(config.data):
         datasets = {split: _from_outside(config.data, "data", split) for split in splits}
     else:
         datasets = load_manifest(config.data, config.languages)
@@ -47,7 +48,7 @@ def parallel_text(config: TrainConfig) -> list[Dataset]:
     """
     if config.parallel_text is None:
         return []
-    if not is_outside(config.parallel_text):
+    if not is_outside(config.parallel_text) or os.path.exists(config.parallel_text):
         return [load_parallel_text(config.parallel_text, config.languages)]
     dataset = _from_outside(config.parallel_text, "parallel_text", "train")
     if missing := [code for code in config.languages if code not in dataset.languages]:

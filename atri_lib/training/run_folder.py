@@ -1,5 +1,6 @@
 """The folder of a finished run: written at once, checked whenever it is read."""
 
+import contextlib
 import os
 import pathlib
 import platform
@@ -93,20 +94,30 @@ def write_run(
 
 
 def _keep_additions(old: pathlib.Path, new: pathlib.Path) -> None:
-    """Copy what somebody has put into a run's folder."""
+    """Copy what somebody has put into a run's folder, but for pipes and sockets."""
 
-    def ours(folder: str, names: list[str]) -> set[str]:
-        return {*FILES, METRICS, CHECKPOINT} if folder == str(old) else set()
+    def left(folder: str, names: list[str]) -> set[str]:
+        odd = {name for name in names if not _can_be_copied(pathlib.Path(folder, name))}
+        return odd | {*FILES, METRICS, CHECKPOINT} if folder == str(old) else odd
 
     if old.exists():
         storage.settle(old / CHECKPOINT)
-        shutil.copytree(old, new, symlinks=True, ignore=ours, dirs_exist_ok=True)
+        shutil.copytree(old, new, symlinks=True, ignore=left, dirs_exist_ok=True)
+
+
+def _can_be_copied(path: pathlib.Path) -> bool:
+    return path.is_symlink() or path.is_file() or path.is_dir()
 
 
 def describe_begun(path: pathlib.Path, config: TrainConfig) -> None:
-    """Keep the settings of a run that can be gone on with; those of a finished one stay."""
-    if not (path / METRICS).exists():
-        storage.write_json(path / CONFIG, config.as_dict())
+    """Keep the settings of a run that can be gone on with; those of a finished one of this name
+    stay.
+    """
+    with contextlib.suppress(RunError):
+        _, _, metrics, _ = read_run(path)
+        if metrics["name"] == path.name:
+            return
+    storage.write_json(path / CONFIG, config.as_dict())
 
 
 def read_run(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Scores]:

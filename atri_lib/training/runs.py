@@ -77,9 +77,7 @@ class Run:
 
     @classmethod
     def resume(cls, path: str | os.PathLike) -> "Run":
-        """Finish the run of a folder that was interrupted (it holds config.json, perhaps a
-        checkpoint).
-        """
+        """Finish the run of a folder that was interrupted after its first checkpoint."""
         path = pathlib.Path(path).expanduser().resolve()
         with contextlib.suppress(RunError):
             return cls.load(path)

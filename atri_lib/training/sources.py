@@ -94,12 +94,18 @@ class Source:
         """
         if self.text is not None:
             return self.text[language, index]
+        # Tokenised a language at a time, then put back in order.
         batches = []
-        for i, k in zip(index.tolist(), language.tolist(), strict=True):
+        places = []
+        for k in language.unique().tolist():
             code = self.languages[k]
-            sentence = self.dataset.sentences(code)[i]
-            batches.append(self.text_encoder.tokenize([sentence], code))
-        return {name: values.to(self.device) for name, values in joined(batches).items()}
+            where = (language == k).nonzero().flatten()
+            all_sentences = self.dataset.sentences(code)
+            sentences = [all_sentences[i] for i in index[where].tolist()]
+            batches.append(self.text_encoder.tokenize(sentences, code))
+            places.append(where)
+        order = torch.cat(places).argsort()
+        return {name: values[order].to(self.device) for name, values in joined(batches).items()}
 
 
 @dataclass(frozen=True)

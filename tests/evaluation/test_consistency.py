@@ -65,3 +65,10 @@ def test_variance_and_deviation_can_order_two_systems_differently():
     one_lost[0, 1] = 21
     assert mean_rank_variance(one_lost) > mean_rank_variance(all_small)
     assert mean_rank_std(one_lost) < mean_rank_std(all_small)
+
+
+@pytest.mark.parametrize("ranks", [[1.0, 2.0], np.ones((0, 8)), [[1.0, np.nan]]])
+@pytest.mark.parametrize("measure", [mean_rank_variance, mean_rank_std])
+def test_what_holds_no_ranks_of_languages_is_refused(measure, ranks):
+    with pytest.raises(ValueError, match="finite ranks"):
+        measure(ranks)

@@ -281,6 +281,9 @@ def test_nan_embeddings_are_named():
             lambda: relevant_ranks(unit(2, 2), unit(3, 1, 3), [0, 1, 1]),
             "size 3 is different from 2",
         ),
+        (lambda: relevant_ranks(unit(2, 2), unit(3, 1, 2), [0, -1, 1]), "owner must be .* from -1"),
+        (lambda: recall_at([0, 1], 1), "counted from 1"),
+        (lambda: recall_at([], 1), "at least one rank"),
     ],
 )
 def test_bad_input_says_what_is_wrong(call, message):

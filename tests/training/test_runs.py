@@ -526,3 +526,29 @@ def test_two_programs_that_train_the_same_run_again_both_succeed(toy, tmp_path):
     assert in_child(both, run, data) == 0
     assert Run.load(run.path).metrics["test"] == run.metrics["test"]
     assert {path.name for path in run.path.iterdir()} == {*FILES, "metrics.json"}
+
+
+def test_a_run_of_another_name_in_the_folder_is_not_resumed(toy, tmp_path, monkeypatch):
+    config = TrainConfig(**SMALL)
+    other = fit(config.replace(seed=1), toy(), folder=tmp_path)
+    path = tmp_path / run_name(config, toy())
+    other.path.rename(path)
+    monkeypatch.setattr(runs, "write_run", None)  # as if it were killed before its end
+    with pytest.raises(TypeError):
+        load_or_train(config, toy(), folder=tmp_path)
+    begun = TrainConfig.from_dict(json.loads((path / "config.json").read_text()))
+    assert begun.seed == 0
+
+
+def test_a_pipe_in_a_runs_folder_is_left_out(toy, tmp_path):
+    run = fit(TrainConfig(**SMALL), toy(), folder=tmp_path)
+    os.mkfifo(run.path / "pipe")
+    (run.path / "notes.txt").write_text("mine")
+    again = fit(TrainConfig(**SMALL), toy(), folder=tmp_path)
+    assert (again.path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["data", "init"])
+def test_a_path_may_be_given_as_one(name):
+    config = TrainConfig(**{name: pathlib.Path("a", "b")})
+    assert getattr(config, name) == os.path.join("a", "b")
