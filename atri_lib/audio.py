@@ -21,7 +21,7 @@ SAMPLE_RATE = 16_000
 LOUDEST = 100.0  # full scale is 1
 MIN_SECONDS = 0.1
 MAX_SECONDS = 600
-MOST_SAMPLES = MAX_SECONDS * 192_000  # of all channels together
+HIGHEST_RATE = 192_000  # with MAX_SECONDS: at most 0.5 GB of samples, whatever a header says
 # the mean's share of its channels' power from which on it counts as silent: -40 dB
 _SILENT = 1e-4
 # of libsndfile's formats; .mat and .raw hold other things than sounds
@@ -38,11 +38,24 @@ _CONVERT = "convert it to WAV or FLAC, e.g. ffmpeg -i INPUT OUTPUT.wav"
 _CUT = re.compile(r"^ ?(?:data|SSND)\s*: (\d+) \(should be \d+\)", re.MULTILINE)
 _STREAMED = 0x7FFF0000  # lengths from here on mean: unknown when the header was written
 _MP3 = (b"ID3", b"\xff")  # how one begins
-_MPG123 = (b"Note: ", b"Warning: ", b"[", b"main: [src/libmpg123")  # and its decoder's own lines
+# and its decoder's own lines
+_MPG123 = (
+    b"Note: ",
+    b"Warning: ",
+    b"[src/libmpg123",
+    b"[libmpg123",
+    b"[/",
+    b"main: [src/libmpg123",
+)
 _FAR = 2**30  # bytes, or samples: more than any sound of ten minutes has
 _MP3_DELAY = 529  # samples that the decoder is late
-# in a frame of an MP3 that says how long it is
-_LENGTH = re.compile(rb"(?:Xing|Info)\0\0\0[\1-\17]")
+_LONGEST_FRAME = 1441  # bytes
+_FRAME = rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]"  # begins one of layer III
+# one that says how long the MP3 is, and mostly in how many bytes
+_LENGTH = re.compile(
+    _FRAME + rb".{2,4}\0{9,32}(?:Xing|Info)\0\0\0(?:[\3\7\13\17].{4}(.{4})|[\1-\17])",
+    re.DOTALL,
+)
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -98,39 +111,54 @@ def read_mono(
     Channels that cancel each other out in their mean (stereo with opposite sides) are not averaged:
     the first one that is heard is taken, and a notice on stderr says so.
     """
-    with _opened(path, least) as sound:
+    with _opened(path, least) as (sound, stream):
         announced = 0 if _endless(sound) else sound.frames
-        empty = np.zeros((0, sound.channels), dtype)
-        samples = np.concatenate([empty, *_blocks(sound, dtype)])
+        mono, channel = _mixed(sound, stream, dtype)
     rate = sound.samplerate
-    fault = _length_fault(len(samples), sound, least)
-    if len(samples) < max(0.98 * announced, announced - MIN_SECONDS * rate):
-        fault = f"cut short, {len(samples)} of {announced} samples are there; replace the file"
-    if not np.abs(samples).max(initial=0) <= LOUDEST:  # also false for NaN
-        fault = f"values that are not finite or above {LOUDEST:.0f}; full scale is 1"
-    if fault:
-        raise UnreadableSound(f"{one_line(path)}: {fault}")
-    mono = samples.mean(axis=1)
-    channel = _instead_of_mean(samples, mono)
     if channel is not None:
         notice_once(
             f"{one_line(path)}: its channels cancel each other out; "
             f"channel {channel + 1} is taken, not their mean"
         )
-        mono = samples[:, channel].copy()
+        del mono  # read again: two copies of a long file would not fit
+        with _opened(path, least) as opened:
+            parts = [block[:, channel].copy() for block in _blocks(*opened, dtype)]
+        mono = np.concatenate(parts)
+    fault = _length_fault(len(mono), sound, least)
+    if len(mono) < max(0.98 * announced, announced - MIN_SECONDS * rate):
+        fault = f"cut short, {len(mono)} of {announced} samples are there; replace the file"
+    if not np.abs(mono).max(initial=0) <= LOUDEST:  # also false for NaN
+        fault = f"values that are not finite or above {LOUDEST:.0f}; full scale is 1"
+    if fault:
+        raise UnreadableSound(f"{one_line(path)}: {fault}")
     return mono, rate
 
 
-def _instead_of_mean(samples: np.ndarray, mono: np.ndarray) -> int | None:
-    """The first channel of at least half the loudest one's power if the mean is nearly silent
-    beside it.
+@np.errstate(invalid="ignore", over="ignore")  # refused later, with a message
+def _mixed(
+    sound: soundfile.SoundFile, stream: io.FileIO, dtype: str
+) -> tuple[np.ndarray, int | None]:
+    """The mean over channels [frames], and the channel to take in its place, if any."""
+    parts = [np.zeros(0, dtype)]
+    sums = np.zeros((2, sound.channels + 1))  # of the channels and their mean, and of their squares
+    for block in _blocks(sound, stream, dtype):
+        mean = block.mean(axis=1)
+        heard = np.column_stack([block, mean]).astype(float)
+        sums += heard.sum(axis=0), np.square(heard).sum(axis=0)
+        parts.append(mean)
+    mono = np.concatenate(parts)
+    means, squares = sums / max(1, len(mono))
+    return mono, _instead_of_mean(squares - np.square(means))
+
+
+def _instead_of_mean(power: np.ndarray) -> int | None:
+    """The first channel of at least half the loudest one's power if the mean, the last of them, is
+    nearly silent beside it.
     """
-    if not len(mono):
+    loudest = power[:-1].max()
+    if not power[-1] < _SILENT * loudest or loudest < 1e-12:
         return None
-    powers = np.array([np.var(channel, dtype=float) for channel in samples.T])
-    if np.var(mono, dtype=float) < _SILENT * powers.max():
-        return int(np.argmax(powers >= powers.max() / 2))
-    return None
+    return int(np.argmax(power >= loudest / 2))
 
 
 def check_header(path: str | os.PathLike) -> None:
@@ -155,9 +183,11 @@ class _EndlessFile(io.FileIO):
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike, least: float) -> Iterator[soundfile.SoundFile]:
-    """A file of at least so many seconds by its header, ready to be read. Raises UnreadableSound,
-    also where reading fails.
+def _opened(
+    path: str | os.PathLike, least: float
+) -> Iterator[tuple[soundfile.SoundFile, io.FileIO]]:
+    """A file of at least so many seconds by its header, ready to be read, and its bytes. Raises
+    UnreadableSound, also where reading fails.
     """
     head = b""
     try:
@@ -172,7 +202,7 @@ def _opened(path: str | os.PathLike, least: float) -> Iterator[soundfile.SoundFi
                 fault = _length_fault(sound.frames, sound, least)
             if fault:
                 raise UnreadableSound(f"{one_line(path)}: {fault}")
-            yield sound
+            yield sound, stream
     except UnreadableSound:
         raise
     # ValueError: NUL in a name; TypeError: a file named .raw
@@ -190,10 +220,14 @@ def _endless(sound: soundfile.SoundFile) -> bool:
     return sound.subtype == "MPEG_LAYER_III" and sound.frames > _FAR
 
 
+def _most_frames(sound: soundfile.SoundFile) -> int:
+    return MAX_SECONDS * min(sound.samplerate, HIGHEST_RATE)
+
+
 def _length_fault(frames: int, sound: soundfile.SoundFile, least: float) -> str | None:
     """What is wrong with a length of so many samples, and what to do."""
     rate = sound.samplerate
-    if frames > MAX_SECONDS * rate or frames * sound.channels > MOST_SAMPLES:
+    if frames > _most_frames(sound):
         return (
             f"{frames} samples at {rate} Hz, {MAX_SECONDS // 60} minutes are the most; "
             "cut it into clips, or convert it again"
@@ -210,19 +244,28 @@ def _fault(sound: soundfile.SoundFile, stream: io.FileIO) -> str | None:
     cut = _CUT.search(sound.extra_info)
     if cut and int(cut[1]) < _STREAMED:
         return f"cut short, its header announces {cut[1]} bytes of sound; replace the file"
-    if sound.format in ("OGG", "MP3"):
-        ogg = sound.format == "OGG"
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            sounds = _ogg_streams(content) if ogg else len(_LENGTH.findall(content)) or 1
-        if sounds != 1:
-            return f"cut short, broken, or several sounds in one file; replace it, or {_CONVERT}"
-    return None
+    check = {"OGG": _is_one_ogg, "MP3": _is_one_mp3}.get(sound.format)
+    if not check:
+        return None
+    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if check(content):
+            return None
+    return f"cut short, broken, or several sounds in one file; replace it, or {_CONVERT}"
 
 
-def _ogg_streams(content: mmap.mmap) -> int:
-    """How many streams an Ogg file holds; 0 where a page is broken, or the last one does not end
-    its stream.
-    """
+def _is_one_mp3(content: mmap.mmap) -> bool:
+    """Whether at most one frame says how long the sound is, and no others follow its end."""
+    lengths = list(_LENGTH.finditer(content))
+    if len(lengths) != 1:
+        return not lengths
+    length = int.from_bytes(lengths[0][1] or b"")
+    behind = content[lengths[0].start() + length + _LONGEST_FRAME :]
+    # more than chance has in a picture, less than there are in any sound
+    return not length or len(re.findall(_FRAME, behind)) <= len(behind) / (2 * _LONGEST_FRAME)
+
+
+def _is_one_ogg(content: mmap.mmap) -> bool:
+    """Whether the pages are whole, none is missing, and the last one ends its stream."""
     count = place = flags = 0
     while content[place : place + 4] == b"OggS":
         body = place + 27 + int.from_bytes(content[place + 26 : place + 27])
@@ -231,23 +274,35 @@ def _ogg_streams(content: mmap.mmap) -> int:
         # the CRC-32 of zlib, with the bits of every byte and of the result in the other order
         blank = page[:22] + bytes(4) + page[26:]
         crc = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-        if crc.to_bytes(4).translate(_REVERSED) != page[22:26]:
-            return 0
+        whole = crc.to_bytes(4).translate(_REVERSED) == page[22:26]
+        if not whole or page[18:22] != count.to_bytes(4, "little"):
+            return False
         flags = page[5]
-        count += flags >> 1 & 1
+        count += 1
         place = end
-    return count if flags & 4 else 0
+    return bool(flags & 4)
 
 
-def _blocks(sound: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:
-    """A sound as [frames, channels], part by part, as far as it may go."""
+def _blocks(sound: soundfile.SoundFile, stream: io.FileIO, dtype: str) -> Iterator[np.ndarray]:
+    """A sound as [frames, channels], part by part, as far as it may go.
+
+    Of an MP3 the last frame may be cut, and zeros may follow.
+    """
     frames = 2**19 // max(8, sound.channels)
     late = _MP3_DELAY if _endless(sound) else 0
-    for _ in range(0, MOST_SAMPLES, frames * sound.channels):
-        block = sound.read(frames + late, dtype, always_2d=True)
-        if not len(block):
+    mp3 = isinstance(stream, _EndlessFile)
+    for _ in range(0, _most_frames(sound) + frames, frames):
+        # as the decoder of MP3 writes: before an error, too
+        block = np.full((frames + late, sound.channels), np.nan, "float32" if mp3 else dtype)
+        try:
+            count = len(sound.read(out=block))
+        except soundfile.SoundFileError:
+            if not mp3 or any(stream.read()):
+                raise
+            count = np.isfinite(block[:, 0]).sum()
+        if not count:
             return
-        yield block[late:]
+        yield block[late:count].astype(dtype, copy=False)
         late = 0
 
 

@@ -2,12 +2,14 @@
 
 import os
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from atri_lib import storage
 from atri_lib.audio import notice_once
+from atri_lib.quiet import without_lines
 from atri_lib.terminal import one_line
 
 SIDE = 224  # pixels
@@ -32,17 +34,23 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     and, before it is decoded, for fewer than 8 or more than 9,000 pixels a side.
     """
     try:
-        with Image.open(storage.regular(path), formats=FORMATS) as image:
+        with open(storage.regular(path), "rb") as stream:
+            tiff = stream.read(2) in (b"II", b"MM")
+        # what libtiff says on stderr of a damaged file
+        quiet = without_lines(b"") if tiff else nullcontext()
+        with quiet, Image.open(path, formats=FORMATS) as image:
             if not LEAST <= min(image.size) <= max(image.size) <= MOST:
                 raise ValueError(f"{image.width} x {image.height} pixels")
-            if getattr(image, "is_animated", False):
-                notice_once("an image holds several frames or pages; the first of each is taken")
-            return _on_white(image)
+            several = getattr(image, "is_animated", False)
+            pixels = _on_white(image)
     except Exception as error:  # a damaged file leads Pillow's decoders to errors of any kind
         raise UnreadableImage(
             f"{one_line(path)}: cannot be read as an image ({one_line(error)}); "
             f"fetch it again, or save it as PNG of {LEAST} to {MOST} pixels a side"
         ) from error
+    if several:
+        notice_once("an image holds several frames or pages; the first of each is taken")
+    return pixels
 
 
 def _on_white(image: Image.Image) -> np.ndarray:

@@ -109,6 +109,16 @@ def test_a_damaged_strip_of_a_tiff_is_named(tmp_path):
         read_image(tmp_path / "a.tif")
 
 
+def test_damage_says_nothing_on_stderr(tmp_path, capfd):
+    halves(RED, BLUE).save(tmp_path / "a.tif", compression="tiff_lzw")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    content[8:30] = bytes(22)  # the beginning of the only strip
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(UnreadableImage, match="a.png: cannot be read"):
+        read_image(tmp_path / "a.png")
+    assert capfd.readouterr().err == ""
+
+
 class Eye(torch.nn.Module):
     """The mean colour of the left, the middle and the right of a picture."""
 
