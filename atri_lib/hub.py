@@ -2,6 +2,7 @@
 by key.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -47,6 +48,8 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
     forbidden = storage.offline() or storage.switched_on("HF_HUB_OFFLINE")
     asked = storage.switched_on("ATRI_HUB") and not forbidden
     try:
+        with contextlib.suppress(FileNotFoundError):
+            return _snapshot(name, commit, local_files_only=True)
         return _snapshot(name, commit, local_files_only=not (asked and pinned))
     except (OSError, ValueError, RuntimeError) as error:
         from huggingface_hub import constants
@@ -120,6 +123,8 @@ def _read(file: pathlib.Path) -> dict:
 
             return load_file(file)
         return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
     except Exception as error:  # safetensors and the unpickler each have their own types
         raise CheckpointError(
             f"{file}: cannot be read as plain tensors; it is damaged, or not weights"

@@ -76,7 +76,7 @@ def quiet(monkeypatch):
 def recordings():
     """The folder of the book's recordings, fetched if need be."""
     try:
-        return package("stamps").find()
+        return package("stamps").find("*.ogg")
     except BankUnavailable as reason:
         pytest.skip(str(reason))
 

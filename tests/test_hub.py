@@ -64,12 +64,13 @@ def asked(cache, monkeypatch) -> list:
     revisions = []
 
     def download(name, revision, local_files_only, **options):
-        if local_files_only:
-            raise LocalEntryNotFoundError("not here")
-        revisions.append(revision)
         folder = cache / "downloaded"
-        folder.mkdir(parents=True)
-        save_file({"w": torch.ones(2)}, folder / "model.safetensors")
+        if not local_files_only:
+            revisions.append(revision)
+            folder.mkdir(parents=True)
+            save_file({"w": torch.ones(2)}, folder / "model.safetensors")
+        elif not folder.exists():
+            raise LocalEntryNotFoundError("not here")
         return str(folder)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
@@ -105,9 +106,12 @@ def test_the_hub_is_asked_only_when_told_to_and_only_for_a_commit(
     ("model", "commit"),
     [(f"owner/model@{COMMIT}", COMMIT), ("facebook/nllb-200-distilled-600M", None)],
 )
-def test_a_download_is_of_the_commit_that_was_named_or_pinned(asked, monkeypatch, model, commit):
+def test_a_download_is_once_of_the_commit_that_was_named_or_pinned(
+    asked, monkeypatch, model, commit
+):
     monkeypatch.setenv("ATRI_HUB", "1")
-    assert model_path(model).name == "downloaded" and asked == [commit or REVISIONS[model]]
+    for _ in range(2):
+        assert model_path(model).name == "downloaded" and asked == [commit or REVISIONS[model]]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +143,13 @@ def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match="holds no tensors.*pytorch_model"):
         read_state_dict(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.pt"])
+def test_a_file_that_the_system_does_not_read_is_not_said_to_be_damaged(tmp_path, name):
+    (tmp_path / name).symlink_to("/proc/self/mem")
+    with pytest.raises(OSError):
+        read_state_dict(tmp_path / name)
 
 
 def test_loading_is_all_or_nothing():

@@ -182,7 +182,7 @@ def _corpus_of(name: str, folder: str | os.PathLike, captions: Sequence[tuple]) 
     if absent.all():
         what = "its captions, but none of the audio" if captions else "none of its caption tables"
         raise CorpusError(f"{folder} is no local copy of {name}: it holds {what}. {unread}")
-    if unread:
+    if unread and absent.any():
         notice(f"{name}: {unread}")
     return Corpus(name, table[~absent], tuple(names[absent].unique()))
 

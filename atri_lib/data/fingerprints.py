@@ -83,8 +83,12 @@ def _noise(count: int) -> np.ndarray:
     """Numbers in [-1, 1) that look random and are the same everywhere (a generator of Lehmer's, as
     whole numbers).
     """
-    states = [pow(48271, power, 2147483647) for power in range(1, count + 1)]
-    return np.array(states) / 2**30 - 1
+    values = np.empty(count, np.int64)
+    state = 1
+    for index in range(count):
+        state = state * 48271 % 2147483647
+        values[index] = state
+    return values / 2**30 - 1
 
 
 def _mixed(outputs: np.ndarray) -> np.ndarray:

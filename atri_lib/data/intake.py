@@ -17,6 +17,7 @@ from atri_lib.progress import progress
 from atri_lib.terminal import one_line
 
 SHOWN = 10  # faults listed in one error
+NO_OBJECT = "no JSON object"
 
 
 class ManifestError(ValueError):
@@ -46,7 +47,7 @@ _Text = Annotated[
     pydantic.StringConstraints(strip_whitespace=True),
     pydantic.AfterValidator(_visible),
 ]
-_one_or_more = pydantic.BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)
+_one_or_more = pydantic.BeforeValidator(lambda said: said if isinstance(said, list) else [said])
 _Several = Annotated[tuple[_Text, ...], _one_or_more]
 Captions = Annotated[dict[str, _Several], pydantic.AfterValidator(_complete)]
 
@@ -124,21 +125,27 @@ def parsed(
     try:
         # a byte order mark begins each of several files put together
         values = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=storage.unrepeated)
+        if not isinstance(values, dict):
+            raise ValueError(f"it is {values!r:.80}")
         return kind.model_validate(values, context=languages)
     except pydantic.ValidationError as error:
         fault = error.errors()[0]
         where = "".join(f"{name}: " for name in fault["loc"])
-        raise ManifestError(where + fault["msg"].removeprefix("Value error, ")) from error
+        said = fault["msg"].removeprefix("Value error, ")
+        if said.startswith("Input should"):
+            said += f", not {fault['input']!r:.80}"
+        raise ManifestError(where + said) from error
     except (ValueError, RecursionError) as error:
-        raise ManifestError(f"no JSON ({error}); write an object on each line, in UTF-8") from error
+        said = f"{NO_OBJECT} ({error}); write one on each line, in UTF-8"
+        raise ManifestError(said) from error
 
 
 def read_lines(path: pathlib.Path, take: Callable[[bytes, str], object]) -> list:
     """What `take` makes of the bytes and the place ("on line 3") of every line that holds
     something.
 
-    Raises ManifestError listing file:line of what `take` refuses, the first if that is all, or when
-    there is no line.
+    Raises ManifestError listing file:line of what `take` refuses, the first if no line is a JSON
+    object, or when there is no line.
     """
     numbered = enumerate(path.read_bytes().split(b"\n"), start=1)
     rows = [(number, raw) for number, raw in numbered if raw.strip()]
@@ -149,7 +156,7 @@ def read_lines(path: pathlib.Path, take: Callable[[bytes, str], object]) -> list
             taken.append(take(raw, f"on line {number}"))
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: a loop of links
             faults.append(one_line(f"{path}:{number}: {error}"))
-    if not taken:
+    if not taken and all(NO_OBJECT in fault for fault in faults):
         del faults[1:]  # of a file of something else one is enough
     if len(faults) > SHOWN:
         faults[SHOWN:] = [f"and {len(faults) - SHOWN} more"]

@@ -73,6 +73,9 @@ def load_manifest(
     clips = read_lines(path, intake(path.parent, languages))
     common = [code for code in CODES if all(code in line.captions for line, _ in clips)]
     fields = {name for line, _ in clips for name in line.model_extra}
+    rare = {code for line, _ in clips for code in line.captions} - set(common)
+    if rare:
+        notice(f"{path}: languages that not every clip has are not used: {', '.join(sorted(rare))}")
     if fields:
         notice(f"{path}: fields that are not used: {', '.join(sorted(fields)):.500}")
     uneven = [line for line, _ in clips if len({len(line.captions[code]) for code in common}) > 1]
@@ -137,10 +140,15 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
 
     The folder appears when it is complete, where a link points if it is one, with the permissions
     of an empty folder that was there; what killed writers left beside it, under whatever name, is
-    removed. Raises ManifestError, before a sound is rendered, when something is there; OSError
-    when nothing can be written, or another process has put something there meanwhile.
+    removed. Raises ManifestError, before a sound is rendered, when something is there, for
+    pictures and for an unknown split; OSError when nothing can be written, or another process has
+    put something there meanwhile.
     """
     folder = free_folder(folder)
+    if unknown := splits.keys() - set(SPLITS):
+        raise ManifestError(f"unknown split {unknown.pop()!r}: use {', '.join(SPLITS)}")
+    if any(dataset.pictures for dataset in splits.values()):
+        raise ManifestError(f"{folder}: only sounds are written; save pictures as PNG yourself")
     folder.parent.mkdir(parents=True, exist_ok=True)
     storage.settle_folder(folder.parent)
     with storage.temporary_folder(folder) as holder:

@@ -19,6 +19,7 @@ from atri_lib.languages import LANGUAGES
 from atri_lib.storage import read_json
 
 SIDE = 128  # pixels of a picture's longer side
+FONT = "NotoColorEmoji.ttf"
 DRAWN = pathlib.Path(__file__).with_name("drawn_shapes.json")
 # an emoji that shows a thing, not letters, signs, arrows, buttons, clocks, shapes, skin tones
 THING = re.compile(
@@ -37,7 +38,8 @@ def stamps() -> Bank:
     """The stamps' pictures under their native names; what shows no thing (letters, flags, signs) is
     not among them. Raises BankUnavailable.
     """
-    return bank_of_stamps("tuxpaint pictures", package("stamps").find(), PICTURE.search, cut_out)
+    folder = package("stamps").find("[!.]*.png")
+    return bank_of_stamps("tuxpaint pictures", folder, PICTURE.search, cut_out)
 
 
 @cache
@@ -47,8 +49,8 @@ def emoji() -> Bank:
     """
     from fontTools.ttLib import TTFont
 
-    said = annotations(package("emoji names").find())
-    file = package("emoji").find() / "NotoColorEmoji.ttf"
+    said = annotations(package("emoji names").find("en.xml"))
+    file = package("emoji").find(FONT) / FONT
     with TTFont(file, lazy=True) as font:
         glyphs = font.getBestCmap()
         bitmaps = font["CBDT"].strikeData[0]

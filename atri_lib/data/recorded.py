@@ -27,7 +27,7 @@ def recorded_sounds() -> Bank:
     Where the sounds are not the book's, the bank's name and a notice on stderr say so.
     Raises BankUnavailable, UnreadableSound.
     """
-    folder = package("stamps").find()
+    folder = package("stamps").find("[!.]*.ogg")
     corrections = read_json(CORRECTIONS)
     corrections.pop("_about", None)
     dropped = {}

@@ -58,14 +58,12 @@ def translate(
     sentence is known by its text, the bytes of the model's files, the language, `beams` and
     `max_tokens`; each is translated once, longest first, and saved batch by batch, so a killed call
     resumes where it was. Of several calls at once one works, the others wait and take what it has
-    made. The model is loaded only when something is left to do. Raises UnknownLanguage, ValueError
-    for a sentence that is empty or too long, ModelUnavailable, CheckpointError when the checkpoint
-    is damaged, lacks weights, computes what is no number, or does not know a language; OSError for
-    a cache that is no file, DiskFull.
+    made. The model is loaded only when something is left to do. Raises UnknownLanguage, TypeError
+    for a bare string, ValueError for a sentence that is empty or too long, ModelUnavailable,
+    CheckpointError when the checkpoint is damaged, lacks weights, computes what is no number, or
+    does not know a language; OSError for a cache that is no file, DiskFull.
     """
-    for number, sentence in enumerate(sentences, start=1):
-        if fault := text_fault(sentence):
-            raise ValueError(f"sentence {number} of those to translate {fault}: {sentence[:40]!r}")
+    _check_sentences(sentences)
     for code in targets:
         language(code)  # or UnknownLanguage
     folder = model_path(model)
@@ -90,6 +88,14 @@ def translate(
                 _append(path, [dataclasses.asdict(entry) | made_by for entry in made])
                 known |= {(code, entry.sentence): entry for entry in made}
     return {code: [known[code, sentence] for sentence in sentences] for code in targets}
+
+
+def _check_sentences(sentences: Sequence[str]) -> None:
+    if isinstance(sentences, str):
+        raise TypeError(f"expected a list of sentences, not one string: [{sentences[:40]!r}]")
+    for number, sentence in enumerate(sentences, start=1):
+        if fault := text_fault(sentence):
+            raise ValueError(f"sentence {number} of those to translate {fault}: {sentence[:40]!r}")
 
 
 def _content(folder: pathlib.Path) -> str:
@@ -143,6 +149,7 @@ def translate_to_csv(
     (see `report`). Raises CsvError when something is at `path`, which people may have corrected.
     """
     _check_free(path)
+    _check_sentences(sentences)
     sentences = list(dict.fromkeys(sentence.strip() for sentence in sentences))
     translations = translate(sentences, targets, model=model or MODEL, **options)
     texts = {code: [entry.text for entry in entries] for code, entries in translations.items()}

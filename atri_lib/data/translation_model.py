@@ -1,6 +1,7 @@
 """A translation model of transformers, checked before it is used and told each language its way."""
 
 import pathlib
+import textwrap
 from collections.abc import Callable, Sequence
 
 from atri_lib.hub import CheckpointError
@@ -62,7 +63,8 @@ def _loaded(folder: pathlib.Path):
             folder, output_loading_info=True, weights_only=True, **safe
         )
     except Exception as error:  # safetensors, the unpickler, transformers: each has its own types
-        said = f"no sequence-to-sequence checkpoint that can be read: {error!s:.200}"
+        why = textwrap.shorten(str(error), 200)
+        said = f"no sequence-to-sequence checkpoint that can be read: {why}"
         raise CheckpointError(f"{folder}: {said}") from error
     if missing := sorted(loaded["missing_keys"]):
         said = f"{len(missing)} weights are missing, the first is {missing[0]}"

@@ -9,7 +9,8 @@ import pandas as pd
 from atri_lib.data.dataset import text_fault
 
 LOOP = re.compile(r"(.{2,80}?)\1{3,}", re.DOTALL)  # a stretch of text four times in a row
-SENTENCE_END = re.compile(r"(?<!\d)[.!?…]+(?![A-Za-z0-9])|[。！？．｡]+")  # no "3.5", no "e.g"
+# no "3.5", "e.g", "etc.,"
+SENTENCE_END = re.compile(r"(?<!\d)[.!?…]++(?![A-Za-z0-9,;:])|[。！？．｡]+")
 # how Unicode's names of letters begin
 KANA = ("HIRAGANA", "KATAKANA")
 HAN = ("CJK", "IDEOGRAPHIC")  # also the sign that repeats one

@@ -74,6 +74,8 @@ def _cells(row: list[str], header: list[str], filled: Sequence[str], place: str)
         if cell.startswith("'") and FORMULA.match(cell):
             cell = cell[1:]
         cells[name] = cell.strip()
+        if "\0" in cell:
+            raise CsvError(f"{place}: {name} holds a NUL; write the text without it")
         fault = text_fault(cells[name])
         if fault and (cells[name] or name in filled):
             raise CsvError(f"{place}: {name} {fault}")

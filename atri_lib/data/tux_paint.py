@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from atri_lib.data.debian import package
 from atri_lib.data.items import Bank, bank_of
 from atri_lib.languages import LANGUAGES
 from atri_lib.storage import read_json
@@ -31,7 +32,7 @@ def bank_of_stamps(
     """The stamps' files that are wanted (by their path below the folder), under their captions as
     tuxpaint_names.json corrects them.
 
-    content: an item's, of its file.
+    content: an item's, of its file. Raises BankUnavailable where there are none.
     """
     corrections = read_json(CORRECTIONS)
     called = {}
@@ -39,7 +40,10 @@ def bank_of_stamps(
         source = path.relative_to(folder).as_posix()
         if wanted(source):
             called[source] = stamp_names(path, corrections.get(path.stem, {}))
-    return bank_of(name, called, lambda source: content(folder / source), LICENCE)
+    bank = bank_of(name, called, lambda source: content(folder / source), LICENCE)
+    if not bank.items:
+        raise package("stamps").unavailable(f"{folder} holds none with captions")
+    return bank
 
 
 def stamp_names(stamp: pathlib.Path, correction: Mapping) -> dict[str, str]:

@@ -38,8 +38,8 @@ class DualEncoder(nn.Module):
     cached text features go through `align` before they are encoded. The temperature is a fixed
     number unless learn_temperature is set; then its logarithm is a parameter that is kept at
     LEAST_TEMPERATURE or above, as in CLIP (Radford et al. 2021, arXiv 2103.00020, Sec. 2.5: needed
-    for stable training); one that starts lower is raised to it. A fixed temperature has no such
-    limit.
+    for stable training). Raises ValueError for a learned one that starts lower. A fixed temperature
+    has no such limit.
     """
 
     def __init__(
@@ -59,6 +59,11 @@ class DualEncoder(nn.Module):
         alignment: Alignment | None = None,
     ) -> None:
         super().__init__()
+        if learn_temperature and temperature < LEAST_TEMPERATURE:
+            raise ValueError(
+                f"temperature={temperature}: a learned one starts at {LEAST_TEMPERATURE} or above; "
+                "give a higher one, or leave out learn_temperature"
+            )
         self.pooling = TimePooling(parts)
         self.audio_projection = projection(clip_width * parts, hidden, width, dropout)
         self.text_projection = projection(text_width, hidden, width, dropout)

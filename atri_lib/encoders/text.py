@@ -130,20 +130,28 @@ class SentencePieceEncoder(nn.Module):
 
         Raises ValueError for a sentence that is empty or has more than 512 tokens.
         """
-        rows = self._pieces(sentences, language, add_bos=True, add_eos=True)
-        return padded(rows, self.tokenizer.eos_id())
+        begin = self.tokenizer.bos_id()
+        end = self.tokenizer.eos_id()
+        unknown = [self.tokenizer.unk_id()]
+        rows = self._pieces(sentences, language, self.prefix)
+        return padded([[begin, *(row or unknown), end] for row in rows], end)
 
     def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
         """The pieces of each sentence that the vocabulary does not know: they all become one and
-        the same token.
+        the same token. A sentence of no pieces is unknown as a whole.
         """
         number = self.tokenizer.piece_to_id
         unknown = self.tokenizer.unk_id()
+        found = []
         rows = self._pieces(sentences, language, out_type=str)
-        return [[piece for piece in row if number(piece) == unknown] for row in rows]
+        for sentence, row in zip(sentences, rows, strict=True):
+            named = [piece for piece in row if number(piece) == unknown]
+            found.append(named if row else [sentence])
+        return found
 
-    def _pieces(self, sentences: Sequence[str], language: str, **options) -> list[list]:
-        """options: of the tokenizer."""
+    def _pieces(
+        self, sentences: Sequence[str], language: str, prefix: str = "", out_type: type = int
+    ) -> list[list]:
         find_language(language)
-        read = [self.prefix + text.translate(self.replacements) for text in checked(sentences)]
-        return self.tokenizer.encode(read, **options)
+        read = [prefix + text.translate(self.replacements) for text in checked(sentences)]
+        return self.tokenizer.encode(read, out_type=out_type)

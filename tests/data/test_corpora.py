@@ -345,7 +345,12 @@ def test_audio_in_a_format_that_is_not_read_is_named_with_a_count(
     assert len(corpus.missing) == 5
     (said,) = capsys.readouterr().err.splitlines()
     assert f"Notice: {corpus.name}: sounds skipped, whose format cannot be read: 5, such as" in said
-    sounds[0].rename(sounds[0].with_suffix(".m4a"))
+    for path in sounds[1:]:
+        path.with_suffix(".m4a").rename(path)
+        path.with_suffix(".m4a").touch()
+    assert not read(tmp_path).missing and not capsys.readouterr().err
+    for path in sounds:
+        path.rename(path.with_suffix(".m4a"))
     with pytest.raises(
         CorpusError,
         match=r"none of the audio\. sounds skipped, .*: 6, such as .*; convert it to WAV",

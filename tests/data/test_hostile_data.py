@@ -414,7 +414,7 @@ def fetch(monkeypatched):
             patch.setattr(debian, "ROOT", folder)
             patch.setenv("ATRI_CACHE", str(folder / "cache"))
             monkeypatched(patch)
-            package("stamps").find()
+            package("stamps").find("*.ogg")
 
     return load
 

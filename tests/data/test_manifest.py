@@ -97,8 +97,8 @@ def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(f
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"audio": ', "no JSON .*; write an object on each line, in UTF-8"),
-        ('["dog.wav"]', "Input should be a valid dictionary"),
+        ('{"audio": ', "no JSON .*; write one on each line, in UTF-8"),
+        ('["dog.wav"]', r"no JSON object \(it is \['dog.wav'\]\); write one on each line"),
         ({"audio": "dog.wav", "captions": captions()}, "split: Field required"),
         (
             '{"audio": "dog.wav", "split": "train", "split": "test", "captions": %s}',
@@ -213,14 +213,14 @@ def test_one_notice_tells_of_pictures_of_several_frames(folder, capsys):
         assert loaded.clip(i)[112, 112].tolist() == [255, 0, 0]
 
 
-def test_several_wrong_lines_are_reported_at_once_but_not_more_than_ten(folder):
-    path = write(folder, clip(), *[clip(f"none-{i}.wav") for i in range(14)])
+@pytest.mark.parametrize("good", [0, 1])
+def test_several_wrong_lines_are_reported_at_once_but_not_more_than_ten(folder, good):
+    path = write(folder, *[clip()] * good, *[clip(f"none-{i}.wav") for i in range(14)])
     with pytest.raises(ManifestError) as caught:
         load_manifest(path)
     message = str(caught.value).splitlines()
-    assert (
-        len(message) == 11 and message[0].startswith(f"{path}:2:") and message[-1] == "and 4 more"
-    )
+    assert len(message) == 11 and message[0].startswith(f"{path}:{good + 1}:")
+    assert message[-1] == "and 4 more"
 
 
 def test_a_line_that_is_not_utf8_and_a_manifest_without_lines_raise(folder):
@@ -248,7 +248,8 @@ def test_a_line_ends_at_a_line_feed_and_nowhere_else(folder, separator):
     ("content", "message"),
     [
         (json.dumps(clip()).encode("utf-16"), "utf-8"),
-        (json.dumps([clip()]).encode(), "Input should be a valid dictionary"),
+        (json.dumps([clip()]).encode(), "no JSON object"),
+        (b'["dog.wav"]\n["bell.wav"]\n', "no JSON object"),
         (json.dumps(clip(), indent=2).encode(), "no JSON"),
         (b"audio,split,eng\ndog.wav,train,a dog\n", "no JSON"),
         (b"\x1f\x8b\x08\x00\n\xff\n", "no JSON"),
@@ -289,7 +290,7 @@ def test_languages_that_cannot_be_are_refused(folder, languages, message):
         load_manifest(folder, languages)
 
 
-def test_fewer_languages_suffice_when_they_are_asked_for(folder):
+def test_fewer_languages_suffice_when_they_are_asked_for(folder, capsys):
     two = {"eng": ["a dog"], "zho": ["一只狗"]}
     path = write(
         folder, clip(captions=two), clip("bell.wav", "test", captions=two | {"fra": "une cloche"})
@@ -297,6 +298,8 @@ def test_fewer_languages_suffice_when_they_are_asked_for(folder):
     with pytest.raises(ManifestError, match=r":1: .*missing in fra, deu"):
         load_manifest(path)
     splits = load_manifest(path, ("eng", "zho"))
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.endswith("manifest.jsonl: languages that not every clip has are not used: fra")
     assert [split.languages for split in splits.values()] == [("eng", "zho")] * 2
     assert splits["test"].sentences("zho") == ["一只狗"] and list(splits["test"].captions[0]) == [
         "eng",
@@ -429,8 +432,13 @@ def test_what_is_written_reads_back_sample_by_sample(tmp_path):
 def test_writing_replaces_nothing_and_leaves_nothing_half_done(tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious.txt").write_text("keep")
-    with pytest.raises(ManifestError, match="not an empty folder"):
-        write_manifest({"train": made()}, tmp_path / "full")
+    for splits, out, message in (
+        ({"train": made()}, "full", "not an empty folder"),
+        ({"dev": made()}, "new", "unknown split 'dev': use train, val, test"),
+        ({"train": made(pictures=True)}, "new", "new: only sounds are written; save pictures as"),
+    ):
+        with pytest.raises(ManifestError, match=message):
+            write_manifest(splits, tmp_path / out)
 
     def interrupted(index):
         if index == 1:

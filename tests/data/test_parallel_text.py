@@ -51,9 +51,9 @@ def test_what_is_wrong_with_a_caption_is_wrong_here_too(tmp_path, fault):
         (None, "No such file.*text.jsonl"),
         ("folder", "text.jsonl: not a regular file"),
         ("", "empty; write one JSON object per line"),
-        ("[1, 2]\n", "Input should be a valid dict"),
+        ("[1, 2]\n", "no JSON object .*1, 2"),
         ("{}\n", "captions: Field required"),
-        ("no json\n", "no JSON .*; write an object on each line"),
+        ("no json\n", "no JSON .*; write one on each line"),
     ],
 )
 def test_a_file_that_holds_none_is_refused(tmp_path, content, message):

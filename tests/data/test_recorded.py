@@ -14,6 +14,7 @@ import soundfile
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound
 from atri_lib.data import debian, recorded, tux_paint
 from atri_lib.data.debian import package
+from atri_lib.data.items import BankUnavailable
 from atri_lib.data.recorded import decode, recorded_sounds
 from atri_lib.data.tux_paint import noun_phrase
 from atri_lib.languages import CODES
@@ -64,7 +65,6 @@ def stamps():
     """A folder in the cache."""
     folder = package("stamps").place
     files = {
-        package("stamps").sample: b"no picture",
         "animals/frog.ogg": ogg(500),
         "animals/frog.txt": FROG.encode(),
         "animals/frog_desc.ogg": ogg(100),
@@ -125,6 +125,21 @@ def test_a_tone_keeps_its_pitch_and_length_at_any_rate(tmp_path, rate, channels)
     assert wave.dtype == np.float32 and abs(len(wave) / SAMPLE_RATE - 1) < 0.05
     spectrum = np.abs(np.fft.rfft(wave, 4 * SAMPLE_RATE))
     assert spectrum.argmax() / 4 == pytest.approx(440, abs=2)
+
+
+def test_sounds_without_pictures_are_taken_and_pictures_without_sounds_are_none(
+    stamps, monkeypatch
+):
+    monkeypatch.setenv("ATRI_OFFLINE", "1")
+    assert recorded_sounds().items
+    for name in ("frog.ogg", "newt.ogg"):
+        (stamps / "animals" / name).unlink()
+    with pytest.raises(BankUnavailable, match="stamps holds none with captions.*apt-get install"):
+        recorded_sounds()
+    for sound in stamps.rglob("*.ogg"):
+        sound.unlink()
+    with pytest.raises(BankUnavailable, match="ATRI_OFFLINE forbids"):
+        recorded_sounds()
 
 
 def test_a_sound_without_a_caption_in_one_language_is_left_out_and_listed(stamps, corrections):

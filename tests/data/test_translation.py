@@ -175,15 +175,21 @@ def test_cached_sentences_need_no_model(model, tmp_path, monkeypatch):
 def test_wrong_input_is_refused_before_anything_is_loaded(model, tmp_path, monkeypatch):
     with pytest.raises(UnknownLanguage):
         run(model, tmp_path / "cache.jsonl", ("fre",))
+    with pytest.raises(TypeError, match=r"a list of sentences, not one string: \['a dog'\]"):
+        run(model, tmp_path / "cache.jsonl", sentences="a dog")
+    with pytest.raises(TypeError, match="a list of sentences"):
+        translate_to_csv("a dog", ["fra"], tmp_path / "out.csv", model=model)
     with pytest.raises(ValueError, match="sentence 2 of those to translate is empty"):
         run(model, tmp_path / "cache.jsonl", sentences=["a dog", " "])
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelUnavailable, match="nllb-200.*HF_HOME"):
         translate(["a dog"], ["fra"], cache=tmp_path / "cache.jsonl")
-    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(CheckpointError, match="no sequence-to-sequence checkpoint"):
-        run(tmp_path, tmp_path / "cache.jsonl")
+    for about in ('{"model_type": "bert"}', "{}"):
+        (tmp_path / "config.json").write_text(about)
+        with pytest.raises(CheckpointError, match="no sequence-to-sequence checkpoint") as caught:
+            run(tmp_path, tmp_path / "cache.jsonl")
+        assert "\n" not in str(caught.value)
 
 
 class FakeTokenizer:
@@ -250,6 +256,7 @@ def test_report_lists_each_kind_of_problem_and_nothing_else():
         Translation("time and again", "zho", "时时々々々"),
         Translation("wide letters", "fra", "Ｃｈａｔ"),
         Translation("A dog barks. It rains.", "zho", "一只狗在叫。下雨了。"),
+        Translation("Rain, wind, etc., then a car...; wind.", "fra", "La pluie, le vent, un bus."),
         Translation("a CD plays", "zho", "播放CD"),
         Translation("a dog", "jpn", "犬"),
         Translation("12 ...", "jpn", "12 ..."),
@@ -305,6 +312,7 @@ def test_a_table_of_ones_own_takes_the_place_of_translate(tmp_path):
     ("sentence,fra\na dog,un chien,ein Hund\n", r"own\.csv:2: 3 fields, but the header has 2"),
     ("sentence,fra\na dog,un chien\na dog,le chien\n",
      r"own\.csv:3: 'a dog' was translated differently above"),
+    ("sentence,fra\na dog,un\0chien\n", r"own\.csv:2: fra holds a NUL"),
     ("sentence,fra\nrain,la pluie\n", r"own\.csv: 1 sentences have no row, the first is 'a dog'"),
     ('sentence,fra\n"a\ndog",un chien\nrain,\n', r"own\.csv:4: fra is empty"),
     ("sentence,fra, fra\na dog,un chien,le chien\n", r"own\.csv:1: 2 columns are called 'fra'"),

@@ -15,10 +15,10 @@ import time
 import pytest
 
 from atri_lib.data import debian
-from atri_lib.data.debian import PACKAGES, package
+from atri_lib.data.debian import package
 from atri_lib.data.items import BankUnavailable
+from atri_lib.data.pictures import FONT
 from atri_lib.data.tux_paint import EFFECT, PICTURE
-from atri_lib.storage import read_json
 
 STAMPS = "./usr/share/tuxpaint/stamps/"
 
@@ -30,7 +30,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def find_stamps():
-    return package("stamps").find()
+    return package("stamps").find("frog.png")
 
 
 @pytest.fixture
@@ -40,9 +40,7 @@ def stamps(tmp_path):
     (folder / "animals").mkdir(parents=True)
     for name in ("frog.ogg", "frog.txt", "frog_desc.ogg"):
         (folder / "animals" / name).write_bytes(b"x")
-    sample = folder / package("stamps").sample
-    sample.parent.mkdir()
-    sample.write_bytes(b"x")
+    (folder / "animals" / "frog.png").write_bytes(b"x")
     return folder
 
 
@@ -163,7 +161,7 @@ def test_without_debian_tools_the_message_names_them(tmp_path, monkeypatch):
         find_stamps()
 
 
-FETCH = "from atri_lib.data.debian import package; print(package('stamps').find())"
+FETCH = "from atri_lib.data.debian import package; print(package('stamps').find('*.png'))"
 
 
 def test_a_killed_fetch_is_ignored_and_cleaned_up_by_the_next(tools, tmp_path):
@@ -248,18 +246,31 @@ def test_a_fetch_keeps_what_another_process_has_put_in_place(tools, stamps, monk
     assert files_in(place) == before
 
 
-def test_a_cache_of_earlier_days_without_pictures_is_fetched_anew(tools, stamps):
+def test_a_folder_without_pictures_gets_them_and_loses_nothing(tools, stamps):
     place = package("stamps").place
-    (stamps / package("stamps").sample).unlink()
+    (stamps / "animals/frog.png").unlink()
+    (stamps / "animals/amphibians").mkdir()
+    (stamps / "animals/amphibians/frog.ogg").write_bytes(b"mine")
+    before = files_in(stamps)
     stamps.rename(place)
-    assert find_stamps() == place and files_in(place) == TAKEN
+    assert package("stamps").find("*.ogg") == place and files_in(place) == before
+    assert find_stamps() == place and files_in(place) == sorted({*TAKEN, *before})
+    assert (place / "animals/amphibians/frog.ogg").read_bytes() == b"mine"
     (tools / "apt-get").unlink()
-    assert files_in(find_stamps()) == TAKEN
+    assert find_stamps() == place
 
 
-@pytest.mark.parametrize("key", read_json(PACKAGES))
-def test_the_sample_of_a_package_is_wanted(key):
-    assert re.search(package(key).wanted, package(key).sample)
+@pytest.mark.parametrize(
+    "key, sample",
+    [
+        ("stamps", "animals/frog.ogg"),
+        ("stamps", "animals/frog.png"),
+        ("emoji names", "en.xml"),
+        ("emoji", FONT),
+    ],
+)
+def test_what_tells_of_a_package_is_wanted_of_it(key, sample):
+    assert re.search(package(key).wanted, sample)
 
 
 @pytest.mark.parametrize(

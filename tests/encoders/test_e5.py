@@ -123,7 +123,8 @@ def test_a_sentence_of_more_than_512_tokens_is_refused(model):
 
 
 def test_unknown_pieces_are_named(model):
-    assert model.unknown_pieces(["a frog \u16a0\u16b1", "rain"], "eng") == [["\u16a0\u16b1"], []]
+    sentences = ["a frog \u16a0\u16b1", "rain", "\ufffd"]
+    assert model.unknown_pieces(sentences, "eng") == [["\u16a0\u16b1"], [], ["\ufffd"]]
     assert model.unknown_pieces(EVERY) == [[]] * len(EVERY)
     with pytest.raises(UnknownLanguage, match="'ca'"):
         model.unknown_pieces(["pluja"], "ca")

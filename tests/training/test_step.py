@@ -315,5 +315,10 @@ def test_a_fixed_temperature_has_no_floor(temperature):
     before = model.log_temperature.clone()
     assert model.temperature.item() == pytest.approx(temperature)
     assert torch.equal(model.log_temperature, before)
-    learned = DualEncoder(12, 10, temperature=temperature, learn_temperature=True)
-    assert learned.temperature.item() == pytest.approx(max(temperature, 0.01))
+
+
+def test_a_learned_temperature_below_the_floor_is_refused():
+    with pytest.raises(ValueError, match="temperature=0.001: a learned one starts at 0.01"):
+        DualEncoder(12, 10, temperature=0.001, learn_temperature=True)
+    learned = DualEncoder(12, 10, temperature=0.01, learn_temperature=True)
+    assert learned.temperature.item() == pytest.approx(0.01)
