@@ -52,10 +52,10 @@ def search(options: Namespace) -> int | None:
         raise UsageError("--strict is about the files of --folder: give one, or leave it out")
     if options.language and options.audio and not options.captions:
         raise UsageError("--language is that of texts, and a sound has none: leave it out")
-    if options.captions and options.index and options.index.exists():
-        fix = "name a new file, or search in this one without --captions"
-        raise SearchError(f"{options.index} is there already: {fix}")
     if options.index and (not new or options.index.exists()):
+        if options.captions:
+            fix = "name a new file, or search in this one without --captions"
+            raise SearchError(f"{options.index} is there already: {fix}")
         index = Index.load(options.index)
     elif not new:
         raise UsageError("say where to search: --folder, --captions or --index")
