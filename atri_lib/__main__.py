@@ -110,8 +110,11 @@ def explained(error: Exception) -> str | None:
     text = str(error).strip().replace("\n", "\n  ")
     if isinstance(error, ImportError):
         return f"{text}; `python -m atri_lib doctor` says what is missing"
-    if isinstance(error, MemoryError) or "allocate memory" in text:
-        return f"not enough memory; give smaller audio or captions, or --batch-size ({text})"
+    full = "allocate memory" in text or "out of memory" in text
+    if full or isinstance(error, MemoryError):
+        reason = f" ({text})" if text else ""
+        fix = "give smaller audio or captions, a smaller --batch-size, or --text-chunk"
+        return f"not enough memory; {fix}{reason}"
     known = isinstance(error, (ValueError, OSError, RuntimeError))
     if known or type(error).__name__ == "SafetensorError":
         return text

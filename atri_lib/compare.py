@@ -29,12 +29,13 @@ def compare_runs(first: Sequence[Run], second: Sequence[Run]) -> pd.DataFrame:
     Returns a row for each measure: `first` and `second`, the means over seeds and clips; their
     `difference`; `low` and `high`, its 95 % interval; `p_value`; `better`, "first" or "second"
     where the interval excludes zero, else "cannot tell". Raises CompareError for runs that were not
-    tested on the same clips in the same languages, and for seeds that do not pair up.
+    tested on the same clips in the same languages, for seeds that do not pair up and for a run that
+    is given twice.
     """
     sides = []
     for side in (first, second):
         sides.append(sorted(side, key=lambda run: run.config.seed))
-    _check_seeds(*sides)
+    _check_pairs(*sides)
     owner = _owner(sides[0] + sides[1])
     first = _measures(sides[0], owner)
     second = _measures(sides[1], owner)
@@ -70,8 +71,8 @@ def _contrast(first: np.ndarray, second: np.ndarray, lower_is_better: bool) -> d
     return means | vars(found) | {"better": better}
 
 
-def _check_seeds(first: Sequence[Run], second: Sequence[Run]) -> None:
-    """Raises CompareError where the runs of both sides do not pair up."""
+def _check_pairs(first: Sequence[Run], second: Sequence[Run]) -> None:
+    """Raises CompareError where the runs of both sides do not pair up, or one is on both."""
     seeds = [[run.config.seed for run in side] for side in (first, second)]
     pair = len(first) == len(second) == 1
     once = len(set(seeds[0])) == len(first)
@@ -80,6 +81,12 @@ def _check_seeds(first: Sequence[Run], second: Sequence[Run]) -> None:
             f"seeds {seeds[0]} and {seeds[1]} do not pair up: give two runs, or the same different "
             "seeds of two settings, compare RUN RUN ... --with RUN RUN ..."
         )
+    places = set()
+    for run in (*first, *second):
+        place = run.path.resolve()
+        if place in places:
+            raise CompareError(f"{run.path} is given twice: name different runs")
+        places.add(place)
 
 
 def _owner(runs: Sequence[Run]) -> np.ndarray:

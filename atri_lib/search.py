@@ -4,6 +4,7 @@ trained run.
 
 import json
 import os
+import pathlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,9 +155,13 @@ def index_folder(
     that are broken.
 
     Returns the index and "path: why" of each file that cannot be read. Sounds of formats that
-    cannot be read are named on stderr. Raises SearchError when there is no file that can be read
-    and, with strict, for any that cannot.
+    cannot be read are named on stderr. Raises SearchError for what is no folder, when there is no
+    file that can be read and, with strict, for any that cannot.
     """
+    if not pathlib.Path(folder).is_dir():
+        is_file = os.path.exists(folder)
+        fault = "is a file; give the folder that it is in" if is_file else "no such folder"
+        raise SearchError(f"{folder}: {fault}")
     suffixes = IMAGES if searcher.pictures else SUFFIXES
     files = files_below(folder, suffixes)
     others = "" if searcher.pictures else skipped(folder)

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from atri_lib.__main__ import COMMANDS, main, parser
+from atri_lib.__main__ import COMMANDS, explained, main, parser
 from atri_lib.commands.settings import BOUNDS, config_of
 from atri_lib.schemes import SCHEMES
 from atri_lib.training import TrainConfig, load_or_train
@@ -141,6 +141,23 @@ heavy = ("pandas", "scipy", "transformers", "pydantic")
 sys.exit(any(name in sys.modules for name in heavy))
 """
     subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL, check=True)
+
+
+FULL = "not enough memory; give smaller audio or captions, a smaller --batch-size, or --text-chunk"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), ""),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), " (DefaultCPUAllocator: "),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB."), " (CUDA out of memory."),
+        (RuntimeError("CUDA error: out of memory"), " (CUDA error: out of memory)"),
+    ],
+)
+def test_memory_that_is_full_is_explained(error, reason):
+    assert explained(error).startswith(FULL + reason)
+    assert reason or explained(error) == FULL
 
 
 def test_evaluate_prints_a_run_as_json(toy, tmp_path, capsys):

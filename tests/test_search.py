@@ -249,8 +249,12 @@ def test_the_broken_sounds_of_a_folder_are_listed_and_the_others_indexed(searche
         index_folder(searcher, sounds, strict=True)
     assert "\n" not in str(caught.value)
     (sounds / "empty").mkdir()
-    for name in ("b.wav", "nowhere", "empty"):
-        with pytest.raises(SearchError, match=f"{name}: holds no files to search"):
+    for name, fault in {
+        "b.wav": "is a file; give the folder",
+        "nowhere": "no such folder",
+        "empty": "holds no files to search",
+    }.items():
+        with pytest.raises(SearchError, match=f"{name}: {fault}"):
             index_folder(searcher, sounds / name)
 
 
@@ -260,6 +264,7 @@ QUESTIONS = {
     "text": ["a dog"],
     "sound": ["--audio", "b.wav"],
 }
+TEXTS = ("typed", "file", "text")  # what has a language
 
 
 class Translator(Reader):
@@ -270,8 +275,10 @@ class Translator(Reader):
 
 
 @pytest.mark.parametrize("encoder", [Reader, Translator])
-@pytest.mark.parametrize("asked", QUESTIONS)
-@pytest.mark.parametrize("language", [[], ["--language", "fra"]])
+@pytest.mark.parametrize(
+    ("asked", "language"),
+    [*((asked, []) for asked in QUESTIONS), *((asked, ["--language", "fra"]) for asked in TEXTS)],
+)
 def test_an_assumed_language_is_said_once_where_it_matters(
     run, sounds, monkeypatch, capsys, encoder, asked, language
 ):
@@ -287,10 +294,30 @@ def test_an_assumed_language_is_said_once_where_it_matters(
     assert out.count("a.flac") == (2 if asked in ("typed", "file") else 1)
 
 
+@pytest.mark.parametrize(("asked", "together"), [("file", [2]), ("typed", [1, 1])])
+def test_the_queries_of_a_file_are_embedded_together_and_typed_ones_as_they_come(
+    run, searcher, sounds, monkeypatch, asked, together
+):
+    embedded = []
+    embed = Searcher.embed_texts
+
+    def counted(searcher, sentences, code):
+        embedded.append(len(sentences))
+        return embed(searcher, sentences, code)
+
+    monkeypatch.setattr(Searcher, "embed_texts", counted)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a dog\na bird\n")))
+    monkeypatch.chdir(sounds)
+    (sounds / "queries.txt").write_text("a dog\na bird\n")
+    command = ["search", "--run", str(run.path), "--folder", ".", *QUESTIONS[asked]]
+    assert main([*command, "--language", "fra"]) == 0
+    assert embedded == together
+
+
 def test_a_wrong_query_is_refused_before_a_model_is_loaded(run, sounds, monkeypatch, capsys):
     monkeypatch.delattr("atri_lib.search.build_encoders")
     monkeypatch.chdir(sounds)
     (sounds / "queries.txt").write_bytes(b"a dog\nK\xfcche\n")
-    for asked, said in (["\u200b"], "is empty"), (["--queries", "queries.txt"], "queries.txt: "):
+    for asked, said in (["\u200b"], "is empty"), (["--queries", "queries.txt"], "queries.txt:2: "):
         assert main(["search", "--run", str(run.path), "--folder", ".", *asked]) == 1
         assert said in capsys.readouterr().err

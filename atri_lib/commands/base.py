@@ -39,11 +39,16 @@ def path(text: str) -> pathlib.Path:
         raise OSError(errno.ENOENT, "the user has no home folder", text) from error
 
 
-def whole(text: str) -> int:
-    """A whole number from 1 on."""
-    if text.isascii() and text.isdigit() and int(text) > 0:
+def whole(text: str, least: int = 1) -> int:
+    """A whole number from `least` on."""
+    if text.isascii() and text.isdigit() and int(text) >= least:
         return int(text)
-    raise ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+
+
+def seed(text: str) -> int:
+    """A whole number from 0 on."""
+    return whole(text, least=0)
 
 
 # What the word that stands for a value says about it.
@@ -52,7 +57,7 @@ KINDS = {
     "FOLDER": path,
     "RUN": path,
     "N": whole,
-    "SEED": int,
+    "SEED": seed,
 }
 
 
@@ -60,20 +65,24 @@ KINDS = {
 
 
 def texts_of(file: pathlib.Path) -> list[str]:
-    """The texts of a file, one on each line. Raises ValueError naming the file and a text that is
+    """The texts of a file, one on each line. Raises ValueError naming the line of a text that is
     none (`data.dataset.text_fault`), or for a file without any; OSError for what is no file.
     """
     from atri_lib import storage
     from atri_lib.data.dataset import text_fault
 
+    texts = []
     with open(storage.regular(file), **AS_TEXTS) as lines:
-        texts = list(filter(None, map(str.strip, lines)))
+        for number, line in enumerate(lines, start=1):
+            text = line.strip()
+            if not text:
+                continue
+            fault = text_fault(text)
+            if fault:
+                raise ValueError(f"{file}:{number}: the text {text[:40]!r} {fault}")
+            texts.append(text)
     if not texts:
         raise ValueError(f"{file}: no texts; write one on each line")
-    for text in texts:
-        fault = text_fault(text)
-        if fault:
-            raise ValueError(f"{file}: the text {text[:40]!r} {fault}")
     return texts
 
 

@@ -13,6 +13,7 @@ from atri_lib.terminal import notice, one_line
 
 ASSUMED = "eng"  # the language of a text when none is given
 TYPED = pathlib.Path("-")  # as --queries: standard input
+LONGEST_LINE = 2**16  # characters of a typed query
 
 
 def search_options(parser: ArgumentParser) -> None:
@@ -47,20 +48,24 @@ def search(options: Namespace) -> int | None:
     unreadable: list[str] = []
     captions = []
     # What is wrong in texts and files is refused before a model is loaded.
+    if options.strict and not options.folder:
+        raise UsageError("--strict is about the files of --folder: give one, or leave it out")
+    if options.language and options.audio and not options.captions:
+        raise UsageError("--language is that of texts, and a sound has none: leave it out")
     if options.index and (not new or options.index.exists()):
+        if options.captions:
+            fix = "name a new file, or search in this one without --captions"
+            raise SearchError(f"{options.index} is there already: {fix}")
         index = Index.load(options.index)
     elif not new:
         raise UsageError("say where to search: --folder, --captions or --index")
     if options.captions:
         captions = texts_of(options.captions)
-    if options.queries == TYPED:
-        queries = _typed(unreadable)
-    elif options.queries:
-        queries = texts_of(options.queries)
-    else:
-        queries = [options.query or options.audio]
+    queries = [options.query]
     if options.query:
         check_query(options.query)
+    elif options.queries and options.queries != TYPED:
+        queries = texts_of(options.queries)
 
     searcher = Searcher(Run.load(options.run))
     language = options.language or ASSUMED
@@ -81,11 +86,14 @@ def search(options: Namespace) -> int | None:
     if new and options.index:
         index.save(options.index)
 
-    for query in queries:
-        if options.audio:
-            vector = searcher.embed_clip(searcher.read(query))
-        else:
-            vector = searcher.embed_texts([query], language)[0]
+    if options.audio:
+        asked = [(options.audio, searcher.embed_clip(searcher.read(options.audio)))]
+    elif options.queries == TYPED:
+        typed = _typed(unreadable)
+        asked = ((query, searcher.embed_texts([query], language)[0]) for query in typed)
+    else:
+        asked = zip(queries, searcher.embed_texts(queries, language), strict=True)
+    for query, vector in asked:
         results = []
         lines = [f"{one_line(query)}:"]
         for name, similarity in index.nearest(vector, options.k):
@@ -97,14 +105,16 @@ def search(options: Namespace) -> int | None:
 
 def _typed(unreadable: list[str]) -> Iterator[str]:
     """The texts on standard input as they come; what is none is said, and added to those
-    unreadable.
+    unreadable. Raises SearchError for a line that is too long to be read.
     """
     from atri_lib.search import SearchError, check_query
 
     if sys.stdin.isatty():
         notice("type a query on each line; Ctrl-D ends")
     sys.stdin.reconfigure(**AS_TEXTS)
-    for line in sys.stdin:
+    while line := sys.stdin.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise SearchError(f"a query of {LONGEST_LINE} characters or more: shorten it")
         text = line.strip()
         try:
             if text:

@@ -104,9 +104,15 @@ def compare(options: Namespace) -> None:
     if second is None:
         first, second = first[:1], first[1:]
     compared = compare_runs(*[list(map(Run.load, side)) for side in (first, second)])
-    result = {"first": [*map(str, first)], "second": [*map(str, second)]}
-    result["measures"] = compared.to_dict("index")
-    say(options, result, _printed(compared))
+    sides = {"first": [*map(str, first)], "second": [*map(str, second)]}
+    said = as_text({side: " ".join(runs) for side, runs in sides.items()})
+    table = compared.assign(p_value=compared.p_value.map(_p_value))
+    result = sides | {"measures": compared.to_dict("index")}
+    say(options, result, f"{said}\n\n{_printed(table)}")
+
+
+def _p_value(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _printed(table) -> str:

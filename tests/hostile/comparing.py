@@ -10,6 +10,8 @@ CASES = [
         r"seeds \[0\] and \[\] do not pair up: give two runs",
     ),
     Case("three runs", "compare run other run", r"seeds \[0\] and \[0, 2\] do not pair up"),
+    Case("a run with itself", "compare run run", "run is given twice: name different runs"),
+    Case("a run with itself by a detour", "compare run runs/../run", "run is given twice"),
     Case("a run with nothing", "compare run --with nowhere", "nowhere: not a complete run"),
     Case("a run with one that was interrupted", "compare run begun", "train --resume begun"),
     Case("a run with a pipe", "compare run pipe", "pipe: not a complete run"),

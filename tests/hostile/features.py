@@ -48,6 +48,7 @@ CASES = [
         inside=nothing_fetched,
     ),
     Case("a squared number of scenes", "scenes --out x --train ²", "'²' is not a whole number", 2),
+    Case("a seed below 0", "scenes --out x --seed -1", "--seed: '-1' is not a whole number", 2),
     Case("half a scene", "scenes --out x --val 0.5", "'0.5' is not a whole number", 2),
     Case(
         "features of nothing",

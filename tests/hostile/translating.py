@@ -8,12 +8,12 @@ CASES = [
     Case(
         "Latin-1 to translate",
         "translate latin1.txt --out x.csv",
-        "latin1.txt: the text .* half of a character",
+        "latin1.txt:1: the text .* half of a character",
     ),
     Case(
         "a long caption to translate",
         "translate captions.txt --out x.csv",
-        "captions.txt: .* has 3000 characters",
+        "captions.txt:2: .* has 3000 characters",
         prepare=written("captions.txt", "a\n" + "b" * 3000),
     ),
     Case(
