@@ -18,10 +18,10 @@ from atri_lib.data.dataset import Dataset
 from atri_lib.data.recipes import Recipe
 from atri_lib.evaluation.scores import scores_of
 from atri_lib.languages import CODES, LANGUAGES
+from atri_lib.schemes import SCHEMES
 from atri_lib.training import TrainConfig, encode, load_data
 from book import live_encoder
 from book.sounds import mp3
-from book.viz import SCHEME_LOOKS
 from studies.parallel_runs import train_all
 
 ALIGNED = "aligned"  # the run that only the page to search shows, on request
@@ -32,9 +32,7 @@ SHOWN = {  # run -> its settings
     "kcl": {"scheme": "kcl"},
     ALIGNED: {"scheme": "balanced", "m": 1, "alignment": "ridge"},
 }
-LOOKS = {
-    name: {"label": label, "colour": colour} for name, (label, colour, _) in SCHEME_LOOKS.items()
-}
+LOOKS = {name: {"label": one.label, "colour": one.colour} for name, one in SCHEMES.items()}
 LOOKS[ALIGNED] = {"label": "Balanced, aligned", "colour": "#CC79A7"}
 FOUND = 5  # clips kept for each query
 PAGE = 10  # ranks up to this are on the first page of results

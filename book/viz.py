@@ -15,24 +15,12 @@ import pandas as pd
 import seaborn as sns
 from PIL import Image
 
+from atri_lib.schemes import SCHEMES
 from book.sounds import mp3
 
-# Label, colour and marker of each scheme, told apart by colour-blind readers (Okabe and Ito; Tol).
-SCHEME_LOOKS = {
-    "ml_clap": ("ML-CLAP", "#D55E00", "o"),
-    "m_of_k": ("m-of-K", "#E69F00", "s"),
-    "latin": ("Latin", "#CC79A7", "D"),
-    "balanced": ("Balanced", "#56B4E9", "p"),
-    "hold": ("Hold", "#882255", "P"),
-    "block": ("Block", "#999933", "X"),
-    "cacl": ("CACL", "#0072B2", "^"),
-    "cacl_unbiased": ("CACL unbiased", "#332288", "<"),
-    "kcl": ("KCL", "#009E73", "v"),
-    "english": ("English only", "#555555", "x"),
-}
-SCHEME_NAMES = {name: label for name, (label, _, _) in SCHEME_LOOKS.items()}
-SCHEME_COLOURS = {name: colour for name, (_, colour, _) in SCHEME_LOOKS.items()}
-MARKERS = {name: marker for name, (_, _, marker) in SCHEME_LOOKS.items()}
+SCHEME_NAMES = {name: scheme.label for name, scheme in SCHEMES.items()}
+SCHEME_COLOURS = {name: scheme.colour for name, scheme in SCHEMES.items()}
+MARKERS = {name: scheme.marker for name, scheme in SCHEMES.items()}
 PAGE = "text/html"
 PLOTLY = "application/vnd.plotly.v1+json"
 RATE = 16_000  # samples of a sound in a second
@@ -68,8 +56,12 @@ def curves(table: pd.DataFrame, x: str, y: str, *, label: str, ax: plt.Axes) -> 
     """
     for name, rows in table.groupby("scheme", sort=False):
         stats = rows.groupby(x)[y].agg(["mean", "min", "max"])
-        shown, colour, marker = SCHEME_LOOKS.get(name, (name, None, "."))
-        style = {"color": colour, "marker": marker, "markersize": 4}
+        style = {
+            "color": SCHEME_COLOURS.get(name),
+            "marker": MARKERS.get(name, "o"),
+            "markersize": 4,
+        }
+        shown = SCHEME_NAMES.get(name, name)
         (line,) = ax.plot(stats.index, stats["mean"], label=shown, **style)
         band = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
         ax.fill_between(stats.index, stats["min"], stats["max"], **band)
