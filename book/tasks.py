@@ -11,6 +11,7 @@ import os
 import pathlib
 import signal
 import sys
+import time
 from collections.abc import Iterator
 
 import chapter_problems
@@ -20,8 +21,10 @@ import psutil
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 from doit.exceptions import TaskFailed
+from doit.reporter import ConsoleReporter
 from doit.tools import config_changed
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
 from atri_lib.data.banks import default_bank
 from atri_lib.storage import write_text
@@ -42,6 +45,23 @@ GIVEN = {} if PROFILE == "book" else {"profile": PROFILE}
 QUIET = {"ATRI_PROGRESS": "0", "OMP_WAIT_POLICY": "PASSIVE", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 KEPT_NOTE = "What was finished is kept: the same command goes on from there."
 EXPECTED = (chapters.BuildFailed, RuntimeError, ValueError, OSError)  # said without a traceback
+
+
+class Lines(ConsoleReporter):
+    """doit's lines with the time, between the bars of what is under way; one more when a task is
+    done.
+    """
+
+    start = time.monotonic()
+
+    def write(self, text: str) -> None:
+        minutes, seconds = divmod(round(time.monotonic() - self.start), 60)
+        tqdm.write(f"{minutes:3d}:{seconds:02d} {text.rstrip()}", file=sys.__stdout__)
+        sys.__stdout__.flush()
+
+    def add_success(self, task) -> None:
+        if task.actions:
+            self.write(f"+  {task.title()}\n")
 
 
 def task(title: str, function, *arguments, **more) -> dict:
@@ -188,6 +208,7 @@ def run(*selected: str) -> int:
         "backend": "sqlite3",
         "num_process": AT_ONCE,
         "par_type": "thread",
+        "reporter": Lines,
         "continue": selected != ("book",),
     }
     tasks = {name: value for name, value in globals().items() if name.startswith("task_")}
