@@ -9,7 +9,7 @@ from studies.task_derivatives import (
     hessian_products,
     language_spread,
 )
-from tests.theory.toy_heads import features, heads
+from tests.theory.toy_heads import features, heads, moved, pair_gradients
 
 
 @pytest.fixture
@@ -21,20 +21,6 @@ def task():
 def batch():
     clip_features, texts = features()
     return clip_features.double(), texts.double()
-
-
-def moved(task, runs=2, size=0.1):
-    generator = torch.Generator().manual_seed(1)
-    noise = torch.randn(runs, len(task.start), generator=generator, dtype=torch.float64)
-    return task.start + size * noise
-
-
-def pair_gradients(task, weights, batch):
-    """Every grad l_ik by one backward pass each, [B, K, D]."""
-    weights = weights.clone().requires_grad_()
-    losses = task.losses(weights, batch)
-    rows = [torch.autograd.grad(loss, weights, retain_graph=True)[0] for loss in losses.flatten()]
-    return torch.stack(rows).reshape(*losses.shape, -1)
 
 
 @torch.no_grad()

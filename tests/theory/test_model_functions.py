@@ -1,6 +1,6 @@
 import pytest
 import torch
-from toy_heads import features, heads
+from toy_heads import features, heads, moved, pair_gradients
 
 from atri_lib.losses import ml_clap_loss
 from atri_lib.theory import model_functions
@@ -18,21 +18,6 @@ def task():
 def batch():
     clip_features, texts = features()
     return clip_features.double(), texts.double()
-
-
-def moved(task, runs=2, size=0.1):
-    noise = torch.randn(
-        runs, len(task.start), generator=torch.Generator().manual_seed(1), dtype=torch.float64
-    )
-    return task.start + size * noise
-
-
-def pair_gradients(task, weights, batch):
-    """Every grad l_ik by one backward pass each, [B, K, D]."""
-    weights = weights.clone().requires_grad_()
-    losses = task.losses(weights, batch)
-    rows = [torch.autograd.grad(loss, weights, retain_graph=True)[0] for loss in losses.flatten()]
-    return torch.stack(rows).reshape(*losses.shape, -1)
 
 
 @torch.no_grad()

@@ -32,3 +32,17 @@ def features(clips=6, languages=3, width=3, seed=0):
     shared = torch.randn(clips, 1, width, generator=generator)
     clip_features = shared[:, 0] + 0.3 * torch.randn(clips, width, generator=generator)
     return clip_features, shared + 0.7 * torch.randn(clips, languages, width, generator=generator)
+
+
+def moved(task, runs=2, size=0.1):
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(runs, len(task.start), generator=generator, dtype=torch.float64)
+    return task.start + size * noise
+
+
+def pair_gradients(task, weights, batch):
+    """Every grad l_ik by one backward pass each, [B, K, D]."""
+    weights = weights.clone().requires_grad_()
+    losses = task.losses(weights, batch)
+    rows = [torch.autograd.grad(loss, weights, retain_graph=True)[0] for loss in losses.flatten()]
+    return torch.stack(rows).reshape(*losses.shape, -1)
