@@ -30,7 +30,6 @@ from atri_lib.training.sources import data_checksum
 from studies import averaged_queries, own_from_ideal, rank_excess
 from studies.displacement_studies import (
     ARMS,
-    candidates,
     course,
     descent,
     long,
@@ -38,6 +37,7 @@ from studies.displacement_studies import (
     predict,
 )
 from studies.results import made_with
+from studies.systematic_part import candidates
 
 __all__ = ["ARMS", "FOLDER", "STARTS", "STUDIES", "Study", "compute", "key_of", "read", "stale"]
 FOLDER = pathlib.Path(__file__).resolve().parent / "rows" / "weights_to_ranks"

@@ -13,6 +13,7 @@ from studies import (
     displacement_effects,
     displacement_studies,
     own_from_ideal,
+    systematic_part,
     weight_displacement,
     weights_to_ranks,
 )
@@ -135,7 +136,7 @@ def compute(toy, monkeypatch, tmp_path):
     monkeypatch.setattr(weights_to_ranks, "load_data", lambda config: data)
     monkeypatch.setattr(weights_to_ranks, "_data_checksum", lambda *named: data.checksum)
     monkeypatch.setattr(weights_to_ranks, "FOLDER", tmp_path)
-    monkeypatch.setattr(displacement_studies, "memory", lambda *_: {})  # of 500 clips
+    monkeypatch.setattr(systematic_part, "memory", lambda *_: {})  # of 500 clips
 
     def computed(name, **changes):
         config = TrainConfig(**(SMALL | changes))
@@ -193,7 +194,7 @@ def test_a_damaged_file_of_a_study_is_named(tmp_path, monkeypatch, change):
 def test_memory_counts_every_pair_once_by_since_and_by_times(training):
     scheme = training.scheme("ml_clap")
     runs = {"KCL": training.start}
-    found = displacement_studies.memory(training, runs, scheme, clips=10)["KCL"]
+    found = systematic_part.memory(training, runs, scheme, clips=10)["KCL"]
     assert set(found["since"]) <= {"-1", "0", "1"}
     for kind in ("since", "times"):
         assert sum(row["pairs"] for row in found[kind].values()) == 10 * 8
