@@ -94,8 +94,8 @@ def decompose(
     rows = []
     for step, start, gradient in epoch_starts(experiment, optimizer, "decomposition"):
         drawn = sampled.distribution(step)
-        same = sampled.gradients_at(start, drawn, step)
-        used = mixed.gradients_at(start, drawn, step)
+        same = sampled.gradients(start, drawn, step)
+        used = mixed.gradients(start.expand(draws, -1), drawn, step)
         for count in counts:
             row = {"step": step.index}
             row["epoch"] = step.epoch

@@ -128,9 +128,10 @@ class _Law:
     def _mean_step(self, taken: Taken) -> tuple[Runs, Runs]:
         """Where the mean distribution's gradient leads the mean run, and every run."""
         step = taken.step
-        mean = self.experiment.on_batch(self.scheme.mean_distribution(), step.clips)[None]
-        gradient = self.experiment.task.gradients(self.mean_run.weights, mean, step.data)
-        return self.mean_run.after(gradient), taken.runs.after(taken.under(mean))
+        mean = self.experiment.on_batch(self.scheme.mean_distribution(), step.clips)
+        of_mean = taken.task.gradients(self.mean_run.weights, mean, step.data)
+        of_runs = taken.task.gradients(taken.runs.weights, mean, step.data)
+        return self.mean_run.after(of_mean), taken.runs.after(of_runs)
 
     def _constants(
         self, taken: Taken, mean_run: Runs, mean_after: Runs, after_expected: Runs

@@ -34,7 +34,8 @@ def discrepancy(
     nothing is left.
     """
     draws = RotatedDraws(experiment, 1, groups, seed=seed, mixed=True)
-    used = draws.gradients_at(weights, draws.distribution(step), step)
+    same = weights.expand(len(draws), -1)
+    used = draws.gradients(same, draws.distribution(step), step)
     ideal = experiment.task.gradients(weights[None], step.even, step.data)
     return used.unflatten(0, (groups, -1)).mean(1) - ideal
 

@@ -9,7 +9,6 @@ adds up to zero.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -36,12 +35,12 @@ class RotatedDraws(Draws):
         self.m = m
         self.groups = groups
         self.seed = seed
-        self._realised = lru_cache(1)(self._of_epoch)
 
     def __len__(self) -> int:
         return self.groups * self.experiment.languages
 
-    def _of_epoch(self, epoch: int) -> np.ndarray:
+    def of_epoch(self, epoch: int) -> np.ndarray:
+        """p' of every draw, [S, N, K]."""
         clips, languages = len(self.experiment.clip_features), self.experiment.languages
         generator = np.random.default_rng([self.seed, epoch])
         listed = np.tile(np.arange(languages), (self.groups, clips, 1))

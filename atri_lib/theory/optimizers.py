@@ -1,5 +1,10 @@
 """SGD, momentum and Adam as maps on (weights, state), free of any module, so that two runs can be
 compared exactly.
+
+They work elementwise on weights of any leading shape ([D], or [S, D] for a stack of runs) and
+return new tensors. Each has `start`, the state before the first step; `step`, weights and state one
+step later; `coordinates`, the joint state in the units of the weights, [..., a multiple of D], whose
+norm measures joint errors. rate: eta.
 """
 
 from dataclasses import dataclass
@@ -10,44 +15,12 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Optimizer:
-    """Works elementwise on weights of any leading shape ([D], or [S, D] for a stack of runs);
-    returns new tensors.
-    """
-
-    rate: float
-
-    def start(self, weights: Tensor) -> tuple:
-        """The state before the first step."""
-        return ()
-
-    def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
-        """Weights and state one step later."""
-        raise NotImplementedError
-
-    def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
-        """The joint state in the units of the weights, [..., a multiple of D]: its norm measures
-        joint errors.
-        """
-        return weights
-
-
-class SGD(Optimizer):
-    """w <- w - eta g. No state. rate: eta."""
-
-    def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
-        return weights - self.rate * gradient, state
-
-
-SLOW = SGD(0.05)  # what the studies take unless told otherwise
-
-
-@dataclass(frozen=True)
-class Momentum(Optimizer):
+class Momentum:
     """v <- beta v + g; w <- w - eta v (heavy ball, as torch.optim.SGD). State: (v,); coordinates:
     (w, eta v).
     """
 
+    rate: float
     beta: float = 0.9
 
     def start(self, weights: Tensor) -> tuple:
@@ -64,7 +37,17 @@ class Momentum(Optimizer):
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class SGD(Momentum):
+    """w <- w - eta g: momentum that forgets at once, so that the weights are all there is."""
+
+    beta: float = 0.0
+
+    def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
+        return weights
+
+
+@dataclass(frozen=True)
+class Adam:
     """Adam with bias correction (as torch.optim.Adam, no weight decay). State: (m, v, t), t counts
     the steps.
 
@@ -73,6 +56,7 @@ class Adam(Optimizer):
     would stretch that step by exp(-x).
     """
 
+    rate: float
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
@@ -108,6 +92,10 @@ class Adam(Optimizer):
         return direction, scale
 
 
+Optimizer = Momentum | Adam
+SLOW = SGD(0.05)  # what the studies take unless told otherwise
+
+
 @dataclass(frozen=True)
 class Runs:
     """A stack of S runs under one optimiser: weights [S, D] and its state."""
@@ -116,11 +104,10 @@ class Runs:
     weights: Tensor
     state: tuple
 
-    @classmethod
-    def begin(cls, optimizer: Optimizer, weights: Tensor, runs: int = 1) -> "Runs":
-        """Equal runs that start at weights [D]."""
-        stack = weights.repeat(runs, 1)
-        return cls(optimizer, stack, optimizer.start(stack))
+    @property
+    def coordinates(self) -> Tensor:
+        """The joint state in the optimiser's coordinates, [S, a multiple of D]."""
+        return self.optimizer.coordinates(self.weights, self.state)
 
     def after(self, gradients: Tensor) -> "Runs":
         """The same runs one step later. gradients: [S, D]."""
@@ -133,8 +120,7 @@ class Runs:
 
     def joint_error(self, other: "Runs") -> np.ndarray:
         """How far the joint states are apart, in the optimiser's coordinates, [S]."""
-        mine, others = (run.optimizer.coordinates(run.weights, run.state) for run in (self, other))
-        return distance(mine, others)
+        return distance(self.coordinates, other.coordinates)
 
 
 def distance(a: Tensor, b: Tensor) -> np.ndarray:
