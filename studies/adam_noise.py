@@ -57,8 +57,8 @@ def predict(
         total = coordinate_spread(experiment.task, ideal.weights[0], step.data)
         spread = shares * total / len(step.clips) ** 2  # [M, D]
         gradients = experiment.task.gradients(mean.weights, step.even, step.data)
-        weights, state = optimizer.step(mean.weights, mean.state, gradients, spread)
-        mean = Runs(optimizer, weights, state)
+        state = optimizer.update(mean.state, gradients, spread)
+        mean = Runs(optimizer, mean.weights - optimizer.move(state), state)
         linear = Linearised.about(optimizer, gradients, spread, state)
         own = own.after(linear)
         ratio = probed.advance(step, ideal.weights[0], gradient, linear)

@@ -10,8 +10,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, Step
-from atri_lib.theory.optimizers import SLOW, Optimizer, Runs
+from atri_lib.theory.experiment import Arm, Draws, Experiment, Step
+from atri_lib.theory.optimizers import Optimizer, Runs
+from studies.small_projections import ARMS, SLOW
 from studies.task_derivatives import gradients_seen_from
 
 

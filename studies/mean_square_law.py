@@ -13,9 +13,10 @@ import torch
 from numpy.typing import ArrayLike
 
 from atri_lib.theory import bounds, twin_runs
-from atri_lib.theory.experiment import ARMS, Arm, Experiment
-from atri_lib.theory.optimizers import SLOW, Adam, Optimizer, Runs
+from atri_lib.theory.experiment import Arm, Experiment
+from atri_lib.theory.optimizers import Adam, Optimizer, Runs
 from atri_lib.theory.twin_runs import Record, Taken, ratio
+from studies.small_projections import ARMS, SLOW
 from studies.task_derivatives import language_spread
 
 PILOT_SEEDS = 10_000  # pilots draw from seeds that no measured draw uses

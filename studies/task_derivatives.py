@@ -95,7 +95,7 @@ def coordinate_spread(task: Task, weights: Tensor, batch: Batch) -> Tensor:
 
 def _square(task: Task, gradient: Tensor) -> Tensor:
     """||gradient||^2, summed parameter by parameter."""
-    return sum(piece @ piece for piece in task.split(gradient))
+    return sum(piece @ piece for piece in gradient.split(task.sizes))
 
 
 def _all_at_once(pull_back: Callable, clips: Tensor) -> Tensor:

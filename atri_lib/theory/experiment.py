@@ -42,17 +42,6 @@ class Arm:
         return scheme
 
 
-ARMS = (
-    Arm("ML-CLAP", "ml_clap"),
-    Arm("ML-CLAP mixed", "ml_clap", mixed=True),
-    Arm("2 of K", "m_of_k", m=2),
-    Arm("4 of K", "m_of_k", m=4),
-    Arm("Latin", "latin"),
-    Arm("CACL", "cacl"),
-    Arm("KCL", "kcl"),
-)
-
-
 @dataclass(frozen=True)
 class Step:
     """One mini-batch.

@@ -32,7 +32,7 @@ class Task:
     model: maps (clip features [B, ...], text features [B, K, ...]) to unit vectors (clips [B, d],
     texts [B, K, d]), each language on its own. It is copied, converted to dtype, put in evaluation
     mode (no dropout, frozen buffers).
-    .start: its present weights.
+    .start: its present weights; .sizes: how many of them each parameter has.
     """
 
     def __init__(
@@ -46,18 +46,14 @@ class Task:
             if value.requires_grad:
                 self.shapes[name] = value.shape
                 pieces.append(value.detach().flatten())
+        self.sizes = list(map(len, pieces))
         self.start = torch.cat(pieces)
 
     def embed(self, weights: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """The model's two outputs with these weights [D] in place."""
-        placed = map(torch.reshape, self.split(weights), self.shapes.values())
+        placed = map(torch.reshape, weights.split(self.sizes), self.shapes.values())
         named = dict(zip(self.shapes, placed, strict=True))
         return functional_call(self.model, named, batch)
-
-    def split(self, weights: Tensor) -> tuple[Tensor, ...]:
-        """[D] to one piece per parameter, in one dimension each."""
-        sizes = [shape.numel() for shape in self.shapes.values()]
-        return weights.split(sizes)
 
     def losses(self, weights: Tensor, batch: Batch) -> Tensor:
         """Pair losses l_ik at weights [D], nats, [B, K]; negatives in the same language."""
@@ -107,7 +103,7 @@ class Task:
         pairs = torch.eye(len(texts), dtype=weights.dtype)[..., None]  # one clip each, [B, B, 1]
         at_once = rows(4 * len(weights))
 
-        def one_pair(alone: Batch, pair: Tensor) -> tuple[Tensor, Tensor]:
+        def one_pair(alone: Batch, pair: Tensor) -> Tensor:
             # A Hessian is symmetric: pulling back through the gradient is the product, at half
             # the cost of forward mode, because what lies below is kept between iterations.
             slope = functools.partial(grad(self.weighted_loss), distribution=pair, batch=alone)
@@ -118,15 +114,14 @@ class Task:
                 unit = nn.functional.normalize(vector, dim=0)
                 (vector,) = pull_back(unit)
                 size = torch.maximum(size, vector.norm())
-            return length, size
+            return torch.stack([length, size])
 
         # Languages apart: a pair's gradient never passes through another language's captions.
         by_language = []
         for of_language in texts.split(1, dim=1):
             alone = functools.partial(one_pair, (clip_features, of_language))
             by_language.append(vmap(alone, chunk_size=at_once)(pairs))
-        lengths, sizes = zip(*by_language, strict=True)
-        return torch.stack(lengths, dim=1), torch.stack(sizes, dim=1)
+        return torch.stack(by_language, dim=1).unbind(-1)
 
 
 def rows(numbers: int) -> int:

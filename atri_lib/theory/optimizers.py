@@ -2,12 +2,14 @@
 compared exactly.
 
 They work elementwise on weights of any leading shape ([D], or [S, D] for a stack of runs) and
-return new tensors. Each has `start`, the state before the first step; `step`, weights and state one
-step later; `coordinates`, the joint state in the units of the weights, [..., a multiple of D], whose
-norm measures joint errors. rate: eta.
+return new tensors. Each has `start`, the state before the first step; `update`, the state one step
+later; `move`, how far back the weights go in a step that ends in this state; `coordinates`, the
+joint state in the units of the weights, [..., a multiple of D], whose norm measures joint errors.
+rate: eta.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,24 +18,24 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Momentum:
-    """v <- beta v + g; w <- w - eta v (heavy ball, as torch.optim.SGD). State: (v,); coordinates:
+    """v <- beta v + g; w <- w - eta v (heavy ball, as torch.optim.SGD). State: v; coordinates:
     (w, eta v).
     """
 
     rate: float
     beta: float = 0.9
 
-    def start(self, weights: Tensor) -> tuple:
-        return (torch.zeros_like(weights),)
+    def start(self, weights: Tensor) -> Tensor:
+        return torch.zeros_like(weights)
 
-    def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
-        (velocity,) = state
-        velocity = self.beta * velocity + gradient
-        return weights - self.rate * velocity, (velocity,)
+    def update(self, state: Tensor, gradient: Tensor) -> Tensor:
+        return self.beta * state + gradient
 
-    def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
-        (velocity,) = state
-        return torch.cat([weights, self.rate * velocity], dim=-1)
+    def move(self, state: Tensor) -> Tensor:
+        return self.rate * state
+
+    def coordinates(self, weights: Tensor, state: Tensor) -> Tensor:
+        return torch.cat([weights, self.move(state)], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class SGD(Momentum):
 
     beta: float = 0.0
 
-    def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
+    def coordinates(self, weights: Tensor, state: Tensor) -> Tensor:
         return weights
 
 
@@ -64,10 +66,8 @@ class Adam:
     def start(self, weights: Tensor) -> tuple:
         return torch.zeros_like(weights), torch.zeros_like(weights), 0
 
-    def step(
-        self, weights: Tensor, state: tuple, gradient: Tensor, spread: Tensor | float = 0.0
-    ) -> tuple[Tensor, tuple]:
-        """Weights and state one step later.
+    def update(self, state: tuple, gradient: Tensor, spread: Tensor | float = 0.0) -> tuple:
+        """The state one step later.
 
         spread: variance of the gradient per coordinate, which the second moment of a noisy run sees
         beside the square of its mean (theorem A, `adam_noise`).
@@ -75,13 +75,15 @@ class Adam:
         first, second, steps = state
         first = self.beta1 * first + (1 - self.beta1) * gradient
         second = self.beta2 * second + (1 - self.beta2) * (gradient.square() + spread)
-        state = first, second, steps + 1
+        return first, second, steps + 1
+
+    def move(self, state: tuple) -> Tensor:
         direction, scale = self.corrected(state)
-        return weights - self.rate * direction / scale, state
+        return self.rate * direction / scale
 
     def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
-        direction, scale = self.corrected(state)
-        return torch.cat([weights, self.rate * direction / scale, self.rate * scale.log()], dim=-1)
+        _, scale = self.corrected(state)
+        return torch.cat([weights, self.move(state), self.rate * scale.log()], dim=-1)
 
     def corrected(self, state: tuple) -> tuple[Tensor, Tensor]:
         """Direction and scale of a step, eta direction / scale: the moments without their bias."""
@@ -93,7 +95,6 @@ class Adam:
 
 
 Optimizer = Momentum | Adam
-SLOW = SGD(0.05)  # what the studies take unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Runs:
 
     optimizer: Optimizer
     weights: Tensor
-    state: tuple
+    state: Any
 
     @property
     def coordinates(self) -> Tensor:
@@ -111,8 +112,8 @@ class Runs:
 
     def after(self, gradients: Tensor) -> "Runs":
         """The same runs one step later. gradients: [S, D]."""
-        weights, state = self.optimizer.step(self.weights, self.state, gradients)
-        return Runs(self.optimizer, weights, state)
+        state = self.optimizer.update(self.state, gradients)
+        return Runs(self.optimizer, self.weights - self.optimizer.move(state), state)
 
     def error(self, other: "Runs") -> np.ndarray:
         """How far the weights are apart, [S]."""

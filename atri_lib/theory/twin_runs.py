@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from atri_lib.theory import bounds
-from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, Step
-from atri_lib.theory.optimizers import SGD, SLOW, Optimizer, Runs, distance
+from atri_lib.theory.experiment import Arm, Draws, Experiment, Step
+from atri_lib.theory.optimizers import SGD, Optimizer, Runs, distance
 
 Record = dict[str, np.ndarray | float]  # what one step measured: of every run [S], or for all
 
@@ -24,8 +24,8 @@ Record = dict[str, np.ndarray | float]  # what one step measured: of every run [
 @torch.no_grad()
 def run(
     experiment: Experiment,
-    optimizer: Optimizer = SLOW,
-    arms: Sequence[Arm] = ARMS,
+    optimizer: Optimizer,
+    arms: Sequence[Arm],
     draws: int = 8,
     power_iterations: int = 3,
     seed: int = 0,
