@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atri_lib.theory.experiment import Arm, Draws, Experiment
+from atri_lib.theory.experiment import Arm, Draws, Experiment, Step
 from atri_lib.theory.optimizers import Optimizer
 
 
@@ -39,17 +39,18 @@ class RotatedDraws(Draws):
     def __len__(self) -> int:
         return self.groups * self.experiment.languages
 
-    def of_epoch(self, epoch: int) -> np.ndarray:
-        """p' of every draw, [S, N, K]."""
+    def distribution(self, step: Step) -> Tensor:
+        """p' of every draw on the batch, [S, B, K]."""
         clips, languages = len(self.experiment.clip_features), self.experiment.languages
-        generator = np.random.default_rng([self.seed, epoch])
+        generator = np.random.default_rng([self.seed, step.epoch])
         listed = np.tile(np.arange(languages), (self.groups, clips, 1))
         order = generator.permuted(listed, axis=-1)
         distribution = np.zeros((self.groups, languages, clips, languages))
         for run in range(languages):
             shown = (run + np.arange(self.m)) % languages
             np.put_along_axis(distribution[:, run], order[..., shown], 1 / (clips * self.m), -1)
-        return distribution.reshape(len(self), clips, languages)
+        realised = distribution.reshape(len(self), clips, languages)
+        return self.experiment.on_batch(realised, step.clips)
 
 
 def displacements(

@@ -1,4 +1,4 @@
-"""What the chapters run twin experiments on: small projections of cached features, and which arms."""
+"""What the chapters run twin experiments on: small projections of cached features, and the arms."""
 
 import torch
 from torch import Tensor

@@ -1,5 +1,10 @@
 """Every bound is one affine recursion; here it is, over steps and draws.
 
+The trajectory bound x_t = rho_t x_(t-1) + forcing_t, on the (joint) error of any scheme and
+optimiser, is `unroll(rho, forcing)`. rho: what one ideal step does to the present error; forcing:
+how far apart one ideal and one scheme step land from the same state (SGD: eta xi_t). It is the
+triangle inequality in every step.
+
 Arrays are float64 with the steps on the last axis: [..., T]. What is not given per draw broadcasts.
 """
 
@@ -36,14 +41,3 @@ def published(
     factor = 1 + rate * np.asarray(lipschitz)
     fresh = rate * np.asarray(error)
     return unroll(factor, fresh * np.asarray(gradient_max))
-
-
-def trajectory(rho: ArrayLike, forcing: ArrayLike) -> np.ndarray:
-    """The trajectory bound x_t = rho_t x_(t-1) + forcing_t on the (joint) error of any scheme and
-    optimiser.
-
-    rho: what one ideal step does to the present error; forcing: how far apart one ideal and one
-    scheme step land from the same state (SGD: eta xi_t); both [..., T]. It is the triangle
-    inequality in every step. Returns [..., T].
-    """
-    return unroll(rho, forcing)

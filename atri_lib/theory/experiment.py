@@ -144,13 +144,10 @@ class Draws:
     def __len__(self) -> int:
         return len(self.schemes)
 
-    def of_epoch(self, epoch: int) -> np.ndarray:
-        """p' of every draw, [S, N, K]."""
-        return np.stack([scheme.distribution(epoch) for scheme in self.schemes])
-
     def distribution(self, step: Step) -> Tensor:
         """p' of every draw on the batch, [S, B, K]."""
-        return self.experiment.on_batch(self.of_epoch(step.epoch), step.clips)
+        realised = np.stack([scheme.distribution(step.epoch) for scheme in self.schemes])
+        return self.experiment.on_batch(realised, step.clips)
 
     @property
     def loss(self) -> Loss:

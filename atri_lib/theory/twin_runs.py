@@ -58,9 +58,9 @@ def run(
         for taken, mine in zip(every, records, strict=True):
             mine.append(taken.measured())
         if bounded:
-            pairs = _of_pairs(every[0], power_iterations)
+            of_pairs = _of_pairs(every[0], power_iterations)
             for taken, mine in zip(every, records, strict=True):
-                mine[-1] |= _published(taken, *pairs)
+                mine[-1] |= _published(taken, *of_pairs)
     tables = []
     for arm, mine in zip(arms, records, strict=True):
         rows = table(arm, mine)
@@ -163,7 +163,7 @@ def table(arm: Arm, records: Sequence[Record]) -> pd.DataFrame:
     """What an arm's steps measured, one row per step and draw, and the trajectory bound."""
     steps = map(pd.DataFrame, records)
     rows = pd.concat(steps, ignore_index=True)
-    rows["trajectory"] = over_steps(bounds.trajectory, rows, rows.rho, rows.forcing)
+    rows["trajectory"] = over_steps(bounds.unroll, rows, rows.rho, rows.forcing)
     rows.insert(0, "scheme", arm.name)
     return rows
 

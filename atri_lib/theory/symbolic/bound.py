@@ -24,8 +24,6 @@ w, w_scheme = sp.symbols("w_{t-1} {w'}_{t-1}")
 class Norm(sp.Function):
     """Euclidean norm of a vector expression; ||-v|| = ||v||."""
 
-    is_nonnegative = True
-
     @classmethod
     def eval(cls, vector):
         if vector.is_Add and vector.as_ordered_terms()[0].could_extract_minus_sign():
@@ -45,8 +43,6 @@ class PairGradient(sp.Function):
 
 class LargestGradient(sp.Function):
     """g_max(w): the largest norm of a pair's gradient at weights w."""
-
-    is_nonnegative = True
 
     def _latex(self, printer):
         return rf"g_{{\max}}\left({printer._print(self.args[0])}\right)"
@@ -96,8 +92,7 @@ def split(weights: sp.Expr, distribution: sp.IndexedBase) -> tuple[sp.Expr, sp.E
 
 
 def _merge(left: PairSum, right: PairSum) -> PairSum:
-    shared = set(left.function.args) & set(right.function.args)
-    return over_pairs(sp.collect(left.function - right.function, shared))
+    return over_pairs(sp.factor_terms(left.function - right.function))
 
 
 def triangle(parts: tuple[sp.Expr, ...]) -> sp.Expr:
@@ -130,12 +125,7 @@ def assume_constants(bound: sp.Expr) -> sp.Expr:
     apart = lipschitz[clip, language] * Norm(one - other)
     bounded = bound.replace(Norm(difference), apart)
     bounded = bounded.replace(Norm(gradient), LargestGradient(one))
-    return bounded.replace(PairSum, _pull_out)
-
-
-def _pull_out(term: sp.Expr, *_limits: sp.Tuple) -> sp.Expr:
-    constant, rest = term.as_independent(clip, language)
-    return constant * over_pairs(rest)
+    return sp.factor_terms(bounded)
 
 
 def one_step() -> tuple[sp.Expr, sp.Expr]:
@@ -157,8 +147,7 @@ def closed_form(
     recursion = x(T + 1) - a * x(T) - zeta
     solution = sp.expand(sp.rsolve(recursion, x(T), {x(0): x0}))
     collected = sp.collect(solution, x0, sp.factor)
-    from_start = collected.subs(x0, start)
-    return from_start.subs({a: factor, zeta: source, T: steps})
+    return collected.subs({x0: start, a: factor, zeta: source, T: steps})
 
 
 def published_bound(steps: sp.Expr = T) -> sp.Expr:
