@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from atri_lib.theory import bounds, twin_runs
 from atri_lib.theory.experiment import Arm, Experiment
 from atri_lib.theory.optimizers import Adam, Optimizer, Runs
-from atri_lib.theory.twin_runs import Record, Taken, ratio
+from atri_lib.theory.twin_runs import Taken, ratio
 from studies.small_projections import ARMS, SLOW
 from studies.task_derivatives import language_spread
 
@@ -108,7 +108,7 @@ class _Law:
         self.pilots = slice(draws, None) if self.scheme.noise_share else slice(None)
         self.linear = not isinstance(optimizer, Adam)  # in the gradient's noise
         self.mean_run = experiment.begin(optimizer)
-        self.records: list[Record] = []
+        self.records = []
 
     def advance(self, taken: Taken) -> None:
         """Take the step with the mean run too, and record what the measured runs and the pilots
@@ -136,7 +136,7 @@ class _Law:
 
     def _constants(
         self, taken: Taken, mean_run: Runs, mean_after: Runs, after_expected: Runs
-    ) -> Record:
+    ) -> dict:
         """The law's constants from the pilots; nan without."""
         law = dict.fromkeys(("pilots", "amplification", "variance", "sigma", "memory"), np.nan)
         errors = taken.after.error(taken.ideal_after)[self.pilots]

@@ -29,7 +29,7 @@ def unroll(factor: ArrayLike, forcing: ArrayLike) -> np.ndarray:
 
 
 def published(
-    lipschitz: ArrayLike, error: ArrayLike, gradient_max: ArrayLike, rate: float
+    lipschitz: np.ndarray, error: np.ndarray | float, gradient_max: np.ndarray | float, rate: float
 ) -> np.ndarray:
     """The published bound, step by step: x_t = (1 + eta lambda_t) x_(t-1) + eta D_t g_max(w_(t-1)).
 
@@ -38,6 +38,4 @@ def published(
     [..., T]. Source: eq-bound-one-step of the bound chapter; Yin et al. 2025, after Zhao et al.
     2018, arXiv 1806.00582.
     """
-    factor = 1 + rate * np.asarray(lipschitz)
-    fresh = rate * np.asarray(error)
-    return unroll(factor, fresh * np.asarray(gradient_max))
+    return unroll(1 + rate * lipschitz, rate * error * gradient_max)

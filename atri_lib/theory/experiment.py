@@ -99,8 +99,7 @@ class Experiment:
 
         Raises AssertionError if there are not as many clips as texts.
         """
-        features = self.clip_features.to(self.dtype), self.texts.to(self.dtype)
-        pairs = TensorDataset(*features)
+        pairs = TensorDataset(self.clip_features.to(self.dtype), self.texts.to(self.dtype))
         ideal = ideal_distribution(len(pairs), self.languages)
         batches = []
         for epoch in range(self.epochs):
@@ -137,8 +136,7 @@ class Draws:
     def __init__(self, experiment: Experiment, arm: Arm, seeds: Sequence[int]) -> None:
         self.experiment = experiment
         self.arm = arm
-        clips = len(experiment.texts)
-        schemes = [arm.draw(clips, experiment.languages, seed) for seed in seeds]
+        schemes = [arm.draw(len(experiment.texts), experiment.languages, seed) for seed in seeds]
         self.schemes = schemes if schemes[0].noise_share else schemes[:1]
 
     def __len__(self) -> int:

@@ -98,7 +98,6 @@ class Task:
         The second by power iteration from the gradient. It converges from below: after any number
         of iterations it is at most the Lipschitz constant of grad l_ik.
         """
-
         clip_features, texts = batch
         pairs = torch.eye(len(texts), dtype=weights.dtype)[..., None]  # one clip each, [B, B, 1]
         at_once = rows(4 * len(weights))
@@ -117,10 +116,8 @@ class Task:
             return torch.stack([length, size])
 
         # Languages apart: a pair's gradient never passes through another language's captions.
-        by_language = []
-        for of_language in texts.split(1, dim=1):
-            alone = functools.partial(one_pair, (clip_features, of_language))
-            by_language.append(vmap(alone, chunk_size=at_once)(pairs))
+        each = vmap(one_pair, in_dims=(None, 0), chunk_size=at_once)
+        by_language = [each((clip_features, alone), pairs) for alone in texts.split(1, dim=1)]
         return torch.stack(by_language, dim=1).unbind(-1)
 
 

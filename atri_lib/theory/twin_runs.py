@@ -18,8 +18,6 @@ from atri_lib.theory import bounds
 from atri_lib.theory.experiment import Arm, Draws, Experiment, Step
 from atri_lib.theory.optimizers import SGD, Optimizer, Runs, distance
 
-Record = dict[str, np.ndarray | float]  # what one step measured: of every run [S], or for all
-
 
 @torch.no_grad()
 def run(
@@ -53,17 +51,17 @@ def run(
     Raises FloatingPointError if a run diverges, ValueError for arms that do not fit the data.
     """
     bounded = power_iterations and isinstance(optimizer, SGD)
-    records = [[] for _ in arms]
+    steps = []
     for every in walk(experiment, optimizer, arms, range(seed, seed + draws)):
-        for taken, mine in zip(every, records, strict=True):
-            mine.append(taken.measured())
+        records = [taken.measured() for taken in every]
         if bounded:
             of_pairs = _of_pairs(every[0], power_iterations)
-            for taken, mine in zip(every, records, strict=True):
-                mine[-1] |= _published(taken, *of_pairs)
+            for taken, record in zip(every, records, strict=True):
+                record |= _published(taken, *of_pairs)
+        steps.append(records)
     tables = []
-    for arm, mine in zip(arms, records, strict=True):
-        rows = table(arm, mine)
+    for arm, *records in zip(arms, *steps, strict=True):
+        rows = table(arm, records)
         if bounded:
             bound = partial(bounds.published, rate=optimizer.rate)
             measured = rows.distribution_error, rows.gradient_max
@@ -101,8 +99,8 @@ class Taken:
             name, index = self.draws.arm.name, self.step.index
             raise FloatingPointError(f"{name} diverged in step {index}: lower the rate")
 
-    def measured(self) -> Record:
-        """Errors, the trajectory bound's constants and the trivial bound, each [S]."""
+    def measured(self) -> dict:
+        """Errors, the trajectory bound's constants and the trivial bound, each [S] or for all."""
         after = self.after
         ideal = self.ideal_after
         start = self.task.start
@@ -141,7 +139,7 @@ def _of_pairs(taken: Taken, iterations: int) -> tuple[float, Tensor]:
     return lengths.max().item(), curvature
 
 
-def _published(taken: Taken, gradient_max: float, curvature: Tensor) -> Record:
+def _published(taken: Taken, gradient_max: float, curvature: Tensor) -> dict:
     """The published bound's constants."""
     draws, step, realised = taken.draws, taken.step, taken.realised
     ideal = taken.ideal.weights
@@ -159,7 +157,7 @@ def _published(taken: Taken, gradient_max: float, curvature: Tensor) -> Record:
     return record
 
 
-def table(arm: Arm, records: Sequence[Record]) -> pd.DataFrame:
+def table(arm: Arm, records: Sequence[dict]) -> pd.DataFrame:
     """What an arm's steps measured, one row per step and draw, and the trajectory bound."""
     steps = map(pd.DataFrame, records)
     rows = pd.concat(steps, ignore_index=True)

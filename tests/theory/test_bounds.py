@@ -62,7 +62,8 @@ def test_published_bound_of_one_step_is_not_zero():
     """A sum over j that began at 1 would say 0 here, while two runs that used different pairs have
     parted.
     """
-    assert bounds.published([7.0], 1.75, [2.0], rate=0.1) == pytest.approx([0.1 * 1.75 * 2.0])
+    got = bounds.published(np.array([7.0]), 1.75, 2.0, rate=0.1)
+    assert got == pytest.approx([0.1 * 1.75 * 2.0])
 
 
 def test_no_distribution_error_no_bound_to_pay():

@@ -26,7 +26,7 @@ class Norm(sp.Function):
 
     @classmethod
     def eval(cls, vector):
-        if vector.is_Add and vector.as_ordered_terms()[0].could_extract_minus_sign():
+        if vector.could_extract_minus_sign():
             return cls(-vector)
 
     def _latex(self, printer):
@@ -52,10 +52,7 @@ class PairSum(sp.Sum):
     """Sum over all clips i = 1 ... N and languages k = 1 ... K."""
 
     def _latex(self, printer):
-        term = printer._print(self.function)
-        if self.function.is_Add:
-            term = rf"\left({term}\right)"
-        return rf"\sum_{{i,k}} {term}"
+        return rf"\sum_{{i,k}} {printer._print(self.function)}"
 
 
 def over_pairs(term: sp.Expr) -> PairSum:
@@ -92,7 +89,8 @@ def split(weights: sp.Expr, distribution: sp.IndexedBase) -> tuple[sp.Expr, sp.E
 
 
 def _merge(left: PairSum, right: PairSum) -> PairSum:
-    return over_pairs(sp.factor_terms(left.function - right.function))
+    difference = left.function - right.function
+    return over_pairs(sp.factor_terms(difference))
 
 
 def triangle(parts: tuple[sp.Expr, ...]) -> sp.Expr:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import sympy as sp
 
-from atri_lib.schemes import SCHEMES, Pool
+from atri_lib.schemes import SCHEMES
 
 N, K, m = sp.symbols("N K m", integer=True, positive=True)
 clip, language = sp.symbols("i k", integer=True, positive=True)
@@ -21,10 +21,11 @@ IDEAL = 1 / (N * K)  # p_ik: every clip in every language, equally often
 Row = Sequence[tuple[sp.Expr | int, sp.Expr | int]]
 
 
-def pools(scheme: str) -> tuple[Pool, ...]:
-    """What an epoch of a scheme draws, as the scheme itself says it, in K and m."""
-    said = SCHEMES[scheme].pools(K, m)
-    return tuple(Pool(*map(sp.sympify, pool)) for pool in said)
+def pools(scheme: str) -> sp.Tuple:
+    """What an epoch of a scheme draws, as the scheme itself says it, in K and m: (size, drawn,
+    weight) of every pool.
+    """
+    return sp.sympify(SCHEMES[scheme].pools(K, m))
 
 
 def row(scheme: str) -> Row:
@@ -48,7 +49,7 @@ def error_sum(segments: Row, ideal: sp.Expr = IDEAL) -> sp.Sum:
     return sp.Sum(inner, (clip, 1, N))
 
 
-def evaluate(total: sp.Sum, least: sp.Expr | int = 1) -> sp.Expr:
+def evaluate(total: sp.Sum, least: sp.Expr | int) -> sp.Expr:
     """Do the sums of `error_sum`, given K >= least, which settles the signs of absolute values."""
     many = total.subs(K, least + _slack)
     signed = many.replace(sp.Abs, lambda term: sp.Abs(sp.factor(term)))
@@ -61,8 +62,8 @@ def distribution_error(scheme: str) -> sp.Expr:
     more.
     """
     total = error_sum(row(scheme))
-    drawn = sum(pool.drawn for pool in pools(scheme))
-    return evaluate(total, least=drawn)
+    least = sum(drawn for _, drawn, _ in pools(scheme))
+    return evaluate(total, least)
 
 
 def inclusion_probability(chosen: sp.Expr | int, languages: sp.Expr, named: int = 1) -> sp.Expr:
