@@ -56,10 +56,9 @@ def predict(
     for step, ideal, gradient, after in experiment.ideal_run(optimizer, "Adam without draws"):
         total = coordinate_spread(experiment.task, ideal.weights[0], step.data)
         spread = shares * total / len(step.clips) ** 2  # [M, D]
-        same = step.even.expand(len(chosen), -1, -1)
-        gradients = experiment.task.gradients(mean.weights, same, step.data)
-        weights, state = optimizer.step(mean.weights, mean.state, gradients, spread)
-        mean = Runs(optimizer, weights, state)
+        gradients = experiment.task.gradients(mean.weights, step.even, step.data)
+        state = optimizer.update(mean.state, gradients, spread)
+        mean = Runs(optimizer, mean.weights - optimizer.move(state), state)
         linear = Linearised.about(optimizer, gradients, spread, state)
         own = own.after(linear)
         ratio = probed.advance(step, ideal.weights[0], gradient, linear)
@@ -189,17 +188,17 @@ class _Probes:
         """Gradients of random weights of pairs: mean 0, covariance |B|^-2 sum_i Cov_k(grad l_ik),
         [count, D].
         """
-        clips, languages = step.even.shape[1:]
+        clips, languages = step.even.shape
         size = (self.count, clips, languages)
         normal = torch.randn(size, generator=self.generator, dtype=anchor.dtype)
         # sum_k z_k (g_k - mean g) / sqrt(K) has the covariance of one g_k drawn at random.
         centred = normal - normal.mean(-1, keepdim=True)
         weights = centred / (clips * languages**0.5)
-        return self.task.gradients_at(anchor, weights, step.data)
+        return self.task.gradients(anchor, weights, step.data)
 
     def _curvature(self, step: Step, anchor: Tensor) -> Tensor:
         """The Hessian of the ideal loss times each own part, [count, M, D]."""
         own, *_ = self.curved
         vectors = own.flatten(0, 1)
-        changes = hessian_products(self.task, anchor, step.even[0], step.data, vectors)
+        changes = hessian_products(self.task, anchor, step.even, step.data, vectors)
         return changes.unflatten(0, own.shape[:2])

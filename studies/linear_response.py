@@ -10,8 +10,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from atri_lib.theory.experiment import ARMS, Arm, Draws, Experiment, Step
-from atri_lib.theory.optimizers import SLOW, Optimizer, Runs
+from atri_lib.theory.experiment import Arm, Draws, Experiment, Step
+from atri_lib.theory.optimizers import Optimizer, Runs
+from studies.small_projections import ARMS, SLOW
 from studies.task_derivatives import gradients_seen_from
 
 
@@ -94,8 +95,8 @@ def decompose(
     rows = []
     for step, start, gradient in epoch_starts(experiment, optimizer, "decomposition"):
         drawn = sampled.distribution(step)
-        same = sampled.gradients_at(start, drawn, step)
-        used = mixed.gradients_at(start, drawn, step)
+        same = sampled.gradients(start, drawn, step)
+        used = mixed.gradients(start.expand(draws, -1), drawn, step)
         for count in counts:
             row = {"step": step.index}
             row["epoch"] = step.epoch

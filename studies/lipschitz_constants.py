@@ -57,8 +57,8 @@ def _of_step(
     clips, languages = realised.nonzero(as_tuple=True)  # [n] each
     pairs = realised.new_zeros(len(clips), *realised.shape)
     pairs[torch.arange(len(clips)), clips, languages] = 1
-    at_ideal = task.gradients_at(weights, pairs, step.data)
-    at_scheme = task.gradients_at(moved, pairs, step.data)
+    at_ideal = task.gradients(weights, pairs, step.data)
+    at_scheme = task.gradients(moved, pairs, step.data)
     apart = at_scheme - at_ideal
     share = realised[clips, languages]
     delta = moved - weights

@@ -122,8 +122,8 @@ def displaced(
         weights = ideal.weights[0]
         realised = drawn.distribution(step)
         runs = runs.after(drawn.gradients(runs.weights, realised, step))
-        noise = drawn.gradients_at(weights, realised, step) - gradient
-        change = hessian_products(task, weights, step.even[0], step.data, first_order)
+        noise = drawn.gradients(weights, realised, step) - gradient
+        change = hessian_products(task, weights, step.even, step.data, first_order)
         first_order = first_order - rate * (change + noise)
         displacement = runs.weights - after.weights
     return Displaced(displacement, first_order)

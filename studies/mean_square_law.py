@@ -13,9 +13,10 @@ import torch
 from numpy.typing import ArrayLike
 
 from atri_lib.theory import bounds, twin_runs
-from atri_lib.theory.experiment import ARMS, Arm, Experiment
-from atri_lib.theory.optimizers import SLOW, Adam, Optimizer, Runs
-from atri_lib.theory.twin_runs import Record, Taken, ratio
+from atri_lib.theory.experiment import Arm, Experiment
+from atri_lib.theory.optimizers import Adam, Optimizer, Runs
+from atri_lib.theory.twin_runs import Taken, ratio
+from studies.small_projections import ARMS, SLOW
 from studies.task_derivatives import language_spread
 
 PILOT_SEEDS = 10_000  # pilots draw from seeds that no measured draw uses
@@ -107,7 +108,7 @@ class _Law:
         self.pilots = slice(draws, None) if self.scheme.noise_share else slice(None)
         self.linear = not isinstance(optimizer, Adam)  # in the gradient's noise
         self.mean_run = experiment.begin(optimizer)
-        self.records: list[Record] = []
+        self.records = []
 
     def advance(self, taken: Taken) -> None:
         """Take the step with the mean run too, and record what the measured runs and the pilots
@@ -128,13 +129,14 @@ class _Law:
     def _mean_step(self, taken: Taken) -> tuple[Runs, Runs]:
         """Where the mean distribution's gradient leads the mean run, and every run."""
         step = taken.step
-        mean = self.experiment.on_batch(self.scheme.mean_distribution(), step.clips)[None]
-        gradient = self.experiment.task.gradients(self.mean_run.weights, mean, step.data)
-        return self.mean_run.after(gradient), taken.runs.after(taken.under(mean))
+        mean = self.experiment.on_batch(self.scheme.mean_distribution(), step.clips)
+        of_mean = taken.task.gradients(self.mean_run.weights, mean, step.data)
+        of_runs = taken.task.gradients(taken.runs.weights, mean, step.data)
+        return self.mean_run.after(of_mean), taken.runs.after(of_runs)
 
     def _constants(
         self, taken: Taken, mean_run: Runs, mean_after: Runs, after_expected: Runs
-    ) -> Record:
+    ) -> dict:
         """The law's constants from the pilots; nan without."""
         law = dict.fromkeys(("pilots", "amplification", "variance", "sigma", "memory"), np.nan)
         errors = taken.after.error(taken.ideal_after)[self.pilots]

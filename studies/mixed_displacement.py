@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from atri_lib.theory.experiment import Experiment, Step
-from atri_lib.theory.optimizers import SLOW, Optimizer
+from atri_lib.theory.optimizers import Optimizer
 from studies.linear_response import epoch_starts
 from studies.mixed_negatives import excess_of, expected_loss
 from studies.rotated_draws import RotatedDraws, cosine, displacements, split
+from studies.small_projections import SLOW
 
 TEMPERATURES = (0.2, 0.07)
 GRADIENT_COSINE = {0.2: 0.95, 0.07: 0.85}  # least cosine of grad R and the measured mean
@@ -34,7 +35,8 @@ def discrepancy(
     nothing is left.
     """
     draws = RotatedDraws(experiment, 1, groups, seed=seed, mixed=True)
-    used = draws.gradients_at(weights, draws.distribution(step), step)
+    same = weights.expand(len(draws), -1)
+    used = draws.gradients(same, draws.distribution(step), step)
     ideal = experiment.task.gradients(weights[None], step.even, step.data)
     return used.unflatten(0, (groups, -1)).mean(1) - ideal
 

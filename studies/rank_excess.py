@@ -21,11 +21,11 @@ from torch.func import grad, jvp
 
 from atri_lib.theory.experiment import Arm, Experiment
 from atri_lib.theory.model_functions import Batch, Task
-from atri_lib.theory.optimizers import SLOW, Optimizer
+from atri_lib.theory.optimizers import Optimizer
 from atri_lib.training import TrainConfig, TrainingData
 from studies.linear_response import drawn_runs, expanded_runs
 from studies.mean_displacement import slope
-from studies.small_projections import on_features
+from studies.small_projections import SLOW, on_features
 
 SAMPLED = [Arm(f"{m} of K", "m_of_k", m=m) for m in (2, 4, 6)]
 BALANCED = Arm("Balanced", "balanced", m=1)

@@ -9,13 +9,12 @@ adds up to zero.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from atri_lib.theory.experiment import Arm, Draws, Experiment
+from atri_lib.theory.experiment import Arm, Draws, Experiment, Step
 from atri_lib.theory.optimizers import Optimizer
 
 
@@ -36,21 +35,22 @@ class RotatedDraws(Draws):
         self.m = m
         self.groups = groups
         self.seed = seed
-        self._realised = lru_cache(1)(self._of_epoch)
 
     def __len__(self) -> int:
         return self.groups * self.experiment.languages
 
-    def _of_epoch(self, epoch: int) -> np.ndarray:
+    def distribution(self, step: Step) -> Tensor:
+        """p' of every draw on the batch, [S, B, K]."""
         clips, languages = len(self.experiment.clip_features), self.experiment.languages
-        generator = np.random.default_rng([self.seed, epoch])
+        generator = np.random.default_rng([self.seed, step.epoch])
         listed = np.tile(np.arange(languages), (self.groups, clips, 1))
         order = generator.permuted(listed, axis=-1)
         distribution = np.zeros((self.groups, languages, clips, languages))
         for run in range(languages):
             shown = (run + np.arange(self.m)) % languages
             np.put_along_axis(distribution[:, run], order[..., shown], 1 / (clips * self.m), -1)
-        return distribution.reshape(len(self), clips, languages)
+        realised = distribution.reshape(len(self), clips, languages)
+        return self.experiment.on_batch(realised, step.clips)
 
 
 def displacements(

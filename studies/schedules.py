@@ -63,12 +63,12 @@ def carried(
         for step, ideal, _, _ in steps:
             weights = ideal.weights[0]
             errors = begun.flatten(0, 2)
-            changes = hessian_products(task, weights, step.even[0], step.data, errors)
+            changes = hessian_products(task, weights, step.even, step.data, errors)
             begun -= rate * changes.unflatten(0, begun.shape[:3])
             of_clips = signs[:, None, step.clips, None]
             pairs = of_clips * each[:, None]  # [n, K, B, K]
             pairs = pairs.flatten(0, 1) / len(step.clips)
-            fresh = task.gradients_at(weights, pairs, step.data)
+            fresh = task.gradients(weights, pairs, step.data)
             left[:, epoch] += fresh.unflatten(0, (len(signs), languages))
         of_groups = left.unflatten(0, (groups, count))
         product = torch.einsum("rnekd,rnfld->refkl", of_groups, of_groups)

@@ -1,10 +1,22 @@
-"""What the chapters run twin experiments on: small projections of cached features."""
+"""What the chapters run twin experiments on: small projections of cached features, and the arms."""
 
 import torch
 from torch import Tensor
 
 from atri_lib.encoders.dual import DualEncoder, TimePooling
-from atri_lib.theory.experiment import Experiment
+from atri_lib.theory.experiment import Arm, Experiment
+from atri_lib.theory.optimizers import SGD
+
+SLOW = SGD(0.05)  # what studies take unless told otherwise
+ARMS = (
+    Arm("ML-CLAP", "ml_clap"),
+    Arm("ML-CLAP mixed", "ml_clap", mixed=True),
+    Arm("2 of K", "m_of_k", m=2),
+    Arm("4 of K", "m_of_k", m=4),
+    Arm("Latin", "latin"),
+    Arm("CACL", "cacl"),
+    Arm("KCL", "kcl"),
+)
 
 
 def on_features(

@@ -4,12 +4,13 @@ Hessians appear as products with vectors; variances over languages are exact.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.func import grad, jvp, vjp, vmap
 
-from atri_lib.theory.model_functions import Batch, Loss, Task, one_hot, rows
+from atri_lib.theory.model_functions import Batch, Loss, Task, rows
 
 
 def gradients_seen_from(
@@ -55,13 +56,14 @@ def language_spread(task: Task, weights: Tensor, batch: Batch, drawn: Sequence[i
 
     The variance is the population variance.
     """
-    batch = _of_languages(batch, drawn)
-    clips = one_hot(batch)
+    clip_features, texts = batch
+    batch = clip_features, texts[:, list(drawn)]
+    clips = _one_hot(batch)
     at_once = rows(len(drawn) * weights.shape[1])
     runs = min(len(weights), at_once)
 
     def one_run(w: Tensor) -> Tensor:
-        pull_backs = task.pair_gradients(w, batch)
+        pull_backs = _pair_gradients(task, w, batch)
 
         def one_clip(clip: Tensor) -> Tensor:
             gradients = [pull_back(clip)[0] for pull_back in pull_backs]
@@ -81,10 +83,10 @@ def coordinate_spread(task: Task, weights: Tensor, batch: Batch) -> Tensor:
 
     The variance is the population variance; the sum over d is `language_spread`.
     """
-    pull_backs = task.pair_gradients(weights, batch)
+    pull_backs = _pair_gradients(task, weights, batch)
     at_once = rows(len(pull_backs) * len(weights))
     spread = torch.zeros_like(weights)
-    for clips in one_hot(batch).split(at_once):
+    for clips in _one_hot(batch).split(at_once):
         each = [_all_at_once(pull_back, clips) for pull_back in pull_backs]
         gradients = torch.stack(each)  # [K, clips, D]
         spread += gradients.var(0, correction=0).sum(0)
@@ -93,7 +95,7 @@ def coordinate_spread(task: Task, weights: Tensor, batch: Batch) -> Tensor:
 
 def _square(task: Task, gradient: Tensor) -> Tensor:
     """||gradient||^2, summed parameter by parameter."""
-    return sum(piece @ piece for piece in task.split(gradient))
+    return sum(piece @ piece for piece in gradient.split(task.sizes))
 
 
 def _all_at_once(pull_back: Callable, clips: Tensor) -> Tensor:
@@ -101,6 +103,27 @@ def _all_at_once(pull_back: Callable, clips: Tensor) -> Tensor:
     return gradients
 
 
-def _of_languages(batch: Batch, drawn: Sequence[int]) -> Batch:
+def _pair_gradients(task: Task, weights: Tensor, batch: Batch) -> list[Callable]:
+    """One function per language: a one-hot clip [B] to (the gradient of that clip's pair loss,
+    [D],).
+
+    Languages apart, because a pair's gradient never passes through another language's captions.
+    """
     clip_features, texts = batch
-    return clip_features, texts[:, list(drawn)]
+    pull_backs = []
+    for of_language in texts.split(1, dim=1):
+        losses = partial(_losses_alone, task, (clip_features, of_language))
+        _, pull_back = vjp(losses, weights)
+        pull_backs.append(pull_back)
+    return pull_backs
+
+
+def _losses_alone(task: Task, batch: Batch, weights: Tensor) -> Tensor:
+    """The pair losses of a batch in one language, [B]."""
+    return task.losses(weights, batch)[:, 0]
+
+
+def _one_hot(batch: Batch) -> Tensor:
+    """The clips of a batch as rows [B, B]."""
+    clip_features, _ = batch
+    return torch.eye(len(clip_features), dtype=clip_features.dtype)

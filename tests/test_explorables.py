@@ -204,7 +204,7 @@ def test_bounds_and_law_are_those_of_the_library(states):
         seen.append((round(eta, 4), round(lipschitz, 1), round(h, 3), T))
         rho, fresh = np.full(T, abs(1 - eta * h)), eta * given["xi"]
         expected = {
-            "trajectory": np.log10(bounds.trajectory(rho, fresh)),
+            "trajectory": np.log10(bounds.unroll(rho, fresh)),
             "law": np.log10(mean_square(rho**2, fresh**2)),
             "walk": np.log10(fresh * np.sqrt(np.arange(1, T + 1))),
             "published": [exact_published(eta, lipschitz, t) for t in range(1, T + 1)],

@@ -4,12 +4,13 @@ compared.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
 from atri_lib.progress import progress
 from atri_lib.schemes import SCHEMES, Scheme, clip_order, ideal_distribution
@@ -37,29 +38,15 @@ class Arm:
         """
         scheme = SCHEMES[self.scheme](clips=clips, languages=languages, seed=seed, **self.settings)
         if self.mixed and scheme.m != 1:
-            raise ValueError(
-                f"mixed negatives are defined for one language per clip, {self.name!r} has "
-                f"m={scheme.m}"
-            )
+            raise ValueError(f"{self.name}: mixed negatives need one language per clip")
         return scheme
-
-
-ARMS = (
-    Arm("ML-CLAP", "ml_clap"),
-    Arm("ML-CLAP mixed", "ml_clap", mixed=True),
-    Arm("2 of K", "m_of_k", m=2),
-    Arm("4 of K", "m_of_k", m=4),
-    Arm("Latin", "latin"),
-    Arm("CACL", "cacl"),
-    Arm("KCL", "kcl"),
-)
 
 
 @dataclass(frozen=True)
 class Step:
     """One mini-batch.
 
-    index: from 1; clips: int64 [B]; data: their features; even: ideal p on the batch, [1, B, K].
+    index: from 1; clips: int64 [B]; data: their features; even: ideal p on the batch, [B, K].
     """
 
     index: int
@@ -78,8 +65,7 @@ class Experiment:
     gradients the published bound is about. clip_features: [N, ...]; texts: [N, K, ...], English
     first; floating point. batch: clips per step; the last step of an epoch takes what is left,
     unless that is one clip. seed: decides the order of clips, anew in every epoch; regroup: anew
-    only after that many epochs, so that batches keep their clips in between. Raises ValueError if
-    clip_features and texts do not fit, or there is no batch of two clips.
+    only after that many epochs, so that batches keep their clips in between.
     """
 
     model: nn.Module
@@ -91,16 +77,6 @@ class Experiment:
     seed: int = 0
     regroup: int = 1
     dtype: torch.dtype = torch.float64
-
-    def __post_init__(self) -> None:
-        clips = len(self.clip_features)
-        if clips != len(self.texts) or min(self.batch, clips) < 2:
-            raise ValueError(
-                "need clip_features and texts of the same clips, and a batch of 2 or more, "
-                f"got {clips} and {len(self.texts)} in batches of {self.batch}"
-            )
-        if min(self.epochs, self.regroup) < 1:
-            raise ValueError(f"epochs={self.epochs}, regroup={self.regroup}: give 1 or more")
 
     @cached_property
     def task(self) -> Task:
@@ -115,26 +91,28 @@ class Experiment:
         """A distribution over all pairs, [..., N, K], conditioned on the batch's clips: [..., B, K]
         in `dtype`.
         """
-        conditioned = distribution[..., clips, :] * (len(self.clip_features) / len(clips))
+        conditioned = distribution[..., clips, :] * (len(self.texts) / len(clips))
         return torch.as_tensor(conditioned, dtype=self.dtype)
 
     def steps(self, label: str) -> Iterator[Step]:
-        """Every mini-batch of every epoch in order, with a progress bar."""
-        count = len(self.clip_features)
-        ideal = ideal_distribution(count, self.languages)
+        """Every mini-batch of every epoch in order, with a progress bar.
+
+        Raises AssertionError if there are not as many clips as texts.
+        """
+        pairs = TensorDataset(self.clip_features.to(self.dtype), self.texts.to(self.dtype))
+        ideal = ideal_distribution(len(pairs), self.languages)
         batches = []
         for epoch in range(self.epochs):
-            order = clip_order(count, self.seed, epoch // self.regroup)
-            for first in range(0, count - 1, self.batch):
+            order = clip_order(len(pairs), self.seed, epoch // self.regroup)
+            for first in range(0, len(pairs) - 1, self.batch):
                 batches.append((epoch, order[first : first + self.batch]))
         for index, (epoch, clips) in enumerate(progress(batches, label, unit="step"), start=1):
-            data = self.clip_features[clips].to(self.dtype), self.texts[clips].to(self.dtype)
-            even = self.on_batch(ideal, clips)[None]
-            yield Step(index, epoch, clips, data, even)
+            yield Step(index, epoch, clips, pairs[clips], self.on_batch(ideal, clips))
 
     def begin(self, optimizer: Optimizer, runs: int = 1) -> Runs:
         """Equal runs at the start."""
-        return Runs.begin(optimizer, self.task.start, runs)
+        stack = self.task.start.repeat(runs, 1)
+        return Runs(optimizer, stack, optimizer.start(stack))
 
     def ideal_run(
         self, optimizer: Optimizer, label: str
@@ -158,20 +136,16 @@ class Draws:
     def __init__(self, experiment: Experiment, arm: Arm, seeds: Sequence[int]) -> None:
         self.experiment = experiment
         self.arm = arm
-        clips = len(experiment.clip_features)
-        schemes = [arm.draw(clips, experiment.languages, seed) for seed in seeds]
+        schemes = [arm.draw(len(experiment.texts), experiment.languages, seed) for seed in seeds]
         self.schemes = schemes if schemes[0].noise_share else schemes[:1]
-        self._realised = lru_cache(1)(self._of_epoch)  # the steps of an epoch share it
 
     def __len__(self) -> int:
         return len(self.schemes)
 
-    def _of_epoch(self, epoch: int) -> np.ndarray:
-        return np.stack([scheme.distribution(epoch) for scheme in self.schemes])
-
     def distribution(self, step: Step) -> Tensor:
         """p' of every draw on the batch, [S, B, K]."""
-        return self.experiment.on_batch(self._realised(step.epoch), step.clips)
+        realised = np.stack([scheme.distribution(step.epoch) for scheme in self.schemes])
+        return self.experiment.on_batch(realised, step.clips)
 
     @property
     def loss(self) -> Loss:
@@ -180,11 +154,5 @@ class Draws:
         return task.mixed_loss if self.arm.mixed else task.weighted_loss
 
     def gradients(self, weights: Tensor, distribution: Tensor, step: Step) -> Tensor:
-        """Every draw's gradient at its own weights, [S, D] to [S, D]."""
+        """Every draw's gradient, [S, D], at its own weights [S, D] or at the same [D]."""
         return self.experiment.task.gradients(weights, distribution, step.data, self.loss)
-
-    def gradients_at(self, weights: Tensor, distribution: Tensor, step: Step) -> Tensor:
-        """Every draw's gradient at the same weights [D]: [S, D]."""
-        if self.arm.mixed:
-            return self.gradients(weights.expand(len(distribution), -1), distribution, step)
-        return self.experiment.task.gradients_at(weights, distribution, step.data)

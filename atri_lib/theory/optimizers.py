@@ -1,8 +1,15 @@
 """SGD, momentum and Adam as maps on (weights, state), free of any module, so that two runs can be
 compared exactly.
+
+They work elementwise on weights of any leading shape ([D], or [S, D] for a stack of runs) and
+return new tensors. Each has `start`, the state before the first step; `update`, the state one step
+later; `move`, how far back the weights go in a step that ends in this state; `coordinates`, the
+joint state in the units of the weights, [..., a multiple of D], whose norm measures joint errors.
+rate: eta.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,61 +17,39 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Optimizer:
-    """Works elementwise on weights of any leading shape ([D], or [S, D] for a stack of runs);
-    returns new tensors.
-    """
-
-    rate: float
-
-    def start(self, weights: Tensor) -> tuple:
-        """The state before the first step."""
-        return ()
-
-    def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
-        """Weights and state one step later."""
-        raise NotImplementedError
-
-    def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
-        """The joint state in the units of the weights, [..., a multiple of D]: its norm measures
-        joint errors.
-        """
-        return weights
-
-
-class SGD(Optimizer):
-    """w <- w - eta g. No state. rate: eta."""
-
-    def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
-        return weights - self.rate * gradient, state
-
-
-SLOW = SGD(0.05)  # what the studies take unless told otherwise
-
-
-@dataclass(frozen=True)
-class Momentum(Optimizer):
-    """v <- beta v + g; w <- w - eta v (heavy ball, as torch.optim.SGD). State: (v,); coordinates:
+class Momentum:
+    """v <- beta v + g; w <- w - eta v (heavy ball, as torch.optim.SGD). State: v; coordinates:
     (w, eta v).
     """
 
+    rate: float
     beta: float = 0.9
 
-    def start(self, weights: Tensor) -> tuple:
-        return (torch.zeros_like(weights),)
+    def start(self, weights: Tensor) -> Tensor:
+        return torch.zeros_like(weights)
 
-    def step(self, weights: Tensor, state: tuple, gradient: Tensor) -> tuple[Tensor, tuple]:
-        (velocity,) = state
-        velocity = self.beta * velocity + gradient
-        return weights - self.rate * velocity, (velocity,)
+    def update(self, state: Tensor, gradient: Tensor) -> Tensor:
+        return self.beta * state + gradient
 
-    def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
-        (velocity,) = state
-        return torch.cat([weights, self.rate * velocity], dim=-1)
+    def move(self, state: Tensor) -> Tensor:
+        return self.rate * state
+
+    def coordinates(self, weights: Tensor, state: Tensor) -> Tensor:
+        return torch.cat([weights, self.move(state)], dim=-1)
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class SGD(Momentum):
+    """w <- w - eta g: momentum that forgets at once, so that the weights are all there is."""
+
+    beta: float = 0.0
+
+    def coordinates(self, weights: Tensor, state: Tensor) -> Tensor:
+        return weights
+
+
+@dataclass(frozen=True)
+class Adam:
     """Adam with bias correction (as torch.optim.Adam, no weight decay). State: (m, v, t), t counts
     the steps.
 
@@ -73,6 +58,7 @@ class Adam(Optimizer):
     would stretch that step by exp(-x).
     """
 
+    rate: float
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
@@ -80,10 +66,8 @@ class Adam(Optimizer):
     def start(self, weights: Tensor) -> tuple:
         return torch.zeros_like(weights), torch.zeros_like(weights), 0
 
-    def step(
-        self, weights: Tensor, state: tuple, gradient: Tensor, spread: Tensor | float = 0.0
-    ) -> tuple[Tensor, tuple]:
-        """Weights and state one step later.
+    def update(self, state: tuple, gradient: Tensor, spread: Tensor | float = 0.0) -> tuple:
+        """The state one step later.
 
         spread: variance of the gradient per coordinate, which the second moment of a noisy run sees
         beside the square of its mean (theorem A, `adam_noise`).
@@ -91,13 +75,15 @@ class Adam(Optimizer):
         first, second, steps = state
         first = self.beta1 * first + (1 - self.beta1) * gradient
         second = self.beta2 * second + (1 - self.beta2) * (gradient.square() + spread)
-        state = first, second, steps + 1
+        return first, second, steps + 1
+
+    def move(self, state: tuple) -> Tensor:
         direction, scale = self.corrected(state)
-        return weights - self.rate * direction / scale, state
+        return self.rate * direction / scale
 
     def coordinates(self, weights: Tensor, state: tuple) -> Tensor:
-        direction, scale = self.corrected(state)
-        return torch.cat([weights, self.rate * direction / scale, self.rate * scale.log()], dim=-1)
+        _, scale = self.corrected(state)
+        return torch.cat([weights, self.move(state), self.rate * scale.log()], dim=-1)
 
     def corrected(self, state: tuple) -> tuple[Tensor, Tensor]:
         """Direction and scale of a step, eta direction / scale: the moments without their bias."""
@@ -108,24 +94,26 @@ class Adam(Optimizer):
         return direction, scale
 
 
+Optimizer = Momentum | Adam
+
+
 @dataclass(frozen=True)
 class Runs:
     """A stack of S runs under one optimiser: weights [S, D] and its state."""
 
     optimizer: Optimizer
     weights: Tensor
-    state: tuple
+    state: Any
 
-    @classmethod
-    def begin(cls, optimizer: Optimizer, weights: Tensor, runs: int = 1) -> "Runs":
-        """Equal runs that start at weights [D]."""
-        stack = weights.repeat(runs, 1)
-        return cls(optimizer, stack, optimizer.start(stack))
+    @property
+    def coordinates(self) -> Tensor:
+        """The joint state in the optimiser's coordinates, [S, a multiple of D]."""
+        return self.optimizer.coordinates(self.weights, self.state)
 
     def after(self, gradients: Tensor) -> "Runs":
         """The same runs one step later. gradients: [S, D]."""
-        weights, state = self.optimizer.step(self.weights, self.state, gradients)
-        return Runs(self.optimizer, weights, state)
+        state = self.optimizer.update(self.state, gradients)
+        return Runs(self.optimizer, self.weights - self.optimizer.move(state), state)
 
     def error(self, other: "Runs") -> np.ndarray:
         """How far the weights are apart, [S]."""
@@ -133,8 +121,7 @@ class Runs:
 
     def joint_error(self, other: "Runs") -> np.ndarray:
         """How far the joint states are apart, in the optimiser's coordinates, [S]."""
-        mine, others = (run.optimizer.coordinates(run.weights, run.state) for run in (self, other))
-        return distance(mine, others)
+        return distance(self.coordinates, other.coordinates)
 
 
 def distance(a: Tensor, b: Tensor) -> np.ndarray:

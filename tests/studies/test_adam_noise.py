@@ -109,7 +109,7 @@ def test_linearised_step_is_the_derivative_of_adam():
     """A little noise in the first of four steps: what it leaves is what Adam makes of it."""
     (still,) = single(0.0)
     z = [still] * 3
-    plain = noisy = Runs.begin(OPTIMIZER, still[0])
+    plain = noisy = Runs(OPTIMIZER, still, OPTIMIZER.start(still))
     (noise,) = single(1e-6)
     for gradient in single(*GRADIENTS):
         plain = plain.after(gradient)

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from atri_lib.theory import twin_runs
-from atri_lib.theory.experiment import ARMS, Experiment
+from atri_lib.theory.experiment import Experiment
 from atri_lib.theory.optimizers import SGD, Adam, Momentum
 from studies import linear_response
+from studies.small_projections import ARMS
 from tests.theory.toy_heads import features, heads
 
 ARMS_OF_THREE = (*ARMS[:3], *ARMS[4:])  # K = 3 has no 4 of K

@@ -28,11 +28,11 @@ def test_spectral_norm_is_that_of_the_hessian():
     start = setup.task.start
 
     def loss(weights):
-        return setup.task.weighted_loss(weights, step.even[0], step.data)
+        return setup.task.weighted_loss(weights, step.even, step.data)
 
     hessian = torch.autograd.functional.hessian(loss, start)
     expected = torch.linalg.matrix_norm(hessian, 2)
     first_guess = torch.ones_like(start)[None]
-    about = setup, step, step.even, start, first_guess
+    about = setup, step, step.even[None], start, first_guess
     found = lipschitz_constants.spectral_norms(*about, iterations=300)
     assert found.item() == pytest.approx(expected.item(), rel=1e-3)

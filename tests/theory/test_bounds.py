@@ -27,9 +27,10 @@ def test_unroll_is_the_loop_over_steps(steps, draws, seed):
     )
 
 
-def test_unroll_forgets_at_factor_zero_even_after_an_overflow():
-    got = bounds.unroll([1.0, 1e200, 1e200, 0.0, 2.0, 1.0], [1e200, 1.0, 1.0, 3.0, 1.0, 0.0])
-    assert got[0] == 1e200 and np.isinf(got[1:3]).all() and got[3:].tolist() == [3, 7, 7]
+def test_unroll_overflows_to_infinity_without_a_warning():
+    got = bounds.unroll([1.0, 1e200, 1e200], [1e200, 1.0, 1.0])
+    assert got[0] == 1e200
+    assert np.isinf(got[1:]).all()
 
 
 def test_unroll_leaves_its_arguments_alone():
@@ -61,7 +62,8 @@ def test_published_bound_of_one_step_is_not_zero():
     """A sum over j that began at 1 would say 0 here, while two runs that used different pairs have
     parted.
     """
-    assert bounds.published([7.0], 1.75, [2.0], rate=0.1) == pytest.approx([0.1 * 1.75 * 2.0])
+    got = bounds.published(np.array([7.0]), 1.75, 2.0, rate=0.1)
+    assert got == pytest.approx([0.1 * 1.75 * 2.0])
 
 
 def test_no_distribution_error_no_bound_to_pay():
@@ -69,31 +71,20 @@ def test_no_distribution_error_no_bound_to_pay():
     assert not bounds.published(np.full(9, 5.0), np.zeros(9), np.full(9, 3.0), 0.1).any()
 
 
+def held(bound, measured):
+    """Whether no error exceeds its bound, but for the rounding of two runs."""
+    return (measured <= bound * (1 + 1e-9)).all()
+
+
 def test_bounds_hold_on_every_path_of_the_toy_and_a_wrong_constant_breaks_them():
     toy = Quadratic(clips=1, languages=2, m=1, rate=0.3, steps=4, curvature=[0.2, 1.0], seed=3)
     errors, rho, xi = toy.every_path()
-    assert bounds.share_held(bounds.trajectory(rho, 0.3 * xi), errors) == 1
-    assert bounds.share_held(bounds.trajectory(0.9 * rho, 0.3 * xi), errors) < 1
+    assert held(bounds.unroll(rho, 0.3 * xi), errors)
+    assert not held(bounds.unroll(0.9 * rho, 0.3 * xi), errors)
     # One clip in two languages whose gradients are g and -g at the start: D = 1, and the bound is
     # met in step 1.
     toy.centres[0, 1] = -toy.centres[0, 0]
     errors, _, _ = toy.every_path()
     gradient_max = np.linalg.norm(toy.gradients(0), axis=2).max()
-    assert bounds.share_held(bounds.published(np.full(4, 1.0), 1.0, gradient_max, 0.3), errors) == 1
-    assert bounds.share_held(bounds.published(np.full(4, 1.0), 0.9, gradient_max, 0.3), errors) < 1
-
-
-def test_overtaken_is_the_first_step_above_the_other_bound():
-    other = [2.0, 2.0, 2.0]
-    assert (
-        bounds.overtaken([1.0, 3.0, 1.0], other) == 2
-        and bounds.overtaken([2.5, 3.0, 4.0], other) == 1
-    )
-    assert np.isnan(bounds.overtaken(other, other))  # equal is not above
-    assert bounds.overtaken([[1.0, 1.0, np.inf], [3.0, 0.0, 0.0]], other).tolist() == [3, 1]
-
-
-def test_share_held_and_tightness_say_what_they_see():
-    assert bounds.share_held([1.0, 2.0, 0.0], [1.0, 2.1, 0.0]) == pytest.approx(2 / 3)
-    assert bounds.share_held([np.nan, 1.0], [1.0, 1.0]) == 0.5
-    assert bounds.tightness([0.0, 3.0, 1.0], [0.0, 2.0, 0.0]).tolist() == [1.0, 1.5, np.inf]
+    assert held(bounds.published(np.full(4, 1.0), 1.0, gradient_max, 0.3), errors)
+    assert not held(bounds.published(np.full(4, 1.0), 0.9, gradient_max, 0.3), errors)

@@ -18,10 +18,16 @@ def gradients(steps, *shape):
     )
 
 
+def begin(optimizer, weights, runs=1):
+    stack = weights.repeat(runs, 1)
+    return Runs(optimizer, stack, optimizer.start(stack))
+
+
 @pytest.mark.parametrize("ours", THEIRS, ids=lambda optimizer: type(optimizer).__name__)
 def test_steps_are_those_of_torch(ours):
     parameter = torch.nn.Parameter(gradients(1, 7)[0])
-    theirs, runs = THEIRS[ours](parameter), Runs.begin(ours, parameter.detach())
+    theirs = THEIRS[ours](parameter)
+    runs = begin(ours, parameter.detach())
     for gradient in gradients(6, 7):
         parameter.grad = gradient
         theirs.step()
@@ -31,12 +37,10 @@ def test_steps_are_those_of_torch(ours):
 
 @pytest.mark.parametrize("optimizer", THEIRS, ids=lambda optimizer: type(optimizer).__name__)
 def test_a_stack_of_runs_is_its_runs(optimizer):
-    start, noise = gradients(1, 5)[0], gradients(4, 3, 5)
-    stack, singles = (
-        Runs.begin(optimizer, start, 3),
-        [Runs.begin(optimizer, start) for _ in range(3)],
-    )
-    for step in noise:
+    start = gradients(1, 5)[0]
+    stack = begin(optimizer, start, 3)
+    singles = [begin(optimizer, start) for _ in range(3)]
+    for step in gradients(4, 3, 5):
         stack = stack.after(step)
         singles = [run.after(gradient[None]) for run, gradient in zip(singles, step, strict=True)]
     assert torch.equal(stack.weights, torch.cat([run.weights for run in singles]))
@@ -44,7 +48,7 @@ def test_a_stack_of_runs_is_its_runs(optimizer):
 
 @pytest.mark.parametrize("optimizer", THEIRS, ids=lambda optimizer: type(optimizer).__name__)
 def test_joint_error_is_at_least_the_weight_error(optimizer):
-    one, other = (Runs.begin(optimizer, gradients(1, 5)[0]) for _ in range(2))
+    one, other = (begin(optimizer, gradients(1, 5)[0]) for _ in range(2))
     assert one.joint_error(other) == 0
     for a, b in zip(gradients(4, 5), gradients(4, 5).flip(0), strict=True):
         one, other = one.after(a[None]), other.after(b[None])
@@ -53,14 +57,14 @@ def test_joint_error_is_at_least_the_weight_error(optimizer):
 
 @pytest.mark.parametrize("optimizer", [Momentum(0.1, 0.8), Adam(0.01)], ids=["Momentum", "Adam"])
 def test_second_block_of_the_coordinates_is_the_step_just_taken(optimizer):
-    before = Runs.begin(optimizer, gradients(1, 5)[0]).after(gradients(1, 1, 5)[0])
+    before = begin(optimizer, gradients(1, 5)[0]).after(gradients(1, 1, 5)[0])
     after = before.after(gradients(2, 1, 5)[1])
-    block = optimizer.coordinates(after.weights, after.state)[:, 5:10]
+    block = after.coordinates[:, 5:10]
     torch.testing.assert_close(block, before.weights - after.weights)
 
 
 def test_momentum_without_memory_is_sgd():
     weights, gradient = gradients(2, 1, 4)
-    plain = Runs.begin(SGD(0.1), weights[0]).after(gradient)
-    heavy = Runs.begin(Momentum(0.1, 0.0), weights[0]).after(gradient)
+    plain = begin(SGD(0.1), weights[0]).after(gradient)
+    heavy = begin(Momentum(0.1, 0.0), weights[0]).after(gradient)
     assert torch.equal(plain.weights, heavy.weights)

@@ -24,24 +24,19 @@ w, w_scheme = sp.symbols("w_{t-1} {w'}_{t-1}")
 class Norm(sp.Function):
     """Euclidean norm of a vector expression; ||-v|| = ||v||."""
 
-    is_nonnegative = True
-
     @classmethod
     def eval(cls, vector):
-        if vector.is_Add and vector.as_ordered_terms()[0].could_extract_minus_sign():
+        if vector.could_extract_minus_sign():
             return cls(-vector)
 
-    def _latex(self, printer, exp=None):
-        text = rf"\left\|{printer._print(self.args[0])}\right\|"
-        if exp:
-            text = f"{text}^{{{exp}}}"
-        return text
+    def _latex(self, printer):
+        return rf"\left\|{printer._print(self.args[0])}\right\|"
 
 
 class PairGradient(sp.Function):
     """Gradient of the pair loss l_ik at some weights."""
 
-    def _latex(self, printer, exp=None):
+    def _latex(self, printer):
         i, k, at = map(printer._print, self.args)
         return rf"\nabla \ell_{{{i},{k}}}\left({at}\right)"
 
@@ -49,9 +44,7 @@ class PairGradient(sp.Function):
 class LargestGradient(sp.Function):
     """g_max(w): the largest norm of a pair's gradient at weights w."""
 
-    is_nonnegative = True
-
-    def _latex(self, printer, exp=None):
+    def _latex(self, printer):
         return rf"g_{{\max}}\left({printer._print(self.args[0])}\right)"
 
 
@@ -59,10 +52,7 @@ class PairSum(sp.Sum):
     """Sum over all clips i = 1 ... N and languages k = 1 ... K."""
 
     def _latex(self, printer):
-        term = printer._print(self.function)
-        if self.function.is_Add:
-            term = rf"\left({term}\right)"
-        return rf"\sum_{{i,k}} {term}"
+        return rf"\sum_{{i,k}} {printer._print(self.function)}"
 
 
 def over_pairs(term: sp.Expr) -> PairSum:
@@ -77,42 +67,30 @@ def loss_gradient(weights: sp.Expr, distribution: sp.IndexedBase) -> PairSum:
     return over_pairs(distribution[clip, language] * PairGradient(clip, language, weights))
 
 
-def step(weights: sp.Expr, distribution: sp.IndexedBase) -> sp.Expr:
-    """One SGD step."""
-    return weights - eta * loss_gradient(weights, distribution)
-
-
 def weight_error() -> sp.Expr:
-    """delta_t: the scheme's step minus the ideal run's step."""
-    return step(w_scheme, p_scheme) - step(w, p)
+    """delta_t: the scheme's SGD step minus the ideal run's SGD step."""
+    scheme_step = w_scheme - eta * loss_gradient(w_scheme, p_scheme)
+    ideal_step = w - eta * loss_gradient(w, p)
+    return scheme_step - ideal_step
 
 
-def published_split() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
-    """delta_t in three parts, by adding and subtracting the scheme's distribution at the ideal
-    weights.
+def split(weights: sp.Expr, distribution: sp.IndexedBase) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+    """delta_t in three parts, by adding and subtracting the gradient at these weights for this
+    distribution.
 
-    Start (delta_{t-1}), propagation (same distribution, two weights), discrepancy (same weights,
-    two distributions).
+    Start (delta_{t-1}), from the scheme's gradient to that one, from that one to the ideal run's.
+    The published bound takes the ideal weights and the scheme's distribution: start, propagation
+    (same distribution, two weights), discrepancy (same weights, two distributions).
     """
-    between = loss_gradient(w, p_scheme)
-    propagation = -eta * _merge(loss_gradient(w_scheme, p_scheme), between)
-    discrepancy = -eta * _merge(between, loss_gradient(w, p))
-    return w_scheme - w, propagation, discrepancy
-
-
-def trajectory_split() -> tuple[sp.Expr, sp.Expr]:
-    """delta_t in two parts, by adding and subtracting the ideal distribution at the scheme's
-    weights.
-    """
-    between = loss_gradient(w_scheme, p)
-    drift = w_scheme - w - eta * _merge(between, loss_gradient(w, p))
-    forcing = -eta * _merge(loss_gradient(w_scheme, p_scheme), between)
-    return drift, forcing
+    between = loss_gradient(weights, distribution)
+    from_scheme = _merge(loss_gradient(w_scheme, p_scheme), between)
+    to_ideal = _merge(between, loss_gradient(w, p))
+    return w_scheme - w, -eta * from_scheme, -eta * to_ideal
 
 
 def _merge(left: PairSum, right: PairSum) -> PairSum:
-    shared = set(left.function.args) & set(right.function.args)
-    return over_pairs(sp.collect(left.function - right.function, shared))
+    difference = left.function - right.function
+    return over_pairs(sp.factor_terms(difference))
 
 
 def triangle(parts: tuple[sp.Expr, ...]) -> sp.Expr:
@@ -128,43 +106,31 @@ def norm(vector: sp.Expr) -> sp.Expr:
     """
     if isinstance(vector, PairSum):
         return over_pairs(norm(vector.function))
-    if isinstance(vector, sp.Mul):
-        scalars = [factor for factor in vector.args if factor.is_real]
-        vectors = [factor for factor in vector.args if not factor.is_real]
-        if scalars:
-            return sp.Abs(sp.Mul(*scalars)) * norm(sp.Mul(*vectors))
-    return Norm(vector)
+    scalar, rest = vector.as_independent(w, w_scheme, as_Add=False)
+    if scalar == 1:
+        return Norm(vector)
+    return sp.Abs(scalar) * norm(rest)
 
 
 def assume_constants(bound: sp.Expr) -> sp.Expr:
     """Lipschitz constants for gradient differences, g_max for gradients; factors free of i and k
     leave the sums.
     """
-
-    def bounded(vector: sp.Expr) -> sp.Expr:
-        gradients = sorted(vector.atoms(PairGradient), key=str)
-        weights = [gradient.args[2] for gradient in gradients]
-        match weights:
-            case [one, other]:
-                return lipschitz[clip, language] * Norm(one - other)
-            case [one]:
-                return LargestGradient(one)
-            case _:
-                return Norm(vector)
-
-    return bound.replace(Norm, bounded).replace(PairSum, _pull_out)
-
-
-def _pull_out(term: sp.Expr, *_limits: sp.Tuple) -> sp.Expr:
-    constant, rest = term.as_independent(clip, language)
-    return constant * over_pairs(rest)
+    one = sp.Wild("one")
+    other = sp.Wild("other")
+    gradient = PairGradient(clip, language, one)
+    difference = gradient - PairGradient(clip, language, other)
+    apart = lipschitz[clip, language] * Norm(one - other)
+    bounded = bound.replace(Norm(difference), apart)
+    bounded = bounded.replace(Norm(gradient), LargestGradient(one))
+    return sp.factor_terms(bounded)
 
 
 def one_step() -> tuple[sp.Expr, sp.Expr]:
     """(a, zeta) of ||delta_t|| <= a ||delta_{t-1}|| + zeta, read off the bound that the steps above
     produce.
     """
-    bound = sp.expand(assume_constants(triangle(published_split())))
+    bound = sp.expand(assume_constants(triangle(split(w, p_scheme))))
     distance = Norm(w - w_scheme)
     return bound.coeff(distance), bound.coeff(distance, 0)
 
@@ -178,10 +144,8 @@ def closed_form(
     x = sp.Function("x")
     recursion = x(T + 1) - a * x(T) - zeta
     solution = sp.expand(sp.rsolve(recursion, x(T), {x(0): x0}))
-    from_start = sp.factor(solution.coeff(x0, 1))
-    from_sources = sp.factor(solution.coeff(x0, 0))
-    whole = from_start * start + from_sources
-    return whole.subs({a: factor, zeta: source, T: steps})
+    collected = sp.collect(solution, x0, sp.factor)
+    return collected.subs({x0: start, a: factor, zeta: source, T: steps})
 
 
 def published_bound(steps: sp.Expr = T) -> sp.Expr:

@@ -6,9 +6,11 @@ languages) puts equal values side by side, so a row is written as segments (how 
 value of p').
 """
 
+from collections.abc import Sequence
+
 import sympy as sp
 
-from atri_lib.schemes import SCHEMES, Pool
+from atri_lib.schemes import SCHEMES
 
 N, K, m = sp.symbols("N K m", integer=True, positive=True)
 clip, language = sp.symbols("i k", integer=True, positive=True)
@@ -16,13 +18,14 @@ _slack = sp.Symbol("r", integer=True, nonnegative=True)  # by how much K exceeds
 
 IDEAL = 1 / (N * K)  # p_ik: every clip in every language, equally often
 
-Row = tuple[tuple[sp.Expr | int, sp.Expr | int], ...]
+Row = Sequence[tuple[sp.Expr | int, sp.Expr | int]]
 
 
-def pools(scheme: str) -> tuple[Pool, ...]:
-    """What an epoch of a scheme draws, as the scheme itself says it, in K and m."""
-    said = SCHEMES[scheme].pools(K, m)
-    return tuple(Pool(*map(sp.sympify, pool)) for pool in said)
+def pools(scheme: str) -> sp.Tuple:
+    """What an epoch of a scheme draws, as the scheme itself says it, in K and m: (size, drawn,
+    weight) of every pool.
+    """
+    return sp.sympify(SCHEMES[scheme].pools(K, m))
 
 
 def row(scheme: str) -> Row:
@@ -30,13 +33,10 @@ def row(scheme: str) -> Row:
     others nothing.
     """
     segments = []
-    for pool in pools(scheme):
-        left = pool.size - pool.drawn
-        if pool.drawn != 0:
-            segments.append((pool.drawn, pool.weight / N))
-        if left != 0:
-            segments.append((left, sp.S.Zero))
-    return tuple(segments)
+    for size, drawn, weight in pools(scheme):
+        segments.append((drawn, weight / N))
+        segments.append((size - drawn, sp.S.Zero))
+    return segments
 
 
 def error_sum(segments: Row, ideal: sp.Expr = IDEAL) -> sp.Sum:
@@ -49,14 +49,11 @@ def error_sum(segments: Row, ideal: sp.Expr = IDEAL) -> sp.Sum:
     return sp.Sum(inner, (clip, 1, N))
 
 
-def evaluate(total: sp.Sum, least: sp.Expr | int = 1) -> sp.Expr:
+def evaluate(total: sp.Sum, least: sp.Expr | int) -> sp.Expr:
     """Do the sums of `error_sum`, given K >= least, which settles the signs of absolute values."""
-
-    def factored(term: sp.Expr) -> sp.Expr:
-        return sp.Abs(sp.factor(term))
-
-    with_signs = total.subs(K, least + _slack).replace(sp.Abs, factored)
-    closed = sp.factor(sp.simplify(with_signs.doit()))
+    many = total.subs(K, least + _slack)
+    signed = many.replace(sp.Abs, lambda term: sp.Abs(sp.factor(term)))
+    closed = sp.factor(sp.simplify(signed.doit()))
     return closed.subs(_slack, K - least)
 
 
@@ -64,9 +61,9 @@ def distribution_error(scheme: str) -> sp.Expr:
     """D of one epoch of a scheme, closed form in K (and m), for as many languages as it draws or
     more.
     """
-    drawn = sum(pool.drawn for pool in pools(scheme))
-    least = 1 if drawn == K else drawn
-    return evaluate(error_sum(row(scheme)), least)
+    total = error_sum(row(scheme))
+    least = sum(drawn for _, drawn, _ in pools(scheme))
+    return evaluate(total, least)
 
 
 def inclusion_probability(chosen: sp.Expr | int, languages: sp.Expr, named: int = 1) -> sp.Expr:
@@ -85,13 +82,14 @@ def expected_row(scheme: str) -> Row:
     N.
     """
     segments = []
-    for pool in pools(scheme):
-        chance = inclusion_probability(pool.drawn, pool.size)
-        segments.append((pool.size, sp.simplify(chance * pool.weight / N)))
-    return tuple(segments)
+    for size, drawn, weight in pools(scheme):
+        chance = inclusion_probability(drawn, size)
+        expected = sp.simplify(chance * weight / N)
+        segments.append((size, expected))
+    return segments
 
 
 def bias(scheme: str) -> sp.Expr:
     """Data distribution error of E[p']: what no amount of averaging over draws removes."""
-    least = len(pools(scheme))
-    return evaluate(error_sum(expected_row(scheme)), least)
+    total = error_sum(expected_row(scheme))
+    return evaluate(total, least=len(pools(scheme)))
