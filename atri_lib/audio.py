@@ -85,12 +85,9 @@ def files_below(
     """The files below a folder that end so, in either case, sorted, none hidden (macOS leaves
     "._name" beside a file). Without suffixes: the sounds that read_audio can read by their format.
     """
-    found = []
-    for path in sorted(pathlib.Path(folder).rglob("*")):
-        hidden = "/." in f"/{path.relative_to(folder).as_posix()}"
-        if path.suffix.lower() in suffixes and not hidden and not path.is_dir():
-            found.append(path)
-    return found
+    found = sorted(pathlib.Path(folder).rglob("*"))
+    shown = [path for path in found if "/." not in f"/{path.relative_to(folder).as_posix()}"]
+    return [path for path in shown if path.suffix.lower() in suffixes and not path.is_dir()]
 
 
 def read_audio(path: str | os.PathLike) -> np.ndarray:
@@ -176,7 +173,11 @@ def _opened(path: str | os.PathLike, least: float) -> Iterator[soundfile.SoundFi
         quiet = without_lines(*_MPG123) if mp3 else contextlib.nullcontext()
         kind = _EndlessFile if mp3 else io.FileIO
         with quiet, kind(path) as stream, soundfile.SoundFile(stream) as sound:
-            _check_marks(sound, stream)
+            if sound.format in _MARKS:
+                with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                    marks = re.findall(_MARKS[sound.format], content, re.DOTALL)
+                if b"".join(marks) not in _WHOLE:
+                    raise ValueError("cut short, or several sounds in one file")
             if not _endless(sound):
                 _check_length(sound.frames, sound, least)
             yield sound
@@ -211,25 +212,10 @@ def _check_length(frames: int, sound: soundfile.SoundFile, least: float) -> None
         raise ValueError(f"{frames / rate:.3f} s of audio, {least} s is the least")
 
 
-def _check_marks(sound: soundfile.SoundFile, stream: io.FileIO) -> None:
-    """Raises ValueError for what a decoder would not notice: an end that is missing, and several
-    sounds in one file.
-    """
-    if sound.format not in _MARKS:
-        return
-    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        marks = re.findall(_MARKS[sound.format], content, re.DOTALL)
-    if b"".join(marks) not in _WHOLE:
-        raise ValueError("cut short, or several sounds in one file")
-
-
 def write_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
-    """Write float [samples] as 16 bits at 16 kHz, in the format of the path's suffix. Raises
-    OSError.
-    """
+    """Write float [samples] as FLAC of 16 bits at 16 kHz. Raises OSError."""
     content = io.BytesIO()
-    kind = pathlib.Path(path).suffix.removeprefix(".")
-    soundfile.write(content, samples, SAMPLE_RATE, subtype="PCM_16", format=kind)
+    soundfile.write(content, samples, SAMPLE_RATE, "PCM_16", format="FLAC")
     pathlib.Path(path).write_bytes(content.getvalue())  # says by itself that a disk is full
 
 

@@ -671,32 +671,32 @@ CASES = {
     "a corpus caption of 1 MB": (
         corpus_caption("a" * 10**6),
         CsvError,
-        r"development\.csv:2: .*field limit",
+        r"development\.csv: .*field limit",
     ),
     "a corpus caption of 3,000": (
         corpus_caption("a" * 3000),
         CsvError,
-        r"development\.csv:2: caption_2 has 3000 char",
+        r"development\.csv: row 2: caption_2 has 3000 char",
     ),
     "a corpus caption of NUL": (
         corpus_caption("\0"),
         CsvError,
-        r"development\.csv:2: .*(NUL|caption_2 is empty)",
+        r"development\.csv: .*caption_2 is empty",
     ),
     "a translation of 3,000": (
         own_table("a" * 3000),
         CsvError,
-        r"own\.csv:2: fra has 3000 characters",
+        r"own\.csv: row 2: fra has 3000 characters",
     ),
     "a translation of zero-width spaces": (
         own_table("\u200b"),
         CsvError,
-        r"own\.csv:2: fra is empty",
+        r"own\.csv: row 2: fra is empty",
     ),
     "a sentence of 1 MB": (
         long_sentence,
         ValueError,
-        "sentence 2 of those to translate has 1000000 characters",
+        "the sentence .* has 1000000 characters",
     ),
     "translate over its input": (
         translate_over_its_input,
