@@ -13,8 +13,9 @@ class Ambiguity:
 
     captions: [M], bool: another clip has this caption too, or the same content (the same sound or
     picture). clips: [N], bool: another clip has the same content, or every caption of the clip is
-    another clip's too. repeated: how many captions are there before at the same clip. text_to_audio, audio_to_text (T2A, A2T): the highest R@1 that any model can
-    expect, between 0 and 1, with ties shared (`evaluation.FairRanks.chance_at`).
+    another clip's too. repeated: how many captions are there before at the same clip.
+    text_to_audio, audio_to_text (T2A, A2T): the highest R@1 that any model can expect, between 0
+    and 1, with ties shared (`evaluation.FairRanks.chance_at`).
     """
 
     captions: np.ndarray
@@ -37,20 +38,22 @@ def find_ambiguity(
     holds with the roles exchanged.
     """
     contents = pd.Series(contents)
-    queries = pd.DataFrame({"text": captions, "clip": owner, "content": contents.loc[owner].values})
+    twins = contents.duplicated(keep=False)
+    queries = pd.DataFrame({"text": captions})
+    queries["clip"] = owner
+    queries["content"] = queries["clip"].map(contents)
+    shared = queries.groupby("text")["clip"].transform("nunique") > 1
     pairs = queries.value_counts(["content", "text"])  # captions of both
     copies = contents.value_counts()  # clips with this content
     sharing = queries["text"].value_counts()  # captions of a text
     # How many queries the best first place answers: captions by text, clips by content.
     found_clips = pairs.div(copies, level="content").groupby("text").max()
     found_texts = pairs.div(sharing, level="text").groupby("content").max()
-
-    shared = queries.groupby("text")["clip"].transform("nunique") > 1
-    twins = contents.duplicated(keep=False)
-    indistinct = shared.groupby(owner).all()
+    ambiguous = shared | queries["clip"].map(twins)
+    indistinct = twins | shared.groupby(owner).all()
     return Ambiguity(
-        captions=(shared | twins.loc[owner].values).values,
-        clips=(twins | indistinct).values,
+        captions=ambiguous.to_numpy(),
+        clips=indistinct.to_numpy(),
         repeated=int(queries.duplicated(["text", "clip"]).sum()),
         text_to_audio=found_clips.sum() / len(captions),
         audio_to_text=found_texts.sum() / len(contents),

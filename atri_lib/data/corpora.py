@@ -69,8 +69,8 @@ def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
     'atri_lib[corpora]'), and return `folder` for read_*.
 
     AudioCaps comes from YouTube and needs yt-dlp and ffmpeg; videos that are gone become
-    `Corpus.missing`. Raises CorpusError where ATRI_OFFLINE forbids it, ImportError when aac-datasets
-    is not installed, KeyError for another name.
+    `Corpus.missing`. Raises CorpusError where ATRI_OFFLINE forbids it, ImportError when
+    aac-datasets is not installed, KeyError for another name.
     """
     if storage.offline():
         raise CorpusError(

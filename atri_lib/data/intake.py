@@ -79,9 +79,9 @@ def intake(
     """A function that takes the lines of one manifest, each once, in one split, with files of one
     kind that can be read.
 
-    It is given the values of a line and the place where it stands ("on line 3"), and returns the line
-    and the SHA-256 of its file. It raises ManifestError for what it cannot be, UnreadableSound or
-    UnreadableImage for its file; the line is not taken then.
+    It is given the values of a line and the place where it stands ("on line 3"), and returns the
+    line and the SHA-256 of its file. It raises ManifestError for what it cannot be, UnreadableSound
+    or UnreadableImage for its file; the line is not taken then.
     """
     known: dict[object, tuple[object, str]] = {}  # a key's value, and where it was
 

@@ -69,6 +69,10 @@ def load_manifest(
     path = pathlib.Path(path)
     if path.is_dir():
         path /= "manifest.jsonl"
+    if not path.exists():
+        raise ManifestError(
+            f"{path}: no such manifest; give a .jsonl file or a folder that holds manifest.jsonl"
+        )
     clips = read_lines(path, intake(path.parent, languages))
     common = [code for code in CODES if all(code in line.captions for line, _ in clips)]
     unused = {name for line, _ in clips for name in (*line.model_extra, *line.captions)}

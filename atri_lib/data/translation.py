@@ -145,8 +145,9 @@ def translate_to_csv(
     it.
 
     options: of `translate`. A cell that a spreadsheet would execute begins with an apostrophe,
-    which read_table removes. Returns {"out", "sentences", "languages", "problems": {problem: count}}
-    (see `report`). Raises CsvError when something is at `path`, which people may have corrected.
+    which read_table removes. Returns {"out", "sentences", "languages", "problems": {problem:
+    count}} (see `report`). Raises CsvError when something is at `path`, which people may have
+    corrected.
     """
     _check_free(path)
     sentences = list(dict.fromkeys(sentence.strip() for sentence in sentences))
