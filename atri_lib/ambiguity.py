@@ -37,10 +37,10 @@ def find_ambiguity(
     If s clips have it, each of them comes first in one of s orders. From clip to text the same
     holds with the roles exchanged.
     """
-    contents = pd.Series(contents)
+    contents = pd.Series(list(contents))
     twins = contents.duplicated(keep=False)
-    queries = pd.DataFrame({"text": captions})
-    queries["clip"] = owner
+    queries = pd.DataFrame({"clip": owner})
+    queries["text"] = list(captions)
     queries["content"] = queries["clip"].map(contents)
     shared = queries.groupby("text")["clip"].transform("nunique") > 1
     pairs = queries.value_counts(["content", "text"])  # captions of both
