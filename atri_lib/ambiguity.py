@@ -1,10 +1,10 @@
 """Queries that duplicates leave with more than one right answer, and the recall within reach."""
 
-from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -13,12 +13,14 @@ class Ambiguity:
 
     captions: [M], bool: another clip has this caption too, or the same content (the same sound or
     picture). clips: [N], bool: another clip has the same content, or every caption of the clip is
-    another clip's too. text_to_audio, audio_to_text (T2A, A2T): the highest R@1 that any model can
-    expect, between 0 and 1, with ties shared (`evaluation.FairRanks.chance_at`).
+    another clip's too. repeated: how many captions are there before at the same clip.
+    text_to_audio, audio_to_text (T2A, A2T): the highest R@1 that any model can expect, between 0
+    and 1, with ties shared (`evaluation.FairRanks.chance_at`).
     """
 
     captions: np.ndarray
     clips: np.ndarray
+    repeated: int
     text_to_audio: float
     audio_to_text: float
 
@@ -35,26 +37,24 @@ def find_ambiguity(
     If s clips have it, each of them comes first in one of s orders. From clip to text the same
     holds with the roles exchanged.
     """
-    queries = list(zip(captions, owner.tolist(), strict=True))
-    clips_of_text = Counter(text for text, _ in set(queries))
-    pairs = Counter((contents[clip], text) for text, clip in queries)  # captions of both
-    copies = Counter(contents)  # clips with this content
-    sharing = Counter(captions)  # captions of a text
-
+    contents = pd.Series(list(contents))
+    twins = contents.duplicated(keep=False)
+    queries = pd.DataFrame({"clip": owner})
+    queries["text"] = list(captions)
+    queries["content"] = queries["clip"].map(contents)
+    shared = queries.groupby("text")["clip"].transform("nunique") > 1
+    pairs = queries.value_counts(["content", "text"])  # captions of both
+    copies = contents.value_counts()  # clips with this content
+    sharing = queries["text"].value_counts()  # captions of a text
     # How many queries the best first place answers: captions by text, clips by content.
-    found_clips = Counter()
-    found_texts = Counter()
-    for (content, text), count in pairs.items():
-        found_clips[text] = max(found_clips[text], count / copies[content])
-        found_texts[content] = max(found_texts[content], count / sharing[text])
-
-    shared = np.array([clips_of_text[text] > 1 for text in captions])
-    twins = np.array([copies[content] > 1 for content in contents])
-    indistinct = np.ones(len(contents), bool)
-    indistinct[owner[~shared]] = False  # by a caption
+    found_clips = pairs.div(copies, level="content").groupby("text").max()
+    found_texts = pairs.div(sharing, level="text").groupby("content").max()
+    ambiguous = shared | queries["clip"].map(twins)
+    indistinct = twins | shared.groupby(owner).all()
     return Ambiguity(
-        captions=shared | twins[owner],
-        clips=twins | indistinct,
-        text_to_audio=found_clips.total() / len(captions),
-        audio_to_text=found_texts.total() / len(contents),
+        captions=ambiguous.to_numpy(),
+        clips=indistinct.to_numpy(),
+        repeated=int(queries.duplicated(["text", "clip"]).sum()),
+        text_to_audio=found_clips.sum() / len(captions),
+        audio_to_text=found_texts.sum() / len(contents),
     )

@@ -13,7 +13,6 @@ import numpy as np
 import soundfile
 
 from atri_lib import storage
-from atri_lib.containers import is_one_mp3, is_one_ogg
 from atri_lib.quiet import without_lines
 from atri_lib.terminal import notice, one_line
 
@@ -21,7 +20,7 @@ SAMPLE_RATE = 16_000
 LOUDEST = 100.0  # full scale is 1
 MIN_SECONDS = 0.1
 MAX_SECONDS = 600
-HIGHEST_RATE = 192_000  # with MAX_SECONDS: at most 0.5 GB of samples, whatever a header says
+MAX_SAMPLES = 2**27  # of all channels: 0.5 GB, whatever a header says
 # the mean's share of its channels' power from which on it counts as silent: -40 dB
 _SILENT = 1e-4
 # of libsndfile's formats; .mat and .raw hold other things than sounds
@@ -34,9 +33,19 @@ UNREAD_SUFFIXES = tuple(
     ".amr .ape .wv .tta .mpc .mp2 .ac3 .spx .ra".split()
 )
 _CONVERT = "convert it to WAV or FLAC, e.g. ffmpeg -i INPUT OUTPUT.wav"
-# of libsndfile's log
-_CUT = re.compile(r"^ ?(?:data|SSND)\s*: (\d+) \(should be \d+\)", re.MULTILINE)
-_STREAMED = 0x7FFF0000  # lengths from here on mean: unknown when the header was written
+# of libsndfile's log: fewer bytes than announced (a length of 2 or 4 GiB means: unknown when the
+# header was written), an Ogg page that is cut, damaged or missing
+_BROKEN = re.compile(
+    r"^ ?(data|SSND)\s*: (?!(2147|4294)\d{6} )\d+ \(should be"
+    "|Junk after the last page|Skipped .* looking for the next page|reports a hole",
+    re.MULTILINE,
+)
+# what begins and ends a stream of Ogg pages; what says how long an MP3 is
+_MARKS = {
+    "OGG": rb"OggS\0([\2\4-\7])",
+    "MP3": rb"\xff[\xe2-\xfb].{2,4}\0{9,32}(Xing|Info)",
+}
+_WHOLE = (b"\2\4", b"\2\5", b"", b"Xing", b"Info")
 _MP3 = (b"ID3", b"\xff")  # how one begins
 # and its decoder's own lines
 _MPG123 = (
@@ -76,12 +85,9 @@ def files_below(
     """The files below a folder that end so, in either case, sorted, none hidden (macOS leaves
     "._name" beside a file). Without suffixes: the sounds that read_audio can read by their format.
     """
-    found = []
-    for path in sorted(pathlib.Path(folder).rglob("*")):
-        hidden = "/." in f"/{path.relative_to(folder).as_posix()}"
-        if path.suffix.lower() in suffixes and not hidden and not path.is_dir():
-            found.append(path)
-    return found
+    found = sorted(pathlib.Path(folder).rglob("*"))
+    shown = [path for path in found if "/." not in f"/{path.relative_to(folder).as_posix()}"]
+    return [path for path in shown if path.suffix.lower() in suffixes and not path.is_dir()]
 
 
 def read_audio(path: str | os.PathLike) -> np.ndarray:
@@ -90,8 +96,7 @@ def read_audio(path: str | os.PathLike) -> np.ndarray:
     Raises UnreadableSound when the file is missing, no audio, damaged, cut short, or lasts less
     than 0.1 s or more than ten minutes, and for values that are not finite or above 100.
     """
-    mono, rate = read_mono(path, least=MIN_SECONDS)
-    return mono_16k(mono, rate)
+    return mono_16k(*read_mono(path, least=MIN_SECONDS))
 
 
 def read_mono(
@@ -103,63 +108,44 @@ def read_mono(
     Channels that cancel each other out in their mean (stereo with opposite sides) are not averaged:
     the first one that is heard is taken, and a notice on stderr says so.
     """
-    with _opened(path, least) as (sound, stream):
-        announced = 0 if _endless(sound) else sound.frames
-        mono, channel = _mixed(sound, stream, dtype)
-    rate = sound.samplerate
-    if channel is not None:
-        notice_once(
-            f"{one_line(path)}: its channels cancel each other out; "
-            f"channel {channel + 1} is taken, not their mean"
-        )
-        del mono  # read again: two copies of a long file would not fit
-        with _opened(path, least) as opened:
-            parts = [block[:, channel].copy() for block in _blocks(*opened, dtype)]
-        mono = np.concatenate(parts)
-    fault = _length_fault(len(mono), sound, least)
-    if len(mono) < max(0.98 * announced, announced - MIN_SECONDS * rate):
-        fault = f"cut short, {len(mono)} of {announced} samples are there; replace the file"
-    if not np.abs(mono).max(initial=0) <= LOUDEST:  # also false for NaN
-        fault = f"values that are not finite or above {LOUDEST:.0f}; full scale is 1"
-    if fault:
-        raise UnreadableSound(f"{one_line(path)}: {fault}")
-    return mono, rate
-
-
-@np.errstate(invalid="ignore", over="ignore")  # refused later, with a message
-def _mixed(
-    sound: soundfile.SoundFile, stream: io.FileIO, dtype: str
-) -> tuple[np.ndarray, int | None]:
-    """The mean over channels [frames], and the channel to take in its place, if any."""
-    parts = [np.zeros(0, dtype)]
-    sums = np.zeros((2, sound.channels + 1))  # of the channels and their mean, and of their squares
-    for block in _blocks(sound, stream, dtype):
-        mean = block.mean(axis=1)
-        heard = np.column_stack([block, mean]).astype(float)
-        sums += heard.sum(axis=0), np.square(heard).sum(axis=0)
-        parts.append(mean)
-    mono = np.concatenate(parts)
-    means, squares = sums / max(1, len(mono))
-    return mono, _instead_of_mean(squares - np.square(means))
-
-
-def _instead_of_mean(power: np.ndarray) -> int | None:
-    """The first channel of at least half the loudest one's power if the mean, the last of them, is
-    nearly silent beside it.
-    """
-    loudest = power[:-1].max()
-    if not power[-1] < _SILENT * loudest or loudest < 1e-12:
-        return None
-    return int(np.argmax(power >= loudest / 2))
+    with _opened(path, least) as sound:
+        samples = sound.read(_most_frames(sound) + 1, dtype, always_2d=True)
+        _check_length(len(samples), sound, least)
+        if _endless(sound):
+            samples = samples[_MP3_DELAY:]
+        elif len(samples) < 0.98 * sound.frames:
+            raise ValueError(f"cut short, {len(samples)} of {sound.frames} samples are there")
+        mono = _mixed(samples, path)
+        if not np.abs(mono).max(initial=0) <= LOUDEST:  # also false for NaN
+            said = f"values that are not finite or above {LOUDEST:.0f}; full scale is 1"
+            raise ValueError(said)
+    return mono, sound.samplerate
 
 
 def check_header(path: str | os.PathLike) -> None:
-    """Raises what read_audio does as far as the file's header, and the end of an Ogg file, tell."""
+    """Raises what read_audio does as far as can be told before a sound is decoded."""
     with _opened(path, MIN_SECONDS):
         pass
 
 
 notice_once = functools.lru_cache(maxsize=4096)(notice)
+
+
+@np.errstate(invalid="ignore", over="ignore")  # refused later, with a message
+def _mixed(samples: np.ndarray, path: str | os.PathLike) -> np.ndarray:
+    """The mean over channels [frames], or the channel that is taken in its place."""
+    if samples.shape[1] == 1:
+        return samples[:, 0]
+    mono = samples.mean(axis=1)
+    powers = np.array([channel.var() for channel in samples.T])
+    if not mono.var() < _SILENT * powers.max() or powers.max() < 1e-12:
+        return mono
+    channel = int(np.argmax(powers >= powers.max() / 2))
+    notice_once(
+        f"{one_line(path)}: its channels cancel each other out; "
+        f"channel {channel + 1} is taken, not their mean"
+    )
+    return samples[:, channel].copy()
 
 
 class _EndlessFile(io.FileIO):
@@ -175,11 +161,9 @@ class _EndlessFile(io.FileIO):
 
 
 @contextlib.contextmanager
-def _opened(
-    path: str | os.PathLike, least: float
-) -> Iterator[tuple[soundfile.SoundFile, io.FileIO]]:
-    """A file of at least so many seconds by its header, ready to be read, and its bytes. Raises
-    UnreadableSound, also where reading fails.
+def _opened(path: str | os.PathLike, least: float) -> Iterator[soundfile.SoundFile]:
+    """A file of at least so many seconds by its header, ready to be read. Raises UnreadableSound,
+    also for what goes wrong while it is open.
     """
     head = b""
     try:
@@ -189,14 +173,16 @@ def _opened(
         quiet = without_lines(*_MPG123) if mp3 else contextlib.nullcontext()
         kind = _EndlessFile if mp3 else io.FileIO
         with quiet, kind(path) as stream, soundfile.SoundFile(stream) as sound:
-            fault = _fault(sound, stream)
-            if not fault and not _endless(sound):
-                fault = _length_fault(sound.frames, sound, least)
-            if fault:
-                raise UnreadableSound(f"{one_line(path)}: {fault}")
-            yield sound, stream
-    except UnreadableSound:
-        raise
+            if sound.format in _MARKS:
+                with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                    marks = re.findall(_MARKS[sound.format], content, re.DOTALL)
+                if b"".join(marks) not in _WHOLE:
+                    raise ValueError("cut short, or several sounds in one file")
+            if not _endless(sound):
+                _check_length(sound.frames, sound, least)
+            yield sound
+            if _BROKEN.search(sound.extra_info):
+                raise ValueError("cut short or broken")
     # ValueError: NUL in a name; TypeError: a file named .raw
     except (OSError, ValueError, TypeError, soundfile.SoundFileError) as error:
         # what libsndfile says is often misleading
@@ -213,68 +199,23 @@ def _endless(sound: soundfile.SoundFile) -> bool:
 
 
 def _most_frames(sound: soundfile.SoundFile) -> int:
-    return MAX_SECONDS * min(sound.samplerate, HIGHEST_RATE)
+    return min(MAX_SECONDS * sound.samplerate, MAX_SAMPLES // sound.channels)
 
 
-def _length_fault(frames: int, sound: soundfile.SoundFile, least: float) -> str | None:
-    """What is wrong with a length of so many samples, and what to do."""
+def _check_length(frames: int, sound: soundfile.SoundFile, least: float) -> None:
+    """Raises ValueError for a length of so many samples."""
     rate = sound.samplerate
     if frames > _most_frames(sound):
-        return (
-            f"{frames} samples at {rate} Hz, {MAX_SECONDS // 60} minutes are the most; "
-            "cut it into clips, or convert it again"
-        )
+        said = f"{frames} samples at {rate} Hz, {MAX_SECONDS // 60} minutes are the most"
+        raise ValueError(f"{said}; cut it into clips")
     if frames < least * rate:
-        return f"{frames / rate:.3f} s of audio, {least} s is the least"
-    return None
-
-
-def _fault(sound: soundfile.SoundFile, stream: io.FileIO) -> str | None:
-    """What a decoder would not notice: a file that was cut, or joined from several, and what to
-    do.
-    """
-    cut = _CUT.search(sound.extra_info)
-    if cut and int(cut[1]) < _STREAMED:
-        return f"cut short, its header announces {cut[1]} bytes of sound; replace the file"
-    check = {"OGG": is_one_ogg, "MP3": is_one_mp3}.get(sound.format)
-    if not check:
-        return None
-    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if check(content):
-            return None
-    return f"cut short, broken, or several sounds in one file; replace it, or {_CONVERT}"
-
-
-def _blocks(sound: soundfile.SoundFile, stream: io.FileIO, dtype: str) -> Iterator[np.ndarray]:
-    """A sound as [frames, channels], part by part, as far as it may go.
-
-    Of an MP3 the last frame may be cut, and zeros may follow.
-    """
-    frames = 2**19 // max(8, sound.channels)
-    late = _MP3_DELAY if _endless(sound) else 0
-    mp3 = isinstance(stream, _EndlessFile)
-    for _ in range(0, _most_frames(sound) + frames, frames):
-        # as the decoder of MP3 writes: before an error, too
-        block = np.full((frames + late, sound.channels), np.nan, "float32" if mp3 else dtype)
-        try:
-            count = len(sound.read(out=block))
-        except soundfile.SoundFileError:
-            if not mp3 or any(stream.read()):
-                raise
-            count = np.isfinite(block[:, 0]).sum()
-        if not count:
-            return
-        yield block[late:count].astype(dtype, copy=False)
-        late = 0
+        raise ValueError(f"{frames / rate:.3f} s of audio, {least} s is the least")
 
 
 def write_audio(path: str | os.PathLike, samples: np.ndarray) -> None:
-    """Write float [samples] as 16 bits at 16 kHz, in the format of the path's suffix. Raises
-    OSError.
-    """
+    """Write float [samples] as FLAC of 16 bits at 16 kHz. Raises OSError."""
     content = io.BytesIO()
-    kind = pathlib.Path(path).suffix.removeprefix(".")
-    soundfile.write(content, samples, SAMPLE_RATE, subtype="PCM_16", format=kind)
+    soundfile.write(content, samples, SAMPLE_RATE, "PCM_16", format="FLAC")
     pathlib.Path(path).write_bytes(content.getvalue())  # says by itself that a disk is full
 
 

@@ -7,7 +7,7 @@ Datasets of the studies, named as any data from outside are; "=" gives the seed 
 import numpy as np
 
 from atri_lib.data.banks import default_bank
-from atri_lib.data.parallel_text import ParallelText
+from atri_lib.data.manifest import ParallelText
 from atri_lib.data.pictures import emoji
 from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES

@@ -6,46 +6,39 @@ captions by people: the ML-AudioCaps corpus. The order of work: read_*, translat
 with_translations, with_human_japanese, write_corpus.
 """
 
+import hashlib
+import json
 import os
 import pathlib
-from collections import defaultdict
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from atri_lib import storage
-from atri_lib.audio import (
-    SAMPLE_RATE,
-    UnreadableSound,
-    files_below,
-    read_audio,
-    skipped,
-    write_audio,
-)
+from atri_lib.audio import UnreadableSound, files_below, read_audio, skipped, write_audio
 from atri_lib.data.dataset import SPLITS
 from atri_lib.data.intake import ManifestError, intake
 from atri_lib.data.manifest import manifest_line
-from atri_lib.data.names import safe_name
 from atri_lib.data.translation import Translation
-from atri_lib.data.translation_table import csv_rows
+from atri_lib.data.translation_table import read_table
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
 from atri_lib.terminal import notice
 
-# of each validation and test clip in both corpora, and of each training clip of Clotho
-CAPTIONS = 5
-# name -> subsets and options of aac-datasets
-DOWNLOADS = {
-    "audiocaps": (("train", "val", "test"), {"sr": SAMPLE_RATE}),
-    "clotho": (("dev", "val", "eval"), {}),
-}
+# name -> subsets of aac-datasets
+DOWNLOADS = {"audiocaps": ("train", "val", "test"), "clotho": ("dev", "val", "eval")}
+LONGEST = 180  # bytes of a name; a file system allows 255, and a suffix comes on top
+# control characters, separators, what Windows does not take, and what hides a file
+FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]|^\.')
 SUBSETS = {"train": "development", "val": "validation", "test": "evaluation"}
+CLOTHO_COLUMNS = ("file_name", *(f"caption_{number}" for number in range(1, 6)))
 AUDIOCAPS_COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
 
 
 class CorpusError(ValueError):
-    """A local copy that is not laid out as published, or a corpus that is not complete."""
+    """A local copy that is not laid out as published."""
 
 
 @dataclass(frozen=True)
@@ -70,42 +63,26 @@ class Corpus:
         """The distinct English captions, in order."""
         return self.captions["eng"].unique().tolist()
 
-    def saying(self, code: str, column: str, texts: Mapping[str, str]) -> "Corpus":
-        """The corpus with captions in one more language, or with others in it.
-
-        texts: by what stands in a column of `captions`; where there is none, the caption that was
-        there stays. Raises CorpusError where none was.
-        """
-        said = self.captions[column].map(texts)
-        if code in self.captions:
-            said = said.fillna(self.captions[code])
-        if said.isna().any():
-            first = self.captions[column][said.isna()].iloc[0]
-            raise CorpusError(f"{self.name}: no {code} translation of {first!r}; add one first")
-        return replace(self, captions=self.captions.assign(**{code: said}))
-
 
 def download(name: str, folder: str | os.PathLike) -> pathlib.Path:
-    """Fetch "audiocaps" or "clotho", captions and audio, with aac-datasets, and return `folder` for
-    read_*.
+    """Fetch "audiocaps" or "clotho", captions and audio, with aac-datasets (pip install
+    'atri_lib[corpora]'), and return `folder` for read_*.
 
     AudioCaps comes from YouTube and needs yt-dlp and ffmpeg; videos that are gone become
-    `Corpus.missing`. Raises CorpusError with the command to run when aac-datasets is not installed,
-    KeyError for another name.
+    `Corpus.missing`. Raises CorpusError where ATRI_OFFLINE forbids it, ImportError when
+    aac-datasets is not installed, KeyError for another name.
     """
-    advice = f"a local copy needs nothing, give its folder to read_{name}"
     if storage.offline():
-        raise CorpusError(f"downloading {name}: ATRI_OFFLINE forbids all network; {advice}")
-    try:
-        from aac_datasets.datasets import functional
-    except ImportError as error:
-        need = f"downloading {name} needs aac-datasets ({error}): pip install 'atri_lib[corpora]'"
-        raise CorpusError(f"{need}; {advice}") from error
+        raise CorpusError(
+            f"downloading {name}: ATRI_OFFLINE forbids all network; "
+            f"a local copy needs nothing, give its folder to read_{name}"
+        )
+    from aac_datasets.datasets import functional
+
     os.makedirs(folder, exist_ok=True)
-    subsets, options = DOWNLOADS[name]
     fetch = getattr(functional, f"download_{name}_dataset")
-    for subset in subsets:
-        fetch(root=str(folder), subset=subset, verbose=1, **options)
+    for subset in DOWNLOADS[name]:
+        fetch(root=str(folder), subset=subset, verbose=1)
     return pathlib.Path(folder)
 
 
@@ -114,16 +91,15 @@ def read_clotho(folder: str | os.PathLike) -> Corpus:
     SPLIT, known by its name without suffix.
 
     SPLIT: development (train), validation (val), evaluation (test); those present are read. Raises
-    CorpusError when there is none, CsvError naming file and line for a faulty table.
+    CorpusError when there is none, CsvError naming file and row for a faulty table.
     """
     captions = []
-    columns = [f"caption_{number}" for number in range(1, CAPTIONS + 1)]
     audio = {(path.parent.name, path.stem): path for path in files_below(folder)}
     for split, subset in SUBSETS.items():
-        for row in _table(folder, f"clotho_captions_{subset}.csv", ["file_name", *columns]):
-            name = pathlib.PurePath(row["file_name"]).stem
+        for file, *said in _rows(folder, f"clotho_captions_{subset}.csv", CLOTHO_COLUMNS):
+            name = pathlib.PurePath(file).stem
             path = audio.get((subset, name))
-            captions += [(split, name, path, "", row[column]) for column in columns]
+            captions += [(split, name, path, "", text) for text in said]
     return _corpus_of("clotho", folder, captions)
 
 
@@ -132,34 +108,24 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     files.
 
     An audio file is known by its name, as the usual downloaders choose it: YOUTUBE_START
-    (aac-datasets), YYOUTUBE, YOUTUBE, or the audiocap_id. Raises CorpusError when there is none,
-    when a table is there twice, or when a validation or test clip has not five captions; CsvError
-    naming file and line for a faulty table.
+    (aac-datasets), YYOUTUBE or YOUTUBE. Raises CorpusError when there is none, or when a table is
+    there twice; CsvError naming file and row for a faulty table.
     """
     captions = []
     audio = {path.stem: path for path in files_below(folder)}
     for split in SUBSETS:
-        numbers = defaultdict(list)  # of the captions of a clip
-        for row in _table(folder, f"{split}.csv", AUDIOCAPS_COLUMNS):
-            number, video, start, caption = (row[column] for column in AUDIOCAPS_COLUMNS)
+        for number, video, start, text in _rows(folder, f"{split}.csv", AUDIOCAPS_COLUMNS):
             name = f"{video}_{start}"
-            numbers[name].append(number)
-            names = (name, f"Y{video}", video, numbers[name][0])
-            path = next((audio[each] for each in names if each in audio), None)
-            captions.append((split, name, path, number, caption))
-        for name, its in numbers.items():
-            if split != "train" and len(its) != CAPTIONS:
-                raise CorpusError(
-                    f"{folder}: {split}.csv has {len(its)} captions of {name}, not {CAPTIONS}"
-                )
+            found = [audio[each] for each in (name, f"Y{video}", video) if each in audio]
+            captions.append((split, name, found[0] if found else None, number, text))
     return _corpus_of("audiocaps", folder, captions)
 
 
-def _table(
+def _rows(
     folder: str | os.PathLike, name: str, columns: Sequence[str], filled: bool = True
-) -> list[dict[str, str]]:
-    """The rows of the one file of that name below a folder, where filled none of `columns` empty;
-    [] without the file.
+) -> list[list[str]]:
+    """The `columns` of each row of the one file of that name below a folder; [] without the
+    file.
     """
     found = sorted(pathlib.Path(folder).rglob(name))
     if len(found) > 1:
@@ -167,8 +133,8 @@ def _table(
             f"{folder} holds {name} {len(found)} times, such as {found[0]}: "
             "give the folder of one version"
         )
-    needed = columns if filled else ()
-    return [row for table in found for _, row in csv_rows(table, columns, filled=needed)]
+    tables = [read_table(path, columns, filled)[[*columns]] for path in found]
+    return sum((table.values.tolist() for table in tables), [])
 
 
 def _corpus_of(name: str, folder: str | os.PathLike, captions: Sequence[tuple]) -> Corpus:
@@ -180,8 +146,8 @@ def _corpus_of(name: str, folder: str | os.PathLike, captions: Sequence[tuple]) 
     names = table["split"] + "/" + table["id"]
     unread = skipped(folder)
     if absent.all():
-        what = "its captions, but none of the audio" if captions else "none of its caption tables"
-        raise CorpusError(f"{folder} is no local copy of {name}: it holds {what}. {unread}")
+        said = "it holds no captions of audio that is there"
+        raise CorpusError(f"{folder} is no local copy of {name}: {said}. {unread}")
     if unread and absent.any():
         notice(f"{name}: {unread}")
     return Corpus(name, table[~absent], tuple(names[absent].unique()))
@@ -189,14 +155,12 @@ def _corpus_of(name: str, folder: str | os.PathLike, captions: Sequence[tuple]) 
 
 def with_translations(corpus: Corpus, translations: Mapping[str, Sequence[Translation]]) -> Corpus:
     """Add languages: `translations` is what `translate` or `read_translations` return for
-    `corpus.sentences`.
-
-    Raises CorpusError for a caption without a translation, or with an empty one.
+    `corpus.sentences`. A clip with a caption that has none is left out by `write_corpus`.
     """
+    captions = corpus.captions.copy()
     for code, entries in translations.items():
-        texts = {entry.sentence: entry.text for entry in entries if entry.text.strip()}
-        corpus = corpus.saying(code, "eng", texts)
-    return corpus
+        captions[code] = captions["eng"].map({entry.sentence: entry.text for entry in entries})
+    return replace(corpus, captions=captions)
 
 
 def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corpus, int]:
@@ -206,21 +170,32 @@ def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corp
     folder: the captions/ja folder of ML-AudioCaps: train.csv (people; else train_auto.csv, by
     ChatGPT), val.csv and test.csv with the columns of AudioCaps, matched by audiocap_id. Some
     captions are missing there; they keep their translation. Raises CorpusError when there is no
-    table, or a caption would have no Japanese at all.
+    table, KeyError when there are no translations.
     """
     texts = {}
-    for split in SUBSETS:
-        by_people, by_a_model = (
-            _table(folder, f"{split}{ending}.csv", AUDIOCAPS_COLUMNS, filled=False)
-            for ending in ("", "_auto")
-        )
-        for row in by_people or by_a_model:
-            if row["caption"]:
-                texts[row["audiocap_id"]] = row["caption"]
+    for name in ("train_auto", *SUBSETS):  # people's after the others
+        rows = _rows(folder, f"{name}.csv", AUDIOCAPS_COLUMNS, filled=False)
+        texts |= {number: text for number, *_, text in rows if text}
     if not texts:
         raise CorpusError(f"{folder}: no train.csv, val.csv or test.csv of ML-AudioCaps here")
-    rest = ~corpus.captions["number"].isin(list(texts))
-    return corpus.saying("jpn", "number", texts), int(rest.sum())
+    said = corpus.captions["number"].map(texts)
+    captions = corpus.captions.assign(jpn=said.fillna(corpus.captions["jpn"]))
+    return replace(corpus, captions=captions), int(said.isna().sum())
+
+
+def safe_name(text: str) -> str:
+    """A file name, without suffix, that stays in its folder: the one place where a name from data
+    becomes a part of a path.
+
+    What is FORBIDDEN becomes "_", a long text is cut; what was changed so ends in eight digits of
+    its checksum, and different texts get different names.
+    """
+    allowed = FORBIDDEN.sub("_", text).encode(errors="ignore")
+    safe = allowed[:LONGEST].decode(errors="ignore")
+    if safe and safe == text:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{safe}-{digest[:8]}"
 
 
 def write_corpus(
@@ -237,7 +212,7 @@ def write_corpus(
     """
     folder = pathlib.Path(folder)
     take = intake(folder, languages)
-    lines = {split: [] for split in SPLITS}
+    lines = []
     left_out = [f"{name}: no audio file" for name in corpus.missing]
     # test first, so that it stays
     order = sorted(corpus.clips, key=lambda clip: -SPLITS.index(clip[0][0]))
@@ -249,9 +224,9 @@ def write_corpus(
                 mono = read_audio(rows["audio"].iloc[0])
                 with storage.atomic_path(folder / target) as partial:
                     write_audio(partial, mono)
-            take(line.encode(), f"of {split}/{name}")
-            lines[split].append(line)
+            take(json.loads(line), f"of {split}/{name}")
+            lines.append(line)
         except (ManifestError, UnreadableSound) as error:
             left_out.append(f"{split}/{name}: {error}")
-    storage.write_text(folder / "manifest.jsonl", "".join(sum(lines.values(), [])))
+    storage.write_text(folder / "manifest.jsonl", "".join(lines))
     return folder / "manifest.jsonl", left_out

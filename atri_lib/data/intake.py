@@ -12,12 +12,11 @@ from atri_lib import storage
 from atri_lib.audio import check_header
 from atri_lib.data.dataset import SPLITS, Texts, text_fault
 from atri_lib.data.images import read_image
-from atri_lib.languages import CODES, language
+from atri_lib.languages import CODES
 from atri_lib.progress import progress
 from atri_lib.terminal import one_line
 
 SHOWN = 10  # faults listed in one error
-NO_OBJECT = "no JSON object"
 
 
 class ManifestError(ValueError):
@@ -76,30 +75,27 @@ class Line(pydantic.BaseModel):
 
 def intake(
     folder: pathlib.Path, languages: Sequence[str] = CODES
-) -> Callable[[bytes, str], tuple[Line, str]]:
+) -> Callable[[dict, str], tuple[Line, str]]:
     """A function that takes the lines of one manifest, each once, in one split, with files of one
     kind that can be read.
 
-    It is given a line and the place where it stands ("on line 3"), and returns what it says and the
-    SHA-256 of its file. It raises ManifestError for what it cannot be, UnreadableSound or
-    UnreadableImage for its file; the line is not taken then.
+    It is given the values of a line and the place where it stands ("on line 3"), and returns the
+    line and the SHA-256 of its file. It raises ManifestError for what it cannot be, UnreadableSound
+    or UnreadableImage for its file; the line is not taken then.
     """
-    languages = [language(code).code for code in languages]
     known: dict[object, tuple[object, str]] = {}  # a key's value, and where it was
 
-    def take(raw: bytes, place: str) -> tuple[Line, str]:
-        line = parsed(raw, languages)
+    def take(values: dict, place: str) -> tuple[Line, str]:
+        line = checked(values, languages)
         path = (folder / line.file).resolve()
         if not path.is_relative_to(folder.resolve()):
             raise ManifestError(f"{line.file!r:.80} is outside the manifest's folder; move it in")
         check = read_image if line.image else check_header
         check(path)
         content = storage.sha256_file(path)
-        number = len(known)  # another one for each line that is taken
         rules = (
             ("pictures", bool(line.image), "keep sounds and pictures in manifests of their own"),
-            (path, number, "it is the same file; keep a clip's captions together"),
-            ((line.split, line.id), number, f"the id {line.id!r:.80} is the same; change one"),
+            ((line.split, line.id), place, f"the id {line.id!r:.80} is the same; change one"),
             (content, line.split, "it is the same clip in two splits; remove one"),
         )
         for key, value, advice in rules:
@@ -115,51 +111,45 @@ def intake(
     return take
 
 
-def parsed(
-    raw: bytes, languages: Sequence[str], kind: type[pydantic.BaseModel] = Line
+def checked(
+    values: dict, languages: Sequence[str], kind: type[pydantic.BaseModel] = Line
 ) -> pydantic.BaseModel:
-    """A line of a file, checked. languages: those that its captions must have.
+    """The values of a line, checked. languages: those that its captions must have.
 
     Raises ManifestError that says what is wrong with it.
     """
     try:
-        # a byte order mark begins each of several files put together
-        values = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=storage.unrepeated)
-        if not isinstance(values, dict):
-            raise ValueError(f"it is {values!r:.80}")
         return kind.model_validate(values, context=languages)
     except pydantic.ValidationError as error:
         fault = error.errors()[0]
         where = "".join(f"{name}: " for name in fault["loc"])
         said = fault["msg"].removeprefix("Value error, ")
-        if said.startswith("Input should"):
-            said += f", not {fault['input']!r:.80}"
         raise ManifestError(where + said) from error
-    except (ValueError, RecursionError) as error:
-        said = f"{NO_OBJECT} ({error}); write one on each line, in UTF-8"
-        raise ManifestError(said) from error
 
 
-def read_lines(path: pathlib.Path, take: Callable[[bytes, str], object]) -> list:
-    """What `take` makes of the bytes and the place ("on line 3") of every line that holds
+def read_lines(path: pathlib.Path, take: Callable[[dict, str], object]) -> list:
+    """What `take` makes of the object and the place ("on line 3") of every line that holds
     something.
 
-    Raises ManifestError listing file:line of what `take` refuses, the first if no line is a JSON
-    object, or when there is no line.
+    Raises ManifestError listing file:line of what `take` refuses, at most ten, for a line that is
+    no JSON, and when there is no line; OSError for what is no regular file.
     """
-    numbered = enumerate(path.read_bytes().split(b"\n"), start=1)
-    rows = [(number, raw) for number, raw in numbered if raw.strip()]
+    lines = storage.regular(path).read_bytes().split(b"\n")
     taken = []
     faults = []
-    for number, raw in progress(rows, f"reading {one_line(path.name)}", unit="line"):
+    for number, raw in enumerate(progress(lines, f"reading {one_line(path.name)}"), start=1):
+        if not raw.strip() or len(faults) == SHOWN:
+            continue
+        place = one_line(f"{path}:{number}")
         try:
-            taken.append(take(raw, f"on line {number}"))
+            # a byte order mark begins each of several files put together
+            values = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=storage.unrepeated)
+            taken.append(take(values, f"on line {number}"))
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            said = f"no JSON object ({error}); write one on each line, in UTF-8"
+            raise ManifestError(f"{place}: {said}") from error
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: a loop of links
-            faults.append(one_line(f"{path}:{number}: {error}"))
-    if not taken and all(NO_OBJECT in fault for fault in faults):
-        del faults[1:]  # of a file of something else one is enough
-    if len(faults) > SHOWN:
-        faults[SHOWN:] = [f"and {len(faults) - SHOWN} more"]
+            faults.append(f"{place}: {one_line(error)}")
     if faults:
         raise ManifestError("\n".join(faults))
     if not taken:

@@ -1,4 +1,6 @@
-"""Sounds or pictures with captions in eight languages as a folder: manifest.jsonl and files."""
+"""Sounds or pictures with captions in eight languages as a folder: manifest.jsonl and files; and
+captions without clips.
+"""
 
 import json
 import os
@@ -8,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pydantic
 
 from atri_lib import storage
+from atri_lib.ambiguity import find_ambiguity
 from atri_lib.audio import read_audio, write_audio
-from atri_lib.data.ambiguous import report_ambiguous
 from atri_lib.data.dataset import SPLITS, Dataset, Texts, by_turns
 from atri_lib.data.images import read_image
-from atri_lib.data.intake import Line, ManifestError, intake, read_lines
+from atri_lib.data.intake import Captions, Line, ManifestError, checked, intake, read_lines
 from atri_lib.languages import CODES
 from atri_lib.progress import progress
 from atri_lib.terminal import notice, one_line
@@ -42,7 +45,7 @@ class CaptionedClips(Dataset):
     pictures: bool = False
 
     def clip(self, index: int) -> np.ndarray:
-        return self.read(range(len(self))[index])
+        return self.read(index)
 
 
 def load_manifest(
@@ -61,28 +64,28 @@ def load_manifest(
 
     Raises ManifestError listing file:line of what is wrong: at most ten faults at once. A file
     outside the manifest's folder is wrong, also behind a link, and so is the same file in two
-    splits.
+    splits. Raises OSError for what is no regular file.
     """
     path = pathlib.Path(path)
     if path.is_dir():
         path /= "manifest.jsonl"
-    if not path.is_file():
+    if not path.exists():
         raise ManifestError(
             f"{path}: no such manifest; give a .jsonl file or a folder that holds manifest.jsonl"
         )
     clips = read_lines(path, intake(path.parent, languages))
     common = [code for code in CODES if all(code in line.captions for line, _ in clips)]
-    fields = {name for line, _ in clips for name in line.model_extra}
-    rare = {code for line, _ in clips for code in line.captions} - set(common)
-    if rare:
-        notice(f"{path}: languages that not every clip has are not used: {', '.join(sorted(rare))}")
-    if fields:
-        notice(f"{path}: fields that are not used: {', '.join(sorted(fields)):.500}")
+    unused = {name for line, _ in clips for name in (*line.model_extra, *line.captions)}
+    if unused := unused.difference(common):
+        notice(
+            f"{path}: fields, and languages that not every clip has, that are not used: "
+            f"{', '.join(sorted(unused)):.500}"
+        )
     uneven = [line for line, _ in clips if len({len(line.captions[code]) for code in common}) > 1]
     if uneven:
         notice(
             f"{path}: {len(uneven)} of {len(clips)} clips have fewer captions in one language than "
-            f"in another, such as {uneven[0].id:.80}; these are repeated by turns"
+            "in another; these are repeated by turns"
         )
     datasets = {}
     for split in SPLITS:
@@ -113,6 +116,66 @@ def _dataset(
     )
 
 
+class ParallelText(Dataset):
+    """Captions without clips, which an alignment can be fitted on besides those of the training
+    clips; `ids` number them.
+    """
+
+    def __init__(self, captions: Sequence[Texts], origin: str, languages: Sequence[str]) -> None:
+        self.captions = tuple(captions)
+        self.ids = tuple(map(str, range(len(captions))))
+        self.origin = origin
+        self.languages = tuple(languages)
+        self.checksum = storage.checksum("parallel text", captions)
+
+    def clip(self, index: int) -> np.ndarray:
+        raise IndexError(f"{self.origin} has captions only")
+
+
+class Translations(pydantic.BaseModel):
+    """A line: what is said, in every language."""
+
+    captions: Captions
+
+
+def load_parallel_text(path: str | os.PathLike, languages: Sequence[str] = CODES) -> ParallelText:
+    """The captions of a .jsonl file, one object per line: {"captions": {"eng": "A dog.", ...}}, as
+    in a manifest, of which other fields are not used.
+
+    languages: those that every line must have. Where a line has fewer captions in one language than
+    in another, they are repeated by turns. Raises ManifestError listing file:line of what is wrong,
+    OSError for what is no file.
+    """
+
+    def take(values: dict, place: str) -> Texts:
+        return by_turns(checked(values, languages, Translations).captions, languages)
+
+    path = pathlib.Path(path)
+    return ParallelText(read_lines(path, take), path.name, languages)
+
+
+def report_ambiguous(splits: Mapping[str, Dataset]) -> None:
+    """Say on stderr, one line per split with some, which languages have queries without one answer.
+
+    Of each: how many captions stand, letter by letter, at several clips, or belong to a clip whose
+    sound or picture another clip has; how many are there before at the same clip; and the highest
+    R@1 that a model can reach, ties shared evenly (`find_ambiguity`).
+    """
+    for split, dataset in splits.items():
+        contents = dataset.recordings or range(len(dataset))  # without checksums: all different
+        said = []
+        for code in dataset.languages:
+            found = find_ambiguity(dataset.sentences(code), dataset.owner, contents)
+            if found.repeated or found.captions.any():
+                said.append(
+                    f"{code}: {found.captions.sum()} captions have more than one right clip, "
+                    f"{found.repeated} repeat another of their clip, R@1 can reach "
+                    f"{found.text_to_audio:.1%} from text and {found.audio_to_text:.1%} from clip"
+                )
+        if said:
+            notice(f"{split}: captions or clips are there several times. {'; '.join(said)}")
+
+
 def manifest_line(id: str, audio: str, split: str, captions: Mapping[str, Sequence[str]]) -> str:
     """A clip's line; audio: its path relative to the manifest."""
     clip = {"id": id, "audio": audio, "split": split, "captions": captions}
@@ -140,15 +203,10 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
 
     The folder appears when it is complete, where a link points if it is one, with the permissions
     of an empty folder that was there; what killed writers left beside it, under whatever name, is
-    removed. Raises ManifestError, before a sound is rendered, when something is there, for
-    pictures and for an unknown split; OSError when nothing can be written, or another process has
-    put something there meanwhile.
+    removed. Raises ManifestError, before a sound is rendered, when something is there; OSError when
+    nothing can be written, or another process has put something there meanwhile.
     """
     folder = free_folder(folder)
-    if unknown := splits.keys() - set(SPLITS):
-        raise ManifestError(f"unknown split {unknown.pop()!r}: use {', '.join(SPLITS)}")
-    if any(dataset.pictures for dataset in splits.values()):
-        raise ManifestError(f"{folder}: only sounds are written; save pictures as PNG yourself")
     folder.parent.mkdir(parents=True, exist_ok=True)
     storage.settle_folder(folder.parent)
     with storage.temporary_folder(folder) as holder:

@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 from atri_lib.hub import CheckpointError
 from atri_lib.languages import language
 
-Generate = Callable[[Sequence[str], str], list[tuple[str, bool]]]
-
 
 def load_model(
     folder: pathlib.Path, targets: list[str], beams: int, max_tokens: int, device: str
-) -> Generate:
+) -> Callable[[Sequence[str], str], list[tuple[str, bool]]]:
     """The function (sentences, language code) -> [(text, truncated)] of a checkpoint, every
     language checked first.
     """
@@ -24,30 +22,17 @@ def load_model(
     ends = torch.tensor(network.generation_config.eos_token_id, device=device)  # one or several
     prompts = prompts_of(tokenizer, folder, targets)
 
-    def checked(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """The scores of a step; a word that is ruled out has minus infinity."""
-        if not (scores < torch.inf).all():
-            said = "the model computes what is no number"
-            raise CheckpointError(f"{folder}: {said}; get its weights again")
-        return scores
-
     @torch.inference_mode()
     def generate(batch: Sequence[str], code: str) -> list[tuple[str, bool]]:
         prefix, forcing = prompts[code]
         prefixed = [prefix + sentence for sentence in batch]
         tokens = tokenizer(prefixed, padding=True, return_tensors="pt").to(device)
-        ids = network.generate(
-            **tokens,
-            num_beams=beams,
-            max_new_tokens=max_tokens,
-            do_sample=False,
-            logits_processor=[checked],
-            **forcing,
-        )
+        length = {"max_new_tokens": max_tokens, "num_beams": beams}
+        ids = network.generate(**tokens, **length, **forcing, do_sample=False)
         # position 0 is the start token, which may be the end token too
         ended = torch.isin(ids[:, 1:], ends).any(1)
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
-        return [(text.strip(), not done) for text, done in zip(texts, ended.tolist(), strict=True)]
+        return list(zip(map(str.strip, texts), (~ended).tolist(), strict=True))
 
     return generate
 
@@ -66,9 +51,10 @@ def _loaded(folder: pathlib.Path):
         why = textwrap.shorten(str(error), 200)
         said = f"no sequence-to-sequence checkpoint that can be read: {why}"
         raise CheckpointError(f"{folder}: {said}") from error
-    if missing := sorted(loaded["missing_keys"]):
-        said = f"{len(missing)} weights are missing, the first is {missing[0]}"
-        raise CheckpointError(f"{folder}: {said}; get it again")
+    missing = ", ".join(sorted(loaded["missing_keys"]))
+    if missing or not all(weights.isfinite().all() for weights in network.parameters()):
+        said = f"weights are missing ({missing:.200}) or not finite; get it again"
+        raise CheckpointError(f"{folder}: {said}")
     return tokenizer, network
 
 
@@ -83,7 +69,7 @@ def prompts_of(tokenizer, model, targets: list[str]) -> dict[str, tuple[str, dic
     for code in targets:
         tag = _tag(tokenizer, code)
         only = getattr(tokenizer, "target_lang", None)
-        single = targets == [code] and only in (None, _short(code), code)
+        single = targets == [code] and only in (None, code, language(code).locale[:2])
         if not tag and (forces or not single):
             raise CheckpointError(f"{model} translates into {only or 'others'}, not into {code}")
         if forces:
@@ -97,13 +83,10 @@ def _tag(tokenizer, code: str) -> str:
     """How a checkpoint calls a language: NLLB-200, M2M-100, mBART-50, Marian groups or MADLAD-400;
     empty where it has no name for it.
     """
-    short = _short(code)
+    spoken = language(code)
+    short = spoken.locale[:2]
     mbart = (f"{short}_XX", f"{short}_{short.upper()}", f"{short}_CN")
-    for tag in (language(code).nllb, f"__{short}__", *mbart, f">>{code}<<", f"<2{short}>"):
+    for tag in (spoken.nllb, f"__{short}__", *mbart, f">>{code}<<", f"<2{short}>"):
         if tokenizer.convert_tokens_to_ids(tag) not in (None, tokenizer.unk_token_id):
             return tag
     return ""
-
-
-def _short(code: str) -> str:
-    return language(code).locale.split("_")[0]

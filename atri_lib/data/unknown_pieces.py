@@ -21,12 +21,10 @@ def unknown_captions(dataset: Dataset, text_encoder) -> pd.DataFrame:
     for code in dataset.languages:
         sentences = dataset.sentences(code)
         unknown = text_encoder.unknown_pieces(sentences, code)
-        shown = {}
-        for sentence, pieces in zip(sentences, unknown, strict=True):
-            if pieces:
-                shown[sentence] = f"{sentence} [{' '.join(pieces)}]"
+        texts = zip(sentences, unknown, strict=True)
+        shown = {f"{sentence} [{' '.join(pieces)}]" for sentence, pieces in texts if pieces}
         if shown:
-            examples = [shown[sentence] for sentence in sorted(sorted(shown), key=len)[:3]]
+            examples = sorted(sorted(shown), key=len)[:3]
             count = sum(map(bool, unknown))
             rows.append((code, count, count / len(sentences), examples))
     return pd.DataFrame(rows, columns=["language", "captions", "share", "examples"])

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from atri_lib.data.banks import default_bank
 from atri_lib.data.dataset import SPLITS, Dataset
-from atri_lib.data.manifest import load_manifest
-from atri_lib.data.parallel_text import load_parallel_text
+from atri_lib.data.manifest import load_manifest, load_parallel_text
 from atri_lib.data.picture_scenes import NAMES, picture_scenes
 from atri_lib.data.scenes import make_scenes
 from atri_lib.outside import is_outside, outside_arguments, outside_class

@@ -4,8 +4,7 @@ the best R@1 with a search over all first places.
 
 import itertools
 
-from atri_lib.data.ambiguous import report_ambiguous
-from atri_lib.data.manifest import CaptionedClips
+from atri_lib.data.manifest import CaptionedClips, report_ambiguous
 from atri_lib.languages import CODES
 
 

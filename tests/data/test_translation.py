@@ -172,14 +172,10 @@ def test_cached_sentences_need_no_model(model, tmp_path, monkeypatch):
     assert run(model, tmp_path / "cache.jsonl") == before
 
 
-def test_wrong_input_is_refused_before_anything_is_loaded(model, tmp_path, monkeypatch):
+def test_wrong_input_is_refused(model, tmp_path, monkeypatch):
     with pytest.raises(UnknownLanguage):
         run(model, tmp_path / "cache.jsonl", ("fre",))
-    with pytest.raises(TypeError, match=r"a list of sentences, not one string: \['a dog'\]"):
-        run(model, tmp_path / "cache.jsonl", sentences="a dog")
-    with pytest.raises(TypeError, match="a list of sentences"):
-        translate_to_csv("a dog", ["fra"], tmp_path / "out.csv", model=model)
-    with pytest.raises(ValueError, match="sentence 2 of those to translate is empty"):
+    with pytest.raises(ValueError, match="the sentence ' ' is empty"):
         run(model, tmp_path / "cache.jsonl", sentences=["a dog", " "])
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
@@ -305,33 +301,31 @@ def test_a_table_of_ones_own_takes_the_place_of_translate(tmp_path):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("sentence,deu\na dog,ein Hund\n", r"own\.csv:1: 0 columns .* 'fra', .*found 'sentence,deu'"),
-    ("", r"own\.csv:1: 0 columns are called 'sentence', 1 is expected; found ''"),
-    ("sentence,fra,fre\na dog,un chien,un chien\n", r"own\.csv:1: column 'fre' is no language"),
-    ("sentence,fra\na dog,un chien\nrain,\n", r"own\.csv:3: fra is empty"),
-    ("sentence,fra\na dog,un chien,ein Hund\n", r"own\.csv:2: 3 fields, but the header has 2"),
+    ("sentence,deu\na dog,ein Hund\n", r"own\.csv: 0 columns .* 'fra', .*found 'sentence,deu'"),
+    ("", r"own\.csv: No columns to parse"),
+    ("sentence,fra\na dog,un chien\nrain,\n", r"own\.csv: row 3: fra is empty"),
+    ("sentence,fra\na dog,un chien,ein Hund\n", r"own\.csv: Expected 2 fields in line 2, saw 3"),
     ("sentence,fra\na dog,un chien\na dog,le chien\n",
-     r"own\.csv:3: 'a dog' was translated differently above"),
-    ("sentence,fra\na dog,un\0chien\n", r"own\.csv:2: fra holds a NUL"),
+     r"own\.csv: row 3: 'a dog' was translated differently above"),
     ("sentence,fra\nrain,la pluie\n", r"own\.csv: 1 sentences have no row, the first is 'a dog'"),
-    ('sentence,fra\n"a\ndog",un chien\nrain,\n', r"own\.csv:4: fra is empty"),
-    ("sentence,fra, fra\na dog,un chien,le chien\n", r"own\.csv:1: 2 columns are called 'fra'"),
-    ("sentence;fra\na dog;un chien\n", r"own\.csv:1: 0 columns .*; separate columns by commas"),
-    ("a" * 10**6, r"own\.csv:1: field larger than field limit"),
-    (",".join(map(str, range(10**4))), r"own\.csv:1: 0 columns .*; found .{,210}; sep"),
-    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 99, r"own\.csv:2: unexpected end .*quote"),
-    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 10**5, r"own\.csv:2: field larger.*quote"),
+    ('sentence,fra\n"a\ndog",un chien\nrain,\n', r"own\.csv: row 3: fra is empty"),
+    ("sentence,fra, fra\na dog,un chien,le chien\n", r"own\.csv: 2 columns are called 'fra'"),
+    ("sentence;fra\na dog;un chien\n", r"own\.csv: 0 columns .*; separate columns by commas"),
+    ("a" * 10**6, r"own\.csv: field larger than field limit"),
+    (",".join(map(str, range(10**4))), r"own\.csv: 0 columns .*; found .{,210}; sep"),
+    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 99, r"own\.csv: unexpected end .*quote"),
+    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 10**5, r"own\.csv: field larger.*quote"),
 ])  # fmt: skip
-def test_a_faulty_table_is_refused_with_file_and_line(tmp_path, text, message):
+def test_a_faulty_table_is_refused_with_file_and_row(tmp_path, text, message):
     with pytest.raises(CsvError, match=message):
         read_translations(write(tmp_path / "own.csv", text), ["a dog"], ["fra"])
 
 
 def test_a_table_in_another_encoding_is_refused(tmp_path):
     text = "sentence,fra\na dog,un chien\n" + "rain,la pluie\n" * 4000 + "snow,la neige tombée\n"
-    for encoding, line in (("latin-1", 4003), ("utf-16", 1), ("utf-16-le", 1)):
+    for encoding, row in (("latin-1", "row 4003: "), ("utf-16", ""), ("utf-16-le", "")):
         path = write(tmp_path / "own.csv", text, encoding)
-        with pytest.raises(CsvError, match=rf"own\.csv:{line}: .*save the .* as UTF-8"):
+        with pytest.raises(CsvError, match=rf"own\.csv: {row}.*save the .* as UTF-8"):
             read_translations(path, ["a dog"], ["fra"])
 
 
@@ -376,7 +370,7 @@ def test_a_written_table_reads_back_with_its_problems_counted(model, tmp_path, m
     assert [t.text for t in found["fra"]] == [t.text for t in expected["fra"]]
     empty = translate_to_csv(["rain"], ["fra"], tmp_path / "empty.csv", cache=cache, model=model)
     assert empty["problems"] == {"empty": 1}
-    with pytest.raises(CsvError, match=r"empty\.csv:2: fra is empty"):
+    with pytest.raises(CsvError, match=r"empty\.csv: row 2: fra is empty"):
         read_translations(tmp_path / "empty.csv", ["rain"], ["fra"])
 
 
@@ -483,20 +477,8 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     with torch.no_grad():
         next(network.parameters())[0] = float("nan")
     network.save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match="computes what is no number; get its weights again"):
+    with pytest.raises(CheckpointError, match="not finite; get it again"):
         translate(["a dog barks"], ["fra"], model=tmp_path, cache=tmp_path / "cache.jsonl")
-
-
-@pytest.mark.parametrize("beams", [1, 2])
-def test_a_network_that_overflows_is_refused_and_nothing_of_it_kept(tmp_path, beams):
-    write_translator(tmp_path)
-    network = AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
-    with torch.no_grad():
-        network.lm_head.weight[:] = torch.finfo(torch.float32).max * network.lm_head.weight.sign()
-    network.save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match="computes what is no number; get its weights again"):
-        run(tmp_path, tmp_path / "cache.jsonl", ["fra"], ["a dog barks"], beams=beams)
-    assert (tmp_path / "cache.jsonl").read_text() == ""
 
 
 def pipe(path):
