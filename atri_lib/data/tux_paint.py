@@ -13,8 +13,6 @@ from atri_lib.data.items import Bank, bank_of
 from atri_lib.languages import LANGUAGES
 from atri_lib.storage import read_json
 
-PACKAGE = "tuxpaint-stamps-default"
-INSTALLED = pathlib.Path("/usr/share/tuxpaint/stamps")
 LICENCE = "GPL-2.0-or-later"
 CORRECTIONS = pathlib.Path(__file__).with_name("tuxpaint_names.json")
 # by their paths below `stamps`: not a symbol's name, a spoken description, a game's rule

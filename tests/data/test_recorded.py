@@ -63,7 +63,7 @@ def captions(name: str) -> str:
 @pytest.fixture
 def stamps():
     """A folder in the cache."""
-    folder = package("stamps").place
+    folder = package("stamps").places[1]
     files = {
         "animals/frog.ogg": ogg(500),
         "animals/frog.txt": FROG.encode(),
