@@ -34,15 +34,13 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     and, before it is decoded, for fewer than 8 or more than 9,000 pixels a side.
     """
     try:
-        with open(storage.regular(path), "rb") as stream:
-            tiff = stream.read(2) in (b"II", b"MM")
-        # what libtiff says on stderr of a damaged file
-        quiet = without_lines(b"") if tiff else nullcontext()
-        with quiet, Image.open(path, formats=FORMATS) as image:
+        with Image.open(storage.regular(path), formats=FORMATS) as image:
             if not LEAST <= min(image.size) <= max(image.size) <= MOST:
                 raise ValueError(f"{image.width} x {image.height} pixels")
             several = getattr(image, "is_animated", False)
-            pixels = _on_white(image)
+            # what libtiff says on stderr of a damaged file
+            with without_lines(b"") if image.format == "TIFF" else nullcontext():
+                pixels = _on_white(image)
     except Exception as error:  # a damaged file leads Pillow's decoders to errors of any kind
         raise UnreadableImage(
             f"{one_line(path)}: cannot be read as an image ({one_line(error)}); "
@@ -61,17 +59,16 @@ def _on_white(image: Image.Image) -> np.ndarray:
         raise ValueError("32 bits a pixel")
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    image, corner = fitted(image.convert("RGBA"), SIDE)
-    square = Image.new("RGB", (SIDE, SIDE), "white")
-    square.paste(image, corner, mask=image)
-    return np.array(square)
+    square = fitted(image.convert("RGBA"), SIDE)
+    white = Image.new("RGB", square.size, "white")
+    white.paste(square, mask=square)
+    return np.array(white)
 
 
-def fitted(image: Image.Image, side: int) -> tuple[Image.Image, tuple[int, int]]:
-    """The image with its longer side of so many pixels, and its corner in the middle of a
-    square.
-    """
+def fitted(image: Image.Image, side: int) -> Image.Image:
+    """The image with its longer side of so many pixels, in the middle of a transparent square."""
     scale = side / max(image.size)
     image = image.resize([max(1, round(length * scale)) for length in image.size])
-    width, height = image.size
-    return image, ((side - width) // 2, (side - height) // 2)
+    square = Image.new("RGBA", (side, side))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square

@@ -45,7 +45,7 @@ class Bank:
 
     name: str
     items: tuple[Item, ...]
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @functools.cached_property
     def checksum(self) -> str:
@@ -72,7 +72,7 @@ def bank_of(
     left_out = {}
     taken = set()  # (language code, name)
     for source, names in called.items():
-        missing = [code for code in CODES if code not in names]
+        missing = [code for code in CODES if not names.get(code)]
         own = {(code, said.casefold()) for code, said in names.items()}
         stem = pathlib.PurePath(source).stem
         if missing:

@@ -38,9 +38,7 @@ class PictureScenes(SceneSet):
         share = SIDE // len(shown)
         turn = -1 if recipe.layout == "together" else 1  # as (x, y), or else as (y, x)
         for number, (picture, small) in enumerate(shown):
-            side = min(share, LARGEST)
-            if small:
-                side //= 2
+            side = min(share, LARGEST) // (2 if small else 1)
             room = np.array([share, SIDE])[::turn] - side + 1
             place = np.array([share * number, 0])[::turn] + generator.integers(0, room)
             drawn = Image.fromarray(self.bank.items[picture].content).resize((side, side))

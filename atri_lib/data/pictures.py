@@ -102,7 +102,4 @@ def cut_out(file: pathlib.Path | io.BytesIO) -> np.ndarray:
     """
     whole = Image.open(file).convert("RGBA")
     cut = whole.crop(whole.getchannel("A").getbbox())
-    shown, corner = fitted(cut, SIDE)
-    canvas = Image.new("RGBA", (SIDE, SIDE))
-    canvas.paste(shown, corner)
-    return np.asarray(canvas)
+    return np.asarray(fitted(cut, SIDE))

@@ -10,7 +10,7 @@ import numpy as np
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data.dataset import SPLITS, Dataset, Texts
 from atri_lib.data.items import Bank, Item
-from atri_lib.data.phrases import SOUNDS, caption
+from atri_lib.data.phrases import TEMPLATES, caption
 from atri_lib.data.recipes import STYLE, Recipe, draw
 from atri_lib.data.rendering import distant, mixed, noise
 from atri_lib.languages import CODES
@@ -23,7 +23,7 @@ SECONDS = 5
 class SceneSet(Dataset):
     """The scenes of one split, as `make_scenes` composes them; audio is rendered when asked for."""
 
-    phrases = SOUNDS
+    phrases = TEMPLATES
     style = STYLE
 
     def __init__(self, bank: Bank, size: int, seed: int, split: str, apart: bool = False) -> None:
@@ -70,7 +70,7 @@ def make_scenes(bank: Bank, sizes: Mapping[str, int], seed: int = 0) -> dict[str
     return {split: SceneSet(bank, size, seed, split) for split, size in sizes.items()}
 
 
-def captions_of(recipe: Recipe, bank: Bank, phrases: Mapping = SOUNDS) -> Texts:
+def captions_of(recipe: Recipe, bank: Bank, phrases: Mapping = TEMPLATES) -> Texts:
     """One caption of a scene in every language."""
     captions = {}
     for code in CODES:

@@ -14,6 +14,9 @@ from atri_lib.languages import LANGUAGES
 from atri_lib.storage import read_json
 
 LICENCE = "GPL-2.0-or-later"
+# What the banks change in the stamps' captions, by file names without suffix. why: the reason,
+# checked against the recording; drop: the sound is left out; a language code: the name used instead
+# of the volunteers' caption, a singular noun phrase (German: nominative).
 CORRECTIONS = pathlib.Path(__file__).with_name("tuxpaint_names.json")
 # by their paths below `stamps`: not a symbol's name, a spoken description, a game's rule
 EFFECT = re.compile(r"^(?!symbols/|.*(_desc|dreydl)).*\.ogg$")
@@ -48,7 +51,7 @@ def stamp_names(stamp: pathlib.Path, correction: Mapping) -> dict[str, str]:
     """Noun phrases of a stamp per language code, from NAME.txt beside it (line 1 English, then
     `<locale>.utf8=<caption>`), corrected: {"why": ..., code: name, ...}.
 
-    Languages without a caption are absent; a caption file that does not exist counts as empty.
+    Empty where there is no caption; a caption file that does not exist counts as empty.
     """
     text = ""
     file = stamp.with_suffix(".txt")
@@ -57,10 +60,8 @@ def stamp_names(stamp: pathlib.Path, correction: Mapping) -> dict[str, str]:
     captions = dict(re.findall(r"(?m)^(\w+)\.utf8=(.*)", f"en.utf8={text}"))
     names = {}
     for language in LANGUAGES:
-        caption = captions.get(language.locale, "")
-        name = correction.get(language.code, noun_phrase(caption, language.code))
-        if name:
-            names[language.code] = name
+        said = noun_phrase(captions.get(language.locale, ""), language.code)
+        names[language.code] = correction.get(language.code, said)
     return names
 
 

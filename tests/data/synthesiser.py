@@ -9,7 +9,7 @@ import numpy as np
 from scipy.signal import butter, sosfilt
 
 from atri_lib.audio import SAMPLE_RATE
-from atri_lib.data.sounds import levelled
+from atri_lib.data.recorded import levelled
 
 # per sound its length in seconds, and its voices
 VOICES = json.loads(pathlib.Path(__file__).with_name("synthesiser.json").read_text())

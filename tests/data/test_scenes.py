@@ -2,6 +2,7 @@
 wishes are refused.
 """
 
+import copy
 import dataclasses
 import itertools
 import pickle
@@ -111,8 +112,10 @@ def test_waveforms_are_five_seconds_of_unclipped_sound(scenes):
 
 
 def rendered(dataset, recipe):
-    style = dataclasses.replace(dataset.style, noise=(80.0, 80.0))
-    return dataclasses.replace(dataset, recipes=(recipe,), style=style).clip(0)
+    one = copy.copy(dataset)
+    one.recipes = (recipe,)
+    one.style = dataclasses.replace(dataset.style, noise=(80.0, 80.0))
+    return one.clip(0)
 
 
 def test_far_is_quieter_and_duller_than_near(scenes):
