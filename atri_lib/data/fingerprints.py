@@ -54,13 +54,10 @@ def fingerprint_of(encoder: nn.Module, values: np.ndarray) -> str:
 
 def clip_outputs(encoder: nn.Module) -> np.ndarray:
     """PROBED sums of the encoder's outputs for two sounds, or for its own `probes` where it has
-    any, in evaluation mode.
+    any, in evaluation mode, which it stays in.
     """
-    training = encoder.training
     probes = getattr(encoder, "probes", probe_sounds)()
-    outputs = encode_clips(probes, encoder, PARTS)
-    encoder.train(training)
-    return _mixed(outputs)
+    return _mixed(encode_clips(probes, encoder, PARTS))
 
 
 def text_outputs(encoder: nn.Module) -> np.ndarray:

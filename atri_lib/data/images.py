@@ -2,20 +2,18 @@
 
 import os
 import warnings
-from contextlib import nullcontext
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from atri_lib import storage
 from atri_lib.audio import notice_once
-from atri_lib.quiet import without_lines
 from atri_lib.terminal import one_line
 
 SIDE = 224  # pixels
 LEAST, MOST = 8, 9000  # pixels a side of a file
-FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")  # Pillow decodes them by itself
-# how files of images end; the last three cannot be read, which is then said of each
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")  # Pillow decodes them by itself
+# how files of images end; those from .tif on cannot be read, which is then said of each
 IMAGES = tuple(".png .apng .jpg .jpeg .gif .webp .bmp .tif .tiff .svg .heic .avif".split())
 
 # Pillow warns of odd notes in a file, which do not matter, and of more pixels than are taken.
@@ -28,7 +26,7 @@ class UnreadableImage(ValueError):
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
     """An image file as uint8 [224, 224, 3]: upright as its EXIF says, fitted in without distortion,
-    white around it and where it is transparent; of several frames or pages the first.
+    white around it and where it is transparent; of several frames the first.
 
     Raises UnreadableImage when the file is missing, of another format than FORMATS, or damaged,
     and, before it is decoded, for fewer than 8 or more than 9,000 pixels a side.
@@ -38,16 +36,14 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
             if not LEAST <= min(image.size) <= max(image.size) <= MOST:
                 raise ValueError(f"{image.width} x {image.height} pixels")
             several = getattr(image, "is_animated", False)
-            # what libtiff says on stderr of a damaged file
-            with without_lines(b"") if image.format == "TIFF" else nullcontext():
-                pixels = _on_white(image)
+            pixels = _on_white(image)
     except Exception as error:  # a damaged file leads Pillow's decoders to errors of any kind
         raise UnreadableImage(
             f"{one_line(path)}: cannot be read as an image ({one_line(error)}); "
             f"fetch it again, or save it as PNG of {LEAST} to {MOST} pixels a side"
         ) from error
     if several:
-        notice_once("an image holds several frames or pages; the first of each is taken")
+        notice_once("an image holds several frames; the first of each is taken")
     return pixels
 
 
@@ -55,9 +51,7 @@ def _on_white(image: Image.Image) -> np.ndarray:
     """The image in the middle of a white square."""
     image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded no larger than it is needed
     ImageOps.exif_transpose(image, in_place=True)
-    if image.mode in ("I", "F"):
-        raise ValueError("32 bits a pixel")
-    if image.mode.startswith("I;16"):
+    if image.mode == "I;16":
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     square = fitted(image.convert("RGBA"), SIDE)
     white = Image.new("RGB", square.size, "white")

@@ -76,16 +76,16 @@ def bank_of(
         own = {(code, said.casefold()) for code, said in names.items()}
         stem = pathlib.PurePath(source).stem
         if missing:
-            left_out[stem] = f"no caption in {', '.join(missing)}"
+            why = f"no caption in {', '.join(missing)}"
         elif max(map(len, names.values())) > LONGEST:
-            left_out[stem] = f"a name of more than {LONGEST} characters"
+            why = f"a name of more than {LONGEST} characters"
         elif taken & own:
-            left_out[stem] = f"another has the name {min(taken & own)[1]!r}"
+            why = f"another has the name {min(taken & own)[1]!r}"
+        elif not (found := content(source)).size:
+            why = "silent"
         else:
             taken |= own
-            found = content(source)
-            if found.size:
-                items.append(Item(stem, found, names, source, licence))
-            else:
-                left_out[stem] = "silent"
+            items.append(Item(stem, found, names, source, licence))
+            continue
+        left_out[stem] = why
     return Bank(name, tuple(items), left_out)

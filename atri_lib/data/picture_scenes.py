@@ -41,7 +41,8 @@ class PictureScenes(SceneSet):
             side = min(share, LARGEST) // (2 if small else 1)
             room = np.array([share, SIDE])[::turn] - side + 1
             place = np.array([share * number, 0])[::turn] + generator.integers(0, room)
-            drawn = Image.fromarray(self.bank.items[picture].content).resize((side, side))
+            drawn = Image.fromarray(self.bank.items[picture].content)
+            drawn = drawn.resize((side, side))
             scene.paste(drawn, tuple(place.tolist()), drawn)
         return np.array(scene)
 
@@ -59,7 +60,7 @@ def picture_scenes(name: str, sizes: Mapping[str, int], seed: int = 0) -> dict[s
     """Scenes of pictures for each split, by one of NAMES.
 
     "pictures" are emoji, "stamps" are Tux Paint's; splits share no combination of them, and with
-    "-apart" no picture. Raises SceneError and ValueError as `make_scenes` does.
+    "-apart" no picture. Raises ValueError as `make_scenes` does.
     """
     bank = banks.bank(name.removesuffix(APART))
     order = np.random.default_rng((seed, 4)).permutation(len(bank.items))

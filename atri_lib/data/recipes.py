@@ -6,6 +6,7 @@ of one scene are never together in a scene of another split, not even among thre
 near or far, is alone in no other.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, count, permutations
 
@@ -27,10 +28,6 @@ KINDS = (
 )
 
 
-class SceneError(ValueError):
-    """More scenes were asked for than the bank's items can be combined to."""
-
-
 @dataclass(frozen=True)
 class SceneStyle:
     """How hard the scenes are. layouts: probabilities in the order of LAYOUTS; far: probability of
@@ -40,7 +37,7 @@ class SceneStyle:
     three: share of sequences with three items.
     """
 
-    layouts: tuple[float, float, float, float] = (0.06, 0.06, 0.58, 0.30)
+    layouts: tuple[float, ...] = (0.06, 0.06, 0.58, 0.30)
     far: float = 0.3
     far_level: float = -9.0
     noise: tuple[float, float] = (22.0, 36.0)
@@ -116,13 +113,13 @@ def open_choices(items: int, seed: int, split: int, apart: bool) -> dict[int, np
 
 def draw(items: int, wanted: int, seed: int, split: str, apart: bool) -> tuple[Recipe, ...]:
     """Different recipes of one split, of a bank's items: the kind first, then one of the scenes it
-    has left. Raises SceneError, and ValueError for another split.
+    has left. Raises ValueError for more than there are, and for another split.
     """
     number = SPLITS.index(split)
     choices = open_choices(items, seed, number, apart)
     left = np.array([ways * len(choices[size]) for _, size, ways in KINDS])
     if wanted > left.sum():
-        raise SceneError(
+        raise ValueError(
             f"{split}: {wanted} scenes wanted, but {items} sounds give only {left.sum()} "
             "that no other split uses; ask for fewer scenes or use a bank with more sounds"
         )
@@ -136,28 +133,28 @@ def draw(items: int, wanted: int, seed: int, split: str, apart: bool) -> tuple[R
         kind = generator.choice(len(KINDS), p=weights / weights.sum())
         left[kind] -= 1
         layout, size, _ = KINDS[kind]
-        for attempt in count():
-            far = STYLE.far if attempt < 50 else 0.5  # the last ones left may be the unlikely ones
-            recipe = _drawn(layout, choices[size], items, far, generator)
-            if recipe.said not in recipes:
-                break
+        possible = _recipes(layout, choices[size], items, generator)
+        recipe = next(one for one in possible if one.said not in recipes)
         recipes[recipe.said] = recipe
     return tuple(recipes.values())
 
 
-def _drawn(
-    layout: str, choices: np.ndarray, items: int, chance: float, generator: np.random.Generator
-) -> Recipe:
-    """Any recipe of a layout, of a bank's items; chance: that one in company is far."""
-    chosen = generator.choice(choices)
-    orders = list(permutations(range(len(chosen))))
-    order = orders[0]
-    if layout == "sequence":
-        order = orders[generator.integers(len(orders))]
-    if len(chosen) > 1:
-        chosen = chosen + items * (generator.random(len(chosen)) < chance)
-    if layout == "together" and generator.random() < 0.5:
-        order = orders[1]  # either may be named first
-    far, index = np.divmod(chosen[list(order)], items)
-    phrasing = int(generator.integers(PHRASINGS))
-    return Recipe(layout, tuple(index.tolist()), tuple(map(bool, far)), phrasing)
+def _recipes(
+    layout: str, choices: np.ndarray, items: int, generator: np.random.Generator
+) -> Iterator[Recipe]:
+    """Any recipes of a layout, of a bank's items, without end."""
+    size = choices.shape[1]
+    orders = list(permutations(range(size)))
+    for number in count():
+        far = STYLE.far if number < 50 else 0.5  # the last ones left may be the unlikely ones
+        chosen = generator.choice(choices)
+        order = orders[0]
+        if layout == "sequence":
+            order = orders[generator.integers(len(orders))]
+        if size > 1:
+            chosen = chosen + items * (generator.random(size) < far)
+        if layout == "together" and generator.random() < 0.5:
+            order = orders[1]  # either may be named first
+        away, index = np.divmod(chosen[list(order)], items)
+        phrasing = int(generator.integers(PHRASINGS))
+        yield Recipe(layout, tuple(index.tolist()), tuple(map(bool, away)), phrasing)

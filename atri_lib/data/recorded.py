@@ -1,17 +1,21 @@
-"""Recordings of the Tux Paint stamps as a bank of sounds."""
+"""Tux Paint's stamps (Debian package tuxpaint-stamps-default, GPL-2.0-or-later): their recordings
+as a bank of sounds, and banks of their files with native captions in eight languages.
+"""
 
 import dataclasses
 import pathlib
+import re
 import sys
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
 from atri_lib import audio
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data.debian import package
-from atri_lib.data.items import Bank
+from atri_lib.data.items import Bank, bank_of
 from atri_lib.data.kept import kept
-from atri_lib.data.tux_paint import CORRECTIONS, EFFECT, bank_of_stamps
+from atri_lib.languages import LANGUAGES
 from atri_lib.recipe import RECIPE
 from atri_lib.storage import cache_dir, checksum, read_json
 
@@ -20,6 +24,15 @@ LEVEL = 0.1  # root mean square of a sound's loudest 0.4 s
 PEAK = 0.95
 FRAME = SAMPLE_RATE // 50
 BOOK = "11f1918cd0c7de3d"  # checksum of the book's recordings
+LICENCE = "GPL-2.0-or-later"
+# What the banks change in the stamps' captions, by file names without suffix. why: the reason,
+# checked against the recording; drop: the sound is left out; a language code: the name used instead
+# of the volunteers' caption, a singular noun phrase (German: nominative).
+CORRECTIONS = pathlib.Path(__file__).with_name("tuxpaint_names.json")
+# by their paths below `stamps`: not a symbol's name, a spoken description, a game's rule
+EFFECT = re.compile(r"^(?!symbols/|.*(_desc|dreydl)).*\.ogg$")
+# not of a symbol or a flag
+PICTURE = re.compile(r"^(?!.*(symbols|flags|roadsigns)/).*\.png$")
 
 
 def recorded_sounds() -> Bank:
@@ -34,11 +47,7 @@ def recorded_sounds() -> Bank:
     for stamp, correction in read_json(CORRECTIONS).items():
         if "drop" in correction:
             dropped[stamp] = correction["why"]
-
-    def heard(source: str) -> bool:
-        return EFFECT.search(source) and pathlib.PurePath(source).stem not in dropped
-
-    bank = bank_of_stamps(NAME, folder, heard, decoded)
+    bank = bank_of_stamps(NAME, folder, EFFECT, decoded, dropped)
     bank.left_out.update(dropped)
     if bank.checksum == BOOK:
         return bank
@@ -48,6 +57,65 @@ def recorded_sounds() -> Bank:
         file=sys.stderr,
     )
     return dataclasses.replace(bank, name=f"{NAME}, not the book's ({bank.checksum})")
+
+
+def bank_of_stamps(
+    name: str,
+    folder: pathlib.Path,
+    wanted: re.Pattern,
+    content: Callable[[pathlib.Path], np.ndarray],
+    dropped: Collection[str] = (),
+) -> Bank:
+    """The stamps' files of which the path below the folder is wanted, under their captions as
+    tuxpaint_names.json corrects them.
+
+    content: an item's, of its file; dropped: stamps that are not taken. Raises BankUnavailable
+    where there are none.
+    """
+    corrections = read_json(CORRECTIONS)
+    called = {}
+    for path in sorted(folder.rglob("[!.]*.*")):  # macOS leaves "._name" beside a file
+        source = path.relative_to(folder).as_posix()
+        if wanted.search(source) and path.stem not in dropped:
+            called[source] = stamp_names(path, corrections.get(path.stem, {}))
+    bank = bank_of(name, called, lambda source: content(folder / source), LICENCE)
+    if not bank.items:
+        raise package("stamps").unavailable(f"{folder} holds none with captions")
+    return bank
+
+
+def stamp_names(stamp: pathlib.Path, correction: Mapping) -> dict[str, str]:
+    """Noun phrases of a stamp per language code, from NAME.txt beside it (line 1 English, then
+    `<locale>.utf8=<caption>`), corrected: {"why": ..., code: name, ...}.
+
+    Empty where there is no caption; a caption file that does not exist counts as empty.
+    """
+    text = ""
+    file = stamp.with_suffix(".txt")
+    if file.exists():
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+    captions = dict(re.findall(r"(?m)^(\w+)\.utf8=(.*)", f"en.utf8={text}"))
+    names = {}
+    for language in LANGUAGES:
+        said = noun_phrase(captions.get(language.locale, ""), language.code)
+        names[language.code] = correction.get(language.code, said)
+    return names
+
+
+def noun_phrase(caption: str, code: str) -> str:
+    """A native caption as it reads inside a sentence: "Ein bunter Hahn." -> "ein bunter Hahn",
+    "一只企鹅。" -> "企鹅".
+
+    Drops what is in parentheses and final punctuation; Japanese and Chinese lose spaces, Chinese
+    its classifier; the first letter is lowered, in German only that of an article.
+    """
+    text = re.sub(r"[(（].*?[)）]", "", caption)
+    text = " ".join(text.split()).strip(" .,;!。．！")
+    if code in ("jpn", "zho"):
+        return re.sub("^一[只个道]", "", text.replace(" ", ""))
+    if code == "deu" and not re.match(r"(Ein|Eine|Der|Die|Das)\b", text):
+        return text
+    return text[:1].lower() + text[1:]
 
 
 def decoded(path: pathlib.Path) -> np.ndarray:

@@ -36,7 +36,8 @@ class SceneSet(Dataset):
         self.captions = tuple(captions_of(recipe, bank, self.phrases) for recipe in self.recipes)
         self.entropy = (seed, 2 + number)
         about = (FORMAT, seed, number, SECONDS, bank.checksum, str(STYLE))
-        self.checksum = checksum(*about, list(map(str, self.recipes)), self.captions)
+        recipes = [str(recipe) for recipe in self.recipes]
+        self.checksum = checksum(*about, recipes, self.captions)
 
     def clip(self, index: int) -> np.ndarray:
         """Scene `index` as float32 [samples]; depends on the seed and the index alone, not on
@@ -64,8 +65,8 @@ def make_scenes(bank: Bank, sizes: Mapping[str, int], seed: int = 0) -> dict[str
     """Compose scenes for each split from a bank; byte for byte the same for the same bank and seed.
 
     sizes: scenes per split, of "train", "val", "test". A split begins with the same scenes whatever
-    its size and that of the others. Raises SceneError, with the number that is possible, when the
-    items do not give enough different scenes, and ValueError for another split.
+    its size and that of the others. Raises ValueError, with the number that is possible, when the
+    items do not give enough different scenes, and for another split.
     """
     return {split: SceneSet(bank, size, seed, split) for split, size in sizes.items()}
 

@@ -597,7 +597,7 @@ CASES = {
             ManifestError,
             rf":1: .*{name}: cannot be read as an image .*PNG of 8 to 9000 pixels a side$",
         )
-        for name in ("a.png", "a.jpg", "a.gif", "a.webp", "a.bmp", "a.tif")
+        for name in ("a.png", "a.jpg", "a.gif", "a.webp", "a.bmp")
         for part in (0.05, 0.5, 0.9)
     },
     **{
@@ -632,10 +632,10 @@ CASES = {
         )
         for width in (9001, 30_000, 2**31 - 1)
     },
-    "a picture of 32 bits": (
+    "a TIFF": (
         picture("a.tif", Image.new("F", (20, 20))),
         ManifestError,
-        r":1: .*a\.tif: cannot be read as an image \(32 bits a pixel\)",
+        r":1: .*a\.tif: cannot be read as an image .* save it as PNG",
     ),
     "a pipe named .png": (pipe_as_picture, ManifestError, r":1: .*pipe\.png: .*not a regular file"),
     "a folder named .png": (

@@ -12,7 +12,6 @@ from atri_lib.data.items import BankUnavailable, bank_of
 from atri_lib.data.phrases import PHRASINGS, PICTURES, TEMPLATES, caption
 from atri_lib.data.picture_scenes import NAMES, PictureScenes
 from atri_lib.data.pictures import cut_out, drawn
-from atri_lib.data.recipes import SceneError
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.training import TrainConfig
 from atri_lib.training.datasets import are_pictures, load_datasets
@@ -146,7 +145,7 @@ def test_data_are_named_pictures_unless_a_file_has_that_name(tmp_path, monkeypat
 
 
 def test_too_many_scenes_are_refused():
-    with pytest.raises(SceneError, match="36 sounds give only"):
+    with pytest.raises(ValueError, match="36 sounds give only"):
         compose(drawn(), {"val": 10**6}, seed=0)
 
 

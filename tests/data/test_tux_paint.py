@@ -18,7 +18,7 @@ from atri_lib.data import debian
 from atri_lib.data.debian import package
 from atri_lib.data.items import BankUnavailable
 from atri_lib.data.pictures import FONT
-from atri_lib.data.tux_paint import EFFECT, PICTURE
+from atri_lib.data.recorded import EFFECT, PICTURE
 
 STAMPS = "./usr/share/tuxpaint/stamps/"
 
