@@ -110,10 +110,15 @@ class Package:
         """A command in a folder; what it prints goes to stderr. Raises BankUnavailable with what it
         complains of.
         """
-        bounded = [*BOUNDED, *command]
-        done = subprocess.run(bounded, cwd=folder, stdout=STDERR, stderr=subprocess.PIPE)
+        done = subprocess.run(
+            [*BOUNDED, *command],
+            cwd=folder,
+            stdout=STDERR,
+            stderr=subprocess.PIPE,
+            errors="replace",
+        )
         if done.returncode:
-            reason = " ".join(done.stderr.decode(errors="replace").split())[-300:]
+            reason = " ".join(done.stderr.split())[-300:]
             raise self.unavailable(f"{command[0]} fails ({reason})")
 
 

@@ -6,7 +6,6 @@ of one scene are never together in a scene of another split, not even among thre
 near or far, is alone in no other.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, count, permutations
 
@@ -123,38 +122,36 @@ def draw(items: int, wanted: int, seed: int, split: str, apart: bool) -> tuple[R
             f"{split}: {wanted} scenes wanted, but {items} sounds give only {left.sum()} "
             "that no other split uses; ask for fewer scenes or use a bank with more sounds"
         )
+    generator = np.random.default_rng((seed, 1, number))
+
+    def any_of(kind: int, chance: float) -> Recipe:
+        """Any recipe of a kind; chance: that an item in company is far."""
+        layout, size, _ = KINDS[kind]
+        chosen = generator.choice(choices[size])
+        orders = list(permutations(range(size)))
+        order = orders[0]
+        if layout == "sequence":
+            order = orders[generator.integers(len(orders))]
+        if size > 1:
+            chosen = chosen + items * (generator.random(size) < chance)
+        if layout == "together" and generator.random() < 0.5:
+            order = orders[1]  # either may be named first
+        far, index = np.divmod(chosen[list(order)], items)
+        phrasing = int(generator.integers(PHRASINGS))
+        return Recipe(layout, tuple(index.tolist()), tuple(map(bool, far)), phrasing)
+
     single, repeated, sequence, together = STYLE.layouts
     of_two = sequence * (1 - STYLE.three)
     frequency = np.array([single, repeated, of_two, sequence * STYLE.three, together])
-    generator = np.random.default_rng((seed, 1, number))
     recipes: dict[tuple, Recipe] = {}  # by what they say
     while len(recipes) < wanted:
         weights = frequency * (left > 0)
         kind = generator.choice(len(KINDS), p=weights / weights.sum())
         left[kind] -= 1
-        layout, size, _ = KINDS[kind]
-        possible = _recipes(layout, choices[size], items, generator)
-        recipe = next(one for one in possible if one.said not in recipes)
+        for attempt in count():
+            # the last ones left may be the unlikely ones
+            recipe = any_of(kind, STYLE.far if attempt < 50 else 0.5)
+            if recipe.said not in recipes:
+                break
         recipes[recipe.said] = recipe
     return tuple(recipes.values())
-
-
-def _recipes(
-    layout: str, choices: np.ndarray, items: int, generator: np.random.Generator
-) -> Iterator[Recipe]:
-    """Any recipes of a layout, of a bank's items, without end."""
-    size = choices.shape[1]
-    orders = list(permutations(range(size)))
-    for number in count():
-        far = STYLE.far if number < 50 else 0.5  # the last ones left may be the unlikely ones
-        chosen = generator.choice(choices)
-        order = orders[0]
-        if layout == "sequence":
-            order = orders[generator.integers(len(orders))]
-        if size > 1:
-            chosen = chosen + items * (generator.random(size) < far)
-        if layout == "together" and generator.random() < 0.5:
-            order = orders[1]  # either may be named first
-        away, index = np.divmod(chosen[list(order)], items)
-        phrasing = int(generator.integers(PHRASINGS))
-        yield Recipe(layout, tuple(index.tolist()), tuple(map(bool, away)), phrasing)
