@@ -57,7 +57,8 @@ class Package:
     @property
     def places(self) -> tuple[pathlib.Path, pathlib.Path]:
         """The folder of the installed package, and that in the cache."""
-        return ROOT / self.folder, cache_dir() / self.cached
+        kind, name = self.cached.split("/")
+        return ROOT / self.folder, cache_dir(kind) / name
 
     def unavailable(self, reason: str) -> BankUnavailable:
         """The error that says why it cannot be had."""

@@ -233,7 +233,6 @@ def test_two_processes_at_once_fetch_one_copy(tools, tmp_path):
 
 def test_a_fetch_keeps_what_another_process_has_put_in_place(tools, stamps, monkeypatch):
     place = package("stamps").places[1]
-    place.parent.mkdir(parents=True)
     before = files_in(stamps)
 
     @contextlib.contextmanager
@@ -248,7 +247,6 @@ def test_a_fetch_keeps_what_another_process_has_put_in_place(tools, stamps, monk
 
 def test_a_folder_without_pictures_gets_them_and_loses_nothing(tools, stamps):
     place = package("stamps").places[1]
-    place.parent.mkdir(parents=True)
     (stamps / "animals/frog.png").unlink()
     (stamps / "animals/amphibians").mkdir()
     (stamps / "animals/amphibians/frog.ogg").write_bytes(b"mine")
