@@ -98,14 +98,10 @@ def open_choices(items: int, seed: int, split: int, apart: bool) -> dict[int, np
         splits = np.searchsorted(ends, np.arange(things), side="right")
         return generator.permutation(splits) == split
 
-    if apart:
-        mine = own(items)
-        alone = np.tile(mine, 2)
-        pairs = np.triu(np.outer(mine, mine), 1)
-    else:
-        alone = own(2 * items)
-        pairs = np.zeros((items, items), bool)
-        pairs[np.triu_indices(items, 1)] = own(items * (items - 1) // 2)
+    alone = np.tile(own(items), 2) if apart else own(2 * items)
+    first, second = np.triu_indices(items, 1)
+    pairs = np.zeros((items, items), bool)
+    pairs[first, second] = alone[first] & alone[second] if apart else own(len(first))
     triples = pairs[:, :, None] & pairs[:, None] & pairs  # which belong together in pairs, too
     return {1: np.argwhere(alone), 2: np.argwhere(pairs), 3: np.argwhere(triples)}
 
