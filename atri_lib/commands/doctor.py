@@ -62,10 +62,9 @@ def _looks() -> Iterator[tuple[str, Callable[[], str], str]]:
 
 
 def _recordings() -> str:
-    from atri_lib import storage
-    from atri_lib.data.tux_paint import INSTALLED
+    from atri_lib.data.debian import package
 
-    for folder in (INSTALLED, storage.cache_dir("tuxpaint") / "stamps"):
+    for folder in package("stamps").places:
         if folder.is_dir():
             return f"Tux Paint stamps in {folder}"
     raise OSError("not here yet; fetched at first use, else sounds are synthesised")

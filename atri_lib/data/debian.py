@@ -1,23 +1,30 @@
 """A folder of a Debian package without installing it: fetched by name, verified by apt-get,
-unpacked within bounds.
+unpacked by dpkg-deb.
 """
 
+import contextlib
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from atri_lib.data.items import BankUnavailable
-from atri_lib.storage import DiskFull, atomic_path, cache_dir, locked, offline, read_json, settle
+from atri_lib.storage import (
+    atomic_path,
+    cache_dir,
+    locked,
+    offline,
+    read_json,
+    settle,
+    temporary_folder,
+)
 
 ROOT = pathlib.Path("/")
 PACKAGES = pathlib.Path(__file__).with_name("packages.json")  # those that the banks need
-UNPACKED = 5 * 10**8  # the most bytes in a package
-ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL")  # before a command, however this process ends
+# before a command: it ends however this process ends, and writes no file of more than 500 MB
+BOUNDED = ("setpriv", "--pdeathsig", "KILL", "prlimit", "--fsize=500000000")
 # it keeps its state in the current folder; sources that are down are given up soon
 APT = (
     "apt-get",
@@ -37,8 +44,7 @@ class Package:
     """A folder of a package of Debian's.
 
     what: it holds, for messages ("the recordings"); folder: its path in the package; wanted: a
-    pattern of the files that are taken, by their paths below the folder; cached: the folder of
-    the cache, and the name in it, where they are kept.
+    pattern of the names of files that are kept; cached: where in the cache.
     """
 
     name: str
@@ -46,40 +52,39 @@ class Package:
     what: str
     folder: str
     wanted: str
-    cached: list[str]
+    cached: str
 
     @property
-    def place(self) -> pathlib.Path:
-        """Where it is kept."""
-        kind, name = self.cached
-        return cache_dir(kind) / name
+    def places(self) -> tuple[pathlib.Path, pathlib.Path]:
+        """The folder of the installed package, and that in the cache."""
+        kind, name = self.cached.split("/")
+        return ROOT / self.folder, cache_dir(kind) / name
 
     def unavailable(self, reason: str) -> BankUnavailable:
         """The error that says why it cannot be had."""
         return BankUnavailable(
             f"{self.what} are not available: {reason}. On Debian or Ubuntu, go online or run "
             f"`sudo apt-get install {self.name}`; elsewhere copy its /{self.folder} to "
-            f"{self.place}."
+            f"{self.places[1]}."
         )
 
     def find(self, sample: str) -> pathlib.Path:
         """The folder with a file of some name, which may be a pattern: where the package is
         installed, else from the cache, else fetched, by one process at a time.
 
-        Raises BankUnavailable, and DiskFull when there is no room for the download.
+        Raises BankUnavailable, and DiskFull when there is no room for it.
         """
-        place = self.place
-        for folder in (ROOT / self.folder, place):
+        installed, cached = self.places
+        settle(cached)  # a download that was killed may hold 161 MB
+        for folder in (installed, cached):
             if any(folder.rglob(sample)):
-                settle(place)  # a download that was killed may hold 161 MB
                 return folder
-        with locked(place, f"Waiting: another process is fetching {self.what}."):
-            settle(place)
-            if not any(place.rglob(sample)):
-                self.fetch()
-        return place
+        with locked(cached, f"Waiting: another process is fetching {self.what}."):
+            if not any(cached.rglob(sample)):
+                self.fetch(cached)
+        return cached
 
-    def fetch(self) -> None:
+    def fetch(self, place: pathlib.Path) -> None:
         """Fetch the package's folder; what is in its place, which people may have copied there,
         stays in it.
         """
@@ -87,58 +92,35 @@ class Package:
             raise self.unavailable("ATRI_OFFLINE forbids all network")
         if shutil.which("apt-get") is None:
             raise self.unavailable("this machine has no apt-get")
-        needed = 2 * self.megabytes
-        if shutil.disk_usage(self.place.parent).free < needed * 10**6:
-            said = f"disk full: {self.what} need {needed} MB"
-            raise DiskFull(f"{said}; free some space, or set ATRI_CACHE elsewhere")
         about = f"Fetching {self.what}: Debian's {self.name}, {self.megabytes} MB, once."
         print(about, file=sys.stderr)
-        with atomic_path(self.place, folder=True) as partial:
-            self.unpack(self.download(partial / "download"), partial)
-            shutil.rmtree(partial / "download")
-            if self.place.exists():
-                shutil.copytree(self.place, partial, dirs_exist_ok=True)
+        with atomic_path(place, folder=True) as partial, temporary_folder(partial) as scratch:
+            with contextlib.suppress(BankUnavailable):  # sources that are down are common
+                self.run(scratch, *APT, "-qq", "update")
+            self.run(scratch, *APT, "download", self.name)
+            self.run(scratch, "dpkg-deb", "--extract", *scratch.glob("*.deb"), ".")
+            unpacked = scratch / self.folder
+            for path in unpacked.rglob("*"):
+                unwanted = path.is_file() and not re.fullmatch(self.wanted, path.name)
+                if unwanted or path.is_symlink():
+                    path.unlink()
+            for folder in filter(pathlib.Path.exists, (unpacked, place)):
+                shutil.copytree(folder, partial, dirs_exist_ok=True)
 
-    def download(self, folder: pathlib.Path) -> pathlib.Path:
-        """The package as a .deb in a new folder, verified by apt-get, which tells on stderr how far
-        it is.
+    def run(self, folder: pathlib.Path, *command: str | pathlib.Path) -> None:
+        """A command in a folder; what it prints goes to stderr. Raises BankUnavailable with what it
+        complains of.
         """
-        folder.mkdir()
-        # a failed update alone does not matter: sources that are down are common
-        for task in (["-qq", "update"], ["download", self.name]):
-            command = [*ENDS_WITH_US, *APT, *task]
-            done = subprocess.run(command, cwd=folder, stdout=STDERR, stderr=subprocess.PIPE)
-        for package in folder.glob("*.deb"):
-            return package
-        reason = " ".join(done.stderr.decode(errors="replace").split())[-300:]
-        raise self.unavailable(f"apt-get could not fetch it (is this machine offline?): {reason}")
-
-    def unpack(self, file: pathlib.Path, folder: pathlib.Path) -> None:
-        """Write what is wanted of a .deb to a folder; nothing else, nothing outside."""
-        command = [*ENDS_WITH_US, "dpkg-deb", "--fsys-tarfile", file]
-        try:
-            with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-                with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
-                    archive.extractall(folder, self.members(archive), filter="data")
-                process.communicate()
-            if process.returncode:
-                raise tarfile.ReadError(f"dpkg-deb exits with {process.returncode}")
-        except tarfile.TarError as reason:
-            raise self.unavailable(f"the downloaded package is damaged ({reason})") from None
-
-    def members(self, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-        """What is wanted, by its path below the folder. Raises TarError when it is too much."""
-        size = 0
-        for member in archive:
-            size += member.size
-            if size > UNPACKED:
-                said = f"it unpacks to more than it should: {member.name}, {member.size} bytes"
-                raise tarfile.TarError(said)
-            path = pathlib.PurePosixPath(member.name)
-            if member.isfile() and path.is_relative_to(self.folder):
-                inner = str(path.relative_to(self.folder))
-                if re.search(self.wanted, inner):
-                    yield member.replace(name=inner)
+        done = subprocess.run(
+            [*BOUNDED, *command],
+            cwd=folder,
+            stdout=STDERR,
+            stderr=subprocess.PIPE,
+            errors="replace",
+        )
+        if done.returncode:
+            reason = " ".join(done.stderr.split())[-300:]
+            raise self.unavailable(f"{command[0]} fails ({reason})")
 
 
 def package(key: str) -> Package:

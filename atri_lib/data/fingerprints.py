@@ -2,6 +2,7 @@
 weights or code.
 """
 
+import itertools
 import pathlib
 
 import numpy as np
@@ -53,13 +54,10 @@ def fingerprint_of(encoder: nn.Module, values: np.ndarray) -> str:
 
 def clip_outputs(encoder: nn.Module) -> np.ndarray:
     """PROBED sums of the encoder's outputs for two sounds, or for its own `probes` where it has
-    any, in evaluation mode.
+    any, in evaluation mode, which it stays in.
     """
-    training = encoder.training
     probes = getattr(encoder, "probes", probe_sounds)()
-    outputs = encode_clips(probes, encoder, PARTS)
-    encoder.train(training)
-    return _mixed(outputs)
+    return _mixed(encode_clips(probes, encoder, PARTS))
 
 
 def text_outputs(encoder: nn.Module) -> np.ndarray:
@@ -83,12 +81,9 @@ def _noise(count: int) -> np.ndarray:
     """Numbers in [-1, 1) that look random and are the same everywhere (a generator of Lehmer's, as
     whole numbers).
     """
-    values = np.empty(count, np.int64)
-    state = 1
-    for index in range(count):
-        state = state * 48271 % 2147483647
-        values[index] = state
-    return values / 2**30 - 1
+    factors = itertools.repeat(48271, count)
+    states = itertools.accumulate(factors, lambda state, factor: state * factor % 2147483647)
+    return np.fromiter(states, np.int64) / 2**30 - 1
 
 
 def _mixed(outputs: np.ndarray) -> np.ndarray:

@@ -2,20 +2,18 @@
 
 import os
 import warnings
-from contextlib import nullcontext
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from atri_lib import storage
 from atri_lib.audio import notice_once
-from atri_lib.quiet import without_lines
 from atri_lib.terminal import one_line
 
 SIDE = 224  # pixels
 LEAST, MOST = 8, 9000  # pixels a side of a file
-FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")  # Pillow decodes them by itself
-# how files of images end; the last three cannot be read, which is then said of each
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")  # Pillow decodes them by itself
+# how files of images end; those from .tif on cannot be read, which is then said of each
 IMAGES = tuple(".png .apng .jpg .jpeg .gif .webp .bmp .tif .tiff .svg .heic .avif".split())
 
 # Pillow warns of odd notes in a file, which do not matter, and of more pixels than are taken.
@@ -28,17 +26,13 @@ class UnreadableImage(ValueError):
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
     """An image file as uint8 [224, 224, 3]: upright as its EXIF says, fitted in without distortion,
-    white around it and where it is transparent; of several frames or pages the first.
+    white around it and where it is transparent; of several frames the first.
 
     Raises UnreadableImage when the file is missing, of another format than FORMATS, or damaged,
     and, before it is decoded, for fewer than 8 or more than 9,000 pixels a side.
     """
     try:
-        with open(storage.regular(path), "rb") as stream:
-            tiff = stream.read(2) in (b"II", b"MM")
-        # what libtiff says on stderr of a damaged file
-        quiet = without_lines(b"") if tiff else nullcontext()
-        with quiet, Image.open(path, formats=FORMATS) as image:
+        with Image.open(storage.regular(path), formats=FORMATS) as image:
             if not LEAST <= min(image.size) <= max(image.size) <= MOST:
                 raise ValueError(f"{image.width} x {image.height} pixels")
             several = getattr(image, "is_animated", False)
@@ -49,7 +43,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
             f"fetch it again, or save it as PNG of {LEAST} to {MOST} pixels a side"
         ) from error
     if several:
-        notice_once("an image holds several frames or pages; the first of each is taken")
+        notice_once("an image holds several frames; the first of each is taken")
     return pixels
 
 
@@ -57,21 +51,18 @@ def _on_white(image: Image.Image) -> np.ndarray:
     """The image in the middle of a white square."""
     image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded no larger than it is needed
     ImageOps.exif_transpose(image, in_place=True)
-    if image.mode in ("I", "F"):
-        raise ValueError("32 bits a pixel")
-    if image.mode.startswith("I;16"):
+    if image.mode == "I;16":
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    image, corner = fitted(image.convert("RGBA"), SIDE)
-    square = Image.new("RGB", (SIDE, SIDE), "white")
-    square.paste(image, corner, mask=image)
-    return np.array(square)
+    square = fitted(image.convert("RGBA"), SIDE)
+    white = Image.new("RGB", square.size, "white")
+    white.paste(square, mask=square)
+    return np.array(white)
 
 
-def fitted(image: Image.Image, side: int) -> tuple[Image.Image, tuple[int, int]]:
-    """The image with its longer side of so many pixels, and its corner in the middle of a
-    square.
-    """
+def fitted(image: Image.Image, side: int) -> Image.Image:
+    """The image with its longer side of so many pixels, in the middle of a transparent square."""
     scale = side / max(image.size)
     image = image.resize([max(1, round(length * scale)) for length in image.size])
-    width, height = image.size
-    return image, ((side - width) // 2, (side - height) // 2)
+    square = Image.new("RGBA", (side, side))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square

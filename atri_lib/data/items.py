@@ -45,7 +45,7 @@ class Bank:
 
     name: str
     items: tuple[Item, ...]
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @functools.cached_property
     def checksum(self) -> str:
@@ -72,20 +72,20 @@ def bank_of(
     left_out = {}
     taken = set()  # (language code, name)
     for source, names in called.items():
-        missing = [code for code in CODES if code not in names]
+        missing = [code for code in CODES if not names.get(code)]
         own = {(code, said.casefold()) for code, said in names.items()}
         stem = pathlib.PurePath(source).stem
         if missing:
-            left_out[stem] = f"no caption in {', '.join(missing)}"
+            why = f"no caption in {', '.join(missing)}"
         elif max(map(len, names.values())) > LONGEST:
-            left_out[stem] = f"a name of more than {LONGEST} characters"
+            why = f"a name of more than {LONGEST} characters"
         elif taken & own:
-            left_out[stem] = f"another has the name {min(taken & own)[1]!r}"
+            why = f"another has the name {min(taken & own)[1]!r}"
+        elif not (found := content(source)).size:
+            why = "silent"
         else:
             taken |= own
-            found = content(source)
-            if found.size:
-                items.append(Item(stem, found, names, source, licence))
-            else:
-                left_out[stem] = "silent"
+            items.append(Item(stem, found, names, source, licence))
+            continue
+        left_out[stem] = why
     return Bank(name, tuple(items), left_out)

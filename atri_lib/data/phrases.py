@@ -17,9 +17,8 @@ PHRASINGS = 3
 HERE = pathlib.Path(__file__).parent
 # layout -> language -> three phrasings; "sequence2" and "sequence3" by the number of sounds
 TEMPLATES = read_json(HERE / "phrases.json")
-FAR = TEMPLATES.pop("far")  # language -> what is said of one sound
-NEAR = TEMPLATES.pop("near")
-SOUNDS = TEMPLATES | {"far": FAR, "near": NEAR}
+FAR = TEMPLATES["far"]  # language -> what is said of one sound
+NEAR = TEMPLATES["near"]
 # far is small, a sequence goes from left to right
 PICTURES = read_json(HERE / "picture_phrases.json")
 
@@ -30,23 +29,21 @@ def caption(
     far: Sequence[bool],
     phrasing: int,
     code: str,
-    phrases: Mapping[str, Mapping] = SOUNDS,
+    phrases: Mapping[str, Mapping] = TEMPLATES,
 ) -> str:
     """One sentence about a scene.
 
     layout: "single", "repeated", "sequence" or "together"; names: noun phrases in the language
     `code`, in the order of the scene; far: which of them are in the distance. Distance is always
     said; nearness where a scene has both, so that "a dog nearby, then a horn in the distance" is
-    told from two distant sounds. phrases: SOUNDS or PICTURES.
+    told from two distant sounds. phrases: TEMPLATES or PICTURES.
     """
     key = f"sequence{len(names)}" if layout == "sequence" else layout
     mixed = any(far) and not all(far)
     placed = []
     for name, away in zip(names, far, strict=True):
-        if away:
-            name = phrases["far"][code].format(name)
-        elif mixed:
-            name = phrases["near"][code].format(name)
+        if away or mixed:
+            name = phrases["far" if away else "near"][code].format(name)
         placed.append(name)
     sentence = phrases[key][code][phrasing].format(*placed)
     if code == "spa":  # "y" becomes "e" before the sound i, which "hie" is not

@@ -5,8 +5,6 @@ stands in a row, and what is far is small.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from PIL import Image
@@ -14,7 +12,7 @@ from PIL import Image
 from atri_lib.data import banks
 from atri_lib.data.items import Bank
 from atri_lib.data.phrases import PICTURES
-from atri_lib.data.scenes import SceneSet, make_scenes
+from atri_lib.data.scenes import SceneSet
 
 SIDE = 224  # pixels of a scene
 CONCEPTS = 150  # pictures that scenes are composed of, drawn from the bank
@@ -23,12 +21,11 @@ APART = "-apart"  # ends the name of data whose splits share no picture
 NAMES = tuple(name + ending for name in banks.PICTURES for ending in ("", APART))
 
 
-@dataclass(frozen=True)
 class PictureScenes(SceneSet):
-    """A dataset of scenes, drawn when asked for."""
+    """The scenes of one split, drawn when asked for."""
 
-    phrases: ClassVar[Mapping] = PICTURES
-    pictures: ClassVar[bool] = True
+    phrases = PICTURES
+    pictures = True
 
     def clip(self, index: int) -> np.ndarray:
         """Scene `index` as uint8 [224, 224, 3]."""
@@ -39,17 +36,13 @@ class PictureScenes(SceneSet):
         if recipe.layout == "repeated":
             shown = shown * int(generator.integers(2, 5))
         share = SIDE // len(shown)
+        turn = -1 if recipe.layout == "together" else 1  # as (x, y), or else as (y, x)
         for number, (picture, small) in enumerate(shown):
-            side = min(share, LARGEST)
-            if small:
-                side //= 2
-            room = np.array([share, SIDE]) - side + 1
-            corner = np.array([share * number, 0])
-            if recipe.layout == "together":
-                room = room[::-1]
-                corner = corner[::-1]
-            place = corner + generator.integers(0, room)
-            drawn = Image.fromarray(self.bank.items[picture].content).resize((side, side))
+            side = min(share, LARGEST) // (2 if small else 1)
+            room = np.array([share, SIDE])[::turn] - side + 1
+            place = np.array([share * number, 0])[::turn] + generator.integers(0, room)
+            drawn = Image.fromarray(self.bank.items[picture].content)
+            drawn = drawn.resize((side, side))
             scene.paste(drawn, tuple(place.tolist()), drawn)
         return np.array(scene)
 
@@ -67,10 +60,11 @@ def picture_scenes(name: str, sizes: Mapping[str, int], seed: int = 0) -> dict[s
     """Scenes of pictures for each split, by one of NAMES.
 
     "pictures" are emoji, "stamps" are Tux Paint's; splits share no combination of them, and with
-    "-apart" no picture. Raises SceneError and ValueError as `make_scenes` does.
+    "-apart" no picture. Raises ValueError as `make_scenes` does.
     """
     bank = banks.bank(name.removesuffix(APART))
     order = np.random.default_rng((seed, 4)).permutation(len(bank.items))
     chosen = sorted(order[:CONCEPTS])
     few = Bank(bank.name, tuple(bank.items[number] for number in chosen))
-    return make_scenes(few, sizes, seed, kind=PictureScenes, apart=name.endswith(APART))
+    apart = name.endswith(APART)
+    return {split: PictureScenes(few, size, seed, split, apart) for split, size in sizes.items()}

@@ -9,12 +9,12 @@ from functools import cache
 from xml.etree import ElementTree
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from atri_lib.data.debian import package
 from atri_lib.data.images import fitted
 from atri_lib.data.items import Bank, bank_of
-from atri_lib.data.tux_paint import PICTURE, bank_of_stamps
+from atri_lib.data.recorded import PICTURE, bank_of_stamps
 from atri_lib.languages import LANGUAGES
 from atri_lib.storage import read_json
 
@@ -39,7 +39,7 @@ def stamps() -> Bank:
     not among them. Raises BankUnavailable.
     """
     folder = package("stamps").find("[!.]*.png")
-    return bank_of_stamps("tuxpaint pictures", folder, PICTURE.search, cut_out)
+    return bank_of_stamps("tuxpaint pictures", folder, PICTURE, cut_out)
 
 
 @cache
@@ -81,19 +81,11 @@ def annotations(folder: pathlib.Path) -> dict[str, dict[str, str]]:
 @cache
 def drawn() -> Bank:
     """Six shapes in six colours, where no pictures can be had."""
-    known = read_json(DRAWN)
-    called = {}
-    pixels = {}
-    for shape in known["shapes"].values():
-        for colour, said in known["colours"].items():
-            names = {}
-            for code, pattern in known["pattern"].items():
-                names[code] = pattern.format(shape["names"][code], said[code])
-            canvas = Image.new("RGBA", (SIDE, SIDE))
-            ImageDraw.Draw(canvas).polygon(shape["corners"], fill=colour)
-            called[names["eng"]] = names
-            pixels[names["eng"]] = np.asarray(canvas)
-    return bank_of("drawn shapes", called, pixels.get, "Apache-2.0")
+
+    def shown(name: str) -> np.ndarray:
+        return np.asarray(Image.open(DRAWN.with_suffix("") / f"{name}.png"))
+
+    return bank_of("drawn shapes", read_json(DRAWN), shown, "Apache-2.0")
 
 
 def cut_out(file: pathlib.Path | io.BytesIO) -> np.ndarray:
@@ -102,7 +94,4 @@ def cut_out(file: pathlib.Path | io.BytesIO) -> np.ndarray:
     """
     whole = Image.open(file).convert("RGBA")
     cut = whole.crop(whole.getchannel("A").getbbox())
-    shown, corner = fitted(cut, SIDE)
-    canvas = Image.new("RGBA", (SIDE, SIDE))
-    canvas.paste(shown, corner)
-    return np.asarray(canvas)
+    return np.asarray(fitted(cut, SIDE))

@@ -4,16 +4,14 @@ eight languages.
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.data.dataset import SPLITS, Dataset, Texts
 from atri_lib.data.items import Bank, Item
-from atri_lib.data.phrases import SOUNDS, caption
-from atri_lib.data.recipes import Recipe, SceneStyle, draw, open_choices
+from atri_lib.data.phrases import TEMPLATES, caption
+from atri_lib.data.recipes import STYLE, Recipe, draw
 from atri_lib.data.rendering import distant, mixed, noise
 from atri_lib.languages import CODES
 from atri_lib.storage import checksum
@@ -22,22 +20,24 @@ FORMAT = 1  # raise it when the same recipe is rendered differently
 SECONDS = 5
 
 
-@dataclass(frozen=True)
 class SceneSet(Dataset):
-    """A dataset of scenes; audio is rendered when asked for."""
+    """The scenes of one split, as `make_scenes` composes them; audio is rendered when asked for."""
 
-    phrases: ClassVar[Mapping] = SOUNDS
-    bank: Bank
-    recipes: tuple[Recipe, ...]
-    captions: tuple[Texts, ...]
-    ids: tuple[str, ...]
-    checksum: str
-    entropy: tuple[int, int]
-    style: SceneStyle = SceneStyle()
+    phrases = TEMPLATES
+    style = STYLE
 
-    @property
-    def origin(self) -> str:
-        return self.bank.name
+    def __init__(self, bank: Bank, size: int, seed: int, split: str, apart: bool = False) -> None:
+        """apart: no two splits share an item at all, instead of no combination of them."""
+        number = SPLITS.index(split)
+        self.bank = bank
+        self.origin = bank.name
+        self.ids = tuple(f"{split}-{i:05d}" for i in range(size))
+        self.recipes = draw(len(bank.items), size, seed, split, apart)
+        self.captions = tuple(captions_of(recipe, bank, self.phrases) for recipe in self.recipes)
+        self.entropy = (seed, 2 + number)
+        about = (FORMAT, seed, number, SECONDS, bank.checksum, str(STYLE))
+        recipes = [str(recipe) for recipe in self.recipes]
+        self.checksum = checksum(*about, recipes, self.captions)
 
     def clip(self, index: int) -> np.ndarray:
         """Scene `index` as float32 [samples]; depends on the seed and the index alone, not on
@@ -48,7 +48,7 @@ class SceneSet(Dataset):
         waves = []
         for number, far in recipe.placed:
             sound = self.bank.items[number]
-            waves.append(_from_afar(sound, self.style.far_level) if far else sound.content)
+            waves.append(_from_afar(sound) if far else sound.content)
         scene = mixed(recipe.layout, waves, SECONDS * SAMPLE_RATE, generator)
         power = float(np.mean(scene**2)) or 1e-8
         ratio = generator.uniform(*self.style.noise)
@@ -57,45 +57,21 @@ class SceneSet(Dataset):
 
 
 @functools.lru_cache(maxsize=500)
-def _from_afar(sound: Item, level: float) -> np.ndarray:
-    return distant(sound.content, level)
+def _from_afar(sound: Item) -> np.ndarray:
+    return distant(sound.content, STYLE.far_level)
 
 
-def make_scenes(
-    bank: Bank,
-    sizes: Mapping[str, int],
-    seed: int = 0,
-    kind: type[SceneSet] = SceneSet,
-    apart: bool = False,
-) -> dict[str, SceneSet]:
+def make_scenes(bank: Bank, sizes: Mapping[str, int], seed: int = 0) -> dict[str, SceneSet]:
     """Compose scenes for each split from a bank; byte for byte the same for the same bank and seed.
 
     sizes: scenes per split, of "train", "val", "test". A split begins with the same scenes whatever
-    its size and that of the others. kind: what renders and says them. apart: no two splits share an
-    item at all, instead of no combination of them. Raises SceneError, with the number that is
-    possible, when the items do not give enough different scenes, and ValueError for another split.
+    its size and that of the others. Raises ValueError, with the number that is possible, when the
+    items do not give enough different scenes, and for another split.
     """
-    items = len(bank.items)
-    splits = {}
-    for split, size in sizes.items():
-        number = SPLITS.index(split)
-        choices = open_choices(items, seed, number, apart)
-        generator = np.random.default_rng((seed, 1, number))
-        recipes = draw(choices, items, size, kind.style, generator, split)
-        captions = [captions_of(recipe, bank, kind.phrases) for recipe in recipes]
-        about = (FORMAT, seed, number, SECONDS, bank.checksum, str(kind.style))
-        splits[split] = kind(
-            bank=bank,
-            recipes=recipes,
-            captions=tuple(captions),
-            ids=tuple(f"{split}-{i:05d}" for i in range(size)),
-            checksum=checksum(*about, [str(recipe) for recipe in recipes], captions),
-            entropy=(seed, 2 + number),
-        )
-    return splits
+    return {split: SceneSet(bank, size, seed, split) for split, size in sizes.items()}
 
 
-def captions_of(recipe: Recipe, bank: Bank, phrases: Mapping = SOUNDS) -> Texts:
+def captions_of(recipe: Recipe, bank: Bank, phrases: Mapping = TEMPLATES) -> Texts:
     """One caption of a scene in every language."""
     captions = {}
     for code in CODES:

@@ -3,7 +3,6 @@ says what to do.
 """
 
 import csv
-import io
 import json
 import os
 import pathlib
@@ -13,9 +12,7 @@ import signal
 import struct
 import subprocess
 import sys
-import tarfile
 import zlib
-from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -381,36 +378,11 @@ def second_of_two(folder):
         )
 
 
-class Zeros(io.RawIOBase):
-    """A tar file whose first member says that it is large; its content is never there in one
-    piece.
-    """
-
-    def __init__(self, name, size):
-        entry = tarfile.TarInfo(name)
-        entry.size = size
-        self.header, self.taken = entry.tobuf(tarfile.GNU_FORMAT), 0
-
-    def read(self, count=-1):
-        self.taken += count
-        assert self.taken < 10**8, "read into memory"
-        part, self.header = self.header[:count], self.header[count:]
-        return part + bytes(count - len(part))
-
-
-def archive(name, size):
-    def load(folder):
-        archive = tarfile.open(fileobj=Zeros(name, size), mode="r|")
-        list(package("stamps").members(archive))
-
-    return load
-
-
 def fetch(monkeypatched):
     def load(folder):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(shutil, "which", lambda tool: tool)
-            patch.setattr(Package, "download", lambda *_: pytest.fail("fetched"))
+            patch.setattr(Package, "run", no_room)
             patch.setattr(debian, "ROOT", folder)
             patch.setenv("ATRI_CACHE", str(folder / "cache"))
             monkeypatched(patch)
@@ -419,8 +391,12 @@ def fetch(monkeypatched):
     return load
 
 
-def full_disk(patch):
-    patch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(2 * 10**6))
+def no_room(*command):
+    raise BankUnavailable("apt-get fails (E: Write error (28: No space left on device))")
+
+
+def with_network(patch):
+    patch.delenv("ATRI_OFFLINE", raising=False)
 
 
 def no_network(patch):
@@ -433,7 +409,6 @@ def download_without_network(folder):
         download("clotho", folder)
 
 
-STAMPS = "usr/share/tuxpaint/stamps/"
 CASES = {
     "an hour of audio": (
         an_hour,
@@ -617,7 +592,7 @@ CASES = {
             ManifestError,
             rf":1: .*{name}: cannot be read as an image .*PNG of 8 to 9000 pixels a side$",
         )
-        for name in ("a.png", "a.jpg", "a.gif", "a.webp", "a.bmp", "a.tif")
+        for name in ("a.png", "a.jpg", "a.gif", "a.webp", "a.bmp")
         for part in (0.05, 0.5, 0.9)
     },
     **{
@@ -652,10 +627,10 @@ CASES = {
         )
         for width in (9001, 30_000, 2**31 - 1)
     },
-    "a picture of 32 bits": (
+    "a TIFF": (
         picture("a.tif", Image.new("F", (20, 20))),
         ManifestError,
-        r":1: .*a\.tif: cannot be read as an image \(32 bits a pixel\)",
+        r":1: .*a\.tif: cannot be read as an image .* save it as PNG",
     ),
     "a pipe named .png": (pipe_as_picture, ManifestError, r":1: .*pipe\.png: .*not a regular file"),
     "a folder named .png": (
@@ -729,20 +704,10 @@ CASES = {
         "link is not an empty folder",
     ),
     "two scenes at once": (second_of_two, OSError, "Directory not empty: .*out"),
-    "a package of 3 GB": (
-        archive("./usr/other", 3 * 10**9),
-        tarfile.TarError,
-        "unpacks to more than it should",
-    ),
-    "a recording of 1 GB": (
-        archive(f"./{STAMPS}a.ogg", 10**9),
-        tarfile.TarError,
-        r"a\.ogg, 1000000000 bytes",
-    ),
     "a full disk": (
-        fetch(full_disk),
+        fetch(with_network),
         OSError,
-        "disk full: the Tux Paint recordings need 322 MB; free some space",
+        "stamps: the disk is full.*free some space",
     ),
     "no network allowed": (
         fetch(no_network),

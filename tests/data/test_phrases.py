@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from atri_lib.data.phrases import PHRASINGS, TEMPLATES, caption
+from atri_lib.data.phrases import FAR, NEAR, PHRASINGS, TEMPLATES, caption
 from atri_lib.languages import CODES
 
 NAMES = {
@@ -17,6 +17,7 @@ NAMES = {
     "jpn": ("イヌ", "おんどり", "フクロウ"), "zho": ("狗", "公鸡", "猫头鹰"),
 }  # fmt: skip
 LAYOUTS = (("single", 1), ("repeated", 1), ("sequence", 2), ("sequence", 3), ("together", 2))
+LAID_OUT = [by_code for by_code in TEMPLATES.values() if by_code not in (FAR, NEAR)]
 ALL = [
     (layout, count, phrasing, far, code)
     for layout, count in LAYOUTS
@@ -27,9 +28,9 @@ ALL = [
 
 
 def test_every_layout_has_three_phrasings_in_eight_languages():
-    for layout, by_code in TEMPLATES.items():
-        assert set(by_code) == set(CODES), layout
-        assert all(len(set(phrasings)) == PHRASINGS == 3 for phrasings in by_code.values()), layout
+    for by_code in LAID_OUT:
+        assert set(by_code) == set(CODES)
+        assert all(len(set(phrasings)) == PHRASINGS == 3 for phrasings in by_code.values())
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -87,5 +88,5 @@ def test_no_template_hangs_the_word_sound_on_a_name(code, word):
     """A name may itself be one ("a rising tone"): the Chinese for "the sound of the sound of rain"
     is not a caption.
     """
-    templates = [text for by_code in TEMPLATES.values() for text in by_code[code]]
+    templates = [text for by_code in LAID_OUT for text in by_code[code]]
     assert not any(re.search(rf"{word} of \{{|\}}の?{word}", text) for text in templates)

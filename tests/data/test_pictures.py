@@ -12,8 +12,6 @@ from atri_lib.data.items import BankUnavailable, bank_of
 from atri_lib.data.phrases import PHRASINGS, PICTURES, TEMPLATES, caption
 from atri_lib.data.picture_scenes import NAMES, PictureScenes
 from atri_lib.data.pictures import cut_out, drawn
-from atri_lib.data.recipes import SceneError
-from atri_lib.data.scenes import make_scenes
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.training import TrainConfig
 from atri_lib.training.datasets import are_pictures, load_datasets
@@ -22,7 +20,7 @@ SIZES = {"train": 150, "val": 20, "test": 40}
 
 
 def compose(bank, sizes, seed, apart=False):
-    return make_scenes(bank, sizes, seed, kind=PictureScenes, apart=apart)
+    return {split: PictureScenes(bank, size, seed, split, apart) for split, size in sizes.items()}
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +50,10 @@ def test_the_drawn_shapes_differ_in_names_and_in_pixels():
 
 
 def test_the_phrases_are_those_of_sounds_in_number_and_differ():
-    assert set(PICTURES) == set(TEMPLATES) | {"far", "near"}
+    assert set(PICTURES) == set(TEMPLATES)
     for layout, by_code in PICTURES.items():
         assert set(by_code) == set(CODES), layout
-        if layout in TEMPLATES:
+        if layout not in ("far", "near"):
             assert all(len(set(texts)) == PHRASINGS for texts in by_code.values()), layout
 
 
@@ -147,7 +145,7 @@ def test_data_are_named_pictures_unless_a_file_has_that_name(tmp_path, monkeypat
 
 
 def test_too_many_scenes_are_refused():
-    with pytest.raises(SceneError, match="36 sounds give only"):
+    with pytest.raises(ValueError, match="36 sounds give only"):
         compose(drawn(), {"val": 10**6}, seed=0)
 
 

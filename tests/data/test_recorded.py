@@ -12,11 +12,10 @@ import pytest
 import soundfile
 
 from atri_lib.audio import SAMPLE_RATE, UnreadableSound
-from atri_lib.data import debian, recorded, tux_paint
+from atri_lib.data import debian, recorded
 from atri_lib.data.debian import package
 from atri_lib.data.items import BankUnavailable
-from atri_lib.data.recorded import decode, recorded_sounds
-from atri_lib.data.tux_paint import noun_phrase
+from atri_lib.data.recorded import decode, noun_phrase, recorded_sounds
 from atri_lib.languages import CODES
 
 FROG = """A frog.
@@ -37,8 +36,7 @@ def corrections(tmp_path, monkeypatch):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(debian, "ROOT", tmp_path / "not installed")
     path = tmp_path / "names.json"
-    for module in (recorded, tux_paint):
-        monkeypatch.setattr(module, "CORRECTIONS", path)
+    monkeypatch.setattr(recorded, "CORRECTIONS", path)
 
     def write(**of_stamps):
         path.write_text(json.dumps(of_stamps))
@@ -63,7 +61,7 @@ def captions(name: str) -> str:
 @pytest.fixture
 def stamps():
     """A folder in the cache."""
-    folder = package("stamps").place
+    folder = package("stamps").places[1]
     files = {
         "animals/frog.ogg": ogg(500),
         "animals/frog.txt": FROG.encode(),
@@ -222,7 +220,6 @@ def test_recordings_that_are_not_the_books_are_told(stamps, monkeypatch, capsys)
 def test_the_documented_corrections_have_a_reason_and_only_known_keys():
     file = pathlib.Path(recorded.__file__).with_name("tuxpaint_names.json")
     documented = json.loads(file.read_text(encoding="utf-8"))
-    assert isinstance(documented.pop("_about"), str)
     for key, correction in documented.items():
         assert correction["why"] and set(correction) - {"why"}, key
         assert set(correction) <= {"why", "drop", *CODES}, key

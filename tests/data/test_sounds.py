@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atri_lib.audio import SAMPLE_RATE
-from atri_lib.data import banks, sounds
+from atri_lib.data import banks, recorded
 from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.data.items import Bank, BankUnavailable
-from atri_lib.data.recorded import recorded_sounds
-from atri_lib.data.sounds import levelled, trimmed
+from atri_lib.data.recorded import levelled, recorded_sounds, trimmed
 from atri_lib.data.synthetic import synthetic_sounds
 from atri_lib.languages import CODES
 
@@ -130,7 +129,7 @@ def test_levelling_does_not_depend_on_the_gain_of_the_recording(gain, length):
 def test_a_click_is_limited_by_its_peak():
     click = np.zeros(8000)
     click[4000] = 1.0
-    assert np.abs(levelled(click)).max() == pytest.approx(sounds.PEAK, abs=2**-15)
+    assert np.abs(levelled(click)).max() == pytest.approx(recorded.PEAK, abs=2**-15)
 
 
 def test_without_recordings_the_default_bank_is_synthetic_and_says_so_once(monkeypatch, capsys):

@@ -2,7 +2,6 @@
 reported.
 """
 
-import dataclasses
 import itertools
 
 import pytest
@@ -47,7 +46,8 @@ def bank(request):
 
 @pytest.mark.parametrize("code", CODES)
 def test_no_name_in_any_template_holds_an_unknown_piece(bank, unknown, code):
-    templates = [template for by_code in TEMPLATES.values() for template in by_code[code]]
+    layouts = [by_code for by_code in TEMPLATES.values() if by_code not in (FAR, NEAR)]
+    templates = [template for by_code in layouts for template in by_code[code]]
     names = [
         pattern.format(sound.names[code])
         for sound in bank.items
@@ -78,7 +78,8 @@ def dataset(text):
     captions = tuple(
         {code: (f"a {code}",) for code in CODES} | {"zho": (text.format(i),)} for i in range(4)
     )
-    return dataclasses.replace(made, captions=captions)
+    made.captions = captions
+    return made
 
 
 def test_unknown_captions_are_counted_by_language_with_examples():
