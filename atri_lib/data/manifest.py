@@ -149,10 +149,7 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
         raise ManifestError(f"unknown split {unknown.pop()!r}: use {', '.join(SPLITS)}")
     if any(dataset.pictures for dataset in splits.values()):
         raise ManifestError(f"{folder}: only sounds are written; save pictures as PNG yourself")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    storage.settle_folder(folder.parent)
-    with storage.temporary_folder(folder) as holder:
-        partial = holder / folder.name
+    with storage.atomic_path(folder, folder=True, replace=False) as partial:
         lines = []
         for split, dataset in splits.items():
             (partial / "audio" / split).mkdir(parents=True)
@@ -163,5 +160,4 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
         storage.write_text(partial / "manifest.jsonl", "".join(lines))
         if folder.exists():
             shutil.copymode(folder, partial)
-        os.rename(partial, folder)  # refused where there is more than an empty folder
     return folder / "manifest.jsonl"

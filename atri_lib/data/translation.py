@@ -61,7 +61,7 @@ def translate(
     made. The model is loaded only when something is left to do. Raises UnknownLanguage, TypeError
     for a bare string, ValueError for a sentence that is empty or too long, ModelUnavailable,
     CheckpointError when the checkpoint is damaged, lacks weights, computes what is no number, or
-    does not know a language; OSError for a cache that is no file, DiskFull.
+    does not know a language; OSError for a cache that is no file or cannot be written.
     """
     _check_sentences(sentences)
     for code in targets:
@@ -122,16 +122,13 @@ def _read(path: pathlib.Path, made_by: dict) -> dict[tuple[str, str], Translatio
 
 
 def _append(path: pathlib.Path, records: Sequence[dict]) -> None:
-    """Add lines to a cache. Raises DiskFull."""
+    """Add lines to a cache. Raises OSError naming it."""
     lines = [""]  # the first line end closes a line that was cut short
     for record in records:
         sealed = record | {"checksum": storage.checksum(record)}
         lines.append(json.dumps(sealed, ensure_ascii=False))
-    try:
-        with open(path, "a", encoding="utf-8") as stream:
-            stream.write("\n".join([*lines, ""]))
-    except OSError as error:
-        raise storage.write_error(error, path) from error
+    with storage.writing(path), open(path, "a", encoding="utf-8") as stream:
+        stream.write("\n".join([*lines, ""]))
 
 
 def translate_to_csv(
