@@ -4,7 +4,6 @@ trained run.
 
 import json
 import os
-import pathlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,15 +153,13 @@ def index_folder(
     cannot be read are named on stderr. Raises SearchError for what is no folder, when there is no
     file that can be read and, with strict, for any that cannot.
     """
-    if not pathlib.Path(folder).is_dir():
-        raise SearchError(f"{folder}: no such folder")
     suffixes = IMAGES if searcher.pictures else SUFFIXES
     files = files_below(folder, suffixes)
     others = "" if searcher.pictures else skipped(folder)
     if others:
         notice(others)
     if not files:
-        raise SearchError(f"{folder}: holds no files to search ({', '.join(suffixes)})")
+        raise SearchError(f"{folder}: no folder with files to search ({', '.join(suffixes)})")
     names = []
     rows = []
     broken = []

@@ -184,7 +184,7 @@ def test_every_format_that_can_be_read_is_indexed_and_what_was_skipped_is_named(
     assert "4.m4a; convert it to WAV" in err and "notes" not in err
     (sounds / "m4a").mkdir()
     (sounds / "0.m4a").rename(sounds / "m4a" / "0.m4a")
-    with pytest.raises(SearchError, match="m4a: holds no files to search"):
+    with pytest.raises(SearchError, match="m4a: no folder with files to search"):
         index_folder(searcher, sounds / "m4a")
     assert "format cannot be read: 1, such as 0.m4a; convert it" in capsys.readouterr().err
 
@@ -250,12 +250,8 @@ def test_the_broken_sounds_of_a_folder_are_listed_and_the_others_indexed(searche
         index_folder(searcher, sounds, strict=True)
     assert "\n" not in str(caught.value)
     (sounds / "empty").mkdir()
-    for name, fault in {
-        "b.wav": "no such folder",
-        "nowhere": "no such folder",
-        "empty": "holds no files to search",
-    }.items():
-        with pytest.raises(SearchError, match=f"{name}: {fault}"):
+    for name in ("b.wav", "nowhere", "empty"):
+        with pytest.raises(SearchError, match=f"{name}: no folder with files to search"):
             index_folder(searcher, sounds / name)
 
 

@@ -1,5 +1,6 @@
 """What every command is made of: kinds of options, texts that it reads, and output."""
 
+import functools
 import json
 import os
 import pathlib
@@ -49,18 +50,13 @@ def whole(text: str, least: int = 1) -> int:
     raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
 
 
-def seed(text: str) -> int:
-    """A whole number from 0 on."""
-    return whole(text, least=0)
-
-
 # What the word that stands for a value says about it.
 KINDS = {
     "FILE": path,
     "FOLDER": path,
     "RUN": path,
     "N": whole,
-    "SEED": seed,
+    "SEED": functools.partial(whole, least=0),
 }
 
 

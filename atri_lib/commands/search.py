@@ -40,8 +40,7 @@ def search(options: Namespace) -> int | None:
 
     searcher = Searcher(Run.load(options.run))
     language = options.language or ASSUMED
-    has_texts = captions or not options.audio
-    if has_texts and not options.language and searcher.reads_language:
+    if not options.language and (captions or not options.audio) and searcher.reads_language:
         notice(f"texts are read as {ASSUMED}; --language CODE names another language")
     broken = []
     if options.folder:

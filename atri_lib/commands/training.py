@@ -14,11 +14,8 @@ def features(options: Namespace) -> None:
     from atri_lib.training import data_origin, load_data
 
     data = load_data(config_of(options))
-    shapes = {}
-    for split, source in data.splits.items():
-        shapes[split] = [list(source.clip_features.shape), list(source.text.shape)]
-    result = {"data": data.checksum, "origin": data_origin(data)}
-    say(options, result | {"clip and text features": shapes})
+    clips = {split: len(source) for split, source in data.splits.items()}
+    say(options, {"data": data.checksum, "origin": data_origin(data), "clips": clips})
 
 
 def train(options: Namespace) -> None:

@@ -207,9 +207,7 @@ def test_a_search_uses_the_towers_that_a_run_has_trained(published, tmp_path):
     clips, captions = encode(run.model(data), test)
     searcher = Searcher(run)
     sentences = test.dataset.sentences("deu")
-    np.testing.assert_allclose(
-        searcher.embed_texts(sentences, "deu"), captions[:, 2], atol=1e-4
-    )
+    np.testing.assert_allclose(searcher.embed_texts(sentences, "deu"), captions[:, 2], atol=1e-4)
     sound = test.dataset.clip(1)
     np.testing.assert_allclose(searcher.embed_clip(sound), clips[1], atol=1e-4)
 
