@@ -45,7 +45,7 @@ def test_the_help_of_train_teaches_every_setting_in_a_line(capsys):
     for name, about in settings().items():
         flag = "--" + name.replace("_", "-")
         at = next(i for i, line in enumerate(lines) if line.startswith(f"  {flag}"))
-        told = "".join(lines[at : at + 2])  # a long flag stands alone
+        told = " ".join(" ".join(lines[at : at + 2]).split())  # a long flag stands alone
         assert about["description"] in told
         assert all(choice in told for choice in about.get("enum", ()))
         for key, word in NOTES.items():
