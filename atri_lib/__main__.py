@@ -6,24 +6,24 @@ import os
 import re
 import shutil
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
 
 from atri_lib.commands import data, doctor, search, training
-from atri_lib.commands.base import SOME_FAILED, UsageError
+from atri_lib.commands.base import OPTIONS, SOME_FAILED, UsageError, add_options
+from atri_lib.commands.settings import add_settings
 from atri_lib.terminal import plain
 
-# The module of each command. Its function of the command's name does it and gives the exit code, or
-# none for 0; that with _options adds the options.
+# Each does its work and gives the exit code, or none for 0.
 COMMANDS = {
-    "scenes": data,
-    "features": training,
-    "train": training,
-    "evaluate": training,
-    "compare": training,
-    "search": search,
-    "translate": data,
-    "doctor": doctor,
+    "scenes": data.scenes,
+    "features": training.features,
+    "train": training.train,
+    "evaluate": training.evaluate,
+    "compare": training.compare,
+    "search": search.search,
+    "translate": data.translate,
+    "doctor": doctor.doctor,
 }
 NOTES = f"""\
 options of a command:
@@ -47,10 +47,10 @@ environment:
 
 def parser(command: str) -> ArgumentParser:
     """The options of one command."""
-    options = _parser(f"python -m atri_lib {command}", inspect.getdoc(_run(command)))
-    about = "print the result as JSON on standard output"
-    options.add_argument("--json", action="store_true", help=about)
-    getattr(COMMANDS[command], f"{command}_options")(options)
+    options = _parser(f"python -m atri_lib {command}", inspect.getdoc(COMMANDS[command]))
+    add_options(options, OPTIONS["every command"] | OPTIONS[command])
+    if command in ("features", "train"):
+        add_settings(options, command)
     return options
 
 
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if any(re.fullmatch("(--[^=]*=)?", word) for word in arguments):
             raise UsageError("a value or text is empty; give one, or leave its option out")
         options = parser(command).parse_args(arguments[1:])
-        return _run(command)(options) or 0
+        return COMMANDS[command](options) or 0
     except BrokenPipeError:  # as in `evaluate RUN | head -1`
         return 141
     except KeyboardInterrupt:
@@ -76,18 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(f"atri_lib {command}: {message}")
         return 2 if isinstance(error, UsageError) else 1
     finally:
-        _flush_streams()
-
-
-def _run(command: str) -> Callable[[Namespace], int | None]:
-    return getattr(COMMANDS[command], command)
+        _flush_output()
 
 
 def _all_commands() -> ArgumentParser:
     """The name of a command; its help lists them all."""
     lines = []
-    for name in COMMANDS:
-        summary, *_ = _run(name).__doc__.splitlines()
+    for name, command in COMMANDS.items():
+        summary, *_ = command.__doc__.splitlines()
         lines.append(f"  {name:10} {summary}")
     listed = "\n".join(lines)
     names = _parser("python -m atri_lib", f"{__doc__}\n\ncommands:\n{listed}\n\n{NOTES}")
@@ -110,11 +106,9 @@ def explained(error: Exception) -> str | None:
     text = str(error).strip().replace("\n", "\n  ")
     if isinstance(error, ImportError):
         return f"{text}; `python -m atri_lib doctor` says what is missing"
-    full = "allocate memory" in text or "out of memory" in text
-    if full or isinstance(error, MemoryError):
-        reason = f" ({text})" if text else ""
+    if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", text):
         fix = "give smaller audio or captions, a smaller --batch-size, or --text-chunk"
-        return f"not enough memory; {fix}{reason}"
+        return f"not enough memory; {fix} ({text or 'MemoryError'})"
     known = isinstance(error, (ValueError, OSError, RuntimeError))
     if known or type(error).__name__ == "SafetensorError":
         return text
@@ -130,17 +124,15 @@ def _open_streams() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a terminal without Japanese
+    sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without Japanese
 
 
-def _flush_streams() -> None:
+def _flush_output() -> None:
     """What cannot be written is dropped now, so that the flush at exit does not complain."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ trained run.
 
 import json
 import os
-import pathlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,20 +37,22 @@ class Searcher:
         config = run.config
         self.languages = config.languages
         self.weights = run.metrics["sha256"]["weights.safetensors"]
-        self.clip_encoder, self.text_encoder = build_encoders(
+        clip_encoder, text_encoder = build_encoders(
             config.preset, clip_encoder_of(config), config.text_encoder
         )
-        self.pictures = sees(self.clip_encoder)
+        self.pictures = sees(clip_encoder)
         self.read = read_image if self.pictures else read_audio
-        self.model = run.model(TrainingData({}, self.clip_encoder, self.text_encoder, ""))
+        self.model = run.model(TrainingData({}, clip_encoder, text_encoder, ""))
+        # Towers that the run has trained take the encoders' place: the model is given features.
+        self.clip_encoder = self.model.audio_tower or clip_encoder
+        self.text_encoder = self.model.text_tower or text_encoder
+        self.model.audio_tower = self.model.text_tower = None
 
     @torch.no_grad()
     def embed_clip(self, clip: np.ndarray) -> np.ndarray:
         """A 16 kHz mono waveform [samples], or a picture [height, width, 3] -> unit vector [d]."""
-        clips = clip[None]
-        if self.model.audio_tower is None:
-            clips = encode_clips([clip], self.clip_encoder, self.model.pooling.parts)
-        return self.model.encode_clips(torch.from_numpy(clips))[0].numpy()
+        features = encode_clips([clip], self.clip_encoder, self.model.pooling.parts)
+        return self.model.encode_clips(torch.from_numpy(features))[0].numpy()
 
     @torch.no_grad()
     def embed_texts(self, sentences: list[str], code: str) -> np.ndarray:
@@ -61,12 +62,6 @@ class Searcher:
         language(code)
         for sentence in sentences:
             check_query(sentence)
-        if self.model.text_tower is not None:
-            rows = []
-            for start in range(0, len(sentences), 64):
-                tokens = self.text_encoder.tokenize(sentences[start : start + 64], code)
-                rows.append(self.model.encode_text(tokens))
-            return torch.cat(rows).numpy()
         features = self.text_encoder.embed(sentences, language=code)
         if self.model.alignment is not None:
             if code not in self.languages:
@@ -158,27 +153,21 @@ def index_folder(
     cannot be read are named on stderr. Raises SearchError for what is no folder, when there is no
     file that can be read and, with strict, for any that cannot.
     """
-    if not pathlib.Path(folder).is_dir():
-        is_file = os.path.exists(folder)
-        fault = "is a file; give the folder that it is in" if is_file else "no such folder"
-        raise SearchError(f"{folder}: {fault}")
     suffixes = IMAGES if searcher.pictures else SUFFIXES
     files = files_below(folder, suffixes)
     others = "" if searcher.pictures else skipped(folder)
     if others:
         notice(others)
     if not files:
-        raise SearchError(f"{folder}: holds no files to search ({', '.join(suffixes)})")
+        raise SearchError(f"{folder}: no folder with files to search ({', '.join(suffixes)})")
     names = []
     rows = []
     broken = []
     for path in progress(files, "embedding files", unit="file"):
         shown = one_line(path)
         try:
-            name = str(path.relative_to(folder))
-            name.encode()  # an index holds UTF-8
             rows.append(searcher.embed_clip(searcher.read(path)))
-            names.append(name)
+            names.append(str(path.relative_to(folder)))
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             broken.append(f"{shown}: {str(error).removeprefix(f'{shown}: ')}")
     if broken and (strict or not names):

@@ -6,17 +6,14 @@ checksum, and read with every fault named.
 """
 
 import contextlib
-import glob
 import hashlib
 import json
-import math
 import os
 import pathlib
 import re
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -25,11 +22,12 @@ from filelock import FileLock, Timeout
 PARTIAL = ".atri-partial"  # ends the name of every temporary folder of ours, and of nothing else
 LOCK = "atri.lock"  # the file in it by which a writer that lives is told from one that was killed
 REPLACED = "replaced"  # the folder in it where a swap keeps what was in the target's place
-FRESH = 5  # seconds in which a new temporary folder gets its lock
-ROOM = 2**20  # bytes: a write that fails with less than this free has failed for want of room
-_FULL = re.compile("No space left|File too large|quota exceeded|disk (is )?full")
-_REFUSED = re.compile("Permission denied|Read-only|not permitted")
-LARGEST_JSON = 2**26  # bytes that are read as JSON
+# How the system, safetensors and numpy say that nothing can be written.
+UNWRITABLE = re.compile(
+    "No space left on device|File too large|[Qq]uota exceeded|requested and .* written"
+    "|Permission denied|Read-only file system|Operation not permitted"
+)
+LARGEST_JSON = 2**26  # characters that are read as JSON
 
 
 # Where the cache is, and what environment variables say
@@ -41,9 +39,8 @@ def cache_dir(*parts: str) -> pathlib.Path:
 
     Raises OSError naming ATRI_CACHE when it is not there and cannot be made.
     """
-    root = os.environ.get("ATRI_CACHE")
-    if not root:
-        root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "atri_lib")
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    root = os.environ.get("ATRI_CACHE") or f"{caches}/atri_lib"
     try:
         folder = pathlib.Path(root, *parts).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,33 +64,35 @@ def switched_on(variable: str) -> bool:
 
 
 @contextlib.contextmanager
-def atomic_path(target: str | os.PathLike, *, folder: bool = False) -> Iterator[pathlib.Path]:
-    """Yield a temporary path beside `target`; on success it replaces `target`, on any error it is
-    removed.
+def atomic_path(
+    target: str | os.PathLike, *, folder: bool = False, replace: bool = True
+) -> Iterator[pathlib.Path]:
+    """Yield a temporary path beside `target`; on success it takes the place of `target`, on any
+    error it is removed.
 
-    With folder=True the temporary path is an existing empty folder. A kill between the two moves,
-    of the old folder away and of the new one to its place, is made good by `settle`. What a killed
-    writer of the same target left behind is removed. Raises DiskFull.
+    With folder=True the temporary path is an existing empty folder; with replace=False a folder
+    that is there and not empty is an OSError. A kill between the two moves, of the old folder away
+    and of the new one to its place, is made good by `settle`, which is done here first. Raises
+    OSError naming `target` when nothing can be written.
     """
     target = pathlib.Path(os.path.abspath(target))  # so that "." and "a/.." have a name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with temporary_folder(target) as holder:
-            partial = holder / target.name
-            if folder:
-                partial.mkdir()
-            yield partial
-            if folder:
-                (holder / REPLACED).mkdir()
-                with contextlib.suppress(FileNotFoundError):  # there is none
-                    os.replace(target, holder / REPLACED / target.name)
-            try:
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        settle(target)
+        holder = pathlib.Path(tempfile.mkdtemp(PARTIAL, ".", target.parent))
+        try:
+            with FileLock(holder / LOCK):
+                partial = holder / target.name
+                if folder:
+                    partial.mkdir()
+                yield partial
+                if folder and replace:
+                    (holder / REPLACED).mkdir()
+                    with contextlib.suppress(FileNotFoundError):  # there is none
+                        os.replace(target, holder / REPLACED / target.name)
                 os.replace(partial, target)
-            except OSError:
-                if not (folder and target.exists()):  # another process has put its own there
-                    raise
-    except Exception as error:
-        raise write_error(error, target) from error.__cause__
+        finally:
+            _dissolve(holder)
 
 
 def write_text(target: str | os.PathLike, text: str) -> None:
@@ -102,49 +101,18 @@ def write_text(target: str | os.PathLike, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-@contextlib.contextmanager
-def temporary_folder(target: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Yield a new folder beside a file or folder that is to be written, and remove it at the end.
-
-    What killed writers of the same target left is removed, as by `settle`.
-    """
-    settle(target)
-    target = pathlib.Path(os.path.abspath(target))
-    name = tempfile.mkdtemp(prefix=_beginning(target), suffix=PARTIAL, dir=target.parent)
-    holder = pathlib.Path(name)
-    try:
-        with FileLock(holder / LOCK):
-            yield holder
-    finally:
-        _dissolve(holder)
-
-
 def settle(target: str | os.PathLike) -> None:
-    """Put right what killed writers of a file or folder left beside it.
+    """Put right what killed writers left beside a file or folder, whatever they wrote.
 
     A folder that was about to be replaced is in its place again, or the new one is, and temporary
     folders are gone. Where nothing can be written, nothing is done.
     """
-    target = pathlib.Path(os.path.abspath(target))
-    settle_folder(target.parent, glob.escape(_beginning(target)))
-
-
-def settle_folder(folder: str | os.PathLike, beginning: str = ".*.") -> None:
-    """Put right what killed writers left in a folder, as by `settle`, whatever they wrote."""
-    for holder in pathlib.Path(folder).glob(f"{beginning}????????{PARTIAL}"):
-        # If not, its writer lives, or nothing can be written there.
-        with contextlib.suppress(OSError):
-            if (holder / LOCK).is_file():
-                swapping = (holder / REPLACED).exists()
-                with FileLock(holder / LOCK, timeout=10 if swapping else 0):
-                    _dissolve(holder)
-            elif time.time() - holder.stat().st_mtime > FRESH:
-                holder.rmdir()  # killed before it held anything
-
-
-def _beginning(target: pathlib.Path) -> str:
-    """How the names of a target's temporary folders begin; names may have 255 bytes."""
-    return f".{target.name[:50]}."
+    for holder in pathlib.Path(os.path.abspath(target)).parent.glob(f".*{PARTIAL}"):
+        if (holder / LOCK).is_file():
+            patience = 10 if (holder / REPLACED).exists() else 0  # a swap is done in a moment
+            # If not, its writer lives, or nothing can be written there.
+            with contextlib.suppress(OSError), FileLock(holder / LOCK, timeout=patience):
+                _dissolve(holder)
 
 
 def _dissolve(holder: pathlib.Path) -> None:
@@ -161,27 +129,19 @@ def _dissolve(holder: pathlib.Path) -> None:
     shutil.rmtree(holder, ignore_errors=True)
 
 
-class DiskFull(OSError):
-    """Nothing more can be written; the message names the disk and what to do."""
-
-
-def write_error(error: Exception, target: pathlib.Path) -> Exception:
-    """The error itself in words that help, or DiskFull when that is what it means: other libraries
-    say it in words of their own, or not at all.
+@contextlib.contextmanager
+def writing(target: pathlib.Path) -> Iterator[None]:
+    """What libraries say in words of their own where nothing can be written becomes an OSError that
+    names the file and says what to do.
     """
-    vague = isinstance(error, (OSError, RuntimeError))
-    if _FULL.search(str(error)) or vague and shutil.disk_usage(target.parent).free < ROOM:
-        advice = "free some space, write elsewhere, or move the cache with ATRI_CACHE"
-        return DiskFull(f"{target}: the disk is full, what was there is untouched; {advice}")
-    if isinstance(error, OSError) and _REFUSED.search(str(error)):
-        why = f"{target}: cannot be written ({error.strerror or error})"
-        return OSError(f"{why}; choose another folder, or set ATRI_CACHE")
-    return error
-
-
-def lock_file(target: pathlib.Path) -> pathlib.Path:
-    """The hidden file beside a file or folder that is its lock."""
-    return target.with_name(f".{target.name}.atri-lock")
+    try:
+        yield
+    except Exception as error:
+        if found := UNWRITABLE.search(str(error)):
+            said = f"{target}: cannot be written ({found[0]}), what was there is untouched"
+            fix = "free some space, write elsewhere, or move the cache with ATRI_CACHE"
+            raise OSError(f"{said}; {fix}") from error
+        raise
 
 
 @contextlib.contextmanager
@@ -191,16 +151,15 @@ def locked(target: str | os.PathLike, waiting: str, wait: bool = True) -> Iterat
     While another program holds it, `waiting` is said on stderr; without `wait`: TimeoutError.
     """
     target = pathlib.Path(os.path.abspath(target))
-    lock = FileLock(lock_file(target))
-    try:
-        held = lock.acquire(timeout=0)
-    except Timeout:
-        if not wait:
-            raise
-        print(waiting, file=sys.stderr)
-        held = lock.acquire()
-    except OSError as error:
-        raise write_error(error, target) from error
+    lock = FileLock(target.with_name(f".{target.name}.atri-lock"))
+    with writing(target):
+        try:
+            held = lock.acquire(timeout=0)
+        except Timeout:
+            if not wait:
+                raise
+            print(waiting, file=sys.stderr)
+            held = lock.acquire()
     with held:
         yield
 
@@ -220,14 +179,11 @@ def write_sealed(target: str | os.PathLike, values: dict) -> None:
 
 
 def read_sealed(path: str | os.PathLike) -> dict:
-    """What write_sealed wrote, its checksum with it. Raises ValueError naming the file where a
-    value differs.
-    """
-    sealed = read_json(path)
-    values = {name: value for name, value in sealed.items() if name != "checksum"}
-    if sealed.get("checksum") != checksum(values):
+    """The values that write_sealed wrote. Raises ValueError naming the file where one differs."""
+    values = read_json(path)
+    if values.pop("checksum", None) != checksum(values):
         raise ValueError(f"{path}: not what was written: its checksum differs")
-    return sealed
+    return values
 
 
 def read_json(path: str | os.PathLike) -> dict:
@@ -237,22 +193,14 @@ def read_json(path: str | os.PathLike) -> dict:
     and for a key that comes twice; OSError for what is no regular file.
     """
     try:
-        if regular(path).stat().st_size > LARGEST_JSON:
-            raise ValueError(f"it has more than {LARGEST_JSON} bytes")
-        text = pathlib.Path(path).read_text(encoding="utf-8")
-        numbers = {"parse_constant": _finite, "parse_float": _finite}
-        value = json.loads(text, object_pairs_hook=unrepeated, **numbers)
+        with open(regular(path), encoding="utf-8") as stream:
+            text = stream.read(LARGEST_JSON)
+        value = json.loads(text, object_pairs_hook=unrepeated)
+        json.dumps(value, allow_nan=False)  # refuses what is not finite
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error})") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path}: a JSON object is expected, not {type(value).__name__}")
-    return value
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:40]} is not a finite number")
     return value
 
 
@@ -274,11 +222,10 @@ def checksum(*values) -> str:
     for value in values:
         if isinstance(value, np.ndarray):
             digest.update(f"{value.dtype.str}{value.shape}".encode())
-            digest.update(np.ascontiguousarray(value).data)
-        elif isinstance(value, bytes):
-            digest.update(value)
-        else:
-            digest.update(json.dumps(value, sort_keys=True, ensure_ascii=False).encode())
+            value = np.ascontiguousarray(value).data
+        elif not isinstance(value, bytes):
+            value = json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
+        digest.update(value)
         digest.update(b"\x00")
     return digest.hexdigest()[:16]
 

@@ -184,7 +184,7 @@ def test_every_format_that_can_be_read_is_indexed_and_what_was_skipped_is_named(
     assert "4.m4a; convert it to WAV" in err and "notes" not in err
     (sounds / "m4a").mkdir()
     (sounds / "0.m4a").rename(sounds / "m4a" / "0.m4a")
-    with pytest.raises(SearchError, match="m4a: holds no files to search"):
+    with pytest.raises(SearchError, match="m4a: no folder with files to search"):
         index_folder(searcher, sounds / "m4a")
     assert "format cannot be read: 1, such as 0.m4a; convert it" in capsys.readouterr().err
 
@@ -237,24 +237,21 @@ def test_the_broken_sounds_of_a_folder_are_listed_and_the_others_indexed(searche
     odd = os.fsdecode(os.fsencode(sounds) + b"/f\xff.wav")
     shutil.copy(sounds / "b.wav", odd)
     index, broken = index_folder(searcher, sounds)
-    assert index.names == ("a.flac", "b.wav", "more/c.WAV") and len(index.embeddings) == 3
-    assert [line.partition(": ")[0] for line in broken] == [
-        f"{sounds}/{n}" for n in ("d.wav", "e.mp3", r"f\udcff.wav")
-    ]
+    assert index.names == ("a.flac", "b.wav", "f\udcff.wav", "more/c.WAV")
+    assert len(index.embeddings) == 4
+    index.save(sounds / "index")
+    assert tuple(Index.load(sounds / "index").names) == index.names
+    assert [line.partition(": ")[0] for line in broken] == [f"{sounds}/d.wav", f"{sounds}/e.mp3"]
     assert all(line.count("wav: ") + line.count("mp3: ") == 1 for line in broken)
     with pytest.raises(
         SearchError,
-        match=r"^3 of 6 files cannot be read: .*d\.wav: .*e\.mp3: .*'utf-8' codec can't",
+        match=r"^2 of 6 files cannot be read: .*d\.wav: .*e\.mp3: ",
     ) as caught:
         index_folder(searcher, sounds, strict=True)
     assert "\n" not in str(caught.value)
     (sounds / "empty").mkdir()
-    for name, fault in {
-        "b.wav": "is a file; give the folder",
-        "nowhere": "no such folder",
-        "empty": "holds no files to search",
-    }.items():
-        with pytest.raises(SearchError, match=f"{name}: {fault}"):
+    for name in ("b.wav", "nowhere", "empty"):
+        with pytest.raises(SearchError, match=f"{name}: no folder with files to search"):
             index_folder(searcher, sounds / name)
 
 
@@ -292,26 +289,6 @@ def test_an_assumed_language_is_said_once_where_it_matters(
     said = encoder is Translator and not language and asked != "sound"
     assert err.count("texts are read as eng; --language CODE names another") == said
     assert out.count("a.flac") == (2 if asked in ("typed", "file") else 1)
-
-
-@pytest.mark.parametrize(("asked", "together"), [("file", [2]), ("typed", [1, 1])])
-def test_the_queries_of_a_file_are_embedded_together_and_typed_ones_as_they_come(
-    run, searcher, sounds, monkeypatch, asked, together
-):
-    embedded = []
-    embed = Searcher.embed_texts
-
-    def counted(searcher, sentences, code):
-        embedded.append(len(sentences))
-        return embed(searcher, sentences, code)
-
-    monkeypatch.setattr(Searcher, "embed_texts", counted)
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a dog\na bird\n")))
-    monkeypatch.chdir(sounds)
-    (sounds / "queries.txt").write_text("a dog\na bird\n")
-    command = ["search", "--run", str(run.path), "--folder", ".", *QUESTIONS[asked]]
-    assert main([*command, "--language", "fra"]) == 0
-    assert embedded == together
 
 
 def test_a_wrong_query_is_refused_before_a_model_is_loaded(run, sounds, monkeypatch, capsys):

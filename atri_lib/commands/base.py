@@ -1,6 +1,6 @@
 """What every command is made of: kinds of options, texts that it reads, and output."""
 
-import errno
+import functools
 import json
 import os
 import pathlib
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from atri_lib.terminal import one_line, plain
 
+# The options of each command, as `add_options` takes them.
+OPTIONS = json.loads(pathlib.Path(__file__).with_name("options.json").read_text(encoding="utf-8"))
 SOME_FAILED = 3  # done, but some files or queries could not be read
 # How texts are opened: a line ends with a newline only; what is not UTF-8 becomes lone surrogates,
 # which no text may hold.
@@ -22,21 +24,23 @@ class UsageError(ValueError):
 # Options
 
 
-def option(parser: ArgumentParser, typed: str, about: str, **kind) -> None:
-    """Add an option as it is typed, "--out FOLDER", and what it is; kind: of `add_argument`."""
-    name, *value = typed.split()
-    if value:
-        kind["metavar"] = value[0]
-        kind["type"] = KINDS.get(value[0], str)
-    parser.add_argument(name, help=about, **kind)
+def add_options(parser: ArgumentParser, table: Mapping[str, dict]) -> None:
+    """Add the options of a table (`options.json`): each as it is typed, "--out FOLDER", with
+    keywords of `add_argument`; "one of" and "at most one of" hold tables of their own.
+    """
+    for typed, about in table.items():
+        if typed.endswith("one of"):
+            add_options(parser.add_mutually_exclusive_group(required=typed == "one of"), about)
+            continue
+        name, *value = typed.split()
+        if value:
+            about = about | {"metavar": value[0], "type": KINDS.get(value[0], str)}
+        parser.add_argument(name, **about)
 
 
 def path(text: str) -> pathlib.Path:
-    """The name of a file or folder, which may begin with ~. Raises OSError for nobody's home."""
-    try:
-        return pathlib.Path(text).expanduser()
-    except RuntimeError as error:
-        raise OSError(errno.ENOENT, "the user has no home folder", text) from error
+    """The name of a file or folder, which may begin with ~."""
+    return pathlib.Path(text).expanduser()
 
 
 def whole(text: str, least: int = 1) -> int:
@@ -46,18 +50,13 @@ def whole(text: str, least: int = 1) -> int:
     raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
 
 
-def seed(text: str) -> int:
-    """A whole number from 0 on."""
-    return whole(text, least=0)
-
-
 # What the word that stands for a value says about it.
 KINDS = {
     "FILE": path,
     "FOLDER": path,
     "RUN": path,
     "N": whole,
-    "SEED": seed,
+    "SEED": functools.partial(whole, least=0),
 }
 
 
@@ -89,7 +88,7 @@ def texts_of(file: pathlib.Path) -> list[str]:
 # Output
 
 
-def say(options: Namespace, result: dict, text: str = "") -> None:
+def say(options: Namespace, result: Mapping, text: str = "") -> None:
     """Print a result: as JSON on one line where that was asked for, else as text.
 
     text: what people read instead of the result's names and values. Of several processes that share
@@ -98,17 +97,22 @@ def say(options: Namespace, result: dict, text: str = "") -> None:
     if os.environ.get("RANK", "0") != "0":
         return
     if options.json:
-        text = json.dumps(result, allow_nan=False)
+        text = json.dumps(result, allow_nan=False, default=lambda table: table.to_dict("index"))
     print(plain(text or as_text(result)), flush=True)
 
 
 def as_text(result: Mapping, indent: str = "") -> str:
-    """Names and values, one on each line; what belongs to a name of its own is indented."""
+    """Names and values, one on each line, and data frames; what belongs to a name of its own is
+    indented.
+    """
     lines = []
     for name, value in result.items():
         label = f"{indent}{one_line(name)}:"
         if isinstance(value, Mapping):
             lines += [label, as_text(value, indent + "  ")]
+        elif hasattr(value, "to_string"):
+            named = value.rename_axis(index=None, columns=value.index.name)
+            lines += [label, named.to_string(float_format="{:.4g}".format)]
         elif isinstance(value, float):
             lines.append(f"{label} {value:.4g}")
         else:

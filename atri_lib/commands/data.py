@@ -1,17 +1,8 @@
 """`scenes` and `translate`: data to train with."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
-from atri_lib.commands.base import option, say, texts_of
-from atri_lib.languages import CODES
-
-
-def scenes_options(parser: ArgumentParser) -> None:
-    option(parser, "--out FOLDER", "folder to write (audio and manifest.jsonl)", required=True)
-    option(parser, "--train N", "number of train scenes (%(default)s)", default=2000)
-    option(parser, "--val N", "number of val scenes (%(default)s)", default=250)
-    option(parser, "--test N", "number of test scenes (%(default)s)", default=500)
-    option(parser, "--seed SEED", "all follows from it (%(default)s)", default=0)
+from atri_lib.commands.base import say, texts_of
 
 
 def scenes(options: Namespace) -> None:
@@ -28,16 +19,6 @@ def scenes(options: Namespace) -> None:
     sizes = {"train": options.train, "val": options.val, "test": options.test}
     write_manifest(make_scenes(bank, sizes=sizes, seed=options.seed), options.out)
     say(options, {"folder": str(options.out), "sounds": bank.name} | sizes)
-
-
-def translate_options(parser: ArgumentParser) -> None:
-    targets = CODES[1:]
-    option(parser, "captions FILE", "text file, one English caption on each line")
-    about = "target languages (default: the seven others)"
-    option(parser, "--to CODE", about, nargs="+", default=targets, choices=targets)
-    about = "seq2seq checkpoint of transformers: a path, or owner/name@COMMIT on a hub"
-    option(parser, "--model MODEL", about)
-    option(parser, "--out FILE", "CSV to write, one column per language", required=True)
 
 
 def translate(options: Namespace) -> None:

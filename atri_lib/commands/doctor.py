@@ -4,11 +4,10 @@ import functools
 import importlib.metadata
 import os
 import shutil
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 
 from atri_lib.commands.base import say
-from atri_lib.terminal import one_line
 
 NEEDED = "torch torchaudio transformers soundfile sentencepiece safetensors accelerate".split()
 PACKAGES = dict.fromkeys(NEEDED, "needed") | {
@@ -25,27 +24,19 @@ PAPER_MODELS = (
 )
 
 
-def doctor_options(parser: ArgumentParser) -> None:
-    """It has none."""
-
-
 def doctor(options: Namespace) -> None:
     """What this machine can run, what is missing, and the command that fixes it.
 
     Example: python -m atri_lib doctor
     """
-    findings = []
-    lines = []
+    there = {}
+    missing = {}
     for what, look, fix in _looks():
         try:
-            ok, detail = True, look()
-        except (ImportError, OSError, RuntimeError, AssertionError) as error:
-            ok, detail = False, str(error)
-        findings.append({"what": what, "ok": ok, "detail": detail, "fix": "" if ok else fix})
-        lines.append(f"{'ok' if ok else 'missing':7} {what}: {one_line(detail)}")
-        if not ok:
-            lines.append(f"        fix: {fix}")
-    say(options, {"findings": findings}, "\n".join(lines))
+            there[what] = look()
+        except Exception as error:
+            missing[what] = {"why": str(error), "fix": fix}
+    say(options, {"ok": there, "missing": missing})
 
 
 def _looks() -> Iterator[tuple[str, Callable[[], str], str]]:
@@ -74,12 +65,10 @@ def _cache() -> str:
     from atri_lib import storage
 
     folder = storage.cache_dir()
-    if not os.access(folder, os.W_OK):
-        raise OSError(f"{folder}, read-only: finished runs can be loaded, nothing new is kept")
     free = shutil.disk_usage(folder).free / 2**30
     detail = f"{folder}, {free:.0f} GiB free"
-    if free < 1:
-        raise OSError(detail)
+    if free < 1 or not os.access(folder, os.W_OK):
+        raise OSError(f"{detail}, full or read-only: finished runs can be loaded, no more is kept")
     return detail
 
 

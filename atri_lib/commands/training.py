@@ -1,11 +1,9 @@
 """`features`, `train`, `evaluate` and `compare`: runs, and what they are worth."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
-from atri_lib.commands.base import UsageError, as_text, option, say
-from atri_lib.commands.settings import all_settings, config_of, data_settings, flag
-
-features_options = data_settings
+from atri_lib.commands.base import UsageError, say
+from atri_lib.commands.settings import config_of, flag
 
 
 def features(options: Namespace) -> None:
@@ -16,17 +14,8 @@ def features(options: Namespace) -> None:
     from atri_lib.training import data_origin, load_data
 
     data = load_data(config_of(options))
-    shapes = {}
-    for split, source in data.splits.items():
-        shapes[split] = [list(source.clip_features.shape), list(source.text.shape)]
-    result = {"data": data.checksum, "origin": data_origin(data)}
-    say(options, result | {"clip and text features": shapes})
-
-
-def train_options(parser: ArgumentParser) -> None:
-    option(parser, "--folder FOLDER", "where runs are kept (default: the cache)")
-    option(parser, "--resume RUN", "finish an interrupted run folder instead")
-    all_settings(parser)
+    clips = {split: len(source) for split, source in data.splits.items()}
+    say(options, {"data": data.checksum, "origin": data_origin(data), "clips": clips})
 
 
 def train(options: Namespace) -> None:
@@ -49,12 +38,6 @@ def train(options: Namespace) -> None:
     say(options, {"run": str(run.path), "what": str(run)} | run.metrics)
 
 
-def evaluate_options(parser: ArgumentParser) -> None:
-    option(parser, "run RUN", "folder of a finished run")
-    about = "manifest whose test split is scored instead of the run's"
-    option(parser, "--data MANIFEST", about)
-
-
 def evaluate(options: Namespace) -> None:
     """Recall and consistency of a run, on its test split or on other data.
 
@@ -66,7 +49,7 @@ def evaluate(options: Namespace) -> None:
     run = Run.load(options.run)
     scores = run.scores
     about = {"origin": run.metrics["origin"], "note": run.metrics["note"]}
-    shared = ()  # what captions and sounds that several clips share do to recall
+    shared = {}  # what captions and sounds that several clips share do to recall
     if options.data:
         encoder = clip_encoder_of(run.config)
         config = run.config.replace(data=options.data, clip_encoder=encoder)
@@ -74,21 +57,11 @@ def evaluate(options: Namespace) -> None:
         test = data.splits["test"]
         model = run.model(data)
         scores = score(model, test)
-        shared = fair_table(model, test)
         about = {"origin": data_origin(data) or options.data}
-    result = {"test": scores.summary, "languages": scores.table.to_dict("index")} | about
-    text = f"{_printed(scores.table)}\n\n{as_text(scores.summary | about)}"
-    if len(shared):
-        result["shared captions and sounds"] = shared.to_dict("index")
-        text += f"\n\nSeveral clips share a caption or a sound:\n{_printed(shared)}"
-    say(options, result, text)
-
-
-def compare_options(parser: ArgumentParser) -> None:
-    about = "two finished runs; or, before --with, the seeds of the first setting"
-    option(parser, "runs RUN", about, nargs="+")
-    about = "the same seeds of the other setting"
-    option(parser, "--with RUN", about, nargs="+", dest="others")
+        table = fair_table(model, test)
+        if len(table):
+            shared = {"shared captions and sounds": table}
+    say(options, {"languages": scores.table, "test": scores.summary} | about | shared)
 
 
 def compare(options: Namespace) -> None:
@@ -103,19 +76,6 @@ def compare(options: Namespace) -> None:
     second = options.others
     if second is None:
         first, second = first[:1], first[1:]
-    compared = compare_runs(*[list(map(Run.load, side)) for side in (first, second)])
+    table = compare_runs(*[list(map(Run.load, side)) for side in (first, second)])
     sides = {"first": [*map(str, first)], "second": [*map(str, second)]}
-    said = as_text({side: " ".join(runs) for side, runs in sides.items()})
-    table = compared.assign(p_value=compared.p_value.map(_p_value))
-    result = sides | {"measures": compared.to_dict("index")}
-    say(options, result, f"{said}\n\n{_printed(table)}")
-
-
-def _p_value(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _printed(table) -> str:
-    """A data frame as text, numbers with two decimals."""
-    named = table.rename_axis(index=None, columns=table.index.name)
-    return named.to_string(float_format="{:.2f}".format)
+    say(options, sides | {"measures": table})

@@ -11,15 +11,7 @@ import sys
 from dataclasses import dataclass
 
 from atri_lib.data.items import BankUnavailable
-from atri_lib.storage import (
-    atomic_path,
-    cache_dir,
-    locked,
-    offline,
-    read_json,
-    settle,
-    temporary_folder,
-)
+from atri_lib.storage import atomic_path, cache_dir, locked, offline, read_json, settle
 
 ROOT = pathlib.Path("/")
 PACKAGES = pathlib.Path(__file__).with_name("packages.json")  # those that the banks need
@@ -72,7 +64,7 @@ class Package:
         """The folder with a file of some name, which may be a pattern: where the package is
         installed, else from the cache, else fetched, by one process at a time.
 
-        Raises BankUnavailable, and DiskFull when there is no room for it.
+        Raises BankUnavailable, and OSError when there is no room for it.
         """
         installed, cached = self.places
         settle(cached)  # a download that was killed may hold 161 MB
@@ -94,7 +86,9 @@ class Package:
             raise self.unavailable("this machine has no apt-get")
         about = f"Fetching {self.what}: Debian's {self.name}, {self.megabytes} MB, once."
         print(about, file=sys.stderr)
-        with atomic_path(place, folder=True) as partial, temporary_folder(partial) as scratch:
+        with atomic_path(place, folder=True) as partial:
+            scratch = partial / "download"
+            scratch.mkdir()
             with contextlib.suppress(BankUnavailable):  # sources that are down are common
                 self.run(scratch, *APT, "-qq", "update")
             self.run(scratch, *APT, "download", self.name)
@@ -106,6 +100,7 @@ class Package:
                     path.unlink()
             for folder in filter(pathlib.Path.exists, (unpacked, place)):
                 shutil.copytree(folder, partial, dirs_exist_ok=True)
+            shutil.rmtree(scratch)
 
     def run(self, folder: pathlib.Path, *command: str | pathlib.Path) -> None:
         """A command in a folder; what it prints goes to stderr. Raises BankUnavailable with what it

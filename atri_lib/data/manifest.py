@@ -207,10 +207,7 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
     nothing can be written, or another process has put something there meanwhile.
     """
     folder = free_folder(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    storage.settle_folder(folder.parent)
-    with storage.temporary_folder(folder) as holder:
-        partial = holder / folder.name
+    with storage.atomic_path(folder, folder=True, replace=False) as partial:
         lines = []
         for split, dataset in splits.items():
             (partial / "audio" / split).mkdir(parents=True)
@@ -221,5 +218,4 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
         storage.write_text(partial / "manifest.jsonl", "".join(lines))
         if folder.exists():
             shutil.copymode(folder, partial)
-        os.rename(partial, folder)  # refused where there is more than an empty folder
     return folder / "manifest.jsonl"

@@ -19,7 +19,7 @@ from atri_lib.data.dataset import text_fault
 from atri_lib.data.translation_model import load_model
 from atri_lib.data.translation_table import CsvError, harmless, read_table
 from atri_lib.hub import model_path
-from atri_lib.languages import CODES
+from atri_lib.languages import CODES, language
 from atri_lib.progress import progress
 
 MODEL = "facebook/nllb-200-distilled-600M"
@@ -68,14 +68,18 @@ def translate(
     sentence is known by its text, the bytes of the model's files, the language, `beams` and
     `max_tokens`; each is translated once, longest first, and saved batch by batch, so a killed call
     resumes where it was. Of several calls at once one works, the others wait and take what it has
-    made. The model is loaded only when something is left to do. Raises UnknownLanguage, ValueError
-    for a sentence that is empty or too long, ModelUnavailable, CheckpointError when the checkpoint
-    is damaged, lacks weights, computes what is no number, or does not know a language; OSError for
-    a cache that is no file, DiskFull.
+    made. The model is loaded only when something is left to do. Raises UnknownLanguage, TypeError
+    for a bare string, ValueError for a sentence that is empty or too long, ModelUnavailable,
+    CheckpointError when the checkpoint is damaged, lacks weights, computes what is no number, or
+    does not know a language; OSError for a cache that is no file or cannot be written.
     """
+    if isinstance(sentences, str):
+        raise TypeError(f"expected a list of sentences, not one string: [{sentences[:40]!r}]")
     for sentence in sentences:
         if fault := text_fault(sentence):
             raise ValueError(f"the sentence {sentence[:40]!r} {fault}")
+    for code in targets:
+        language(code)  # or UnknownLanguage
     folder = model_path(model)
     made_by = {"model": _content(folder), "beams": beams, "max_tokens": max_tokens, "source": "eng"}
     path = pathlib.Path(cache or storage.cache_dir("translations") / "translations.jsonl")
@@ -122,16 +126,13 @@ def _read(path: pathlib.Path, made_by: dict) -> dict[tuple[str, str], Translatio
 
 
 def _append(path: pathlib.Path, records: Sequence[dict]) -> None:
-    """Add lines to a cache. Raises DiskFull."""
+    """Add lines to a cache. Raises OSError naming it."""
     lines = [""]  # the first line end closes a line that was cut short
     for record in records:
         sealed = record | {"checksum": storage.checksum(record)}
         lines.append(json.dumps(sealed, ensure_ascii=False))
-    try:
-        with open(path, "a", encoding="utf-8") as stream:
-            stream.write("\n".join([*lines, ""]))
-    except OSError as error:
-        raise storage.write_error(error, path) from error
+    with storage.writing(path), open(path, "a", encoding="utf-8") as stream:
+        stream.write("\n".join([*lines, ""]))
 
 
 def translate_to_csv(

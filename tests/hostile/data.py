@@ -124,7 +124,7 @@ CASES = [
     Case(
         "captions that several clips share",
         "evaluate run --data scenes",
-        "Several clips share a caption",
+        "shared captions and sounds:",
         0,
         prepare=shared_captions,
     ),

@@ -3,7 +3,7 @@
 from hostile.case import SEARCH, TRAIN, Case
 from hostile.changes import copied, full_disk, homeless, nobody, read_only, reader_gone, setting
 
-from atri_lib.commands import training
+from atri_lib import __main__
 
 LONG_NAMES = [f"sounds/{'a' * 200}{i}.wav" for i in range(6)]
 
@@ -15,7 +15,7 @@ def interrupted(*arguments, **options):
 
 def stopped() -> None:
     """Somebody types Ctrl-C while a run is evaluated."""
-    training.evaluate = interrupted
+    __main__.COMMANDS["evaluate"] = interrupted
 
 
 CASES = [
@@ -37,21 +37,21 @@ CASES = [
     Case(
         "a doctor without a home",
         "doctor",
-        "missing cache: .*home directory.*\n +fix: .*set ATRI_CACHE",
+        r"cache:\n +why: .*home directory.*\n +fix: .*set ATRI_CACHE",
         0,
         inside=homeless,
     ),
     Case(
         "a doctor without cache",
         "doctor",
-        "missing cache: .*the cache cannot be made there",
+        r"cache:\n +why: .*the cache cannot be made there",
         0,
         inside=setting("ATRI_CACHE", "captions.txt/cache"),
     ),
     Case(
         "a doctor with a read-only cache",
         "doctor",
-        "cache: .*read-only: finished runs can be loaded",
+        r"cache:\n +why: .*read-only: finished runs can be loaded",
         0,
         prepare=read_only("cache"),
         inside=nobody,
@@ -74,20 +74,20 @@ CASES = [
     Case(
         "a full disk while training",
         f"{TRAIN} --seed 5",
-        "the disk is full, what was there is untouched; .*ATRI",
+        "cannot be written .File too large., what was there is untouched; .*ATRI",
         inside=full_disk,
     ),
     Case(
         "a full disk for an index",
         f"{SEARCH} --folder sounds --index new",
-        "new: the disk is full",
+        "new: cannot be written .File too large",
         prepare=copied("sounds/a.wav", *LONG_NAMES),
         inside=full_disk,
     ),
     Case("a reader that has gone", "evaluate run", "^$", 141, inside=reader_gone),
     Case("no output", "evaluate run", "^$", 0, closed=(1,)),
     Case("no output of JSON", "evaluate run --json", "^$", 0, closed=(1,)),
-    Case("no error stream", "evaluate run", r"^language .*(?s:.)*mrv: ", 0, closed=(2,)),
+    Case("no error stream", "evaluate run", r"^languages:\n(?s:.)*mrv: ", 0, closed=(2,)),
     Case("no streams", "evaluate run", "^$", 0, closed=(0, 1, 2)),
     Case("a doctor without output", "doctor", "^$", 0, closed=(1,)),
     Case("a doctor without an error stream", "doctor", "torch", 0, closed=(2,)),

@@ -16,6 +16,7 @@ from atri_lib.data.synthetic import synthetic_sounds
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.languages import CODES
 from atri_lib.pooling import TimePooling, encode_parts, equal_parts
+from atri_lib.search import Searcher
 from atri_lib.training import (
     Source,
     TrainConfig,
@@ -27,6 +28,7 @@ from atri_lib.training import (
     score,
     sources,
 )
+from atri_lib.training.scoring import encode
 from studies.random_checkpoints import write_ced, write_sonar
 
 PATCHES = (9, 10, 20, 31, 62)
@@ -194,6 +196,20 @@ def test_a_run_trained_frozen_and_continued_with_open_towers_starts_where_it_end
     np.testing.assert_array_equal(opened.scores.t2a, first.scores.t2a)
     np.testing.assert_array_equal(opened.scores.a2t, first.scores.a2t)
     assert opened.metrics["test"] == pytest.approx(first.metrics["test"], rel=1e-4)
+
+
+def test_a_search_uses_the_towers_that_a_run_has_trained(published, tmp_path):
+    opened = {"clips": 2, "text": 1}
+    config = settings(published, unfreeze=opened, learning_rate=0.01, epochs=2)
+    run = load_or_train(config, folder=tmp_path)
+    data = load_data(config)
+    test = data.splits["test"]
+    clips, captions = encode(run.model(data), test)
+    searcher = Searcher(run)
+    sentences = test.dataset.sentences("deu")
+    np.testing.assert_allclose(searcher.embed_texts(sentences, "deu"), captions[:, 2], atol=1e-4)
+    sound = test.dataset.clip(1)
+    np.testing.assert_allclose(searcher.embed_clip(sound), clips[1], atol=1e-4)
 
 
 def test_a_frozen_model_scores_alike_on_features_and_on_waveforms(published):
