@@ -43,12 +43,16 @@ def backward(
         groups = [slice(j, j + 1) for j in range(len(text_inputs))]
     losses = []
     for columns in groups:
-        texts = _encode_texts(model, text_inputs[columns], len(clips), text_chunk)
-        text_leaf = _leaf(texts.unflatten(0, (-1, len(clips))).transpose(0, 1))  # [n, m, d]
+        parts = _encode_texts(model, text_inputs[columns], len(clips), text_chunk)
+        texts = torch.cat(parts).unflatten(0, (-1, len(clips)))  # [m, n, d]
+        text_leaf = _leaf(texts.transpose(0, 1))  # [n, m, d]
         loss = scheme.loss(leaf, text_leaf, model.temperature, columns)
         loss.backward()
-        gradient = _own_gradient(text_leaf, len(clips))
-        texts.backward(gradient.transpose(0, 1).flatten(0, 1))  # [m n, d], as encoded
+        gradient = _own_gradient(text_leaf, len(clips)).transpose(0, 1)
+        rows = gradient.flatten(0, 1)  # [m n, d], as encoded
+        lengths = [len(part) for part in parts]
+        for part, own in zip(parts, rows.split(lengths), strict=True):
+            part.backward(own)
         losses.append(loss.detach())
     clips.backward(_own_gradient(leaf, len(clips)))
     return torch.stack(losses).sum()
@@ -56,18 +60,19 @@ def backward(
 
 def _encode_texts(
     model: nn.Module, inputs: Sequence[Captions], rows: int, chunk: int
-) -> Tensor:
-    """Embeddings [m n, d] of m languages' captions of n = `rows` clips. Of a chunk no activations
-    are kept: they are computed again, with the same dropout masks, when its gradient is known.
+) -> list[Tensor]:
+    """Embeddings of m languages' captions of `rows` clips by chunk, [m rows, d] in all. Of a chunk
+    no activations are kept: they are computed again, with the same dropout masks, when its gradient
+    is known.
     """
     if not chunk or chunk >= rows * len(inputs):
-        return model.encode_text(_join(inputs))
+        return [model.encode_text(_join(inputs))]
     parts = []
     for captions in inputs:
         for begin in range(0, rows, chunk):
             piece = _piece(captions, slice(begin, begin + chunk))
             parts.append(checkpoint(model.encode_text, piece, use_reentrant=False))
-    return torch.cat(parts)
+    return parts
 
 
 def _processes() -> tuple[int, int]:
