@@ -53,7 +53,7 @@ def encode(model: DualEncoder, source: Source, batch_size: int = 256) -> tuple[T
 def score(model: DualEncoder, source: Source) -> Scores:
     """Ranks, recall, mAP@10, mean rank variance and the geometry of the text space on one split."""
     clips, texts = encode(model, source)
-    owner = source.owner.cpu()
+    owner = source.owner
     t2a = evaluation.rank_matrix(clips, texts, owner)
     relevant = evaluation.relevant_ranks(clips, texts, owner)
     table = evaluation.retrieval_table(source.languages, t2a, relevant)
@@ -75,7 +75,7 @@ def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
     """
     contents = source.dataset.recordings or range(len(source))  # without checksums: all different
     sentences = [source.dataset.sentences(code) for code in source.languages]
-    owner = source.owner.cpu()
+    owner = source.owner
     found = [find_ambiguity(texts, owner, contents) for texts in sentences]
     if not any(one.captions.any() for one in found):
         return pd.DataFrame()
