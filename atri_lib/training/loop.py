@@ -118,8 +118,8 @@ def _train_epoch(
         turn = number * launch.num_processes + launch.process_index
         seed(config.seed * 1_000_003 + turn)
         done = number / (config.epochs * steps)
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * _schedule(config.schedule, done)
+        rate = config.learning_rate * _schedule(config.schedule, done)
+        optimizer.param_groups[0]["lr"] = rate
         texts = [source.captions(captions[rows], column) for column in languages[rows].T]
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(source.device.type, torch.bfloat16, **cast):

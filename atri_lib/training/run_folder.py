@@ -112,13 +112,7 @@ def read_run(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Score
         ranks = {name: values.copy() for name, values in load_file(path / RANKS).items()}
         return config, history, metrics, Scores(table=table, summary=metrics["test"], **ranks)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise RunError(f"{path}: not a complete run ({error}); {_advice(path)}") from error
-
-
-def _advice(path: pathlib.Path) -> str:
-    """What to do about a folder that is no complete run."""
-    if (path / CONFIG).is_file() and not (path / METRICS).exists():
-        return f"finish it with `python -m atri_lib train --resume {shlex.quote(str(path))}`"
-    return (
-        "give the folder of a finished run, or train it (load_or_train, `python -m atri_lib train`)"
-    )
+        raise RunError(
+            f"{path}: not a complete run ({error}); give a finished one, or finish it with "
+            f"`python -m atri_lib train --resume {shlex.quote(str(path))}`"
+        ) from error

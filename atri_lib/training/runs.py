@@ -5,7 +5,6 @@ else train it.
 import contextlib
 import os
 import pathlib
-import time
 from dataclasses import dataclass
 
 import pandas as pd
@@ -64,10 +63,8 @@ class Run:
 
     def __str__(self) -> str:
         verb = "loaded" if self.loaded else "trained"
-        name = self.config.scheme
-        if self.config.m is not None:
-            name = f"{name}({self.config.m})"
-        return f"{verb} {name} seed {self.config.seed} ({self.seconds:.1f} s of training)"
+        name = f"{self.config.scheme} seed {self.config.seed}"
+        return f"{verb} {name} ({self.seconds:.1f} s of training)"
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Run":
@@ -168,7 +165,6 @@ def _train(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run:
         given = getattr(config, name)
         if given and os.path.exists(given):
             config = config.replace(**{name: os.path.abspath(given)})
-    started = time.perf_counter()
     model = build_model(config, data)
     if config.init:
         _start_from(pathlib.Path(config.init) / WEIGHTS, model)
@@ -178,11 +174,8 @@ def _train(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run:
         history = pd.DataFrame(train(config, data, model, path / CHECKPOINT))
     scores = score(model, data.splits["test"])
     if launch.is_main_process:
-        trainable = [one.numel() for one in model.parameters() if one.requires_grad]
         metrics = provenance(path.name, config, data) | {
             "train_seconds": float(history["seconds"].sum()),
-            "wall_seconds": time.perf_counter() - started,
-            "parameters": sum(trainable),
             "test": scores.summary,
         }
         write_run(path, config, history, metrics, scores, trained_state(model))
