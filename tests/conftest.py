@@ -54,15 +54,14 @@ def encoders_are_read_once():
     """Those of our own, for all data that the tests of a process load: seconds each. Runs train
     copies of them. What a test puts in their place is made anew.
     """
-    read_once = functools.cache(lambda builder: builder())
     ours = {*presets.CLIP_ENCODERS.values(), *presets.TEXT_ENCODERS.values()}
+    read_once = {builder: functools.cache(builder) for builder in ours}
 
-    def build(*names):
-        builders = presets.encoder_builders(*names)
-        return [read_once(builder) if builder in ours else builder() for builder in builders]
+    def builders(*names):
+        return [read_once.get(builder, builder) for builder in presets.encoder_builders(*names)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "build_encoders", build)
+        patch.setattr(sources, "encoder_builders", builders)
         yield
 
 

@@ -5,9 +5,10 @@ for bit.
 import json
 import os
 import pathlib
+from collections import defaultdict
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -15,8 +16,8 @@ from atri_lib import storage
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.hub import check_fit
 
-MODEL = "model."  # how the names of weights begin in a checkpoint
-OPTIMIZER = "optimizer."  # and those of the optimizer's state
+MODEL = "model"  # how the names of weights begin in a checkpoint
+OPTIMIZER = "optimizer"  # and those of the optimizer's state
 TOWERS = ("audio_tower", "text_tower")
 
 
@@ -26,10 +27,10 @@ def write_checkpoint(
     """Write weights, optimizer state, history and a checksum of them to one safetensors file,
     atomically.
     """
-    tensors = {MODEL + name: value for name, value in trained_state(model).items()}
+    tensors = {f"{MODEL}.{name}": value for name, value in trained_state(model).items()}
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
-            tensors[f"{OPTIMIZER}{index}.{name}"] = value.contiguous().cpu()
+            tensors[f"{OPTIMIZER}.{index}.{name}"] = value.contiguous().cpu()
     note = json.dumps(history, allow_nan=False)
     metadata = {"history": note, "checksum": _checksum(tensors, note)}
     with storage.atomic_path(path) as partial:
@@ -52,18 +53,19 @@ def read_checkpoint(
         if _checksum(tensors, metadata["history"]) != metadata["checksum"]:
             raise ValueError("its content does not match its checksum")
         history = json.loads(metadata["history"])
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except Exception as error:
         raise ValueError(
             f"{path}: damaged checkpoint ({error}); delete it to begin this run anew"
         ) from error
     weights = {}
-    state = {}
+    state = defaultdict(dict)
     for name, value in tensors.items():
-        if name.startswith(MODEL):
-            weights[name.removeprefix(MODEL)] = value
+        kind, rest = name.split(".", 1)
+        if kind == MODEL:
+            weights[rest] = value
         else:
-            _, index, entry = name.split(".", 2)
-            state.setdefault(int(index), {})[entry] = value
+            index, entry = rest.split(".")
+            state[int(index)][entry] = value
     load_state(model, weights, path)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
@@ -83,12 +85,11 @@ def trained_state(model: DualEncoder) -> dict[str, Tensor]:
     """The tensors a run changes, on the CPU: trainable parameters, projections, and the buffers of
     opened towers.
     """
-    frozen = set()
+    tensors = model.state_dict()
     for name, parameter in model.named_parameters():
         if name.startswith(TOWERS) and not parameter.requires_grad:
-            frozen.add(name)
-    tensors = model.state_dict().items()
-    return {name: value.contiguous().cpu() for name, value in tensors if name not in frozen}
+            del tensors[name]
+    return {name: value.contiguous().cpu() for name, value in tensors.items()}
 
 
 def load_state(model: DualEncoder, tensors: dict[str, Tensor], origin: str | os.PathLike) -> None:

@@ -3,13 +3,12 @@ may be.
 """
 
 import functools
-import os
+import pathlib
 from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     Field,
     NonNegativeInt,
     PositiveInt,
@@ -21,26 +20,10 @@ from atri_lib.encoders.presets import PRESETS
 from atri_lib.languages import CODES
 from atri_lib.recipe import TODAY, renamed
 from atri_lib.schemes import SCHEMES, SETTINGS, Scheme
+from atri_lib.storage import read_json
 
-PROFILES = {
-    "book": {},
-    "smoke": {
-        "scenes": (240, 40, 60),
-        "epochs": 2,
-        "batch_size": 60,
-    },
-    "paper": {
-        "preset": "paper",
-        "epochs": 10,
-        "batch_size": 24,
-        "learning_rate": 5e-6,
-        "schedule": "constant",
-        "temperature": 0.07,
-        "unfreeze": {"clips": "all", "text": "all"},
-        "text_chunk": 24,
-        "precision": "bf16",
-    },
-}
+# name -> settings that differ from the defaults
+PROFILES = read_json(pathlib.Path(__file__).with_name("profiles.json"))
 # The settings that the features of a dataset depend on.
 DATA_SETTINGS = (
     "languages",
@@ -57,18 +40,13 @@ DATA_SETTINGS = (
 # What the values of settings may be
 
 
-def _as_text(value: object) -> object:
-    """A path as a string, anything else as it is."""
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
-
-
 def _english_first(codes: tuple[str, ...]) -> tuple[str, ...]:
     if codes[:1] != ("eng",) or len(set(codes)) < len(codes):
         raise ValueError("English (eng) comes first, and no language twice")
     return codes
 
 
-Filled = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+Filled = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1e30)]  # numbers of single precision end soon after
@@ -82,8 +60,8 @@ class TrainConfig(
     """scheme, m, languages: who is contrasted; preset, data, scenes: with what; the rest: how it is
     optimised.
 
-    The text below a field is its meaning, as its help and its errors say it (`settings` lists them
-    with unit and limits). Raises ValueError naming the field for a value that cannot work.
+    The text below a field is its meaning, as its help says it (`settings` lists them with unit and
+    limits). Raises ValueError naming the field for a value that cannot work.
     """
 
     # Who is contrasted
@@ -167,12 +145,9 @@ class TrainConfig(
             super().__init__(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            name, *part = first["loc"]
-            fault = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-            fault = ": ".join([*map(str, part[:1]), fault])
-            about = settings().get(name, {"description": "no such setting"})
-            message = f"{name}={values[name]!r}: {fault} ({about['description']})"
-            raise ValueError(message) from error
+            name = ".".join(map(str, first["loc"]))
+            fault = first["msg"].replace("Input should", "it should")
+            raise ValueError(f"{name}={first['input']!r}: {fault}") from error
         self.build_scheme(clips=2)  # refuses what cannot be
         if self.alignment and self.unfreeze.get("text"):
             raise ValueError(
@@ -198,8 +173,6 @@ class TrainConfig(
         """The settings of a chapter's profile ("book", "smoke", "paper") with some fields
         changed.
         """
-        if profile not in PROFILES:
-            raise ValueError(f"profile={profile!r}: use one of {', '.join(PROFILES)}")
         return cls(**PROFILES[profile] | changes)
 
     def replace(self, **changes) -> "TrainConfig":

@@ -1,7 +1,6 @@
 """The data that a config names: scenes of sounds or pictures, a manifest, a class from outside."""
 
 import os
-import pathlib
 from collections.abc import Sequence
 
 from atri_lib.data.banks import default_bank
@@ -15,7 +14,7 @@ from atri_lib.training.config import TrainConfig
 
 def are_pictures(data: str | None) -> bool:
     """Whether data are scenes of pictures, by one of their names, not a path."""
-    return data in NAMES and not pathlib.Path(data).exists()
+    return data in NAMES and not os.path.exists(data)
 
 
 def load_datasets(config: TrainConfig, splits: Sequence[str] = SPLITS) -> dict[str, Dataset]:

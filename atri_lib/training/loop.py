@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atri_lib import storage
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.progress import progress
 from atri_lib.schemes import Scheme, clip_order
 from atri_lib.training.checkpoints import read_checkpoint, write_checkpoint
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.processes import agreed, processes
-from atri_lib.training.run_folder import describe_begun
+from atri_lib.training.run_folder import CONFIG
 from atri_lib.training.scoring import score
 from atri_lib.training.sources import Source, TrainingData
 from atri_lib.training.step import average_gradients, backward
@@ -63,13 +64,14 @@ def train(
     for epoch in bar:
         started = time.perf_counter()
         losses = _train_epoch(config, model, scheme, optimizer, source, epoch)
-        if not losses.isfinite().all():
-            first = int((~losses.isfinite()).nonzero()[0])
-            raise _diverged(f"the loss is {losses[first]}", config, epoch, first, checkpoint)
-        if not all(parameter.isfinite().all() for parameter in parameters):
-            what = "a weight is not finite"
-            raise _diverged(what, config, epoch, len(losses), checkpoint)
         done = epoch + 1
+        if not all(values.isfinite().all() for values in (losses, *parameters)):
+            good = int(losses.isfinite().sum())
+            raise TrainingDiverged(
+                f"the loss or a weight is not finite in epoch {done}, after step {good}; the last "
+                f"good checkpoint, if there is one, is {checkpoint}. Try a smaller learning rate "
+                f"than {config.learning_rate:g}, or a smaller input"
+            )
         row = {
             "epoch": done,
             "loss": losses.mean().item(),
@@ -82,7 +84,7 @@ def train(
         bar.set_postfix(loss=f"{row['loss']:.3f}")
         due = done < config.epochs and done % config.checkpoint_every == 0
         if due and processes().is_main_process:
-            describe_begun(checkpoint.parent, config)
+            storage.write_json(checkpoint.parent / CONFIG, config.as_dict())
             write_checkpoint(checkpoint, model, optimizer, history)
     return history
 
@@ -106,15 +108,18 @@ def _train_epoch(
     batches = shared[:, launch.process_index]  # clips of this process, [steps, n]
     # Chunks encode twice, first without gradient: autocast must not reuse the weights it cast then.
     cast = {"enabled": config.precision == "bf16", "cache_enabled": not config.text_chunk}
+    # To look for other generators than the CPU's would take 3 % of a small step there.
+    on_cpu = source.device.type == "cpu"
+    seed = torch.default_generator.manual_seed if on_cpu else torch.manual_seed
     model.train()
     losses = []
     numbers = range(epoch * steps, (epoch + 1) * steps)
     for number, rows, clips in zip(numbers, batches, source.clip_batches(batches), strict=True):
         turn = number * launch.num_processes + launch.process_index
-        _seed(source.device, config.seed * 1_000_003 + turn)
+        seed(config.seed * 1_000_003 + turn)
         done = number / (config.epochs * steps)
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * _schedule(config.schedule, done)
+        rate = config.learning_rate * _schedule(config.schedule, done)
+        optimizer.param_groups[0]["lr"] = rate
         texts = [source.captions(captions[rows], column) for column in languages[rows].T]
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(source.device.type, torch.bfloat16, **cast):
@@ -124,16 +129,6 @@ def _train_epoch(
         optimizer.step()
     # To the CPU once an epoch, so that no step waits for the device.
     return torch.stack(losses).double().cpu()
-
-
-def _seed(device: torch.device, seed: int) -> None:
-    """Seed the generators that a step draws from. On the CPU that is one, and to look for others
-    would take 3 % of a small step.
-    """
-    if device.type == "cpu":
-        torch.default_generator.manual_seed(seed)
-    else:
-        torch.manual_seed(seed)
 
 
 def _check(config: TrainConfig, data: TrainingData) -> None:
@@ -150,22 +145,12 @@ def _check(config: TrainConfig, data: TrainingData) -> None:
             f"{count} processes cannot share a batch of {together} clips evenly: change batch_size"
         )
     for split, source in data.splits.items():
-        for side, features in {"clip": source.clip_features, "text": source.text}.items():
+        for features in (source.clip_features, source.text):
             if features is not None and not features.isfinite().all():
                 raise ValueError(
-                    f"the {side} features of split {split} are not finite: the encoder's weights "
-                    "or its input are damaged; mend them, and delete `features` in the cache"
+                    f"features of split {split} are not finite: the encoder's weights or its input "
+                    "are damaged; mend them, and delete `features` in the cache"
                 )
-
-
-def _diverged(
-    what: str, config: TrainConfig, epoch: int, step: int, checkpoint: pathlib.Path
-) -> TrainingDiverged:
-    return TrainingDiverged(
-        f"{what} in epoch {epoch + 1}, step {step + 1}; "
-        f"the last good checkpoint, if there is one, is {checkpoint}. Try a smaller learning rate "
-        f"than {config.learning_rate:g}; if no step was taken yet, a smaller input."
-    )
 
 
 def _optimizer(config: TrainConfig, parameters: list) -> torch.optim.Optimizer:
@@ -186,7 +171,7 @@ def _epoch_order(seed: int, epoch: int, source: Source) -> tuple[Tensor, Tensor]
     (seed, epoch).
     """
     generator = np.random.default_rng((seed, epoch))
-    owner = source.owner.cpu().numpy()
+    owner = source.owner.numpy()
     first = np.searchsorted(owner, np.arange(len(source)))
     order = generator.permutation(len(source))
     captions = first + generator.integers(0, np.bincount(owner))

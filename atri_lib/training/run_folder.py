@@ -1,11 +1,9 @@
-"""The folder of a finished run: written at once, checked whenever it is read."""
+"""The folder of a finished run: complete with its last file, checked whenever it is read."""
 
-import contextlib
 import os
 import pathlib
 import platform
 import shlex
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -39,7 +37,6 @@ NEEDED_METRICS = {
     "test": dict,
     "sha256": dict,
 }
-FAULTS = (OSError, ValueError, KeyError, TypeError, SafetensorError)
 NOT_THE_BOOKS = "not the data of the book: its numbers are of the recordings of Tux Paint"
 
 
@@ -76,48 +73,23 @@ def write_run(
     scores: Scores,
     weights: dict[str, Tensor],
 ) -> None:
-    """Put a finished run in the place of what the folder held, atomically; what somebody else has
-    put there stays, the checkpoint goes.
+    """Write the files of a finished run, each atomically, and last its metrics, which say that it
+    is complete. What somebody else has put into the folder stays, the checkpoint goes.
     """
-    with storage.atomic_path(path, folder=True) as new:
-        _keep_additions(path, new)
-        save_file(weights, new / WEIGHTS)
-        ranks = {"t2a": scores.t2a, "a2t": scores.a2t}
-        # Of an array that is not contiguous safetensors writes other numbers.
-        whole = {name: np.ascontiguousarray(values) for name, values in ranks.items()}
-        save_arrays(whole, new / RANKS)
-        history.to_csv(new / HISTORY, index=False)
-        scores.table.to_csv(new / TABLE)
-        storage.write_json(new / CONFIG, config.as_dict())
-        sums = {name: storage.sha256_file(new / name) for name in FILES}
-        storage.write_sealed(new / METRICS, metrics | {"sha256": sums})
-
-
-def _keep_additions(old: pathlib.Path, new: pathlib.Path) -> None:
-    """Copy what somebody has put into a run's folder, but for pipes and sockets."""
-
-    def left(folder: str, names: list[str]) -> set[str]:
-        odd = {name for name in names if not _can_be_copied(pathlib.Path(folder, name))}
-        return odd | {*FILES, METRICS, CHECKPOINT} if folder == str(old) else odd
-
-    if old.exists():
-        storage.settle(old / CHECKPOINT)
-        shutil.copytree(old, new, symlinks=True, ignore=left, dirs_exist_ok=True)
-
-
-def _can_be_copied(path: pathlib.Path) -> bool:
-    return path.is_symlink() or path.is_file() or path.is_dir()
-
-
-def describe_begun(path: pathlib.Path, config: TrainConfig) -> None:
-    """Keep the settings of a run that can be gone on with; those of a finished one of this name
-    stay.
-    """
-    with contextlib.suppress(RunError):
-        _, _, metrics, _ = read_run(path)
-        if metrics["name"] == path.name:
-            return
+    with storage.atomic_path(path / WEIGHTS) as new:
+        save_file(weights, new)
+    ranks = {"t2a": scores.t2a, "a2t": scores.a2t}
+    # Of an array that is not contiguous safetensors writes other numbers.
+    whole = {name: np.ascontiguousarray(values) for name, values in ranks.items()}
+    with storage.atomic_path(path / RANKS) as new:
+        save_arrays(whole, new)
+    storage.write_text(path / HISTORY, history.to_csv(index=False))
+    storage.write_text(path / TABLE, scores.table.to_csv())
     storage.write_json(path / CONFIG, config.as_dict())
+    sums = {name: storage.sha256_file(path / name) for name in FILES}
+    storage.write_sealed(path / METRICS, metrics | {"sha256": sums})
+    (path / CHECKPOINT).unlink(missing_ok=True)
+    storage.settle_folder(path)
 
 
 def read_run(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Scores]:
@@ -127,35 +99,20 @@ def read_run(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Score
     Raises RunError naming the file that is missing or unreadable.
     """
     try:
-        return _checked_content(path)
-    except FAULTS:
-        # A program may have been killed while it replaced the folder, or have just done so.
-        storage.settle(os.path.realpath(path))
-    try:
-        return _checked_content(path)
-    except FAULTS as error:
-        raise RunError(f"{path}: not a complete run ({error}); {_advice(path)}") from error
-
-
-def _checked_content(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Scores]:
-    metrics = storage.read_sealed(path / METRICS)
-    for name, kind in NEEDED_METRICS.items():
-        if not isinstance(metrics.get(name), kind):
-            raise ValueError(f"{METRICS} has no {name}")
-    for name in FILES:
-        if storage.sha256_file(path / name) != metrics["sha256"].get(name):
-            raise ValueError(f"{name} is not what was written: its SHA-256 differs from {METRICS}")
-    config = TrainConfig.from_dict(storage.read_json(path / CONFIG))
-    history = pd.read_csv(path / HISTORY)
-    table = pd.read_csv(path / TABLE, index_col="language")
-    ranks = {name: values.copy() for name, values in load_file(path / RANKS).items()}
-    return config, history, metrics, Scores(table=table, summary=metrics["test"], **ranks)
-
-
-def _advice(path: pathlib.Path) -> str:
-    """What to do about a folder that is no complete run."""
-    if (path / CONFIG).is_file() and not (path / METRICS).exists():
-        return f"finish it with `python -m atri_lib train --resume {shlex.quote(str(path))}`"
-    return (
-        "give the folder of a finished run, or train it (load_or_train, `python -m atri_lib train`)"
-    )
+        metrics = storage.read_sealed(path / METRICS)
+        for name, kind in NEEDED_METRICS.items():
+            if not isinstance(metrics.get(name), kind):
+                raise ValueError(f"{METRICS} has no {name}")
+        for name in FILES:
+            if storage.sha256_file(path / name) != metrics["sha256"].get(name):
+                raise ValueError(f"{name} is not what was written: its SHA-256 differs")
+        config = TrainConfig.from_dict(storage.read_json(path / CONFIG))
+        history = pd.read_csv(path / HISTORY)
+        table = pd.read_csv(path / TABLE, index_col="language")
+        ranks = {name: values.copy() for name, values in load_file(path / RANKS).items()}
+        return config, history, metrics, Scores(table=table, summary=metrics["test"], **ranks)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise RunError(
+            f"{path}: not a complete run ({error}); give a finished one, or finish it with "
+            f"`python -m atri_lib train --resume {shlex.quote(str(path))}`"
+        ) from error

@@ -5,7 +5,6 @@ else train it.
 import contextlib
 import os
 import pathlib
-import time
 from dataclasses import dataclass
 
 import pandas as pd
@@ -64,23 +63,19 @@ class Run:
 
     def __str__(self) -> str:
         verb = "loaded" if self.loaded else "trained"
-        name = self.config.scheme
-        if self.config.m is not None:
-            name = f"{name}({self.config.m})"
-        return f"{verb} {name} seed {self.config.seed} ({self.seconds:.1f} s of training)"
+        name = f"{self.config.scheme} seed {self.config.seed}"
+        return f"{verb} {name} ({self.seconds:.1f} s of training)"
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Run":
         """Read a run folder. Raises RunError naming the file that is missing or unreadable."""
-        path = pathlib.Path(path).expanduser()
+        path = pathlib.Path(path)
         return cls(path, *read_run(path), loaded=True)
 
     @classmethod
     def resume(cls, path: str | os.PathLike) -> "Run":
         """Finish the run of a folder that was interrupted after its first checkpoint."""
-        path = pathlib.Path(path).expanduser().resolve()
-        with contextlib.suppress(RunError):
-            return cls.load(path)
+        path = pathlib.Path(path).resolve()
         try:
             config = TrainConfig.from_dict(storage.read_json(path / CONFIG))
         except (OSError, ValueError) as error:
@@ -110,19 +105,20 @@ def run_name(config: TrainConfig, data: TrainingData) -> str:
     return f"{SCHEMES[config.scheme].name}-{config.seed}-{key}"
 
 
-def _finished(config: TrainConfig, path: pathlib.Path) -> Run | None:
-    """The run of a config, if the first process of this launch finds it at `path`, whole and no
-    other.
+def _finished(path: pathlib.Path) -> Run | None:
+    """The run at `path`, if the first process of this launch finds a whole one. Raises RunError for
+    one of another name: nothing is written over it.
     """
     found = None
     with contextlib.suppress(RunError):
-        run = Run.load(path)
-        same = key_settings(run.config.as_dict()) == key_settings(config.as_dict())
-        if same and run.metrics["name"] == path.name:
-            found = run
-    if agreed(found is not None):
-        return found or Run.load(path)
-    return None
+        found = Run.load(path)
+    if not agreed(found is not None):
+        return None
+    found = found or Run.load(path)
+    name = found.metrics["name"]
+    if name != path.name:
+        raise RunError(f"{path}: holds another run, {name}; move it, or give another folder")
+    return found
 
 
 # Loading or training it
@@ -133,7 +129,6 @@ def load_or_train(
     data: TrainingData | None = None,
     *,
     folder: str | os.PathLike | None = None,
-    again: bool = False,
 ) -> Run:
     """The run of a config: loaded if its key (RECIPE, settings, data) is in `folder`, else trained
     and kept there.
@@ -141,27 +136,18 @@ def load_or_train(
     An interrupted run goes on from its last checkpoint. A second program that wants the same run
     waits for the first. The processes of one launch (accelerate) train it together and the first of
     them writes; they do not wait for another program, but raise TimeoutError. folder: the cache's
-    runs by default. again=True trains even if a finished run exists, which stays as it is until the
-    new one, then complete, takes its place; other files in its folder are kept. Raises RunError for
-    a link that would have to be written through.
+    runs by default. Raises RunError where the run's folder holds a finished run of another name.
     """
     data = data or load_data(config)
     config = with_encoder(config, data)
-    parent = pathlib.Path(folder).expanduser() if folder else storage.cache_dir("runs")
+    parent = pathlib.Path(folder) if folder else storage.cache_dir("runs")
     path = parent / run_name(config, data)
     # Looked for before anything is written: the folder may be read-only.
-    run = None if again else _finished(config, path)
-    if run:
+    if run := _finished(path):
         return run
-    if path.is_symlink():
-        raise RunError(f"{path}: a link, and a run is not written through one; remove the link")
     parent.mkdir(parents=True, exist_ok=True)
     with _alone(path):
-        run = None if again else _finished(config, path)  # another program may have trained it
-        if run:
-            return run
-        _train(path, config, data)
-        return Run(path, *read_run(path), loaded=False)
+        return _finished(path) or _train(path, config, data)  # another program may have trained it
 
 
 def _alone(path: pathlib.Path) -> contextlib.AbstractContextManager:
@@ -173,31 +159,28 @@ def _alone(path: pathlib.Path) -> contextlib.AbstractContextManager:
     return storage.locked(path, waiting, wait=launch.num_processes == 1)
 
 
-def _train(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> None:
+def _train(path: pathlib.Path, config: TrainConfig, data: TrainingData) -> Run:
     launch = processes()
     for name in ("data", "parallel_text"):
         given = getattr(config, name)
         if given and os.path.exists(given):
             config = config.replace(**{name: os.path.abspath(given)})
-    started = time.perf_counter()
     model = build_model(config, data)
     if config.init:
-        _start_from(Run.load(config.init).path / WEIGHTS, model)
+        _start_from(pathlib.Path(config.init) / WEIGHTS, model)
     if model.alignment is not None:
         model.alignment.fit(config.alignment, data.parallel)
     with torch.random.fork_rng():  # the caller's generator is the same if the run is loaded
         history = pd.DataFrame(train(config, data, model, path / CHECKPOINT))
     scores = score(model, data.splits["test"])
     if launch.is_main_process:
-        trainable = [one.numel() for one in model.parameters() if one.requires_grad]
         metrics = provenance(path.name, config, data) | {
             "train_seconds": float(history["seconds"].sum()),
-            "wall_seconds": time.perf_counter() - started,
-            "parameters": sum(trainable),
             "test": scores.summary,
         }
         write_run(path, config, history, metrics, scores, trained_state(model))
     launch.wait_for_everyone()  # the others, until the first process has written the run
+    return Run(path, *read_run(path), loaded=False)
 
 
 def _start_from(weights: pathlib.Path, model: DualEncoder) -> None:

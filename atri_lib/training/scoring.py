@@ -13,6 +13,12 @@ from atri_lib.ambiguity import find_ambiguity
 from atri_lib.encoders.dual import DualEncoder
 from atri_lib.training.sources import Source
 
+# What an Ambiguity calls the queries of a direction and the R@1 within their reach; fair ranks.
+DIRECTIONS = {
+    "T2A": ("captions", "text_to_audio", evaluation.fair_rank_matrix),
+    "A2T": ("clips", "audio_to_text", evaluation.fair_audio_to_text),
+}
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -53,7 +59,7 @@ def encode(model: DualEncoder, source: Source, batch_size: int = 256) -> tuple[T
 def score(model: DualEncoder, source: Source) -> Scores:
     """Ranks, recall, mAP@10, mean rank variance and the geometry of the text space on one split."""
     clips, texts = encode(model, source)
-    owner = source.owner.cpu()
+    owner = source.owner
     t2a = evaluation.rank_matrix(clips, texts, owner)
     relevant = evaluation.relevant_ranks(clips, texts, owner)
     table = evaluation.retrieval_table(source.languages, t2a, relevant)
@@ -75,7 +81,7 @@ def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
     """
     contents = source.dataset.recordings or range(len(source))  # without checksums: all different
     sentences = [source.dataset.sentences(code) for code in source.languages]
-    owner = source.owner.cpu()
+    owner = source.owner
     found = [find_ambiguity(texts, owner, contents) for texts in sentences]
     if not any(one.captions.any() for one in found):
         return pd.DataFrame()
@@ -84,17 +90,12 @@ def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
     clips = clips[_first_equal(contents)]
     for k, said in enumerate(sentences):
         texts[:, k] = texts[_first_equal(said), k]
-    t2a = evaluation.fair_rank_matrix(clips, texts, owner)
-    a2t = evaluation.fair_audio_to_text(clips, texts, owner)
-    columns = {
-        "T2A ambiguous": [int(one.captions.sum()) for one in found],
-        "T2A R@1 reachable": [100 * one.text_to_audio for one in found],
-        "T2A R@1 fair": 100 * t2a.chance_at(1).mean(axis=0),
-        "A2T ambiguous": [int(one.clips.sum()) for one in found],
-        "A2T R@1 reachable": [100 * one.audio_to_text for one in found],
-        "A2T R@1 fair": 100 * a2t.chance_at(1).mean(axis=0),
-    }
-    table = pd.DataFrame(columns, index=pd.Index(source.languages, name="language"))
+    table = pd.DataFrame(index=pd.Index(source.languages, name="language"))
+    for direction, (queries, reachable, ranks) in DIRECTIONS.items():
+        fair = ranks(clips, texts, owner).chance_at(1)
+        table[f"{direction} ambiguous"] = [getattr(one, queries).sum() for one in found]
+        table[f"{direction} R@1 reachable"] = [100 * getattr(one, reachable) for one in found]
+        table[f"{direction} R@1 fair"] = 100 * fair.mean(axis=0)
     table.loc["mean"] = table.mean()
     return table
 

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,7 @@ from atri_lib.data.fingerprints import clip_fingerprint, text_fingerprint
 from atri_lib.data.unknown_pieces import report_unknown
 from atri_lib.encoders.alignment import Alignment
 from atri_lib.encoders.dual import DualEncoder
-from atri_lib.encoders.presets import PRESETS, build_encoders, encoder_builders
+from atri_lib.encoders.presets import PRESETS, encoder_builders
 from atri_lib.encoders.text import joined
 from atri_lib.training.config import TrainConfig
 from atri_lib.training.datasets import are_pictures, load_datasets, parallel_text
@@ -42,7 +42,8 @@ class Source:
     """One split, ready to be batched: each side is an array of features, or None where the tower is
     open.
 
-    clip_features [N, parts, F], text [K, M, D] on one device; owner [M]: the clip of each caption.
+    clip_features [N, parts, F], text [K, M, D] on one device; owner [M], on the CPU: the clip of
+    each caption.
     """
 
     dataset: Dataset
@@ -85,7 +86,7 @@ class Source:
         F], [n, K, D].
         """
         count = min(count, len(self))
-        first = torch.searchsorted(self.owner, torch.arange(count, device=self.device))
+        first = torch.searchsorted(self.owner, torch.arange(count))
         return self.clip_features[:count].cpu(), self.text[:, first].transpose(0, 1).cpu()
 
     def captions(self, index: Tensor, language: Tensor) -> Tensor | dict[str, Tensor]:
@@ -94,42 +95,33 @@ class Source:
         """
         if self.text is not None:
             return self.text[language, index]
-        # Tokenised a language at a time, then put back in order.
-        batches = []
-        places = []
-        for k in language.unique().tolist():
+        tokens = []
+        for caption, k in zip(index.tolist(), language.tolist(), strict=True):
             code = self.languages[k]
-            where = (language == k).nonzero().flatten()
-            all_sentences = self.dataset.sentences(code)
-            sentences = [all_sentences[i] for i in index[where].tolist()]
-            batches.append(self.text_encoder.tokenize(sentences, code))
-            places.append(where)
-        order = torch.cat(places).argsort()
-        return {name: values[order].to(self.device) for name, values in joined(batches).items()}
+            sentence = self.dataset.sentences(code)[caption]
+            tokens.append(self.text_encoder.tokenize([sentence], code))
+        return {name: values.to(self.device) for name, values in joined(tokens).items()}
 
 
 @dataclass(frozen=True)
 class TrainingData:
     """The three splits, the encoders behind them, and a checksum of everything they hold.
 
-    translations: features of captions without clips, [K, M, D], where the config names some.
+    translations: features of captions without clips, [K, M, D] each, where the config names some.
     """
 
     splits: dict[str, Source]
     clip_encoder: nn.Module
     text_encoder: nn.Module
     checksum: str
-    translations: Tensor | None = None
+    translations: Sequence[Tensor] = ()
 
     @property
     def parallel(self) -> Tensor:
         """The text features that an alignment is fitted on, [K, M, D]: those of the training
         captions, then those of captions without clips.
         """
-        trained = self.splits["train"].text
-        if self.translations is None:
-            return trained
-        return torch.cat([trained, self.translations.to(trained)], dim=1)
+        return torch.cat([self.splits["train"].text, *self.translations], dim=1)
 
 
 def data_origin(data: TrainingData) -> str:
@@ -140,64 +132,69 @@ def data_origin(data: TrainingData) -> str:
 
 
 def load_data(
-    config: TrainConfig, device: str | torch.device | None = None, splits: Sequence[str] = SPLITS
+    config: TrainConfig,
+    device: str | torch.device | None = None,
+    splits: Sequence[str] = SPLITS,
+    features: bool = True,
 ) -> TrainingData:
     """Datasets, encoders and features for a config; what is frozen is computed once and read from
     the cache.
 
     device: where to train and encode, by default this process's GPU or the CPU. In a launch of
-    several processes the first one computes what is missing.
+    several processes the first one computes what is missing. features=False: none is computed.
     """
     device = torch.device(device or processes().device)
     with processes().main_process_first():
         datasets = load_datasets(config, splits)
         without_clips = parallel_text(config) if "train" in splits else []
-        clips, text = _encoders(config, datasets, device)
-        clip_key = clip_fingerprint(clips)
-        text_key = text_fingerprint(text)
-        if config.data is not None and processes().is_main_process:
+        pictures = any(dataset.pictures for dataset in datasets.values())
+        names = clip_encoder_of(config, pictures), config.text_encoder
+        clips, text, *keys = _encoders(*encoder_builders(config.preset, *names))
+        if sees(clips) != pictures:
+            raise ValueError(
+                f"{config.data or 'scenes'}: the encoder {clips.name} does not read such clips; "
+                "name another encoder, or other data"
+            )
+        clips.to(device)
+        text.to(device)
+        if features and config.data is not None and processes().is_main_process:
             report_unknown(datasets, text)
 
         def read_text(dataset: Dataset) -> Tensor:
-            features = text_features(dataset, text, text_key)
+            values = text_features(dataset, text, keys[1])
             if dataset.languages != config.languages:  # else nothing is copied
-                features = features[[dataset.languages.index(code) for code in config.languages]]
-            return torch.from_numpy(features).to(device)
+                values = values[[dataset.languages.index(code) for code in config.languages]]
+            return torch.from_numpy(values).to(device)
 
         sources = {}
         for split, dataset in datasets.items():
-            of_clips = None
-            if not config.unfreeze.get("clips"):
-                features = clip_features(dataset, clips, config.parts, clip_key)
-                of_clips = torch.from_numpy(features).to(device)
-            of_text = None if config.unfreeze.get("text") else read_text(dataset)
-            owner = torch.from_numpy(dataset.owner).to(device)
+            of_clips = of_text = None
+            if features and not config.unfreeze.get("clips"):
+                values = clip_features(dataset, clips, config.parts, keys[0])
+                of_clips = torch.from_numpy(values).to(device)
+            if features and not config.unfreeze.get("text"):
+                of_text = read_text(dataset)
+            owner = torch.from_numpy(dataset.owner)
             sources[split] = Source(
                 dataset, of_clips, of_text, config.languages, owner, text, device
             )
-        translations = next(map(read_text, without_clips), None)
-    checksum = _checksum([*datasets.values(), *without_clips], clip_key, text_key)
-    return TrainingData(sources, clips, text, checksum, translations)
+        translations = list(map(read_text, without_clips)) if features else []
+    given = [dataset.checksum for dataset in (*datasets.values(), *without_clips)]
+    return TrainingData(sources, clips, text, storage.checksum(given, *keys), translations)
+
+
+@functools.lru_cache(maxsize=2)
+def _encoders(*builders: Callable[[], nn.Module]) -> tuple[nn.Module, nn.Module, str, str]:
+    """The encoders that these build, of clips and of text, and what each of them does. One of your
+    own, or of a path, has a new builder each time, so that it is read each time.
+    """
+    clips, text = [build() for build in builders]
+    return clips, text, clip_fingerprint(clips), text_fingerprint(text)
 
 
 def data_checksum(config: TrainConfig) -> str:
     """The checksum that `load_data` gives this config's data, without computing a feature."""
-    datasets = load_datasets(config)
-    builders = encoder_builders(*_encoder_names(config, datasets))
-    return _checksum([*datasets.values(), *parallel_text(config)], *_fingerprints(*builders))
-
-
-@functools.lru_cache(maxsize=8)
-def _fingerprints(*builders: Callable[[], nn.Module]) -> tuple[str, str]:
-    """What the encoders do that these build, of clips and of text. An encoder of one's own, or of a
-    path, has a new builder each time, so that it is read each time.
-    """
-    clips, text = [build() for build in builders]
-    return clip_fingerprint(clips), text_fingerprint(text)
-
-
-def _checksum(datasets: Sequence[Dataset], clip_key: str, text_key: str) -> str:
-    return storage.checksum([dataset.checksum for dataset in datasets], clip_key, text_key)
+    return load_data(config, features=False).checksum
 
 
 def clip_encoder_of(config: TrainConfig, pictures: bool = False) -> str:
@@ -205,8 +202,7 @@ def clip_encoder_of(config: TrainConfig, pictures: bool = False) -> str:
     config; where it does not yet, `pictures` says so.
     """
     seeing = pictures or are_pictures(config.data)
-    usual = SEEING if seeing else PRESETS[config.preset][0]
-    return config.clip_encoder or usual
+    return config.clip_encoder or (SEEING if seeing else PRESETS[config.preset][0])
 
 
 def with_encoder(config: TrainConfig, data: TrainingData) -> TrainConfig:
@@ -222,30 +218,6 @@ def with_encoder(config: TrainConfig, data: TrainingData) -> TrainConfig:
 def sees(encoder: nn.Module) -> bool:
     """Whether an encoder of clips reads pictures: then it has probes of its own."""
     return hasattr(encoder, "probes")
-
-
-def _encoder_names(config: TrainConfig, datasets: Mapping[str, Dataset]) -> tuple:
-    """What `build_encoders` takes for these data."""
-    clips = clip_encoder_of(config, _are_pictures(datasets))
-    return config.preset, clips, config.text_encoder
-
-
-def _are_pictures(datasets: Mapping[str, Dataset]) -> bool:
-    return any(dataset.pictures for dataset in datasets.values())
-
-
-def _encoders(
-    config: TrainConfig, datasets: Mapping[str, Dataset], device: torch.device
-) -> list[nn.Module]:
-    """The encoders of clips and of text."""
-    encoders = build_encoders(*_encoder_names(config, datasets))
-    if sees(encoders[0]) != _are_pictures(datasets):
-        given, read = ("sounds", "pictures") if sees(encoders[0]) else ("pictures", "sounds")
-        raise ValueError(
-            f"{config.data or 'scenes'}: {given}, but the encoder {encoders[0].name} reads {read}; "
-            "name another encoder, or other data"
-        )
-    return [encoder.to(device) for encoder in encoders]
 
 
 def build_model(config: TrainConfig, data: TrainingData) -> DualEncoder:

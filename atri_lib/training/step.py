@@ -7,12 +7,12 @@ backward pass, and texts can be encoded in chunks whose activations are computed
 gradient is known (gradient caching: Gao et al. 2021).
 """
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from atri_lib.encoders.text import joined
 from atri_lib.schemes import Scheme
@@ -43,7 +43,7 @@ def backward(
         groups = [slice(j, j + 1) for j in range(len(text_inputs))]
     losses = []
     for columns in groups:
-        parts, again = _encode_texts(model, text_inputs[columns], len(clips), text_chunk)
+        parts = _encode_texts(model, text_inputs[columns], len(clips), text_chunk)
         texts = torch.cat(parts).unflatten(0, (-1, len(clips)))  # [m, n, d]
         text_leaf = _leaf(texts.transpose(0, 1))  # [n, m, d]
         loss = scheme.loss(leaf, text_leaf, model.temperature, columns)
@@ -51,56 +51,28 @@ def backward(
         gradient = _own_gradient(text_leaf, len(clips)).transpose(0, 1)
         rows = gradient.flatten(0, 1)  # [m n, d], as encoded
         lengths = [len(part) for part in parts]
-        for encode, own in zip(again, rows.split(lengths), strict=True):
-            _push(encode(), own)
+        for part, own in zip(parts, rows.split(lengths), strict=True):
+            part.backward(own)
         losses.append(loss.detach())
-    _push(clips, _own_gradient(leaf, len(clips)))
+    clips.backward(_own_gradient(leaf, len(clips)))
     return torch.stack(losses).sum()
 
 
 def _encode_texts(
     model: nn.Module, inputs: Sequence[Captions], rows: int, chunk: int
-) -> tuple[list[Tensor], list[Callable[[], Tensor]]]:
-    """m languages' captions of `rows` clips by chunk: the embeddings, and what gives them again
-    with a graph.
+) -> list[Tensor]:
+    """Embeddings of m languages' captions of `rows` clips by chunk, [m rows, d] in all. Of a chunk
+    no activations are kept: they are computed again, with the same dropout masks, when its gradient
+    is known.
     """
     if not chunk or chunk >= rows * len(inputs):
-        encoded = model.encode_text(_join(inputs))
-        return [encoded.detach()], [lambda: encoded]
+        return [model.encode_text(_join(inputs))]
     parts = []
-    again = []
     for captions in inputs:
         for begin in range(0, rows, chunk):
             piece = _piece(captions, slice(begin, begin + chunk))
-            again.append(functools.partial(_replay, model, piece, _random_state()))
-            with torch.no_grad():
-                parts.append(model.encode_text(piece))
-    return parts, again
-
-
-def _replay(model: nn.Module, captions: Captions, state: tuple[Tensor, list[Tensor]]) -> Tensor:
-    """Encode with the dropout masks of a generator's earlier state; the generators go on where they
-    are.
-    """
-    now = _random_state()
-    _set_random_state(*state)
-    encoded = model.encode_text(captions)
-    _set_random_state(*now)
-    return encoded
-
-
-def _random_state() -> tuple[Tensor, list[Tensor]]:
-    return torch.get_rng_state(), torch.cuda.get_rng_state_all()
-
-
-def _set_random_state(cpu: Tensor, devices: list[Tensor]) -> None:
-    torch.set_rng_state(cpu)
-    torch.cuda.set_rng_state_all(devices)
-
-
-def _push(encoded: Tensor, gradient: Tensor) -> None:
-    if encoded.requires_grad:
-        encoded.backward(gradient)
+            parts.append(checkpoint(model.encode_text, piece, use_reentrant=False))
+    return parts
 
 
 def _processes() -> tuple[int, int]:
@@ -121,7 +93,7 @@ def _leaf(embeddings: Tensor) -> Tensor:
         gathered = [torch.empty_like(rows) for _ in range(world)]
         dist.all_gather(gathered, rows)
         rows = torch.cat(gathered)
-    return rows.clone().requires_grad_(True)
+    return rows.requires_grad_()
 
 
 def _own_gradient(leaf: Tensor, rows: int) -> Tensor:
@@ -138,12 +110,9 @@ def average_gradients(model: nn.Module) -> None:
     if world == 1:
         return
     for parameter in model.parameters():
-        if not parameter.requires_grad:
-            continue
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-        dist.all_reduce(parameter.grad)
-        parameter.grad /= world
+        if parameter.grad is not None:
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= world
 
 
 def _piece(captions: Captions, rows: slice) -> Captions:
