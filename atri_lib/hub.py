@@ -42,13 +42,12 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
     path = pathlib.Path(model).expanduser()
     if path.exists():
         return path
+    from huggingface_hub import constants, snapshot_download
+
     name, _, commit = str(model).partition("@")
     commit = commit or REVISIONS.get(name)
     pinned = commit and re.fullmatch("[0-9a-f]{40}", commit)
-    forbidden = storage.offline() or storage.switched_on("HF_HUB_OFFLINE")
-    asked = pinned and storage.switched_on("ATRI_HUB") and not forbidden
-    from huggingface_hub import constants, snapshot_download
-
+    asked = pinned and storage.switched_on("ATRI_HUB") and not storage.offline()
     try:
         for weights in WEIGHTS:
             snapshot = snapshot_download(
@@ -57,8 +56,9 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
                 revision=commit,
                 local_files_only=not asked,
             )
-            if _weight_files(pathlib.Path(snapshot)):
-                return pathlib.Path(snapshot)
+            folder = pathlib.Path(snapshot)
+            if _weight_files(folder):
+                return folder
         raise FileNotFoundError("the repository holds no weights")
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelUnavailable(

@@ -59,7 +59,6 @@ def test_a_cached_model_without_weights_counts_as_missing(cache):
 @pytest.fixture
 def asked(cache, monkeypatch) -> list:
     """The revisions that the hub is asked for, where it may be asked and holds one model."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.delenv("ATRI_OFFLINE", raising=False)
     revisions = []
 
@@ -87,7 +86,6 @@ COMMIT = "0123456789" * 4
         ({"ATRI_HUB": "1"}, "owner/model"),
         ({"ATRI_HUB": "1"}, "owner/model@main"),
         ({"ATRI_HUB": "1", "ATRI_OFFLINE": "1"}, f"owner/model@{COMMIT}"),
-        ({"ATRI_HUB": "1", "HF_HUB_OFFLINE": "1"}, f"owner/model@{COMMIT}"),
         ({"ATRI_HUB": "0"}, "facebook/nllb-200-distilled-600M"),
     ],
 )

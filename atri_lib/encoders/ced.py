@@ -139,8 +139,8 @@ class CED(nn.Module):
         folder, or a hub id.
 
         The authors' files hold the encoder at top level with `init_bn.1.*` and the front end's
-        constants `front_end.0.*`; the hub's hold it under `encoder.*` with `init_bn.*`. Both add the
-        527-class tagging head `outputlayer.*`. Constants and head are left out. Raises
+        constants `front_end.0.*`; the hub's hold it under `encoder.*` with `init_bn.*`. Both add
+        the 527-class tagging head `outputlayer.*`. Constants and head are left out. Raises
         CheckpointError listing keys that are missing, unexpected or of another shape; OSError
         naming the path, or the cache and variables of the hub, when it cannot be had.
         """

@@ -48,12 +48,10 @@ class E5(SentencePieceEncoder):
     def __init__(self, tokenizer: SentencePieceProcessor, replacements: Mapping[int, str]) -> None:
         super().__init__(tokenizer)
         self.replacements = replacements
-        parts = {
-            "word": nn.Embedding(VOCABULARY, WIDTH),
-            "position": nn.Embedding(LONGEST, WIDTH),
-            "norm": nn.LayerNorm(WIDTH, EPSILON),
-        }
-        self.embeddings = nn.ModuleDict(parts)
+        self.embeddings = nn.Module()
+        self.embeddings.word = nn.Embedding(VOCABULARY, WIDTH)
+        self.embeddings.position = nn.Embedding(LONGEST, WIDTH)
+        self.embeddings.norm = nn.LayerNorm(WIDTH, EPSILON)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(WIDTH, HEADS, HIDDEN, 0.0, "gelu", EPSILON, batch_first=True)
             for _ in range(LAYERS)

@@ -35,14 +35,12 @@ def embed(
     lengths = tokens["mask"].sum(1)
     training = encoder.training
     encoder.eval()
-    try:
-        batches = lengths.argsort(stable=True).split(batch_size)
-        for rows in progress(batches, f"embedding {language}", unit="batch"):
-            longest = int(lengths[rows[-1]])
-            batch = {name: value[rows, :longest].to(device) for name, value in tokens.items()}
-            vectors[rows] = encoder(**batch).to(vectors.dtype)
-    finally:
-        encoder.train(training)
+    batches = lengths.argsort(stable=True).split(batch_size)
+    for rows in progress(batches, f"embedding {language}", unit="batch"):
+        longest = int(lengths[rows[-1]])
+        batch = {name: value[rows, :longest].to(device) for name, value in tokens.items()}
+        vectors[rows] = encoder(**batch).to(vectors.dtype)
+    encoder.train(training)
     return vectors
 
 

