@@ -140,6 +140,7 @@ class SentencePieceEncoder(TextEncoder):
         return encoder.eval()
 
     def pieces(self, sentences: Sequence[str], language: str) -> list[list[tuple[int, str]]]:
+        """Number and text of each token of each sentence; begin and end have no text."""
         find_language(language)
         read = [self.prefix + text.translate(self.replacements) for text in checked(sentences)]
         numbers = self.tokenizer.encode(read)
