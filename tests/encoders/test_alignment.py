@@ -1,6 +1,5 @@
 """Alignments: what each does to translations, how a run keeps it, what is refused."""
 
-
 import numpy as np
 import pytest
 import torch
