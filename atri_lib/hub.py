@@ -2,7 +2,6 @@
 by key.
 """
 
-import contextlib
 import os
 import pathlib
 import re
@@ -10,6 +9,7 @@ import textwrap
 from collections.abc import Mapping
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from atri_lib import storage
@@ -34,26 +34,33 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
     """A model's folder or weights file: a path that exists, else a hub id, owner/name or
     owner/name@COMMIT.
 
-    An id is looked for in the hub's cache (HF_HOME names it). It is downloaded only when asked, by
-    ATRI_HUB=1, and only at a commit: the id's own, or that of REVISIONS. ATRI_OFFLINE=1 and
-    HF_HUB_OFFLINE=1 forbid downloads. Raises ModelUnavailable for a path that is not there, and for
-    an id that cannot be had.
+    An id is looked for in the hub's cache (HF_HOME names it). The hub is asked only when told to,
+    by ATRI_HUB=1, and only for a commit: the id's own, or that of REVISIONS. ATRI_OFFLINE=1 and
+    HF_HUB_OFFLINE=1 forbid it. Raises ModelUnavailable for a path that is not there, and for an id
+    that cannot be had.
     """
     path = pathlib.Path(model).expanduser()
     if path.exists():
         return path
+    from huggingface_hub import constants, snapshot_download
+
     name, _, commit = str(model).partition("@")
     commit = commit or REVISIONS.get(name)
     pinned = commit and re.fullmatch("[0-9a-f]{40}", commit)
-    forbidden = storage.offline() or storage.switched_on("HF_HUB_OFFLINE")
-    asked = storage.switched_on("ATRI_HUB") and not forbidden
+    asked = pinned and storage.switched_on("ATRI_HUB") and not storage.offline()
     try:
-        with contextlib.suppress(FileNotFoundError):
-            return _snapshot(name, commit, local_files_only=True)
-        return _snapshot(name, commit, local_files_only=not (asked and pinned))
+        for weights in WEIGHTS:
+            snapshot = snapshot_download(
+                name,
+                allow_patterns=[*SETTINGS, weights],
+                revision=commit,
+                local_files_only=not asked,
+            )
+            folder = pathlib.Path(snapshot)
+            if _weight_files(folder):
+                return folder
+        raise FileNotFoundError("the repository holds no weights")
     except (OSError, ValueError, RuntimeError) as error:
-        from huggingface_hub import constants
-
         raise ModelUnavailable(
             f"{model}: no such file or folder, and no weights in the hub's cache "
             f"{constants.HF_HUB_CACHE} ({textwrap.shorten(str(error), 200)}). It is downloaded "
@@ -64,47 +71,26 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
         ) from error
 
 
-def _snapshot(name: str, commit: str | None, local_files_only: bool) -> pathlib.Path:
-    """The folder of a hub's model. Raises FileNotFoundError when it is not there or holds no
-    weights.
-    """
-    from huggingface_hub import snapshot_download
-
-    for weights in WEIGHTS:
-        snapshot = snapshot_download(
-            name,
-            allow_patterns=[*SETTINGS, weights],
-            revision=commit,
-            local_files_only=local_files_only,
-        )
-        folder = pathlib.Path(snapshot)
-        if _weight_files(folder):
-            return folder
-    raise FileNotFoundError("the repository holds no weights")
-
-
 def read_state_dict(source: Mapping[str, Tensor] | str | os.PathLike) -> dict[str, Tensor]:
     """Tensors by key, on the CPU: from a mapping, a .safetensors, .bin or .pt file, a folder of
     them, or a hub id.
 
-    Pickled files are read with weights_only=True; a mapping wrapped as {"model": ...} or
-    {"state_dict": ...} is unwrapped. Raises CheckpointError for anything that holds no tensors.
+    Pickled files are read with weights_only=True; a file of {"model": ...} is unwrapped. Raises
+    CheckpointError for a file or folder that holds no tensors, or other things.
     """
-    state = source
-    if not isinstance(source, Mapping):
-        state = {}
-        for file in _weight_files(model_path(source)):
-            state |= _read(file)
-    for wrapper in ("model", "state_dict"):
-        if isinstance(state.get(wrapper), Mapping):
-            state = state[wrapper]
+    if isinstance(source, Mapping):
+        return dict(source)
+    state = {}
+    for file in _weight_files(model_path(source)):
+        state |= _read(file)
+    if isinstance(state.get("model"), Mapping):
+        state = state["model"]
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        name = "the mapping" if isinstance(source, Mapping) else source
         raise CheckpointError(
-            f"{name}: not a state dict; it holds no tensors, or other things "
+            f"{source}: not a state dict; it holds no tensors, or other things "
             f"(in a folder, {', '.join(WEIGHTS)} are looked for)"
         )
-    return dict(state)
+    return state
 
 
 def _weight_files(path: pathlib.Path) -> list[pathlib.Path]:
@@ -119,10 +105,8 @@ def _read(file: pathlib.Path) -> dict:
     storage.regular(file)
     try:
         if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
             return load_file(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        return dict(torch.load(file, map_location="cpu", weights_only=True))
     except OSError:
         raise
     except Exception as error:  # safetensors and the unpickler each have their own types

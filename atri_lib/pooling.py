@@ -12,7 +12,8 @@ def equal_parts(patches: Tensor, parts: int) -> Tensor:
     """Average patches within `parts` equal stretches of the clip: [N, P, F] -> [N, parts, F]; P =
     parts is kept.
     """
-    return nn.functional.adaptive_avg_pool1d(patches.transpose(1, 2), parts).transpose(1, 2)
+    averaged = nn.functional.adaptive_avg_pool1d(patches.mT, parts)
+    return averaged.mT
 
 
 def encode_parts(tower: nn.Module, clips: Sequence[Tensor], parts: int) -> Tensor:
@@ -21,12 +22,11 @@ def encode_parts(tower: nn.Module, clips: Sequence[Tensor], parts: int) -> Tenso
 
     Clips of one shape go together: none is padded, so its features do not depend on its batch.
     """
-    shapes = [clip.shape for clip in clips]
     pooled = {}
-    for shape in sorted(set(shapes)):
-        rows = [i for i, other in enumerate(shapes) if other == shape]
-        together = torch.stack([clips[i] for i in rows])
-        pooled |= zip(rows, equal_parts(tower(together), parts), strict=True)
+    for shape in sorted({clip.shape for clip in clips}):
+        rows = [i for i, clip in enumerate(clips) if clip.shape == shape]
+        patches = tower(torch.stack([clips[i] for i in rows]))
+        pooled |= zip(rows, equal_parts(patches, parts), strict=True)
     return torch.stack([pooled[i] for i in range(len(clips))])
 
 

@@ -86,7 +86,7 @@ class ClapText(nn.Module):
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
         """Sentences -> ids int64 and mask bool, [N, longest]; the language changes nothing."""
         rows = self.tokenizer(checked(sentences), verbose=False)["input_ids"]
-        return padded(rows, self.tokenizer.pad_token_id)
+        return padded(rows)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> vectors [N, dim]."""

@@ -1,12 +1,11 @@
 """CED: a vision transformer over mel patches, distilled from an ensemble of AudioSet taggers.
 
 Source: Dinkel et al., "CED: Consistent ensemble distillation for audio tagging", 2023 (arXiv
-2308.11957). Parameters carry the names of the published checkpoints; see `published_keys` for the
-few that differ.
+2308.11957). Parameters carry the names of the published checkpoints; see `CED.load_published`
+for the few that differ.
 """
 
 import os
-from collections import OrderedDict
 from collections.abc import Mapping
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from atri_lib.audio import SAMPLE_RATE
 from atri_lib.encoders.waveforms import at_least
 from atri_lib.encoders.weights import fingerprint
-from atri_lib.hub import CheckpointError, load_exactly, read_state_dict
+from atri_lib.hub import load_exactly, read_state_dict
 
 SIZES = {"tiny": (192, 3), "mini": (256, 4), "small": (384, 6), "base": (768, 12)}  # width, heads
 DEPTH = 12
@@ -28,8 +27,6 @@ TOP_DB = 120.0
 PATCH = 16  # mels and frames
 CHUNK = 1012  # frames: 10.12 s, 63 patches; the last 4 frames of a full chunk fill no patch
 SHORTEST = (PATCH - 1) * HOP  # samples that give one patch of frames
-STRETCH = 8 * CHUNK  # frames whose spectrum is taken at once: memory does not grow with the clip
-TOGETHER = 32  # chunks that pass the blocks at once, or one of each clip of a larger batch
 
 
 class Block(nn.Module):
@@ -42,21 +39,20 @@ class Block(nn.Module):
         self.heads = heads
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        joint = nn.Linear(width, 3 * width)
-        self.attn = nn.ModuleDict({"qkv": joint, "proj": nn.Linear(width, width)})
-        layers = OrderedDict(
-            fc1=nn.Linear(width, 4 * width),
-            act=nn.GELU(),
-            fc2=nn.Linear(4 * width, width),
-        )
-        self.mlp = nn.Sequential(layers)
+        self.attn = nn.Module()
+        self.attn.qkv = nn.Linear(width, 3 * width)
+        self.attn.proj = nn.Linear(width, width)
+        self.mlp = nn.Module()
+        self.mlp.fc1 = nn.Linear(width, 4 * width)
+        self.mlp.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
         joint = self.attn.qkv(self.norm1(tokens)).unflatten(-1, (3, self.heads, -1))
         query, key, value = joint.permute(2, 0, 3, 1, 4)  # each [N, heads, L, d]
         mixed = nn.functional.scaled_dot_product_attention(query, key, value)
         tokens = tokens + self.attn.proj(mixed.transpose(1, 2).flatten(2))
-        return tokens + self.mlp(self.norm2(tokens))
+        wide = self.mlp.fc1(self.norm2(tokens))
+        return tokens + self.mlp.fc2(nn.functional.gelu(wide))
 
 
 class CED(nn.Module):
@@ -72,8 +68,6 @@ class CED(nn.Module):
 
     def __init__(self, size: str = "base") -> None:
         super().__init__()
-        if size not in SIZES:
-            raise ValueError(f"CED size {size!r}: use one of {', '.join(SIZES)}")
         self.size = size
         self.name = f"ced-{size}"
         self.dim, heads = SIZES[size]
@@ -81,7 +75,8 @@ class CED(nn.Module):
         self.register_buffer("window", torch.hann_window(FFT), persistent=False)
         self.register_buffer("mels", mels, persistent=False)
         self.init_bn = nn.BatchNorm2d(MELS)
-        self.patch_embed = nn.Sequential(OrderedDict(proj=nn.Conv2d(1, self.dim, PATCH, PATCH)))
+        self.patch_embed = nn.Module()
+        self.patch_embed.proj = nn.Conv2d(1, self.dim, PATCH, PATCH)
         self.freq_pos_embed = nn.Parameter(torch.randn(1, self.dim, MELS // PATCH, 1) * 0.02)
         self.time_pos_embed = nn.Parameter(torch.randn(1, self.dim, 1, CHUNK // PATCH) * 0.02)
         self.blocks = nn.ModuleList(Block(self.dim, heads) for _ in range(DEPTH))
@@ -112,33 +107,27 @@ class CED(nn.Module):
             whole = nn.functional.pad(mels, (0, -mels.shape[-1] % CHUNK))
             chunks = whole.unflatten(-1, (-1, CHUNK)).movedim(3, 1)
             mels = chunks.flatten(0, 1)  # [N * chunks, mels, 1, CHUNK]
-        parts = mels.transpose(1, 2).split(max(TOGETHER, len(waveform)))
-        encoded = torch.cat([self.encode(part) for part in parts])
+        encoded = self.encode(mels.transpose(1, 2))
         return encoded.reshape(len(waveform), -1, self.dim)
 
     def decibels(self, waveform: Tensor) -> Tensor:
         """Waveforms [N, S] -> decibels [N, 64, 1 + S // 160], each clip floored 120 dB below its
         own maximum.
         """
-        edge = (FFT // 2, FFT // 2)
         # A Fourier transform needs full precision.
         with torch.autocast(waveform.device.type, enabled=False):
-            channel = waveform.to(self.window.dtype)[:, None]
-            wide = nn.functional.pad(channel, edge, mode="reflect")
-            parts = []
-            for frames in wide.unfold(2, FFT, HOP).split(STRETCH, 2):  # [N, 1, frames, 512]
-                power = torch.fft.rfft(frames * self.window).abs().square()
-                parts.append((power @ self.mels).mT)
             # The channel axis makes the floor a clip's own; without it the loudest clip of a batch
             # would set it.
-            energy = torch.cat(parts, -1)  # [N, 1, mels, frames]
+            channel = waveform.to(self.window.dtype)[:, None]
+            power = audio.spectrogram(channel, 0, self.window, FFT, HOP, FFT, 2.0, False)
+            energy = self.mels.T @ power  # [N, 1, mels, frames]
             return audio.amplitude_to_DB(energy, 10.0, 1e-10, 0.0, TOP_DB)[:, 0]
 
     def encode(self, mels: Tensor) -> Tensor:
         """Normalised mels of one chunk each [M, 1, 64, frames] -> [M, frames // 16, dim], averaged
         over frequency.
         """
-        patches = self.patch_embed(mels)  # [M, dim, 4, T]
+        patches = self.patch_embed.proj(mels)  # [M, dim, 4, T]
         patches = patches + self.time_pos_embed[..., : patches.shape[-1]] + self.freq_pos_embed
         tokens = patches.flatten(2).transpose(1, 2)  # [M, 4 T, dim], frequency-major
         for block in self.blocks:
@@ -149,11 +138,17 @@ class CED(nn.Module):
         """Load a published checkpoint, in place: a state dict, a .pt or .safetensors file, a
         folder, or a hub id.
 
-        Both forms are accepted (`published_keys`). Raises CheckpointError listing keys that are
-        missing, unexpected or of another shape; OSError naming the path, or the cache and variables
-        of the hub, when it cannot be had.
+        The authors' files hold the encoder at top level with `init_bn.1.*` and the front end's
+        constants `front_end.0.*`; the hub's hold it under `encoder.*` with `init_bn.*`. Both add
+        the 527-class tagging head `outputlayer.*`. Constants and head are left out. Raises
+        CheckpointError listing keys that are missing, unexpected or of another shape; OSError
+        naming the path, or the cache and variables of the hub, when it cannot be had.
         """
-        state = published_keys(read_state_dict(source), self.mels.cpu())
+        # A counter that nobody reads; old files lack it.
+        state = {"init_bn.num_batches_tracked": torch.tensor(0)}
+        for key, value in read_state_dict(source).items():
+            if not key.startswith(("front_end.", "outputlayer.")):
+                state[key.removeprefix("encoder.").replace("init_bn.1.", "init_bn.")] = value
         name = f"CED({self.size!r})"
         found = len(state.get("norm.weight", ()))
         for size, (width, _) in SIZES.items():
@@ -168,25 +163,3 @@ class CED(nn.Module):
         load_published.
         """
         return cls(size).load_published(source or f"mispeech/ced-{size}").eval()
-
-
-def published_keys(state: Mapping[str, Tensor], mels: Tensor) -> dict[str, Tensor]:
-    """The encoder's part of a published state dict, under this module's names.
-
-    The authors' files hold the encoder at top level with `init_bn.1.*` and the front end's
-    constants `front_end.0.*`; the hub's hold it under `encoder.*` with `init_bn.*`. Both add the
-    527-class tagging head `outputlayer.*`, which is left out. Raises CheckpointError when the front
-    end's mel filters are others than ours.
-    """
-    filters = state.get("front_end.0.mel_scale.fb", mels)
-    if filters.shape != mels.shape or not torch.allclose(filters, mels, atol=1e-4):
-        raise CheckpointError(
-            f"front_end.0.mel_scale.fb {list(filters.shape)} differs from {MELS} mels, "
-            "0-8000 Hz, at 16 kHz: this checkpoint was trained with another front end"
-        )
-    # A counter that nobody reads; old files lack it.
-    kept = {"init_bn.num_batches_tracked": torch.tensor(0)}
-    for key, value in state.items():
-        if not key.startswith(("front_end.", "outputlayer.")):
-            kept[key.removeprefix("encoder.").replace("init_bn.1.", "init_bn.")] = value
-    return kept

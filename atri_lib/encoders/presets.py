@@ -93,10 +93,9 @@ def encoder_builders(
 ) -> list[Builder]:
     """What build_encoders calls: the names are checked, no weights are read.
 
-    Raises ValueError naming the choices, or what module:Class lacks.
+    Raises KeyError for a preset that is none of PRESETS, ValueError naming the choices, or what
+    module:Class lacks.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"preset={preset!r}: use one of {', '.join(PRESETS)}")
     preset_clips, preset_text = PRESETS[preset]
     return [
         _builder(clips or preset_clips, CLIP_ENCODERS),
@@ -106,16 +105,17 @@ def encoder_builders(
 
 def _builder(given: str, known: Mapping[str, Builder]) -> Builder:
     if is_outside(given):
-        return _own_builder(given, CONTRACT | READS if known is TEXT_ENCODERS else CONTRACT)
+        reads = READS if known is TEXT_ENCODERS else {}
+        return _own_builder(given, CONTRACT | reads)
     name, equals, source = given.partition("=")
     if name not in known:
         choices = f"{', '.join(known)}, or your own as module:Class"
         raise ValueError(f"unknown encoder {name!r}: use one of {choices}")
-    if equals and (not source or not name.startswith(("ced", "sonar"))):
+    if not equals:
+        return known[name]
+    if not source or not name.startswith(("ced", "sonar")):
         raise ValueError(f"encoder {given!r}: only ced-SIZE=PATH and sonar=PATH name a checkpoint")
-    if source:
-        return functools.partial(known[name], source)
-    return known[name]
+    return functools.partial(known[name], source)
 
 
 def _own_builder(given: str, contract: Mapping[str, type]) -> Builder:
@@ -130,8 +130,8 @@ def _own_builder(given: str, contract: Mapping[str, type]) -> Builder:
             raise ValueError(f"encoder {given!r}: {why}") from error
         for wanted, kind in contract.items():
             if not isinstance(getattr(encoder, wanted, None), kind):
-                message = f"it has no {wanted} ({kind.__name__.lower()})"
-                raise ValueError(f"encoder {given!r}: {message}; see atri_lib.encoders.presets")
+                lacks = f"it has no {wanted} ({kind.__name__.lower()})"
+                raise ValueError(f"encoder {given!r}: {lacks}; see atri_lib.encoders.presets")
         return encoder
 
     return build

@@ -9,13 +9,13 @@ import os
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
-from transformers import BatchEncoding, M2M100Config, NllbTokenizer
+from transformers import M2M100Config, NllbTokenizer
 from transformers.models.m2m_100.modeling_m2m_100 import M2M100Encoder
 
-from atri_lib.encoders.text import checked, embed, mean_of_tokens, padded
-from atri_lib.encoders.weights import fingerprint
+from atri_lib.encoders.text import TextEncoder, checked, mean_of_tokens
 from atri_lib.hub import CheckpointError, load_exactly, model_path, read_state_dict
 from atri_lib.languages import language as find_language
+from atri_lib.storage import read_json
 
 PUBLISHED = "cointegrated/SONAR_200_text_encoder"
 # What differs from transformers' M2M100Config, which is 1024 wide with 16 heads.
@@ -28,14 +28,13 @@ ARCHITECTURE = {
 }
 
 
-class SonarText(nn.Module):
+class SonarText(TextEncoder):
     """Text encoder: sentences in any of the eight languages to one vector each, the mean of the
     token states.
     """
 
     name = "sonar"
-    fingerprint = property(fingerprint)
-    embed = embed
+    unknown = 3  # in NLLB's vocabulary
 
     def __init__(self, config: M2M100Config, tokenizer: NllbTokenizer | None = None) -> None:
         super().__init__()
@@ -63,15 +62,11 @@ class SonarText(nn.Module):
         """The published encoder and tokenizer, in evaluation mode, from a folder or a hub id (its
         cache first).
 
-        Raises OSError naming the folder, or the hub's cache and variables, when they cannot be had;
+        Raises OSError naming the file, or the hub's cache and variables, when they cannot be had;
         CheckpointError when the weights or the tokenizer are of another model.
         """
         folder = model_path(model)
-        try:
-            config = M2M100Config.from_json_file(folder / "config.json")
-        except (OSError, TypeError, ValueError) as error:
-            said = f"no config.json of transformers that can be read: {error}"
-            raise CheckpointError(f"{folder}: {said}") from error
+        config = M2M100Config(**read_json(folder / "config.json"))
         return cls(config, nllb_tokenizer(folder)).load_published(folder).eval()
 
     def load_published(self, source: Mapping[str, Tensor] | str | os.PathLike) -> "SonarText":
@@ -87,33 +82,15 @@ class SonarText(nn.Module):
         load_exactly(self.encoder, state, name)
         return self
 
-    def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
-        """Sentences of one language -> ids int64 and mask bool, [N, longest], padded on the right.
-
-        A row is [language tag] + pieces + [</s>]. Raises UnknownLanguage for a code that is none of
-        the eight, ValueError for a sentence that is empty or has more than 512 tokens (SONAR was
-        trained on no longer ones).
-        """
-        rows = self._tokens(sentences, language)["input_ids"]
-        return padded(rows, self.tokenizer.pad_token_id)
-
-    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
-        """The characters of each sentence that the vocabulary does not know: they all become one
-        and the same token.
-        """
-        encodings = self._tokens(sentences, language).encodings
-        found = []
-        for sentence, encoding in zip(sentences, encodings, strict=True):
-            unknown = []
-            for number, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-                if number == self.tokenizer.unk_token_id:
-                    unknown.append(sentence[start:end])
-            found.append(unknown)
-        return found
-
-    def _tokens(self, sentences: Sequence[str], language: str) -> BatchEncoding:
+    def pieces(self, sentences: Sequence[str], language: str) -> list[list[tuple[int, str]]]:
+        """A row is [language tag] + pieces + [</s>]."""
         self.tokenizer.src_lang = find_language(language).nllb
-        return self.tokenizer(checked(sentences), verbose=False)
+        encodings = self.tokenizer(checked(sentences), verbose=False).encodings
+        rows = []
+        for sentence, encoding in zip(sentences, encodings, strict=True):
+            texts = [sentence[start:end] for start, end in encoding.offsets]
+            rows.append(list(zip(encoding.ids, texts, strict=True)))
+        return rows
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> sentence vectors [N, dim], not normalised."""

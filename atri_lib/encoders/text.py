@@ -35,14 +35,12 @@ def embed(
     lengths = tokens["mask"].sum(1)
     training = encoder.training
     encoder.eval()
-    try:
-        batches = lengths.argsort(stable=True).split(batch_size)
-        for rows in progress(batches, f"embedding {language}", unit="batch"):
-            longest = int(lengths[rows[-1]])
-            batch = {name: value[rows, :longest].to(device) for name, value in tokens.items()}
-            vectors[rows] = encoder(**batch).to(vectors.dtype)
-    finally:
-        encoder.train(training)
+    batches = lengths.argsort(stable=True).split(batch_size)
+    for rows in progress(batches, f"embedding {language}", unit="batch"):
+        longest = int(lengths[rows[-1]])
+        batch = {name: value[rows, :longest].to(device) for name, value in tokens.items()}
+        vectors[rows] = encoder(**batch).to(vectors.dtype)
+    encoder.train(training)
     return vectors
 
 
@@ -52,9 +50,9 @@ def mean_of_tokens(states: Tensor, mask: Tensor) -> Tensor:
     return (states * keep).sum(1) / keep.sum(1)
 
 
-def padded(rows: list[list[int]], padding: int) -> dict[str, Tensor]:
-    """Token lists as ids, int64 [N, longest], padded on the right, and mask, bool [N, longest],
-    true at tokens.
+def padded(rows: list[list[int]]) -> dict[str, Tensor]:
+    """Token lists as ids, int64 [N, longest], padded on the right with zeros, and mask, bool [N,
+    longest], true at tokens.
 
     Raises ValueError naming the first sentence of more than 512 tokens.
     """
@@ -63,11 +61,8 @@ def padded(rows: list[list[int]], padding: int) -> dict[str, Tensor]:
             said = f"has {len(row):,} tokens, at most {LONGEST} can be read: shorten it"
             raise ValueError(f"sentence {index} {said}")
     ids = [torch.tensor(row) for row in rows]
-    tokens = [torch.ones_like(row, dtype=torch.bool) for row in ids]
-    return {
-        "ids": pad_sequence(ids, batch_first=True, padding_value=padding),
-        "mask": pad_sequence(tokens, batch_first=True),
-    }
+    mask = [torch.ones(len(row), dtype=torch.bool) for row in rows]
+    return joined([{"ids": ids, "mask": mask}])
 
 
 def joined(batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -93,20 +88,40 @@ def checked(sentences: Sequence[str]) -> list[str]:
     return list(sentences)
 
 
-def table(size: int, width: int) -> nn.Embedding:
-    """A trainable embedding of zeros: values are loaded, and to draw some takes a second."""
-    return nn.Embedding.from_pretrained(torch.zeros(size, width), freeze=False)
-
-
-class SentencePieceEncoder(nn.Module):
-    """A text encoder that reads the pieces of a SentencePiece vocabulary: [begin] + pieces + [end].
-
-    The language changes nothing, but UnknownLanguage is raised for a code that is none of the
-    eight.
+class TextEncoder(nn.Module):
+    """What the text encoders share. A subclass has `pieces(sentences, language)`: the number and
+    the text of each token of each sentence, with tags, begin and end. It raises UnknownLanguage for
+    a code that is none of the eight, and what `checked` raises.
     """
 
     fingerprint = property(fingerprint)
     embed = embed
+    unknown: int  # the number of every piece that the vocabulary does not know
+
+    def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
+        """Sentences of one language -> ids int64 and mask bool, [N, longest].
+
+        Raises ValueError for a sentence that is empty or has more than 512 tokens, and what
+        `pieces` raises.
+        """
+        rows = self.pieces(sentences, language)
+        return padded([[number for number, _ in row] for row in rows])
+
+    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
+        """The pieces of each sentence that the vocabulary does not know: they all become one and
+        the same token.
+        """
+        rows = self.pieces(sentences, language)
+        return [[text for number, text in row if number == self.unknown] for row in rows]
+
+
+class SentencePieceEncoder(TextEncoder):
+    """A text encoder that reads the pieces of a SentencePiece vocabulary: [begin] + pieces + [end].
+
+    The language changes nothing. A run of unknown characters is one piece; a sentence of no pieces
+    is unknown as a whole.
+    """
+
     prefix = ""  # what is said before every sentence
     replacements: Mapping[int, str] = {}  # of characters, before a sentence is read
 
@@ -124,34 +139,16 @@ class SentencePieceEncoder(nn.Module):
         encoder.load_state_dict(state, assign=True)
         return encoder.eval()
 
-    def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
-        """Sentences -> ids int64 and mask bool, [N, longest]. A run of unknown characters is one
-        piece.
-
-        Raises ValueError for a sentence that is empty or has more than 512 tokens.
-        """
-        begin = self.tokenizer.bos_id()
-        end = self.tokenizer.eos_id()
-        unknown = [self.tokenizer.unk_id()]
-        rows = self._pieces(sentences, language, self.prefix)
-        return padded([[begin, *(row or unknown), end] for row in rows], end)
-
-    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
-        """The pieces of each sentence that the vocabulary does not know: they all become one and
-        the same token. A sentence of no pieces is unknown as a whole.
-        """
-        number = self.tokenizer.piece_to_id
-        unknown = self.tokenizer.unk_id()
-        found = []
-        rows = self._pieces(sentences, language, out_type=str)
-        for sentence, row in zip(sentences, rows, strict=True):
-            named = [piece for piece in row if number(piece) == unknown]
-            found.append(named if row else [sentence])
-        return found
-
-    def _pieces(
-        self, sentences: Sequence[str], language: str, prefix: str = "", out_type: type = int
-    ) -> list[list]:
+    def pieces(self, sentences: Sequence[str], language: str) -> list[list[tuple[int, str]]]:
+        """Number and text of each token of each sentence; begin and end have no text."""
         find_language(language)
-        read = [prefix + text.translate(self.replacements) for text in checked(sentences)]
-        return self.tokenizer.encode(read, out_type=out_type)
+        read = [self.prefix + text.translate(self.replacements) for text in checked(sentences)]
+        numbers = self.tokenizer.encode(read)
+        texts = self.tokenizer.encode(read, out_type=str)
+        begin = (self.tokenizer.bos_id(), "")
+        end = (self.tokenizer.eos_id(), "")
+        rows = []
+        for sentence, *row in zip(read, numbers, texts, strict=True):
+            pieces = list(zip(*row, strict=True)) or [(self.unknown, sentence)]
+            rows.append([begin, *pieces, end])
+        return rows

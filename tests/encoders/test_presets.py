@@ -83,8 +83,6 @@ def test_a_preset_calls_the_encoder_of_that_name_with_the_checkpoint_given(
     assert presets.build_encoders("paper", "ced-mini=here", "sonar=a/b") == (
         ("CED", ("mini", "here")), ("SonarText", ("a/b",)),
     )  # fmt: skip
-    with pytest.raises(ValueError, match="preset='maxi': use one of mini, paper"):
-        presets.build_encoders("maxi")
 
 
 OWN = """

