@@ -27,11 +27,8 @@ class BuildFailed(Exception):
 
 
 def read(path: pathlib.Path) -> NotebookNode:
-    """A notebook, format 4. Raises ValueError naming the file when it is none."""
-    try:
-        return nbformat.read(path, as_version=4)
-    except (ValueError, nbformat.ValidationError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path}: not a Jupyter notebook ({error})") from error
+    """A notebook, format 4. Raises ValueError when it is none."""
+    return nbformat.read(path, as_version=4)
 
 
 def used_files(notebook: NotebookNode, root: pathlib.Path) -> set[pathlib.Path]:
@@ -133,7 +130,8 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     """A copy without timings, run-time metadata and injected cells, counts 1, 2, 3 ..."""
     result = copy.deepcopy(notebook)
     result.metadata = NotebookNode(kernelspec=dict(SPEC), language_info={"name": "python"})
-    own = [cell for cell in result.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    added = "injected-parameters"
+    own = [cell for cell in result.cells if added not in cell.metadata.get("tags", [])]
     result.cells = own
     for cell in own:
         cell.metadata = NotebookNode(kept_metadata(cell))

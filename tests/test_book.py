@@ -247,9 +247,3 @@ def test_a_failing_cell_or_kernel_is_named_and_what_ran_is_kept(tmp_path, second
     kept = chapters.read(tmp_path / "failed" / "x.ipynb")
     said = [output.get("text") for cell in kept.cells for output in cell.get("outputs", [])]
     assert "be\nfore\n" in said
-
-
-def test_what_is_no_notebook_is_named(tmp_path):
-    (tmp_path / "a.ipynb").write_text("not json")
-    with pytest.raises(ValueError, match="a.ipynb: not a Jupyter notebook"):
-        chapters.read(tmp_path / "a.ipynb")

@@ -20,12 +20,13 @@ from small_chapters import chapter, code
 from atri_lib.data.banks import default_bank
 
 
-def test_status_lists_executed_and_committed_chapters(tmp_path):
+def test_status_lists_executed_and_committed_chapters(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATRI_EXECUTED", str(tmp_path))
     executed, committed = chapter(), chapter()
     executed.metadata["papermill"] = {"duration": 12.345, "start_time": "2030-01-02T03:04:05.6"}
     for name, notebook in (("01_a", executed), ("02_b", committed)):
         (tmp_path / f"{name}.ipynb").write_text(chapters.written(notebook))
-    lines = pages.status_table(tmp_path).splitlines()
+    lines = pages.status_table().splitlines()
     assert lines[2:] == [
         "| {doc}`/notebooks/01_a` | 12.3 | 2030-01-02 03:04 |",
         "| {doc}`/notebooks/02_b` | 0.0 | as committed |",

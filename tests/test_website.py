@@ -29,7 +29,6 @@ from small_chapters import COMMITTED, ROOT, code
 
 from book import viz
 
-
 VERDICTS = {  # printed -> its list
     "a &lt; b &amp; c: True\nit holds: at m = 1: False\n": [
         "✓holds: a < b & c",
@@ -156,7 +155,9 @@ def test_a_page_says_what_it_is_about():
     assert said.startswith("word word") and len(said) <= 202 and said.endswith(" …")
     assert head.select_one("meta[property='og:title']")["content"] == "T a"
     assert head.select_one("meta[property='og:image']")["content"].startswith("../_static/")
-    empty = template("layout", pagename="search", **page | {"body": "", "html_baseurl": "https://a/"})
+    empty = template(
+        "layout", pagename="search", **page | {"body": "", "html_baseurl": "https://a/"}
+    )
     assert "description" not in empty and 'content="https://a/_static/' in empty
 
 
@@ -248,7 +249,7 @@ def test_the_printed_book_asks_for_what_is_missing(tmp_path, monkeypatch):
 def test_a_player_is_named_and_plays_mp3(monkeypatch):
     monkeypatch.setenv("ATRI_PLAYERS", "1")
     wave = np.sin(np.arange(8000) / 5).astype("float32")
-    page = BeautifulSoup(viz.player(wave, 'a "dog"').forms["text/html"], "html.parser")
+    page = BeautifulSoup(viz.players([('a "dog"', wave)]).forms["text/html"], "html.parser")
     assert page.audio["aria-label"] == 'a "dog", 0.5 s' and "0.5 s" in page.get_text()
     kind, _, content = page.audio["src"].partition(";base64,")
     heard, rate = soundfile.read(io.BytesIO(base64.b64decode(content)))
