@@ -128,8 +128,8 @@ publish: env  ## put the site in _build/html on the branch gh-pages of REMOTE=or
 	@git push --force $(if $(DRY_RUN),--dry-run) $(REMOTE) gh-pages:gh-pages
 	@echo "$(if $(DRY_RUN),Rehearsed: nothing was pushed. Without DRY_RUN the site goes,The site went) to gh-pages of $(REMOTE)."
 
-refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound_eight_queries ..." for some)
-	@$(PY) book/tasks.py refresh $(CHAPTERS)
+refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound_eight_queries ..." for some), then check all
+	@$(PY) book/tasks.py refresh $(CHAPTERS) && $(PY) -m pytest -q tests/test_book.py -k fit_to_publish
 
 experiments: env  ## train what studies/rows lacks, two runs at once (STUDIES="dose_16 ..." for some): five hours for all of them
 	@$(PY) -m studies $(STUDIES)

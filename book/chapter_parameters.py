@@ -24,9 +24,6 @@ class Parameters(NamedTuple):
     data: str | None = None
 
 
-DEFAULTS = Parameters()
-
-
 def check_parameters(
     profile: str,
     seed: int,
@@ -56,7 +53,7 @@ def check_parameters(
     checked = Parameters(profile, seed, preset, data and str(data))
     for name in unused:
         value = getattr(checked, name)
-        if value != getattr(DEFAULTS, name):
+        if value != Parameters._field_defaults[name]:
             print(f"{name}={value!r}: this chapter does not use {name}, so it changes nothing here")
     return checked
 

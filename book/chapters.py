@@ -1,5 +1,5 @@
 """Chapters as files: what their outputs follow from, how they are executed and cleaned before
-a commit; what is wrong with them: `chapter_problems`.
+a commit. What a committed one may hold is said by tests/test_book.py.
 """
 
 import ast
@@ -12,7 +12,6 @@ import sys
 
 import nbformat
 import papermill
-from chapter_problems import tags
 from code_hash import syntax_hash
 from nbformat import NotebookNode
 
@@ -28,11 +27,8 @@ class BuildFailed(Exception):
 
 
 def read(path: pathlib.Path) -> NotebookNode:
-    """A notebook, format 4. Raises ValueError naming the file when it is none."""
-    try:
-        return nbformat.read(path, as_version=4)
-    except (ValueError, nbformat.ValidationError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path}: not a Jupyter notebook ({error})") from error
+    """A notebook, format 4. Raises ValueError when it is none."""
+    return nbformat.read(path, as_version=4)
 
 
 def used_files(notebook: NotebookNode, root: pathlib.Path) -> set[pathlib.Path]:
@@ -123,10 +119,9 @@ def execute(
             extra_arguments=["--log-level=CRITICAL"],
             coalesce_streams=True,
         )
-    except (papermill.PapermillExecutionError, RuntimeError) as error:
+    except (papermill.PapermillExecutionError, RuntimeError) as error:  # or the kernel died
         told = papermill.exceptions.strip_color(str(error))
-        hint = "" if isinstance(error, papermill.PapermillExecutionError) else " (lack of memory?)"
-        raise BuildFailed(f"{source.name} failed{hint}: {told}\nWhat ran: {running}") from error
+        raise BuildFailed(f"{source.name} failed: {told}\nWhat ran: {running}") from error
     with atomic_path(target) as partial:
         shutil.move(running, partial)
 
@@ -135,10 +130,12 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     """A copy without timings, run-time metadata and injected cells, counts 1, 2, 3 ..."""
     result = copy.deepcopy(notebook)
     result.metadata = NotebookNode(kernelspec=dict(SPEC), language_info={"name": "python"})
-    result.cells = [cell for cell in result.cells if "injected-parameters" not in tags(cell)]
-    for cell in result.cells:
+    added = "injected-parameters"
+    own = [cell for cell in result.cells if added not in cell.metadata.get("tags", [])]
+    result.cells = own
+    for cell in own:
         cell.metadata = NotebookNode(kept_metadata(cell))
-    code = [cell for cell in result.cells if cell.cell_type == "code"]
+    code = [cell for cell in own if cell.cell_type == "code"]
     for count, cell in enumerate(code, 1):
         cell.execution_count = count
         for output in cell.outputs:

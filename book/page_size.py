@@ -4,14 +4,13 @@ import base64
 import io
 import pathlib
 import re
-import shutil
 
 from fontTools import subset
 from nbformat import NotebookNode
 from PIL import Image
 
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # what pages load of its 24 MB
-UNUSED = ("*.map", "scripts/fontawesome.js*", "fa-*.ttf", "fa-*.woff2", "sphinx-thebe.*", "locales")
+UNUSED = ("*.map", "scripts/fontawesome.js*", "fa-*.ttf", "fa-*.woff2", "sphinx-thebe.*", "*.[mp]o")
 THEME_ICONS = {"xmark", "sun", "moon", "circle-half-stroke"}  # that its script adds
 ICON_RULE = re.compile(r"((?:\.fa-[\w-]+::?before,?)+)\{content:\"[^\"]*\"\}")
 # colours of a figure: with those that lie far apart first, no pixel is off by a tenth
@@ -22,10 +21,8 @@ def small_picture(content: str) -> str:
     """A PNG in base64 with a palette in place of 16 million colours; as it was where that is not
     smaller.
     """
-    image = Image.open(io.BytesIO(base64.b64decode(content))).convert("RGBA")
-    flat = Image.new("RGB", image.size, "white")
-    flat.paste(image, mask=image)
-    few = flat.quantize(PALETTE, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    image = Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB")
+    few = image.quantize(PALETTE, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     stream = io.BytesIO()
     few.save(stream, "PNG", optimize=True)
     small = base64.b64encode(stream.getvalue()).decode()
@@ -51,10 +48,7 @@ def slim(static: pathlib.Path, pages: str) -> None:
         if not path.relative_to(mathjax).as_posix().startswith(MATHJAX):
             unused.append(path)
     for path in unused:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def small_icons(static: pathlib.Path, used: set[str]) -> None:

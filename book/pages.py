@@ -43,26 +43,41 @@ def studies_table() -> str:
     return STUDIES.read_text(encoding="utf-8") if STUDIES.exists() else "`make book` lists them."
 
 
-def records(executed: pathlib.Path) -> dict[str, dict]:
+def records() -> dict[str, dict]:
     """Papermill's record of each executed chapter, by name; empty for one as it was committed."""
     found = {}
-    for path in sorted(executed.glob("*.ipynb")):
+    for path in sorted(executed().glob("*.ipynb")):
         found[path.stem] = read(path).metadata.get("papermill", {})
     return found
 
 
-def status_table(executed: pathlib.Path) -> str:
+def status_table() -> str:
     """Executed chapters with seconds and time of execution."""
     rows = ["| Chapter | Seconds | Executed (UTC) |", "|---|---:|---|"]
-    for name, record in records(executed).items():
+    for name, record in records().items():
         start = record.get("start_time", "as committed")[:16].replace("T", " ")
         rows.append(f"| {{doc}}`/notebooks/{name}` | {record.get('duration', 0):.1f} | {start} |")
     return "\n".join(rows)
 
 
-def seconds(executed: pathlib.Path) -> str:
+def seconds() -> str:
     """Seconds of each executed chapter, for the front page's script."""
-    return json.dumps({name: one.get("duration", 0) for name, one in records(executed).items()})
+    return json.dumps({name: one.get("duration", 0) for name, one in records().items()})
+
+
+def behind() -> str:
+    """The languages whose translation of a page is older than the English text."""
+    return ", ".join(stale(ROOT / "book" / "found.md")) or "none"
+
+
+TABLES = {  # what stands on pages for `<!-- NAME -->`
+    "status": status_table,
+    "studies": studies_table,
+    "translations": behind,
+    "profile": lambda: os.getenv("PROFILE") or "book",
+    "api": lambda: api_sections(ROOT),
+    "seconds": seconds,
+}
 
 
 def build_site(root: pathlib.Path, executed: dict[str, pathlib.Path], target: pathlib.Path) -> None:
@@ -98,15 +113,7 @@ def shown(app, docname: str, source: list[str]) -> None:
     if folder == "notebooks":
         source[0] = nbformat.writes(published(read(executed() / f"{name}.ipynb")))
         return
-    tables = {
-        "status": lambda: status_table(executed()),
-        "studies": studies_table,
-        "translations": lambda: ", ".join(stale(ROOT / "book" / "found.md")) or "none",
-        "profile": lambda: os.getenv("PROFILE") or "book",
-        "api": lambda: api_sections(ROOT),
-        "seconds": lambda: seconds(executed()),
-    }
-    for name, table in tables.items():
+    for name, table in TABLES.items():
         if f"<!-- {name} -->" in source[0]:
             source[0] = source[0].replace(f"<!-- {name} -->", table())
     source[0] = quoted(source[0], executed())

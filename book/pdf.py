@@ -1,4 +1,4 @@
-"""The whole book as one PDF: `pdf.py [SITE]`. The pages of a built site, one after the other,
+"""The whole book as one PDF. The pages of a built site, one after the other,
 printed by Chromium, without the API reference, the translations and what is folded.
 
 `pdf.py --can` only says, by its exit code, whether Chromium and playwright are here.
@@ -9,11 +9,10 @@ import os
 import pathlib
 import shutil
 import sys
-from urllib.parse import urlparse
+from urllib.parse import urljoin, urlparse
 
 from bs4 import BeautifulSoup, Tag
 from chapters import BuildFailed
-from page_html import parsed
 from pages import ROOT, load_toc
 
 from atri_lib.languages import LANGUAGES
@@ -111,23 +110,17 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, names)), None)
 
 
-def key(page: str) -> str:
-    """What ids of a page begin with in the whole book."""
-    return pathlib.PurePosixPath(page).name.replace(".", "-")
-
-
 def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
     """One HTML of the pages to print in their order; links between them stay inside. folder: the
     way from it to the site.
     """
     printed = [page for page in toc if page not in LEFT_OUT]
-    whole = parsed(FRAME)
+    whole = BeautifulSoup(FRAME, "html.parser")
     for page in printed:
-        soup = parsed((site / f"{page}.html").read_text(encoding="utf-8"))
-        for element in soup.select("[src], link[href]"):
-            name = "src" if element.has_attr("src") else "href"
-            if not urlparse(element[name]).scheme:
-                element[name] = f"{folder}/{element[name].removeprefix('../')}"
+        soup = BeautifulSoup((site / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
+        for name in ("src", "href"):
+            for element in soup.select(f"[{name}]:not(a)"):
+                element[name] = urljoin(f"{folder}/{page}", element[name])
         for element in soup.head.find_all(["link", "script"]):
             is_loaded = any(name in str(element) for name in LOADED)
             if is_loaded and element not in whole.head.contents:
@@ -141,47 +134,34 @@ def assembled(site: pathlib.Path, toc: list[str], folder: str) -> str:
 
 def article(soup: BeautifulSoup, page: str, printed: list[str]) -> Tag:
     """A page as the book has it: ids and links of its own, without what only a screen can do."""
-    article = soup.select_one("article")
+    article = soup.article
     if page.startswith("notebooks/"):
         article["class"] = [*article.get("class", []), "chapter"]
     for element in article.select("[id]:not([id^=atri-])"):  # those are looked for by scripts
-        element["id"] = f"{key(page)}--{element['id']}"
+        element["id"] = f"{page}--{element['id']}"
     for link in article.select("a[href]"):
-        link["href"] = moved(link["href"], page, printed)
-        if not link["href"]:
+        address, _, part = urljoin(f"{page}.html", link["href"]).partition("#")
+        target = address.removesuffix(".html")
+        if target in printed:
+            link["href"] = f"#{target}--{part}" if part else f"#{target}"
+        elif not urlparse(address).scheme:  # a page or file that is not printed
             link.unwrap()
     for details in article.select("details:not(.above-input)"):  # solutions, but no folded code
         details["open"] = ""
     for image in article.select("img[loading]"):
         del image["loading"]
-    article["id"] = key(page)
+    article["id"] = page
     return article
-
-
-def moved(address: str, page: str, printed: list[str]) -> str | None:
-    """Where a link of a page leads in the whole book: a page's part, or elsewhere as before. None:
-    to a page or file that is not printed.
-    """
-    parts = urlparse(address)
-    if parts.scheme or parts.netloc:
-        return address
-    here = pathlib.PurePosixPath(page).parent
-    target = os.path.normpath(here / parts.path).removesuffix(".html") if parts.path else page
-    if target not in printed:
-        return None
-    return f"#{key(target)}--{parts.fragment}" if parts.fragment else f"#{key(target)}"
 
 
 def needed() -> str:
     """The browser. Raises BuildFailed where there is no Chromium or no playwright."""
     browser = chromium()
-    if not browser:
+    if not browser or importlib.util.find_spec("playwright") is None:
         raise BuildFailed(
-            "No Chromium here. Debian, Ubuntu: apt-get install chromium; "
-            "or say where: ATRI_CHROMIUM."
+            "Chromium or playwright is missing. Debian, Ubuntu: apt-get install chromium; "
+            "or say where: ATRI_CHROMIUM. playwright: make env."
         )
-    if importlib.util.find_spec("playwright") is None:
-        raise BuildFailed("playwright is missing: make env")
     return browser
 
 
@@ -190,13 +170,12 @@ def print_book(site: pathlib.Path, target: pathlib.Path) -> None:
     playwright.
     """
     browser = needed()
-    toc = load_toc(ROOT)
     if not (site / "index.html").exists():
         raise BuildFailed(f"{site} holds no book: make book")
     from playwright.sync_api import sync_playwright
 
     source = site.parent / "print.html"
-    source.write_text(assembled(site, toc, site.name), encoding="utf-8")
+    source.write_text(assembled(site, load_toc(ROOT), site.name), encoding="utf-8")
     with atomic_path(target) as partial, sync_playwright() as playwright:
         chrome = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = chrome.new_page(viewport={"width": PIXELS, "height": 1000})
@@ -215,19 +194,18 @@ def print_book(site: pathlib.Path, target: pathlib.Path) -> None:
         chrome.close()
 
 
-def main(arguments: list[str]) -> None:
+def main(*arguments: str) -> None:
     """Print the book, or only see whether it could be."""
-    if arguments == ["--can"]:
+    if arguments == ("--can",):
         needed()
         return
-    site = pathlib.Path(*arguments) if arguments else ROOT / "_build" / "html"
     book = ROOT / "_build" / "one_sound_eight_languages.pdf"
-    print_book(site, book)
+    print_book(ROOT / "_build" / "html", book)
     print(f"{book.relative_to(ROOT)}: {book.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
+        main(*sys.argv[1:])
     except BuildFailed as error:
         sys.exit(str(error))

@@ -36,7 +36,7 @@ LOOKS = {name: {"label": one.label, "colour": one.colour} for name, one in SCHEM
 LOOKS[ALIGNED] = {"label": "Balanced, aligned", "colour": "#CC79A7"}
 FOUND = 5  # clips kept for each query
 PAGE = 10  # ranks up to this are on the first page of results
-BUDGET = 2_600_000  # bytes of all sounds: more than half of the clips, those found most often
+PLAYED = 256  # clips with a sound, more than half of the book's: those found most often
 QUIETEST = 0.95  # compression level of an MP3 file: 16 kbit/s at 16 kHz
 
 
@@ -135,9 +135,8 @@ def write(
     dataset: Dataset,
     answered: Mapping[str, tuple[np.ndarray, np.ndarray]],
     text_encoder,
-) -> int:
-    """Write summary.js (the front page), scenes.js (the page to search) and sounds/N.mp3; how many
-    clips can be played.
+) -> None:
+    """Write summary.js (the front page), scenes.js (the page to search) and sounds/N.mp3.
 
     answered: run -> its `answers`; the first one chooses the promised query. The front page shows
     all but ALIGNED.
@@ -166,24 +165,14 @@ def write(
     scenes["owner"] = dataset.owner.tolist()
     order = playing_order(every_found, clip, len(dataset)).tolist()
     with storage.atomic_path(folder, folder=True) as partial:
-        silent = write_sounds(partial / "sounds", dataset, order)
-        shared = {"clips": len(dataset), "promised": promised, "silent": silent}
+        sounds = partial / "sounds"
+        sounds.mkdir()
+        for one in order[:PLAYED]:
+            sound = mp3(dataset.clip(one), SAMPLE_RATE, QUIETEST)
+            (sounds / f"{one}.mp3").write_bytes(sound)
+        shared = {"clips": len(dataset), "promised": promised, "silent": order[PLAYED:]}
         write_script(partial / "scenes.js", shared | scenes)
         write_script(partial / "summary.js", shared | summary)
-    return len(dataset) - len(silent)
-
-
-def write_sounds(folder: pathlib.Path, dataset: Dataset, order: list[int]) -> list[int]:
-    """Write N.mp3 of the clips in this order until BUDGET is spent; returns those left without."""
-    folder.mkdir()
-    left = BUDGET
-    for place, clip in enumerate(order):
-        sound = mp3(dataset.clip(clip), SAMPLE_RATE, QUIETEST)
-        left -= len(sound)
-        if left < 0:
-            return order[place:]
-        (folder / f"{clip}.mp3").write_bytes(sound)
-    return []
 
 
 def write_script(path: pathlib.Path, values: dict) -> None:

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Iterator
 
-import chapter_problems
 import chapters
 import pages
 import psutil
@@ -64,6 +63,16 @@ class Lines(ConsoleReporter):
             self.write(f"+  {task.title()}\n")
 
 
+DOIT_CONFIG = {
+    "dep_file": str(BUILD / "doit.db"),
+    "backend": "sqlite3",
+    "num_process": AT_ONCE,
+    "par_type": "thread",
+    "reporter": Lines,
+    "continue": True,  # what fails stops only what needs it
+}
+
+
 def task(title: str, function, *arguments, **more) -> dict:
     """A task in doit's form. What can be expected to go wrong becomes a message instead of a
     traceback.
@@ -96,6 +105,12 @@ def planned() -> dict[pathlib.Path, pathlib.Path]:
             key = chapters.chapter_key(chapters.read(path), GIVEN, ROOT, sounds)
             targets[path] = EXECUTED / f"{path.stem}-{key}.ipynb"
     return targets
+
+
+def files_of(*folders: str) -> list[pathlib.Path]:
+    """All files of folders, without what Python has compiled."""
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.*")]
+    return [path for path in paths if path.suffix != ".pyc"]
 
 
 def task_prepare() -> dict:
@@ -134,10 +149,7 @@ def execute(source: pathlib.Path, target: pathlib.Path, given: dict) -> None:
 
 def task_scenes() -> dict:
     """What pages show besides chapters: the scenes to search, and the table of studies."""
-    files = [*(ROOT / "atri_lib").rglob("*.py"), *(ROOT / "studies").rglob("*.[jp]*")]
-    files = [path for path in files if path.suffix != ".pyc"]
-    of_the_page = ("search_page", "live_encoder", "viz", "sounds")
-    files += [ROOT / "book" / f"{name}.py" for name in of_the_page]
+    files = [*files_of("atri_lib", "studies"), *(ROOT / "book").glob("*.py")]
     files += (ROOT / "book" / "live").iterdir()
     same = config_changed(f"{PROFILE} {default_bank().checksum}")
     more = {"file_dep": files, "targets": [SCENES, pages.STUDIES], "uptodate": [same]}
@@ -161,17 +173,10 @@ def task_refresh() -> Iterator[dict]:
 
 
 def refresh(path: pathlib.Path) -> None:
-    """Execute a committed chapter in place, cleaned. Raises BuildFailed, the file as it was, if it
-    is not fit.
-    """
+    """Execute a committed chapter in place, cleaned."""
     target = BUILD / "refreshed" / path.name
     execute(path, target, {})
-    notebook = chapters.clean(chapters.read(target))
-    problems = chapter_problems.problems(notebook)
-    write_text(BUILD / "failed" / path.name if problems else path, chapters.written(notebook))
-    if problems:
-        said = [f"{path.stem}: left as it was (see _build/failed/{path.name}):", *problems]
-        raise chapters.BuildFailed("\n  - ".join(said))
+    write_text(path, chapters.written(chapters.clean(chapters.read(target))))
 
 
 def task_book() -> dict:
@@ -192,27 +197,12 @@ def task_site() -> dict:
 
 def site(name: str, executed: dict[str, pathlib.Path]) -> dict:
     """The site in a folder of _build."""
-    files = [*(ROOT / "book").rglob("*.*"), *(ROOT / "atri_lib").rglob("*.*")]
-    files = [path for path in files if path.suffix != ".pyc"]
+    files = files_of("book", "atri_lib")
     files += [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt")]
     built = BUILD / name
     more = {"targets": [built / pages.BUILT]}
     more["file_dep"] = [SCENES, pages.STUDIES, *files, *executed.values()]
     return task(f"Site: _build/{name}/index.html", pages.build_site, ROOT, executed, built, **more)
-
-
-def run(*selected: str) -> int:
-    """Have doit do the selected tasks; its exit code."""
-    options = {
-        "dep_file": str(BUILD / "doit.db"),
-        "backend": "sqlite3",
-        "num_process": AT_ONCE,
-        "par_type": "thread",
-        "reporter": Lines,
-        "continue": selected != ("book",),
-    }
-    tasks = {name: value for name, value in globals().items() if name.startswith("task_")}
-    return DoitMain(ModuleTaskLoader(tasks | {"DOIT_CONFIG": options})).run(["run", *selected])
 
 
 def stop(signum: int, frame) -> None:
@@ -236,7 +226,8 @@ def main(goal: str = "book", *names: str) -> int:
     try:
         with FileLock(BUILD / ".lock", timeout=0):
             planned()
-            return run(*[f"{goal}:{name}" for name in names] or [goal])
+            selected = [f"{goal}:{name}" for name in names] or [goal]
+            return DoitMain(ModuleTaskLoader(globals())).run(["run", *selected])
     except Timeout:
         raise SystemExit("Another build of this book is running: wait for it or stop it.") from None
     except EXPECTED as error:

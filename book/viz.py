@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from PIL import Image
 
@@ -24,8 +23,7 @@ MARKERS = {name: scheme.marker for name, scheme in SCHEMES.items()}
 PAGE = "text/html"
 PLOTLY = "application/vnd.plotly.v1+json"
 RATE = 16_000  # samples of a sound in a second
-LEVELS = (0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)  # of compression, the best first
-LIMIT = 30_000  # bytes of a sound in a page
+LEVEL = 0.8  # of compression: five seconds have 26 kB
 
 
 def theme() -> None:
@@ -48,38 +46,6 @@ def theme() -> None:
             "mathtext.fontset": "cm",
         }
     )
-
-
-def curves(table: pd.DataFrame, x: str, y: str, *, label: str, ax: plt.Axes) -> None:
-    """Mean over repeated rows (seeds) of y against x, one line a scheme, with the range over seeds
-    as a band.
-    """
-    for name, rows in table.groupby("scheme", sort=False):
-        stats = rows.groupby(x)[y].agg(["mean", "min", "max"])
-        style = {
-            "color": SCHEME_COLOURS.get(name),
-            "marker": MARKERS.get(name, "o"),
-            "markersize": 4,
-        }
-        shown = SCHEME_NAMES.get(name, name)
-        (line,) = ax.plot(stats.index, stats["mean"], label=shown, **style)
-        band = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
-        ax.fill_between(stats.index, stats["min"], stats["max"], **band)
-    ax.set(xlabel=x, ylabel=label)
-    ax.legend()
-
-
-def small_sound(waveform: np.ndarray) -> bytes:
-    """MP3 of a 16 kHz mono waveform [samples] at the best quality that stays within 30 kB. Raises
-    ValueError for one that is empty or too long for that.
-    """
-    if not len(waveform):
-        raise ValueError("the sound is empty")
-    for level in LEVELS:
-        content = mp3(waveform, RATE, level)
-        if len(content) <= LIMIT:
-            return content
-    raise ValueError(f"a player holds {LIMIT:,} bytes at most: play a shorter clip")
 
 
 class Shown:
@@ -107,7 +73,7 @@ def embedded(kind: str, content: bytes) -> str:
 def players(sounds: Sequence[tuple[str, np.ndarray]]) -> Shown:
     """Sounds at 16 kHz, (label, waveform) each, that a reader can play below each other.
 
-    Each has about 30 kB at most. Where they are not embedded, a line of text stands in their place.
+    Where they are not embedded, a line of text stands in their place.
     """
     rows = []
     lines = []
@@ -117,17 +83,12 @@ def players(sounds: Sequence[tuple[str, np.ndarray]]) -> Shown:
         lines.append(f"[sound of {length}] {label}")
         sound = f"<em>sound of {length}: run <code>make book</code> to hear it</em>"
         if is_built():
-            about = f'aria-label="{said or "sound"}, {length}"'
-            source = embedded("audio/mpeg", small_sound(waveform))
+            about = f'aria-label="{said}, {length}"'
+            source = embedded("audio/mpeg", mp3(waveform, RATE, LEVEL))
             sound = f'<audio controls preload="none" {about} {source}></audio>'
             said += f" <small>{length}</small>"
         rows.append(f'<div class="atri-player">{sound} <span>{said}</span></div>')
     return Shown("\n".join(lines), {PAGE: "\n".join(rows)})
-
-
-def player(waveform: np.ndarray, label: str = "") -> Shown:
-    """One sound that a reader can play."""
-    return players([(label, waveform)])
 
 
 def pictures(pictures: Sequence[tuple[str, np.ndarray]], side: int = 128) -> Shown:

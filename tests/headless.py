@@ -29,3 +29,15 @@ def loaded(file: pathlib.Path, fragment: str = "") -> BeautifulSoup:
     run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     return BeautifulSoup(run.stdout, "html.parser")
+
+
+def scripted(folder: pathlib.Path, body: str, name: str = "page.html") -> BeautifulSoup:
+    """What the book's own script makes of a page with this body."""
+    static = (pathlib.Path(__file__).resolve().parents[1] / "book" / "_static").as_uri()
+    head = f'<meta charset="utf-8"><script src="{static}/atri.js"></script>'
+    for style in ("atri.css", "explore/explore.css"):
+        head += f'<link rel="stylesheet" href="{static}/{style}">'
+    file = folder / name
+    text = f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{body}</body></html>'
+    file.write_text(text, encoding="utf-8")
+    return loaded(file)

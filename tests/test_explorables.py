@@ -3,6 +3,7 @@
 import ast
 import html
 import json
+import pathlib
 import re
 from decimal import Decimal
 
@@ -10,9 +11,8 @@ import chapters
 import numpy as np
 import pandas as pd
 import pytest
-import website
 from bs4 import BeautifulSoup
-from headless import loaded, needs_browser
+from headless import loaded, needs_browser, scripted
 from small_chapters import COMMITTED, ROOT
 
 from atri_lib.schemes import SCHEMES
@@ -484,32 +484,21 @@ def test_scripts_fetch_nothing():
         assert not re.search(r"https?:|fetch\(|import|XMLHttp|url\(['\"]?[a-z/]", text), path
 
 
-class App:
-    def __init__(self):
-        self.added = []
-
-    def add_css_file(self, name):
-        self.added.append(name)
-
-    def add_js_file(self, name, **options):
-        self.added.append(name)
-
-
+@needs_browser
 @pytest.mark.parametrize(
     "body, files",
     [
         ("<p>data-explorable in prose</p>", []),
         (
-            box("walk") + box("step"),
-            ["explore/explore.css", *(f"explore/{n}.js" for n in ("plot", "step", "walk"))],
+            '<div data-explorable="walk"></div><div data-explorable="step"></div>',
+            ["plot", "walk", "step"],
         ),
     ],
 )
-def test_only_pages_with_an_explorable_load_its_files(body, files):
-    app = App()
-    website.surround(app, "book/preface", "", {"body": body}, None)
-    assert app.added == files
-    assert all((EXPLORE.parent / name).is_file() for name in files)
+def test_only_pages_with_an_explorable_load_its_files(tmp_path, body, files):
+    scripts = scripted(tmp_path, body).select("script[src*='explore/']")
+    assert [pathlib.Path(one["src"]).stem for one in scripts] == files
+    assert all((EXPLORE / f"{name}.js").is_file() for name in files)
 
 
 def test_chapters_show_every_explorable_with_the_values_that_its_script_reads():

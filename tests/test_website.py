@@ -4,52 +4,50 @@ little they weigh.
 
 import base64
 import io
+import json
 import pathlib
 import subprocess
 import sys
 import types
 
 import cells
+import chapters
 import colab
+import jinja2
 import nbformat
 import numpy as np
-import page_html
 import pdf
 import plotly.graph_objects as go
 import pytest
 import soundfile
 import website
 from bs4 import BeautifulSoup
-from chapters import BuildFailed
-from headless import loaded, needs_browser
+from headless import needs_browser, scripted
 from nbformat import v4
 from PIL import Image
-from small_chapters import ROOT, code
+from small_chapters import COMMITTED, ROOT, code
 
 from book import viz
 
+VERDICTS = {  # printed -> its list
+    "a &lt; b &amp; c: True\nit holds: at m = 1: False\n": [
+        "✓holds: a < b & c",
+        "✗does not hold: it holds: at m = 1",
+    ],
+    "a: True\nMRV 12.3": [],
+    "True": [],
+    "a: Truely": [],
+}
 
-def test_verdicts_become_ticks_and_crosses_and_other_text_stays():
-    listed = BeautifulSoup(
-        cells.verdicts("a < b & c: True\nit holds: at m = 1: False\n"), "html.parser"
-    )
-    said = [one.get_text() for one in listed.select("li")]
-    assert said == ["✓holds: a < b & c", "✗does not hold: it holds: at m = 1"]
-    assert [one["class"] for one in listed.select("li")] == [["yes"], ["no"]]
-    for text in ("", "a: True\nMRV 12.3", "True", "a: Truely"):
-        assert cells.verdicts(text) is None
 
-
-def test_a_chapter_is_arranged_without_touching_what_it_says():
-    outputs = [v4.new_output("stream", name="stdout", text="less: True\n")]
-    notebook = v4.new_notebook(
-        cells=[code("print('less:', a < b)", outputs=outputs), v4.new_markdown_cell("prose")]
-    )
-    first, second = cells.published(notebook).cells
-    assert first.source == "print('less:', a < b)"
-    assert "atri-verdicts" in first.outputs[0].data["text/html"]
-    assert second.source == "prose"
-    nbformat.validate(notebook)
+@needs_browser
+def test_verdicts_become_ticks_and_crosses_and_other_text_stays(tmp_path):
+    outputs = [f'<div class="output stream"><pre>{text}</pre></div>' for text in VERDICTS]
+    shown = scripted(tmp_path, "".join(outputs)).select(".output")
+    for output, listed in zip(shown, VERDICTS.values(), strict=True):
+        assert [one.get_text() for one in output.select("li")] == listed
+    assert [one["class"] for one in shown[0].select("li")] == [["yes"], ["no"]]
+    assert shown[1].get_text() == "a: True\nMRV 12.3"
 
 
 def bars(*traces, **layout):
@@ -62,10 +60,7 @@ def bars(*traces, **layout):
 
 def drawn(folder, page):
     """The box of bars as Chromium has drawn it, and the rows of its table."""
-    script = (ROOT / "book" / "_static" / "atri.js").as_uri()
-    file = folder / "page.html"
-    file.write_text(f'<meta charset="utf-8">{page}<script src="{script}"></script>', "utf-8")
-    box = loaded(file).select_one(".atri-bars")
+    box = scripted(folder, page).select_one(".atri-bars")
     rows = [[cell.text for cell in row.select("th, td")] for row in box.select("tr")]
     return box, rows
 
@@ -104,25 +99,13 @@ def test_a_slider_keeps_its_steps_and_values(tmp_path):
     ]
 
 
-def test_other_figures_are_refused():
-    for trace in (
-        go.Scatter(x=[1], y=[2]),
-        go.Bar(x=[1], y=["a"], orientation="h", marker_color="red"),
-    ):
-        with pytest.raises(BuildFailed, match="only upright bars .*: What it shows"):
-            bars(trace)
-
-
-def improve(body):
-    soup = page_html.parsed(body)
-    page_html.improve(soup, "notebooks/01")
-    return soup
-
-
-def test_ids_become_unique_and_links_keep_the_first():
-    soup = improve('<p id="a">1</p><p id="a">2</p><p id="a-2">3</p><p id="a">4</p>')
-    ids = [one["id"] for one in soup.select("p")]
-    assert ids[0] == "a" and len({*ids}) == 4
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_interactive_figures_of_chapters_are_upright_bars(path):
+    for cell in chapters.read(path).cells:
+        for output in cell.get("outputs", []):
+            for trace in output.get("data", {}).get(cells.PLOTLY, {}).get("data", []):
+                assert trace["type"] == "bar" and trace.get("orientation") != "h"
+                assert "x" in trace and "color" in trace["marker"]
 
 
 CAPTIONS = """<table>
@@ -134,29 +117,48 @@ CAPTIONS = """<table>
 </tbody></table>"""
 
 
-def test_captions_in_a_table_say_their_language():
-    soup = improve(CAPTIONS)
+@needs_browser
+def test_captions_in_a_table_say_their_language(tmp_path):
+    soup = scripted(tmp_path, f"<article>{CAPTIONS}</article>")
     assert {cell.get_text(): cell["lang"] for cell in soup.select("td[lang]")} == {
         "A dog.": "en", "Un chien.": "fr", "イヌ。": "ja", "狗。": "zh-Hans",
     }  # fmt: skip
     assert soup.select_one("table").parent["class"] == ["atri-scroll"]
 
 
-def test_words_of_other_scripts_and_listed_captions_say_their_language():
+@needs_browser
+def test_words_of_other_scripts_and_listed_captions_say_their_language(tmp_path):
     listed = "<table><tr><td>eng: a frog, fra: une grenouille, jpn: 水洗, zho: 狮</td></tr></table>"
-    soup = improve(f"<p>about 一 &lt;b&gt; and かえる</p>{listed}<pre>狮</pre>")
-    assert [(one.get_text(), one["lang"]) for one in soup.select("[lang]")] == [
+    body = f"<p>about 一 &lt;b&gt; and かえる</p>{listed}<pre>狮</pre>"
+    soup = scripted(tmp_path, f"<article>{body}</article>")
+    assert [(one.get_text(), one["lang"]) for one in soup.select("article [lang]")] == [
         ("一", "zh-Hans"), ("かえる", "ja"),
         ("水洗", "ja"), ("狮", "zh-Hans"),
     ]  # fmt: skip
     assert soup.p.get_text() == "about 一 <b> and かえる"
 
 
+def template(name, **context):
+    """A template of ours as a page with this context has it, without the theme's part."""
+    text = (ROOT / "book" / "_templates" / f"{name}.html").read_text(encoding="utf-8")
+    theme = {"!layout.html": "{% block css %}{% endblock %}{% block extrahead %}{% endblock %}"}
+    theme["article-header-buttons.html"] = "{{ header_buttons | tojson }}"
+    environment = jinja2.Environment(loader=jinja2.DictLoader(theme | {"page": text}))
+    return environment.get_template("page").render(header_buttons=[], **context)
+
+
 def test_a_page_says_what_it_is_about():
-    question = f"<strong>The question.</strong> {'word ' * 80}"
-    body = f"<article><section><h1>T</h1><p>Short.</p><p>{question}</p></section></article>"
-    said = page_html.description(page_html.parsed(body))
+    body = f"<h1>T</h1><p>Short.</p><p><strong>The question.</strong> {'word ' * 80}</p>"
+    page = {"pathto": lambda path, kind: f"../{path}", "title": "T <em>a</em>", "body": body}
+    head = BeautifulSoup(template("layout", pagename="notebooks/01_x", **page), "html.parser")
+    said = head.select_one("meta[name=description]")["content"]
     assert said.startswith("word word") and len(said) <= 202 and said.endswith(" …")
+    assert head.select_one("meta[property='og:title']")["content"] == "T a"
+    assert head.select_one("meta[property='og:image']")["content"].startswith("../_static/")
+    empty = template(
+        "layout", pagename="search", **page | {"body": "", "html_baseurl": "https://a/"}
+    )
+    assert "description" not in empty and 'content="https://a/_static/' in empty
 
 
 def test_edit_and_launch_links_wait_for_an_address():
@@ -179,21 +181,18 @@ def test_edit_and_launch_links_wait_for_an_address():
     ],
 )
 def test_colab_is_offered_for_a_copy_on_github_only(repository, address):
-    buttons = website.header_buttons("notebooks/01_x", repository)
+    context = {"pagename": "notebooks/01_x", "theme_repository_url": repository}
+    groups = json.loads(template("chapter-buttons", **context))
     links = [
-        one["url"] for group in buttons for one in group["buttons"] if one["label"] == "take-colab"
+        one["url"] for group in groups for one in group["buttons"] if one["label"] == "take-colab"
     ]
     assert links == ([f"https://colab.research.google.com/{address}"] if address else [])
-
-
-def test_colab_is_not_offered_outside_a_repository(tmp_path):
-    assert colab.commit(tmp_path) is None
-    assert colab.link("https://github.com/a/b", "01_x", tmp_path) is None
+    assert json.loads(template("chapter-buttons", pagename="book/use")) == []
 
 
 def test_a_chapter_for_colab_installs_the_library_at_the_commit_of_the_page(tmp_path):
-    before = v4.new_notebook(cells=[code("from atri_lib import training")])
-    notebook = colab.with_installation(before, ROOT, ROOT.as_uri())
+    notebook = v4.new_notebook(cells=[code("from atri_lib import training")])
+    colab.install(notebook, ROOT.as_uri())
     nbformat.validate(notebook)
     assert [cell.source for cell in notebook.cells[1:]] == ["from atri_lib import training"]
     _, needed, fetched, found = notebook.cells[0].source.splitlines()
@@ -221,7 +220,7 @@ def test_the_whole_book_is_one_page_with_links_of_its_own(tmp_path):
     (tmp_path / "p.html").write_text(page.format(first))
     (tmp_path / "n" / "c.html").write_text(page.format(second))
     soup = BeautifulSoup(pdf.assembled(tmp_path, ["p", "n/c"], "html"), "html.parser")
-    assert [link["href"] for link in soup.select("a")] == ["#c--top", "#c", "#c--top", "#p"]
+    assert [link["href"] for link in soup.select("a")] == ["#n/c--top", "#n/c", "#n/c--top", "#p"]
     assert all(soup.find(id=link["href"][1:]) for link in soup.select("a"))
     assert {image["src"] for image in soup.select("img")} == {"html/i.png"}
 
@@ -250,26 +249,21 @@ def test_the_printed_book_asks_for_what_is_missing(tmp_path, monkeypatch):
 def test_a_player_is_named_and_plays_mp3(monkeypatch):
     monkeypatch.setenv("ATRI_PLAYERS", "1")
     wave = np.sin(np.arange(8000) / 5).astype("float32")
-    page = BeautifulSoup(viz.player(wave, 'a "dog"').forms["text/html"], "html.parser")
+    page = BeautifulSoup(viz.players([('a "dog"', wave)]).forms["text/html"], "html.parser")
     assert page.audio["aria-label"] == 'a "dog", 0.5 s' and "0.5 s" in page.get_text()
     kind, _, content = page.audio["src"].partition(";base64,")
     heard, rate = soundfile.read(io.BytesIO(base64.b64decode(content)))
     assert (kind, rate) == ("data:audio/mpeg", 16_000) and 8000 <= len(heard) < 12_000
 
 
-def test_panels_side_by_side_keep_their_size_on_a_phone():
+@needs_browser
+def test_panels_side_by_side_keep_their_size_on_a_phone(tmp_path):
     def picture(width, height):
         stream = io.BytesIO()
         Image.new("RGB", (width, height)).save(stream, "PNG")
-        return v4.new_output(
-            "display_data", {"image/png": base64.b64encode(stream.getvalue()).decode()}
-        )
+        source = base64.b64encode(stream.getvalue()).decode()
+        return f'<div class="cell_output"><img src="data:image/png;base64,{source}"/></div>'
 
-    pictures = [code("plt.show()", outputs=[picture(*size)]) for size in ((900, 400), (400, 400))]
-    wide, square = cells.published(v4.new_notebook(cells=pictures)).cells
-    assert (
-        wide.metadata["mystnb"]["image"]["classes"] == "atri-panels"
-        and "mystnb" not in square.metadata
-    )
-    soup = improve('<figure><img class="atri-panels" src="a.png"/></figure>')
-    assert soup.select_one("figure > div.atri-scroll > img")
+    shown = scripted(tmp_path, picture(900, 400) + picture(400, 400)).select("img")
+    assert [one.get("class") for one in shown] == [["atri-panels"], None]
+    assert [one.parent["class"] for one in shown] == [["atri-scroll"], ["cell_output"]]

@@ -1,7 +1,9 @@
-/* The book's own script: the switch for code, wide things that scroll inside themselves, bar charts. No library. */
+/* The book's own script: the switch for code, wide things that scroll inside themselves, verdicts, languages, bar charts,
+   explorables. No library. */
 (() => {
   "use strict";
   const page = document.documentElement;
+  const here = document.currentScript.src.replace(/[^/]*$/, "");
   const WAYS = ["teach", "all", "none"];
 
   const kept = {
@@ -78,6 +80,8 @@
     return [...new TYPES[values.dtype](bytes.buffer)];
   };
   const read = ({ data, layout }) => {
+    const isUpright = ({ type, orientation, x, marker }) => type === "bar" && orientation !== "h" && x && marker?.color;
+    if (!data.every(isUpright)) throw new Error("only upright bars with colours have a form on pages");
     const title = (axis) => layout[axis]?.title?.text || "";
     const slider = layout.sliders?.[0];
     return {
@@ -88,6 +92,98 @@
       more: /^([\w ]+?) %\{customdata\}/.exec(data[0].hovertemplate)?.[1],
       slider: slider && { label: slider.currentvalue.prefix.trim(), values: slider.steps.map(({ label }) => label), active: slider.active || 0 },
     };
+  };
+
+  /* What has room to scroll: tables, and figures of panels side by side, which keep their size on a phone. */
+  const WIDE_FIGURE = 1.4;  // from this width to height on
+  const scrolls = (one) => {
+    const box = document.createElement("div");
+    box.className = "atri-scroll";
+    one.before(box);
+    box.append(one);
+  };
+  const panels = (picture) => {
+    if (picture.naturalWidth <= WIDE_FIGURE * picture.naturalHeight) return;
+    picture.classList.add("atri-panels");
+    scrolls(picture);
+    wide();
+  };
+
+  /* Printed lines `sentence: True` as a list with ticks and crosses; any other text stays. */
+  const verdicts = (printed) => {
+    const lines = printed.textContent.trim().split("\n").map((line) => /^(.*\S): (True|False)$/.exec(line));
+    if (!lines.every(Boolean)) return;
+    const list = document.createElement("ul");
+    list.className = "atri-verdicts";
+    for (const [, sentence, value] of lines) {
+      const holds = value === "True";
+      const item = put(list, "li", { class: holds ? "yes" : "no" });
+      put(item, "span", { class: "atri-mark", "aria-hidden": "true" }, holds ? "✓" : "✗");
+      put(item, "span", { class: "atri-spoken" }, holds ? "holds: " : "does not hold: ");
+      item.append(sentence);
+    }
+    printed.className = "output text_html";
+    printed.replaceChildren(list);
+  };
+
+  /* Languages (BCP 47) for voices and fonts. The name of a translated page ends in its language: found_fra. */
+  const TAGS = { eng: "en", fra: "fr", deu: "de", spa: "es", nld: "nl", cat: "ca", jpn: "ja", zho: "zh-Hans" };
+  const NAMES = { English: "en", French: "fr", German: "de", Spanish: "es", Dutch: "nl", Catalan: "ca", Japanese: "ja", Chinese: "zh-Hans", ...TAGS };
+  const HAN = /[\u3040-\u30ff\u3400-\u9fff]/;
+  const EASTERN = /([\u3040-\u30ff\u3400-\u9fff][\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]*)/;
+  const languageOf = (address) => TAGS[/_(\w{3})\.html$/.exec(address)?.[1]] || "en";
+
+  const languages = () => {
+    const own = languageOf(location.pathname);
+    if (own !== "en") for (const part of document.querySelectorAll("article > *")) part.lang = own;
+    for (const part of document.querySelectorAll(".lang-eng")) part.lang = "en";
+    for (const link of document.querySelectorAll("a.internal[href], .prev-next-area a[href]")) {
+      const other = languageOf(link.getAttribute("href").split("#")[0] || location.pathname);
+      if (own !== "en" || other !== "en") (link.querySelector(".prev-next-title") || link).lang = other;
+    }
+    for (const table of document.querySelectorAll("article table")) captions(table);
+    words(document.querySelector("article") || document.body);
+  };
+  /* Captions in a table with a row for each language: in the columns whose Japanese cell is Japanese. */
+  const captions = (table) => {
+    const tag = (row) => NAMES[row.cells[0]?.textContent.trim()];
+    const rows = [...table.rows].filter(tag);
+    const japanese = rows.find((row) => tag(row) === "ja");
+    [...japanese?.cells || []].forEach((cell, column) => {
+      if (column === 0 || !HAN.test(cell.textContent)) return;
+      for (const row of rows) if (row.cells[column]) row.cells[column].lang = tag(row);
+    });
+  };
+  /* Japanese and Chinese words in a text: kana is Japanese, Han alone Chinese unless `jpn:` stands before. */
+  const words = (article) => {
+    const walker = document.createTreeWalker(article, NodeFilter.SHOW_TEXT), found = [];
+    while (walker.nextNode()) {
+      const parent = walker.currentNode.parentElement;
+      const isMarked = parent.closest("[lang]") && parent.closest("[lang]") !== page;
+      if (HAN.test(walker.currentNode.data) && !isMarked && !parent.closest("script, style, pre, code")) found.push(walker.currentNode);
+    }
+    for (const text of found) {
+      const parts = text.data.split(EASTERN);  // every second one is such words
+      const nodes = parts.map((part, place) => {
+        if (place % 2 === 0) return part;
+        const span = document.createElement("span");
+        span.lang = /[\u3040-\u30ff]/.test(part) || /jpn: ?$/.test(parts[place - 1]) ? "ja" : "zh-Hans";
+        span.textContent = part;
+        return span;
+      });
+      text.replaceWith(...nodes);
+    }
+  };
+
+  /* The scripts of the explorables that the page holds. */
+  const explorables = () => {
+    const names = [...document.querySelectorAll("[data-explorable]")].map((box) => box.dataset.explorable);
+    for (const name of new Set(names.length ? ["plot", ...names] : [])) {
+      const script = document.createElement("script");
+      script.async = false;  // one after the other
+      script.src = `${here}explore/${name}.js`;
+      document.head.append(script);
+    }
   };
 
   const bars = (box) => {
@@ -158,6 +254,14 @@
   };
 
   const start = () => {
+    languages();
+    for (const toggle of document.querySelectorAll(".toctree-toggle")) toggle.parentElement.setAttribute("aria-label", "Pages below");
+    for (const table of document.querySelectorAll("article table:not([class^=atri-])")) scrolls(table);
+    for (const picture of document.querySelectorAll(".cell_output img")) {
+      if (picture.complete) panels(picture); else picture.addEventListener("load", () => panels(picture));
+    }
+    for (const printed of document.querySelectorAll(".output.stream")) verdicts(printed);
+    explorables();
     for (const box of document.querySelectorAll(".atri-bars")) bars(box);
     for (const link of document.querySelectorAll('a[href$=".ipynb"]')) { link.download = ""; link.removeAttribute("target"); }
     code(page.dataset.code);

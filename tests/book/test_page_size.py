@@ -4,14 +4,12 @@ page loads.
 
 import base64
 import io
-import types
 
 import nbformat
 import numpy as np
-import page_html
 import page_size
+import pytest
 import website
-from bs4 import BeautifulSoup
 from matplotlib import pyplot as plt
 from nbformat import v4
 from PIL import Image
@@ -22,7 +20,7 @@ def drawn() -> str:
     stream = io.BytesIO()
     figure, axis = plt.subplots(figsize=(4, 3))
     axis.plot(np.sin(np.arange(100) / 9), color="#d55e00")
-    figure.savefig(stream, transparent=True)
+    figure.savefig(stream)
     plt.close(figure)
     return base64.b64encode(stream.getvalue()).decode()
 
@@ -34,11 +32,8 @@ def pixels(picture: str) -> np.ndarray:
 def test_a_picture_with_a_palette_is_smaller_and_looks_the_same():
     before = drawn()
     after = page_size.small_picture(before)
-    image = Image.open(io.BytesIO(base64.b64decode(before)))
-    white = Image.new("RGB", image.size, "white")
-    white.paste(image, mask=image.getchannel("A"))
     assert len(after) < 0.6 * len(before)
-    assert np.abs(pixels(after) - np.asarray(white).astype(int)).max() < 25
+    assert np.abs(pixels(after) - pixels(before)).max() < 25
     again = page_size.small_picture(after)
     assert len(again) <= len(after) and (pixels(again) == pixels(after)).all()
 
@@ -56,14 +51,32 @@ def test_only_the_pictures_of_a_notebook_change():
     nbformat.validate(small)
 
 
-def test_spans_without_a_colour_are_unwrapped_only_in_code():
-    page = (
-        '<div class="highlight"><pre><span class="n">a</span><span class="o">=</span></pre></div>'
-    )
-    soup = BeautifulSoup(page + '<p><span class="n">b</span></p>', "html.parser")
-    page_html.improve(soup, "notebooks/01")
-    assert str(soup.pre) == '<pre>a<span class="o">=</span></pre>'
-    assert soup.p.span.get_text() == "b"
+SIGN = '<span class="o">=</span>'
+DOCUMENT = '<p><span class="doc">b</span></p>'
+PROOF = '<div class="proof" id="proof"><p id="proof-content">'
+BODIES = {  # of a page -> what is left
+    f'<pre><span class="n">a</span>{SIGN}</pre>': f"<pre>a{SIGN}</pre>",
+    DOCUMENT: DOCUMENT,
+    PROOF: '<div class="proof"><p>',
+    "a<style scoped>\n.x {}</style>b": "ab",
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_markup_that_shows_nothing_is_left_out(body):
+    context = {"body": body, "script_files": [], "css_files": []}
+    website.lighten(None, "book/x", "page.html", context, None)
+    assert context["body"] == BODIES[body]
+
+
+@pytest.mark.parametrize("body, is_set", [("text", False), ('<span class="math x">', True)])
+def test_scripts_that_a_page_does_without_are_left_out(body, is_set):
+    scripts = ["sphinx-thebe.js", "atri.js", "mathjax/tex-chtml.js", "window.MathJax = {}"]
+    context = {"body": body, "script_files": scripts, "css_files": ["sphinx-thebe.css", "atri.css"]}
+    website.lighten(None, "book/x", "page.html", context, None)
+    assert context["script_files"] == (scripts[1:] if is_set else ["atri.js"])
+    assert context["css_files"] == ["atri.css"]
 
 
 def test_what_no_page_loads_is_removed(tmp_path):
@@ -84,20 +97,7 @@ def test_what_no_page_loads_is_removed(tmp_path):
     for name in kept + gone:
         (static / name).parent.mkdir(parents=True, exist_ok=True)
         (static / name).write_text(f'{used}.fa-cat:before,.fa-kitty:before{{content:"b"}}{other}')
-    (tmp_path / "searchindex.js").write_text("")
-    script = (
-        '<script src="_static/scripts/fontawesome.js?v=1"></script>'
-        '<script defer src="searchindex.js"></script>'
-    )
-    page = '<i class="fa-solid fa-bars"></i><script src="_static/atri.js"></script>'
-    (tmp_path / "a.html").write_text(f"<html><head>{script}</head><article>{page}</article></html>")
-    (tmp_path / "search.html").write_text(f"<html><head>{script}</head><article></article></html>")
-    config = types.SimpleNamespace(html_theme_options={}, html_baseurl="")
-    builder = types.SimpleNamespace(format="html")
-    website.finish(types.SimpleNamespace(outdir=tmp_path, builder=builder, config=config), None)
+    page_size.slim(static, '<i class="fa-solid fa-bars"></i>')
     found = {path.relative_to(static).as_posix() for path in static.rglob("*") if path.is_file()}
     assert found == {*kept}
     assert (static / kept[2]).read_text() == used + other
-    first = (tmp_path / "a.html").read_text()
-    assert first.count("<script") == 1 and "atri.js" in first
-    assert "searchindex" in (tmp_path / "search.html").read_text()

@@ -51,6 +51,8 @@ pytestmark = [
     ),
 ]
 
+ELSEWHERE = re.compile(r"(?:url\(|@import )['\"]?((?:https?:)?//[^'\")]*)")  # in a style sheet
+
 # What is cut: wider than the window and in nothing that scrolls; or scrolled without the cue and
 # the keyboard's reach.
 CUT = """() => {
@@ -402,6 +404,29 @@ def test_internal_links_and_anchors_resolve():
             ):
                 broken.append(f"{path.relative_to(SITE)}: {link['href']}")
     assert not broken, "\n".join(sorted({*broken}))
+
+
+def test_every_page_and_style_holds_together_without_a_network():
+    """What a browser fetches only later on, as pictures further down, is among it."""
+    kinds = ("stylesheet", "icon", "preload", "preconnect")
+    fetched = ", ".join(["[src]", *(f"link[rel~={kind}]" for kind in kinds)])
+    problems = []
+    for path in html_pages():
+        soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for element in soup.select(fetched):
+            parts = urlparse(element.get("src") or element["href"])
+            is_here = not parts.netloc and (path.parent / unquote(parts.path)).exists()
+            if parts.scheme != "data" and not is_here:
+                problems.append(f"{path.relative_to(SITE)}: {element}")
+    for path in SITE.rglob("*.css"):
+        for address in ELSEWHERE.findall(path.read_text(encoding="utf-8")):
+            problems.append(f"{path.relative_to(SITE)}: fetches {address}")
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("rule", ["url('https://fonts.example/x')", "@import 'https://f.example';"])
+def test_a_style_that_fetches_from_elsewhere_is_found_out(rule):
+    assert ELSEWHERE.findall(rule)
 
 
 def test_the_whole_site_is_light_and_has_no_button_that_sends_data_away():

@@ -1,6 +1,4 @@
-"""What would break a chapter's page, or tell of somebody's machine: `make refresh` refuses it. What
-else a chapter holds is looked at by tests/test_book.py.
-"""
+"""What would break a chapter's page, or tell of somebody's machine."""
 
 import re
 
