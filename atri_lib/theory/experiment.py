@@ -160,7 +160,7 @@ class Draws:
         self.arm = arm
         clips = len(experiment.clip_features)
         schemes = [arm.draw(clips, experiment.languages, seed) for seed in seeds]
-        self.schemes = schemes if schemes[0].noise_share else schemes[:1]
+        self.schemes = schemes if schemes[0].covariance(0, 0).any() else schemes[:1]
         self._realised = lru_cache(1)(self._of_epoch)  # the steps of an epoch share it
 
     def __len__(self) -> int:

@@ -98,7 +98,7 @@ def counts(scheme, epochs):
         (Few(50, 8, used=2, row=1), 96),
         (Few(50, 8, used=2, row=8), 96),
         (Favourite(50, 8, often=9), 56),
-        (SCHEMES["balanced"](50, 8, m=1), 0),
+        (SCHEMES["balanced"](clips=50, languages=8, m=1), 0),
     ],
 )
 def test_accumulated_error_is_that_of_the_counts(scheme, off):
@@ -109,8 +109,8 @@ def test_accumulated_error_is_that_of_the_counts(scheme, off):
 
 
 def test_held_and_independent_draws_accumulate_what_the_chapters_say():
-    independent = SCHEMES["ml_clap"](3, 8)
-    held = SCHEMES["hold"](3, 8, hold=4)
+    independent = SCHEMES["ml_clap"](clips=3, languages=8)
+    held = SCHEMES["hold"](clips=3, languages=8, hold=4)
     assert accumulated_error(independent, 16) == approx(16)
     assert accumulated_error(held, 16) == approx(64)
 
