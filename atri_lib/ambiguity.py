@@ -14,7 +14,7 @@ class Ambiguity:
     captions: [M], bool: another clip has this caption too, or the same content (the same sound or
     picture). clips: [N], bool: another clip has the same content, or every caption of the clip is
     another clip's too. text_to_audio, audio_to_text (T2A, A2T): the highest R@1 that any model can
-    expect, between 0 and 1, with ties shared (`evaluation.FairRanks.chance_at`).
+    expect, between 0 and 1, with ties shared (`evaluation.FairRanks.chance_first`).
     """
 
     captions: np.ndarray

@@ -89,10 +89,10 @@ def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
     columns = {
         "T2A ambiguous": [int(one.captions.sum()) for one in found],
         "T2A R@1 reachable": [100 * one.text_to_audio for one in found],
-        "T2A R@1 fair": 100 * t2a.chance_at(1).mean(axis=0),
+        "T2A R@1 fair": 100 * t2a.chance_first.mean(axis=0),
         "A2T ambiguous": [int(one.clips.sum()) for one in found],
         "A2T R@1 reachable": [100 * one.audio_to_text for one in found],
-        "A2T R@1 fair": 100 * a2t.chance_at(1).mean(axis=0),
+        "A2T R@1 fair": 100 * a2t.chance_first.mean(axis=0),
     }
     table = pd.DataFrame(columns, index=pd.Index(source.languages, name="language"))
     table.loc["mean"] = table.mean()
