@@ -21,7 +21,7 @@ def scores_of(queries: Embeddings, gallery: Embeddings) -> Iterator[tuple[slice,
     gallery = embeddings(gallery, "gallery", "G d")
     compared = np.result_type(queries, gallery)
     # Equal items take the score of the first of them; + 0.0 turns -0.0 into 0.0.
-    places: dict[bytes, int] = {}
+    places = {}
     first = [places.setdefault(item.tobytes(), len(places)) for item in gallery + 0.0]
     _, at = np.unique(first, return_index=True)
     distinct = gallery[at].astype(np.float64)
