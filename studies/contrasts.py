@@ -27,8 +27,8 @@ PREDICTION = ("study", "measure", "better", "worse")
 def contrast(
     results: Sequence[Result], a: str, b: str, measure: str, folder: pathlib.Path = FOLDER
 ) -> Difference:
-    """a - b of two labels over the same seeds, with the interval of `shared_sounds.two_way_interval`:
-    seeds and captions are random, and captions whose scenes share a sound are not independent.
+    """a - b of two labels over the same seeds, with its `shared_sounds.two_way_interval`: seeds and
+    captions are random, and captions whose scenes share a sound are not independent.
 
     measure: a key of MEASURES, or one of PARTS. folder: where the sounds of the scenes are noted.
     Raises ResultsError.

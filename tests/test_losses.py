@@ -189,7 +189,8 @@ def test_autocast_does_not_round_the_similarities():
     outside = kcl_loss(clips, texts, TAU)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(kcl_loss(clips, texts, TAU), outside)
-        rounded = [(clips @ text.T).float() for text in texts.unbind(1)]  # as autocast would have it
+        # As autocast would have it.
+        rounded = [(clips @ text.T).float() for text in texts.unbind(1)]
     logits = torch.stack(rounded) / TAU
     both = logits.logsumexp(1) + logits.logsumexp(2)
     naive = (both / 2 - logits.diagonal(dim1=1, dim2=2)).mean()

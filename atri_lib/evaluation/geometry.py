@@ -12,8 +12,8 @@ from atri_lib.evaluation.input_checks import embeddings
 def language_gap(texts: ArrayLike | Tensor) -> float:
     """Distance between two languages' centroids, mean over all pairs of languages.
 
-    texts: [N, K, d], K > 1, L2-normalised, row i being one caption in K languages. Returns a Euclidean
-    length. Never larger than `parallel_distance`: the gap is the part of that distance
+    texts: [N, K, d], K > 1, L2-normalised, row i being one caption in K languages. Returns a
+    Euclidean length. Never larger than `parallel_distance`: the gap is the part of that distance
     all captions share. Source: the modality gap of Liang et al. 2022, arXiv 2203.02053, between
     languages in place of modalities.
     """

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, Field, PositiveInt, ValidationError
 from torch import Tensor
 
-from atri_lib.losses import pair_losses
+from atri_lib.losses import Temperature, pair_losses
 
 # Keeps language draws independent of other generators that are seeded with the same (seed, epoch).
 _STREAM = int.from_bytes(b"lang", "big")
@@ -109,8 +109,9 @@ class Scheme(BaseModel, frozen=True, extra="forbid"):
         """The weight of each column of `languages` in the clip-text part of the loss: float64 [m],
         sums to 1.
         """
-        _, drawn, weight = np.transpose(self.pools(self.k, self.m))
-        return np.repeat(weight.astype(float), drawn.astype(int))
+        pools = np.array(self.pools(self.k, self.m), dtype=float)
+        _, drawn, weight = pools.T
+        return weight.repeat(drawn.astype(int))
 
     def distribution(self, epoch: int) -> np.ndarray:
         """The realised pair distribution p' of an epoch: float64 [N, K], sums to 1."""
@@ -152,7 +153,7 @@ class Scheme(BaseModel, frozen=True, extra="forbid"):
         self,
         clips: Tensor,
         texts: Tensor,
-        temperature: float | Tensor,
+        temperature: Temperature,
         columns: slice = slice(None),
     ) -> Tensor:
         """The objective for the drawn texts: the weighted mean of their pair losses; nats, a

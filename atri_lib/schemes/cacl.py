@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from atri_lib.losses import cacl_loss
+from atri_lib.losses import Temperature, cacl_loss
 from atri_lib.schemes.base import Pool, Pools, Scheme
 
 
@@ -46,7 +46,7 @@ class Cacl(Scheme):
         self,
         clips: Tensor,
         texts: Tensor,
-        temperature: float | Tensor,
+        temperature: Temperature,
         columns: slice = slice(None),
     ) -> Tensor:
         """The weighted triangle of clips, English and the other text [N, 2, d]; `cacl_loss` with

@@ -257,14 +257,23 @@ def test_nan_embeddings_are_named():
     "call, message",
     [
         (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, 1, 2, 4]), "needs a clip, 0 to N - 1"),
-        (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, -1, 2, 3]), "needs a clip, 0 to N - 1"),
+        (
+            lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, -1, 2, 3]),
+            "needs a clip, 0 to N - 1",
+        ),
         (lambda: retrieval_ranks(unit(4, 3), unit(4, 3), [0, 1]), "cannot reshape"),
-        (lambda: retrieval_ranks(unit(4, 3), unit(4, 2), np.arange(4)), "size 2 is different from 3"),
+        (
+            lambda: retrieval_ranks(unit(4, 3), unit(4, 2), np.arange(4)),
+            "size 2 is different from 3",
+        ),
         (lambda: retrieval_ranks(unit(4), unit(4, 3), np.arange(4)), r"non-empty \[M K d\]"),
         (lambda: a2t_ranks(unit(3, 2), unit(3, 2), [0, 2, 2]), "every clip needs a caption"),
         (lambda: rank_matrix(unit(3, 2), np.empty((3, 0, 2)), [0, 1, 2]), r"non-empty \[M K d\]"),
         (lambda: rank_matrix(unit(2, 2), unit(3, 1, 2), [0, 1]), "cannot reshape"),
-        (lambda: relevant_ranks(unit(2, 2), unit(3, 1, 3), [0, 1, 1]), "size 3 is different from 2"),
+        (
+            lambda: relevant_ranks(unit(2, 2), unit(3, 1, 3), [0, 1, 1]),
+            "size 3 is different from 2",
+        ),
         (lambda: relevant_ranks(unit(2, 2), unit(3, 1, 2), [0, -1, 1]), "negative"),
         (lambda: recall_at([0, 1], 1), "counted from 1"),
         (lambda: recall_at([], 1), "at least one rank"),
