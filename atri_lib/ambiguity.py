@@ -15,7 +15,7 @@ class Ambiguity:
     picture). clips: [N], bool: another clip has the same content, or every caption of the clip is
     another clip's too. repeated: how many captions are there before at the same clip.
     text_to_audio, audio_to_text (T2A, A2T): the highest R@1 that any model can expect, between 0
-    and 1, with ties shared (`evaluation.FairRanks.chance_at`).
+    and 1, with ties shared (`evaluation.FairRanks.chance_first`).
     """
 
     captions: np.ndarray

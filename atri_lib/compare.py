@@ -29,19 +29,15 @@ def compare_runs(first: Sequence[Run], second: Sequence[Run]) -> pd.DataFrame:
     Returns a row for each measure: `first` and `second`, the means over seeds and clips; their
     `difference`; `low` and `high`, its 95 % interval; `p_value`; `better`, "first" or "second"
     where the interval excludes zero, else "cannot tell". Raises CompareError for runs that were not
-    tested on the same clips in the same languages, for seeds that do not pair up and for a run that
-    is given twice.
+    tested on the same clips in the same languages, and for seeds that do not pair up.
     """
-    sides = []
-    for side in (first, second):
-        sides.append(sorted(side, key=lambda run: run.config.seed))
+    sides = [sorted(side, key=lambda run: run.config.seed) for side in (first, second)]
     _check_pairs(*sides)
     owner = _owner(sides[0] + sides[1])
-    first = _measures(sides[0], owner)
-    second = _measures(sides[1], owner)
+    first, second = [_measures(side, owner) for side in sides]
     rows = {}
     for name in first:
-        rows[name] = _contrast(first[name], second[name], lower_is_better=name in LOWER_IS_BETTER)
+        rows[name] = _contrast(first[name], second[name], name in LOWER_IS_BETTER)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("measure")
 
 
@@ -72,7 +68,7 @@ def _contrast(first: np.ndarray, second: np.ndarray, lower_is_better: bool) -> d
 
 
 def _check_pairs(first: Sequence[Run], second: Sequence[Run]) -> None:
-    """Raises CompareError where the runs of both sides do not pair up, or one is on both."""
+    """Raises CompareError where the runs of both sides do not pair up."""
     seeds = [[run.config.seed for run in side] for side in (first, second)]
     pair = len(first) == len(second) == 1
     once = len(set(seeds[0])) == len(first)
@@ -81,33 +77,22 @@ def _check_pairs(first: Sequence[Run], second: Sequence[Run]) -> None:
             f"seeds {seeds[0]} and {seeds[1]} do not pair up: give two runs, or the same different "
             "seeds of two settings, compare RUN RUN ... --with RUN RUN ..."
         )
-    places = set()
-    for run in (*first, *second):
-        place = run.path.resolve()
-        if place in places:
-            raise CompareError(f"{run.path} is given twice: name different runs")
-        places.add(place)
 
 
 def _owner(runs: Sequence[Run]) -> np.ndarray:
     """The test clip of each caption [M], the same for all runs; refuses runs that share no test."""
-    one = runs[0]
-    by_data = {}  # a run of each data
-    for run in runs:
-        by_data[run.metrics.get("data")] = run
-        if run.config.languages != one.config.languages:
-            raise CompareError(
-                f"{run.path} was tested in {' '.join(run.config.languages)}, "
-                f"{one.path} in {' '.join(one.config.languages)}: languages have to be the same"
-            )
-    clips = len(one.scores.a2t)
-    if len(by_data) == 1 and clips == len(one.scores.t2a):
-        return np.arange(clips)
-    tests = list(map(_test_split, by_data.values()))
-    if len({test.checksum for test in tests}) > 1:
-        paths = " and ".join(str(run.path) for run in by_data.values())
-        raise CompareError(f"{paths} were tested on different clips: train on the same data")
-    return tests[0].owner
+    said = {(run.config.languages, run.metrics.get("data")): run for run in runs}
+    ranks = runs[0].scores
+    if len(said) == 1 and len(ranks.a2t) == len(ranks.t2a):
+        return np.arange(len(ranks.a2t))
+    tests = {}
+    for run in said.values():
+        test = _test_split(run)
+        tests[run.config.languages, test.checksum] = run
+    if len(tests) > 1:
+        paths = " and ".join(str(run.path) for run in tests.values())
+        raise CompareError(f"{paths} were tested on different clips or in different languages")
+    return test.owner
 
 
 def _test_split(run: Run) -> Dataset:

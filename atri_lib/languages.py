@@ -1,5 +1,7 @@
 """The eight languages of the book, English first, and what each model calls them."""
 
+import json
+import pathlib
 from dataclasses import dataclass
 
 
@@ -19,16 +21,8 @@ class Language:
     locale: str
 
 
-LANGUAGES = (
-    Language("eng", "English", "eng_Latn", "en"),
-    Language("fra", "French", "fra_Latn", "fr"),
-    Language("deu", "German", "deu_Latn", "de"),
-    Language("spa", "Spanish", "spa_Latn", "es"),
-    Language("nld", "Dutch", "nld_Latn", "nl"),
-    Language("cat", "Catalan", "cat_Latn", "ca"),
-    Language("jpn", "Japanese", "jpn_Jpan", "ja"),
-    Language("zho", "Chinese", "zho_Hans", "zh_CN"),
-)
+_TABLE = pathlib.Path(__file__).with_suffix(".json")
+LANGUAGES = tuple(Language(**row) for row in json.loads(_TABLE.read_text()))
 CODES = tuple(language.code for language in LANGUAGES)
 
 

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+Temperature = float | Tensor
 
-def pair_losses(clips: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
+
+def pair_losses(clips: Tensor, texts: Tensor, temperature: Temperature) -> Tensor:
     """The loss l_ik of every (clip, language) pair: half the sum of its two cross-entropies.
 
     1. Compare every clip with every caption, language by language.
@@ -26,28 +28,24 @@ def pair_losses(clips: Tensor, texts: Tensor, temperature: float | Tensor) -> Te
     one, no language, shapes that do not fit, or a float temperature <= 0. Source: the pair loss of
     the bound chapter; Yin et al. 2025, arXiv 2502.14627.
     """
-    logits, matched = _logits(clips, texts, temperature)
+    logits, matched = scaled_similarities(clips, texts, temperature)
     clip_to_text = logits.logsumexp(2) - matched
     text_to_clip = logits.logsumexp(1) - matched
     return (clip_to_text + text_to_clip).T / 2
 
 
-def info_nce(a: Tensor, b: Tensor, temperature: float | Tensor) -> Tensor:
+def info_nce(a: Tensor, b: Tensor, temperature: Temperature) -> Tensor:
     """Contrast two aligned sets of embeddings in both directions (symmetric InfoNCE, as in CLIP).
 
     a, b: [N, d]; row i of one belongs to row i of the other, all other rows are negatives.
     Returns nats, a scalar: the mean over N of the two directions' average. Errors as `pair_losses`.
     Source: Radford et al. 2021, arXiv 2103.00020, Fig. 3.
     """
-    if a.ndim != 2 or a.shape != b.shape:
-        raise ValueError(
-            "info_nce needs two [N, d] tensors of one shape, "
-            f"got {list(a.shape)} and {list(b.shape)}"
-        )
-    return pair_losses(a, b[:, None], temperature).mean()
+    losses = pair_losses(a, b[:, None], temperature)
+    return losses.mean()
 
 
-def ml_clap_loss(clips: Tensor, text: Tensor, temperature: float | Tensor) -> Tensor:
+def ml_clap_loss(clips: Tensor, text: Tensor, temperature: Temperature) -> Tensor:
     """Contrast clips with one caption each, every one in its own randomly drawn language (ML-CLAP).
 
     clips, text: [N, d]. Which language row i is in is the sampling scheme's business
@@ -62,7 +60,7 @@ def cacl_loss(
     clips: Tensor,
     english: Tensor,
     other: Tensor,
-    temperature: float | Tensor,
+    temperature: Temperature,
     weights: Sequence[float] = (1 / 3,) * 3,
 ) -> Tensor:
     """Tie a clip, its English caption and one caption in another language to each other (co-anchor
@@ -78,12 +76,13 @@ def cacl_loss(
     Yin et al. 2025, arXiv 2502.14627 (CACL).
     """
     sides = ((clips, english), (clips, other), (english, other))
-    return sum(
-        weight * info_nce(a, b, temperature) for weight, (a, b) in zip(weights, sides, strict=True)
-    )
+    losses = []
+    for weight, side in zip(weights, sides, strict=True):
+        losses.append(weight * info_nce(*side, temperature))
+    return sum(losses)
 
 
-def kcl_loss(clips: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
+def kcl_loss(clips: Tensor, texts: Tensor, temperature: Temperature) -> Tensor:
     """Contrast clips with every language's caption (1-to-K, per language).
 
     1. In each language, sum both directions' cross-entropies over the N clips: L_a2t and L_t2a,
@@ -91,67 +90,35 @@ def kcl_loss(clips: Tensor, texts: Tensor, temperature: float | Tensor) -> Tenso
     2. Return (L_a2t + L_t2a) / (2 N K): the mean of `pair_losses`, the ideal distribution's loss.
 
     clips: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`. Relations: K =
-    1 is `ml_clap_loss`; any order of the languages gives the same value; `one_to_k_loss` is the
-    predecessor that mixes languages in one softmax. Source: Yin et al. 2025, arXiv 2502.14627
-    (KCL).
+    1 is `ml_clap_loss`; any order of the languages gives the same value. Source: Yin et al. 2025,
+    arXiv 2502.14627 (KCL).
     """
-    return pair_losses(clips, texts, temperature).mean()
+    losses = pair_losses(clips, texts, temperature)
+    return losses.mean()
 
 
-def one_to_k_loss(clips: Tensor, texts: Tensor, temperature: float | Tensor) -> Tensor:
-    """The 1-to-K loss KCL descends from: one softmax over all N K captions, as its authors' code
-    computes it.
+def scaled_similarities(
+    clips: Tensor, texts: Tensor, temperature: Temperature
+) -> tuple[Tensor, Tensor]:
+    """Similarity / temperature, [K, N clips, N captions], and of the matching pairs, [K, N].
 
-    1. Clip to text: clip i against all N K captions, each of its K captions a target; mean over
-       the N K pairs. Its own other captions sit in the denominator, so this mean cannot fall below
-       log K.
-    2. Text to clip: as in `kcl_loss`, but divided by K once more.
-    3. Return half the sum.
-
-    clips: [N, d]; texts: [N, K, d]. Returns nats, a scalar. Errors as `pair_losses`. K = 1 is
-    `info_nce`. Source: Nie et al. 2024, arXiv 2406.18254, released code
-    (`get_unialign_contrastive_loss`).
+    Arguments and errors as `pair_losses`.
     """
-    logits, matched = _logits(clips, texts, temperature)
-    clip_to_text = (logits.logsumexp((0, 2)) - matched).mean()
-    text_to_clip = (logits.logsumexp(1) - matched).mean() / len(matched)
-    return (clip_to_text + text_to_clip) / 2
-
-
-def _logits(clips: Tensor, texts: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Similarity / temperature, [K, N clips, N captions], and of the matching pairs, [K, N]."""
-    _check(clips, texts, temperature)
+    given = f"{list(clips.shape)} {clips.dtype} and {list(texts.shape)} {texts.dtype}"
+    fits = clips.ndim == 2 and texts.ndim == 3 and texts.shape[::2] == clips.shape
+    enough = len(clips) > 1 and texts.numel() > 0
+    if not (fits and enough):
+        raise ValueError(f"expected clips [N, d] and texts [N, K, d], N at least 2: got {given}")
+    if not (clips.is_floating_point() and texts.is_floating_point()):
+        raise ValueError(f"embeddings must be floating point: got {given}")
+    # The value of a tensor is not looked at: that would wait for the device in every call.
+    if not isinstance(temperature, Tensor) and not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature}: the usual one is 0.07")
     # A bfloat16 similarity is off by up to 0.004, and a temperature of 0.07 makes that 0.06 nats.
-    dtype = torch.promote_types(torch.promote_types(clips.dtype, texts.dtype), torch.float32)
+    dtype = torch.promote_types(clips.dtype, texts.dtype)
+    dtype = torch.promote_types(dtype, torch.float32)
     with torch.autocast(clips.device.type, enabled=False):
         by_language = texts.to(dtype).permute(1, 2, 0)  # [K, d, N]
-        logits = clips.to(dtype) @ by_language / temperature
-    return logits, logits.diagonal(dim1=1, dim2=2)
-
-
-def _check(clips: Tensor, texts: Tensor, temperature: float | Tensor) -> None:
-    given = (
-        f"got clips {list(clips.shape)} {clips.dtype} and texts {list(texts.shape)} {texts.dtype}"
-    )
-    if clips.ndim != 2 or texts.ndim != 3:
-        raise ValueError(f"expected clips [N, d] and texts [N, K, d], {given}")
-    if not (clips.is_floating_point() and texts.is_floating_point()):
-        raise ValueError(f"embeddings must be floating point, {given}")
-    count, dim = clips.shape
-    if texts.shape[0] != count or texts.shape[2] != dim or dim == 0:
-        raise ValueError(f"clips and texts must share N and d, {given}")
-    if count < 2:
-        raise ValueError(
-            f"a contrastive loss needs at least 2 clips, {given}: use larger batches, drop the rest"
-        )
-    if texts.shape[1] == 0:
-        raise ValueError(f"texts has no language (K = 0), {given}")
-    # The value of a tensor is not looked at: that would wait for the device in every call.
-    if isinstance(temperature, Tensor):
-        usable = temperature.numel() == 1
-    else:
-        usable = temperature > 0
-    if not usable:
-        raise ValueError(
-            f"temperature must be one positive number, got {temperature}: the usual value is 0.07"
-        )
+        similarities = clips.to(dtype) @ by_language
+        scaled = similarities / temperature
+    return scaled, scaled.diagonal(dim1=1, dim2=2)

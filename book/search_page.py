@@ -20,7 +20,7 @@ from atri_lib.evaluation.scores import scores_of
 from atri_lib.languages import CODES, LANGUAGES
 from atri_lib.schemes import SCHEMES
 from atri_lib.training import TrainConfig, encode, load_data
-from book import live_encoder
+from book import live_encoder, viz
 from book.sounds import mp3
 from studies.parallel_runs import train_all
 
@@ -32,7 +32,9 @@ SHOWN = {  # run -> its settings
     "kcl": {"scheme": "kcl"},
     ALIGNED: {"scheme": "balanced", "m": 1, "alignment": "ridge"},
 }
-LOOKS = {name: {"label": one.label, "colour": one.colour} for name, one in SCHEMES.items()}
+LOOKS = {
+    name: {"label": viz.SCHEME_NAMES[name], "colour": viz.SCHEME_COLOURS[name]} for name in SCHEMES
+}
 LOOKS[ALIGNED] = {"label": "Balanced, aligned", "colour": "#CC79A7"}
 FOUND = 5  # clips kept for each query
 PAGE = 10  # ranks up to this are on the first page of results

@@ -4,9 +4,8 @@ They are schemes of the studies, not of the library, and are named as any scheme
 `studies.all_texts:AllTexts`.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
+from pydantic import Field
 from torch import Tensor
 
 from atri_lib.losses import ml_clap_loss, pair_losses
@@ -16,7 +15,6 @@ from studies.fixed_counts import different
 MlClap = SCHEMES["ml_clap"]  # one language an epoch
 
 
-@dataclass(frozen=True, init=False)
 class AllTexts(MlClap):
     """ML-CLAP's draw is contrasted with the clips, and the caption in the drawn language with its
     translations into all others.
@@ -27,13 +25,13 @@ class AllTexts(MlClap):
 
     name = "all_texts"
     together = True
-    text_text: float = 1 / 3
+    text_text: float = Field(1 / 3, ge=0, lt=1)
 
     @property
     def weights(self) -> np.ndarray:
         return np.eye(self.k)[0]
 
-    def _draw(self, epoch: int) -> np.ndarray:
+    def languages(self, epoch: int) -> np.ndarray:
         return self._orders(epoch)
 
     def loss(
@@ -50,7 +48,6 @@ class AllTexts(MlClap):
         return (1 - self.text_text) * with_clips + self.text_text * with_translations
 
 
-@dataclass(frozen=True, init=False)
 class AllTextsBalanced(AllTexts):
     """The same with the draws of `balanced`."""
 
@@ -60,6 +57,6 @@ class AllTextsBalanced(AllTexts):
         same_round = e // self.k == f // self.k
         return np.where(e == f, 1.0, np.where(same_round, different(self.k), 0.0))
 
-    def _draw(self, epoch: int) -> np.ndarray:
+    def languages(self, epoch: int) -> np.ndarray:
         number, position = divmod(epoch, self.k)
         return np.roll(self._orders(number), -position, axis=1)

@@ -5,7 +5,7 @@ They are schemes of the studies, not of the library, and are named as any scheme
 """
 
 import math
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
@@ -21,12 +21,9 @@ class Even(MlClap):
     """
 
     name = "even"
+    independent_clips = False
 
-    @property
-    def independent_clips(self) -> bool:
-        return False
-
-    def _draw(self, epoch: int) -> np.ndarray:
+    def languages(self, epoch: int) -> np.ndarray:
         places = clip_order(self.clips, self.seed, epoch).argsort()
         return _groups(self, epoch)[places, None]
 
@@ -50,17 +47,10 @@ class EvenKept(Kept):
     """
 
     name = "even_kept"
+    independent_clips = False
+    m: Literal[1]
 
-    def __init__(self, *given: Any, **settings: Any) -> None:
-        super().__init__(*given, **settings)
-        if self.m != 1:
-            raise ValueError(f"{self.name} is for one language an epoch, got m={self.m}: give m=1")
-
-    @property
-    def independent_clips(self) -> bool:
-        return False
-
-    def _draw(self, epoch: int) -> np.ndarray:
+    def languages(self, epoch: int) -> np.ndarray:
         first = self.ordered_as(epoch)
         places = clip_order(self.clips, self.seed, first).argsort()
         group, place = np.divmod(places, self.k)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from atri_lib import storage
-from atri_lib.evaluation.significance import Difference, two_way_interval
+from atri_lib.evaluation.significance import Difference
 from studies import shared_sounds, split
 from studies.results import FOLDER, Result, ResultsError, intact, ranks_of, read
 
@@ -27,15 +27,15 @@ PREDICTION = ("study", "measure", "better", "worse")
 def contrast(
     results: Sequence[Result], a: str, b: str, measure: str, folder: pathlib.Path = FOLDER
 ) -> Difference:
-    """a - b of two labels over the same seeds, with the interval of `evaluation.two_way_interval`:
-    seeds and captions are random, and captions whose scenes share a sound are not independent.
+    """a - b of two labels over the same seeds, with its `shared_sounds.two_way_interval`: seeds and
+    captions are random, and captions whose scenes share a sound are not independent.
 
     measure: a key of MEASURES, or one of PARTS. folder: where the sounds of the scenes are noted.
     Raises ResultsError.
     """
     values = values_of(results, a, b, measure)
     data = next(result.data for result in results if result.label == a)
-    return two_way_interval(*values, shared_sounds.groups(data, folder))
+    return shared_sounds.two_way_interval(*values, shared_sounds.groups(data, folder))
 
 
 def values_of(

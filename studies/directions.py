@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.special import softmax
 from torch import Tensor
 
-from atri_lib.evaluation.input_checks import embeddings, indices
+from atri_lib.evaluation.input_checks import embeddings
 
 
 def direction_error(texts: ArrayLike | Tensor, used: ArrayLike) -> np.ndarray:
@@ -20,11 +20,8 @@ def direction_error(texts: ArrayLike | Tensor, used: ArrayLike) -> np.ndarray:
     closed form for equal cosines is in `symbolic.direction`.
     """
     texts = embeddings(texts, "texts", "N K d").astype(np.float64)
-    clips, languages, _ = texts.shape
-    shape = clips, np.shape(used)[-1]
-    used = indices(used, "used", languages, shape)
     ideal = _unit(texts.mean(axis=1))
-    taken = np.take_along_axis(texts, used[..., None], axis=1)
+    taken = np.take_along_axis(texts, np.asarray(used)[..., None], axis=1)
     taken = _unit(taken.mean(axis=1))
     # arccos would lose half the digits at small angles
     across = np.linalg.norm(ideal - taken, axis=1)

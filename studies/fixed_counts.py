@@ -5,9 +5,8 @@ They are schemes of the studies, not of the library, and are named as any scheme
 `studies.fixed_counts:Few`.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
+from pydantic import PositiveInt
 
 from atri_lib.schemes import SCHEMES, Scheme
 from studies.schedules import covariances
@@ -15,7 +14,6 @@ from studies.schedules import covariances
 MlClap = SCHEMES["ml_clap"]  # one language an epoch
 
 
-@dataclass(frozen=True, init=False)
 class Few(MlClap):
     """Of each clip only `used` languages, drawn once, by turns, each for `row` epochs in a row.
 
@@ -23,10 +21,10 @@ class Few(MlClap):
     """
 
     name = "few"
-    used: int = 8
-    row: int = 1
+    used: PositiveInt = 8
+    row: PositiveInt = 1
 
-    def _draw(self, epoch: int) -> np.ndarray:
+    def languages(self, epoch: int) -> np.ndarray:
         turn = epoch // self.row % self.used
         return self._orders(0)[:, turn, None]
 
@@ -35,21 +33,20 @@ class Few(MlClap):
         return np.where(same, 1.0, different(self.k))
 
 
-@dataclass(frozen=True, init=False)
 class Favourite(MlClap):
     """One language of each clip `often` times and each of the others once, in a random order; then
     anew.
     """
 
     name = "favourite"
-    often: int = 9
+    often: PositiveInt = 9
 
     @property
     def cycle(self) -> int:
         """Epochs until all were heard."""
         return self.often + self.k - 1
 
-    def _draw(self, epoch: int) -> np.ndarray:
+    def languages(self, epoch: int) -> np.ndarray:
         number, position = divmod(epoch, self.cycle)
         favourite = self._orders(0)[:, :1]  # one for all cycles
         rest = self._orders(0)[:, 1:]

@@ -18,6 +18,7 @@ from atri_lib.theory.model_functions import Batch, Task
 from atri_lib.theory.optimizers import SGD
 from studies import schedules
 from studies.batch_designs import language_gradients, single_pairs
+from studies.scheme_noise import noise_share
 from studies.task_derivatives import gradients_seen_from, hessian_products
 
 # Committed before anything was measured on the book's data. What was looked at first, on synthetic
@@ -68,7 +69,7 @@ def predicted(experiment: Experiment, scheme: Scheme, rate: float) -> Tensor:
             slope = variance_slope(experiment.task, weights, step.data)
             gamma += slope / len(step.clips) ** 2
     growth = schedules.growth(scheme, epochs)[-1]
-    return scheme.noise_share * (growth - epochs) / 2 * rate**2 * gamma
+    return noise_share(scheme) * (growth - epochs) / 2 * rate**2 * gamma
 
 
 @dataclass(frozen=True)

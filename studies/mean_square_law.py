@@ -16,6 +16,7 @@ from atri_lib.theory import bounds, twin_runs
 from atri_lib.theory.experiment import Arm, Experiment
 from atri_lib.theory.optimizers import Adam, Optimizer, Runs
 from atri_lib.theory.twin_runs import Taken, ratio
+from studies.scheme_noise import biased, chance, noise_share, remembers
 from studies.small_projections import ARMS, SLOW
 from studies.task_derivatives import language_spread
 
@@ -105,7 +106,7 @@ class _Law:
             )
         self.draws = draws
         # Where nothing is random, the one run is its own pilot.
-        self.pilots = slice(draws, None) if self.scheme.noise_share else slice(None)
+        self.pilots = slice(draws, None) if noise_share(self.scheme) else slice(None)
         self.linear = not isinstance(optimizer, Adam)  # in the gradient's noise
         self.mean_run = experiment.begin(optimizer)
         self.records = []
@@ -118,7 +119,7 @@ class _Law:
         for name, values in taken.measured().items():
             record[name] = values[: self.draws] if np.ndim(values) else values
         mean_run, mean_after, after_expected = taken.ideal, taken.ideal_after, taken.after_full
-        if self.scheme.biased:
+        if biased(self.scheme):
             mean_run = self.mean_run
             mean_after, after_expected = self._mean_step(taken)
             self.mean_run = mean_after
@@ -144,18 +145,18 @@ class _Law:
             return law
         law["pilots"] = np.sqrt(np.square(errors).mean())
         law["memory"] = 0.0
-        if self.scheme.noise_share == 0:
+        if noise_share(self.scheme) == 0:
             return law | {"amplification": 1.0, "variance": 0.0, "sigma": 0.0}
         carried = np.square(after_expected.error(mean_after)[self.pilots]).sum()
         before = np.square(taken.runs.error(mean_run)[self.pilots]).sum()
         law["amplification"] = float(ratio(carried, before))
-        remembers = self.scheme.remembers(taken.step.epoch)
-        if remembers:  # an epoch's languages depend on earlier ones: kept and noise do, too
+        remembered = remembers(self.scheme, taken.step.epoch)
+        if remembered:  # an epoch's languages depend on earlier ones: kept and noise do, too
             kept = mean_after.weights - after_expected.weights
             noise = after_expected.weights - taken.after.weights
             products = (kept * noise).sum(1)[self.pilots]
             law["memory"] = 2 * products.mean().item()
-        if remembers or not self.linear:
+        if remembered or not self.linear:
             noise_lengths = taken.after.error(after_expected)[self.pilots]
             law["variance"] = np.square(noise_lengths).mean()
         else:
@@ -170,8 +171,8 @@ class _Law:
         clip_features, texts = taken.step.data
         weights = taken.runs.weights[self.pilots].float()
         batch = clip_features.float(), texts.float()
-        spread = language_spread(self.experiment.task, weights, batch, self.scheme.chance)
-        variance = self.scheme.noise_share * spread.mean().item()
+        spread = language_spread(self.experiment.task, weights, batch, chance(self.scheme))
+        variance = noise_share(self.scheme) * spread.mean().item()
         clips = len(taken.step.clips)
         return np.sqrt(variance) / clips
 

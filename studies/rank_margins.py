@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from atri_lib.evaluation.input_checks import embeddings, indices
+from atri_lib.evaluation.input_checks import embeddings
 
 
 def margins(clips: ArrayLike, texts: ArrayLike, owner: ArrayLike) -> np.ndarray:
@@ -20,8 +20,7 @@ def margins(clips: ArrayLike, texts: ArrayLike, owner: ArrayLike) -> np.ndarray:
     """
     clips = embeddings(clips, "clips", "N d")
     texts = embeddings(texts, "texts", "M K d")
-    owner = indices(owner, "owner", len(clips), (len(texts),))
-    owner = owner[:, None, None]
+    owner = np.asarray(owner)[:, None, None]
     scores = texts.astype(np.float64) @ clips.T.astype(np.float64)
     scores = scores.astype(np.float32)
     own = np.take_along_axis(scores, owner, axis=2)

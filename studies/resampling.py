@@ -14,6 +14,8 @@ from scipy.stats import rankdata
 from atri_lib.evaluation import significance
 from atri_lib.evaluation.significance import Difference
 
+CHUNK = 2**22  # resampled values held at once
+
 
 @dataclass(frozen=True)
 class Correlation:
@@ -80,7 +82,7 @@ def _resamples(shape: tuple[int, int], repeats: int, seed: int) -> Iterator[np.n
     seeds, clips = shape
     random = np.random.default_rng(seed)
     values = seeds * clips
-    at_once = max(1, significance.CHUNK // values)
+    at_once = max(1, CHUNK // values)
     for done in range(0, repeats, at_once):
         count = min(at_once, repeats - done)
         rows = random.integers(seeds, size=(count, seeds, 1))

@@ -13,6 +13,7 @@ import torch
 from atri_lib.schemes import Scheme
 from atri_lib.theory.experiment import Experiment
 from atri_lib.theory.optimizers import SGD
+from studies.scheme_noise import biased
 from studies.task_derivatives import hessian_products
 
 
@@ -100,7 +101,7 @@ def predict(products: np.ndarray, scheme: Scheme, rate: float) -> np.ndarray:
 
     Raises ValueError for a biased scheme, and for one whose clips share their draws.
     """
-    if scheme.biased:
+    if biased(scheme):
         raise ValueError(f"{scheme.name} is biased: this sum does not contain its mean")
     if not scheme.independent_clips:
         raise ValueError(f"clips of {scheme.name} share their draws, and this sum is over clips")

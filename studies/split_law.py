@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from atri_lib import storage
-from atri_lib.evaluation import two_way_interval
 from studies import shared_sounds
 from studies.contrasts import PARTS
 from studies.fixed_counts import accumulated_error, coverage
@@ -79,7 +78,7 @@ def schedules(study: str, seeds: int | None = None) -> pd.DataFrame:
         }
         for part in PARTS:
             said = pseudo_values(ranks, part)
-            found = two_way_interval(said, np.zeros_like(said), groups)
+            found = shared_sounds.two_way_interval(said, np.zeros_like(said), groups)
             rows[label] |= {
                 part: found.difference,
                 f"{part}_low": found.low,

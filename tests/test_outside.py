@@ -13,28 +13,26 @@ from atri_lib.schemes import SCHEMES
 from atri_lib.training import TrainConfig, load_datasets
 
 MODULE = '''
-from dataclasses import dataclass
-
 import numpy as np
 import torch
+from pydantic import PositiveInt
 
 from atri_lib.data.dataset import Dataset
 from atri_lib.languages import CODES
 from atri_lib.schemes import Pool, Scheme
 
 
-@dataclass(frozen=True, init=False)
 class Turns(Scheme):
     """Every clip meets the languages in their order, each for `stay` epochs."""
 
     name = "turns"
-    stay: int = 2
+    stay: PositiveInt = 2
 
     @staticmethod
     def pools(k, m):
         return (Pool(k, 1, 1),)
 
-    def _draw(self, epoch):
+    def languages(self, epoch):
         return np.full((self.clips, 1), epoch // self.stay % self.k)
 
 
@@ -137,11 +135,11 @@ def test_a_scheme_from_outside_is_found_by_its_name(outside):
 @pytest.mark.parametrize(
     "scheme, settings, message",
     [
-        ("mine:Turns", {"hop": 3}, "turns has no setting hop"),
-        ("mine:Turns", {"stay": 0}, "stay must be an integer"),
+        ("mine:Turns", {"hop": 3}, "turns: hop: Extra inputs"),
+        ("mine:Turns", {"stay": 0}, "turns: stay: Input should be greater"),
         ("mine:Ear", {}, "Ear of mine is no subclass of atri_lib.schemes.Scheme"),
         ("nowhere:Turns", {}, "scheme 'nowhere:Turns': nowhere cannot be imported"),
-        ("kcl", {"stay": 3}, "kcl has no setting stay"),
+        ("kcl", {"stay": 3}, "kcl: stay: Extra inputs"),
     ],
 )
 def test_a_scheme_that_cannot_be_is_refused_in_one_line(outside, scheme, settings, message):

@@ -16,7 +16,7 @@ from atri_lib.evaluation.significance import (
     paired_bootstrap,
     two_way_interval,
 )
-from atri_lib.evaluation.ties import FairRanks, fair_audio_to_text, fair_rank_matrix, fair_ranks
+from atri_lib.evaluation.ties import FairRanks, fair_audio_to_text, fair_rank_matrix
 
 __all__ = [
     "Difference",
@@ -24,7 +24,6 @@ __all__ = [
     "clip_means",
     "fair_audio_to_text",
     "fair_rank_matrix",
-    "fair_ranks",
     "language_gap",
     "map_at_10",
     "mean_rank_std",

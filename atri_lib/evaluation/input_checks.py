@@ -1,4 +1,4 @@
-"""What every measure asks of its input, checked once, in words that say what to do."""
+"""What every measure asks of embeddings, checked once."""
 
 import numpy as np
 import torch
@@ -23,18 +23,3 @@ def embeddings(values: Embeddings, name: str, axes: str) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has NaN or infinity: did training diverge?")
     return values
-
-
-def indices(
-    values: ArrayLike | torch.Tensor, name: str, count: int, shape: tuple[int, ...]
-) -> np.ndarray:
-    """Integers 0 ... count - 1 of the shape given, as int64. Raises ValueError for others."""
-    values = np.asarray(values)
-    fits = values.shape == shape and np.issubdtype(values.dtype, np.integer)
-    if not fits or values.min(initial=0) < 0 or values.max(initial=0) >= count:
-        raise ValueError(
-            f"{name} must be integers of shape {shape} from 0 to {count - 1}, "
-            f"got {values.dtype} of shape {values.shape} from {values.min(initial=0)} "
-            f"to {values.max(initial=0)}"
-        )
-    return values.astype(np.int64)

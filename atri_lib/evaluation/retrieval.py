@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from atri_lib.evaluation.input_checks import Embeddings, indices
-from atri_lib.evaluation.scores import caption_scores
-from atri_lib.evaluation.ties import fair_rank_matrix, fair_ranks
+from atri_lib.evaluation.input_checks import Embeddings
+from atri_lib.evaluation.scores import clip_to_text
+from atri_lib.evaluation.ties import fair_rank_matrix
 
 
 def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike) -> np.ndarray:
@@ -27,7 +27,7 @@ def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike
     first. Raises ValueError for NaN embeddings, for shapes that do not fit and for targets outside
     the gallery.
     """
-    return fair_ranks(queries, gallery, targets).worst
+    return rank_matrix(gallery, queries[:, None], targets)[:, 0]
 
 
 def rank_matrix(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
@@ -50,20 +50,17 @@ def relevant_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np
     Returns int64 [N, K, R], R the most captions of any clip; clips with fewer are padded with 0.
     Raises ValueError as `retrieval_ranks`, and for a clip without a caption.
     """
-    owner = indices(owner, "owner", len(clips), (len(texts),))
     most = np.bincount(owner).max()
     ranks = []
-    for scores, mine in caption_scores(clips, texts, owner):
+    for scores, mine in clip_to_text(clips, texts, owner):
         own = np.where(mine, -scores, np.inf)  # negative: the best come first
-        best = np.partition(own, most - 1)[..., :most]
-        own = -np.sort(best)
+        own = -np.sort(own)[..., :most]
         others = np.where(mine, -np.inf, scores)
         places = []
         for j in range(most):
             higher = (others >= own[..., j, None]).sum(axis=2)
             places.append(higher + j + 1)
-        captions = mine.sum(axis=2, keepdims=True)
-        exists = np.arange(most) < captions
+        exists = own > -np.inf
         ranks.append(np.where(exists, np.stack(places, axis=2), 0))
     return np.concatenate(ranks)
 

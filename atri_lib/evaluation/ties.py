@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import hypergeom
 
-from atri_lib.evaluation.input_checks import Embeddings, embeddings, indices
-from atri_lib.evaluation.scores import caption_scores, scores_of
+from atri_lib.evaluation.input_checks import Embeddings, embeddings
+from atri_lib.evaluation.scores import Scored, clip_to_text, matched_scores
 
 
 @dataclass(frozen=True)
@@ -41,41 +40,20 @@ class FairRanks:
         """
         return self.above + 1 + self.equal / (self.own + 1)
 
-    def chance_at(self, k: int) -> np.ndarray:
-        """Share of the orders in which the query's rank is k or better, float64 between 0 and 1.
-
-        The first k ranks hold k - above of the tied items. They miss the query if none of them is
-        its own.
-        """
-        tied = self.equal + self.own
-        taken = np.clip(k - self.above, 0, tied)
-        return 1 - hypergeom.pmf(0, tied, self.own, taken)
-
-
-def fair_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike) -> FairRanks:
-    """`retrieval_ranks` with ties shared: arrays [Q].
-
-    queries: [Q, d]; gallery: [G, d]; targets: [Q] gallery indices. Errors as `retrieval_ranks`.
-    """
-    targets = indices(targets, "targets", len(gallery), (len(queries),))
-    counts = []
-    for rows, scores in scores_of(queries, gallery):
-        wanted = np.take_along_axis(scores, targets[rows, None], axis=1)
-        above = (scores > wanted).sum(axis=1)
-        equal = (scores == wanted).sum(axis=1)
-        counts.append([above, equal - 1])  # without the target itself
-    above, equal = np.concatenate(counts, axis=1)
-    return FairRanks(above, equal, np.ones_like(above))
+    @property
+    def chance_first(self) -> np.ndarray:
+        """Share of the orders in which the query's rank is 1, float64 between 0 and 1."""
+        return (self.above == 0) * self.own / (self.own + self.equal)
 
 
 def fair_rank_matrix(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> FairRanks:
     """`rank_matrix` (text to clip) with ties shared: arrays [M, K]. Shapes and errors as there."""
     texts = embeddings(texts, "texts", "M K d")
     captions, languages, width = texts.shape
-    owner = indices(owner, "owner", len(clips), (captions,))
-    found = fair_ranks(texts.reshape(-1, width), clips, owner.repeat(languages))
-    counts = [count.reshape(captions, languages) for count in vars(found).values()]
-    return FairRanks(*counts)
+    wanted = np.asarray(owner).repeat(languages)
+    queries = texts.reshape(-1, width)
+    scored = matched_scores(queries, clips[None], wanted, range(len(clips)))
+    return _count(scored, captions)
 
 
 def fair_audio_to_text(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> FairRanks:
@@ -84,11 +62,17 @@ def fair_audio_to_text(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -
     clips: [N, d]; texts: [M, K, d]; owner: [M], the clip of each caption. Equal captions of one
     clip do not compete with each other. Errors as `relevant_ranks`.
     """
+    return _count(clip_to_text(clips, texts, owner), len(clips))
+
+
+def _count(scored: Scored, rows: int) -> FairRanks:
+    """Of all queries and galleries, [rows, -1]."""
     counts = []
-    for scores, mine in caption_scores(clips, texts, owner):
-        best = np.where(mine, scores, -np.inf).max(axis=2, keepdims=True)
-        above = scores > best  # none of these is the clip's own
+    for scores, mine in scored:
+        best = scores.max(axis=2, keepdims=True, where=mine, initial=-np.inf)
+        above = scores > best  # none of these is the query's own
         tied = scores == best
-        of_rows = [kind.sum(axis=2) for kind in (above, tied & ~mine, tied & mine)]
-        counts.append(of_rows)
-    return FairRanks(*np.concatenate(counts, axis=1))
+        of_chunk = [kind.sum(axis=2) for kind in (above, tied, tied & mine)]
+        counts.append(of_chunk)
+    above, tied, own = np.concatenate(counts, axis=1).reshape(3, rows, -1)
+    return FairRanks(above, tied - own, own)

@@ -12,11 +12,11 @@ what it says of itself. Draws depend on (seed, epoch) alone, not on the order of
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from pydantic import Field, PositiveInt
 
 from atri_lib.outside import is_outside, outside_class
 from atri_lib.schemes.base import (
@@ -49,33 +49,29 @@ class MofK(Scheme):
     """
 
     name = "m_of_k"
-    label = "m-of-K"
-    colour = "#E69F00"
-    marker = "s"
     chooses_m = True
+    m: PositiveInt
 
     @staticmethod
     def pools(k: Any, m: Any) -> Pools:
         return (Pool(k, m, 1 / m),)
 
-    def _order_of(self, epoch: Any) -> Any:
-        """The number of the order that an epoch takes its languages from."""
-        return epoch
+    def _walk(self) -> tuple[int, int]:
+        """For how many epochs a clip keeps an order, and by how many places each goes on in it."""
+        return 1, 0
 
-    def _first(self, epoch: Any) -> Any:
-        """The place in that order, modulo K, of the first of them."""
-        return 0 * epoch
-
-    def _draw(self, epoch: int) -> np.ndarray:
-        places = (self._first(epoch) + np.arange(self.m)) % self.k
-        return np.sort(self._orders(self._order_of(epoch))[:, places], axis=1)
+    def languages(self, epoch: int) -> np.ndarray:
+        kept, step = self._walk()
+        places = (epoch * step + np.arange(self.m)) % self.k
+        return np.sort(self._orders(epoch // kept)[:, places], axis=1)
 
     def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
         k, m = self.k, self.m
-        lag = (self._first(f) - self._first(e)) % k
+        kept, step = self._walk()
+        lag = (f - e) * step % k
         # Places of the order that both epochs use.
         shared = np.maximum(m - lag, 0) + np.maximum(m + lag - k, 0)
-        same_order = self._order_of(e) == self._order_of(f)
+        same_order = e // kept == f // kept
         return same_order * (shared * k - m**2) / max(m * (k - m), 1)
 
 
@@ -85,10 +81,8 @@ class MlClap(MofK):
     """
 
     name = "ml_clap"
-    label = "ML-CLAP"
-    colour = "#D55E00"
-    marker = "o"
     chooses_m = False
+    m: PositiveInt = 1
 
     @staticmethod
     def pools(k: Any, m: Any) -> Pools:
@@ -99,17 +93,14 @@ class Kcl(MofK):
     """All languages in every epoch, in their order: the ideal distribution. Error 0."""
 
     name = "kcl"
-    label = "KCL"
-    colour = "#009E73"
-    marker = "v"
     chooses_m = False
+    m: PositiveInt = Field(default_factory=lambda given: given["k"])
 
     @staticmethod
     def pools(k: Any, m: Any) -> Pools:
         return (Pool(k, k, 1 / k),)
 
 
-@dataclass(frozen=True, init=False)
 class Hold(MlClap):
     """ML-CLAP that keeps a clip's language for `hold` epochs; 1 is ML-CLAP, as many as there are
     epochs never changes.
@@ -119,16 +110,12 @@ class Hold(MlClap):
     """
 
     name = "hold"
-    label = "Hold"
-    colour = "#882255"
-    marker = "P"
-    hold: int = 1
+    hold: PositiveInt = 1
 
-    def _order_of(self, epoch: Any) -> Any:
-        return epoch // self.hold
+    def _walk(self) -> tuple[int, int]:
+        return self.hold, 0
 
 
-@dataclass(frozen=True, init=False)
 class Block(MlClap):
     """ML-CLAP in which `block` clips that follow each other in the epoch's order share one
     language.
@@ -139,16 +126,10 @@ class Block(MlClap):
     """
 
     name = "block"
-    label = "Block"
-    colour = "#999933"
-    marker = "X"
-    block: int = 100
+    independent_clips = False
+    block: PositiveInt = 100
 
-    @property
-    def independent_clips(self) -> bool:
-        return self.block == 1
-
-    def _draw(self, epoch: int) -> np.ndarray:
+    def languages(self, epoch: int) -> np.ndarray:
         blocks = math.ceil(self.clips / self.block)
         drawn = self._generator(epoch).integers(self.k, size=blocks)
         place = clip_order(self.clips, self.seed, epoch).argsort()
@@ -163,11 +144,8 @@ class Latin(MlClap):
     """
 
     name = "latin"
-    label = "Latin"
-    colour = "#CC79A7"
-    marker = "D"
 
-    def _draw(self, epoch: int) -> np.ndarray:
+    def languages(self, epoch: int) -> np.ndarray:
         offsets = self._generator(0).integers(self.k, size=(self.clips, 1))
         return (offsets + epoch) % self.k
 
@@ -189,20 +167,14 @@ class Balanced(MofK):
     """
 
     name = "balanced"
-    label = "Balanced"
-    colour = "#56B4E9"
-    marker = "p"
 
     @property
     def cycle(self) -> int:
         """Epochs until every language has been seen equally often."""
         return self.k // math.gcd(self.k, self.m)
 
-    def _order_of(self, epoch: Any) -> Any:
-        return epoch // self.cycle
-
-    def _first(self, epoch: Any) -> Any:
-        return epoch * self.m
+    def _walk(self) -> tuple[int, int]:
+        return self.cycle, self.m
 
 
 class English(Scheme):
@@ -211,15 +183,12 @@ class English(Scheme):
     """
 
     name = "english"
-    label = "English only"
-    colour = "#555555"
-    marker = "x"
 
     @staticmethod
     def pools(k: Any, m: Any) -> Pools:
         return Pool(1, 1, 1), Pool(k - 1, 0, 0)
 
-    def _draw(self, epoch: int) -> np.ndarray:
+    def languages(self, epoch: int) -> np.ndarray:
         return np.zeros((self.clips, 1), dtype=np.int64)
 
 

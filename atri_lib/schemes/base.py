@@ -1,23 +1,21 @@
 """What every scheme has: draws, the distribution they realise, how epochs covary, the loss."""
 
 import abc
-import dataclasses
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from pydantic import BaseModel, Field, PositiveInt, ValidationError
 from torch import Tensor
 
-from atri_lib.losses import pair_losses
+from atri_lib.losses import Temperature, pair_losses
 
 # Keeps language draws independent of other generators that are seeded with the same (seed, epoch).
 _STREAM = int.from_bytes(b"lang", "big")
 
 
 class Pool(NamedTuple):
-    """Neighbouring languages, `size` of them, of which each epoch draws `drawn` without
-    replacement.
+    """Languages, `size` of them, of which each epoch draws `drawn` without replacement.
 
     weight: of each drawn language in the clip-text part of the loss. Numbers, or sympy expressions
     in K and m.
@@ -31,50 +29,41 @@ class Pool(NamedTuple):
 Pools = tuple[Pool, ...]
 
 
-@dataclass(frozen=True, init=False)
-class Scheme(abc.ABC):
-    """A scheme over `clips` N and `k` languages; each clip sees `m` per epoch, drawn from `seed`.
+class Scheme(BaseModel, frozen=True, extra="forbid"):
+    """A scheme over `clips` N and `languages` K; each clip sees `m` per epoch, drawn from `seed`.
 
-    A subclass gives its `pools` and its draws. It declares settings of its own as fields of
-    type int (at least 1) or float (a share, 0 <= x < 1).
+    A subclass gives its `pools` and its draws. Its settings are fields, with the values that they
+    may have: `stay: PositiveInt = 2`. A scheme that sees more than one language per epoch has a
+    field m of its own. Raises ValueError, in one line, for a setting that this scheme does not
+    have, or a value of one that cannot be; None is a setting's default.
     """
 
     name: ClassVar[str]
-    # How the library's own schemes look in figures, told apart by colour-blind readers.
-    label: ClassVar[str]
-    colour: ClassVar[str]
-    marker: ClassVar[str]
     chooses_m: ClassVar[bool] = False
     together: ClassVar[bool] = False  # whether the loss contrasts a clip's texts with each other
     # Whether the draws of different clips are independent, as the mean-square law needs it.
     independent_clips: ClassVar[bool] = True
 
     clips: int
-    k: int
-    m: int
-    seed: int
+    k: int = Field(alias="languages")
+    seed: int = 0
+    m: PositiveInt = 1
 
-    def __init__(
-        self, clips: int, languages: int, seed: int = 0, m: int | None = None, **settings: Any
-    ) -> None:
-        """m: only where the scheme lets you choose it. settings: the scheme's own fields; None is
-        their default.
-
-        Raises ValueError for a setting that this scheme does not have, or a value of one that
-        cannot be.
-        """
-        fields = dataclasses.fields(self)[len(dataclasses.fields(Scheme)) :]
+    def __init__(self, /, **settings: Any) -> None:
         given = {name: value for name, value in settings.items() if value is not None}
-        for field in fields:
-            value = given.pop(field.name, field.default)
-            _check(field, value)
-            vars(self)[field.name] = value
-        if given:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            setting = first["loc"][0]
+            raise ValueError(f"{self.name}: {setting}: {first['msg']}") from error
+        drawn = [pool.drawn for pool in self.pools(self.k, self.m)]
+        there = np.bincount(self._pool_of(), minlength=len(drawn))
+        if sum(drawn) != self.m or (drawn > there).any():
             raise ValueError(
-                f"{self.name} has no setting {min(given)}: "
-                "leave it out, or use a scheme that has it"
+                f"{self.name} draws {sum(drawn)} different languages out of {self.k}: "
+                f"{self} cannot be"
             )
-        vars(self).update(clips=clips, k=languages, m=self._drawn(languages, m), seed=seed)
 
     @staticmethod
     @abc.abstractmethod
@@ -85,34 +74,10 @@ class Scheme(abc.ABC):
         """
 
     @abc.abstractmethod
-    def _draw(self, epoch: int) -> np.ndarray:
-        """The languages of an epoch, [N, m]."""
-
-    def _drawn(self, k: int, m: int | None) -> int:
-        if self.chooses_m and m is None:
-            raise ValueError(
-                f"{self.name} needs m, the languages a clip sees in an epoch: m=1 ... m={k}"
-            )
-        if m is not None and m < 1:
-            raise ValueError(f"m must be an integer of at least 1, got {m!r}")
-        pools = self.pools(k, m)
-        drawn = sum(pool.drawn for pool in pools)
-        if m not in (None, drawn):
-            raise ValueError(
-                f"{self.name} over {k} languages has m={drawn}, got m={m}: m_of_k lets you choose"
-            )
-        if any(pool.drawn > pool.size for pool in pools):
-            raise ValueError(
-                f"{self.name} cannot draw {drawn} different languages out of {k}: "
-                "give more languages"
-            )
-        return drawn
-
     def languages(self, epoch: int) -> np.ndarray:
         """Which languages each clip sees in an epoch: int64 [N, m], indices into the K languages,
         English = 0.
         """
-        return self._draw(epoch)
 
     def ordered_as(self, epoch: int) -> int:
         """The epoch whose order of clips training takes in this one: its own, unless a scheme keeps
@@ -129,14 +94,24 @@ class Scheme(abc.ABC):
         sorted_rows = np.tile(np.arange(self.k), (self.clips, 1))
         return self._generator(number).permuted(sorted_rows, axis=1)
 
+    def _pool_of(self) -> np.ndarray:
+        """Which of the pools each language is in, [K]: neighbours, unless overridden."""
+        sizes = [pool.size for pool in self.pools(self.k, self.m)]
+        return np.repeat(np.arange(len(sizes)), sizes)
+
+    def _pool_values(self) -> np.ndarray:
+        """Size, drawn and weight of the pool that each language is in: float64 [3, K]."""
+        values = np.array(self.pools(self.k, self.m), dtype=float)
+        return values[self._pool_of()].T
+
     @property
     def weights(self) -> np.ndarray:
         """The weight of each column of `languages` in the clip-text part of the loss: float64 [m],
         sums to 1.
         """
-        pools = self.pools(self.k, self.m)
-        drawn = [pool.drawn for pool in pools]
-        return np.repeat([float(pool.weight) for pool in pools], drawn)
+        pools = np.array(self.pools(self.k, self.m), dtype=float)
+        _, drawn, weight = pools.T
+        return weight.repeat(drawn.astype(int))
 
     def distribution(self, epoch: int) -> np.ndarray:
         """The realised pair distribution p' of an epoch: float64 [N, K], sums to 1."""
@@ -147,16 +122,9 @@ class Scheme(abc.ABC):
 
     def mean_distribution(self) -> np.ndarray:
         """The expectation of p' over the scheme's randomness: float64 [N, K], sums to 1."""
-        pools = self.pools(self.k, self.m)
-        means = [float(pool.weight) * pool.drawn / max(pool.size, 1) for pool in pools]
-        row = np.repeat(means, [pool.size for pool in pools])
+        size, drawn, weight = self._pool_values()
+        row = weight * drawn / size
         return np.tile(row / self.clips, (self.clips, 1))
-
-    @property
-    def biased(self) -> bool:
-        """Whether the mean of p' differs from the ideal distribution."""
-        ratio = self.k * self.clips * self.mean_distribution()
-        return not np.allclose(ratio, 1, rtol=1e-9)
 
     def covariance(self, e: ArrayLike, f: ArrayLike) -> np.ndarray:
         """Covariance of a clip's row of N p' in epoch e with its row in epoch f, exact: float64
@@ -165,16 +133,15 @@ class Scheme(abc.ABC):
         e, f: epochs, broadcast together ([...]). Rows of different clips are independent where
         `independent_clips` says so.
         """
-        spread = np.zeros((self.k, self.k))  # within one epoch
-        first = 0
-        for size, drawn, weight in self.pools(self.k, self.m):
-            if 0 < drawn < size:  # always `drawn` of them, so every row of the block sums to 0
-                block = slice(first, first + size)
-                variance = float(weight) ** 2 * drawn * (size - drawn) / size**2
-                spread[block, block] = variance * (size * np.eye(size) - 1) / (size - 1)
-            first += size
+        size, drawn, weight = self._pool_values()
+        variance = weight**2 * drawn * (size - drawn) / size**2
+        pool = self._pool_of()
+        variance = variance * (pool[:, None] == pool)
+        # Always as many of a pool are drawn, so a row of the covariance sums to 0.
+        contrast = size * np.eye(self.k) - 1
+        within_epoch = variance * contrast / np.maximum(size - 1, 1)
         correlation = self._correlation(np.asarray(e), np.asarray(f))
-        return correlation[..., None, None] * spread
+        return correlation[..., None, None] * within_epoch
 
     def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
         """Covariance between epochs / covariance within one; epochs are drawn independently unless
@@ -182,31 +149,11 @@ class Scheme(abc.ABC):
         """
         return np.asarray(e == f, dtype=float)
 
-    @property
-    def chance(self) -> np.ndarray:
-        """The languages among which chance decides, int64; empty where nothing is random."""
-        return np.flatnonzero(np.diag(self.covariance(0, 0)) > 0)
-
-    @property
-    def noise_share(self) -> float:
-        """Variance of a clip's gradient / population variance of its gradients over the languages
-        in `chance`.
-        """
-        size = len(self.chance)
-        if size == 0:
-            return 0.0
-        return float(np.trace(self.covariance(0, 0))) * size / (size - 1)
-
-    def remembers(self, epoch: int) -> bool:
-        """Whether an epoch's draw is correlated with any earlier one's."""
-        with_earlier = np.abs(self.covariance(np.arange(epoch), epoch))
-        return bool(with_earlier.max(initial=0) > 1e-12)
-
     def loss(
         self,
         clips: Tensor,
         texts: Tensor,
-        temperature: float | Tensor,
+        temperature: Temperature,
         columns: slice = slice(None),
     ) -> Tensor:
         """The objective for the drawn texts: the weighted mean of their pair losses; nats, a
@@ -239,19 +186,8 @@ def data_distribution_error(p: np.ndarray, q: np.ndarray) -> float:
     """Data distribution error D = sum_ik |p_ik - q_ik| of two [N, K] distributions (L1, between 0
     and 2).
 
-    Raises ValueError if the shapes differ. Source: Yin et al. 2025, arXiv 2502.14627; the bound
-    chapter.
+    Raises ValueError for different numbers of pairs. Source: Yin et al. 2025, arXiv 2502.14627; the
+    bound chapter.
     """
-    apart = np.subtract(p, q, dtype=float)
-    if np.shape(p) != np.shape(q):
-        raise ValueError(f"two shapes of the same pairs, {np.shape(p)} and {np.shape(q)}")
-    return float(np.abs(apart).sum())
-
-
-def _check(field: dataclasses.Field, value: Any) -> None:
-    """Raises ValueError for a setting that is none of its kind."""
-    if field.type in (float, "float"):
-        if not isinstance(value, int | float) or not 0 <= value < 1:
-            raise ValueError(f"{field.name} is a share, 0 <= {field.name} < 1, got {value!r}")
-    elif not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{field.name} must be an integer of at least 1, got {value!r}")
+    apart = np.abs(np.ravel(p) - np.ravel(q))
+    return float(apart.sum())

@@ -1,18 +1,16 @@
 """The co-anchor contrast as a scheme: an anchor's caption and one more tie a clip in a triangle."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from atri_lib.losses import cacl_loss
+from atri_lib.losses import Temperature, cacl_loss
 from atri_lib.schemes.base import Pool, Pools, Scheme
 
 
-@dataclass(frozen=True, init=False)
 class Cacl(Scheme):
     """An anchor (column 0) and one random other language (column 1), contrasted in a triangle with
     the clip.
@@ -25,48 +23,30 @@ class Cacl(Scheme):
     """
 
     name = "cacl"
-    label = "CACL"
-    colour = "#0072B2"
-    marker = "^"
     together = True
-    text_text: float = 1 / 3
-    anchor: int = 1
+    m: PositiveInt = 2
+    text_text: float = Field(1 / 3, ge=0, lt=1)
+    anchor: PositiveInt = 1
 
     @staticmethod
     def pools(k: Any, m: Any) -> Pools:
         return Pool(1, 1, Fraction(1, 2)), Pool(k - 1, 1, Fraction(1, 2))
 
-    def __init__(self, *given: Any, **settings: Any) -> None:
-        super().__init__(*given, **settings)
-        if self.anchor > self.k:
-            raise ValueError(
-                f"anchor={self.anchor} is none of the {self.k} languages: give 1 ... {self.k}"
-            )
+    def _pool_of(self) -> np.ndarray:
+        others = np.arange(1, self.k + 1) != self.anchor
+        return others.astype(int)
 
-    @property
-    def _order(self) -> np.ndarray:
-        """The languages as the pools have them, the anchor before the others."""
-        anchor = self.anchor - 1
-        others = np.delete(np.arange(self.k), anchor)
-        return np.concatenate([[anchor], others])
-
-    def _draw(self, epoch: int) -> np.ndarray:
+    def languages(self, epoch: int) -> np.ndarray:
         others = self._generator(epoch).integers(1, self.k, size=self.clips)
         places = np.stack([np.zeros_like(others), others], axis=1)
-        return self._order[places]
-
-    def mean_distribution(self) -> np.ndarray:
-        return super().mean_distribution()[:, self._order.argsort()]
-
-    def covariance(self, e: ArrayLike, f: ArrayLike) -> np.ndarray:
-        places = self._order.argsort()
-        return super().covariance(e, f)[..., places, :][..., places]
+        anchor_first = np.argsort(self._pool_of(), kind="stable")
+        return anchor_first[places]
 
     def loss(
         self,
         clips: Tensor,
         texts: Tensor,
-        temperature: float | Tensor,
+        temperature: Temperature,
         columns: slice = slice(None),
     ) -> Tensor:
         """The weighted triangle of clips, English and the other text [N, 2, d]; `cacl_loss` with
@@ -83,9 +63,6 @@ class CaclUnbiased(Cacl):
     """
 
     name = "cacl_unbiased"
-    label = "CACL unbiased"
-    colour = "#332288"
-    marker = "<"
 
     @staticmethod
     def pools(k: Any, m: Any) -> Pools:

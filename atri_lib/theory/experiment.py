@@ -137,7 +137,7 @@ class Draws:
         self.experiment = experiment
         self.arm = arm
         schemes = [arm.draw(len(experiment.texts), experiment.languages, seed) for seed in seeds]
-        self.schemes = schemes if schemes[0].noise_share else schemes[:1]
+        self.schemes = schemes if schemes[0].covariance(0, 0).any() else schemes[:1]
 
     def __len__(self) -> int:
         return len(self.schemes)

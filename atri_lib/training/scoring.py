@@ -92,7 +92,7 @@ def fair_table(model: DualEncoder, source: Source) -> pd.DataFrame:
         texts[:, k] = texts[_first_equal(said), k]
     table = pd.DataFrame(index=pd.Index(source.languages, name="language"))
     for direction, (queries, reachable, ranks) in DIRECTIONS.items():
-        fair = ranks(clips, texts, owner).chance_at(1)
+        fair = ranks(clips, texts, owner).chance_first
         table[f"{direction} ambiguous"] = [getattr(one, queries).sum() for one in found]
         table[f"{direction} R@1 reachable"] = [100 * getattr(one, reachable) for one in found]
         table[f"{direction} R@1 fair"] = 100 * fair.mean(axis=0)

@@ -54,14 +54,16 @@ def test_agreement_is_zero_spread_even_if_all_are_wrong():
 
 def test_variance_is_the_population_one():
     assert mean_rank_variance([[1, 3]]) == 1  # the sample variance would be 2
-    assert mean_rank_variance([[1, 3], [1, 1]]) == 0.5 and mean_rank_std([[1, 3], [1, 1]]) == 0.5
+    assert mean_rank_variance([[1, 3], [1, 1]]) == 0.5
+    assert mean_rank_std([[1, 3], [1, 1]]) == 0.5
 
 
 def test_variance_and_deviation_can_order_two_systems_differently():
     """Why the book prints both: one lost instance outweighs many small disagreements in MRV
     only.
     """
-    one_lost, all_small = np.ones((10, 2)), np.tile([1, 4], (10, 1))
+    all_small = np.tile([1, 4], (10, 1))
+    one_lost = np.ones((10, 2))
     one_lost[0, 1] = 21
     assert mean_rank_variance(one_lost) > mean_rank_variance(all_small)
     assert mean_rank_std(one_lost) < mean_rank_std(all_small)

@@ -36,7 +36,7 @@ def in_all_languages(drawn):
 
 @pytest.mark.parametrize("kind, own", [(Even, {}), (EvenKept, {"m": 1})])
 def test_an_even_batch_has_every_language_equally_often(kind, own):
-    scheme = kind(CLIPS, 8, seed=3, **own)
+    scheme = kind(clips=CLIPS, languages=8, seed=3, **own)
     for epoch, drawn in enumerate(heard(scheme)):
         order = clip_order(CLIPS, 3, scheme.ordered_as(epoch))
         in_order = drawn[order]
@@ -48,7 +48,7 @@ def test_an_even_batch_has_every_language_equally_often(kind, own):
 
 @pytest.mark.parametrize("kind", [Kept, EvenKept])
 def test_kept_batches_last_a_cycle_in_which_every_language_is_heard(kind):
-    scheme = kind(CLIPS, 8, seed=3, m=1)
+    scheme = kind(clips=CLIPS, languages=8, seed=3, m=1)
     assert [scheme.ordered_as(epoch) for epoch in (0, 7, 8, 15)] == [0, 0, 8, 8]
     first, second = heard(scheme).reshape(2, 8, CLIPS)
     assert in_all_languages(first)
@@ -57,8 +57,8 @@ def test_kept_batches_last_a_cycle_in_which_every_language_is_heard(kind):
 
 
 def test_kept_differs_from_balanced_in_its_batches_alone():
-    kept = Kept(CLIPS, 8, seed=3, m=1)
-    balanced = Balanced(CLIPS, 8, seed=3, m=1)
+    kept = Kept(clips=CLIPS, languages=8, seed=3, m=1)
+    balanced = Balanced(clips=CLIPS, languages=8, seed=3, m=1)
     assert (heard(kept) == heard(balanced)).all()
     assert balanced.ordered_as(9) == 9
 
@@ -75,15 +75,19 @@ def test_training_takes_the_batches_of_a_scheme_that_keeps_them(toy, monkeypatch
 
 
 def test_even_and_kept_is_for_one_language_an_epoch():
-    with pytest.raises(ValueError, match="one language an epoch, got m=2"):
-        EvenKept(CLIPS, 8, m=2)
+    with pytest.raises(ValueError, match="even_kept: m: Input should be 1"):
+        EvenKept(clips=CLIPS, languages=8, m=2)
 
 
 @pytest.mark.parametrize(
-    "kind, plain", [(AllTexts, MlClap(CLIPS, 8)), (AllTextsBalanced, Balanced(CLIPS, 8, m=1))]
+    "kind, plain",
+    [
+        (AllTexts, MlClap(clips=CLIPS, languages=8)),
+        (AllTextsBalanced, Balanced(clips=CLIPS, languages=8, m=1)),
+    ],
 )
 def test_all_texts_are_drawn_as_its_plain_scheme_draws_one(kind, plain):
-    scheme = kind(CLIPS, 8, seed=3)
+    scheme = kind(clips=CLIPS, languages=8, seed=3)
     for epoch in range(8):
         assert in_all_languages(scheme.languages(epoch).T)
     assert in_all_languages(heard(scheme, 8)) == (kind is AllTextsBalanced)
@@ -95,7 +99,7 @@ def test_all_texts_are_drawn_as_its_plain_scheme_draws_one(kind, plain):
 
 
 def test_the_drawn_caption_meets_the_audio_and_all_its_translations():
-    scheme = AllTexts(CLIPS, 8, seed=3, text_text=0.25)
+    scheme = AllTexts(clips=CLIPS, languages=8, seed=3, text_text=0.25)
     clips = torch.randn(6, 5)
     texts = torch.randn(6, 8, 5)
     drawn = texts[:, 0]

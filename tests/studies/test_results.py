@@ -17,12 +17,12 @@ from pytest import approx
 from atri_lib import evaluation, storage
 from atri_lib.data.banks import BOOK, default_bank
 from atri_lib.data.items import BankUnavailable
-from atri_lib.evaluation import two_way_interval
 from atri_lib.training import TrainConfig, load_or_train
 from studies import computing, contrasts, registry, results, shared_sounds, split
 from studies.contrasts import MEASURES
 from studies.items import Item
 from studies.results import Result, ResultsError
+from studies.shared_sounds import two_way_interval
 
 STORED = sorted(path.stem for path in results.FOLDER.glob("*.jsonl"))
 

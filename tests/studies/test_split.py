@@ -92,13 +92,13 @@ def counts(scheme, epochs):
 @pytest.mark.parametrize(
     "scheme, off",
     [
-        (Few(50, 8, used=8, row=2), 0),
-        (Few(50, 8, used=4, row=1), 32),
-        (Few(50, 8, used=4, row=4), 32),
-        (Few(50, 8, used=2, row=1), 96),
-        (Few(50, 8, used=2, row=8), 96),
-        (Favourite(50, 8, often=9), 56),
-        (SCHEMES["balanced"](50, 8, m=1), 0),
+        (Few(clips=50, languages=8, used=8, row=2), 0),
+        (Few(clips=50, languages=8, used=4, row=1), 32),
+        (Few(clips=50, languages=8, used=4, row=4), 32),
+        (Few(clips=50, languages=8, used=2, row=1), 96),
+        (Few(clips=50, languages=8, used=2, row=8), 96),
+        (Favourite(clips=50, languages=8, often=9), 56),
+        (SCHEMES["balanced"](clips=50, languages=8, m=1), 0),
     ],
 )
 def test_accumulated_error_is_that_of_the_counts(scheme, off):
@@ -109,14 +109,14 @@ def test_accumulated_error_is_that_of_the_counts(scheme, off):
 
 
 def test_held_and_independent_draws_accumulate_what_the_chapters_say():
-    independent = SCHEMES["ml_clap"](3, 8)
-    held = SCHEMES["hold"](3, 8, hold=4)
+    independent = SCHEMES["ml_clap"](clips=3, languages=8)
+    held = SCHEMES["hold"](clips=3, languages=8, hold=4)
     assert accumulated_error(independent, 16) == approx(16)
     assert accumulated_error(held, 16) == approx(64)
 
 
 def test_a_favourite_over_several_cycles_against_its_draws():
-    scheme = Favourite(4000, 8, often=3)
+    scheme = Favourite(clips=4000, languages=8, often=3)
     apart = counts(scheme, 25) - 25 / 8
     squares = np.square(apart).sum(axis=1)
     measured = squares.mean() / KEPT
@@ -125,8 +125,8 @@ def test_a_favourite_over_several_cycles_against_its_draws():
 
 @pytest.mark.parametrize("used, row", [(8, 2), (4, 4), (2, 8)])
 def test_order_alone_differs_within_each_pair(used, row):
-    turns = heard(Few(40, 8, used=used))
-    blocks = heard(Few(40, 8, used=used, row=row))
+    turns = heard(Few(clips=40, languages=8, used=used))
+    blocks = heard(Few(clips=40, languages=8, used=used, row=row))
     assert (turns != blocks).any()
     turns.sort(axis=1)
     blocks.sort(axis=1)
@@ -139,7 +139,7 @@ def heard(scheme):
 
 
 def test_half_of_the_languages_are_half_of_the_pairs():
-    scheme = Few(40, 8, used=4)
+    scheme = Few(clips=40, languages=8, used=4)
     assert coverage(scheme, 16) == 0.5
 
 
@@ -157,7 +157,7 @@ def test_the_committed_predictions_are_those_of_the_lines(study, fitted):
 def test_memory_of_one_is_the_accumulated_error_and_less_of_it_knows_the_order():
     recent = []
     for row in (1, 4):
-        scheme = Few(3, 8, used=4, row=row)
+        scheme = Few(clips=3, languages=8, used=4, row=row)
         whole = accumulated_error(scheme, 16, 1.0)
         assert whole == approx(accumulated_error(scheme, 16))
         recent.append(accumulated_error(scheme, 16, 0.9))
