@@ -89,7 +89,6 @@ def write_run(
     sums = {name: storage.sha256_file(path / name) for name in FILES}
     storage.write_sealed(path / METRICS, metrics | {"sha256": sums})
     (path / CHECKPOINT).unlink(missing_ok=True)
-    storage.settle_folder(path)
 
 
 def read_run(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Scores]:
