@@ -50,7 +50,7 @@ def find_ambiguity(
     found_clips = pairs.div(copies, level="content").groupby("text").max()
     found_texts = pairs.div(sharing, level="text").groupby("content").max()
     ambiguous = shared | queries["clip"].map(twins)
-    indistinct = twins | shared.groupby(owner).all()
+    indistinct = twins | shared.groupby(queries["clip"]).all()
     return Ambiguity(
         captions=ambiguous.to_numpy(),
         clips=indistinct.to_numpy(),
