@@ -12,6 +12,8 @@ def equal_parts(patches: Tensor, parts: int) -> Tensor:
     """Average patches within `parts` equal stretches of the clip: [N, P, F] -> [N, parts, F]; P =
     parts is kept.
     """
+    if patches.shape[1] == parts:
+        return patches
     averaged = nn.functional.adaptive_avg_pool1d(patches.mT, parts)
     return averaged.mT
 
