@@ -125,12 +125,12 @@ def paired(*sides: ArrayLike) -> np.ndarray:
     """Both sides as float64 [2, S, N]; [N] is of one seed. Raises ValueError for what does not pair
     up.
     """
-    both = np.array(sides, dtype=np.float64)
-    if both.ndim == 2:
-        both = both[:, None]
-    if both.ndim != 3 or both.shape[2] < 2 or not np.isfinite(both).all():
+    both = [np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in sides]
+    shapes = [side.shape for side in both]
+    fitting = len(set(shapes)) == 1 and len(shapes[0]) == 2 and shapes[0][1] >= 2
+    if not fitting or not np.isfinite(both).all():
         raise ValueError(
             "give finite numbers of the same seeds and clips, [N] or [S, N], of at least 2 clips: "
-            f"got shape {both.shape[1:]}"
+            f"got {shapes}"
         )
-    return both
+    return np.stack(both)

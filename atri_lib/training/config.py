@@ -145,9 +145,11 @@ class TrainConfig(
             super().__init__(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            name = ".".join(map(str, first["loc"]))
-            fault = first["msg"].replace("Input should", "it should")
-            raise ValueError(f"{name}={first['input']!r}: {fault}") from error
+            name = first["loc"][0]
+            fault = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+            about = settings().get(name, {"description": "no such setting"})
+            message = f"{name}={values[name]!r}: {fault} ({about['description']})"
+            raise ValueError(message) from error
         self.build_scheme(clips=2)  # refuses what cannot be
         if self.alignment and self.unfreeze.get("text"):
             raise ValueError(

@@ -151,8 +151,9 @@ def load_data(
         names = clip_encoder_of(config, pictures), config.text_encoder
         clips, text, *keys = _encoders(*encoder_builders(config.preset, *names))
         if sees(clips) != pictures:
+            given, read = (("sounds", "pictures")[kind] for kind in (pictures, sees(clips)))
             raise ValueError(
-                f"{config.data or 'scenes'}: the encoder {clips.name} does not read such clips; "
+                f"{config.data or 'scenes'}: {given}, but the encoder {clips.name} reads {read}; "
                 "name another encoder, or other data"
             )
         clips.to(device)

@@ -707,7 +707,7 @@ CASES = {
     "a full disk": (
         fetch(with_network),
         OSError,
-        "stamps: the disk is full.*free some space",
+        "stamps: cannot be written .No space left.*free some space",
     ),
     "no network allowed": (
         fetch(no_network),

@@ -68,14 +68,14 @@ def test_what_cannot_be_measured_says_why(monkeypatch):
         return subprocess.CompletedProcess(command, 1, "", f"ValueError: {failed.value}\n")
 
     monkeypatch.setattr(subprocess, "run", child)
-    with pytest.raises(RuntimeError, match="a step failed: ValueError: .*at least 2 clips"):
+    with pytest.raises(RuntimeError, match="a step failed: ValueError: .*at least 2"):
         measure([WRONG])
 
 
 @pytest.mark.slow
 def test_what_a_process_cannot_measure_says_why():
     """The test above with a real process."""
-    with pytest.raises(RuntimeError, match="at least 2 clips"):
+    with pytest.raises(RuntimeError, match="at least 2"):
         measure([WRONG])
 
 

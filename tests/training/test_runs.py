@@ -395,8 +395,6 @@ def test_a_run_is_whole_or_trained_anew_after_a_kill_before_every_move(moves, to
         "atri_lib.training.run_folder.save_file",
         "atri_lib.training.run_folder.save_arrays",
         "pathlib.Path.write_text",
-        "atri_lib.storage.write_json",
-        "atri_lib.storage.write_sealed",
         "tempfile.mkdtemp",
     ],
 )
