@@ -104,13 +104,16 @@ def scaled_similarities(
 
     Arguments and errors as `pair_losses`.
     """
-    given = f"{list(clips.shape)} {clips.dtype} and {list(texts.shape)} {texts.dtype}"
+    of_clips = f"clips {list(clips.shape)} {clips.dtype}"
+    given = f"got {of_clips} and texts {list(texts.shape)} {texts.dtype}"
     fits = clips.ndim == 2 and texts.ndim == 3 and texts.shape[::2] == clips.shape
-    enough = len(clips) > 1 and texts.numel() > 0
-    if not (fits and enough):
-        raise ValueError(f"expected clips [N, d] and texts [N, K, d], N at least 2: got {given}")
+    if not (fits and texts.numel()):
+        raise ValueError(f"expected clips [N, d] and texts [N, K, d], {given}")
+    if len(clips) < 2:
+        advice = "use larger batches, drop the rest"
+        raise ValueError(f"a contrastive loss needs at least 2 clips, {given}: {advice}")
     if not (clips.is_floating_point() and texts.is_floating_point()):
-        raise ValueError(f"embeddings must be floating point: got {given}")
+        raise ValueError(f"embeddings must be floating point, {given}")
     # The value of a tensor is not looked at: that would wait for the device in every call.
     if not isinstance(temperature, Tensor) and not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature}: the usual one is 0.07")

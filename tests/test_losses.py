@@ -230,8 +230,8 @@ def test_functional_transforms_pass_through():
 @pytest.mark.parametrize(
     "clips, texts, temperature, message",
     [
-        (unit(1, 4), unit(1, 2, 4), TAU, "N at least 2"),
-        (unit(3, 4), unit(3, 0, 4), TAU, r"got \[3, 4\] torch.float64 and \[3, 0, 4\]"),
+        (unit(1, 4), unit(1, 2, 4), TAU, "at least 2 clips"),
+        (unit(3, 4), unit(3, 0, 4), TAU, r"got clips \[3, 4\] torch.float64 and texts \[3, 0, 4\]"),
         (unit(3, 4), unit(2, 2, 4), TAU, r"\[2, 2, 4\]"),
         (unit(3, 4), unit(3, 2, 5), TAU, r"\[3, 2, 5\]"),
         (unit(3, 4), unit(3, 4), TAU, r"texts \[N, K, d\]"),
@@ -248,7 +248,7 @@ def test_bad_input_says_what_is_wrong(clips, texts, temperature, message):
 
 
 def test_two_sets_of_different_shape_are_refused():
-    with pytest.raises(ValueError, match=r"got \[3, 4\] .* and \[2, 1, 4\]"):
+    with pytest.raises(ValueError, match=r"got clips \[3, 4\] .* and texts \[2, 1, 4\]"):
         info_nce(unit(3, 4), unit(2, 4), TAU)
     with pytest.raises(ValueError, match=r"\[3, 1, 5\]"):
         cacl_loss(unit(3, 4), unit(3, 4), unit(3, 5), TAU)

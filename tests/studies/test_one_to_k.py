@@ -52,5 +52,5 @@ def test_one_language_is_info_nce_order_is_nothing_and_log_k_is_the_least(count,
 
 
 def test_bad_input_says_what_is_wrong():
-    with pytest.raises(ValueError, match="N at least 2"):
+    with pytest.raises(ValueError, match="at least 2 clips"):
         one_to_k_loss(unit(1, 4), unit(1, 2, 4), TAU)
