@@ -1,4 +1,4 @@
-"""What every measure asks of embeddings, checked once."""
+"""What every measure asks of embeddings and of who owns what, checked once."""
 
 import numpy as np
 import torch
@@ -23,3 +23,23 @@ def embeddings(values: Embeddings, name: str, axes: str) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has NaN or infinity: did training diverge?")
     return values
+
+
+def indices(values: Embeddings, name: str, count: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Integers 0 ... count - 1 of the shape given. Raises ValueError for others."""
+    values = np.asarray(values)
+    whole = values.shape == shape and np.issubdtype(values.dtype, np.integer)
+    if not whole or not np.isin(values, np.arange(count)).all():
+        raise ValueError(
+            f"{name} must be integers of shape {shape} from 0 to {count - 1}, "
+            f"got {values.dtype} of shape {values.shape}"
+        )
+    return values
+
+
+def caption_counts(owner: np.ndarray, clips: int) -> np.ndarray:
+    """How many captions each clip has, [clips]. Raises ValueError for a clip without one."""
+    counts = np.bincount(owner, minlength=clips)
+    if not counts.all():
+        raise ValueError(f"clip {counts.argmin()} has no caption: every clip needs one")
+    return counts

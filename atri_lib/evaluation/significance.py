@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr, stdtrit
 
+from atri_lib.evaluation.input_checks import caption_counts, indices
+from atri_lib.evaluation.scores import CHUNK
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -31,9 +34,8 @@ def clip_means(values: ArrayLike, owner: ArrayLike) -> np.ndarray:
     one. Returns [..., N].
     """
     values = np.asarray(values, dtype=np.float64)
-    captions = np.bincount(owner)
-    if not captions.all():
-        raise ValueError(f"clip {captions.argmin()} has no caption: every clip needs one")
+    owner = indices(owner, "owner", np.size(owner), values.shape[-1:])
+    captions = caption_counts(owner, owner.max() + 1)
     order = np.argsort(owner, kind="stable")
     starts = np.cumsum(captions) - captions
     return np.add.reduceat(values[..., order], starts, axis=-1) / captions
@@ -51,14 +53,17 @@ def paired_bootstrap(
     """
     a, b = paired(a, b)
     values = a - b
+    seeds, clips = values.shape
     random = np.random.default_rng(seed)
     # How often a resample has each seed and clip is enough for a mean: two products of matrices.
-    of_seeds, of_clips = [
-        random.multinomial(items, np.full(items, 1 / items), repeats) for items in values.shape
-    ]
-    sums = np.einsum("rn,rn->r", of_seeds @ values, of_clips)
+    of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), repeats)
+    at_once = max(1, CHUNK // clips)
+    sums = []
+    for rows in np.split(of_seeds, range(at_once, repeats, at_once)):
+        of_clips = random.multinomial(clips, np.full(clips, 1 / clips), len(rows))
+        sums.append(np.einsum("rn,rn->r", rows @ values, of_clips))
     observed = a.mean() - b.mean()
-    return percentile_difference(float(observed), sums / values.size)
+    return percentile_difference(float(observed), np.concatenate(sums) / values.size)
 
 
 def percentile_difference(observed: float, resampled: np.ndarray) -> Difference:
@@ -126,8 +131,8 @@ def paired(*sides: ArrayLike) -> np.ndarray:
     up.
     """
     both = [np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in sides]
-    shapes = [side.shape for side in both]
-    fitting = len(set(shapes)) == 1 and len(shapes[0]) == 2 and shapes[0][1] >= 2
+    shape, other = shapes = [side.shape for side in both]
+    fitting = shape == other and len(shape) == 2 and shape[0] >= 1 and shape[1] >= 2
     if not fitting or not np.isfinite(both).all():
         raise ValueError(
             "give finite numbers of the same seeds and clips, [N] or [S, N], of at least 2 clips: "

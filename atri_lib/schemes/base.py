@@ -56,13 +56,26 @@ class Scheme(BaseModel, frozen=True, extra="forbid"):
         except ValidationError as error:
             first = error.errors()[0]
             setting = first["loc"][0]
-            raise ValueError(f"{self.name}: {setting}: {first['msg']}") from error
-        drawn = [pool.drawn for pool in self.pools(self.k, self.m)]
-        there = np.bincount(self._pool_of(), minlength=len(drawn))
-        if sum(drawn) != self.m or (drawn > there).any():
+            should = first["msg"].replace("Input", "it")
+            faults = {
+                "missing": f" needs {setting}",
+                "extra_forbidden": f" has no setting {setting}: leave it out",
+            }
+            fault = faults.get(first["type"], f": {setting}={first['input']!r}: {should}")
+            raise ValueError(self.name + fault) from error
+        of_pools = [pool.drawn for pool in self.pools(self.k, self.m)]
+        drawn = sum(of_pools)
+        if drawn != self.m:
+            own = f"a scheme of your own needs a field m: PositiveInt = {drawn}"
+            fix = "m_of_k lets you choose" if "m" in given else own
             raise ValueError(
-                f"{self.name} draws {sum(drawn)} different languages out of {self.k}: "
-                f"{self} cannot be"
+                f"{self.name} over {self.k} languages has m={drawn}, got m={self.m}: {fix}"
+            )
+        there = np.bincount(self._pool_of(), minlength=len(of_pools))
+        if (of_pools > there).any():
+            raise ValueError(
+                f"{self.name} cannot draw {drawn} different languages out of {self.k}: "
+                "give more languages"
             )
 
     @staticmethod

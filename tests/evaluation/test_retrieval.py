@@ -189,7 +189,7 @@ def test_chunks_do_not_change_ranks(monkeypatch):
 
     whole = measured()
     for chunk in (1, 50, 200, 23 * 36):
-        monkeypatch.setattr(scores_module, "_CHUNK", chunk)
+        monkeypatch.setattr(scores_module, "CHUNK", chunk)
         for one, other in zip(whole, measured(), strict=True):
             np.testing.assert_array_equal(one, other)
 
