@@ -29,12 +29,11 @@ def outside_class(given: str, base: type, what: str, wanted: str) -> type:
         why = f"{module} cannot be imported ({type(error).__name__}: {said})"
         fix = "write module:Class, in the module's folder or with that in PYTHONPATH"
         raise ValueError(f"{what} {given!r}: {why}; {fix}") from error
-    fits = isinstance(found, type) and base in found.__mro__
-    missing = sorted(getattr(found, "__abstractmethods__", ())) if fits else []
-    if not fits or missing:
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    whole = isinstance(found, type) and base in found.__mro__ and not missing
+    if not whole:
         message = f"{attribute} of {module} is no subclass of {wanted} with all its methods"
-        if missing:
-            message += f", it lacks {', '.join(missing)}"
+        message += "".join(f", {method} is missing" for method in missing)
         raise ValueError(f"{what} {given!r}: {message}; see the page book/own.md")
     return found
 

@@ -25,15 +25,12 @@ def embeddings(values: Embeddings, name: str, axes: str) -> np.ndarray:
     return values
 
 
-def indices(values: Embeddings, name: str, count: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Integers 0 ... count - 1 of the shape given. Raises ValueError for others."""
+def indices(values: Embeddings, name: str, items: int, among: int) -> np.ndarray:
+    """As many integers as there are items, each 0 ... among - 1. Raises ValueError for others."""
     values = np.asarray(values)
-    whole = values.shape == shape and np.issubdtype(values.dtype, np.integer)
-    if not whole or not np.isin(values, np.arange(count)).all():
-        raise ValueError(
-            f"{name} must be integers of shape {shape} from 0 to {count - 1}, "
-            f"got {values.dtype} of shape {values.shape}"
-        )
+    whole = values.dtype.kind in "iu" and values.shape == (items,)
+    if not whole or not np.isin(values, range(among)).all():
+        raise ValueError(f"{name} must be {items} integers from 0 to {among - 1}")
     return values
 
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from atri_lib.evaluation.input_checks import Embeddings, indices
 from atri_lib.evaluation.scores import clip_to_text
-from atri_lib.evaluation.ties import fair_rank_matrix, target_ranks
+from atri_lib.evaluation.ties import above_and_equal, fair_rank_matrix
 
 
 def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike) -> np.ndarray:
@@ -27,8 +27,8 @@ def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike
     first. Raises ValueError for NaN embeddings, for shapes that do not fit and for targets outside
     the gallery.
     """
-    targets = indices(targets, "targets", len(gallery), (len(queries),))
-    return target_ranks(queries, gallery, targets).worst
+    targets = indices(targets, "targets", len(queries), len(gallery))
+    return above_and_equal(queries, gallery, targets).sum(axis=0) + 1
 
 
 def rank_matrix(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:

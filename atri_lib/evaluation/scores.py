@@ -49,7 +49,7 @@ def clip_to_text(
     clips = embeddings(clips, "clips", "N d")
     texts = embeddings(texts, "texts", "M K d").swapaxes(0, 1)
     languages, captions, width = texts.shape
-    owner = indices(owner, "owner", len(clips), (captions,))
+    owner = indices(owner, "owner", captions, len(clips))
     caption_counts(owner, len(clips))
     numbers = np.arange(len(clips))
     for rows, scores in scores_of(clips, texts.reshape(-1, width)):

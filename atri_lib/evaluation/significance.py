@@ -7,6 +7,7 @@ interval is rough, so report S with it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,7 +35,7 @@ def clip_means(values: ArrayLike, owner: ArrayLike) -> np.ndarray:
     one. Returns [..., N].
     """
     values = np.asarray(values, dtype=np.float64)
-    owner = indices(owner, "owner", np.size(owner), values.shape[-1:])
+    owner = indices(owner, "owner", values.shape[-1], values.shape[-1])
     captions = caption_counts(owner, owner.max() + 1)
     order = np.argsort(owner, kind="stable")
     starts = np.cumsum(captions) - captions
@@ -53,15 +54,15 @@ def paired_bootstrap(
     """
     a, b = paired(a, b)
     values = a - b
-    seeds, clips = values.shape
     random = np.random.default_rng(seed)
     # How often a resample has each seed and clip is enough for a mean: two products of matrices.
-    of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), repeats)
-    at_once = max(1, CHUNK // clips)
+    of_seeds, of_clips = [
+        partial(random.multinomial, items, np.full(items, 1 / items)) for items in values.shape
+    ]
+    at_once = CHUNK // values.shape[1] + 1
     sums = []
-    for rows in np.split(of_seeds, range(at_once, repeats, at_once)):
-        of_clips = random.multinomial(clips, np.full(clips, 1 / clips), len(rows))
-        sums.append(np.einsum("rn,rn->r", rows @ values, of_clips))
+    for rows in np.split(of_seeds(repeats), range(at_once, repeats, at_once)):
+        sums.append(np.einsum("rn,rn->r", rows @ values, of_clips(len(rows))))
     observed = a.mean() - b.mean()
     return percentile_difference(float(observed), np.concatenate(sums) / values.size)
 

@@ -46,16 +46,17 @@ class FairRanks:
         return (self.above == 0) * self.own / (self.own + self.equal)
 
 
-def target_ranks(queries: Embeddings, gallery: Embeddings, targets: np.ndarray) -> FairRanks:
-    """`retrieval_ranks` with ties shared: arrays [Q]; targets that are checked."""
+def above_and_equal(queries: Embeddings, gallery: Embeddings, targets: np.ndarray) -> np.ndarray:
+    """How many gallery items score higher than a query's one target, and how many the same as it:
+    [2, Q].
+    """
     counts = []
     for rows, scores in scores_of(queries, gallery):
         wanted = np.take_along_axis(scores, targets[rows, None], axis=1)
         above = (scores > wanted).sum(axis=1)
         tied = (scores == wanted).sum(axis=1)
         counts.append([above, tied - 1])  # without the target itself
-    above, equal = np.concatenate(counts, axis=1)
-    return FairRanks(above, equal, np.ones_like(above))
+    return np.concatenate(counts, axis=1)
 
 
 def fair_rank_matrix(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> FairRanks:
@@ -63,10 +64,10 @@ def fair_rank_matrix(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> 
     clips = embeddings(clips, "clips", "N d")
     texts = embeddings(texts, "texts", "M K d")
     captions, languages, width = texts.shape
-    owner = indices(owner, "owner", len(clips), (captions,))
-    found = target_ranks(texts.reshape(-1, width), clips, owner.repeat(languages))
-    counts = [count.reshape(captions, languages) for count in vars(found).values()]
-    return FairRanks(*counts)
+    wanted = indices(owner, "owner", captions, len(clips)).repeat(languages)
+    counts = above_and_equal(texts.reshape(-1, width), clips, wanted)
+    above, equal = counts.reshape(2, captions, languages)
+    return FairRanks(above, equal, np.ones_like(above))
 
 
 def fair_audio_to_text(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> FairRanks:

@@ -12,6 +12,7 @@ from atri_lib.losses import Temperature, pair_losses
 
 # Keeps language draws independent of other generators that are seeded with the same (seed, epoch).
 _STREAM = int.from_bytes(b"lang", "big")
+_FAULTS = {"missing": "needs", "extra_forbidden": "has no setting"}  # pydantic's kinds of errors
 
 
 class Pool(NamedTuple):
@@ -56,20 +57,16 @@ class Scheme(BaseModel, frozen=True, extra="forbid"):
         except ValidationError as error:
             first = error.errors()[0]
             setting = first["loc"][0]
-            should = first["msg"].replace("Input", "it")
-            faults = {
-                "missing": f" needs {setting}",
-                "extra_forbidden": f" has no setting {setting}: leave it out",
-            }
-            fault = faults.get(first["type"], f": {setting}={first['input']!r}: {should}")
-            raise ValueError(self.name + fault) from error
+            message = f"{self.name}: {setting}={first['input']!r}: {first['msg']}"
+            if verb := _FAULTS.get(first["type"]):
+                message = f"{self.name} {verb} {setting}"
+            raise ValueError(message) from error
         of_pools = [pool.drawn for pool in self.pools(self.k, self.m)]
         drawn = sum(of_pools)
         if drawn != self.m:
-            own = f"a scheme of your own needs a field m: PositiveInt = {drawn}"
-            fix = "m_of_k lets you choose" if "m" in given else own
             raise ValueError(
-                f"{self.name} over {self.k} languages has m={drawn}, got m={self.m}: {fix}"
+                f"{self.name} over {self.k} languages has m={drawn}, got m={self.m}: m_of_k lets "
+                f"you choose, or a scheme of your own with a field m: PositiveInt = {drawn}"
             )
         there = np.bincount(self._pool_of(), minlength=len(of_pools))
         if (of_pools > there).any():

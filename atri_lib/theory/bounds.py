@@ -19,15 +19,14 @@ def unroll(factor: ArrayLike, forcing: ArrayLike) -> np.ndarray:
     it overflows; a factor of 0 forgets even that (0 inf = 0).
     """
     factor, forcing = np.broadcast_arrays(factor, forcing)
-    x = np.zeros(factor.shape[:-1])
-    solved = np.empty(factor.shape)
+    x = 0.0
+    solved = []
     with np.errstate(over="ignore", invalid="ignore"):
-        for t in range(factor.shape[-1]):
-            grows = factor[..., t]
-            carried = np.where((grows == 0) | (x == 0), 0, grows * x)
-            x = carried + forcing[..., t]
-            solved[..., t] = x
-    return solved
+        for grows, added in zip(factor.T, forcing.T, strict=True):
+            gone = (grows == 0) | (x == 0)
+            x = np.where(gone, 0, grows * x) + added
+            solved.append(x)
+    return np.transpose(solved).reshape(factor.shape)
 
 
 def published(

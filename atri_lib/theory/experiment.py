@@ -80,9 +80,8 @@ class Experiment:
     dtype: torch.dtype = torch.float64
 
     def __post_init__(self) -> None:
-        for name, least in (("batch", 2), ("epochs", 1), ("regroup", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}: give at least {least}")
+        if min(self.batch - 1, self.epochs, self.regroup) < 1:
+            raise ValueError("give a batch of at least 2, epochs and regroup of at least 1")
 
     @cached_property
     def task(self) -> Task:
