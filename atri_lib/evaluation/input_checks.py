@@ -34,8 +34,10 @@ def indices(values: Embeddings, name: str, items: int, among: int) -> np.ndarray
     return values
 
 
-def caption_counts(owner: np.ndarray, clips: int) -> np.ndarray:
-    """How many captions each clip has, [clips]. Raises ValueError for a clip without one."""
+def caption_counts(owner: np.ndarray, clips: int = 0) -> np.ndarray:
+    """How many captions each of so many clips, or more, has. Raises ValueError for a clip without
+    one.
+    """
     counts = np.bincount(owner, minlength=clips)
     if not counts.all():
         raise ValueError(f"clip {counts.argmin()} has no caption: every clip needs one")

@@ -36,7 +36,7 @@ def clip_means(values: ArrayLike, owner: ArrayLike) -> np.ndarray:
     """
     values = np.asarray(values, dtype=np.float64)
     owner = indices(owner, "owner", values.shape[-1], values.shape[-1])
-    captions = caption_counts(owner, owner.max() + 1)
+    captions = caption_counts(owner)
     order = np.argsort(owner, kind="stable")
     starts = np.cumsum(captions) - captions
     return np.add.reduceat(values[..., order], starts, axis=-1) / captions
@@ -59,9 +59,9 @@ def paired_bootstrap(
     of_seeds, of_clips = [
         partial(random.multinomial, items, np.full(items, 1 / items)) for items in values.shape
     ]
-    at_once = CHUNK // values.shape[1] + 1
+    parts = repeats * len(a.T) // CHUNK + 1
     sums = []
-    for rows in np.split(of_seeds(repeats), range(at_once, repeats, at_once)):
+    for rows in np.array_split(of_seeds(repeats), parts):
         sums.append(np.einsum("rn,rn->r", rows @ values, of_clips(len(rows))))
     observed = a.mean() - b.mean()
     return percentile_difference(float(observed), np.concatenate(sums) / values.size)
