@@ -29,7 +29,8 @@ def compare_runs(first: Sequence[Run], second: Sequence[Run]) -> pd.DataFrame:
     Returns a row for each measure: `first` and `second`, the means over seeds and clips; their
     `difference`; `low` and `high`, its 95 % interval; `p_value`; `better`, "first" or "second"
     where the interval excludes zero, else "cannot tell". Raises CompareError for runs that were not
-    tested on the same clips in the same languages, and for seeds that do not pair up.
+    tested on the same clips in the same languages, for seeds that do not pair up, and for a
+    run that is on both sides.
     """
     sides = [sorted(side, key=lambda run: run.config.seed) for side in (first, second)]
     _check_pairs(*sides)
@@ -68,7 +69,7 @@ def _contrast(first: np.ndarray, second: np.ndarray, lower_is_better: bool) -> d
 
 
 def _check_pairs(first: Sequence[Run], second: Sequence[Run]) -> None:
-    """Raises CompareError where the runs of both sides do not pair up."""
+    """Raises CompareError where the runs of both sides do not pair up, or one is on both."""
     seeds = [[run.config.seed for run in side] for side in (first, second)]
     pair = len(first) == len(second) == 1
     once = len(set(seeds[0])) == len(first)
@@ -77,6 +78,8 @@ def _check_pairs(first: Sequence[Run], second: Sequence[Run]) -> None:
             f"seeds {seeds[0]} and {seeds[1]} do not pair up: give two runs, or the same different "
             "seeds of two settings, compare RUN RUN ... --with RUN RUN ..."
         )
+    if first[0].path == second[0].path:
+        raise CompareError(f"{first[0].path} is on both sides: name different runs")
 
 
 def _owner(runs: Sequence[Run]) -> np.ndarray:
@@ -90,8 +93,9 @@ def _owner(runs: Sequence[Run]) -> np.ndarray:
         test = _test_split(run)
         tests[run.config.languages, test.checksum] = run
     if len(tests) > 1:
-        paths = " and ".join(str(run.path) for run in tests.values())
-        raise CompareError(f"{paths} were tested on different clips or in different languages")
+        told = [f"{run.path} ({' '.join(run.config.languages)})" for run in tests.values()]
+        sides = " and ".join(told)
+        raise CompareError(f"{sides} were tested on different clips or in different languages")
     return test.owner
 
 

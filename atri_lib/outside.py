@@ -6,7 +6,6 @@ subclass of what was asked for.
 """
 
 import importlib
-import inspect
 
 
 def is_outside(name: str) -> bool:
@@ -26,12 +25,15 @@ def outside_class(given: str, base: type, what: str, wanted: str) -> type:
     try:
         found = getattr(importlib.import_module(module), attribute, None)
     except (Exception, SystemExit) as error:
-        why = f"{module} cannot be imported ({type(error).__name__}: {error})"
+        said = " ".join(str(error).split())
+        why = f"{module} cannot be imported ({type(error).__name__}: {said})"
         fix = "write module:Class, in the module's folder or with that in PYTHONPATH"
         raise ValueError(f"{what} {given!r}: {why}; {fix}") from error
-    whole = isinstance(found, type) and base in found.__mro__ and not inspect.isabstract(found)
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    whole = isinstance(found, type) and base in found.__mro__ and not missing
     if not whole:
         message = f"{attribute} of {module} is no subclass of {wanted} with all its methods"
+        message += "".join(f", {method} is missing" for method in missing)
         raise ValueError(f"{what} {given!r}: {message}; see the page book/own.md")
     return found
 

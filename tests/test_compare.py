@@ -67,6 +67,8 @@ def test_runs_that_do_not_pair_up_are_refused(runs, tmp_path):
         compare_runs([kcl, runs["kcl", 1]], [english])
     with pytest.raises(CompareError, match=r"seeds \[0, 0\] and \[0, 0\] do not pair up"):
         compare_runs([kcl, kcl], [english, english])
+    with pytest.raises(CompareError, match="is on both sides: name different runs"):
+        compare_runs([kcl], [kcl])
     other = load_or_train(SMALL, toy_data(clips=80), folder=tmp_path)
     with pytest.raises(
         CompareError, match="its data have changed|its test clips cannot be looked at"

@@ -36,6 +36,18 @@ class Turns(Scheme):
         return np.full((self.clips, 1), epoch // self.stay % self.k)
 
 
+class Pairs(Turns):
+    name = "pairs"
+
+    @staticmethod
+    def pools(k, m):
+        return (Pool(k, 2, 1 / 2),)
+
+
+class Aimless(Scheme):
+    name = "aimless"
+
+
 class Tones(Dataset):
     """Sine tones of 0.25 s; tone number i has 220 + 40 i hertz."""
 
@@ -82,6 +94,7 @@ def outside(tmp_path, monkeypatch):
     monkeypatch.setenv("ATRI_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "mine.py").write_text(MODULE)
+    (tmp_path / "broken.py").write_text("raise ValueError('two\\nlines')")
     yield tmp_path
     sys.modules.pop("mine", None)
 
@@ -135,11 +148,14 @@ def test_a_scheme_from_outside_is_found_by_its_name(outside):
 @pytest.mark.parametrize(
     "scheme, settings, message",
     [
-        ("mine:Turns", {"hop": 3}, "turns: hop: Extra inputs"),
-        ("mine:Turns", {"stay": 0}, "turns: stay: Input should be greater"),
+        ("mine:Turns", {"hop": 3}, "turns has no setting hop"),
+        ("mine:Turns", {"stay": 0}, "turns: stay=0: Input should be greater"),
         ("mine:Ear", {}, "Ear of mine is no subclass of atri_lib.schemes.Scheme"),
         ("nowhere:Turns", {}, "scheme 'nowhere:Turns': nowhere cannot be imported"),
-        ("kcl", {"stay": 3}, "kcl: stay: Extra inputs"),
+        ("kcl", {"stay": 3}, "kcl has no setting stay"),
+        ("mine:Pairs", {}, "m=2, got m=1: .*of your own with a field m: PositiveInt = 2"),
+        ("mine:Aimless", {}, "with all its methods, languages is missing, pools is missing;"),
+        ("broken:Turns", {}, r"broken cannot be imported \(ValueError: two lines\)"),
     ],
 )
 def test_a_scheme_that_cannot_be_is_refused_in_one_line(outside, scheme, settings, message):
@@ -152,7 +168,7 @@ def test_a_scheme_that_cannot_be_is_refused_in_one_line(outside, scheme, setting
     "data, message",
     [
         ("mine:Ear", "Ear of mine is no subclass of atri_lib.data.dataset.Dataset"),
-        ("mine:Former", "Former of mine is no subclass of .*Dataset with all its methods"),
+        ("mine:Former", "Former of mine is no subclass of .*Dataset .*methods, clip is missing;"),
         ("nowhere:Tones", "data 'nowhere:Tones': nowhere cannot be imported"),
     ],
 )

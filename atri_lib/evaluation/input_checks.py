@@ -1,4 +1,4 @@
-"""What every measure asks of embeddings, checked once."""
+"""What every measure asks of embeddings and of who owns what, checked once."""
 
 import numpy as np
 import torch
@@ -23,3 +23,22 @@ def embeddings(values: Embeddings, name: str, axes: str) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has NaN or infinity: did training diverge?")
     return values
+
+
+def indices(values: Embeddings, name: str, items: int, among: int) -> np.ndarray:
+    """As many integers as there are items, each 0 ... among - 1. Raises ValueError for others."""
+    values = np.asarray(values)
+    whole = values.dtype.kind in "iu" and values.shape == (items,)
+    if not whole or not np.isin(values, range(among)).all():
+        raise ValueError(f"{name} must be {items} integers from 0 to {among - 1}")
+    return values
+
+
+def caption_counts(owner: np.ndarray, clips: int = 0) -> np.ndarray:
+    """How many captions each of so many clips, or more, has. Raises ValueError for a clip without
+    one.
+    """
+    counts = np.bincount(owner, minlength=clips)
+    if not counts.all():
+        raise ValueError(f"clip {counts.argmin()} has no caption: every clip needs one")
+    return counts

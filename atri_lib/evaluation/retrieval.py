@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from atri_lib.evaluation.input_checks import Embeddings
+from atri_lib.evaluation.input_checks import Embeddings, indices
 from atri_lib.evaluation.scores import clip_to_text
-from atri_lib.evaluation.ties import fair_rank_matrix
+from atri_lib.evaluation.ties import above_and_equal, fair_rank_matrix
 
 
 def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike) -> np.ndarray:
@@ -27,7 +27,8 @@ def retrieval_ranks(queries: Embeddings, gallery: Embeddings, targets: ArrayLike
     first. Raises ValueError for NaN embeddings, for shapes that do not fit and for targets outside
     the gallery.
     """
-    return rank_matrix(gallery, queries[:, None], targets)[:, 0]
+    targets = indices(targets, "targets", len(queries), len(gallery))
+    return above_and_equal(queries, gallery, targets).sum(axis=0) + 1
 
 
 def rank_matrix(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
@@ -50,11 +51,12 @@ def relevant_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np
     Returns int64 [N, K, R], R the most captions of any clip; clips with fewer are padded with 0.
     Raises ValueError as `retrieval_ranks`, and for a clip without a caption.
     """
-    most = np.bincount(owner).max()
     ranks = []
     for scores, mine in clip_to_text(clips, texts, owner):
+        most = np.bincount(owner).max()  # the owners are checked by now
         own = np.where(mine, -scores, np.inf)  # negative: the best come first
-        own = -np.sort(own)[..., :most]
+        best = np.partition(own, most - 1)[..., :most]
+        own = -np.sort(best)
         others = np.where(mine, -np.inf, scores)
         places = []
         for j in range(most):

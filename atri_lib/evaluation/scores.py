@@ -9,10 +9,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from atri_lib.evaluation.input_checks import Embeddings, embeddings
+from atri_lib.evaluation.input_checks import (
+    Embeddings,
+    caption_counts,
+    embeddings,
+    indices,
+)
 
-_CHUNK = 2**22  # scores held at once: 32 MB in float64
-Scored = Iterator[tuple[np.ndarray, np.ndarray]]
+CHUNK = 2**22  # numbers held at once: 32 MB in float64
 
 
 def scores_of(queries: Embeddings, gallery: Embeddings) -> Iterator[tuple[slice, np.ndarray]]:
@@ -25,7 +29,7 @@ def scores_of(queries: Embeddings, gallery: Embeddings) -> Iterator[tuple[slice,
     first = [places.setdefault(item.tobytes(), len(places)) for item in gallery + 0.0]
     _, at = np.unique(first, return_index=True)
     distinct = gallery[at].astype(np.float64)
-    size = max(1, _CHUNK // len(gallery))
+    size = max(1, CHUNK // len(gallery))
     for start in range(0, len(queries), size):
         rows = slice(start, start + size)
         chunk = queries[rows].astype(np.float64)
@@ -34,27 +38,20 @@ def scores_of(queries: Embeddings, gallery: Embeddings) -> Iterator[tuple[slice,
         yield rows, scores[:, first]
 
 
-def matched_scores(
-    queries: Embeddings, galleries: Embeddings, wanted: ArrayLike, kinds: ArrayLike
-) -> Scored:
-    """Yield (scores [rows, K, G], mine [rows, 1, G]): of queries [Q, d] with the items of K
-    galleries [K, G, d], and which items are a query's own: those of the kind [G] that it wants [Q].
+def clip_to_text(
+    clips: Embeddings, texts: Embeddings, owner: ArrayLike
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (scores [rows, K, M], mine [rows, 1, M]): of clips [N, d] with texts [M, K, d], and
+    which texts are a clip's own; owner: [M], the clip of each caption.
 
-    Raises ValueError for shapes that do not fit, and where nothing is a query's own.
+    Raises ValueError for shapes that do not fit and for a clip without a caption.
     """
-    languages, items, width = galleries.shape
-    wanted = np.asarray(wanted).reshape(len(queries))
-    kinds = np.asarray(kinds).reshape(items)
-    if not np.isin(wanted, kinds).all():
-        raise ValueError("every caption needs a clip, 0 to N - 1, and every clip needs a caption")
-    for rows, scores in scores_of(queries, galleries.reshape(-1, width)):
-        mine = kinds == wanted[rows, None]
-        yield scores.reshape(-1, languages, items), mine[:, None]
-
-
-def clip_to_text(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> Scored:
-    """`matched_scores` [rows, K, M] of clips [N, d] with texts [M, K, d]; owner: [M], the clip of
-    each caption.
-    """
-    galleries = embeddings(texts, "texts", "M K d").swapaxes(0, 1)
-    return matched_scores(clips, galleries, range(len(clips)), owner)
+    clips = embeddings(clips, "clips", "N d")
+    texts = embeddings(texts, "texts", "M K d").swapaxes(0, 1)
+    languages, captions, width = texts.shape
+    owner = indices(owner, "owner", captions, len(clips))
+    caption_counts(owner, len(clips))
+    numbers = np.arange(len(clips))
+    for rows, scores in scores_of(clips, texts.reshape(-1, width)):
+        mine = owner == numbers[rows, None]
+        yield scores.reshape(-1, languages, captions), mine[:, None]

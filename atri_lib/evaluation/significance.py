@@ -7,10 +7,14 @@ interval is rough, so report S with it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr, stdtrit
+
+from atri_lib.evaluation.input_checks import caption_counts, indices
+from atri_lib.evaluation.scores import CHUNK
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,8 @@ def clip_means(values: ArrayLike, owner: ArrayLike) -> np.ndarray:
     one. Returns [..., N].
     """
     values = np.asarray(values, dtype=np.float64)
-    captions = np.bincount(owner)
-    if not captions.all():
-        raise ValueError(f"clip {captions.argmin()} has no caption: every clip needs one")
+    owner = indices(owner, "owner", values.shape[-1], values.shape[-1])
+    captions = caption_counts(owner)
     order = np.argsort(owner, kind="stable")
     starts = np.cumsum(captions) - captions
     return np.add.reduceat(values[..., order], starts, axis=-1) / captions
@@ -54,11 +57,14 @@ def paired_bootstrap(
     random = np.random.default_rng(seed)
     # How often a resample has each seed and clip is enough for a mean: two products of matrices.
     of_seeds, of_clips = [
-        random.multinomial(items, np.full(items, 1 / items), repeats) for items in values.shape
+        partial(random.multinomial, items, np.full(items, 1 / items)) for items in values.shape
     ]
-    sums = np.einsum("rn,rn->r", of_seeds @ values, of_clips)
+    parts = repeats * len(a.T) // CHUNK + 1
+    sums = []
+    for rows in np.array_split(of_seeds(repeats), parts):
+        sums.append(np.einsum("rn,rn->r", rows @ values, of_clips(len(rows))))
     observed = a.mean() - b.mean()
-    return percentile_difference(float(observed), sums / values.size)
+    return percentile_difference(float(observed), np.concatenate(sums) / values.size)
 
 
 def percentile_difference(observed: float, resampled: np.ndarray) -> Difference:
@@ -126,8 +132,8 @@ def paired(*sides: ArrayLike) -> np.ndarray:
     up.
     """
     both = [np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in sides]
-    shapes = [side.shape for side in both]
-    fitting = len(set(shapes)) == 1 and len(shapes[0]) == 2 and shapes[0][1] >= 2
+    shape, other = shapes = [side.shape for side in both]
+    fitting = shape == other and len(shape) == 2 and shape[0] >= 1 and shape[1] >= 2
     if not fitting or not np.isfinite(both).all():
         raise ValueError(
             "give finite numbers of the same seeds and clips, [N] or [S, N], of at least 2 clips: "

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from atri_lib.evaluation.input_checks import Embeddings, embeddings
-from atri_lib.evaluation.scores import Scored, clip_to_text, matched_scores
+from atri_lib.evaluation.input_checks import Embeddings, embeddings, indices
+from atri_lib.evaluation.scores import clip_to_text, scores_of
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,28 @@ class FairRanks:
         return (self.above == 0) * self.own / (self.own + self.equal)
 
 
+def above_and_equal(queries: Embeddings, gallery: Embeddings, targets: np.ndarray) -> np.ndarray:
+    """How many gallery items score higher than a query's one target, and how many the same as it:
+    [2, Q].
+    """
+    counts = []
+    for rows, scores in scores_of(queries, gallery):
+        wanted = np.take_along_axis(scores, targets[rows, None], axis=1)
+        above = (scores > wanted).sum(axis=1)
+        tied = (scores == wanted).sum(axis=1)
+        counts.append([above, tied - 1])  # without the target itself
+    return np.concatenate(counts, axis=1)
+
+
 def fair_rank_matrix(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> FairRanks:
     """`rank_matrix` (text to clip) with ties shared: arrays [M, K]. Shapes and errors as there."""
+    clips = embeddings(clips, "clips", "N d")
     texts = embeddings(texts, "texts", "M K d")
     captions, languages, width = texts.shape
-    wanted = np.asarray(owner).repeat(languages)
-    queries = texts.reshape(-1, width)
-    scored = matched_scores(queries, clips[None], wanted, range(len(clips)))
-    return _count(scored, captions)
+    wanted = indices(owner, "owner", captions, len(clips)).repeat(languages)
+    counts = above_and_equal(texts.reshape(-1, width), clips, wanted)
+    above, equal = counts.reshape(2, captions, languages)
+    return FairRanks(above, equal, np.ones_like(above))
 
 
 def fair_audio_to_text(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> FairRanks:
@@ -62,17 +76,11 @@ def fair_audio_to_text(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -
     clips: [N, d]; texts: [M, K, d]; owner: [M], the clip of each caption. Equal captions of one
     clip do not compete with each other. Errors as `relevant_ranks`.
     """
-    return _count(clip_to_text(clips, texts, owner), len(clips))
-
-
-def _count(scored: Scored, rows: int) -> FairRanks:
-    """Of all queries and galleries, [rows, -1]."""
     counts = []
-    for scores, mine in scored:
+    for scores, mine in clip_to_text(clips, texts, owner):
         best = scores.max(axis=2, keepdims=True, where=mine, initial=-np.inf)
-        above = scores > best  # none of these is the query's own
+        above = scores > best  # none of these is the clip's own
         tied = scores == best
-        of_chunk = [kind.sum(axis=2) for kind in (above, tied, tied & mine)]
+        of_chunk = [kind.sum(axis=2) for kind in (above, tied & ~mine, tied & mine)]
         counts.append(of_chunk)
-    above, tied, own = np.concatenate(counts, axis=1).reshape(3, rows, -1)
-    return FairRanks(above, tied - own, own)
+    return FairRanks(*np.concatenate(counts, axis=1))

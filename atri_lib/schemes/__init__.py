@@ -126,8 +126,11 @@ class Block(MlClap):
     """
 
     name = "block"
-    independent_clips = False
     block: PositiveInt = 100
+
+    @property
+    def independent_clips(self) -> bool:
+        return self.block == 1
 
     def languages(self, epoch: int) -> np.ndarray:
         blocks = math.ceil(self.clips / self.block)

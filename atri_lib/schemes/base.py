@@ -12,6 +12,7 @@ from atri_lib.losses import Temperature, pair_losses
 
 # Keeps language draws independent of other generators that are seeded with the same (seed, epoch).
 _STREAM = int.from_bytes(b"lang", "big")
+_FAULTS = {"missing": "needs", "extra_forbidden": "has no setting"}  # pydantic's kinds of errors
 
 
 class Pool(NamedTuple):
@@ -56,13 +57,22 @@ class Scheme(BaseModel, frozen=True, extra="forbid"):
         except ValidationError as error:
             first = error.errors()[0]
             setting = first["loc"][0]
-            raise ValueError(f"{self.name}: {setting}: {first['msg']}") from error
-        drawn = [pool.drawn for pool in self.pools(self.k, self.m)]
-        there = np.bincount(self._pool_of(), minlength=len(drawn))
-        if sum(drawn) != self.m or (drawn > there).any():
+            message = f"{self.name}: {setting}={first['input']!r}: {first['msg']}"
+            if verb := _FAULTS.get(first["type"]):
+                message = f"{self.name} {verb} {setting}"
+            raise ValueError(message) from error
+        of_pools = [pool.drawn for pool in self.pools(self.k, self.m)]
+        drawn = sum(of_pools)
+        if drawn != self.m:
             raise ValueError(
-                f"{self.name} draws {sum(drawn)} different languages out of {self.k}: "
-                f"{self} cannot be"
+                f"{self.name} over {self.k} languages has m={drawn}, got m={self.m}: m_of_k lets "
+                f"you choose, or a scheme of your own with a field m: PositiveInt = {drawn}"
+            )
+        there = np.bincount(self._pool_of(), minlength=len(of_pools))
+        if (of_pools > there).any():
+            raise ValueError(
+                f"{self.name} cannot draw {drawn} different languages out of {self.k}: "
+                "give more languages"
             )
 
     @staticmethod

@@ -33,6 +33,10 @@ class Cacl(Scheme):
         return Pool(1, 1, Fraction(1, 2)), Pool(k - 1, 1, Fraction(1, 2))
 
     def _pool_of(self) -> np.ndarray:
+        if self.anchor > self.k:
+            raise ValueError(
+                f"anchor={self.anchor} is none of the {self.k} languages: give 1 ... {self.k}"
+            )
         others = np.arange(1, self.k + 1) != self.anchor
         return others.astype(int)
 

@@ -16,16 +16,17 @@ def unroll(factor: ArrayLike, forcing: ArrayLike) -> np.ndarray:
     """Solve x_t = factor_t x_(t-1) + forcing_t for t = 1 ... T from x_0 = 0, all steps at once.
 
     factor, forcing: [..., T], broadcast together. Returns x_1 ... x_T, float64 [..., T]; inf where
-    it overflows.
+    it overflows; a factor of 0 forgets even that (0 inf = 0).
     """
     factor, forcing = np.broadcast_arrays(factor, forcing)
     x = 0.0
     solved = []
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         for grows, added in zip(factor.T, forcing.T, strict=True):
-            x = grows * x + added
+            gone = (grows == 0) | (x == 0)
+            x = np.where(gone, 0, grows * x) + added
             solved.append(x)
-    return np.transpose(solved)
+    return np.transpose(solved).reshape(factor.shape)
 
 
 def published(

@@ -66,6 +66,7 @@ class Experiment:
     first; floating point. batch: clips per step; the last step of an epoch takes what is left,
     unless that is one clip. seed: decides the order of clips, anew in every epoch; regroup: anew
     only after that many epochs, so that batches keep their clips in between.
+    Raises ValueError for numbers that leave nothing to run.
     """
 
     model: nn.Module
@@ -77,6 +78,10 @@ class Experiment:
     seed: int = 0
     regroup: int = 1
     dtype: torch.dtype = torch.float64
+
+    def __post_init__(self) -> None:
+        if min(self.batch - 1, self.epochs, self.regroup) < 1:
+            raise ValueError("give a batch of at least 2, epochs and regroup of at least 1")
 
     @cached_property
     def task(self) -> Task:

@@ -50,6 +50,8 @@ def run(
 
     Raises FloatingPointError if a run diverges, ValueError for arms that do not fit the data.
     """
+    if draws < 1:
+        raise ValueError(f"draws={draws}: give at least 1")
     bounded = power_iterations and isinstance(optimizer, SGD)
     steps = []
     for every in walk(experiment, optimizer, arms, range(seed, seed + draws)):

@@ -73,6 +73,7 @@ def test_a_language_shifted_as_a_whole_has_gap_equal_to_distance_and_scatter_has
     shifted = np.concatenate([english, english + 0.3 / math.sqrt(8)], axis=1)
     assert language_gap(shifted) == pytest.approx(0.3)
     assert parallel_distance(shifted) == pytest.approx(0.3)
+    assert language_gap(shifted[:, :1]) == parallel_distance(shifted[:, :1]) == 0
     scattered = unit(20_000, 2, 8, seed=1)
     assert language_gap(scattered) < 0.02
     assert parallel_distance(scattered) > 1.3

@@ -2,13 +2,15 @@
 determinism.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atri_lib.evaluation import clip_means, paired_bootstrap, two_way_interval
+from atri_lib.evaluation import clip_means, paired_bootstrap, significance, two_way_interval
 
 
 def noise(*shape, seed=0):
@@ -148,6 +150,16 @@ def test_results_depend_on_the_seed_alone():
     assert result != paired_bootstrap(a, b, repeats=500, seed=1)
 
 
+@pytest.mark.parametrize("at_once", [1, 7, 499])
+def test_resamples_at_once_do_not_change_the_interval(monkeypatch, at_once):
+    a = noise(3, 30)
+    b = noise(3, 30, seed=1)
+    whole = paired_bootstrap(a, b, repeats=500)
+    monkeypatch.setattr(significance, "CHUNK", 30 * at_once)
+    parts = paired_bootstrap(a, b, repeats=500)
+    assert dataclasses.astuple(parts) == pytest.approx(dataclasses.astuple(whole), abs=1e-12)
+
+
 @pytest.mark.parametrize("seeds", [3, 8, 32])
 def test_the_two_way_interval_covers_the_mean_whatever_varies(seeds):
     """Seeds and clips each add variance; 95 % of the intervals hold the mean."""
@@ -182,6 +194,9 @@ def test_equal_differences_have_an_interval_of_no_length():
         assert apart.p_value == 0
 
 
+OWNER = "owner must be 2 integers from 0 to 1$"
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -191,8 +206,13 @@ def test_equal_differences_have_an_interval_of_no_length():
         (lambda: paired_bootstrap([1.0], [2.0]), "at least 2 clips"),
         (lambda: paired_bootstrap([1.0, np.nan], [2.0, 3.0]), "finite numbers"),
         (lambda: paired_bootstrap(noise(2, 3, 4), noise(2, 3, 4)), r"\[S, N\]"),
-        (lambda: clip_means([1.0, 2.0], [0, 2]), "clip 1 has no caption"),
-        (lambda: clip_means([1.0, 2.0], [-1, 0]), "non-negative|negative"),
+        (lambda: paired_bootstrap(noise(0, 4), noise(0, 4)), "same seeds and clips"),
+        (lambda: clip_means([1.0, 2.0, 3.0], [0, 2, 2]), "clip 1 has no caption"),
+        (lambda: clip_means([1.0, 2.0], [-1, 0]), OWNER),
+        (lambda: clip_means([1.0, 2.0], [0, 2]), OWNER),
+        (lambda: clip_means([1.0, 2.0], [0.0, 1.0]), OWNER),
+        (lambda: clip_means([1.0, 2.0], [0]), OWNER),
+        (lambda: clip_means([1.0, 2.0], [0, 1, 1]), OWNER),
     ],
 )
 def test_bad_input_says_what_is_wrong(call, message):

@@ -183,7 +183,10 @@ def test_what_is_ambiguous_is_counted(captions, owner, contents, lost, reached):
 
 
 def test_owners_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="every clip needs a caption"):
+    with pytest.raises(ValueError, match="clip 1 has no caption: every clip needs one"):
         fair_audio_to_text(np.ones((3, 2)), np.ones((2, 1, 2)), [0, 2])
-    with pytest.raises(ValueError, match="every caption needs a clip"):
+    for owner in ([0, 1], [0, -1], [0], [0.0, 0.0]):
+        with pytest.raises(ValueError, match="owner must be 2 integers from 0 to 0"):
+            fair_audio_to_text(np.ones((1, 2)), np.ones((2, 1, 2)), owner)
+    with pytest.raises(ValueError, match="owner must be 2 integers from 0 to 0"):
         fair_rank_matrix(np.ones((1, 2)), np.ones((2, 1, 2)), [0, 1])

@@ -33,6 +33,16 @@ def test_unroll_overflows_to_infinity_without_a_warning():
     assert np.isinf(got[1:]).all()
 
 
+def test_a_factor_of_0_forgets_even_an_overflow():
+    got = bounds.unroll([1.0, 1e200, 0.0, np.inf], [1e200, 1.0, 0.0, 3.0])
+    assert got.tolist() == [1e200, np.inf, 0.0, 3.0]
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 3), (2, 3, 4)])
+def test_unroll_keeps_the_shape_of_its_arguments(shape):
+    assert bounds.unroll(np.ones(shape), np.ones(shape)).shape == shape
+
+
 def test_unroll_leaves_its_arguments_alone():
     factor, forcing = np.full(5, 2.0), np.ones(5)
     bounds.unroll(factor, forcing)

@@ -230,3 +230,10 @@ def test_closed_forms_equal_the_loop(factor, source, start):
         at(per_epoch - bound.closed_form(steps=sp.Integer(12)), a=factor, zeta=source, x_0=start)
         == 0
     )
+
+
+def test_norms_are_not_negative_and_their_powers_are_printed():
+    length = bound.Norm(bound.w)
+    assert sp.sqrt(length**2) == length
+    assert sp.latex(length**2) == r"\left\|w_{t-1}\right\|^{2}"
+    assert sp.latex(bound.LargestGradient(bound.w) ** 2).endswith(r"\right)^{2}")

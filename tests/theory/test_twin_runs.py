@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -147,8 +148,13 @@ def test_what_cannot_be_run_is_refused():
         twin_runs.run(setup, SGD(0.1), [Arm("x", "m_of_k", m=2, mixed=True)])
     with pytest.raises(ValueError, match="unknown scheme"):
         twin_runs.run(setup, SGD(0.1), [Arm("x", "nothing")])
-    with pytest.raises(ValueError, match="at least 2"):
+    with pytest.raises(ValueError, match="a batch of at least 2"):
         twin_runs.run(experiment(batch=1), SGD(0.1), [PLAIN])
+    for none in ("epochs", "regroup"):
+        with pytest.raises(ValueError, match=f"{none} .*of at least 1"):
+            dataclasses.replace(setup, **{none: 0})
+    with pytest.raises(ValueError, match="draws=0: give at least 1"):
+        twin_runs.run(setup, SGD(0.1), [PLAIN], draws=0)
     fewer = Experiment(setup.model, setup.clip_features[1:], setup.texts)
     with pytest.raises(AssertionError, match="Size mismatch"):
         twin_runs.run(fewer, SGD(0.1), [PLAIN])

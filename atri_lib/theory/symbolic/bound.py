@@ -24,6 +24,9 @@ w, w_scheme = sp.symbols("w_{t-1} {w'}_{t-1}")
 class Norm(sp.Function):
     """Euclidean norm of a vector expression; ||-v|| = ||v||."""
 
+    is_nonnegative = True
+    is_Function = False  # powers are printed as those of symbols
+
     @classmethod
     def eval(cls, vector):
         if vector.could_extract_minus_sign():
@@ -43,6 +46,9 @@ class PairGradient(sp.Function):
 
 class LargestGradient(sp.Function):
     """g_max(w): the largest norm of a pair's gradient at weights w."""
+
+    is_nonnegative = True
+    is_Function = False
 
     def _latex(self, printer):
         return rf"g_{{\max}}\left({printer._print(self.args[0])}\right)"
