@@ -7,7 +7,6 @@ import html
 import io
 import json
 import os
-import pathlib
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -15,14 +14,12 @@ import numpy as np
 import seaborn as sns
 from PIL import Image
 
-from atri_lib import schemes, storage
+from atri_lib.schemes import SCHEMES
 from book.sounds import mp3
 
-# Told apart by colour-blind readers, too.
-LOOKS = storage.read_json(pathlib.Path(schemes.__file__).with_name("looks.json"))
-SCHEME_NAMES = {name: look["label"] for name, look in LOOKS.items()}
-SCHEME_COLOURS = {name: look["colour"] for name, look in LOOKS.items()}
-MARKERS = {name: look["marker"] for name, look in LOOKS.items()}
+SCHEME_NAMES = {name: scheme.label for name, scheme in SCHEMES.items()}
+SCHEME_COLOURS = {name: scheme.colour for name, scheme in SCHEMES.items()}
+MARKERS = {name: scheme.marker for name, scheme in SCHEMES.items()}
 PAGE = "text/html"
 PLOTLY = "application/vnd.plotly.v1+json"
 RATE = 16_000  # samples of a sound in a second

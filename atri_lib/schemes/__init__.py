@@ -49,6 +49,9 @@ class MofK(Scheme):
     """
 
     name = "m_of_k"
+    label = "m-of-K"
+    colour = "#E69F00"
+    marker = "s"
     chooses_m = True
     m: PositiveInt
 
@@ -81,6 +84,9 @@ class MlClap(MofK):
     """
 
     name = "ml_clap"
+    label = "ML-CLAP"
+    colour = "#D55E00"
+    marker = "o"
     chooses_m = False
     m: PositiveInt = 1
 
@@ -93,6 +99,9 @@ class Kcl(MofK):
     """All languages in every epoch, in their order: the ideal distribution. Error 0."""
 
     name = "kcl"
+    label = "KCL"
+    colour = "#009E73"
+    marker = "v"
     chooses_m = False
     m: PositiveInt = Field(default_factory=lambda given: given["k"])
 
@@ -110,6 +119,9 @@ class Hold(MlClap):
     """
 
     name = "hold"
+    label = "Hold"
+    colour = "#882255"
+    marker = "P"
     hold: PositiveInt = 1
 
     def _walk(self) -> tuple[int, int]:
@@ -126,6 +138,9 @@ class Block(MlClap):
     """
 
     name = "block"
+    label = "Block"
+    colour = "#999933"
+    marker = "X"
     block: PositiveInt = 100
 
     @property
@@ -147,6 +162,9 @@ class Latin(MlClap):
     """
 
     name = "latin"
+    label = "Latin"
+    colour = "#CC79A7"
+    marker = "D"
 
     def languages(self, epoch: int) -> np.ndarray:
         offsets = self._generator(0).integers(self.k, size=(self.clips, 1))
@@ -170,6 +188,9 @@ class Balanced(MofK):
     """
 
     name = "balanced"
+    label = "Balanced"
+    colour = "#56B4E9"
+    marker = "p"
 
     @property
     def cycle(self) -> int:
@@ -186,6 +207,9 @@ class English(Scheme):
     """
 
     name = "english"
+    label = "English only"
+    colour = "#555555"
+    marker = "x"
 
     @staticmethod
     def pools(k: Any, m: Any) -> Pools:

@@ -40,6 +40,10 @@ class Scheme(BaseModel, frozen=True, extra="forbid"):
     """
 
     name: ClassVar[str]
+    # How the library's own schemes look in figures, told apart by colour-blind readers.
+    label: ClassVar[str]
+    colour: ClassVar[str]
+    marker: ClassVar[str]
     chooses_m: ClassVar[bool] = False
     together: ClassVar[bool] = False  # whether the loss contrasts a clip's texts with each other
     # Whether the draws of different clips are independent, as the mean-square law needs it.

@@ -23,6 +23,9 @@ class Cacl(Scheme):
     """
 
     name = "cacl"
+    label = "CACL"
+    colour = "#0072B2"
+    marker = "^"
     together = True
     m: PositiveInt = 2
     text_text: float = Field(1 / 3, ge=0, lt=1)
@@ -67,6 +70,9 @@ class CaclUnbiased(Cacl):
     """
 
     name = "cacl_unbiased"
+    label = "CACL unbiased"
+    colour = "#332288"
+    marker = "<"
 
     @staticmethod
     def pools(k: Any, m: Any) -> Pools:
