@@ -100,53 +100,44 @@ def read_audio(path: str | os.PathLike) -> np.ndarray:
     return mono_16k(*read_mono(path, least=MIN_SECONDS))
 
 
+@np.errstate(invalid="ignore", over="ignore")  # refused, with a message
 def read_mono(
-    path: str | os.PathLike, dtype: str = "float32", least: float = 0.0
+    path: str | os.PathLike,
+    dtype: str = "float32",
+    least: float = 0.0,
+    channels: slice | list[int] = slice(None),
 ) -> tuple[np.ndarray, int]:
-    """An audio file of `least` seconds to ten minutes as [frames], channels averaged, and its own
-    sample rate.
+    """An audio file of `least` seconds to ten minutes as [frames], some channels averaged, and its
+    own sample rate.
 
     Channels that cancel each other out in their mean (stereo with opposite sides) are not averaged:
     the first one that is heard is taken, and a notice on stderr says so.
     """
-    mono, powers, rate = _averaged(path, dtype, least, slice(None))
-    loudest = powers[:-1].max()
-    if powers[-1] < _SILENT * loudest and loudest >= 1e-12:
-        channel = int(np.argmax(powers >= loudest / 2))
-        notice_once(
-            f"{one_line(path)}: its channels cancel each other out; "
-            f"channel {channel + 1} is taken, not their mean"
-        )
-        del mono  # read again: two copies of a long file would not fit
-        mono, _, _ = _averaged(path, dtype, least, [channel])
-    return mono, rate
-
-
-@np.errstate(invalid="ignore", over="ignore")  # refused, with a message
-def _averaged(
-    path: str | os.PathLike, dtype: str, least: float, channels: slice | list[int]
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """The mean of some channels [frames]; the power of every channel, and of that mean; the
-    sample rate.
-    """
     parts = [np.zeros(0, dtype)]
-    sums = 0.0  # of the channels and the mean, and of their squares
     with _opened(path, least) as sound:
+        powers = np.zeros(sound.channels + 1)  # of the mean, too
         for block in _blocks(sound, dtype):
-            mean = block[:, channels].mean(axis=1)
-            heard = np.column_stack([block, mean]).astype(float)
-            sums += np.array([heard.sum(axis=0), np.square(heard).sum(axis=0)])
-            parts.append(mean)
+            parts.append(block[:, channels].mean(axis=1))
+            heard = np.column_stack([block, parts[-1]])
+            powers += len(block) * heard.var(axis=0, dtype=float)
         mono = np.concatenate(parts)
         _check_length(len(mono), sound, least)
-        announced, rate = 0 if _endless(sound) else sound.frames, sound.samplerate
-        if len(mono) < max(0.98 * announced, announced - MIN_SECONDS * rate):
+        announced = 0 if _endless(sound) else sound.frames
+        if len(mono) < max(0.98 * announced, announced - MIN_SECONDS * sound.samplerate):
             raise ValueError(f"cut short, {len(mono)} of {announced} samples are there")
         if not np.abs(mono).max(initial=0) <= LOUDEST:  # also false for NaN
             said = f"values that are not finite or above {LOUDEST:.0f}; full scale is 1"
             raise UnreadableSound(said)
-    means, squares = sums / max(1, len(mono))
-    return mono, squares - np.square(means), rate
+    loudest = powers[:-1].max()
+    if not powers[-1] < _SILENT * loudest or loudest < 1e-12 * len(mono):
+        return mono, sound.samplerate
+    channel = int(np.argmax(powers >= loudest / 2))
+    notice_once(
+        f"{one_line(path)}: its channels cancel each other out; "
+        f"channel {channel + 1} is taken, not their mean"
+    )
+    del mono, parts  # two copies of a long file would not fit
+    return read_mono(path, dtype, least, [channel])
 
 
 def _blocks(sound: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:
@@ -155,7 +146,10 @@ def _blocks(sound: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:
     late = _MP3_DELAY if _endless(sound) else 0
     for _ in range(0, _most_frames(sound) + size, size):
         # where a part ends changes the last bit of an MP3
-        yield sound.read(size + late, dtype, always_2d=True)[late:]
+        block = sound.read(size + late, dtype, always_2d=True)[late:]
+        if not len(block):
+            return
+        yield block
         late = 0
 
 
