@@ -154,8 +154,8 @@ def _blocks(sound: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:
 
 
 def check_header(path: str | os.PathLike) -> None:
-    """Raises what read_audio does as far as can be told before a sound is decoded; only the pages of
-    an Ogg file tell nothing before.
+    """Raises what read_audio does as far as its header tells; an Ogg file has none for all its pages
+    and is decoded.
     """
     with _opened(path, MIN_SECONDS) as sound:
         for _ in _blocks(sound, "float32") if sound.format == "OGG" else ():
