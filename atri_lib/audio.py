@@ -154,7 +154,7 @@ def _blocks(sound: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:
 
 
 def check_header(path: str | os.PathLike) -> None:
-    """Raises what read_audio does as far as its header tells; an Ogg file has none for all its pages
+    """Raises what read_audio does as far as a header tells; an Ogg file has none for all its pages,
     and is decoded.
     """
     with _opened(path, MIN_SECONDS) as sound:

@@ -151,13 +151,12 @@ def read_lines(path: pathlib.Path, take: Callable[[dict, str], object]) -> list:
         try:
             # a byte order mark begins each of several files put together
             values = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=storage.unrepeated)
-            if not isinstance(values, dict):
-                raise ValueError(f"it is {values!r:.80}")
         except (ValueError, RecursionError) as error:
-            said = one_line(f"{NO_OBJECT} ({error}); write one on each line, in UTF-8")
-            faults.append(f"{place}: {said}")
-            continue
+            values = error
         try:
+            if not isinstance(values, dict):
+                said = f"{NO_OBJECT} ({values!s:.200}); write one on each line, in UTF-8"
+                raise ManifestError(said)
             taken.append(take(values, f"on line {number}"))
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: a loop of links
             faults.append(f"{place}: {one_line(error)}")

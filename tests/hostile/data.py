@@ -66,7 +66,7 @@ CASES = [
     Case(
         "a line that is a list",
         TRAIN,
-        "manifest.jsonl:1: Input should be a valid dictionary",
+        "manifest.jsonl:1: no JSON object",
         prepare=written("scenes/manifest.jsonl", "[1]"),
     ),
     Case(
@@ -80,7 +80,7 @@ CASES = [
     Case(
         "an id twice",
         TRAIN,
-        "of train and what is on line 1: the id 'train1.wav' is the same; change one",
+        "of train and what is on line 1: it is the same file; keep a clip's captions together",
         prepare=line(id="train1.wav"),
     ),
     Case(
