@@ -80,7 +80,7 @@ CASES = [
     Case(
         "an id twice",
         TRAIN,
-        "of train and what is on line 1: it is the same file; keep a clip's captions together",
+        "of train and what is on line 1: the id 'train1.wav' is the same; change one",
         prepare=line(id="train1.wav"),
     ),
     Case(
