@@ -20,7 +20,7 @@ SAMPLE_RATE = 16_000
 LOUDEST = 100.0  # full scale is 1
 MIN_SECONDS = 0.1
 MAX_SECONDS = 600
-MAX_SAMPLES = 2**27  # of all channels: 0.5 GB, whatever a header says
+MAX_SAMPLES = 2**27  # of their mean: 0.5 GB, whatever a header says
 # the mean's share of its channels' power from which on it counts as silent: -40 dB
 _SILENT = 1e-4
 # of libsndfile's formats; .mat and .raw hold other things than sounds
@@ -40,12 +40,13 @@ _BROKEN = re.compile(
     "|Junk after the last page|Skipped .* looking for the next page|reports a hole",
     re.MULTILINE,
 )
-# what begins and ends a stream of Ogg pages; what says how long an MP3 is
+# what begins and ends a stream of Ogg pages; what begins a FLAC; what says how long an MP3 is
 _MARKS = {
+    "FLAC": rb"(fLaC)[\0\x80]\0\0\x22",
     "OGG": rb"OggS\0([\2\4-\7])",
     "MP3": rb"\xff[\xe2-\xfb].{2,4}\0{9,32}(Xing|Info)",
 }
-_WHOLE = (b"\2\4", b"\2\5", b"", b"Xing", b"Info")
+_WHOLE = (b"\2\4", b"\2\5", b"fLaC", b"", b"Xing", b"Info")
 _MP3 = (b"ID3", b"\xff")  # how one begins
 # and its decoder's own lines
 _MPG123 = (
@@ -99,53 +100,69 @@ def read_audio(path: str | os.PathLike) -> np.ndarray:
     return mono_16k(*read_mono(path, least=MIN_SECONDS))
 
 
+@np.errstate(invalid="ignore", over="ignore")  # refused, with a message
 def read_mono(
-    path: str | os.PathLike, dtype: str = "float32", least: float = 0.0
+    path: str | os.PathLike,
+    dtype: str = "float32",
+    least: float = 0.0,
+    channels: slice | list[int] = slice(None),
 ) -> tuple[np.ndarray, int]:
-    """An audio file of `least` seconds to ten minutes as [frames], channels averaged, and its own
-    sample rate.
+    """An audio file of `least` seconds to ten minutes as [frames], some channels averaged, and its
+    own sample rate.
 
     Channels that cancel each other out in their mean (stereo with opposite sides) are not averaged:
     the first one that is heard is taken, and a notice on stderr says so.
     """
+    parts = [np.zeros(0, dtype)]
     with _opened(path, least) as sound:
-        samples = sound.read(_most_frames(sound) + 1, dtype, always_2d=True)
-        _check_length(len(samples), sound, least)
-        if _endless(sound):
-            samples = samples[_MP3_DELAY:]
-        elif len(samples) < 0.98 * sound.frames:
-            raise ValueError(f"cut short, {len(samples)} of {sound.frames} samples are there")
-        mono = _mixed(samples, path)
+        powers = np.zeros(sound.channels + 1)  # of the mean, too
+        for block in _blocks(sound, dtype):
+            parts.append(block[:, channels].mean(axis=1))
+            heard = np.column_stack([block, parts[-1]])
+            powers += len(block) * heard.var(axis=0, dtype=float)
+        mono = np.concatenate(parts)
+        _check_length(len(mono), sound, least)
+        announced = 0 if _endless(sound) else sound.frames
+        if len(mono) < max(0.98 * announced, announced - MIN_SECONDS * sound.samplerate):
+            raise ValueError(f"cut short, {len(mono)} of {announced} samples are there")
         if not np.abs(mono).max(initial=0) <= LOUDEST:  # also false for NaN
             said = f"values that are not finite or above {LOUDEST:.0f}; full scale is 1"
-            raise ValueError(said)
-    return mono, sound.samplerate
-
-
-def check_header(path: str | os.PathLike) -> None:
-    """Raises what read_audio does as far as can be told before a sound is decoded."""
-    with _opened(path, MIN_SECONDS):
-        pass
-
-
-notice_once = functools.lru_cache(maxsize=4096)(notice)
-
-
-@np.errstate(invalid="ignore", over="ignore")  # refused later, with a message
-def _mixed(samples: np.ndarray, path: str | os.PathLike) -> np.ndarray:
-    """The mean over channels [frames], or the channel that is taken in its place."""
-    if samples.shape[1] == 1:
-        return samples[:, 0]
-    mono = samples.mean(axis=1)
-    powers = np.array([channel.var() for channel in samples.T])
-    if not mono.var() < _SILENT * powers.max() or powers.max() < 1e-12:
-        return mono
-    channel = int(np.argmax(powers >= powers.max() / 2))
+            raise UnreadableSound(said)
+    loudest = powers[:-1].max()
+    if not powers[-1] < _SILENT * loudest or loudest < 1e-12 * len(mono):
+        return mono, sound.samplerate
+    channel = int(np.argmax(powers >= loudest / 2))
     notice_once(
         f"{one_line(path)}: its channels cancel each other out; "
         f"channel {channel + 1} is taken, not their mean"
     )
-    return samples[:, channel].copy()
+    del mono, parts  # two copies of a long file would not fit
+    return read_mono(path, dtype, least, [channel])
+
+
+def _blocks(sound: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:
+    """A sound as [frames, channels], part by part, as far as it may go."""
+    size = 2**19 // max(8, sound.channels)
+    late = _MP3_DELAY if _endless(sound) else 0
+    for _ in range(0, _most_frames(sound) + size, size):
+        # where a part ends changes the last bit of an MP3
+        block = sound.read(size + late, dtype, always_2d=True)[late:]
+        if not len(block):
+            return
+        yield block
+        late = 0
+
+
+def check_header(path: str | os.PathLike) -> None:
+    """Raises what read_audio does as far as a header tells; an Ogg file has none for all its pages,
+    and is decoded.
+    """
+    with _opened(path, MIN_SECONDS) as sound:
+        for _ in _blocks(sound, "float32") if sound.format == "OGG" else ():
+            pass
+
+
+notice_once = functools.lru_cache(maxsize=4096)(notice)
 
 
 class _EndlessFile(io.FileIO):
@@ -183,6 +200,8 @@ def _opened(path: str | os.PathLike, least: float) -> Iterator[soundfile.SoundFi
             yield sound
             if _BROKEN.search(sound.extra_info):
                 raise ValueError("cut short or broken")
+    except UnreadableSound as error:
+        raise UnreadableSound(f"{one_line(path)}: {error}") from error
     # ValueError: NUL in a name; TypeError: a file named .raw
     except (OSError, ValueError, TypeError, soundfile.SoundFileError) as error:
         # what libsndfile says is often misleading
@@ -199,17 +218,17 @@ def _endless(sound: soundfile.SoundFile) -> bool:
 
 
 def _most_frames(sound: soundfile.SoundFile) -> int:
-    return min(MAX_SECONDS * sound.samplerate, MAX_SAMPLES // sound.channels)
+    return min(MAX_SECONDS * sound.samplerate, MAX_SAMPLES)
 
 
 def _check_length(frames: int, sound: soundfile.SoundFile, least: float) -> None:
-    """Raises ValueError for a length of so many samples."""
+    """Raises UnreadableSound, without the path, for a length of so many samples."""
     rate = sound.samplerate
     if frames > _most_frames(sound):
         said = f"{frames} samples at {rate} Hz, {MAX_SECONDS // 60} minutes are the most"
-        raise ValueError(f"{said}; cut it into clips")
+        raise UnreadableSound(f"{said}; cut it into clips")
     if frames < least * rate:
-        raise ValueError(f"{frames / rate:.3f} s of audio, {least} s is the least")
+        raise UnreadableSound(f"{frames / rate:.3f} s of audio, {least} s is the least")
 
 
 def write_audio(path: str | os.PathLike, samples: np.ndarray) -> None:

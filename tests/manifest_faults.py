@@ -59,7 +59,7 @@ CAPTION_FAULTS = [
     Fault(
         "a caption that is a number",
         caption("zho", 3),
-        "captions: zho: 0: Input should be a valid string",
+        "captions: zho: 0: Input should be a valid string, not 3",
     ),
     Fault(
         "a caption that is an object",
@@ -121,7 +121,7 @@ LINE_FAULTS = [
     Fault(
         "an unknown split",
         {"split": "dev"},
-        "split: Input should be 'train', 'val' or 'test'",
+        "split: Input should be 'train', 'val' or 'test', not 'dev'",
     ),
     Fault("an id that is a number", {"id": 3}, "id: Input should be a valid string"),
 ]

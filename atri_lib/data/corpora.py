@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,8 +31,8 @@ from atri_lib.terminal import notice
 # name -> subsets of aac-datasets
 DOWNLOADS = {"audiocaps": ("train", "val", "test"), "clotho": ("dev", "val", "eval")}
 LONGEST = 180  # bytes of a name; a file system allows 255, and a suffix comes on top
-# control characters, separators, what Windows does not take, and what hides a file
-FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]|^\.')
+# separators, what Windows does not take, and what hides a file
+FORBIDDEN = re.compile(r'[/\\:*?"<>|]|^\.')
 SUBSETS = {"train": "development", "val": "validation", "test": "evaluation"}
 CLOTHO_COLUMNS = ("file_name", *(f"caption_{number}" for number in range(1, 6)))
 AUDIOCAPS_COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
@@ -108,8 +109,9 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
     files.
 
     An audio file is known by its name, as the usual downloaders choose it: YOUTUBE_START
-    (aac-datasets), YYOUTUBE or YOUTUBE. Raises CorpusError when there is none, or when a table is
-    there twice; CsvError naming file and row for a faulty table.
+    (aac-datasets), YYOUTUBE or YOUTUBE. Raises CorpusError when there is none, when a table is
+    there twice, or when a validation or test clip has not five captions; CsvError naming file and
+    row for a faulty table.
     """
     captions = []
     audio = {path.stem: path for path in files_below(folder)}
@@ -118,6 +120,9 @@ def read_audiocaps(folder: str | os.PathLike) -> Corpus:
             name = f"{video}_{start}"
             found = [audio[each] for each in (name, f"Y{video}", video) if each in audio]
             captions.append((split, name, found[0] if found else None, number, text))
+    for (split, name), count in Counter(row[:2] for row in captions).items():
+        if split != "train" and count != 5:
+            raise CorpusError(f"{folder}: {split}.csv has {count} captions of {name}, not 5")
     return _corpus_of("audiocaps", folder, captions)
 
 
@@ -146,8 +151,8 @@ def _corpus_of(name: str, folder: str | os.PathLike, captions: Sequence[tuple]) 
     names = table["split"] + "/" + table["id"]
     unread = skipped(folder)
     if absent.all():
-        said = "it holds no captions of audio that is there"
-        raise CorpusError(f"{folder} is no local copy of {name}: {said}. {unread}")
+        what = "its captions, but none of the audio" if captions else "none of its caption tables"
+        raise CorpusError(f"{folder} is no local copy of {name}: it holds {what}. {unread}")
     if unread and absent.any():
         notice(f"{name}: {unread}")
     return Corpus(name, table[~absent], tuple(names[absent].unique()))
@@ -155,11 +160,16 @@ def _corpus_of(name: str, folder: str | os.PathLike, captions: Sequence[tuple]) 
 
 def with_translations(corpus: Corpus, translations: Mapping[str, Sequence[Translation]]) -> Corpus:
     """Add languages: `translations` is what `translate` or `read_translations` return for
-    `corpus.sentences`. A clip with a caption that has none is left out by `write_corpus`.
+    `corpus.sentences`. Raises CorpusError for a caption without one, or with an empty one.
     """
     captions = corpus.captions.copy()
     for code, entries in translations.items():
-        captions[code] = captions["eng"].map({entry.sentence: entry.text for entry in entries})
+        texts = {entry.sentence: entry.text for entry in entries if entry.text.strip()}
+        for text in corpus.sentences:
+            if text not in texts:
+                said = f"no {code} translation of {text!r}; add one first"
+                raise CorpusError(f"{corpus.name}: {said}")
+        captions[code] = captions["eng"].map(texts)
     return replace(corpus, captions=captions)
 
 
@@ -173,9 +183,12 @@ def with_human_japanese(corpus: Corpus, folder: str | os.PathLike) -> tuple[Corp
     table, KeyError when there are no translations.
     """
     texts = {}
-    for name in ("train_auto", *SUBSETS):  # people's after the others
-        rows = _rows(folder, f"{name}.csv", AUDIOCAPS_COLUMNS, filled=False)
-        texts |= {number: text for number, *_, text in rows if text}
+    for split in SUBSETS:
+        by_people, by_a_model = (
+            _rows(folder, f"{split}{ending}.csv", AUDIOCAPS_COLUMNS, filled=False)
+            for ending in ("", "_auto")
+        )
+        texts |= {number: text for number, *_, text in by_people or by_a_model if text}
     if not texts:
         raise CorpusError(f"{folder}: no train.csv, val.csv or test.csv of ML-AudioCaps here")
     said = corpus.captions["number"].map(texts)
@@ -187,11 +200,11 @@ def safe_name(text: str) -> str:
     """A file name, without suffix, that stays in its folder: the one place where a name from data
     becomes a part of a path.
 
-    What is FORBIDDEN becomes "_", a long text is cut; what was changed so ends in eight digits of
-    its checksum, and different texts get different names.
+    What is FORBIDDEN or cannot be printed becomes "_", a long text is cut; what was changed so ends
+    in eight digits of its checksum, and different texts get different names.
     """
-    allowed = FORBIDDEN.sub("_", text).encode(errors="ignore")
-    safe = allowed[:LONGEST].decode(errors="ignore")
+    allowed = [c if c.isprintable() else "_" for c in FORBIDDEN.sub("_", text)]
+    safe = "".join(allowed).encode()[:LONGEST].decode(errors="ignore")
     if safe and safe == text:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

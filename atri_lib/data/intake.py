@@ -12,11 +12,12 @@ from atri_lib import storage
 from atri_lib.audio import check_header
 from atri_lib.data.dataset import SPLITS, Texts, text_fault
 from atri_lib.data.images import read_image
-from atri_lib.languages import CODES
+from atri_lib.languages import CODES, language
 from atri_lib.progress import progress
 from atri_lib.terminal import one_line
 
 SHOWN = 10  # faults listed in one error
+NO_OBJECT = "no JSON object"
 
 
 class ManifestError(ValueError):
@@ -83,6 +84,8 @@ def intake(
     line and the SHA-256 of its file. It raises ManifestError for what it cannot be, UnreadableSound
     or UnreadableImage for its file; the line is not taken then.
     """
+    for code in languages:
+        language(code)  # or UnknownLanguage
     known: dict[object, tuple[object, str]] = {}  # a key's value, and where it was
 
     def take(values: dict, place: str) -> tuple[Line, str]:
@@ -95,6 +98,7 @@ def intake(
         content = storage.sha256_file(path)
         rules = (
             ("pictures", bool(line.image), "keep sounds and pictures in manifests of their own"),
+            (path, place, "it is the same file; keep a clip's captions together"),
             ((line.split, line.id), place, f"the id {line.id!r:.80} is the same; change one"),
             (content, line.split, "it is the same clip in two splits; remove one"),
         )
@@ -124,6 +128,8 @@ def checked(
         fault = error.errors()[0]
         where = "".join(f"{name}: " for name in fault["loc"])
         said = fault["msg"].removeprefix("Value error, ")
+        if said.startswith("Input should"):
+            said += f", not {fault['input']!r:.80}"
         raise ManifestError(where + said) from error
 
 
@@ -131,8 +137,9 @@ def read_lines(path: pathlib.Path, take: Callable[[dict, str], object]) -> list:
     """What `take` makes of the object and the place ("on line 3") of every line that holds
     something.
 
-    Raises ManifestError listing file:line of what `take` refuses, at most ten, for a line that is
-    no JSON, and when there is no line; OSError for what is no regular file.
+    Raises ManifestError listing file:line of what `take` refuses and of what is no JSON object, at
+    most ten, but the first alone if no line is one; when there is no line; OSError for what is no
+    regular file.
     """
     lines = storage.regular(path).read_bytes().split(b"\n")
     taken = []
@@ -144,12 +151,17 @@ def read_lines(path: pathlib.Path, take: Callable[[dict, str], object]) -> list:
         try:
             # a byte order mark begins each of several files put together
             values = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=storage.unrepeated)
+        except (ValueError, RecursionError) as error:
+            values = error
+        try:
+            if not isinstance(values, dict):
+                said = f"{NO_OBJECT} ({values!s:.200}); write one on each line, in UTF-8"
+                raise ManifestError(said)
             taken.append(take(values, f"on line {number}"))
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-            said = f"no JSON object ({error}); write one on each line, in UTF-8"
-            raise ManifestError(f"{place}: {said}") from error
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: a loop of links
             faults.append(f"{place}: {one_line(error)}")
+    if not taken and all(NO_OBJECT in fault for fault in faults):
+        del faults[1:]  # of a file of something else one is enough
     if faults:
         raise ManifestError("\n".join(faults))
     if not taken:

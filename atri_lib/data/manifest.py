@@ -64,7 +64,7 @@ def load_manifest(
 
     Raises ManifestError listing file:line of what is wrong: at most ten faults at once. A file
     outside the manifest's folder is wrong, also behind a link, and so is the same file in two
-    splits. Raises OSError for what is no regular file.
+    splits. Raises UnknownLanguage, and OSError for what is no regular file.
     """
     path = pathlib.Path(path)
     if path.is_dir():
@@ -203,10 +203,15 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
 
     The folder appears when it is complete, where a link points if it is one, with the permissions
     of an empty folder that was there; what killed writers left beside it, under whatever name, is
-    removed. Raises ManifestError, before a sound is rendered, when something is there; OSError when
-    nothing can be written, or another process has put something there meanwhile.
+    removed. Raises ManifestError, before a sound is rendered, when something is there, for pictures
+    and for an unknown split; OSError when nothing can be written, or another process has put
+    something there meanwhile.
     """
     folder = free_folder(folder)
+    if unknown := splits.keys() - set(SPLITS):
+        raise ManifestError(f"unknown split {unknown.pop()!r}: use {', '.join(SPLITS)}")
+    if any(dataset.pictures for dataset in splits.values()):
+        raise ManifestError(f"{folder}: only sounds are written; save pictures as PNG yourself")
     with storage.atomic_path(folder, folder=True, replace=False) as partial:
         lines = []
         for split, dataset in splits.items():

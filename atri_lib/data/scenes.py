@@ -31,8 +31,8 @@ class SceneSet(Dataset):
         number = SPLITS.index(split)
         self.bank = bank
         self.origin = bank.name
-        self.ids = tuple(f"{split}-{i:05d}" for i in range(size))
         self.recipes = draw(len(bank.items), size, seed, split, apart)
+        self.ids = tuple(f"{split}-{i:05d}" for i in range(size))
         self.captions = tuple(captions_of(recipe, bank, self.phrases) for recipe in self.recipes)
         self.entropy = (seed, 2 + number)
         about = (FORMAT, seed, number, SECONDS, bank.checksum, str(STYLE))

@@ -87,13 +87,13 @@ def translate(
     with storage.locked(path, "another process translates; waiting for it"):
         known = _read(path, made_by)
         work = []
-        for code in targets:
+        for code in dict.fromkeys(targets):
             rest = [text for text in dict.fromkeys(sentences) if (code, text) not in known]
             rest.sort(key=len, reverse=True)
             starts = range(0, len(rest), batch_size)
             work += [(code, rest[start : start + batch_size]) for start in starts]
         if work:
-            generate = load_model(folder, list(targets), beams, max_tokens, device)
+            generate = load_model(folder, list(dict(work)), beams, max_tokens, device)
         for code, batch in progress(work, "translating", unit="batch"):
             results = zip(batch, generate(batch, code), strict=True)
             made = [Translation(sentence, code, *result) for sentence, result in results]
@@ -182,14 +182,15 @@ def read_translations(
     others are ignored. Raises CsvError naming the file and the row for an empty cell, or a sentence
     translated in two ways; and naming the file when a sentence has no row.
     """
-    columns = ["sentence", *targets]
+    columns = ["sentence", *dict.fromkeys(targets)]
     table = read_table(path, columns).drop_duplicates(columns)
     twice = table["sentence"].duplicated()
     for row, sentence in table["sentence"][twice].items():
         said = f"{sentence!r} was translated differently above; keep one row"
         raise CsvError(f"{path}: row {row}: {said}")
-    found = table.set_index("sentence").to_dict()
-    lacking = [sentence for sentence in sentences if sentence.strip() not in found[targets[0]]]
+    found = table[columns].set_index("sentence").to_dict()
+    there = set(table["sentence"])
+    lacking = [sentence for sentence in sentences if sentence.strip() not in there]
     if lacking:
         raise CsvError(f"{path}: {len(lacking)} sentences have no row, the first is {lacking[0]!r}")
     return {

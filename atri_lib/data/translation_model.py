@@ -22,13 +22,21 @@ def load_model(
     ends = torch.tensor(network.generation_config.eos_token_id, device=device)  # one or several
     prompts = prompts_of(tokenizer, folder, targets)
 
+    def checked(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """The scores of a step; a word that is ruled out has minus infinity."""
+        if not (scores < torch.inf).all():
+            said = "the model computes what is no number"
+            raise CheckpointError(f"{folder}: {said}; get its weights again")
+        return scores
+
     @torch.inference_mode()
     def generate(batch: Sequence[str], code: str) -> list[tuple[str, bool]]:
         prefix, forcing = prompts[code]
         prefixed = [prefix + sentence for sentence in batch]
         tokens = tokenizer(prefixed, padding=True, return_tensors="pt").to(device)
         length = {"max_new_tokens": max_tokens, "num_beams": beams}
-        ids = network.generate(**tokens, **length, **forcing, do_sample=False)
+        options = {"do_sample": False, "logits_processor": [checked]}
+        ids = network.generate(**tokens, **length, **forcing, **options)
         # position 0 is the start token, which may be the end token too
         ended = torch.isin(ids[:, 1:], ends).any(1)
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
@@ -51,10 +59,8 @@ def _loaded(folder: pathlib.Path):
         why = textwrap.shorten(str(error), 200)
         said = f"no sequence-to-sequence checkpoint that can be read: {why}"
         raise CheckpointError(f"{folder}: {said}") from error
-    missing = ", ".join(sorted(loaded["missing_keys"]))
-    if missing or not all(weights.isfinite().all() for weights in network.parameters()):
-        said = f"weights are missing ({missing:.200}) or not finite; get it again"
-        raise CheckpointError(f"{folder}: {said}")
+    if missing := ", ".join(sorted(loaded["missing_keys"])):
+        raise CheckpointError(f"{folder}: weights are missing ({missing:.200}); get it again")
     return tokenizer, network
 
 

@@ -2,6 +2,7 @@
 in them.
 """
 
+import csv
 import os
 import re
 from collections.abc import Sequence
@@ -26,36 +27,39 @@ def read_table(
     """A UTF-8 CSV file with a header that has at least `columns`; cells are stripped, the index
     counts rows as spreadsheets do (the header is row 1).
 
-    Raises CsvError for a column that is missing or comes twice, a row that is too long, and for a
-    cell of `columns` that is no text (`text_fault`), where `filled` also for an empty one;
-    FileNotFoundError when there is no such file, OSError for what is no regular file.
+    Raises CsvError for a column that is missing or comes twice, a row of another length, a quote
+    that is not closed, and for a cell of `columns` that is no text (`text_fault`), where `filled`
+    also for an empty one; FileNotFoundError when there is no such file, OSError for what is no
+    regular file.
     """
+    rows = []
+    # what is not UTF-8 becomes halves of characters, which `text_fault` finds
+    reading = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
     try:
-        table = pd.read_csv(
-            storage.regular(path),
-            header=None,
-            dtype=object,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            encoding_errors="surrogateescape",  # found by `text_fault`
-            skip_blank_lines=False,
-            engine="python",  # the one that is strict
-        )
-    except ValueError as error:
-        raise CsvError(f"{path}: {error}; mend that line, or close a quote") from error
-    table.index += 1
-    table = table.dropna(how="all").fillna("").map(_cell)
-    header = table.head(1).values.ravel().tolist()
+        with open(storage.regular(path), **reading) as stream:
+            for row in csv.reader(stream, strict=True):
+                rows.append([_cell(text) for text in row])
+    except csv.Error as error:
+        said = f"row {len(rows) + 1}: {error}; look for a quote that is not closed"
+        raise CsvError(f"{path}: {said}") from error
+    header = rows[0] if rows else []
     for name in columns:
         if header.count(name) != 1:
             said = f"{header.count(name)} columns are called {name!r}, 1 is expected"
             advice = "separate columns by commas and save the table as UTF-8"
             raise CsvError(f"{path}: {said}; found {','.join(header)[:200]!r}; {advice}")
-    table = table.iloc[1:].set_axis(header, axis=1)
-    cells = table[[*columns]].stack()
-    faults = cells[(cells != "") | filled].map(text_fault).dropna()
-    for (row, name), fault in faults.items():
-        raise CsvError(f"{path}: row {row}: {name} {fault}")
+    numbered = {number: row for number, row in enumerate(rows[1:], start=2) if row}
+    for number, row in numbered.items():
+        if len(row) != len(header):
+            said = f"{len(row)} fields, but the header has {len(header)}"
+            raise CsvError(f"{path}: row {number}: {said}")
+    table = pd.DataFrame.from_dict(numbered, "index", columns=header)
+    for (number, name), text in table[[*columns]].stack().items():
+        fault = text_fault(text) if text or filled else None
+        if "\0" in text:
+            fault = "holds a NUL; write the text without it"
+        if fault:
+            raise CsvError(f"{path}: row {number}: {name} {fault}")
     return table
 
 

@@ -167,7 +167,7 @@ def test_what_macos_leaves_beside_a_file_is_no_audio(tmp_path):
 @pytest.mark.parametrize("columns, row, message", [
     (0, ["Rain.wav"], r"development\.csv: 0 columns are called 'caption_1'"),
     (5, ["Rain.wav", *"abc", " ", "e"], r"development\.csv: row 2: caption_4 is empty"),
-    (5, ["Rain.wav", *"abc"], r"development\.csv: row 2: caption_4 is empty"),
+    (5, ["Rain.wav", *"abc"], r"development\.csv: row 2: 4 fields, but the header has 6"),
 ])  # fmt: skip
 def test_a_faulty_table_is_named_with_its_row(tmp_path, columns, row, message):
     make_clotho(tmp_path)
@@ -181,10 +181,10 @@ def test_a_faulty_table_is_named_with_its_row(tmp_path, columns, row, message):
 
 def test_a_folder_that_is_no_corpus_is_refused(tmp_path):
     for read in (read_audiocaps, read_clotho):
-        with pytest.raises(CorpusError, match="no captions of audio that is there"):
+        with pytest.raises(CorpusError, match="it holds none of its caption tables"):
             read(tmp_path)
     write_table(tmp_path / "train.csv", AUDIOCAPS, [[1, "a", 30, "a dog"]])
-    with pytest.raises(CorpusError, match="no captions of audio that is there"):
+    with pytest.raises(CorpusError, match="it holds its captions, but none of the audio"):
         read_audiocaps(tmp_path)
     write_table(tmp_path / "v2" / "train.csv", AUDIOCAPS, [[1, "a", 30, "a dog"]])
     with pytest.raises(CorpusError, match="train.csv 2 times"):
@@ -314,8 +314,9 @@ def test_no_name_of_a_corpus_leads_out_of_its_folder(tmp_path, video):
         ("a/b", "a_b-c14cddc0"),
         ("", "-e3b0c442"),
         (".a", "_a-"),
-        ("\udcff", "-"),
+        ("\udcff", "_-"),
         ("ü" * 300, "üüü"),
+        ("a\u202eb\u200b\xad\ue000", "a_b___-"),
     ],
 )
 def test_a_safe_name_is_the_text_or_a_name_of_its_own(text, name):
@@ -347,7 +348,7 @@ def test_audio_in_a_format_that_is_not_read_is_named_with_a_count(
         path.rename(path.with_suffix(".m4a"))
     with pytest.raises(
         CorpusError,
-        match=r"that is there\. sounds skipped, .*: 6, such as .*; convert it to WAV",
+        match=r"none of the audio\. sounds skipped, .*: 6, such as .*; convert it to WAV",
     ):
         read(tmp_path)
 
@@ -391,10 +392,33 @@ def test_a_corpus_that_lacks_a_language_is_not_converted(tmp_path):
         write_corpus(corpus, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     tables = translated(corpus)
-    tables["zho"] = [entry for entry in tables["zho"] if entry.sentence != corpus.sentences[7]]
-    assert corpus.sentences[7] == "Bird in development, number 3"
-    left_out = write_corpus(with_translations(corpus, tables), tmp_path / "out")[1]
-    assert left_out == ["train/Bird, development: captions: zho: 2: Input should be a valid string"]
+    del tables["zho"][7]
+    said = "clotho: no zho translation of 'Bird in development, number 3'; add one first"
+    with pytest.raises(CorpusError, match=said):
+        with_translations(corpus, tables)
+    tables["zho"].insert(7, Translation(corpus.sentences[7], "zho", " "))
+    with pytest.raises(CorpusError, match=said):
+        with_translations(corpus, tables)
+
+
+@pytest.mark.parametrize("split, count", [("val", 4), ("test", 6)])
+def test_a_clip_of_audiocaps_without_five_captions_is_refused(tmp_path, split, count):
+    make_audiocaps(tmp_path)
+    rows = audiocaps_rows(split, "c", count)
+    write_table(tmp_path / f"AUDIOCAPS/csv_files_v1/{split}.csv", AUDIOCAPS, rows)
+    with pytest.raises(CorpusError, match=rf"{split}\.csv has {count} captions of c_30, not 5"):
+        read_audiocaps(tmp_path)
+
+
+def test_japanese_by_a_model_is_not_mixed_with_peoples(tmp_path):
+    corpus = complete(read_audiocaps(make_audiocaps(tmp_path / "source")))
+    rows = audiocaps_rows("train", "ab", 1)
+    write_table(tmp_path / "ja/train_auto.csv", AUDIOCAPS, rows)
+    assert with_human_japanese(corpus, tmp_path / "ja")[1] == 20
+    write_table(tmp_path / "ja/train.csv", AUDIOCAPS, rows[:1])
+    assert with_human_japanese(corpus, tmp_path / "ja")[1] == 21
+    write_table(tmp_path / "ja/train.csv", AUDIOCAPS, [])
+    assert with_human_japanese(corpus, tmp_path / "ja")[1] == 20
 
 
 def test_human_japanese_takes_the_place_of_translations_where_it_exists(tmp_path):

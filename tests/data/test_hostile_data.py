@@ -29,6 +29,8 @@ from atri_lib.data.debian import Package, package
 from atri_lib.data.items import BankUnavailable
 from atri_lib.data.manifest import CaptionedClips, ManifestError, load_manifest, write_manifest
 from atri_lib.data.recorded import decode
+from atri_lib.data.scenes import make_scenes
+from atri_lib.data.synthetic import synthetic_sounds
 from atri_lib.data.translation import CsvError, read_translations, translate, translate_to_csv
 from atri_lib.hub import CheckpointError
 from atri_lib.languages import CODES
@@ -141,6 +143,16 @@ def without_length(content):
 
 def without_last_page(content):
     return b"".join(pages(content)[:-1])
+
+
+def three_minutes_cut(folder):
+    path = tone(folder, "a.mp3", np.tile(NOISE, 45))
+    content = path.read_bytes()
+    end, rates = 0, (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+    while end < 0.99 * len(content):  # frame by frame, as their headers say
+        end += 72_000 * rates[content[end + 2] >> 4] // SAMPLE_RATE + (content[end + 2] >> 1 & 1)
+    path.write_bytes(content[:end])
+    read_audio(path)
 
 
 def beginning(content):
@@ -413,7 +425,7 @@ CASES = {
     "an hour of audio": (
         an_hour,
         ManifestError,
-        r"hour\.flac: .*57600000 samples .*10 minutes are the most; cut it",
+        r"hour\.flac: 57600000 samples .*10 minutes are the most; cut it",
     ),
     "68 billion samples": (
         lying_header(in_manifest),
@@ -527,6 +539,26 @@ CASES = {
         UnreadableSound,
         "several sounds in one file",
     ),
+    "two FLAC files in one": (
+        spoilt("a.flac", lambda content: 2 * content, in_manifest),
+        ManifestError,
+        "several sounds in one file",
+    ),
+    "an Ogg that is broken in its middle, in a manifest": (
+        spoilt("a.ogg", one_byte(0.5), in_manifest),
+        ManifestError,
+        r"a\.ogg: .*\(cut short or broken\)",
+    ),
+    "an MP3 of three minutes that is cut where a frame ends": (
+        three_minutes_cut,
+        UnreadableSound,
+        r"a\.mp3: .*cut short, 28\d{5} of 2880000 samples are there",
+    ),
+    "a billion scenes": (
+        lambda _: make_scenes(synthetic_sounds(), {"train": 10**9}),
+        ValueError,
+        "train: 1000000000 scenes wanted, but .* give only",
+    ),
     "infinite samples of two signs": (infinities, UnreadableSound, "not finite"),
     "channels of 1e300 that cancel": (huge_opposites, UnreadableSound, "not finite or above 100"),
     "a damaged MP3": (
@@ -537,7 +569,7 @@ CASES = {
     "a FLAC of unknown length": (
         spoilt("a.flac", endless),
         UnreadableSound,
-        r"a\.flac: .*10 minutes are the most; cut it into clips",
+        r"a\.flac: \d+ samples at 16000 Hz, 10 minutes are the most; cut it into clips",
     ),
     "a file that may not be read": (
         unreadable("Permission denied"),
@@ -572,7 +604,7 @@ CASES = {
     "samples of 1e30": (
         samples(1e30),
         UnreadableSound,
-        r"tone\.wav: .*values that are not finite or above 100",
+        r"tone\.wav: values that are not finite or above 100",
     ),
     "samples that are not numbers": (samples(np.nan), UnreadableSound, "not finite"),
     "infinite samples": (samples(-np.inf), UnreadableSound, "not finite"),
@@ -656,7 +688,7 @@ CASES = {
     "a corpus caption of NUL": (
         corpus_caption("\0"),
         CsvError,
-        r"development\.csv: .*caption_2 is empty",
+        r"development\.csv: row 2: caption_2 holds a NUL",
     ),
     "a translation of 3,000": (
         own_table("a" * 3000),
@@ -913,7 +945,11 @@ def test_what_others_write_to_stderr_meanwhile_is_kept(capfd):
     assert capfd.readouterr().err == "[rank1] progress\n"
 
 
-def test_a_file_of_a_thousand_channels_is_read_part_by_part(tmp_path):
-    path = tmp_path / "many.wav"
-    soundfile.write(path, np.tile(NOISE[:20_000, None] / 2, 1000), SAMPLE_RATE, subtype="PCM_U8")
-    assert len(read_audio(path)) == 20_000
+@pytest.mark.parametrize("channels, seconds", [(1000, 2), (8, 1100 / 60)])
+def test_a_file_of_many_channels_is_read_part_by_part(tmp_path, monkeypatch, channels, seconds):
+    monkeypatch.setattr(audio, "MAX_SAMPLES", 20 * SAMPLE_RATE)  # of one channel
+    path, count = tmp_path / "many.wav", int(seconds * SAMPLE_RATE)
+    noise = np.resize(NOISE, (count, 1)) / 2
+    soundfile.write(path, np.tile(noise, channels), SAMPLE_RATE, subtype="PCM_U8")
+    stored, _ = soundfile.read(path, dtype="float32")
+    assert np.array_equal(read_audio(path), stored.mean(axis=1))

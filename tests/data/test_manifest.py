@@ -14,7 +14,7 @@ from PIL import Image
 from atri_lib.audio import UnreadableSound, notice_once, read_audio
 from atri_lib.data import manifest
 from atri_lib.data.manifest import CaptionedClips, ManifestError, load_manifest, write_manifest
-from atri_lib.languages import CODES
+from atri_lib.languages import CODES, UnknownLanguage
 
 RATE = 16_000
 
@@ -97,8 +97,11 @@ def test_a_caption_may_be_a_text_and_the_file_may_begin_with_a_byte_order_mark(f
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"audio": ', "no JSON .*; write one on each line, in UTF-8"),
-        ('["dog.wav"]', "Input should be a valid dictionary"),
+        ('{"audio": ', "no JSON object .*; write one on each line, in UTF-8"),
+        ('["dog.wav"]', r"no JSON object \(\['dog.wav'\]\); write one on each line"),
+        ("3", r"no JSON object \(3\); write one on each line"),
+        (clip("./bell.wav", id="two"), "what is on line 1: it is the same file; keep a"),
+        (clip("link.wav", id="two"), "what is on line 1: it is the same file; keep a"),
         ({"audio": "dog.wav", "captions": captions()}, "split: Field required"),
         (
             '{"audio": "dog.wav", "split": "train", "split": "test", "captions": %s}',
@@ -132,6 +135,7 @@ def test_a_wrong_line_is_named_with_file_and_number(folder, line, message):
     soundfile.write(folder / "empty.wav", np.zeros(0), RATE)
     soundfile.write(folder / "short.wav", tone(0.05), RATE)
     (folder / "loop.wav").symlink_to("loop.wav")
+    (folder / "link.wav").symlink_to("bell.wav")
     if isinstance(line, str) and "%s" in line:
         whole = json.dumps(captions())
         line = line % (whole[1:] if '"eng": "a", %s' in line else whole)
@@ -185,7 +189,7 @@ def test_a_manifest_of_pictures_gives_them_as_pixels(folder):
         ),
         (
             [shown("a.png"), shown("./a.png")],
-            "2: './a.png' of train and what is on line 1: the id 'a.png' is the same; change one",
+            "2: './a.png' of train and what is on line 1: it is the same file; keep a clip's",
         ),
     ],
 )
@@ -221,6 +225,29 @@ def test_several_wrong_lines_are_reported_at_once_but_not_more_than_ten(folder, 
     assert message[0].startswith(f"{path}:{good + 1}:")
 
 
+def test_a_line_that_is_no_json_hides_no_other_fault(folder):
+    path = write(folder, clip("none.wav"), "{", clip(split="dev"), clip())
+    with pytest.raises(ManifestError, match="none.wav.*\n.*:2: no JSON.*\n.*:3: split: .*'dev'$"):
+        load_manifest(path)
+
+
+def test_an_unknown_language_is_no_fault_of_the_lines(folder):
+    with pytest.raises(UnknownLanguage, match="unknown language code 'fre'"):
+        load_manifest(write(folder, clip()), ("eng", "fre"))
+
+
+@pytest.mark.parametrize("splits, message", [
+    ({"../up": made()}, r"unknown split '\.\./up': use train, val, test"),
+    ({"train": made(pictures=True)}, "only sounds are written; save pictures as PNG yourself"),
+])  # fmt: skip
+def test_what_no_manifest_of_sounds_holds_is_refused_before_anything_is_made(
+    tmp_path, splits, message
+):
+    with pytest.raises(ManifestError, match=message):
+        write_manifest(splits, tmp_path / "set")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_line_that_is_not_utf8_and_a_manifest_without_lines_raise(folder):
     path = write(folder, clip())
     path.write_bytes(path.read_bytes() + b'{"audio": "\xff.wav"}\n')
@@ -246,7 +273,7 @@ def test_a_line_ends_at_a_line_feed_and_nowhere_else(folder, separator):
     ("content", "message"),
     [
         (json.dumps(clip()).encode("utf-16"), "utf-8"),
-        (json.dumps([clip()]).encode(), "Input should be a valid dictionary"),
+        (json.dumps([clip()]).encode(), "no JSON object"),
         (json.dumps(clip(), indent=2).encode(), "no JSON"),
         (b"audio,split,eng\ndog.wav,train,a dog\n", "no JSON"),
         (b"\x1f\x8b\x08\x00\n\xff\n", "no JSON"),

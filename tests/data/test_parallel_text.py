@@ -51,7 +51,7 @@ def test_what_is_wrong_with_a_caption_is_wrong_here_too(tmp_path, fault):
         (None, "No such file.*text.jsonl"),
         ("folder", "text.jsonl: not a regular file"),
         ("", "empty; write one JSON object per line"),
-        ("[1, 2]\n", "Input should be a valid dictionary"),
+        ("[1, 2]\n", "no JSON object"),
         ("{}\n", "captions: Field required"),
         ("no json\n", "no JSON .*; write one on each line"),
     ],

@@ -171,6 +171,21 @@ def test_cached_sentences_need_no_model(model, tmp_path, monkeypatch):
     assert run(model, tmp_path / "cache.jsonl") == before
 
 
+def test_a_model_is_loaded_for_the_languages_with_work_left_each_once(
+    model, tmp_path, calls, monkeypatch
+):
+    load, asked = translation.load_model, []
+
+    def loaded(folder, targets, *rest):
+        asked.append(targets)
+        return load(folder, targets, *rest)
+
+    monkeypatch.setattr(translation, "load_model", loaded)
+    run(model, tmp_path / "cache.jsonl", ("fra", "fra"))
+    run(model, tmp_path / "cache.jsonl", ("fra", "deu"))
+    assert asked == [["fra"], ["deu"]] and len(calls.seen) == 2 * 5
+
+
 def test_wrong_input_is_refused(model, tmp_path, monkeypatch):
     with pytest.raises(UnknownLanguage):
         run(model, tmp_path / "cache.jsonl", ("fre",))
@@ -297,23 +312,28 @@ def test_a_table_of_ones_own_takes_the_place_of_translate(tmp_path):
     found = read_translations(path, ["rain, falling", "a dog", "a dog"], ["fra", "jpn"])
     assert [entry.text for entry in found["fra"]] == ["la pluie, qui tombe", "un chien", "un chien"]
     assert found["jpn"][0] == Translation("rain, falling", "jpn", "雨")
+    assert read_translations(path, ["a dog"], ["fra", "fra"]) == {"fra": found["fra"][1:2]}
+    assert read_translations(path, ["a dog"], []) == {}
 
 
 @pytest.mark.parametrize("text, message", [
     ("sentence,deu\na dog,ein Hund\n", r"own\.csv: 0 columns .* 'fra', .*found 'sentence,deu'"),
-    ("", r"own\.csv: No columns to parse"),
+    ("", r"own\.csv: 0 columns .*; found ''"),
+    ("\nsentence,fra\na dog,un chien\n", r"own\.csv: 0 columns .*; found ''"),
+    ("sentence,fra\n\nrain\n", r"own\.csv: row 3: 1 fields, but the header has 2"),
+    ("sentence,fra\na dog,un\0chien\n", r"own\.csv: row 2: fra holds a NUL"),
     ("sentence,fra\na dog,un chien\nrain,\n", r"own\.csv: row 3: fra is empty"),
-    ("sentence,fra\na dog,un chien,ein Hund\n", r"own\.csv: Expected 2 fields in line 2, saw 3"),
+    ("sentence,fra\na dog,un chien,ein Hund\n", r"own\.csv: row 2: 3 fields, but the header has 2"),
     ("sentence,fra\na dog,un chien\na dog,le chien\n",
      r"own\.csv: row 3: 'a dog' was translated differently above"),
     ("sentence,fra\nrain,la pluie\n", r"own\.csv: 1 sentences have no row, the first is 'a dog'"),
     ('sentence,fra\n"a\ndog",un chien\nrain,\n', r"own\.csv: row 3: fra is empty"),
     ("sentence,fra, fra\na dog,un chien,le chien\n", r"own\.csv: 2 columns are called 'fra'"),
     ("sentence;fra\na dog;un chien\n", r"own\.csv: 0 columns .*; separate columns by commas"),
-    ("a" * 10**6, r"own\.csv: field larger than field limit"),
+    ("a" * 10**6, r"own\.csv: row 1: field larger than field limit"),
     (",".join(map(str, range(10**4))), r"own\.csv: 0 columns .*; found .{,210}; sep"),
-    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 99, r"own\.csv: unexpected end .*quote"),
-    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 10**5, r"own\.csv: field larger.*quote"),
+    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 99, r"csv: row 2: unexpected end .*quote"),
+    ('sentence,fra\na cat,"un chat\n' + "rain,pluie\n" * 10**5, r"csv: row 2: field larger.*quote"),
 ])  # fmt: skip
 def test_a_faulty_table_is_refused_with_file_and_row(tmp_path, text, message):
     with pytest.raises(CsvError, match=message):
@@ -470,14 +490,16 @@ def test_three_at_once_do_the_work_once(tmp_path, monkeypatch):
     assert sorted(said) == sorted(f"fra {sentence}" for sentence in sentences)
 
 
-def test_weights_that_are_not_finite_are_refused(tmp_path):
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38])
+def test_what_is_no_number_becomes_no_translation(tmp_path, value):
     write_translator(tmp_path)
     network = AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
     with torch.no_grad():
-        next(network.parameters())[0] = float("nan")
+        next(network.parameters())[:] = value
     network.save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match="not finite; get it again"):
+    with pytest.raises(CheckpointError, match="computes what is no number; get its weights again"):
         translate(["a dog barks"], ["fra"], model=tmp_path, cache=tmp_path / "cache.jsonl")
+    assert not whole_lines(tmp_path / "cache.jsonl")
 
 
 def pipe(path):

@@ -66,7 +66,7 @@ CASES = [
     Case(
         "a line that is a list",
         TRAIN,
-        "manifest.jsonl:1: Input should be a valid dictionary",
+        "manifest.jsonl:1: no JSON object",
         prepare=written("scenes/manifest.jsonl", "[1]"),
     ),
     Case(
