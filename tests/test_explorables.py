@@ -490,7 +490,7 @@ def test_scripts_fetch_nothing():
     [
         ("<p>data-explorable in prose</p>", []),
         (
-            '<div data-explorable="walk"></div><div data-explorable="step"></div>',
+            box("walk", **VALUES["walk"]) + box("step", **VALUES["step"]),
             ["plot", "walk", "step"],
         ),
     ],

@@ -574,7 +574,7 @@ def test_what_cannot_be_published_is_said_in_one_line(clone, finished, remote, m
 
 ASKED = {
     "tests": ("ruff check", "pytest -n 2", "pytest --nbval"),
-    "publish": ("book/tasks.py book", "ghp_import"),
+    "publish": ("book/tasks.py book", "tests/browser/test_files.py", "ghp_import"),
 }
 
 
