@@ -243,7 +243,7 @@ def test_no_kernel_outlives_a_build_that_is_stopped_and_it_says_how_to_go_on(tmp
 
 
 def test_the_book_stops_at_a_failing_chapter_and_ends_with_its_traceback(tmp_path):
-    sources = {"quick": "1 / 0", **dict.fromkeys(["x1", "x2", "x3", "x4"], "print(1)")}
+    sources = {"09_first": "1 / 0", **dict.fromkeys(["x1", "x2", "x3", "x4"], "print(1)")}
     folder = small_book(tmp_path / "x", **sources)
     (folder / "notebooks" / ".ipynb_checkpoints").mkdir()
     (folder / "book" / ".ipynb_checkpoints").mkdir()
