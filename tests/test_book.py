@@ -241,7 +241,10 @@ def test_every_module_that_python_loads_for_a_chapter_is_among_those_it_is_keyed
             "1 / 0",
             r"(?s)^x.ipynb failed: .*In \[2\].*1 / 0.*ZeroDivisionError.*What ran: .*x.ipynb",
         ),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", r"x.ipynb failed: .*died \(lack of memory\?\)"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            r"x.ipynb failed: .*died \(lack of memory\?\)",
+        ),
     ],
 )
 def test_a_failing_cell_or_kernel_is_named_and_what_ran_is_kept(tmp_path, second, message):

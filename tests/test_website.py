@@ -189,7 +189,8 @@ def test_a_page_says_what_it_is_about():
 def test_a_translated_page_says_its_language_without_a_script(name, tag):
     body = '<section id="a"><div class="lang-eng docutils">x</div><section id="b"></section>'
     context = {"pathto": lambda path, kind: path, "title": "T", "body": f"{body}</section>"}
-    page = BeautifulSoup(template("layout", pagename=f"book/found_{name}", **context), "html.parser")
+    text = template("layout", pagename=f"book/found_{name}", **context)
+    page = BeautifulSoup(text, "html.parser")
     assert [one.get("lang") for one in page.select("section, div")] == [tag, "en", None]
     assert 'lang="' not in template("layout", pagename="book/found", **context)
 

@@ -1,4 +1,5 @@
-"""The files of the built site hold together: `make browser-test`, and `make publish` before it pushes.
+"""The files of the built site hold together: `make browser-test`, and `make publish` before it
+pushes.
 
 No browser is needed. Skipped where there is no site.
 """
