@@ -124,12 +124,13 @@ publish: env  ## put the site in _build/html on the branch gh-pages of REMOTE=or
 	@[ -e _build/html/.built ] || { echo "_build/html holds no finished book: make book"; exit 1; }
 	@git ls-remote --quiet $(REMOTE) >/dev/null 2>&1 || \
 		{ echo "REMOTE=$(REMOTE) cannot be read: git remote add $(REMOTE) ADDRESS, or make publish REMOTE=ADDRESS"; exit 1; }
+	@ATRI_SITE=_build/html $(PY) -m pytest -q -m browser tests/browser/test_files.py
 	@$(PY) -m ghp_import --no-jekyll --no-history --force --branch gh-pages --message "The site" _build/html
 	@git push --force $(if $(DRY_RUN),--dry-run) $(REMOTE) gh-pages:gh-pages
 	@echo "$(if $(DRY_RUN),Rehearsed: nothing was pushed. Without DRY_RUN the site goes,The site went) to gh-pages of $(REMOTE)."
 
 refresh: env  ## execute the committed chapters in place (CHAPTERS="01_one_sound_eight_queries ..." for some), then check all
-	@$(PY) book/tasks.py refresh $(CHAPTERS) && $(PY) -m pytest -q tests/test_book.py -k fit_to_publish
+	@$(PY) book/tasks.py refresh $(CHAPTERS); code=$$?; $(PY) -m pytest -q tests/test_book.py -k fit_to_publish && exit $$code
 
 experiments: env  ## train what studies/rows lacks, two runs at once (STUDIES="dose_16 ..." for some): five hours for all of them
 	@$(PY) -m studies $(STUDIES)

@@ -4,6 +4,7 @@ import html
 import json
 import re
 
+from chapters import BuildFailed
 from nbformat import NotebookNode
 
 PLOTLY = "application/vnd.plotly.v1+json"
@@ -12,13 +13,16 @@ GLUED = "application/papermill.record/text/plain"
 
 def published(notebook: NotebookNode) -> NotebookNode:
     """An executed chapter as its page has it: bar charts are data for atri.js, and glued numpy
-    numbers plain ones, which {glue:text}`name:.1f` can format.
+    numbers plain ones, which {glue:text}`name:.1f` can format. The cell that papermill adds is not
+    shown.
     """
     for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("remove-cell")
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if PLOTLY in data:
-                label = data["text/plain"].removeprefix("[interactive figure] ")
+                label = data.get("text/plain", "").removeprefix("[interactive figure] ")
                 data["text/html"] = bars(data.pop(PLOTLY), label)
             if GLUED in data:
                 data[GLUED] = plain_number(data[GLUED])
@@ -32,8 +36,14 @@ def plain_number(text: str) -> str:
 
 def bars(figure: dict, label: str) -> str:
     """A plotly figure (JSON) of bars, grouped or with a slider that shows one group at a time, for
-    atri.js: pages do without plotly's 4.8 MB. label: what it shows.
+    atri.js. label: what it shows.
+
+    Raises BuildFailed for any other figure: pages do without plotly's 4.8 MB.
     """
+    for trace in figure["data"]:
+        is_upright = trace.get("type") == "bar" and trace.get("orientation") != "h"
+        if not is_upright or "x" not in trace or "color" not in trace.get("marker", {}):
+            raise BuildFailed(f"only upright bars with colours have a form on pages: {label}")
     figure["layout"].pop("template", None)
     inner = json.dumps(figure, ensure_ascii=False).replace("</", "<\\/")
     script = f'<script type="application/json">{inner}</script>'

@@ -27,8 +27,11 @@ class BuildFailed(Exception):
 
 
 def read(path: pathlib.Path) -> NotebookNode:
-    """A notebook, format 4. Raises ValueError when it is none."""
-    return nbformat.read(path, as_version=4)
+    """A notebook, format 4. Raises ValueError naming the file when it is none."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (ValueError, nbformat.ValidationError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: not a Jupyter notebook ({error})") from error
 
 
 def used_files(notebook: NotebookNode, root: pathlib.Path) -> set[pathlib.Path]:
@@ -121,6 +124,7 @@ def execute(
         )
     except (papermill.PapermillExecutionError, RuntimeError) as error:  # or the kernel died
         told = papermill.exceptions.strip_color(str(error))
+        told = told.replace("Kernel died", "Kernel died (lack of memory?)")
         raise BuildFailed(f"{source.name} failed: {told}\nWhat ran: {running}") from error
     with atomic_path(target) as partial:
         shutil.move(running, partial)

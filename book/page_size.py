@@ -1,7 +1,9 @@
 """What a finished site weighs: files that no page loads go, pictures get a palette."""
 
 import base64
+import contextlib
 import io
+import os
 import pathlib
 import re
 
@@ -49,6 +51,8 @@ def slim(static: pathlib.Path, pages: str) -> None:
             unused.append(path)
     for path in unused:
         path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that holds more
+            os.removedirs(path.parent)
 
 
 def small_icons(static: pathlib.Path, used: set[str]) -> None:

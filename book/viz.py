@@ -23,7 +23,8 @@ MARKERS = {name: scheme.marker for name, scheme in SCHEMES.items()}
 PAGE = "text/html"
 PLOTLY = "application/vnd.plotly.v1+json"
 RATE = 16_000  # samples of a sound in a second
-LEVEL = 0.8  # of compression: five seconds have 26 kB
+LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)  # of compression, the best first
+LIMIT = 30_000  # bytes of a sound in a page
 
 
 def theme() -> None:
@@ -70,10 +71,23 @@ def embedded(kind: str, content: bytes) -> str:
     return f'src="data:{kind};base64,{base64.b64encode(content).decode()}"'
 
 
+def small_sound(waveform: np.ndarray) -> bytes:
+    """MP3 of a waveform [samples] at the best quality that stays within 30 kB. Raises ValueError
+    for one that is empty or too long for that.
+    """
+    if not len(waveform):
+        raise ValueError("the sound is empty")
+    for level in LEVELS:
+        content = mp3(waveform, RATE, level)
+        if len(content) <= LIMIT:
+            return content
+    raise ValueError(f"a player holds {LIMIT:,} bytes at most: play a shorter sound")
+
+
 def players(sounds: Sequence[tuple[str, np.ndarray]]) -> Shown:
     """Sounds at 16 kHz, (label, waveform) each, that a reader can play below each other.
 
-    Where they are not embedded, a line of text stands in their place.
+    Each has 30 kB at most. Where they are not embedded, a line of text stands in their place.
     """
     rows = []
     lines = []
@@ -83,8 +97,8 @@ def players(sounds: Sequence[tuple[str, np.ndarray]]) -> Shown:
         lines.append(f"[sound of {length}] {label}")
         sound = f"<em>sound of {length}: run <code>make book</code> to hear it</em>"
         if is_built():
-            about = f'aria-label="{said}, {length}"'
-            source = embedded("audio/mpeg", mp3(waveform, RATE, LEVEL))
+            about = f'aria-label="{said or "sound"}, {length}"'
+            source = embedded("audio/mpeg", small_sound(waveform))
             sound = f'<audio controls preload="none" {about} {source}></audio>'
             said += f" <small>{length}</small>"
         rows.append(f'<div class="atri-player">{sound} <span>{said}</span></div>')

@@ -36,8 +36,9 @@ LIVE_AND_FORMULAS = re.compile("(?i)thebe|mathjax")
 
 def buttons(app, config) -> None:
     """Edit, issue and launch links, as soon as repository.url in _config.yml says where the book
-    is.
+    is. Colab needs a commit, too.
     """
+    config.html_context["commit"] = colab.commit()
     options = config.html_theme_options
     if options.get("repository_url"):
         options |= {f"use_{kind}_button": True for kind in ("repository", "edit_page", "issues")}
@@ -101,7 +102,7 @@ def write_notebooks(name: str, repository: str | None, site: pathlib.Path) -> No
     ClearOutputPreprocessor().preprocess(bare, {})
     write(taken, site / NOTEBOOKS / "executed" / f"{name}.ipynb")
     write(bare, site / NOTEBOOKS / "source" / f"{name}.ipynb")
-    if repository:
+    if "://github.com/" in (repository or "") and colab.commit():
         colab.install(bare, repository)
         write(bare, site / NOTEBOOKS / "colab" / f"{name}.ipynb")
 

@@ -134,6 +134,14 @@ def test_a_slash_alone_is_no_absolute_path(text):
     assert not re.search(chapter_problems.ABSOLUTE_PATH, text)
 
 
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3", '{"nbformat": 9}'])
+def test_what_is_no_notebook_is_named(tmp_path, text):
+    path = tmp_path / "x.ipynb"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"x\.ipynb: not a Jupyter notebook"):
+        chapters.read(path)
+
+
 def test_cleaning_drops_what_differs_between_runs_and_nothing_else():
     first, second = chapter(), chapter()
     for notebook, number in ((first, 1), (second, 2)):
@@ -233,7 +241,10 @@ def test_every_module_that_python_loads_for_a_chapter_is_among_those_it_is_keyed
             "1 / 0",
             r"(?s)^x.ipynb failed: .*In \[2\].*1 / 0.*ZeroDivisionError.*What ran: .*x.ipynb",
         ),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", r"x.ipynb failed: .*died"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            r"x.ipynb failed: .*died \(lack of memory\?\)",
+        ),
     ],
 )
 def test_a_failing_cell_or_kernel_is_named_and_what_ran_is_kept(tmp_path, second, message):

@@ -478,6 +478,13 @@ def test_without_its_script_an_explorable_stays_a_paragraph(tmp_path):
     assert page.select_one("[data-explorable=walk] p").text == "What walk shows"
 
 
+@needs_browser
+def test_a_walk_without_values_ends_and_stops_no_other(tmp_path):
+    page = shown(tmp_path, box("walk") + box("step", **VALUES["step"]), named=["walk", "step"])
+    assert page.select_one("[data-explorable=step] svg")
+    assert not page.select_one("[data-explorable=walk] svg")
+
+
 def test_scripts_fetch_nothing():
     for path in EXPLORE.iterdir():
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
@@ -490,7 +497,7 @@ def test_scripts_fetch_nothing():
     [
         ("<p>data-explorable in prose</p>", []),
         (
-            '<div data-explorable="walk"></div><div data-explorable="step"></div>',
+            box("walk", **VALUES["walk"]) + box("step", **VALUES["step"]),
             ["plot", "walk", "step"],
         ),
     ],

@@ -532,6 +532,21 @@ def clone(checkout):
     return checkout
 
 
+@pytest.mark.parametrize("fails", ["nothing", "tasks.py", "fit_to_publish"])
+def test_a_refresh_checks_all_chapters_whether_or_not_one_failed(clone, fails):
+    replace_in(clone / "python", 'if [[ "$*"', f'[[ "$*" == *{fails}* ]] && exit 3\nif [[ "$*"')
+    make(clone, "refresh", f"PY={clone}/python", "CHAPTERS=a b", fails=fails != "nothing")
+    calls = (clone / "log").read_text()
+    assert "book/tasks.py refresh a b" in calls and "-k fit_to_publish" in calls
+
+
+def test_a_site_that_does_not_hold_together_is_not_published(clone):
+    refuses = '[[ "$*" == *tests/browser/test_files.py* ]] && exit 1; '
+    replace_in(clone / "python", 'echo "$@" >>', f'{refuses}echo "$@" >>')
+    publish(clone, fails=True)
+    assert published(clone) == []
+
+
 def at_origin(clone, *command):
     return ran("git", "--git-dir", "bare.git", *command, cwd=clone).stdout
 
@@ -574,7 +589,7 @@ def test_what_cannot_be_published_is_said_in_one_line(clone, finished, remote, m
 
 ASKED = {
     "tests": ("ruff check", "pytest -n 2", "pytest --nbval"),
-    "publish": ("book/tasks.py book", "ghp_import"),
+    "publish": ("book/tasks.py book", "tests/browser/test_files.py", "ghp_import"),
 }
 
 

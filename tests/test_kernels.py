@@ -171,7 +171,7 @@ def test_another_profile_is_told_and_hidden(built):
         "The profile is smoke." in (built / "_build" / "html" / "book" / "preface.html").read_text()
     )
     page = (built / "_build" / "html" / "notebooks" / "two.html").read_text()
-    assert "tag_injected-parameters" in page  # which the book's style hides
+    assert "injected" not in page
     clean = [sys.executable, "-c", pages.JUPYTER_BOOK, "clean", "."]
     subprocess.run(clean, cwd=built, check=True, capture_output=True)
     assert not (built / "_build" / "html").exists()
@@ -240,6 +240,17 @@ def test_no_kernel_outlives_a_build_that_is_stopped_and_it_says_how_to_go_on(tmp
         assert "the same command goes on from there" in said
     finally:
         process.kill()
+
+
+def test_the_book_stops_at_a_failing_chapter_and_ends_with_its_traceback(tmp_path):
+    sources = {"09_first": "1 / 0", **dict.fromkeys(["x1", "x2", "x3", "x4"], "print(1)")}
+    folder = small_book(tmp_path / "x", **sources)
+    (folder / "notebooks" / ".ipynb_checkpoints").mkdir()
+    (folder / "book" / ".ipynb_checkpoints").mkdir()
+    code, said = build(folder)
+    assert code != 0 and len(executed(folder)) < 4, said
+    end = "\n".join(said.splitlines()[-15:])
+    assert "ZeroDivisionError" in end and "is kept" in end and "In [2]" in said, said
 
 
 def executed(folder):

@@ -41,12 +41,14 @@ def test_every_sound_is_credited(recordings):
     assert re.findall(r"(?m)^\| .*\.ogg \| .*$", page) == sorted(rows)
 
 
-def test_interactive_figures_have_one_form():
+def test_the_injected_parameters_are_not_shown_and_figures_have_one_form():
     figure = {"data": [], "layout": {}}
     forms = {"application/vnd.plotly.v1+json": figure, "text/html": "<div></div>"}
-    output = v4.new_output("display_data", data=forms | {"text/plain": "two bars"})
-    notebook = cells.published(v4.new_notebook(cells=[code("x", outputs=[output])]))
-    assert set(notebook.cells[0].outputs[0].data) == {"text/html", "text/plain"}
+    chapter = [code("profile = 'smoke'", tags=["injected-parameters"])]
+    chapter.append(code("x", outputs=[v4.new_output("display_data", data=forms)]))
+    notebook = cells.published(v4.new_notebook(cells=chapter))
+    assert "remove-cell" in notebook.cells[0].metadata.tags
+    assert list(notebook.cells[1].outputs[0].data) == ["text/html"]
 
 
 @pytest.mark.parametrize(

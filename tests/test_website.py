@@ -99,6 +99,28 @@ def test_a_slider_keeps_its_steps_and_values(tmp_path):
     ]
 
 
+OTHERS = {
+    "lines": go.Scatter(x=[1], y=[1]),
+    "lying bars": go.Bar(x=[1], y=[1], orientation="h", marker_color="red"),
+    "no colour": go.Bar(x=[1], y=[1]),
+    "no x": go.Bar(y=[1], marker_color="red"),
+}
+
+
+@pytest.mark.parametrize("trace", OTHERS.values(), ids=OTHERS)
+def test_any_other_figure_is_refused_by_its_name(trace):
+    with pytest.raises(chapters.BuildFailed, match=r"upright bars .*: What it shows\."):
+        bars(trace)
+
+
+@needs_browser
+def test_a_figure_that_cannot_be_drawn_stops_nothing_else(tmp_path):
+    broken = '<div class="atri-bars"><script type="application/json">{}</script></div>'
+    page = scripted(tmp_path, f"{broken}<article>{CAPTIONS}</article><a href='x.ipynb'>x</a>")
+    assert page.select_one(".atri-scroll table") and page.a.has_attr("download")
+    assert page.html["data-code"] == "teach"
+
+
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_interactive_figures_of_chapters_are_upright_bars(path):
     for cell in chapters.read(path).cells:
@@ -142,33 +164,52 @@ def template(name, **context):
     """A template of ours as a page with this context has it, without the theme's part."""
     text = (ROOT / "book" / "_templates" / f"{name}.html").read_text(encoding="utf-8")
     theme = {"!layout.html": "{% block css %}{% endblock %}{% block extrahead %}{% endblock %}"}
+    theme["!layout.html"] += "{% block body %}{{ body }}{% endblock %}"
     theme["article-header-buttons.html"] = "{{ header_buttons | tojson }}"
     environment = jinja2.Environment(loader=jinja2.DictLoader(theme | {"page": text}))
     return environment.get_template("page").render(header_buttons=[], **context)
 
 
 def test_a_page_says_what_it_is_about():
-    body = f"<h1>T</h1><p>Short.</p><p><strong>The question.</strong> {'word ' * 80}</p>"
-    page = {"pathto": lambda path, kind: f"../{path}", "title": "T <em>a</em>", "body": body}
+    body = f"<h1>T</h1><p>Short.</p><p><strong>The question.</strong> &lt;\"{'word ' * 80}</p>"
+    page = {"pathto": lambda path, kind: f"../{path}", "title": 'T <em>"a&amp;b"</em>'}
+    page["body"] = body
     head = BeautifulSoup(template("layout", pagename="notebooks/01_x", **page), "html.parser")
     said = head.select_one("meta[name=description]")["content"]
-    assert said.startswith("word word") and len(said) <= 202 and said.endswith(" …")
-    assert head.select_one("meta[property='og:title']")["content"] == "T a"
+    assert said.startswith('<"word word') and len(said) <= 202 and said.endswith(" …")
+    assert head.select_one("meta[property='og:title']")["content"] == 'T "a&b"'
     assert head.select_one("meta[property='og:image']")["content"].startswith("../_static/")
-    empty = template(
-        "layout", pagename="search", **page | {"body": "", "html_baseurl": "https://a/"}
-    )
-    assert "description" not in empty and 'content="https://a/_static/' in empty
+    none = {"body": "", "title": "", "html_baseurl": 'https://a"/'}
+    empty = template("layout", pagename="search", **page | none)
+    assert "description" not in empty and 'content="https://a&#34;/_static/' in empty
+    assert 'content="Search"' in empty
+
+
+@pytest.mark.parametrize("name, tag", [("fra", "fr"), ("zho", "zh-Hans")])
+def test_a_translated_page_says_its_language_without_a_script(name, tag):
+    body = '<section id="a"><div class="lang-eng docutils">x</div><section id="b"></section>'
+    context = {"pathto": lambda path, kind: path, "title": "T", "body": f"{body}</section>"}
+    text = template("layout", pagename=f"book/found_{name}", **context)
+    page = BeautifulSoup(text, "html.parser")
+    assert [one.get("lang") for one in page.select("section, div")] == [tag, "en", None]
+    assert 'lang="' not in template("layout", pagename="book/found", **context)
 
 
 def test_edit_and_launch_links_wait_for_an_address():
     for url in ("", "https://github.com/a/b"):
         config = types.SimpleNamespace(
-            html_theme_options={"repository_url": url, "launch_buttons": {"thebe": False}}
+            html_theme_options={"repository_url": url, "launch_buttons": {"thebe": False}},
+            html_context={},
         )
         website.buttons(None, config)
         assert bool(config.html_theme_options.get("use_edit_page_button")) == bool(url)
         assert ("binderhub_url" in config.html_theme_options["launch_buttons"]) == bool(url)
+
+
+def colab_links(**context):
+    groups = json.loads(template("chapter-buttons", **context))
+    buttons = [one for group in groups for one in group["buttons"]]
+    return [one["url"] for one in buttons if one["label"] == "take-colab"]
 
 
 @pytest.mark.parametrize(
@@ -182,12 +223,37 @@ def test_edit_and_launch_links_wait_for_an_address():
 )
 def test_colab_is_offered_for_a_copy_on_github_only(repository, address):
     context = {"pagename": "notebooks/01_x", "theme_repository_url": repository}
-    groups = json.loads(template("chapter-buttons", **context))
-    links = [
-        one["url"] for group in groups for one in group["buttons"] if one["label"] == "take-colab"
-    ]
-    assert links == ([f"https://colab.research.google.com/{address}"] if address else [])
+    with_commit = colab_links(**context, commit="abc")
+    assert with_commit == ([f"https://colab.research.google.com/{address}"] if address else [])
+    assert colab_links(**context, commit=None) == []
     assert json.loads(template("chapter-buttons", pagename="book/use")) == []
+
+
+def test_colab_is_not_offered_outside_a_repository(tmp_path, monkeypatch):
+    monkeypatch.setattr(colab, "ROOT", tmp_path)
+    assert colab.commit() is None
+    monkeypatch.undo()
+    assert len(colab.commit()) == 40
+    monkeypatch.setenv("PATH", "")
+    assert colab.commit() is None
+
+
+@pytest.mark.parametrize(
+    "repository, commit, kinds",
+    [
+        ("https://github.com/a/b", "abc", ["colab", "executed", "source"]),
+        ("https://github.com/a/b", None, ["executed", "source"]),
+        ("https://gitlab.com/a/b", "abc", ["executed", "source"]),
+        (None, "abc", ["executed", "source"]),
+    ],
+)
+def test_a_notebook_for_colab_is_there_where_its_button_is(
+    tmp_path, monkeypatch, repository, commit, kinds
+):
+    monkeypatch.delenv("ATRI_EXECUTED", raising=False)
+    monkeypatch.setattr(colab, "commit", lambda: commit)
+    website.write_notebooks(COMMITTED[0].stem, repository, tmp_path)
+    assert sorted(path.name for path in (tmp_path / website.NOTEBOOKS).iterdir()) == kinds
 
 
 def test_a_chapter_for_colab_installs_the_library_at_the_commit_of_the_page(tmp_path):

@@ -135,8 +135,6 @@
 
   const languages = () => {
     const own = languageOf(location.pathname);
-    if (own !== "en") for (const part of document.querySelectorAll("article > *")) part.lang = own;
-    for (const part of document.querySelectorAll(".lang-eng")) part.lang = "en";
     for (const link of document.querySelectorAll("a.internal[href], .prev-next-area a[href]")) {
       const other = languageOf(link.getAttribute("href").split("#")[0] || location.pathname);
       if (own !== "en" || other !== "en") (link.querySelector(".prev-next-title") || link).lang = other;
@@ -262,12 +260,12 @@
     }
     for (const printed of document.querySelectorAll(".output.stream")) verdicts(printed);
     explorables();
-    for (const box of document.querySelectorAll(".atri-bars")) bars(box);
     for (const link of document.querySelectorAll('a[href$=".ipynb"]')) { link.download = ""; link.removeAttribute("target"); }
     code(page.dataset.code);
     new ResizeObserver(wide).observe(document.body);
     document.addEventListener("toggle", wide, true);
     if (window.MathJax?.startup?.promise) window.MathJax.startup.promise.then(wide);
+    for (const box of document.querySelectorAll(".atri-bars")) bars(box);  // last: a figure may fail
   };
   window.atri = Object.assign(window.atri || {}, { code, wide });
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();

@@ -100,4 +100,5 @@ def test_what_no_page_loads_is_removed(tmp_path):
     page_size.slim(static, '<i class="fa-solid fa-bars"></i>')
     found = {path.relative_to(static).as_posix() for path in static.rglob("*") if path.is_file()}
     assert found == {*kept}
+    assert all(any(folder.iterdir()) for folder in static.rglob("*/"))
     assert (static / kept[2]).read_text() == used + other

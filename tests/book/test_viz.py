@@ -11,9 +11,26 @@ from book import viz
 TONE = 0.3 * np.sin(np.arange(80_000) / 10).astype(np.float32)
 
 
-def test_five_seconds_of_noise_fit_thirty_kilobytes():
-    noise = np.random.default_rng(0).normal(size=80_000).astype(np.float32) * 0.2
-    assert 20_000 < len(viz.mp3(noise, viz.RATE, viz.LEVEL)) <= 30_000
+def noise(seconds):
+    generator = np.random.default_rng(0)
+    return generator.normal(size=int(seconds * viz.RATE)).astype(np.float32) * 0.2
+
+
+@pytest.mark.parametrize("seconds, least", [(2, 20_000), (5, 20_000), (10, 20_000), (29, 20_000)])
+def test_a_sound_has_thirty_kilobytes_at_most_and_the_best_quality_that_fits(seconds, least):
+    assert least < len(viz.small_sound(noise(seconds))) <= 30_000
+
+
+@pytest.mark.parametrize("seconds, message", [(0, "empty"), (60, "30,000 bytes.*shorter")])
+def test_a_sound_that_no_player_holds_is_refused(monkeypatch, seconds, message):
+    monkeypatch.setenv("ATRI_PLAYERS", "1")
+    with pytest.raises(ValueError, match=message):
+        viz.players([("a", noise(seconds))])
+
+
+def test_a_player_without_a_label_is_called_a_sound(monkeypatch):
+    monkeypatch.setenv("ATRI_PLAYERS", "1")
+    assert 'aria-label="sound, 5.0 s"' in viz.players([("", TONE)]).forms["text/html"]
 
 
 def test_sound_is_embedded_only_where_the_book_is_built(monkeypatch):

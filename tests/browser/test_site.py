@@ -15,16 +15,14 @@ import shutil
 import subprocess
 import sys
 import threading
-from urllib.parse import unquote, urlparse
 
 import nbformat
 import pages
 import pdf
 import pytest
 from bs4 import BeautifulSoup
+from test_files import ROOT, SITE, html_pages
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SITE = pathlib.Path(os.environ.get("ATRI_SITE") or ROOT / "_build" / "html")
 SHOTS = ROOT / "_build" / "browser"
 PAGES = [*pages.load_toc(ROOT), "genindex", "search"]
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
@@ -50,8 +48,6 @@ pytestmark = [
         importlib.util.find_spec("playwright") is None, reason="no playwright: make env"
     ),
 ]
-
-ELSEWHERE = re.compile(r"(?:url\(|@import )['\"]?((?:https?:)?//[^'\")]*)")  # in a style sheet
 
 # What is cut: wider than the window and in nothing that scrolls; or scrolled without the cue and
 # the keyboard's reach.
@@ -182,11 +178,6 @@ LOOK = """(theme) => {
   style.textContent = "* { transition: none !important; animation: none !important; }";
   document.head.append(style);
 }"""
-
-
-def html_pages():
-    """The pages of the site, without the theme's templates."""
-    return [path for path in sorted(SITE.rglob("*.html")) if SITE / "_static" not in path.parents]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -378,55 +369,6 @@ def test_the_slider_moves_the_bars_to_their_values(chrome, address):
             heights = [float(one.get_attribute("height")) for one in box.locator("rect").all()]
             assert heights == pytest.approx([276 * value for value in values], abs=0.05)
             page.keyboard.press("ArrowRight")
-
-
-def test_internal_links_and_anchors_resolve():
-    soups = {
-        path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for path in html_pages()
-    }
-    ids = {path: [one["id"] for one in soup.select("[id]")] for path, soup in soups.items()}
-    broken = [
-        f"{path.name}: id {one} twice"
-        for path, found in ids.items()
-        for one in {*found}
-        if found.count(one) > 1
-    ]
-    for path, soup in soups.items():
-        for link in soup.select("a[href]"):
-            parts = urlparse(link["href"])
-            if parts.scheme or parts.netloc:
-                continue
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
-            known = next((names for other, names in ids.items() if other.resolve() == target), None)
-            if not target.exists() or (
-                parts.fragment and known is not None and unquote(parts.fragment) not in known
-            ):
-                broken.append(f"{path.relative_to(SITE)}: {link['href']}")
-    assert not broken, "\n".join(sorted({*broken}))
-
-
-def test_every_page_and_style_holds_together_without_a_network():
-    """What a browser fetches only later on, as pictures further down, is among it."""
-    kinds = ("stylesheet", "icon", "preload", "preconnect")
-    fetched = ", ".join(["[src]", *(f"link[rel~={kind}]" for kind in kinds)])
-    problems = []
-    for path in html_pages():
-        soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for element in soup.select(fetched):
-            parts = urlparse(element.get("src") or element["href"])
-            is_here = not parts.netloc and (path.parent / unquote(parts.path)).exists()
-            if parts.scheme != "data" and not is_here:
-                problems.append(f"{path.relative_to(SITE)}: {element}")
-    for path in SITE.rglob("*.css"):
-        for address in ELSEWHERE.findall(path.read_text(encoding="utf-8")):
-            problems.append(f"{path.relative_to(SITE)}: fetches {address}")
-    assert not problems, "\n".join(problems)
-
-
-@pytest.mark.parametrize("rule", ["url('https://fonts.example/x')", "@import 'https://f.example';"])
-def test_a_style_that_fetches_from_elsewhere_is_found_out(rule):
-    assert ELSEWHERE.findall(rule)
 
 
 def test_the_whole_site_is_light_and_has_no_button_that_sends_data_away():

@@ -3,6 +3,7 @@
    scheme draws a language; the old error shrinks by rho and x_k is added. values: K, epochs, hold, rho, seed. */
 explore.register("walk", (box, values) => {
   const { fix, range } = explore, K = values.K;
+  if (!(K > 1)) return () => null; // no cycle of languages
   let seed = values.seed;
   const read = explore.sliders(box, {
     epochs: { label: "epochs", min: 1, max: 4 * K, step: 1, value: values.epochs },
