@@ -6,6 +6,7 @@ checksum, and read with every fault named.
 """
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +24,7 @@ from filelock import FileLock, Timeout
 PARTIAL = ".atri-partial"  # ends the name of every temporary folder of ours, and of nothing else
 LOCK = "atri.lock"  # the file in it by which a writer that lives is told from one that was killed
 REPLACED = "replaced"  # the folder in it where a swap keeps what was in the target's place
+FRESH = 5  # seconds in which a new temporary folder gets its lock
 # How the system, safetensors and numpy say that nothing can be written.
 UNWRITABLE = re.compile(
     "No space left on device|File too large|[Qq]uota exceeded|requested and .* written"
@@ -79,7 +82,7 @@ def atomic_path(
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         settle(target)
-        holder = pathlib.Path(tempfile.mkdtemp(PARTIAL, ".", target.parent))
+        holder = pathlib.Path(tempfile.mkdtemp(PARTIAL, _beginning(target), target.parent))
         try:
             with FileLock(holder / LOCK):
                 partial = holder / target.name
@@ -90,7 +93,11 @@ def atomic_path(
                     (holder / REPLACED).mkdir()
                     with contextlib.suppress(FileNotFoundError):  # there is none
                         os.replace(target, holder / REPLACED / target.name)
-                os.replace(partial, target)
+                try:
+                    os.replace(partial, target)
+                except OSError:
+                    if not (folder and replace and target.exists()):
+                        raise  # else another process has just put its own there
         finally:
             _dissolve(holder)
 
@@ -102,17 +109,26 @@ def write_text(target: str | os.PathLike, text: str) -> None:
 
 
 def settle(target: str | os.PathLike) -> None:
-    """Put right what killed writers left beside a file or folder, whatever they wrote.
+    """Put right what killed writers of a file or folder left beside it.
 
     A folder that was about to be replaced is in its place again, or the new one is, and temporary
     folders are gone. Where nothing can be written, nothing is done.
     """
-    for holder in pathlib.Path(os.path.abspath(target)).parent.glob(f".*{PARTIAL}"):
-        if (holder / LOCK).is_file():
-            patience = 10 if (holder / REPLACED).exists() else 0  # a swap is done in a moment
-            # If not, its writer lives, or nothing can be written there.
-            with contextlib.suppress(OSError), FileLock(holder / LOCK, timeout=patience):
-                _dissolve(holder)
+    target = pathlib.Path(os.path.abspath(target))
+    for holder in target.parent.glob(f"{glob.escape(_beginning(target))}????????{PARTIAL}"):
+        # Where it cannot be removed, its writer lives, or nothing can be written.
+        with contextlib.suppress(OSError):
+            if (holder / LOCK).is_file():
+                patience = 10 if (holder / REPLACED).exists() else 0  # a swap is done in a moment
+                with FileLock(holder / LOCK, timeout=patience):
+                    _dissolve(holder)
+            elif time.time() - holder.stat().st_mtime > FRESH:
+                holder.rmdir()  # killed before it held anything
+
+
+def _beginning(target: pathlib.Path) -> str:
+    """How the names of a target's temporary folders begin; names may have 255 bytes."""
+    return f".{target.name[:50]}."
 
 
 def _dissolve(holder: pathlib.Path) -> None:
