@@ -40,7 +40,10 @@ def add_options(parser: ArgumentParser, table: Mapping[str, dict]) -> None:
 
 def path(text: str) -> pathlib.Path:
     """The name of a file or folder, which may begin with ~."""
-    return pathlib.Path(text).expanduser()
+    try:
+        return pathlib.Path(text).expanduser()
+    except RuntimeError as error:
+        raise ArgumentTypeError(f"{text!r}: {error}") from error
 
 
 def whole(text: str, least: int = 1) -> int:

@@ -35,12 +35,14 @@ def embed(
     lengths = tokens["mask"].sum(1)
     training = encoder.training
     encoder.eval()
-    batches = lengths.argsort(stable=True).split(batch_size)
-    for rows in progress(batches, f"embedding {language}", unit="batch"):
-        longest = int(lengths[rows[-1]])
-        batch = {name: value[rows, :longest].to(device) for name, value in tokens.items()}
-        vectors[rows] = encoder(**batch).to(vectors.dtype)
-    encoder.train(training)
+    try:
+        batches = lengths.argsort(stable=True).split(batch_size)
+        for rows in progress(batches, f"embedding {language}", unit="batch"):
+            longest = int(lengths[rows[-1]])
+            batch = {name: value[rows, :longest].to(device) for name, value in tokens.items()}
+            vectors[rows] = encoder(**batch).to(vectors.dtype)
+    finally:
+        encoder.train(training)
     return vectors
 
 
@@ -89,9 +91,9 @@ def checked(sentences: Sequence[str]) -> list[str]:
 
 
 class TextEncoder(nn.Module):
-    """What the text encoders share. A subclass has `pieces(sentences, language)`: the number and
-    the text of each token of each sentence, with tags, begin and end. It raises UnknownLanguage for
-    a code that is none of the eight, and what `checked` raises.
+    """What the text encoders share. A subclass has `numbers(sentences, language)`, those of the
+    tokens of each sentence, with tags, begin and end, and `unknown_pieces`. Both raise
+    UnknownLanguage for a code that is none of the eight, and what `checked` raises.
     """
 
     fingerprint = property(fingerprint)
@@ -102,17 +104,9 @@ class TextEncoder(nn.Module):
         """Sentences of one language -> ids int64 and mask bool, [N, longest].
 
         Raises ValueError for a sentence that is empty or has more than 512 tokens, and what
-        `pieces` raises.
+        `numbers` raises.
         """
-        rows = self.pieces(sentences, language)
-        return padded([[number for number, _ in row] for row in rows])
-
-    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
-        """The pieces of each sentence that the vocabulary does not know: they all become one and
-        the same token.
-        """
-        rows = self.pieces(sentences, language)
-        return [[text for number, text in row if number == self.unknown] for row in rows]
+        return padded(self.numbers(sentences, language))
 
 
 class SentencePieceEncoder(TextEncoder):
@@ -139,16 +133,28 @@ class SentencePieceEncoder(TextEncoder):
         encoder.load_state_dict(state, assign=True)
         return encoder.eval()
 
-    def pieces(self, sentences: Sequence[str], language: str) -> list[list[tuple[int, str]]]:
-        """Number and text of each token of each sentence; begin and end have no text."""
+    def numbers(self, sentences: Sequence[str], language: str) -> list[list[int]]:
+        """The number of each token of each sentence."""
+        begin = self.tokenizer.bos_id()
+        end = self.tokenizer.eos_id()
+        rows = self._encoded(sentences, language, self.prefix)
+        return [[begin, *(row or [self.unknown]), end] for row in rows]
+
+    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
+        """The pieces of each sentence that the vocabulary does not know: they all become one and
+        the same token.
+        """
+        number = self.tokenizer.piece_to_id
+        found = []
+        rows = self._encoded(sentences, language, out_type=str)
+        for sentence, row in zip(sentences, rows, strict=True):
+            unknown = [piece for piece in row if number(piece) == self.unknown]
+            found.append(unknown if row else [sentence])
+        return found
+
+    def _encoded(
+        self, sentences: Sequence[str], language: str, prefix: str = "", out_type: type = int
+    ) -> list[list]:
         find_language(language)
-        read = [self.prefix + text.translate(self.replacements) for text in checked(sentences)]
-        numbers = self.tokenizer.encode(read)
-        texts = self.tokenizer.encode(read, out_type=str)
-        begin = (self.tokenizer.bos_id(), "")
-        end = (self.tokenizer.eos_id(), "")
-        rows = []
-        for sentence, *row in zip(read, numbers, texts, strict=True):
-            pieces = list(zip(*row, strict=True)) or [(self.unknown, sentence)]
-            rows.append([begin, *pieces, end])
-        return rows
+        read = [prefix + text.translate(self.replacements) for text in checked(sentences)]
+        return self.tokenizer.encode(read, out_type=out_type)
