@@ -64,9 +64,8 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
         raise FileNotFoundError("the repository holds no weights")
 
     try:
-        if asked:
-            with contextlib.suppress(FileNotFoundError):
-                return found(local_files_only=True)
+        with contextlib.suppress(FileNotFoundError):
+            return found(local_files_only=True)
         return found(local_files_only=not asked)
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelUnavailable(

@@ -15,7 +15,6 @@ import re
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,7 +23,6 @@ from filelock import FileLock, Timeout
 PARTIAL = ".atri-partial"  # ends the name of every temporary folder of ours, and of nothing else
 LOCK = "atri.lock"  # the file in it by which a writer that lives is told from one that was killed
 REPLACED = "replaced"  # the folder in it where a swap keeps what was in the target's place
-FRESH = 5  # seconds in which a new temporary folder gets its lock
 # How the system, safetensors and numpy say that nothing can be written.
 UNWRITABLE = re.compile(
     "No space left on device|File too large|[Qq]uota exceeded|requested and .* written"
@@ -116,14 +114,11 @@ def settle(target: str | os.PathLike) -> None:
     """
     target = pathlib.Path(os.path.abspath(target))
     for holder in target.parent.glob(f"{glob.escape(_beginning(target))}????????{PARTIAL}"):
-        # Where it cannot be removed, its writer lives, or nothing can be written.
-        with contextlib.suppress(OSError):
-            if (holder / LOCK).is_file():
-                patience = 10 if (holder / REPLACED).exists() else 0  # a swap is done in a moment
-                with FileLock(holder / LOCK, timeout=patience):
-                    _dissolve(holder)
-            elif time.time() - holder.stat().st_mtime > FRESH:
-                holder.rmdir()  # killed before it held anything
+        if (holder / LOCK).is_file():
+            patience = 10 if (holder / REPLACED).exists() else 0  # a swap is done in a moment
+            # If not, its writer lives, or nothing can be written there.
+            with contextlib.suppress(OSError), FileLock(holder / LOCK, timeout=patience):
+                _dissolve(holder)
 
 
 def _beginning(target: pathlib.Path) -> str:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
-from transformers import BatchEncoding, M2M100Config, NllbTokenizer
+from transformers import M2M100Config, NllbTokenizer
 from transformers.models.m2m_100.modeling_m2m_100 import M2M100Encoder
 
 from atri_lib.encoders.text import TextEncoder, checked, mean_of_tokens
@@ -82,25 +82,15 @@ class SonarText(TextEncoder):
         load_exactly(self.encoder, state, name)
         return self
 
-    def numbers(self, sentences: Sequence[str], language: str) -> list[list[int]]:
+    def pieces(self, sentences: Sequence[str], language: str) -> list[list[tuple[int, str]]]:
         """A row is [language tag] + pieces + [</s>]."""
-        return self._encoded(sentences, language)["input_ids"]
-
-    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
-        """The characters of each sentence that the vocabulary does not know: they all become one
-        and the same token.
-        """
-        found = []
-        encodings = self._encoded(sentences, language).encodings
-        for sentence, encoding in zip(sentences, encodings, strict=True):
-            places = zip(encoding.ids, encoding.offsets, strict=True)
-            unknown = [sentence[slice(*place)] for k, place in places if k == self.unknown]
-            found.append(unknown)
-        return found
-
-    def _encoded(self, sentences: Sequence[str], language: str) -> BatchEncoding:
         self.tokenizer.src_lang = find_language(language).nllb
-        return self.tokenizer(checked(sentences), verbose=False)
+        encodings = self.tokenizer(checked(sentences), verbose=False).encodings
+        rows = []
+        for sentence, encoding in zip(sentences, encodings, strict=True):
+            texts = [sentence[start:end] for start, end in encoding.offsets]
+            rows.append(list(zip(encoding.ids, texts, strict=True)))
+        return rows
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64, mask bool [N, L] -> sentence vectors [N, dim], not normalised."""

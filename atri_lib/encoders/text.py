@@ -91,9 +91,9 @@ def checked(sentences: Sequence[str]) -> list[str]:
 
 
 class TextEncoder(nn.Module):
-    """What the text encoders share. A subclass has `numbers(sentences, language)`, those of the
-    tokens of each sentence, with tags, begin and end, and `unknown_pieces`. Both raise
-    UnknownLanguage for a code that is none of the eight, and what `checked` raises.
+    """What the text encoders share. A subclass has `pieces(sentences, language)`: the number and
+    the text of each token of each sentence. It raises UnknownLanguage for a code that is none of
+    the eight, and what `checked` raises.
     """
 
     fingerprint = property(fingerprint)
@@ -104,9 +104,21 @@ class TextEncoder(nn.Module):
         """Sentences of one language -> ids int64 and mask bool, [N, longest].
 
         Raises ValueError for a sentence that is empty or has more than 512 tokens, and what
-        `numbers` raises.
+        `pieces` raises.
         """
         return padded(self.numbers(sentences, language))
+
+    def numbers(self, sentences: Sequence[str], language: str) -> list[list[int]]:
+        """The number of each token of each sentence, with tags, begin and end."""
+        rows = self.pieces(sentences, language)
+        return [[number for number, _ in row] for row in rows]
+
+    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
+        """The pieces of each sentence that the vocabulary does not know: they all become one and
+        the same token.
+        """
+        rows = self.pieces(sentences, language)
+        return [[text for number, text in row if number == self.unknown] for row in rows]
 
 
 class SentencePieceEncoder(TextEncoder):
@@ -134,23 +146,20 @@ class SentencePieceEncoder(TextEncoder):
         return encoder.eval()
 
     def numbers(self, sentences: Sequence[str], language: str) -> list[list[int]]:
-        """The number of each token of each sentence."""
+        """As in `TextEncoder`, read once."""
         begin = self.tokenizer.bos_id()
         end = self.tokenizer.eos_id()
         rows = self._encoded(sentences, language, self.prefix)
         return [[begin, *(row or [self.unknown]), end] for row in rows]
 
-    def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
-        """The pieces of each sentence that the vocabulary does not know: they all become one and
-        the same token.
-        """
-        number = self.tokenizer.piece_to_id
-        found = []
-        rows = self._encoded(sentences, language, out_type=str)
-        for sentence, row in zip(sentences, rows, strict=True):
-            unknown = [piece for piece in row if number(piece) == self.unknown]
-            found.append(unknown if row else [sentence])
-        return found
+    def pieces(self, sentences: Sequence[str], language: str) -> list[list[tuple[int, str]]]:
+        """Number and text of each piece of each sentence, without prefix, begin and end."""
+        rows = []
+        texts = self._encoded(sentences, language, out_type=str)
+        for sentence, row in zip(sentences, texts, strict=True):
+            numbers = map(self.tokenizer.piece_to_id, row)
+            rows.append(list(zip(numbers, row, strict=True)) or [(self.unknown, sentence)])
+        return rows
 
     def _encoded(
         self, sentences: Sequence[str], language: str, prefix: str = "", out_type: type = int

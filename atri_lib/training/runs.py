@@ -122,6 +122,8 @@ def _finished(path: pathlib.Path) -> Run | None:
     name = found.metrics["name"]
     if name != path.name:
         raise RunError(f"{path}: holds another run, {name}; move it, or give another folder")
+    with contextlib.suppress(OSError):  # left by a kill after the last file
+        (path / CHECKPOINT).unlink()
     return found
 
 
