@@ -92,32 +92,29 @@ def checked(sentences: Sequence[str]) -> list[str]:
 
 class TextEncoder(nn.Module):
     """What the text encoders share. A subclass has `pieces(sentences, language)`: the number and
-    the text of each token of each sentence. It raises UnknownLanguage for a code that is none of
-    the eight, and what `checked` raises.
+    the text of each token of each sentence, with tags, begin and end. It raises UnknownLanguage for
+    a code that is none of the eight. Sentences are `checked` before.
     """
 
     fingerprint = property(fingerprint)
     embed = embed
     unknown: int  # the number of every piece that the vocabulary does not know
+    prefix = ""  # what is said before every sentence
 
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
         """Sentences of one language -> ids int64 and mask bool, [N, longest].
 
-        Raises ValueError for a sentence that is empty or has more than 512 tokens, and what
-        `pieces` raises.
+        Raises ValueError for a sentence of more than 512 tokens, and what `checked` and `pieces`
+        raise.
         """
-        return padded(self.numbers(sentences, language))
-
-    def numbers(self, sentences: Sequence[str], language: str) -> list[list[int]]:
-        """The number of each token of each sentence, with tags, begin and end."""
-        rows = self.pieces(sentences, language)
-        return [[number for number, _ in row] for row in rows]
+        rows = self.pieces([self.prefix + text for text in checked(sentences)], language)
+        return padded([[number for number, _ in row] for row in rows])
 
     def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
         """The pieces of each sentence that the vocabulary does not know: they all become one and
         the same token.
         """
-        rows = self.pieces(sentences, language)
+        rows = self.pieces(checked(sentences), language)
         return [[text for number, text in row if number == self.unknown] for row in rows]
 
 
@@ -128,7 +125,6 @@ class SentencePieceEncoder(TextEncoder):
     is unknown as a whole.
     """
 
-    prefix = ""  # what is said before every sentence
     replacements: Mapping[int, str] = {}  # of characters, before a sentence is read
 
     def __init__(self, tokenizer: SentencePieceProcessor | None = None) -> None:
@@ -145,25 +141,16 @@ class SentencePieceEncoder(TextEncoder):
         encoder.load_state_dict(state, assign=True)
         return encoder.eval()
 
-    def numbers(self, sentences: Sequence[str], language: str) -> list[list[int]]:
-        """As in `TextEncoder`, read once."""
-        begin = self.tokenizer.bos_id()
-        end = self.tokenizer.eos_id()
-        rows = self._encoded(sentences, language, self.prefix)
-        return [[begin, *(row or [self.unknown]), end] for row in rows]
-
     def pieces(self, sentences: Sequence[str], language: str) -> list[list[tuple[int, str]]]:
-        """Number and text of each piece of each sentence, without prefix, begin and end."""
-        rows = []
-        texts = self._encoded(sentences, language, out_type=str)
-        for sentence, row in zip(sentences, texts, strict=True):
-            numbers = map(self.tokenizer.piece_to_id, row)
-            rows.append(list(zip(numbers, row, strict=True)) or [(self.unknown, sentence)])
-        return rows
-
-    def _encoded(
-        self, sentences: Sequence[str], language: str, prefix: str = "", out_type: type = int
-    ) -> list[list]:
+        """Number and text of each token of each sentence; begin and end have no text."""
         find_language(language)
-        read = [prefix + text.translate(self.replacements) for text in checked(sentences)]
-        return self.tokenizer.encode(read, out_type=out_type)
+        read = [text.translate(self.replacements) for text in sentences]
+        texts = self.tokenizer.encode(read, out_type=str)
+        begin = (self.tokenizer.bos_id(), "")
+        end = (self.tokenizer.eos_id(), "")
+        rows = []
+        for sentence, row in zip(sentences, texts, strict=True):
+            numbers = self.tokenizer.piece_to_id(row)  # reading twice would cost more
+            pieces = list(zip(numbers, row, strict=True)) or [(self.unknown, sentence)]
+            rows.append([begin, *pieces, end])
+        return rows
