@@ -250,8 +250,9 @@ def test_the_broken_sounds_of_a_folder_are_listed_and_the_others_indexed(searche
         index_folder(searcher, sounds, strict=True)
     assert "\n" not in str(caught.value)
     (sounds / "empty").mkdir()
-    for name in ("b.wav", "nowhere", "empty"):
-        with pytest.raises(SearchError, match=f"{name}: no folder with files to search"):
+    faults = {"b.wav": "is a file", "nowhere": "no such folder", "empty": "holds no files"}
+    for name, fault in faults.items():
+        with pytest.raises(SearchError, match=f"{name}: {fault}"):
             index_folder(searcher, sounds / name)
 
 
@@ -289,6 +290,14 @@ def test_an_assumed_language_is_said_once_where_it_matters(
     said = encoder is Translator and not language and asked != "sound"
     assert err.count("texts are read as eng; --language CODE names another") == said
     assert out.count("a.flac") == (2 if asked in ("typed", "file") else 1)
+
+
+def test_a_line_without_end_is_refused(run, sounds, monkeypatch, capsys):
+    monkeypatch.setattr("atri_lib.search.build_encoders", lambda *names: (Ear(), Reader()))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a" * 10**6)))
+    command = ["search", "--run", str(run.path), "--folder", str(sounds), "--queries", "-"]
+    assert main(command) == 1
+    assert "a query of 65536 characters or more: shorten it" in capsys.readouterr().err
 
 
 def test_a_wrong_query_is_refused_before_a_model_is_loaded(run, sounds, monkeypatch, capsys):

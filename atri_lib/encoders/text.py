@@ -142,15 +142,17 @@ class SentencePieceEncoder(TextEncoder):
         return encoder.eval()
 
     def pieces(self, sentences: Sequence[str], language: str) -> list[list[tuple[int, str]]]:
-        """Number and text of each token of each sentence; begin and end have no text."""
+        """Number and text of each token of each sentence; texts only where one is unknown."""
         find_language(language)
         read = [text.translate(self.replacements) for text in sentences]
-        texts = self.tokenizer.encode(read, out_type=str)
+        numbers = self.tokenizer.encode(read)
         begin = (self.tokenizer.bos_id(), "")
         end = (self.tokenizer.eos_id(), "")
         rows = []
-        for sentence, row in zip(sentences, texts, strict=True):
-            numbers = self.tokenizer.piece_to_id(row)  # reading twice would cost more
-            pieces = list(zip(numbers, row, strict=True)) or [(self.unknown, sentence)]
+        for sentence, text, row in zip(sentences, read, numbers, strict=True):
+            texts = [""] * len(row)
+            if self.unknown in row:  # only then they are looked at
+                texts = self.tokenizer.encode(text, out_type=str)
+            pieces = list(zip(row, texts, strict=True)) or [(self.unknown, sentence)]
             rows.append([begin, *pieces, end])
         return rows

@@ -201,7 +201,7 @@ CASES = [
     Case(
         "a start that is nowhere",
         f"{TRAIN} --init nowhere",
-        "nowhere: not a complete run .*give a finished one",
+        "nowhere: not a complete run .*give the folder of",
     ),
     Case(
         "a start of another size",
