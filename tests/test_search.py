@@ -184,7 +184,7 @@ def test_every_format_that_can_be_read_is_indexed_and_what_was_skipped_is_named(
     assert "4.m4a; convert it to WAV" in err and "notes" not in err
     (sounds / "m4a").mkdir()
     (sounds / "0.m4a").rename(sounds / "m4a" / "0.m4a")
-    with pytest.raises(SearchError, match="m4a: no folder with files to search"):
+    with pytest.raises(SearchError, match="m4a: holds no files to search"):
         index_folder(searcher, sounds / "m4a")
     assert "format cannot be read: 1, such as 0.m4a; convert it" in capsys.readouterr().err
 

@@ -202,8 +202,9 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
     the path of the manifest.
 
     The folder appears when it is complete, where a link points if it is one, with the permissions
-    of an empty folder that was there; what killed writers of it left beside it is removed. Raises ManifestError, before a sound is rendered, when something is there; OSError when
-    nothing can be written, or another process has put something there meanwhile.
+    of an empty folder that was there; what killed writers of it left is removed. Raises
+    ManifestError, before a sound is rendered, when something is there; OSError when nothing can be
+    written, or another process has put something there meanwhile.
     """
     folder = free_folder(folder)
     with storage.atomic_path(folder, folder=True, replace=False) as partial:

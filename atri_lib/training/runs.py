@@ -74,8 +74,8 @@ class Run:
 
     @classmethod
     def resume(cls, path: str | os.PathLike) -> "Run":
-        """Finish the run of a folder that was interrupted after its first checkpoint; a finished one
-        is loaded.
+        """Finish the run of a folder that was interrupted after its first checkpoint, or load it
+        where it is finished.
         """
         path = pathlib.Path(path).expanduser().resolve()
         with contextlib.suppress(RunError):
