@@ -61,7 +61,8 @@ CASES = [
     Case(
         "a home that is none",
         "train --folder ~nobody-here/x",
-        "Could not determine home directory",
+        "argument --folder: '~nobody-here/x': Could not determine home directory",
+        2,
     ),
     Case(
         "no such module",

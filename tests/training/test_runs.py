@@ -165,7 +165,7 @@ def test_the_second_stage_starts_from_the_first(toy, tmp_path):
     [
         ({"scheme": "magic"}, "unknown scheme 'magic'.*kcl"),
         ({"batch_size": 1}, "batch_size=1: it should be greater than or equal to 2"),
-        ({"languages": ("eng", "xxx")}, "languages.1='xxx': it should be 'eng', 'fra'"),
+        ({"languages": ("eng", "xxx")}, r"languages=\('eng', 'xxx'\): it should be 'eng', 'fra'"),
         ({"languages": ("fra", "eng")}, "English"),
         ({"temperature": 0}, "temperature"),
         ({"epochs": 0}, "epochs"),
