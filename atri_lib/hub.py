@@ -2,6 +2,7 @@
 by key.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -48,18 +49,24 @@ def model_path(model: str | os.PathLike) -> pathlib.Path:
     commit = commit or REVISIONS.get(name)
     pinned = commit and re.fullmatch("[0-9a-f]{40}", commit)
     asked = pinned and storage.switched_on("ATRI_HUB") and not storage.offline()
-    try:
+
+    def found(local_files_only: bool) -> pathlib.Path:
         for weights in WEIGHTS:
             snapshot = snapshot_download(
                 name,
                 allow_patterns=[*SETTINGS, weights],
                 revision=commit,
-                local_files_only=not asked,
+                local_files_only=local_files_only,
             )
             folder = pathlib.Path(snapshot)
             if _weight_files(folder):
                 return folder
         raise FileNotFoundError("the repository holds no weights")
+
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            return found(local_files_only=True)
+        return found(local_files_only=not asked)
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelUnavailable(
             f"{model}: no such file or folder, and no weights in the hub's cache "
@@ -75,16 +82,18 @@ def read_state_dict(source: Mapping[str, Tensor] | str | os.PathLike) -> dict[st
     """Tensors by key, on the CPU: from a mapping, a .safetensors, .bin or .pt file, a folder of
     them, or a hub id.
 
-    Pickled files are read with weights_only=True; a file of {"model": ...} is unwrapped. Raises
-    CheckpointError for a file or folder that holds no tensors, or other things.
+    Pickled files are read with weights_only=True; a file of {"model": ...} or {"state_dict": ...}
+    is unwrapped. Raises CheckpointError for a file or folder that holds no tensors, or other
+    things.
     """
     if isinstance(source, Mapping):
         return dict(source)
     state = {}
     for file in _weight_files(model_path(source)):
         state |= _read(file)
-    if isinstance(state.get("model"), Mapping):
-        state = state["model"]
+    for wrapper in ("model", "state_dict"):
+        if isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(
             f"{source}: not a state dict; it holds no tensors, or other things "

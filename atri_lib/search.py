@@ -153,13 +153,17 @@ def index_folder(
     cannot be read are named on stderr. Raises SearchError for what is no folder, when there is no
     file that can be read and, with strict, for any that cannot.
     """
+    if not os.path.isdir(folder):
+        is_file = os.path.exists(folder)
+        fault = "is a file; give the folder that it is in" if is_file else "no such folder"
+        raise SearchError(f"{folder}: {fault}")
     suffixes = IMAGES if searcher.pictures else SUFFIXES
     files = files_below(folder, suffixes)
     others = "" if searcher.pictures else skipped(folder)
     if others:
         notice(others)
     if not files:
-        raise SearchError(f"{folder}: no folder with files to search ({', '.join(suffixes)})")
+        raise SearchError(f"{folder}: holds no files to search ({', '.join(suffixes)})")
     names = []
     rows = []
     broken = []

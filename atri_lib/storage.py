@@ -6,6 +6,7 @@ checksum, and read with every fault named.
 """
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -79,7 +80,7 @@ def atomic_path(
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         settle(target)
-        holder = pathlib.Path(tempfile.mkdtemp(PARTIAL, ".", target.parent))
+        holder = pathlib.Path(tempfile.mkdtemp(PARTIAL, _beginning(target), target.parent))
         try:
             with FileLock(holder / LOCK):
                 partial = holder / target.name
@@ -90,7 +91,11 @@ def atomic_path(
                     (holder / REPLACED).mkdir()
                     with contextlib.suppress(FileNotFoundError):  # there is none
                         os.replace(target, holder / REPLACED / target.name)
-                os.replace(partial, target)
+                try:
+                    os.replace(partial, target)
+                except OSError:
+                    if not (folder and replace and target.exists()):
+                        raise  # else another process has just put its own there
         finally:
             _dissolve(holder)
 
@@ -102,17 +107,23 @@ def write_text(target: str | os.PathLike, text: str) -> None:
 
 
 def settle(target: str | os.PathLike) -> None:
-    """Put right what killed writers left beside a file or folder, whatever they wrote.
+    """Put right what killed writers of a file or folder left beside it.
 
     A folder that was about to be replaced is in its place again, or the new one is, and temporary
     folders are gone. Where nothing can be written, nothing is done.
     """
-    for holder in pathlib.Path(os.path.abspath(target)).parent.glob(f".*{PARTIAL}"):
+    target = pathlib.Path(os.path.abspath(target))
+    for holder in target.parent.glob(f"{glob.escape(_beginning(target))}????????{PARTIAL}"):
         if (holder / LOCK).is_file():
             patience = 10 if (holder / REPLACED).exists() else 0  # a swap is done in a moment
             # If not, its writer lives, or nothing can be written there.
             with contextlib.suppress(OSError), FileLock(holder / LOCK, timeout=patience):
                 _dissolve(holder)
+
+
+def _beginning(target: pathlib.Path) -> str:
+    """How the names of a target's temporary folders begin; names may have 255 bytes."""
+    return f".{target.name[:50]}."
 
 
 def _dissolve(holder: pathlib.Path) -> None:

@@ -108,6 +108,8 @@ def test_a_download_is_of_the_commit_that_was_named_or_pinned(asked, monkeypatch
     monkeypatch.setenv("ATRI_HUB", "1")
     assert model_path(model).name == "downloaded"
     assert asked == [commit or REVISIONS[model]]
+    assert model_path(model).name == "downloaded"
+    assert len(asked) == 1  # then it is in the cache
 
 
 @pytest.mark.parametrize(
@@ -130,6 +132,12 @@ def test_a_file_without_tensors_is_refused(tmp_path, state):
     torch.save(state, tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match="model.pt: not a state dict"):
         read_state_dict(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("wrapper", ["model", "state_dict"])
+def test_a_wrapped_state_dict_is_unwrapped(tmp_path, wrapper):
+    torch.save({wrapper: {"w": torch.ones(1)}, "epoch": 3}, tmp_path / "model.pt")
+    assert list(read_state_dict(tmp_path / "model.pt")) == ["w"]
 
 
 def test_a_damaged_file_is_named(tmp_path):

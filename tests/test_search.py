@@ -184,7 +184,7 @@ def test_every_format_that_can_be_read_is_indexed_and_what_was_skipped_is_named(
     assert "4.m4a; convert it to WAV" in err and "notes" not in err
     (sounds / "m4a").mkdir()
     (sounds / "0.m4a").rename(sounds / "m4a" / "0.m4a")
-    with pytest.raises(SearchError, match="m4a: no folder with files to search"):
+    with pytest.raises(SearchError, match="m4a: holds no files to search"):
         index_folder(searcher, sounds / "m4a")
     assert "format cannot be read: 1, such as 0.m4a; convert it" in capsys.readouterr().err
 
@@ -250,8 +250,9 @@ def test_the_broken_sounds_of_a_folder_are_listed_and_the_others_indexed(searche
         index_folder(searcher, sounds, strict=True)
     assert "\n" not in str(caught.value)
     (sounds / "empty").mkdir()
-    for name in ("b.wav", "nowhere", "empty"):
-        with pytest.raises(SearchError, match=f"{name}: no folder with files to search"):
+    faults = {"b.wav": "is a file", "nowhere": "no such folder", "empty": "holds no files"}
+    for name, fault in faults.items():
+        with pytest.raises(SearchError, match=f"{name}: {fault}"):
             index_folder(searcher, sounds / name)
 
 
@@ -289,6 +290,14 @@ def test_an_assumed_language_is_said_once_where_it_matters(
     said = encoder is Translator and not language and asked != "sound"
     assert err.count("texts are read as eng; --language CODE names another") == said
     assert out.count("a.flac") == (2 if asked in ("typed", "file") else 1)
+
+
+def test_a_line_without_end_is_refused(run, sounds, monkeypatch, capsys):
+    monkeypatch.setattr("atri_lib.search.build_encoders", lambda *names: (Ear(), Reader()))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a" * 10**6)))
+    command = ["search", "--run", str(run.path), "--folder", str(sounds), "--queries", "-"]
+    assert main(command) == 1
+    assert "a query of 65536 characters or more: shorten it" in capsys.readouterr().err
 
 
 def test_a_wrong_query_is_refused_before_a_model_is_loaded(run, sounds, monkeypatch, capsys):

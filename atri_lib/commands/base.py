@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import shlex
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping
 
@@ -40,7 +41,10 @@ def add_options(parser: ArgumentParser, table: Mapping[str, dict]) -> None:
 
 def path(text: str) -> pathlib.Path:
     """The name of a file or folder, which may begin with ~."""
-    return pathlib.Path(text).expanduser()
+    try:
+        return pathlib.Path(text).expanduser()
+    except RuntimeError as error:
+        raise ArgumentTypeError(f"{text!r}: {error}") from error
 
 
 def whole(text: str, least: int = 1) -> int:
@@ -113,6 +117,8 @@ def as_text(result: Mapping, indent: str = "") -> str:
         elif hasattr(value, "to_string"):
             named = value.rename_axis(index=None, columns=value.index.name)
             lines += [label, named.to_string(float_format="{:.4g}".format)]
+        elif isinstance(value, list):
+            lines.append(f"{label} {one_line(shlex.join(map(str, value)))}")
         elif isinstance(value, float):
             lines.append(f"{label} {value:.4g}")
         else:

@@ -12,6 +12,7 @@ from atri_lib.terminal import notice, one_line
 
 ASSUMED = "eng"  # the language of a text when none is given
 TYPED = pathlib.Path("-")  # as --queries: standard input
+LONGEST_LINE = 2**16  # characters of a typed query
 
 
 def search(options: Namespace) -> int | None:
@@ -33,9 +34,7 @@ def search(options: Namespace) -> int | None:
     queries = [options.query]
     if options.query:
         check_query(options.query)
-    elif options.queries == TYPED:
-        queries = _typed(wrong)
-    elif options.queries:
+    elif options.queries and options.queries != TYPED:
         queries = texts_of(options.queries)
 
     searcher = Searcher(Run.load(options.run))
@@ -58,8 +57,10 @@ def search(options: Namespace) -> int | None:
 
     if options.audio:
         asked = [(options.audio, searcher.embed_clip(searcher.read(options.audio)))]
+    elif options.queries == TYPED:
+        asked = ((query, searcher.embed_texts([query], language)[0]) for query in _typed(wrong))
     else:
-        asked = ((query, searcher.embed_texts([query], language)[0]) for query in queries)
+        asked = zip(queries, searcher.embed_texts(queries, language), strict=True)
     for query, vector in asked:
         results = []
         lines = [f"{one_line(query)}:"]
@@ -71,16 +72,22 @@ def search(options: Namespace) -> int | None:
 
 
 def _typed(wrong: list[str]) -> Iterator[str]:
-    """The texts on standard input as they come; what is none is said, and added to those wrong."""
+    """The texts on standard input as they come; what is none is said, and added to those wrong.
+    Raises SearchError for a line that is too long to be read.
+    """
     from atri_lib.search import SearchError, check_query
 
     if sys.stdin.isatty():
         notice("type a query on each line; Ctrl-D ends")
     sys.stdin.reconfigure(**AS_TEXTS)
-    for text in filter(None, map(str.strip, sys.stdin)):
+    while line := sys.stdin.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise SearchError(f"a query of {LONGEST_LINE} characters or more: shorten it")
+        text = line.strip()
         try:
-            check_query(text)
-            yield text
+            if text:
+                check_query(text)
+                yield text
         except SearchError as error:
             notice(str(error))
             wrong.append(text)

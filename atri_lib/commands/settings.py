@@ -17,7 +17,6 @@ NOTES = {
     "exclusiveMinimum": "above",
     "maximum": "at most",
     "exclusiveMaximum": "below",
-    "enum": "one of",
     "default": "default",
 }
 
@@ -41,6 +40,8 @@ def add_settings(parser: ArgumentParser, command: str) -> None:
     for name in names:
         about = settings()[name]
         notes = [f"{word} {about[key]}" for key, word in NOTES.items() if key in about]
+        if "enum" in about:
+            notes.insert(0, " | ".join(about["enum"]))
         text = f"{about['description']} ({'; '.join(notes)})"
         group.add_argument(flag(name), help=text, **KINDS[about["type"]])
 

@@ -202,10 +202,10 @@ def write_manifest(splits: Mapping[str, Dataset], folder: str | os.PathLike) -> 
     the path of the manifest.
 
     The folder appears when it is complete, where a link points if it is one, with the permissions
-    of an empty folder that was there; what killed writers left beside it, under whatever name, is
-    removed. Raises ManifestError, before a sound is rendered, when something is there, for pictures
-    and for an unknown split; OSError when nothing can be written, or another process has put
-    something there meanwhile.
+    of an empty folder that was there; what killed writers of it left is removed. Raises
+    ManifestError, before a sound is rendered, when something is there, for pictures and for an
+    unknown split; OSError when nothing can be written, or another process has put something there
+    meanwhile.
     """
     folder = free_folder(folder)
     if unknown := splits.keys() - set(SPLITS):

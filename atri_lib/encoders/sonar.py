@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import M2M100Config, NllbTokenizer
 from transformers.models.m2m_100.modeling_m2m_100 import M2M100Encoder
 
-from atri_lib.encoders.text import TextEncoder, checked, mean_of_tokens
+from atri_lib.encoders.text import TextEncoder, mean_of_tokens
 from atri_lib.hub import CheckpointError, load_exactly, model_path, read_state_dict
 from atri_lib.languages import language as find_language
 from atri_lib.storage import read_json
@@ -85,7 +85,7 @@ class SonarText(TextEncoder):
     def pieces(self, sentences: Sequence[str], language: str) -> list[list[tuple[int, str]]]:
         """A row is [language tag] + pieces + [</s>]."""
         self.tokenizer.src_lang = find_language(language).nllb
-        encodings = self.tokenizer(checked(sentences), verbose=False).encodings
+        encodings = self.tokenizer(sentences, verbose=False).encodings
         rows = []
         for sentence, encoding in zip(sentences, encodings, strict=True):
             texts = [sentence[start:end] for start, end in encoding.offsets]

@@ -35,12 +35,14 @@ def embed(
     lengths = tokens["mask"].sum(1)
     training = encoder.training
     encoder.eval()
-    batches = lengths.argsort(stable=True).split(batch_size)
-    for rows in progress(batches, f"embedding {language}", unit="batch"):
-        longest = int(lengths[rows[-1]])
-        batch = {name: value[rows, :longest].to(device) for name, value in tokens.items()}
-        vectors[rows] = encoder(**batch).to(vectors.dtype)
-    encoder.train(training)
+    try:
+        batches = lengths.argsort(stable=True).split(batch_size)
+        for rows in progress(batches, f"embedding {language}", unit="batch"):
+            longest = int(lengths[rows[-1]])
+            batch = {name: value[rows, :longest].to(device) for name, value in tokens.items()}
+            vectors[rows] = encoder(**batch).to(vectors.dtype)
+    finally:
+        encoder.train(training)
     return vectors
 
 
@@ -91,27 +93,28 @@ def checked(sentences: Sequence[str]) -> list[str]:
 class TextEncoder(nn.Module):
     """What the text encoders share. A subclass has `pieces(sentences, language)`: the number and
     the text of each token of each sentence, with tags, begin and end. It raises UnknownLanguage for
-    a code that is none of the eight, and what `checked` raises.
+    a code that is none of the eight. Sentences are `checked` before.
     """
 
     fingerprint = property(fingerprint)
     embed = embed
     unknown: int  # the number of every piece that the vocabulary does not know
+    prefix = ""  # what is said before every sentence
 
     def tokenize(self, sentences: Sequence[str], language: str = "eng") -> dict[str, Tensor]:
         """Sentences of one language -> ids int64 and mask bool, [N, longest].
 
-        Raises ValueError for a sentence that is empty or has more than 512 tokens, and what
-        `pieces` raises.
+        Raises ValueError for a sentence of more than 512 tokens, and what `checked` and `pieces`
+        raise.
         """
-        rows = self.pieces(sentences, language)
+        rows = self.pieces([self.prefix + text for text in checked(sentences)], language)
         return padded([[number for number, _ in row] for row in rows])
 
     def unknown_pieces(self, sentences: Sequence[str], language: str = "eng") -> list[list[str]]:
         """The pieces of each sentence that the vocabulary does not know: they all become one and
         the same token.
         """
-        rows = self.pieces(sentences, language)
+        rows = self.pieces(checked(sentences), language)
         return [[text for number, text in row if number == self.unknown] for row in rows]
 
 
@@ -122,7 +125,6 @@ class SentencePieceEncoder(TextEncoder):
     is unknown as a whole.
     """
 
-    prefix = ""  # what is said before every sentence
     replacements: Mapping[int, str] = {}  # of characters, before a sentence is read
 
     def __init__(self, tokenizer: SentencePieceProcessor | None = None) -> None:
@@ -140,15 +142,17 @@ class SentencePieceEncoder(TextEncoder):
         return encoder.eval()
 
     def pieces(self, sentences: Sequence[str], language: str) -> list[list[tuple[int, str]]]:
-        """Number and text of each token of each sentence; begin and end have no text."""
+        """Number and text of each token of each sentence; texts only where one is unknown."""
         find_language(language)
-        read = [self.prefix + text.translate(self.replacements) for text in checked(sentences)]
+        read = [text.translate(self.replacements) for text in sentences]
         numbers = self.tokenizer.encode(read)
-        texts = self.tokenizer.encode(read, out_type=str)
         begin = (self.tokenizer.bos_id(), "")
         end = (self.tokenizer.eos_id(), "")
         rows = []
-        for sentence, *row in zip(read, numbers, texts, strict=True):
-            pieces = list(zip(*row, strict=True)) or [(self.unknown, sentence)]
+        for sentence, text, row in zip(sentences, read, numbers, strict=True):
+            texts = [""] * len(row)
+            if self.unknown in row:  # only then they are looked at
+                texts = self.tokenizer.encode(text, out_type=str)
+            pieces = list(zip(row, texts, strict=True)) or [(self.unknown, sentence)]
             rows.append([begin, *pieces, end])
         return rows

@@ -175,6 +175,8 @@ class TrainConfig(
         """The settings of a chapter's profile ("book", "smoke", "paper") with some fields
         changed.
         """
+        if profile not in PROFILES:
+            raise ValueError(f"profile={profile!r}: use one of {', '.join(PROFILES)}")
         return cls(**PROFILES[profile] | changes)
 
     def replace(self, **changes) -> "TrainConfig":

@@ -88,6 +88,7 @@ def write_run(
     storage.write_json(path / CONFIG, config.as_dict())
     sums = {name: storage.sha256_file(path / name) for name in FILES}
     storage.write_sealed(path / METRICS, metrics | {"sha256": sums})
+    storage.settle(path / CHECKPOINT)
     (path / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -111,7 +112,7 @@ def read_run(path: pathlib.Path) -> tuple[TrainConfig, pd.DataFrame, dict, Score
         ranks = {name: values.copy() for name, values in load_file(path / RANKS).items()}
         return config, history, metrics, Scores(table=table, summary=metrics["test"], **ranks)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise RunError(
-            f"{path}: not a complete run ({error}); give a finished one, or finish it with "
-            f"`python -m atri_lib train --resume {shlex.quote(str(path))}`"
-        ) from error
+        fix = "give the folder of a finished run"
+        if (path / CONFIG).is_file():
+            fix = f"finish it with `python -m atri_lib train --resume {shlex.quote(str(path))}`"
+        raise RunError(f"{path}: not a complete run ({error}); {fix}") from error

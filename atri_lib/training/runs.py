@@ -69,13 +69,17 @@ class Run:
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Run":
         """Read a run folder. Raises RunError naming the file that is missing or unreadable."""
-        path = pathlib.Path(path)
+        path = pathlib.Path(path).expanduser()
         return cls(path, *read_run(path), loaded=True)
 
     @classmethod
     def resume(cls, path: str | os.PathLike) -> "Run":
-        """Finish the run of a folder that was interrupted after its first checkpoint."""
-        path = pathlib.Path(path).resolve()
+        """Finish the run of a folder that was interrupted after its first checkpoint, or load it
+        where it is finished.
+        """
+        path = pathlib.Path(path).expanduser().resolve()
+        with contextlib.suppress(RunError):
+            return cls.load(path)
         try:
             config = TrainConfig.from_dict(storage.read_json(path / CONFIG))
         except (OSError, ValueError) as error:
@@ -118,6 +122,8 @@ def _finished(path: pathlib.Path) -> Run | None:
     name = found.metrics["name"]
     if name != path.name:
         raise RunError(f"{path}: holds another run, {name}; move it, or give another folder")
+    with contextlib.suppress(OSError):  # left by a kill after the last file
+        (path / CHECKPOINT).unlink()
     return found
 
 
@@ -136,15 +142,18 @@ def load_or_train(
     An interrupted run goes on from its last checkpoint. A second program that wants the same run
     waits for the first. The processes of one launch (accelerate) train it together and the first of
     them writes; they do not wait for another program, but raise TimeoutError. folder: the cache's
-    runs by default. Raises RunError where the run's folder holds a finished run of another name.
+    runs by default. Raises RunError where the run's folder is a link or a file, or holds a finished
+    run of another name.
     """
     data = data or load_data(config)
     config = with_encoder(config, data)
-    parent = pathlib.Path(folder) if folder else storage.cache_dir("runs")
+    parent = pathlib.Path(folder).expanduser() if folder else storage.cache_dir("runs")
     path = parent / run_name(config, data)
     # Looked for before anything is written: the folder may be read-only.
     if run := _finished(path):
         return run
+    if path.is_symlink() or path.is_file():
+        raise RunError(f"{path}: a run is not written through a link, or over a file; remove it")
     parent.mkdir(parents=True, exist_ok=True)
     with _alone(path):
         return _finished(path) or _train(path, config, data)  # another program may have trained it

@@ -95,12 +95,15 @@ class Source:
         """
         if self.text is not None:
             return self.text[language, index]
-        tokens = []
-        for caption, k in zip(index.tolist(), language.tolist(), strict=True):
+        # Tokenised a language at a time, then put back in order.
+        batches = []
+        for k in language.unique().tolist():
             code = self.languages[k]
-            sentence = self.dataset.sentences(code)[caption]
-            tokens.append(self.text_encoder.tokenize([sentence], code))
-        return {name: values.to(self.device) for name, values in joined(tokens).items()}
+            sentences = self.dataset.sentences(code)
+            texts = [sentences[caption] for caption in index[language == k].tolist()]
+            batches.append(self.text_encoder.tokenize(texts, code))
+        places = language.argsort(stable=True).argsort()
+        return {name: values[places].to(self.device) for name, values in joined(batches).items()}
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,7 @@ def test_a_sentence_of_more_than_512_tokens_is_refused(model):
 def test_unknown_pieces_are_named(model):
     sentences = ["a frog \u16a0\u16b1", "rain"]
     assert model.unknown_pieces(sentences, "eng") == [["\u16a0\u16b1"], []]
+    assert model.unknown_pieces(["\ufffd"]) == [["\ufffd"]]  # of which nothing is read
     assert model.unknown_pieces(EVERY) == [[]] * len(EVERY)
     with pytest.raises(UnknownLanguage, match="'ca'"):
         model.unknown_pieces(["pluja"], "ca")

@@ -126,6 +126,15 @@ def test_a_caption_of_many_words_is_refused_before_it_takes_gigabytes(model):
             model.embed(["rain", endless])
 
 
+def test_an_encoder_is_in_its_mode_again_after_an_error(model, monkeypatch):
+    monkeypatch.setattr(model, "_sentence", None)
+    model.train()
+    with pytest.raises(TypeError):
+        model.embed(["rain"])
+    assert model.training
+    model.eval()
+
+
 def test_unknown_pieces_are_those_that_become_the_unknown_token(model):
     sentences = ["a vulture", "一只秃鹫 和 蚱蜢", "\ufffd\ufffd"]
     assert model.unknown_pieces(sentences, "zho") == [[], ["秃鹫", "蚱蜢"], ["\ufffd\ufffd"]]

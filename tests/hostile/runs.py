@@ -18,12 +18,12 @@ def one_side(state: dict) -> dict:
 
 
 CASES = [
-    Case("no run", "evaluate nowhere", "nowhere: not a complete run .*; give a finished"),
+    Case("no run", "evaluate nowhere", "nowhere: not a complete run .*; give the folder of"),
     Case("an empty folder as run", "evaluate sounds", "sounds: not a complete run"),
     Case(
         "a file as run",
         "evaluate captions.txt",
-        "captions.txt: not a complete run .*Not a directory.*; give a finished",
+        "captions.txt: not a complete run .*Not a directory.*; give the folder of",
     ),
     Case(
         "metrics that are null",

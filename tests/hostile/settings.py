@@ -61,7 +61,8 @@ CASES = [
     Case(
         "a home that is none",
         "train --folder ~nobody-here/x",
-        "Could not determine home directory",
+        "argument --folder: '~nobody-here/x': Could not determine home directory",
+        2,
     ),
     Case(
         "no such module",
@@ -201,7 +202,7 @@ CASES = [
     Case(
         "a start that is nowhere",
         f"{TRAIN} --init nowhere",
-        "nowhere: not a complete run .*give a finished one",
+        "nowhere: not a complete run .*give the folder of",
     ),
     Case(
         "a start of another size",

@@ -165,7 +165,7 @@ def test_the_second_stage_starts_from_the_first(toy, tmp_path):
     [
         ({"scheme": "magic"}, "unknown scheme 'magic'.*kcl"),
         ({"batch_size": 1}, "batch_size=1: it should be greater than or equal to 2"),
-        ({"languages": ("eng", "xxx")}, "languages=.*'xxx'.*: it should be 'eng', 'fra'"),
+        ({"languages": ("eng", "xxx")}, r"languages=\('eng', 'xxx'\): it should be 'eng', 'fra'"),
         ({"languages": ("fra", "eng")}, "English"),
         ({"temperature": 0}, "temperature"),
         ({"epochs": 0}, "epochs"),
@@ -174,12 +174,13 @@ def test_the_second_stage_starts_from_the_first(toy, tmp_path):
         ({"temperature": math.inf}, "temperature=inf: it should be a finite number"),
         ({"seed": 2**45}, "seed=35184372088832: it should be less than 4294967296"),
         ({"unfreeze": ["audio"]}, "unfreeze.*valid dictionary"),
-        ({"scenes": (1, 2)}, "scenes"),
+        ({"scenes": (1, 2)}, r"scenes=\(1, 2\): Field required \(scenes to compose: train, val"),
+        ({"profile": "nope"}, "profile='nope': use one of book, smoke, paper"),
     ],
 )
 def test_wrong_settings_name_the_field(change, message):
     with pytest.raises(ValueError, match=message):
-        TrainConfig(**change)
+        TrainConfig.for_profile(**change)
 
 
 def test_the_largest_seed_trains(toy, tmp_path):
@@ -271,13 +272,13 @@ def test_a_checkpoint_of_another_architecture_lists_the_keys(toy, tmp_path):
 
 
 def test_an_incomplete_folder_is_no_run(tmp_path):
-    with pytest.raises(RunError, match="not a complete run"):
+    with pytest.raises(RunError, match="not a complete run .*; give the folder of a finished run"):
         Run.load(tmp_path)
     with pytest.raises(RunError, match="config.json"):
         Run.resume(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "metrics.json").write_text("{")
-    with pytest.raises(RunError, match="not a complete run"):
+    with pytest.raises(RunError, match="not a complete run .*; finish it with .*--resume"):
         Run.load(tmp_path)
 
 
@@ -454,6 +455,29 @@ def test_a_run_behind_a_link_is_loaded_and_never_written_over(toy, tmp_path):
     with pytest.raises(RunError, match="holds another run, kcl-0-"):
         load_or_train(config.replace(seed=9), toy(), folder=runs)
     assert {file: file.read_bytes() for file in far.iterdir()} == before
+    (far / "metrics.json").unlink()
+    with pytest.raises(RunError, match="not written through a link"):
+        load_or_train(config.replace(seed=9), toy(), folder=runs)
+    linked.unlink()
+    linked.touch()
+    with pytest.raises(RunError, match="or over a file; remove it"):
+        load_or_train(config.replace(seed=9), toy(), folder=runs)
+
+
+def test_a_finished_run_is_resumed_by_loading_it_whatever_its_name(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(runs, "load_data", None)
+    run = load_or_train(ONE_CHECKPOINT, toy(), folder="~/runs")
+    assert run.path.parent == tmp_path / "runs"
+    run.path.rename(tmp_path / "renamed")
+    assert Run.load("~/renamed").metrics == Run.resume("~/renamed").metrics == run.metrics
+
+
+def test_a_checkpoint_that_a_kill_left_to_a_finished_run_is_removed(toy, tmp_path):
+    run = load_or_train(ONE_CHECKPOINT, toy(), folder=tmp_path)
+    (run.path / "checkpoint.safetensors").write_text("left")
+    assert load_or_train(ONE_CHECKPOINT, toy(), folder=tmp_path).loaded
+    assert not (run.path / "checkpoint.safetensors").exists()
 
 
 def test_two_programs_that_train_the_same_run_both_succeed(toy, tmp_path):
