@@ -165,8 +165,7 @@ def test_chapters_go_to_two_workers_whole_which_start_none_and_kernels_get_what_
         ),
         (
             "profil smoke",
-            "profil: not a parameter of this chapter: "
-            "use profile, seed, preset, data",
+            "profil: not a parameter of this chapter: use profile, seed, preset, data",
         ),
     ],
 )

@@ -171,7 +171,7 @@ def template(name, **context):
 
 
 def test_a_page_says_what_it_is_about():
-    body = f"<h1>T</h1><p>Short.</p><p><strong>The question.</strong> &lt;\"{'word ' * 80}</p>"
+    body = f'<h1>T</h1><p>Short.</p><p><strong>The question.</strong> &lt;"{"word " * 80}</p>'
     page = {"pathto": lambda path, kind: f"../{path}", "title": 'T <em>"a&amp;b"</em>'}
     page["body"] = body
     head = BeautifulSoup(template("layout", pagename="notebooks/01_x", **page), "html.parser")

@@ -132,9 +132,7 @@ def test_audiocaps_gathers_five_captions_in_validation_and_test(tmp_path):
     assert {path.name for path in d["audio"]} == {"d_30.flac"}
 
 
-@pytest.mark.parametrize(
-    "name", ["vfY_TJq7n_U_130.flac", "YvfY_TJq7n_U.wav", "vfY_TJq7n_U.ogg"]
-)
+@pytest.mark.parametrize("name", ["vfY_TJq7n_U_130.flac", "YvfY_TJq7n_U.wav", "vfY_TJq7n_U.ogg"])
 def test_audiocaps_audio_is_found_under_every_downloaders_name(tmp_path, name):
     write_table(tmp_path / "train.csv", AUDIOCAPS, [[97151, "vfY_TJq7n_U", 130, "ducks quack"]])
     write_audio(tmp_path / "train" / name, rate=16000)

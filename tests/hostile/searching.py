@@ -121,9 +121,7 @@ CASES = [
     ),
     Case("nothing typed", f"{MANY} -", "^$", 0, inside=typed(b"")),
     Case("no such folder", f"{SEARCH} --folder nowhere", "nowhere: no such folder"),
-    Case(
-        "a folder without sounds", f"{SEARCH} --folder run", "run: holds no files to search"
-    ),
+    Case("a folder without sounds", f"{SEARCH} --folder run", "run: holds no files to search"),
     Case(
         "only what macOS leaves",
         f"{SEARCH} --folder mac",

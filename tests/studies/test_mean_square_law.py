@@ -28,9 +28,7 @@ def test_sampling_factor_by_counting_every_subset(languages, data):
         [values[list(chosen)].mean(0) for chosen in itertools.combinations(range(languages), m)]
     )
     exact = np.square(means - values.mean(0)).sum(1).mean()
-    assert exact == pytest.approx(
-        sampling_factor(languages, m) * values.var(0).sum(), abs=1e-12
-    )
+    assert exact == pytest.approx(sampling_factor(languages, m) * values.var(0).sum(), abs=1e-12)
 
 
 @pytest.mark.parametrize("m", [0, 5])
@@ -95,12 +93,7 @@ def test_kcl_has_no_error_and_the_law_knows(table):
 def test_pilots_column_is_the_rms_of_runs_with_their_seeds_and_sqrt_steps_a_root(table):
     setup = experiment()
     pilots = mean_square_law.run(
-        setup,
-        SGD(0.1),
-        ARMS[:1],
-        draws=3,
-        pilots=1,
-        seed=mean_square_law.PILOT_SEEDS
+        setup, SGD(0.1), ARMS[:1], draws=3, pilots=1, seed=mean_square_law.PILOT_SEEDS
     )
     shown = mean_square_law.run(setup, SGD(0.1), ARMS[:1], draws=1, pilots=3)
     np.testing.assert_allclose(shown.pilots, rms(pilots)["ML-CLAP"], rtol=1e-9)
@@ -149,9 +142,7 @@ def test_any_scheme_can_be_an_arm_and_says_itself_what_its_draws_remember():
         Arm("balanced", "balanced", m=1),
         Arm("unbiased", "cacl_unbiased"),
     ]
-    table = mean_square_law.run(
-        experiment(epochs=3), SGD(0.05), arms, draws=4, pilots=4
-    )
+    table = mean_square_law.run(experiment(epochs=3), SGD(0.05), arms, draws=4, pilots=4)
     memory = table[table.draw == 0].groupby(["scheme", "epoch"]).memory.sum().unstack("epoch")
     assert (
         memory.loc["held", 1] > 0 and memory.loc["held", 2] == 0

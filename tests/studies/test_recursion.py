@@ -91,9 +91,7 @@ def test_latin_visits_every_language_once_in_any_K_epochs(K):
     visits = latin.latin_visits(distribution.m)
     for epochs, k in itertools.product(range(2 * K), range(K)):
         values = {"start": 3, "offset": 1, "K": K, "m": epochs, "language": k}
-        derived = visits.subs(
-            {SYMBOLS[name]: value for name, value in values.items()}
-        )
+        derived = visits.subs({SYMBOLS[name]: value for name, value in values.items()})
         assert derived == latin_counts(1, range(3, 3 + epochs), K)[k]
 
 
