@@ -3,6 +3,7 @@
 from atri_lib.evaluation.consistency import mean_rank_std, mean_rank_variance
 from atri_lib.evaluation.geometry import language_gap, parallel_distance
 from atri_lib.evaluation.retrieval import (
+    audio_to_text_ranks,
     map_at_10,
     rank_matrix,
     recall_at,
@@ -21,6 +22,7 @@ from atri_lib.evaluation.ties import FairRanks, fair_audio_to_text, fair_rank_ma
 __all__ = [
     "Difference",
     "FairRanks",
+    "audio_to_text_ranks",
     "clip_means",
     "fair_audio_to_text",
     "fair_rank_matrix",

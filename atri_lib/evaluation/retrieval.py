@@ -67,6 +67,13 @@ def relevant_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np
     return np.concatenate(ranks)
 
 
+def audio_to_text_ranks(clips: Embeddings, texts: Embeddings, owner: ArrayLike) -> np.ndarray:
+    """Clip-to-text rank of the best caption of each clip, per language: int64 [N, K]; arguments and
+    errors as `relevant_ranks`.
+    """
+    return relevant_ranks(clips, texts, owner)[..., 0]
+
+
 def recall_at(ranks: ArrayLike, k: int) -> float:
     """Share of queries whose rank is k or better, between 0 and 1. ranks: counted from 1. Raises
     ValueError for none, and for others.

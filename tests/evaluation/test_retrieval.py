@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import atri_lib.evaluation.scores as scores_module
 from atri_lib.evaluation import (
+    audio_to_text_ranks,
     map_at_10,
     mean_rank_variance,
     rank_matrix,
@@ -27,7 +28,7 @@ def unit(*shape, seed=0):
 
 def a2t_ranks(clips, texts, owner):
     """The best of a clip's captions, texts [M, d] in one language."""
-    return relevant_ranks(clips, texts[:, None], owner)[:, 0, 0]
+    return audio_to_text_ranks(clips, texts[:, None], owner)[:, 0]
 
 
 def small_integers(*shape, seed=0):
