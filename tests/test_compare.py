@@ -101,7 +101,7 @@ def test_the_command_prints_a_table_or_json(runs, capsys):
     english = [str(runs["english", seed].path) for seed in (0, 1)]
     assert main(["compare", kcl[0], english[0]]) == 0
     sides, table = capsys.readouterr().out.split("\nmeasures:\n")
-    assert sides == f"first: {kcl[:1]}\nsecond: {english[:1]}"
+    assert sides == f"first: {kcl[0]}\nsecond: {english[0]}"
     lines = table.splitlines()
     assert lines[0].split()[:4] == ["measure", "first", "second", "difference"]
     assert [line.split("  ")[0] for line in lines[1:]] == ["T2A R@1", "A2T R@1", "mrv", "rank_std"]
