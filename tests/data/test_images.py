@@ -164,4 +164,4 @@ def test_pictures_go_through_every_command(shapes, capsys):
     found = told("search", "--run", run, "--index", "index", "--audio", "shapes/3.png", "-k", 1)
     assert found["results"] == [{"name": "3.png", "similarity": 1.0}]
     code = main(["search", "red", "--run", run, "--folder", "runs"])
-    assert code == 1 and "runs: no folder with files to search (.png, " in capsys.readouterr().err
+    assert code == 1 and "runs: holds no files to search (.png, " in capsys.readouterr().err
