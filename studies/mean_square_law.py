@@ -83,7 +83,7 @@ def run(
     measured = range(seed, seed + draws)
     seeds = [*measured, *range(first_pilot, first_pilot + pilots)]
     laws = [_Law(experiment, optimizer, arm, draws, pilots) for arm in arms]
-    for every in twin_runs.walk(experiment, optimizer, arms, seeds):
+    for every in twin_runs.taken_steps(experiment, optimizer, arms, seeds):
         for law, taken in zip(laws, every, strict=True):
             law.advance(taken)
     return pd.concat([law.table() for law in laws], ignore_index=True)

@@ -59,18 +59,18 @@ class MofK(Scheme):
     def pools(k: Any, m: Any) -> Pools:
         return (Pool(k, m, 1 / m),)
 
-    def _walk(self) -> tuple[int, int]:
+    def _rotation(self) -> tuple[int, int]:
         """For how many epochs a clip keeps an order, and by how many places each goes on in it."""
         return 1, 0
 
     def languages(self, epoch: int) -> np.ndarray:
-        kept, step = self._walk()
+        kept, step = self._rotation()
         places = (epoch * step + np.arange(self.m)) % self.k
         return np.sort(self._orders(epoch // kept)[:, places], axis=1)
 
     def _correlation(self, e: np.ndarray, f: np.ndarray) -> np.ndarray:
         k, m = self.k, self.m
-        kept, step = self._walk()
+        kept, step = self._rotation()
         lag = (f - e) * step % k
         # Places of the order that both epochs use.
         shared = np.maximum(m - lag, 0) + np.maximum(m + lag - k, 0)
@@ -124,7 +124,7 @@ class Hold(MlClap):
     marker = "P"
     hold: PositiveInt = 1
 
-    def _walk(self) -> tuple[int, int]:
+    def _rotation(self) -> tuple[int, int]:
         return self.hold, 0
 
 
@@ -197,7 +197,7 @@ class Balanced(MofK):
         """Epochs until every language has been seen equally often."""
         return self.k // math.gcd(self.k, self.m)
 
-    def _walk(self) -> tuple[int, int]:
+    def _rotation(self) -> tuple[int, int]:
         return self.cycle, self.m
 
 

@@ -54,7 +54,7 @@ def run(
         raise ValueError(f"draws={draws}: give at least 1")
     bounded = power_iterations and isinstance(optimizer, SGD)
     steps = []
-    for every in walk(experiment, optimizer, arms, range(seed, seed + draws)):
+    for every in taken_steps(experiment, optimizer, arms, range(seed, seed + draws)):
         records = [taken.measured() for taken in every]
         if bounded:
             of_pairs = _of_pairs(every[0], power_iterations)
@@ -120,7 +120,7 @@ class Taken:
         return record
 
 
-def walk(
+def taken_steps(
     experiment: Experiment, optimizer: Optimizer, arms: Sequence[Arm], seeds: Sequence[int]
 ) -> Iterator[list[Taken]]:
     """Every step, as every arm takes it with one run per seed (one run if nothing is random)."""
