@@ -418,7 +418,7 @@ def test_pip_installs_the_library_into_an_empty_environment_without_the_tools_of
         assert not names & named(extra)
     shown = installed("-m", "pip", "show", "--files", "atri_lib")
     _, _, files = shown.stdout.partition("Files:")
-    tops = {re.split("[/-]", name)[0] for name in files.split()}
+    tops = {re.split("[/-]", name.strip())[0] for name in files.strip().splitlines()}
     assert tops == {"atri_lib"}
 
 
