@@ -63,8 +63,9 @@ def test_every_page_and_style_holds_together_without_a_network():
         soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         for element in soup.select(fetched):
             parts = urlparse(element.get("src") or element["href"])
-            is_here = not parts.netloc and (path.parent / unquote(parts.path)).exists()
-            if parts.scheme != "data" and not is_here:
+            if parts.scheme == "data":  # a player's sound, too long for the name of a file
+                continue
+            if parts.netloc or not (path.parent / unquote(parts.path)).exists():
                 problems.append(f"{path.relative_to(SITE)}: {element}")
     for path in SITE.rglob("*.css"):
         for address in ELSEWHERE.findall(path.read_text(encoding="utf-8")):
